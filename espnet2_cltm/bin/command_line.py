@@ -1,0 +1,36 @@
+"""What every entry point shares: messages instead of traces, log format."""
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from espnet2_cltm.errors import UserError
+
+
+def run_command(command: Callable[[], None]) -> None:
+    """Run an entry point's work and turn a user's mistake into one sentence.
+
+    Exits with status 1 on :class:`UserError` and 130 when interrupted; any other
+    exception is a defect of the program and keeps its trace.
+    """
+    try:
+        command()
+    except UserError as error:
+        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print(
+            f"{Path(sys.argv[0]).name}: interrupted; what is finished is kept, "
+            "the same command goes on from here.",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+
+
+def configure_logging(level: str = "INFO") -> None:
+    """Set ESPnet's log line format for the process."""
+    logging.basicConfig(
+        level=level,
+        format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
+    )

@@ -1,0 +1,38 @@
+"""One way to show progress, on a terminal and in a log file."""
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress(
+    iterable: Iterable[Any] | None = None,
+    *,
+    description: str,
+    total: int | None = None,
+    initial: int = 0,
+    unit: str = "it",
+) -> tqdm:
+    """Wrap ``iterable`` in a progress bar on standard error.
+
+    On a terminal the bar moves; in a log file it adds a line every ten seconds.
+
+    Args:
+        iterable: What is iterated over, or None to call ``update`` by hand.
+        description: What is being done, in a few words.
+        total: Number of items, where ``iterable`` has no length.
+        initial: Items that were done before.
+        unit: Name of one item.
+    """
+    return tqdm(
+        iterable,
+        desc=description,
+        total=total,
+        initial=initial,
+        unit=unit,
+        file=sys.stderr,
+        mininterval=0.2 if sys.stderr.isatty() else 10,
+        dynamic_ncols=True,
+    )
