@@ -6,6 +6,7 @@ value is known. Every file is sorted by its first column in the C locale, and an
 utterance id starts with its speaker's id and a dash, as Kaldi's tools expect.
 """
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
     """
     directory = Path(directory)
     rows = sorted(utterances, key=lambda utterance: utterance.id)
-    for first, second in zip(rows, rows[1:], strict=False):
+    for first, second in itertools.pairwise(rows):
         if first.id == second.id:
             raise UserError(
                 f"Utterance {first.id} stands twice in {directory}: give every "
