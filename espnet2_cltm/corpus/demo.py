@@ -1,0 +1,229 @@
+"""The demo corpus: speech made on this machine by espeak-ng, in any of its languages.
+
+Takes ``conf/demo.yaml``; leaves ``<corpus_dir>/<lang>/<speaker>/<utterance>.wav``,
+16-bit mono at 22.05 kHz, with two tables for people, ``speakers.tsv`` and
+``utterances.tsv`` (with SHA-256 of each file, to compare machines).
+
+An utterance's bytes depend on the configuration, its language, speaker and prompt, and
+the version of espeak-ng, which ``made_from.json`` records. Beyond that they rest on
+espeak-ng computing the chosen kinds of voice in whole numbers, and on sines and
+exponentials of the C library that round to the same whole numbers everywhere. A
+language made from something else is made anew, never mixed; an interrupted one is
+completed.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from random import Random
+
+from espnet2_cltm.corpus import espeak
+from espnet2_cltm.corpus.datadir import SPLITS, Utterance
+from espnet2_cltm.corpus.demo_config import DemoConfig, read_config
+from espnet2_cltm.corpus.demo_prompts import draw_prompt
+from espnet2_cltm.corpus.demo_speakers import Speaker, draw_speakers, voice_text
+from espnet2_cltm.corpus.espeak_worker import speak_files
+from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import cannot_write, write_text
+from espnet2_cltm.progress import progress
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One utterance to be made: its id, its speaker, what is spoken."""
+
+    id: str
+    speaker: Speaker
+    speech: espeak.Utterance
+
+    def path(self, directory: Path) -> Path:
+        return directory / self.speaker.id / f"{self.id}.wav"
+
+
+def list_languages(corpus_dir: Path) -> list[str]:
+    """List the codes of all languages that espeak-ng has a voice for.
+
+    Args:
+        corpus_dir: Not used; every corpus module has it.
+
+    Raises:
+        UserError: The package espeakng_loader is missing or broken.
+    """
+    return sorted(espeak.language_files())
+
+
+def load_language(
+    corpus_dir: Path, lang: str, options: CorpusOptions
+) -> LanguageSplits:
+    """Make what is missing of one language, and give its splits.
+
+    Args:
+        corpus_dir: Where the audio is put.
+        lang: One of :func:`list_languages`.
+        options: ``config`` is the path of ``conf/demo.yaml``, ``nj`` the number of
+            processes.
+
+    Raises:
+        UserError: The language is unknown or its numbers are, the configuration is
+            wrong, espeak-ng is missing, or the file system refuses.
+    """
+    config = read_config(options.config)
+    items = _draw_items(config, lang)
+    directory = Path(corpus_dir) / lang
+    with _alone_in(directory):
+        _make(items, directory, lang, options.nj)
+    splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
+    for item in items:
+        path = item.path(directory)
+        splits[item.speaker.split].append(
+            Utterance(
+                id=item.id,
+                speaker=item.speaker.id,
+                audio=str(path),
+                gender=item.speaker.gender,
+                lang=lang,
+                duration=_count_samples(path) / espeak.SAMPLE_RATE,
+                text=item.speech.text,
+            )
+        )
+    return LanguageSplits(splits)
+
+
+def _draw_items(config: DemoConfig, lang: str) -> list[_Item]:
+    languages = espeak.language_files()
+    if lang not in languages:
+        raise UserError(
+            f"The demo corpus does not know the language {lang!r}: choose from "
+            f"{' '.join(languages)}."
+        )
+    language_voice = languages[lang].read_text(encoding="latin-1")
+    items = []
+    for speaker in draw_speakers(config, lang):
+        random = Random(f"{config.seed} {speaker.id}")
+        voice = f"{language_voice}\n{voice_text(speaker)}"
+        for number in range(1, config.splits[speaker.split].utterances + 1):
+            kind = config.prompts[(number - 1) % len(config.prompts)]
+            speech = espeak.Utterance(
+                lang=lang,
+                voice=voice,
+                rate=speaker.rate,
+                volume=speaker.volume,
+                text=draw_prompt(kind, random),
+            )
+            items.append(_Item(f"{speaker.id}-{number:02d}", speaker, speech))
+    return items
+
+
+@contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Hold a language's directory; the lock goes with the process, however it ends."""
+    path = directory / ".lock"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logging.info("Another process is making %s: waiting for it.", directory)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make(items: list[_Item], directory: Path, lang: str, nj: int) -> None:
+    origin = directory / "made_from.json"
+    made_from = {
+        "espeak_ng": espeak.version(),
+        "utterances": len(items),
+        "sha256": hashlib.sha256(
+            json.dumps([(item.id, asdict(item.speech)) for item in items]).encode()
+        ).hexdigest(),
+    }
+    if _read_json(origin) != made_from:
+        # In this order, an interruption leaves no file whose origin is in doubt.
+        origin.unlink(missing_ok=True)
+        _remove_audio(directory, lang, "*.wav")
+        write_text(origin, json.dumps(made_from, indent=2) + "\n")
+    missing = {
+        path: item.speech
+        for item in items
+        if _count_samples(path := item.path(directory)) is None
+    }
+    table = directory / "utterances.tsv"
+    if not missing and table.exists():
+        return
+    table.unlink(missing_ok=True)
+    _remove_audio(directory, lang, ".*.tmp.wav")
+    with progress(
+        description=f"speaking {lang}",
+        total=len(items),
+        initial=len(items) - len(missing),
+        unit="utt",
+    ) as bar:
+        for _ in speak_files(missing, nj):
+            bar.update()
+    _write_tables(items, directory)
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _remove_audio(directory: Path, lang: str, pattern: str) -> None:
+    """Remove files that this module named, and nobody else's."""
+    for path in directory.glob(f"{lang}-[fm][0-9][0-9]/{pattern}"):
+        if path.parent.name in path.name:
+            path.unlink()
+
+
+def _count_samples(path: Path) -> int | None:
+    """Count the samples of a WAV file; None where it is missing or not whole."""
+    try:
+        with wave.open(str(path), "rb") as audio:
+            count = audio.getnframes()
+        header = 44
+        return count if path.stat().st_size == header + 2 * count else None
+    except (OSError, EOFError, wave.Error):
+        return None
+
+
+def _write_tables(items: list[_Item], directory: Path) -> None:
+    speakers = list(dict.fromkeys(item.speaker for item in items))
+    names = [field.name for field in fields(Speaker)]
+    rows = [
+        [
+            " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            for value in (getattr(speaker, name) for name in names)
+        ]
+        for speaker in speakers
+    ]
+    _write_tsv(directory / "speakers.tsv", [names, *rows])
+    rows = [
+        [
+            item.id,
+            item.speaker.split,
+            item.speaker.gender,
+            str(_count_samples(path := item.path(directory))),
+            hashlib.sha256(path.read_bytes()).hexdigest(),
+            item.speech.text,
+        ]
+        for item in items
+    ]
+    names = ["id", "split", "gender", "samples", "sha256", "text"]
+    _write_tsv(directory / "utterances.tsv", [names, *rows])
+
+
+def _write_tsv(path: Path, rows: list[list[str]]) -> None:
+    write_text(path, "".join("\t".join(row) + "\n" for row in rows))

@@ -1,0 +1,51 @@
+"""What the demo's speakers say: numbers, dates and times of day, in digits.
+
+espeak-ng reads digits by each language's own rules, so that the same kinds of prompt
+serve every language without any text of that language.
+"""
+
+from random import Random
+
+
+def draw_prompt(kind: str, random: Random) -> str:
+    """Draw one prompt.
+
+    Args:
+        kind: A key of :data:`KINDS`.
+        random: Only its ``random()`` is used, whose sequence Python keeps the same
+            from version to version.
+
+    Returns:
+        Digits, colons and spaces.
+    """
+    return KINDS[kind](random)
+
+
+def _number(random: Random) -> str:
+    return str(_between(random, 1_000, 99_999))
+
+
+def _date(random: Random) -> str:
+    day, month, year = ((1, 28), (1, 12), (1950, 2029))
+    return " ".join(str(_between(random, *limits)) for limits in (day, month, year))
+
+
+def _time(random: Random) -> str:
+    return f"{_between(random, 0, 23)}:{_between(random, 10, 59)}"
+
+
+def _times(random: Random) -> str:
+    return f"{_time(random)} {_time(random)}"
+
+
+def _digits(random: Random) -> str:
+    return " ".join(str(_between(random, 0, 9)) for _ in range(5))
+
+
+def _between(random: Random, lowest: int, highest: int) -> int:
+    return lowest + int(random.random() * (highest - lowest + 1))
+
+
+KINDS = {"number": _number, "date": _date, "times": _times, "digits": _digits}
+"""How to draw a prompt of each kind: a number of four or five digits; day, month and
+year; two times of day; five single digits."""

@@ -1,0 +1,155 @@
+"""Many utterances of espeak-ng in parallel, each as if it were the first.
+
+``speak_files`` starts worker processes. A worker loads the library once and forks
+for every utterance, so that none sees what another left behind in the library (see
+:mod:`espnet2_cltm.corpus.espeak`); a fork costs about a millisecond. Workers are
+programs of their own, not forks of the caller, whose threads and memory they must
+not inherit. They read one JSON object a line on standard input, answer one a line on
+standard output, and end with their input, however their caller ended.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+import wave
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from queue import SimpleQueue
+
+from espnet2_cltm.corpus.espeak import SAMPLE_RATE, Speech, Utterance
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import replacing
+
+
+def speak_files(jobs: dict[Path, Utterance], nj: int) -> Iterator[Path]:
+    """Speak utterances into WAV files, 16-bit mono at 22.05 kHz.
+
+    A file appears under its name only when it is whole, and its bytes depend on
+    nothing but its utterance and the version of espeak-ng.
+
+    Args:
+        jobs: What to speak, by the file it goes to.
+        nj: Number of processes.
+
+    Yields:
+        Each file when it is there, in the order of finishing.
+
+    Raises:
+        UserError: espeak-ng is missing or broken, or a file cannot be written.
+    """
+    with ExitStack() as stack:
+        idle: SimpleQueue[_Worker] = SimpleQueue()
+        for _ in range(min(nj, len(jobs))):
+            idle.put(stack.enter_context(_Worker()))
+
+        def speak(path: Path, utterance: Utterance) -> Path:
+            worker = idle.get()
+            try:
+                worker.speak(path, utterance)
+            finally:
+                idle.put(worker)
+            return path
+
+        executor = ThreadPoolExecutor(max_workers=max(1, nj))
+        stack.callback(executor.shutdown, cancel_futures=True)
+        futures = [executor.submit(speak, *job) for job in jobs.items()]
+        for future in as_completed(futures):
+            yield future.result()
+
+
+class _Worker:
+    """A worker process, seen from its caller."""
+
+    def __enter__(self) -> "_Worker":
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            # The worker finds the same packages, wherever the caller found them.
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Its utterance, if any, takes some milliseconds; then it sees the end.
+        self._process.communicate()
+
+    def speak(self, path: Path, utterance: Utterance) -> None:
+        job = asdict(utterance) | {"path": str(path.absolute())}
+        try:
+            print(json.dumps(job), file=self._process.stdin, flush=True)
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            raise RuntimeError(
+                f"the espeak-ng worker ended with status {self._process.wait()} "
+                f"at {path}"
+            )
+        problem = json.loads(answer)
+        if problem:
+            raise (UserError if problem["user"] else RuntimeError)(problem["message"])
+
+
+def main() -> None:
+    """Serve utterances until standard input ends."""
+    # Ctrl-C reaches the whole process group; the caller is the one to react.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    problem, speech = None, None
+    with tempfile.TemporaryDirectory(prefix="espeak-") as directory:
+        try:
+            speech = Speech(Path(directory))
+        except UserError as error:
+            problem = {"user": True, "message": str(error)}
+        for line in sys.stdin:
+            answer = problem or _in_a_fork(speech, json.loads(line))
+            print(json.dumps(answer), flush=True)
+        os.chdir("/")
+
+
+def _in_a_fork(speech: Speech, job: dict) -> dict | None:
+    """Speak one utterance in a child process; return its problem, if it has one."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        try:
+            path = Path(job.pop("path"))
+            _write_wav(path, speech.speak(Utterance(**job)))
+            problem = None
+        except UserError as error:
+            problem = {"user": True, "message": str(error)}
+        except BaseException:
+            problem = {"user": False, "message": traceback.format_exc()}
+        with os.fdopen(writer, "w", encoding="utf-8") as pipe:
+            json.dump(problem, pipe)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as pipe:
+        answer = pipe.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if not answer:
+        message = f"espeak-ng broke down with status {status} at {job['path']}"
+        return {"user": False, "message": message}
+    return json.loads(answer)
+
+
+def _write_wav(path: Path, samples: bytes) -> None:
+    with replacing(path) as temporary, wave.open(str(temporary), "wb") as audio:
+        audio.setnchannels(1)
+        audio.setsampwidth(2)
+        audio.setframerate(SAMPLE_RATE)
+        audio.writeframes(samples)
+
+
+if __name__ == "__main__":
+    main()
