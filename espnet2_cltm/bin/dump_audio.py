@@ -1,0 +1,134 @@
+"""Stage 2: decode every recording once, into arks of 16 kHz mono 16-bit audio."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.corpus.audio_store import LanguageAudio, dump_language
+from espnet2_cltm.corpus.datadir import SPLITS
+from espnet2_cltm.corpus.decoding_pool import DecodingPool
+from espnet2_cltm.errors import UserError
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command's options."""
+    parser = argparse.ArgumentParser(
+        description="Decode the recordings of data/<corpus>/<lang>/{train,dev,test} to "
+        "16 kHz mono 16-bit kaldi arks under dump/<corpus>/<lang>. Does only what is "
+        "missing or has changed; can be interrupted and started again at any time.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--corpus", required=True, help="name of the corpus")
+    parser.add_argument(
+        "--langs",
+        nargs="*",
+        default=[],
+        help="language codes; none: all under <datadir>/<corpus>",
+    )
+    parser.add_argument(
+        "--datadir", type=Path, default=Path("data"), help="what stage 1 has written"
+    )
+    parser.add_argument(
+        "--dumpdir", type=Path, default=Path("dump"), help="where the audio goes"
+    )
+    parser.add_argument(
+        "--nj", type=_positive, default=1, help="number of decoding processes"
+    )
+    parser.add_argument(
+        "--max_rejected",
+        type=_share,
+        default=0.05,
+        help="share of a language's utterances that may be unusable, 0 to 1",
+    )
+    return parser
+
+
+def main(cmd: list[str] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        cmd: Options; None: those of the command line.
+    """
+    args = get_parser().parse_args(cmd)
+    run_command(lambda: _dump(args))
+
+
+def _dump(args: argparse.Namespace) -> None:
+    langs = _choose_languages(args.datadir / args.corpus, " ".join(args.langs).split())
+    failed = []
+    with DecodingPool(args.nj) as pool:
+        for lang in langs:
+            try:
+                audio = dump_language(
+                    args.datadir / args.corpus / lang,
+                    args.dumpdir / args.corpus / lang,
+                    pool,
+                    args.max_rejected,
+                )
+            except UserError as error:
+                print(error, file=sys.stderr)
+                failed.append(lang)
+                continue
+            print(f"{lang}: {_describe(audio)}", flush=True)
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(langs)} languages have no complete audio store "
+            f"({', '.join(failed)}): see the message of each above, put it right and "
+            "run the same command again."
+        )
+
+
+def _choose_languages(corpus: Path, wanted: list[str]) -> list[str]:
+    known = sorted(
+        path.name
+        for path in (corpus.iterdir() if corpus.is_dir() else [])
+        if any((path / split / "wav.scp").exists() for split in SPLITS)
+    )
+    if not known:
+        raise UserError(
+            f"{corpus} holds no data directories of any language: run stage 1, or "
+            "correct --datadir or --corpus."
+        )
+    unknown = [lang for lang in wanted if lang not in known]
+    if unknown:
+        raise UserError(
+            f"{corpus} has no {', '.join(unknown)}, only {', '.join(known)}: correct "
+            "--langs, or run stage 1 for what is missing."
+        )
+    return list(dict.fromkeys(wanted)) or known
+
+
+def _describe(audio: LanguageAudio) -> str:
+    text = f"{audio.seconds / 3600:.2f} hours, {audio.n_kept} utterances kept"
+    if audio.rejected:
+        reasons = ", ".join(
+            f"{number} {reason}"
+            for reason, number in sorted(
+                audio.rejected.items(), key=lambda item: (-item[1], item[0])
+            )
+        )
+        text += f", {audio.rejected.total()} rejected ({reasons})"
+    else:
+        text += ", none rejected"
+    if audio.n_decoded == 0:
+        text += "; all decoded before, skipped"
+    return text
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
+    return number
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return share
+
+
+if __name__ == "__main__":
+    main()
