@@ -7,6 +7,11 @@ Every corpus is a module with two functions, listed in
     def load_language(
         corpus_dir: Path, lang: str, options: CorpusOptions
     ) -> LanguageSplits
+
+and, where loading takes long, a third one with the files that the result depends on,
+by which stage 1 sees that nothing has changed (without it, it loads and compares)::
+
+    def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Path]
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +20,7 @@ from pathlib import Path
 from espnet2_cltm.corpus.datadir import Utterance
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Rejection:
     """Something of the corpus that was left out.
 
@@ -46,14 +51,22 @@ class LanguageSplits:
 
 @dataclass(frozen=True)
 class CorpusOptions:
-    """Choices that a corpus module may need.
+    """Choices that a corpus module, or stage 1 after it, may need.
 
     Attributes:
         nj: Number of processes to use.
         use_validated: Common Voice: enlarge train with ``validated.tsv``.
         config: Corpus-specific YAML file (the demo's speakers and prompts).
+        require_gender: Leave out utterances whose gender is not known.
+        max_train_utts: At most so many utterances in a language's train, 0 for all.
+        max_test_utts: The same for dev and for test, each.
+        seed: Of the draw under those two limits.
     """
 
     nj: int = 1
     use_validated: bool = False
     config: Path | None = None
+    require_gender: bool = True
+    max_train_utts: int = 0
+    max_test_utts: int = 0
+    seed: int = 42

@@ -1,0 +1,108 @@
+"""Check data directories and list every problem as ``file:line: sentence``."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from espnet2.utils.types import str2bool
+
+from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.corpus.datadir import Utterance, read_data_dir
+from espnet2_cltm.corpus.validate import (
+    find_data_dirs,
+    group_splits,
+    validate_data_dir,
+    validate_splits,
+)
+from espnet2_cltm.errors import UserError
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description="Check Kaldi data directories: order, ids, speakers, genders, "
+        "languages, durations, and that the splits of a language share no speaker. "
+        "Prints every problem as file:line: sentence and exits with status 1 if there "
+        "is one.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "dirs",
+        nargs="+",
+        metavar="DIR",
+        help="a data directory, or one above: a language, a corpus, all of data",
+    )
+    parser.add_argument(
+        "--check_audio",
+        type=str2bool,
+        default=False,
+        help="also check that the audio files exist (pipes are not run)",
+    )
+    parser.add_argument(
+        "--require_gender",
+        type=str2bool,
+        default=False,
+        help="also check that every utterance has a gender",
+    )
+    return parser
+
+
+def main(cmd: list[str] | None = None) -> None:
+    """Run the command line; exits with status 1 when there is a problem."""
+    args = get_parser().parse_args(cmd)
+    run_command(lambda: _validate(args))
+
+
+def _validate(args: argparse.Namespace) -> None:
+    directories: list[Path] = []
+    for name in args.dirs:
+        found = find_data_dirs(name)
+        if not found:
+            raise UserError(
+                f"{name} holds no data directory (one with wav.scp and utt2spk): "
+                "correct the path, or run stage 1."
+            )
+        directories += found
+    directories = list(dict.fromkeys(directories))
+    count = 0
+    for directory in directories:
+        problems = validate_data_dir(directory, args.check_audio, args.require_gender)
+        for problem in problems:
+            print(problem, flush=True)
+        count += len(problems)
+        if not problems:
+            print(f"{directory}: valid, {_describe(directory)}", flush=True)
+    for splits in group_splits(directories):
+        problems = validate_splits(splits)
+        for problem in problems:
+            print(problem, flush=True)
+        count += len(problems)
+    if count:
+        raise UserError(
+            f"{count} problem{'s' if count > 1 else ''} in {len(directories)} data "
+            f"director{'ies' if len(directories) > 1 else 'y'}, listed above as "
+            "file:line: correct them and run again."
+        )
+
+
+def _describe(directory: Path) -> str:
+    utterances = read_data_dir(directory)
+    speakers = Counter(_gender_of_speaker(utterances).values())
+    parts = ", ".join(
+        f"{speakers[gender]} {gender}"
+        for gender in ("f", "m", "unknown")
+        if speakers[gender]
+    )
+    return f"{len(utterances)} utterances of {speakers.total()} speakers ({parts})"
+
+
+def _gender_of_speaker(utterances: list[Utterance]) -> dict[str, str]:
+    genders: dict[str, str] = {}
+    for utterance in utterances:
+        if utterance.gender or utterance.speaker not in genders:
+            genders[utterance.speaker] = utterance.gender or "unknown"
+    return genders
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,432 @@
+"""Common Voice, extracted: ``<dir>/<lang>/{train,dev,test}.tsv`` and ``clips/``.
+
+The tables are tab-separated without quoting, and their columns differ between
+releases: ``client_id`` and ``path`` are indispensable, ``gender`` nearly so, the rest
+is taken where it is there. What is left out, and why, is in the result's
+``rejected``, one item a clip; a speaker named by ``test.tsv`` belongs to test, one
+named by ``dev.tsv`` and not by ``test.tsv`` to dev, whatever becomes of the rows.
+Format: https://github.com/common-voice/cv-dataset
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance, make_id_part
+from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, Rejection
+from espnet2_cltm.corpus.splits import barred_speakers
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.progress import progress
+
+# Older releases, then those since 17.0.
+GENDER_OF_VALUE = {
+    "male": "m",
+    "female": "f",
+    "male_masculine": "m",
+    "female_feminine": "f",
+}
+NO_GENDER = "gender not given"
+BOTH_GENDERS = "speaker states both genders"
+CLIP_MISSING = "clip missing"
+CLIP_TWICE = "clip listed twice"
+ROW_INCOMPLETE = "row without client_id or path"
+ROW_TOO_LONG = "row with more fields than the header"
+
+_ID_WIDTH = 16
+_HEX_ID = re.compile(rf"[0-9a-f]{{{_ID_WIDTH},}}")
+_AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus")
+_LONG_TABLE = 20_000_000  # bytes; about two seconds
+
+
+class Row(NamedTuple):
+    """One clip of a table.
+
+    Attributes:
+        client: ``client_id``.
+        clip: File name in ``clips/``.
+        gender: ``m`` or ``f``, or the reason why it is not known.
+        text: ``sentence``, white space made single; may be empty.
+    """
+
+    client: str
+    clip: str
+    gender: str
+    text: str
+
+
+def list_languages(corpus_dir: Path) -> list[str]:
+    """List the languages of an extracted release.
+
+    Raises:
+        UserError: The directory is missing or holds no language.
+    """
+    corpus_dir = Path(corpus_dir)
+    if not corpus_dir.is_dir():
+        raise UserError(
+            f"{corpus_dir} is not a directory: set COMMON_VOICE in db.sh (or "
+            "--corpus_dir) to an extracted Common Voice release."
+        )
+    languages = _languages_in(corpus_dir)
+    if languages:
+        return languages
+    if (corpus_dir / "train.tsv").is_file():
+        advice = f"it is one language's directory; give {corpus_dir.absolute().parent}"
+    elif inner := [
+        d for d in sorted(corpus_dir.iterdir()) if d.is_dir() and _languages_in(d)
+    ]:
+        advice = f"give {inner[0]}"
+    else:
+        advice = "extract the release's archives there, or correct the path"
+    raise UserError(
+        f"{corpus_dir} is not an extracted Common Voice release, as no directory in it "
+        f"holds train.tsv, dev.tsv and test.tsv: {advice} (COMMON_VOICE in db.sh or "
+        "--corpus_dir)."
+    )
+
+
+def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Path]:
+    """List what the result of :func:`load_language` depends on."""
+    directory = Path(corpus_dir) / lang
+    tables = _tables(directory, options)
+    return [*tables.values(), directory / "clip_durations.tsv", directory / "clips"]
+
+
+def load_language(
+    corpus_dir: Path, lang: str, options: CorpusOptions
+) -> LanguageSplits:
+    """Read one language.
+
+    Args:
+        corpus_dir: The extracted release.
+        lang: Name of a directory in it.
+        options: ``use_validated`` enlarges train, ``require_gender`` leaves out rows
+            without one of the two genders; a speaker who states both always goes.
+
+    Returns:
+        Utterances ``<lang>-<16 characters of client_id>-<clip>`` with absolute audio
+        paths. Durations come from ``clip_durations.tsv`` where it has all of a split.
+
+    Raises:
+        UserError: A table is missing, not UTF-8 or lacks a column, ``clips/`` is
+            missing or more than half empty.
+    """
+    directory = Path(os.path.abspath(corpus_dir)) / lang
+    rejected: list[Rejection] = []
+    rows: dict[str, list[Row]] = {}
+    named: dict[str, set[str]] = {}
+    clips: dict[str, set[str]] = {}
+    for split in SPLITS:
+        path = _tables(directory, options)[split]
+        rows[split] = _read_rows(path, split, options.require_gender, rejected)
+        named[split] = {row.client for row in rows[split]}
+        clips[split] = {row.clip for row in rows[split]}
+    barred = barred_speakers(named)
+    if options.use_validated:
+        rows["train"] += _unused_rows(directory, clips, named, options, rejected)
+    clients = {row.client for table in rows.values() for row in table}
+    contradictory = _clients_with_both_genders(rows.values())
+    missing = _missing_clips(directory, rows.values())
+    speakers = name_speakers(clients, lang)
+
+    def reason_against(row: Row, split: str) -> str | None:
+        if row.gender not in GENDERS and options.require_gender:
+            return row.gender
+        if row.client in contradictory:
+            return BOTH_GENDERS
+        if row.clip in missing:
+            return CLIP_MISSING
+        if row.client in barred[split]:
+            return barred[split][row.client]
+        # The same recording under another client_id.
+        for other in SPLITS[SPLITS.index(split) + 1 :]:
+            if row.clip in clips[other]:
+                return f"clip is also in {other}"
+        return None
+
+    kept: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    for split in SPLITS:
+        for row in rows.pop(split):
+            reason = reason_against(row, split)
+            if reason is None:
+                kept[split].append(row)
+            else:
+                rejected.append(Rejection(split, row.clip, reason))
+    durations = _read_durations(directory / "clip_durations.tsv", kept.values())
+    return LanguageSplits(
+        {
+            split: _to_utterances(table, lang, directory / "clips", speakers, durations)
+            for split, table in kept.items()
+        },
+        rejected,
+    )
+
+
+def name_speakers(clients: Iterable[str], lang: str) -> dict[str, str]:
+    """Give each client a short speaker id of one width.
+
+    The first 16 characters of ``client_id``, so that a speaker can be found again;
+    16 characters of its SHA-256 digest where it is not hexadecimal, is shorter, or
+    shares its beginning with another client. One client gets the same characters in
+    every language.
+
+    Args:
+        clients: Values of ``client_id``.
+        lang: Put in front, so that ids differ between languages.
+
+    Returns:
+        Speaker ids by client, no two the same.
+
+    Raises:
+        UserError: Two clients can't be told apart.
+    """
+    short = {
+        client: client[:_ID_WIDTH] if _HEX_ID.fullmatch(client) else _digest(client)
+        for client in sorted(clients)
+    }
+    owners: dict[str, str] = {}
+    clashing = set()
+    for client, name in short.items():
+        if owners.setdefault(name, client) != client:
+            clashing |= {client, owners[name]}
+    short |= {client: _digest(client) for client in clashing}
+    owners = {}
+    for client, name in short.items():
+        if owners.setdefault(name, client) != client:
+            raise UserError(
+                f"Language {lang}: the clients {client} and {owners[name]} get the "
+                f"same speaker id {name}: take one of them out of the tables."
+            )
+    return {client: f"{lang}-{name}" for client, name in short.items()}
+
+
+def read_columns(
+    path: Path, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Iterator[tuple[int, list[str] | None]]:
+    """Read columns of a tab-separated table, quotes being ordinary characters.
+
+    Args:
+        path: UTF-8 with or without a byte order mark, LF or CRLF, header first.
+        required: Names of columns that must be there.
+        optional: Names of columns that are empty where they are not there.
+
+    Yields:
+        Line number and the values of ``required`` and ``optional``, stripped; what a
+        short row lacks is empty. None for a row with more fields than the header.
+
+    Raises:
+        UserError: The table is missing, empty or not UTF-8, or lacks a column.
+    """
+    columns: list[int | None] = []
+    width = 0
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            fields = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{path}, line {number}, is not UTF-8 text ({error.reason} at byte "
+                f"{error.start} of the line): extract the file from the archive again."
+            ) from error
+        values = fields.split("\t")
+        if number == 1:
+            names = [value.strip() for value in values]
+            if missing := [name for name in required if name not in names]:
+                raise UserError(
+                    f"{path} has no column '{missing[0]}' (its columns are: "
+                    f"{', '.join(names)}): extract the file from the archive again, or "
+                    "check that it is a Common Voice table."
+                )
+            width = len(names)
+            columns = [
+                names.index(name) if name in names else None
+                for name in (*required, *optional)
+            ]
+        elif len(values) > width:
+            yield number, None
+        elif fields.strip():
+            yield (
+                number,
+                [
+                    ""
+                    if column is None or column >= len(values)
+                    else values[column].strip()
+                    for column in columns
+                ],
+            )
+    if not columns:
+        raise UserError(f"{path} is empty: extract the file from the archive again.")
+
+
+def _languages_in(directory: Path) -> list[str]:
+    return sorted(
+        entry.name
+        for entry in directory.iterdir()
+        if all((entry / f"{split}.tsv").is_file() for split in SPLITS)
+    )
+
+
+def _tables(directory: Path, options: CorpusOptions) -> dict[str, Path]:
+    names = (*SPLITS, "validated") if options.use_validated else SPLITS
+    return {name: directory / f"{name}.tsv" for name in names}
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as lines:
+            if path.stat().st_size < _LONG_TABLE:
+                yield from lines
+            else:
+                name = f"{path.parent.name}/{path.name}"
+                yield from progress(lines, description=f"Reading {name}", unit="row")
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): extract the whole archive of "
+            "the language, or leave the language out of --langs."
+        ) from error
+
+
+def _read_rows(
+    path: Path, split: str, require_gender: bool, rejected: list[Rejection]
+) -> list[Row]:
+    required: tuple[str, ...] = ("client_id", "path")
+    optional: tuple[str, ...] = ("sentence",)
+    if require_gender:
+        required += ("gender",)
+    else:
+        optional = ("gender", *optional)
+    rows = []
+    clients: dict[str, str] = {}
+    clips: set[str] = set()
+    for number, values in read_columns(path, required, optional):
+        if values is None or not values[0] or not values[1]:
+            reason = ROW_TOO_LONG if values is None else ROW_INCOMPLETE
+            rejected.append(Rejection(split, f"{path.name} line {number}", reason))
+            continue
+        client, clip, gender, sentence = values
+        if not clip.lower().endswith(_AUDIO_SUFFIXES):
+            clip += ".mp3"
+        # What would give two utterances one id is one clip.
+        key = _clip_id(clip)
+        if key in clips:
+            rejected.append(Rejection(split, clip, CLIP_TWICE))
+            continue
+        clips.add(key)
+        # One string object a client, not one a row: half of the memory.
+        client = clients.setdefault(client, client)
+        rows.append(Row(client, clip, _gender(gender), " ".join(sentence.split())))
+    return rows
+
+
+def _gender(value: str) -> str:
+    if not value:
+        return NO_GENDER
+    return GENDER_OF_VALUE.get(value.lower(), f"gender is '{value[:40]}'")
+
+
+def _unused_rows(
+    directory: Path,
+    clips: dict[str, set[str]],
+    named: dict[str, set[str]],
+    options: CorpusOptions,
+    rejected: list[Rejection],
+) -> list[Row]:
+    """Rows of validated.tsv that train may take."""
+    path = _tables(directory, options)["validated"]
+    unused = []
+    for row in _read_rows(path, "train", options.require_gender, rejected):
+        if any(row.clip in used for used in clips.values()):
+            continue
+        for split in ("test", "dev"):
+            if row.client in named[split]:
+                reason = f"speaker is also in {split}"
+                rejected.append(Rejection("train", row.clip, reason))
+                break
+        else:
+            unused.append(row)
+    return unused
+
+
+def _clients_with_both_genders(tables: Iterable[list[Row]]) -> set[str]:
+    genders: dict[str, str] = {}
+    both = set()
+    for table in tables:
+        for row in table:
+            if (
+                row.gender in GENDERS
+                and genders.setdefault(row.client, row.gender) != row.gender
+            ):
+                both.add(row.client)
+    return both
+
+
+def _missing_clips(directory: Path, tables: Iterable[list[Row]]) -> set[str]:
+    clips = directory / "clips"
+    missing = {row.clip for table in tables for row in table}
+    named = len(missing)
+    try:
+        with os.scandir(clips) as entries:
+            shown: Iterable[os.DirEntry[str]] = entries
+            if named > 100_000:
+                shown = progress(
+                    entries, description=f"Looking for {named} clips", unit="file"
+                )
+            for entry in shown:
+                missing.discard(entry.name)
+    except OSError as error:
+        raise UserError(
+            f"{clips} cannot be read ({error.strerror}): extract the archive with its "
+            "clips."
+        ) from error
+    if len(missing) * 2 > named:
+        raise UserError(
+            f"{len(missing)} of the {named} clips that the tables name are not in "
+            f"{clips} (the first is {min(missing)}): it seems not extracted, or not "
+            "wholly; extract the archive again."
+        )
+    return missing
+
+
+def _read_durations(path: Path, tables: Iterable[list[Row]]) -> dict[str, float]:
+    """Seconds by clip, for the clips of the tables; empty without the file."""
+    if not path.exists():
+        return {}
+    wanted = {row.clip for table in tables for row in table}
+    durations = {}
+    for _, values in read_columns(path, ("clip",), ("duration[ms]",)):
+        if values and values[0] in wanted and re.fullmatch(r"[1-9]\d*", values[1]):
+            durations[values[0]] = int(values[1]) / 1000
+    return durations
+
+
+def _to_utterances(
+    rows: list[Row],
+    lang: str,
+    clips: Path,
+    speakers: dict[str, str],
+    durations: dict[str, float],
+) -> list[Utterance]:
+    # Kaldi's tools drop utterances that a partial utt2dur does not name.
+    if not all(row.clip in durations for row in rows):
+        durations = {}
+    return [
+        Utterance(
+            id=f"{speakers[row.client]}-{_clip_id(row.clip)}",
+            speaker=speakers[row.client],
+            audio=f"{clips}/{row.clip}",
+            gender=row.gender if row.gender in GENDERS else None,
+            lang=lang,
+            duration=durations.get(row.clip),
+            text=row.text.replace("\0", "") or None,
+        )
+        for row in rows
+    ]
+
+
+def _clip_id(clip: str) -> str:
+    return make_id_part(os.path.splitext(clip)[0])
+
+
+def _digest(client: str) -> str:
+    return hashlib.sha256(client.encode()).hexdigest()[:_ID_WIDTH]

@@ -1,0 +1,269 @@
+"""A user's own data: Kaldi directories ``<dir>/<lang>/{train,dev,test}/``.
+
+Each holds ``wav.scp utt2spk`` and ``utt2gender`` or ``spk2gender`` (``m`` or ``f``);
+``utt2dur`` and ``text`` are taken where they are there. All three splits must be
+there, as ESPnet's training wants a dev set. So that languages can be put together,
+a speaker id gets ``<lang>-`` in front and an utterance id ``<speaker>-``, where they
+don't begin so. Audio is taken as it stands in ``wav.scp``: a relative path starts at
+the directory one runs from, a pipe is passed on.
+"""
+
+import itertools
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from espnet2_cltm.corpus.datadir import (
+    SPEAKER_FILES,
+    SPLITS,
+    UTTERANCE_FILES,
+    Utterance,
+    is_id,
+    read_data_dir,
+    read_table,
+)
+from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, Rejection
+from espnet2_cltm.corpus.splits import barred_speakers
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.progress import progress
+
+NO_GENDER = "gender not given"
+AUDIO_MISSING = "audio file missing"
+
+_ARK = re.compile(r"(?P<file>.+):\d+(\[[\d:,]*\])?")
+_MANY_FILES = 100_000
+
+
+def list_languages(corpus_dir: Path) -> list[str]:
+    """List the language directories.
+
+    Raises:
+        UserError: The directory is missing or holds no language.
+    """
+    corpus_dir = Path(corpus_dir)
+    if not corpus_dir.is_dir():
+        raise UserError(
+            f"{corpus_dir} is not a directory: give with --corpus_dir the directory "
+            "that holds <lang>/train, <lang>/dev and <lang>/test."
+        )
+    languages = sorted(
+        entry.name
+        for entry in corpus_dir.iterdir()
+        if any((entry / split).is_dir() for split in SPLITS)
+    )
+    if languages:
+        return languages
+    advice = "put each language's directories into a directory named after it"
+    if any((corpus_dir / split).is_dir() for split in SPLITS):
+        advice = f"it is one language's directory; give {corpus_dir.absolute().parent}"
+    raise UserError(
+        f"{corpus_dir} holds no <lang>/train, <lang>/dev and <lang>/test: {advice}."
+    )
+
+
+def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Path]:
+    """List what the result of :func:`load_language` depends on."""
+    return [
+        Path(corpus_dir) / lang / split / name
+        for split in SPLITS
+        for name in (*UTTERANCE_FILES, *SPEAKER_FILES, "segments")
+    ]
+
+
+def load_language(
+    corpus_dir: Path, lang: str, options: CorpusOptions
+) -> LanguageSplits:
+    """Read one language.
+
+    Speakers that two splits share are left out of one of them (see
+    :func:`espnet2_cltm.corpus.splits.barred_speakers`).
+
+    Args:
+        corpus_dir: Holds the language directories.
+        lang: Name of one of them; becomes ``utt2lang``.
+        options: ``require_gender`` leaves out utterances without gender.
+
+    Raises:
+        UserError: A directory or file is missing or malformed, says two things of a
+            speaker's gender, or has segments; more than half of the audio files of a
+            split are missing, or one is looked for in the wrong place.
+    """
+    rejected: list[Rejection] = []
+    splits: dict[str, list[Utterance]] = {}
+    genders: dict[str, tuple[str, Path]] = {}
+    for split in SPLITS:
+        directory = Path(corpus_dir) / lang / split
+        utterances = _read_split(directory, options)
+        _check_genders(directory, utterances, genders)
+        missing = _missing_audio(directory, utterances)
+        splits[split] = []
+        for utterance in utterances:
+            if utterance.gender is None and options.require_gender:
+                rejected.append(Rejection(split, utterance.id, NO_GENDER))
+            elif utterance.id in missing:
+                rejected.append(Rejection(split, utterance.id, AUDIO_MISSING))
+            else:
+                splits[split].append(utterance)
+    barred = barred_speakers(
+        {split: {utt.speaker for utt in utts} for split, utts in splits.items()}
+    )
+    for split, utterances in splits.items():
+        kept = []
+        for utterance in utterances:
+            if reason := barred[split].get(utterance.speaker):
+                rejected.append(Rejection(split, utterance.id, reason))
+            else:
+                kept.append(_rename(utterance, lang))
+        _check_order(Path(corpus_dir) / lang / split, kept)
+        splits[split] = kept
+    return LanguageSplits(splits, rejected)
+
+
+def _read_split(directory: Path, options: CorpusOptions) -> list[Utterance]:
+    if not directory.is_dir():
+        raise UserError(
+            f"{directory} is missing: each language needs train, dev and test; make "
+            "it, with wav.scp, utt2spk and utt2gender or spk2gender."
+        )
+    for name in ("wav.scp", "utt2spk"):
+        if not (directory / name).is_file():
+            raise UserError(
+                f"{directory / name} is missing: each of train, dev and test needs "
+                "wav.scp and utt2spk."
+            )
+    if (directory / "segments").exists():
+        raise UserError(
+            f"{directory / 'segments'} can't be used, as each line of wav.scp must be "
+            "one utterance: cut the audio with ESPnet's "
+            "scripts/audio/format_wav_scp.sh --segments (or Kaldi's extract-segments), "
+            "put the new wav.scp in place and remove segments."
+        )
+    gender_files = [directory / name for name in ("utt2gender", "spk2gender")]
+    if options.require_gender and not any(path.exists() for path in gender_files):
+        raise UserError(
+            f"{directory} has neither utt2gender nor spk2gender: write one with lines "
+            "'<id> m' or '<id> f', or run with --require_gender false."
+        )
+    utterances = read_data_dir(directory)
+    for utterance in utterances:
+        if not is_id(utterance.speaker):
+            raise UserError(
+                f"{_place(directory / 'utt2spk', utterance.id)}: {utterance.speaker!r} "
+                "can't be a speaker id; write '<utterance> <speaker>', ids without "
+                "white space."
+            )
+        if not utterance.audio:
+            raise UserError(
+                f"{_place(directory / 'wav.scp', utterance.id)}: {utterance.id} has no "
+                "audio; write '<utterance> <path>'."
+            )
+    known = sum(utterance.duration is not None for utterance in utterances)
+    if 0 < known < len(utterances):
+        raise UserError(
+            f"{directory / 'utt2dur'} has {known} of {len(utterances)} utterances: "
+            "complete it, or remove it, as Kaldi's tools drop those that it lacks."
+        )
+    return utterances
+
+
+def _check_genders(
+    directory: Path, utterances: list[Utterance], genders: dict[str, tuple[str, Path]]
+) -> None:
+    """Refuse a speaker with two genders, within a split or over splits."""
+    by_speaker = directory / "spk2gender"
+    if by_speaker.exists():
+        for speaker, gender in read_table(by_speaker).items():
+            _note_gender(speaker, gender, by_speaker, genders)
+    by_utterance = directory / "utt2gender"
+    source = by_utterance if by_utterance.exists() else by_speaker
+    for utterance in utterances:
+        if utterance.gender:
+            _note_gender(utterance.speaker, utterance.gender, source, genders)
+
+
+def _note_gender(
+    speaker: str, gender: str, source: Path, genders: dict[str, tuple[str, Path]]
+) -> None:
+    other, where = genders.setdefault(speaker, (gender, source))
+    if gender != other:
+        raise UserError(
+            f"Speaker {speaker} is {other} in {where} and {gender} in {source}: "
+            "correct one of them, or give two people two speaker ids."
+        )
+
+
+def _missing_audio(directory: Path, utterances: list[Utterance]) -> set[str]:
+    """Utterances whose audio is a file that does not exist."""
+    scp = directory / "wav.scp"
+    shown: Iterable[Utterance] = utterances
+    if len(utterances) > _MANY_FILES:
+        shown = progress(utterances, description=f"Looking for the audio of {scp}")
+    missing: dict[str, str] = {}
+    files = 0
+    for utterance in shown:
+        file = audio_file(utterance.audio)
+        if file is None:
+            continue
+        files += 1
+        if os.path.exists(file):
+            continue
+        if os.path.exists(directory / file):
+            raise UserError(
+                f"{_place(scp, utterance.id)}: {file} does not exist in "
+                f"{os.getcwd()}, from where relative paths start, but does in "
+                f"{directory}: write {directory / file} or an absolute path."
+            )
+        missing[utterance.id] = file
+    if len(missing) * 2 > files:
+        first = next(iter(missing))
+        raise UserError(
+            f"{_place(scp, first)}: {missing[first]} does not exist, and so for "
+            f"{len(missing)} of {files} audio files: correct the paths; relative ones "
+            f"start at the directory one runs from, {os.getcwd()}."
+        )
+    return set(missing)
+
+
+def audio_file(audio: str) -> str | None:
+    """Give the file that a ``wav.scp`` value names, or None for a pipe.
+
+    Args:
+        audio: ``path``, ``file.ark:offset`` (with or without a range) or
+            ``command |``.
+    """
+    if audio.endswith("|"):
+        return None
+    if not os.path.exists(audio) and (ark := _ARK.fullmatch(audio)):
+        return ark["file"]
+    return audio
+
+
+def _rename(utterance: Utterance, lang: str) -> Utterance:
+    speaker = _prefixed(utterance.speaker, lang)
+    name = utterance.id
+    if not name.startswith(f"{speaker}-"):
+        name = f"{speaker}-{name.removeprefix(f'{utterance.speaker}-')}"
+    return replace(utterance, id=name, speaker=speaker, lang=lang)
+
+
+def _prefixed(name: str, prefix: str) -> str:
+    return name if name.startswith(f"{prefix}-") else f"{prefix}-{name}"
+
+
+def _check_order(directory: Path, utterances: list[Utterance]) -> None:
+    """Refuse ids whose order puts a speaker's utterances in two places."""
+    ordered = sorted(utterances, key=lambda utterance: utterance.id)
+    for first, second in itertools.pairwise(ordered):
+        if first.speaker > second.speaker:
+            raise UserError(
+                f"Speakers {second.speaker} and {first.speaker} of {directory} sort "
+                "otherwise than their utterances, which Kaldi's tools refuse: give "
+                "speakers ids of one length."
+            )
+
+
+def _place(path: Path, key: str) -> str:
+    """Name the file and the line that starts with ``key``."""
+    return f"{path}, line {list(read_table(path)).index(key) + 1}"

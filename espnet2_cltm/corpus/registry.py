@@ -1,0 +1,64 @@
+"""Which corpora there are.
+
+A corpus is a module that follows :mod:`espnet2_cltm.corpus.language`. To add one,
+write the module and name it here.
+"""
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from espnet2_cltm.errors import UserError
+
+CORPORA = {
+    "common_voice": "espnet2_cltm.corpus.common_voice",
+    "demo": "espnet2_cltm.corpus.demo",
+    "kaldi": "espnet2_cltm.corpus.kaldi",
+}
+
+
+def get_corpus(name: str) -> ModuleType:
+    """Import the module of a corpus.
+
+    Raises:
+        UserError: There is no such corpus.
+    """
+    if name not in CORPORA:
+        raise UserError(
+            f"There is no corpus '{name}': choose one of {', '.join(sorted(CORPORA))}."
+        )
+    return importlib.import_module(CORPORA[name])
+
+
+def choose_languages(
+    name: str, corpus_dir: Path, langs: Sequence[str] | None = None
+) -> list[str]:
+    """Check languages against those that a corpus has.
+
+    Args:
+        name: Of the corpus.
+        corpus_dir: Where it lies.
+        langs: Languages asked for; None or nothing for all.
+
+    Returns:
+        The languages in the order asked for, each once.
+
+    Raises:
+        UserError: The corpus has not all of them, or can't be read.
+    """
+    known = get_corpus(name).list_languages(Path(corpus_dir))
+    if not langs:
+        return list(known)
+    if unknown := [lang for lang in langs if lang not in known]:
+        raise UserError(
+            f"{_name(unknown)} not in {corpus_dir} ({name}): choose from "
+            f"{' '.join(sorted(known))}."
+        )
+    return list(dict.fromkeys(langs))
+
+
+def _name(unknown: list[str]) -> str:
+    if len(unknown) == 1:
+        return f"Language {unknown[0]} is"
+    return f"Languages {' '.join(unknown)} are"
