@@ -1,0 +1,83 @@
+"""The gender model: frontend, pooling over time, projection, classifier.
+
+Labels are integers in the order of :data:`espnet2_cltm.corpus.datadir.GENDERS`:
+0 for ``f``, 1 for ``m``.
+"""
+
+import torch
+from espnet2.asr.frontend.abs_frontend import AbsFrontend
+from espnet2.spk.pooling.abs_pooling import AbsPooling
+from espnet2.spk.projector.abs_projector import AbsProjector
+from espnet2.torch_utils.device_funcs import force_gatherable
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+
+from espnet2_cltm.gender.classifier import AbsGenderClassifier
+
+
+class GenderModel(AbsESPnetModel):
+    """Gender identification from speech, trained with cross-entropy.
+
+    Args:
+        frontend: Waveforms to frames.
+        pooling: Frames to one vector; takes (batch, size, frames) and lengths.
+        projector: Vector to a smaller one.
+        classifier: Vector to two logits.
+        extract_feats_in_collect_stats: Taken for ESPnet's ``collect_stats``; the
+            raw audio's lengths are all that training needs, so False.
+    """
+
+    def __init__(
+        self,
+        frontend: AbsFrontend,
+        pooling: AbsPooling,
+        projector: AbsProjector,
+        classifier: AbsGenderClassifier,
+        extract_feats_in_collect_stats: bool = False,
+    ):
+        super().__init__()
+        self.frontend = frontend
+        self.pooling = pooling
+        self.projector = projector
+        self.classifier = classifier
+        self.extract_feats_in_collect_stats = extract_feats_in_collect_stats
+
+    def forward(
+        self,
+        speech: torch.Tensor,
+        speech_lengths: torch.Tensor,
+        label: torch.Tensor,
+        **kwargs: object,
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
+        """Compute the loss of a batch.
+
+        Args:
+            speech: (batch, samples) waveforms at 16 kHz.
+            speech_lengths: (batch,) numbers of valid samples.
+            label: (batch, 1) class indices.
+            **kwargs: ``label_lengths`` and ``utt_id``, which ESPnet adds.
+
+        Returns:
+            Mean cross-entropy, statistics (``loss``, ``acc``), and the batch size
+            as weight.
+        """
+        logits = self.logits(speech, speech_lengths)
+        target = label.view(-1)
+        loss = torch.nn.functional.cross_entropy(logits, target)
+        accuracy = (logits.argmax(dim=1) == target).float().mean()
+        stats = {"loss": loss.detach(), "acc": accuracy}
+        return force_gatherable((loss, stats, speech.shape[0]), loss.device)
+
+    def logits(
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Give (batch, 2) logits in the order of GENDERS."""
+        feats, feats_lengths = self.frontend(speech, speech_lengths)
+        pooled = self.pooling(feats.transpose(1, 2), feat_lengths=feats_lengths)
+        return self.classifier(self.projector(pooled))
+
+    def collect_feats(
+        self, speech: torch.Tensor, speech_lengths: torch.Tensor, **kwargs: object
+    ) -> dict[str, torch.Tensor]:
+        """Give the frontend's features, for ESPnet's ``collect_stats``."""
+        feats, feats_lengths = self.frontend(speech, speech_lengths)
+        return {"feats": feats, "feats_lengths": feats_lengths}

@@ -1,0 +1,176 @@
+"""Gender identification as an ESPnet task.
+
+Data: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz) and
+``label`` (``utt2gender``, type ``text``, ``f`` or ``m``). The parts are chosen by
+name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
+"""
+
+import argparse
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+import torch
+from espnet2.asr.frontend.abs_frontend import AbsFrontend
+from espnet2.asr.frontend.default import DefaultFrontend
+from espnet2.spk.pooling.abs_pooling import AbsPooling
+from espnet2.spk.pooling.mean_pooling import MeanPooling
+from espnet2.spk.pooling.stat_pooling import StatsPooling
+from espnet2.spk.projector.abs_projector import AbsProjector
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.train.class_choices import ClassChoices
+from espnet2.train.collate_fn import CommonCollateFn
+from espnet2.train.trainer import Trainer
+
+from espnet2_cltm.corpus.datadir import GENDERS
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.gender.classifier import AbsGenderClassifier, LinearClassifier
+from espnet2_cltm.gender.model import GenderModel
+from espnet2_cltm.gender.projector import LinearProjector
+from espnet2_cltm.tasks.waveform import WaveformScale
+
+frontend_choices = ClassChoices(
+    name="frontend",
+    classes={"hubert": HubertFrontend, "default": DefaultFrontend},
+    type_check=AbsFrontend,
+    default="hubert",
+)
+pooling_choices = ClassChoices(
+    name="pooling",
+    classes={"mean": MeanPooling, "stats": StatsPooling},
+    type_check=AbsPooling,
+    default="mean",
+)
+projector_choices = ClassChoices(
+    name="projector",
+    classes={"linear": LinearProjector},
+    type_check=AbsProjector,
+    default="linear",
+)
+classifier_choices = ClassChoices(
+    name="classifier",
+    classes={"linear": LinearClassifier},
+    type_check=AbsGenderClassifier,
+    default="linear",
+)
+model_choices = ClassChoices(
+    name="model",
+    classes={"gender": GenderModel},
+    type_check=AbsESPnetModel,
+    default="gender",
+)
+
+
+class GenderPreprocessor:
+    """Scales waveforms and turns ``f`` and ``m`` into class indices.
+
+    Args:
+        scale: The waveform scale of the data at hand.
+    """
+
+    def __init__(self, scale: WaveformScale):
+        self.scale = scale
+
+    def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Give float32 ``speech`` and, where there is a label, int64 ``label`` (1,).
+
+        Raises:
+            UserError: The label is neither ``f`` nor ``m``.
+        """
+        ready = {"speech": self.scale(data["speech"])}
+        if "label" in data:
+            if data["label"] not in GENDERS:
+                raise UserError(
+                    f"Utterance {uid} is labelled {data['label']!r}: write f or m in "
+                    "its utt2gender."
+                )
+            ready["label"] = np.array([GENDERS.index(data["label"])], dtype=np.int64)
+        return ready
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.scale})"
+
+
+class GenderTask(AbsTask):
+    """ESPnet's task interface for :class:`espnet2_cltm.gender.model.GenderModel`."""
+
+    num_optimizers = 1
+    trainer = Trainer
+    class_choices_list = [  # noqa: RUF012 (ESPnet's interface)
+        frontend_choices,
+        pooling_choices,
+        projector_choices,
+        classifier_choices,
+        model_choices,
+    ]
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Add ``--frontend``, ``--frontend_conf`` and so on."""
+        group = parser.add_argument_group(description="Task related")
+        for choices in cls.class_choices_list:
+            choices.add_arguments(group)
+
+    @classmethod
+    def build_collate_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> Callable[
+        [Collection[tuple[str, dict[str, np.ndarray]]]],
+        tuple[list[str], dict[str, torch.Tensor]],
+    ]:
+        """Pad a batch with zeros."""
+        return CommonCollateFn(float_pad_value=0.0, int_pad_value=-1)
+
+    @classmethod
+    def build_preprocess_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> Callable[[str, dict[str, Any]], dict[str, np.ndarray]]:
+        """Scale waveforms by their data type and encode labels."""
+        triples = (
+            args.train_data_path_and_name_and_type
+            if train
+            else args.valid_data_path_and_name_and_type
+        )
+        return GenderPreprocessor(WaveformScale(triples))
+
+    @classmethod
+    def required_data_names(
+        cls, train: bool = True, inference: bool = False
+    ) -> tuple[str, ...]:
+        """Name the data that must be given."""
+        return ("speech",) if inference else ("speech", "label")
+
+    @classmethod
+    def optional_data_names(
+        cls, train: bool = True, inference: bool = False
+    ) -> tuple[str, ...]:
+        """Name the data that may be given."""
+        return ("label",) if inference else ()
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> GenderModel:
+        """Build the model; the head's weights depend on ``args.seed`` alone.
+
+        The generator is seeded again once the frontend stands, so that the same
+        seed gives the same head whatever the frontend drew.
+        """
+        frontend = frontend_choices.get_class(args.frontend)(**args.frontend_conf)
+        torch.manual_seed(args.seed)
+        pooling = pooling_choices.get_class(args.pooling)(
+            input_size=frontend.output_size(), **args.pooling_conf
+        )
+        projector = projector_choices.get_class(args.projector)(
+            input_size=pooling.output_size(), **args.projector_conf
+        )
+        classifier = classifier_choices.get_class(args.classifier)(
+            input_size=projector.output_size(), **args.classifier_conf
+        )
+        return model_choices.get_class(args.model)(
+            frontend=frontend,
+            pooling=pooling,
+            projector=projector,
+            classifier=classifier,
+            **args.model_conf,
+        )

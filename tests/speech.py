@@ -1,0 +1,123 @@
+"""Small made-up speech and models for the tests, in the project's own formats.
+
+Voices are pulse trains with vowel-like resonances: low-pitched ``m``, high-pitched
+``f``, so that a tiny model can learn the task in a few steps.
+"""
+
+import argparse
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import scipy.signal
+
+from espnet2_cltm.corpus.datadir import Utterance, read_table, write_data_dir
+from espnet2_cltm.files import write_text
+from espnet2_cltm.tasks.gender import GenderTask
+
+TINY_HUBERT = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "conv_dim": [8] * 7,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+    "layerdrop": 0.0,
+    "apply_spec_augment": False,
+}
+TINY_GENDER = {
+    "frontend": "hubert",
+    "frontend_conf": {"model": TINY_HUBERT},
+    "projector_conf": {"output_size": 8},
+    "optim": "adamw",
+    "optim_conf": {"lr": 1.0e-3, "weight_decay": 0.0},
+    "grad_clip": 1.0,
+    "max_epoch": 2,
+    "batch_type": "unsorted",
+    "batch_size": 2,
+    "num_workers": 0,
+    "use_tensorboard": False,
+    "use_matplotlib": False,
+    "num_att_plot": 0,
+    "keep_nbest_models": 1,
+    "best_model_criterion": [["valid", "acc", "max"]],
+}
+
+
+def voice(gender: str, seed: int, n_samples: int) -> np.ndarray:
+    """Give (n_samples,) int16 of a made-up voice at 16 kHz."""
+    rng = np.random.default_rng(seed)
+    pitch = rng.uniform(90, 150) if gender == "m" else rng.uniform(170, 260)
+    phase = np.cumsum(pitch * (1 + 0.02 * rng.standard_normal(n_samples))) / 16000
+    pulses = np.diff(np.floor(phase), prepend=0.0)
+    scale = 1.0 if gender == "m" else 1.17
+    speech = pulses
+    for formant in (500, 1500, 2500):
+        radius, angle = 0.97, 2 * np.pi * formant * scale / 16000
+        speech = scipy.signal.lfilter(
+            [1.0], [1, -2 * radius * np.cos(angle), radius**2], speech
+        )
+    speech = speech / np.abs(speech).max() + 0.01 * rng.standard_normal(n_samples)
+    return np.clip(speech * 8000, -32768, 32767).astype(np.int16)
+
+
+def write_dump(
+    directory: Path,
+    languages: list[str],
+    speakers: dict[str, int] | None = None,
+    utterances: int = 4,
+) -> None:
+    """Write ``<directory>/<lang>/{train,dev,test}`` as stage 2 does.
+
+    Args:
+        directory: ``dump/<corpus>``.
+        languages: Language codes.
+        speakers: Speakers of each gender by split.
+        utterances: Utterances of each speaker.
+    """
+    speakers = speakers or {"train": 3, "dev": 1, "test": 2}
+    for lang in languages:
+        first = 0
+        for split, per_gender in speakers.items():
+            split_dir = directory / lang / split
+            split_dir.mkdir(parents=True)
+            rows, lengths = [], {}
+            ark = str(split_dir / "wav.ark")
+            audio = {}
+            for gender in "fm":
+                for k in range(first, first + per_gender):
+                    for n in range(utterances):
+                        speaker = f"{lang}-{gender}{k:02d}"
+                        utt = f"{speaker}-{n:02d}"
+                        seed = int.from_bytes(utt.encode(), "little") % 2**32
+                        samples = voice(gender, seed, 4000 + 320 * (seed % 7))
+                        audio[utt] = (16000, samples)
+                        lengths[utt] = len(samples)
+                        rows.append((utt, speaker, gender))
+            first += per_gender
+            scp = str(split_dir / "ark.scp")
+            kaldiio.save_ark(ark, audio, scp=scp)
+            locations = read_table(scp)
+            Path(scp).unlink()
+            write_data_dir(
+                split_dir,
+                [
+                    Utterance(
+                        utt, speaker, locations[utt], gender, lang, lengths[utt] / 16000
+                    )
+                    for utt, speaker, gender in rows
+                ],
+            )
+            write_text(
+                split_dir / "utt2num_samples",
+                "".join(f"{utt} {lengths[utt]}\n" for utt in sorted(lengths)),
+            )
+
+
+def build_gender_model(config: dict, seed: int = 0):
+    """Build a gender model from a training configuration."""
+    defaults = vars(GenderTask.get_parser().parse_args([]))
+    return GenderTask.build_model(
+        argparse.Namespace(**{**defaults, **config, "seed": seed})
+    )
