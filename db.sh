@@ -1,0 +1,13 @@
+# shellcheck shell=bash disable=SC2034
+# Where the corpora lie. Sourced by run.sh; give paths without ~.
+
+# Common Voice, extracted: the directory that has one directory a language, each with
+# train.tsv, dev.tsv, test.tsv, validated.tsv and clips/.
+COMMON_VOICE=
+
+# Your own Kaldi directories: KALDI/<language>/{train,dev,test} with wav.scp, utt2spk
+# and the labels of the task (utt2gender or spk2gender).
+KALDI=
+
+# The synthetic demo corpus; stage 1 makes it here.
+DEMO=downloads/demo

@@ -1,0 +1,38 @@
+# shellcheck shell=bash
+# Put the Python environment in place and in front. Sourced by run.sh and the recipes,
+# from any directory. The first time this installs into .venv (tools/install.sh); with
+# ESPNET_ROOT set, that ESPnet's environment is used instead.
+
+CLTM_ROOT=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
+export CLTM_ROOT
+
+"${CLTM_ROOT}/tools/install.sh" || return 1
+
+if [[ -n ${ESPNET_ROOT:-} ]]; then
+    . "${CLTM_ROOT}/tools/activate_espnet.sh" || return 1
+else
+    # Not bin/activate: it keeps the place where .venv was made, and changes the prompt.
+    export VIRTUAL_ENV="${CLTM_ROOT}/.venv"
+    export PATH="${VIRTUAL_ENV}/bin:${PATH}"
+    unset PYTHONHOME
+fi
+export PYTHONPATH="${CLTM_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"
+
+# Kaldi's order of lines is that of LC_ALL=C (sort, join, comm); Python then still
+# reads and writes UTF-8, which PYTHONUTF8 makes independent of the locale.
+export LC_ALL=C
+export PYTHONUTF8=1
+export PYTHONIOENCODING=UTF-8
+
+# One thread a process: sums in the same order everywhere, and no oversubscription
+# when several processes run at once.
+export OMP_NUM_THREADS=1
+export MKL_NUM_THREADS=1
+export OPENBLAS_NUM_THREADS=1
+
+# On a CPU, oneDNN prepares a kernel for every new input length and keeps 1024 of
+# them, too few for a corpus: with more, a training step takes almost half the time.
+export ONEDNN_PRIMITIVE_CACHE_CAPACITY=8192
+
+export HF_HUB_DISABLE_TELEMETRY=1
+export TOKENIZERS_PARALLELISM=false

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Every check, in one command: format, lint, shell scripts, tests. Installs what is
+# missing first. Arguments go to pytest: ./test.sh tests/corpus -k speaker
+set -euo pipefail
+cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")"
+
+tools/install.sh --with_tests true
+. ./path.sh
+
+failed=()
+
+# check TITLE COMMAND...: run one check and remember whether it failed.
+check() {
+    local title=$1
+    shift
+    printf '\n== %s\n' "${title}"
+    "$@" || failed+=("${title}")
+}
+
+list_shell_scripts() {
+    if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+        git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run
+    else
+        find . -path ./.venv -prune -o \( -name '*.sh' -o -path ./.ci/run \) -print0
+    fi
+}
+
+check_shell_scripts() {
+    local -a scripts
+    mapfile -d '' -t scripts < <(list_shell_scripts)
+    shellcheck --external-sources --source-path=SCRIPTDIR -- "${scripts[@]}"
+}
+
+# Two processes pay for a whole run only: each has to import ESPnet first.
+workers=()
+if (($# == 0)) && (($(nproc) > 1)); then
+    workers=(-n 2 --dist worksteal)
+fi
+
+check "Python format (ruff format --check)" ruff format --check
+check "Python lint (ruff check)" ruff check
+check "Shell scripts (shellcheck)" check_shell_scripts
+# Last, so that its closing line is the last one.
+check "Tests (pytest)" python3 -m pytest "${workers[@]}" "$@"
+
+if ((${#failed[@]} > 0)); then
+    printf 'Failed:' >&2
+    printf ' %s;' "${failed[@]}" >&2
+    printf '\n' >&2
+    exit 1
+fi
