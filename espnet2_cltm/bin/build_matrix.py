@@ -1,0 +1,160 @@
+"""Build the transfer matrix of one task from its results: tables, summary, heatmap.
+
+Stage 6. Reads ``results.tsv`` or the published framework's CSV files; writes
+``cltm.csv``, ``relative_gain.csv``, ``zero_shot.csv``, ``cells.tsv``, ``heatmap.png``,
+``heatmap.pdf`` and, last, ``summary.json``. Takes seconds, so it always does all.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import write_text
+from espnet2_cltm.matrix.choice import Choice
+from espnet2_cltm.matrix.estimates import TransferMatrix, estimate
+from espnet2_cltm.matrix.languages import (
+    Language,
+    describe,
+    display_order,
+    read_languages,
+)
+from espnet2_cltm.matrix.matrix_files import LabelledMatrix, write_cells, write_matrix
+from espnet2_cltm.matrix.moments import cell_moments
+from espnet2_cltm.matrix.read_scores import read_scores
+from espnet2_cltm.matrix.scores import Scores, zero_shot_means
+from espnet2_cltm.report.heatmap import Heatmap, write_heatmap
+from espnet2_cltm.report.summary import (
+    grey_targets,
+    subtitle,
+    summarise,
+    summary_text,
+    title,
+)
+
+HEATMAP_NOTES = (
+    "CLTM[i, j] = (Perf(i+j) \N{MINUS SIGN} Perf(i)) / (Perf(i+i) \N{MINUS SIGN} "
+    "Perf(i)): what N utterances of donor j add to N of target i,",
+    "relative to what N more of target i add.",
+)
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Define the options."""
+    parser = argparse.ArgumentParser(
+        description="Build the cross-lingual transfer matrix of one task.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        required=True,
+        help="results.tsv, or the published framework's CSV (per seed or aggregated)",
+    )
+    parser.add_argument(
+        "--outdir", type=Path, required=True, help="where the files are written"
+    )
+    parser.add_argument(
+        "--task", help="which task, where the file holds several (gender, speaker)"
+    )
+    parser.add_argument(
+        "--metric", help="which metric (default: macro_f1, roc_auc or wer by task)"
+    )
+    parser.add_argument(
+        "--budget", type=int, help="which N, where the file holds several"
+    )
+    parser.add_argument(
+        "--languages_conf",
+        type=Path,
+        default=Path("conf/languages.yaml"),
+        help="names and families of languages",
+    )
+    return parser
+
+
+def build(args: argparse.Namespace) -> None:
+    """Read, estimate, write and print."""
+    known = read_languages(args.languages_conf)
+    scores = read_scores(args.results, Choice(args.task, args.metric, args.budget))
+    matrix = estimate(cell_moments(scores))
+    _require_cells(args.results, scores, matrix)
+    languages = describe(matrix.languages, known)
+    _write_tables(args.outdir, scores, matrix)
+    write_heatmap(
+        _heatmap(scores, matrix, languages),
+        png=args.outdir / "heatmap.png",
+        pdf=args.outdir / "heatmap.pdf",
+    )
+    summary = summarise(scores, matrix, languages)
+    write_text(
+        args.outdir / "summary.json",
+        json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+    )
+    print(summary_text(scores, matrix, languages))
+    print(f"Written to {args.outdir}: heatmap.png, cltm.csv, summary.json and others")
+
+
+def _require_cells(path: Path, scores: Scores, matrix: TransferMatrix) -> None:
+    """Refuse results of which no cell at all can be made."""
+    n = len(matrix.languages)
+    if n < 2:
+        raise UserError(
+            f"{path} has runs of one language only ({matrix.languages[0]}): a matrix "
+            "needs at least two."
+        )
+    off_diagonal = ~np.eye(n, dtype=bool)
+    usable = np.isfinite(matrix.raw_cltm) | np.isfinite(matrix.relative_gain)
+    if not usable[off_diagonal].any():
+        raise UserError(
+            f"{path} gives none of the {n * (n - 1)} cells of the matrix of "
+            f"{scores.source.metric} (the first, {matrix.languages[0]} from "
+            f"{matrix.languages[1]}: {matrix.reason[0, 1]}); run stages 4 and 5 to "
+            "their end first."
+        )
+
+
+def _write_tables(outdir: Path, scores: Scores, matrix: TransferMatrix) -> None:
+    for name, values in (
+        ("cltm.csv", matrix.cltm),
+        ("relative_gain.csv", matrix.relative_gain),
+    ):
+        labelled = LabelledMatrix(matrix.languages, matrix.languages, values)
+        write_matrix(outdir / name, "target", labelled)
+    tested, zero_shot = zero_shot_means(scores)
+    write_matrix(
+        outdir / "zero_shot.csv",
+        "train",
+        LabelledMatrix(scores.languages, tested, zero_shot),
+    )
+    write_cells(outdir / "cells.tsv", matrix)
+
+
+def _heatmap(
+    scores: Scores, matrix: TransferMatrix, languages: Mapping[str, Language]
+) -> Heatmap:
+    order = display_order(languages.values())
+    index = [matrix.languages.index(language.code) for language in order]
+    square = np.ix_(index, index)
+    return Heatmap(
+        languages=tuple(order),
+        values=matrix.cltm[square],
+        errors=matrix.raw_cltm_se[square],
+        not_identified=grey_targets(matrix)[index],
+        title=title(scores),
+        subtitle=subtitle(scores, matrix),
+        notes=HEATMAP_NOTES,
+    )
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
+    args = get_parser().parse_args(cmd)
+    run_command(lambda: build(args))
+
+
+if __name__ == "__main__":
+    main()

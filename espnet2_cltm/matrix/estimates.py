@@ -1,0 +1,267 @@
+"""The transfer matrix: its cells, their standard errors, what is identified.
+
+The method's definition (arXiv:2603.08231), rows targets i, columns donors j:
+
+    CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i))
+    M[i,j]    = (Perf(i+j) - Perf(i)) / Perf(i)
+
+Each Perf is a mean over the cell's seeds. The diagonal of the CLTM is 1 by
+definition and has no error; that of M is the relative self-gain.
+
+No run is ever left out for its score. Where the self-gain Perf(i+i) - Perf(i), the
+denominator, is not clearly positive, the ratio means nothing: the target is *not
+identified*, its estimates stay in the table of cells and out of the matrix.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from espnet2_cltm.matrix.moments import DOUBLE, PAIR, SINGLE, CellMoments
+
+IDENTIFICATION_LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class TransferMatrix:
+    """All estimates of one matrix; arrays are (n, n) unless said otherwise.
+
+    Attributes:
+        languages: The n languages, sorted: rows (targets) and columns (donors).
+        n_seeds: Seeds that the cell rests on.
+        perf: (n, n, 3), mean Perf of the single, double and pair run.
+        perf_se: (n, n, 3), standard errors of these.
+        self_gain: Perf(i+i) - Perf(i) over the cell's seeds.
+        self_gain_se: Its standard error.
+        cross_gain: Perf(i+j) - Perf(i).
+        cross_gain_se: Its standard error.
+        relative_gain: M; NaN where a run is missing or Perf(i) is not positive.
+        relative_gain_se: Its standard error.
+        raw_cltm: The ratio wherever it can be computed, identified or not.
+        raw_cltm_se: Its standard error; NaN on the diagonal.
+        cltm: The matrix: ``raw_cltm`` where identified, else NaN.
+        target_identified: (n,) bool.
+        target_reason: (n,), why a target is not identified; empty where it is.
+        reason: Why a cell of ``cltm`` is NaN; empty where it is not.
+    """
+
+    languages: tuple[str, ...]
+    n_seeds: np.ndarray
+    perf: np.ndarray
+    perf_se: np.ndarray
+    self_gain: np.ndarray
+    self_gain_se: np.ndarray
+    cross_gain: np.ndarray
+    cross_gain_se: np.ndarray
+    relative_gain: np.ndarray
+    relative_gain_se: np.ndarray
+    raw_cltm: np.ndarray
+    raw_cltm_se: np.ndarray
+    cltm: np.ndarray
+    target_identified: np.ndarray
+    target_reason: np.ndarray
+    reason: np.ndarray
+
+
+def estimate(
+    moments: CellMoments, level: float = IDENTIFICATION_LEVEL
+) -> TransferMatrix:
+    """Estimate every cell from its moments.
+
+    Args:
+        moments: Means over seeds and their covariance.
+        level: One-sided level of the test that a self-gain is positive.
+    """
+    single, double, pair = np.moveaxis(moments.mean, -1, 0)
+    self_gain = double - single
+    cross_gain = pair - single
+    raw_cltm = cltm_ratio(single, double, pair)
+    raw_cltm_se = cltm_standard_error(moments.mean, moments.covariance)
+    diagonal = np.eye(len(moments.languages), dtype=bool)
+    raw_cltm[diagonal & np.isfinite(self_gain)] = 1.0
+    raw_cltm_se[diagonal] = np.nan
+
+    self_gain_se = _difference_se(moments.covariance, DOUBLE, SINGLE)
+    identified, target_reason = identify_targets(
+        np.diagonal(self_gain),
+        np.diagonal(self_gain_se),
+        np.diagonal(moments.n_seeds),
+        moments.self_gain_df,
+        np.diagonal(moments.missing),
+        level,
+    )
+    reason = _cell_reasons(moments.missing, target_reason, self_gain, moments.n_seeds)
+    return TransferMatrix(
+        languages=moments.languages,
+        n_seeds=moments.n_seeds,
+        perf=moments.mean,
+        perf_se=np.sqrt(np.diagonal(moments.covariance, axis1=-2, axis2=-1)),
+        self_gain=self_gain,
+        self_gain_se=self_gain_se,
+        cross_gain=cross_gain,
+        cross_gain_se=_difference_se(moments.covariance, PAIR, SINGLE),
+        relative_gain=relative_gain(single, pair),
+        relative_gain_se=relative_gain_standard_error(moments.mean, moments.covariance),
+        raw_cltm=raw_cltm,
+        raw_cltm_se=raw_cltm_se,
+        cltm=np.where(reason == "", raw_cltm, np.nan),
+        target_identified=identified,
+        target_reason=target_reason,
+        reason=reason,
+    )
+
+
+def cltm_ratio(single: np.ndarray, double: np.ndarray, pair: np.ndarray) -> np.ndarray:
+    """Normalised transfer; NaN where the self-gain is exactly 0.
+
+    Args:
+        single: Perf(i).
+        double: Perf(i+i).
+        pair: Perf(i+j), tested on i.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cltm = (pair - single) / (double - single)
+    return np.where(np.isfinite(cltm), cltm, np.nan)
+
+
+def relative_gain(single: np.ndarray, pair: np.ndarray) -> np.ndarray:
+    """Relative gain; NaN where Perf(i) is not positive (1 - WER can be negative)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = (pair - single) / single
+    return np.where(single > 0, gain, np.nan)
+
+
+def cltm_standard_error(mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    r"""Standard error of the CLTM by the delta method, seeds paired.
+
+    With s, d, p the means over seeds of Perf(i), Perf(i+i), Perf(i+j), g = d - s the
+    self-gain and r = (p - s) / g the ratio, the gradient of r is
+
+        dr/ds = (r - 1) / g,    dr/dd = -r / g,    dr/dp = 1 / g
+
+    and SE(r)^2 = gradient . C . gradient, where C is the covariance of the three
+    means: cov(s, d) = sum_k (s_k - s)(d_k - d) / ((K - 1) K) over the K paired seeds,
+    and so on. Written out:
+
+        SE^2 g^2 = (r-1)^2 var(s) + r^2 var(d) + var(p)
+                   - 2 r (r-1) cov(s,d) + 2 (r-1) cov(s,p) - 2 r cov(d,p)
+
+    It is a first-order approximation, good where g is several times its own
+    standard error.
+
+    Args:
+        mean: (..., 3), means of single, double and pair.
+        covariance: (..., 3, 3), covariance of these means.
+
+    Returns:
+        (...), NaN with one seed or a missing run.
+    """
+    single, double, pair = np.moveaxis(mean, -1, 0)
+    ratio = cltm_ratio(single, double, pair)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gradient = np.stack([ratio - 1, -ratio, np.ones_like(ratio)], axis=-1)
+        gradient /= (double - single)[..., None]
+    return _propagate(gradient, covariance)
+
+
+def relative_gain_standard_error(
+    mean: np.ndarray, covariance: np.ndarray
+) -> np.ndarray:
+    """Standard error of p/s - 1 by the delta method: gradient (-p/s^2, 1/s).
+
+    Args:
+        mean: (..., 3), means of single, double and pair; double is not used.
+        covariance: (..., 3, 3), covariance of these means.
+
+    Returns:
+        (...), NaN with one seed, a missing run or a Perf(i) that is not positive.
+    """
+    single, pair = mean[..., SINGLE], mean[..., PAIR]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gradient = np.stack([-pair / single**2, 1 / single], axis=-1)
+    two = covariance[..., [SINGLE, PAIR], :][..., [SINGLE, PAIR]]
+    return np.where(single > 0, _propagate(gradient, two), np.nan)
+
+
+def _propagate(gradient: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        variance = np.einsum("...a,...ab,...b->...", gradient, covariance, gradient)
+    # Rounding can leave -1e-20 where runs are equal in every seed.
+    return np.sqrt(np.maximum(variance, 0.0))
+
+
+def _difference_se(covariance: np.ndarray, plus: int, minus: int) -> np.ndarray:
+    variance = (
+        covariance[..., plus, plus]
+        + covariance[..., minus, minus]
+        - 2 * covariance[..., plus, minus]
+    )
+    return np.sqrt(np.maximum(variance, 0.0))
+
+
+def identify_targets(
+    self_gain: np.ndarray,
+    standard_error: np.ndarray,
+    n_seeds: np.ndarray,
+    degrees_of_freedom: np.ndarray,
+    missing: np.ndarray,
+    level: float = IDENTIFICATION_LEVEL,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tell which targets have a clearly positive self-gain.
+
+    A target is identified where self_gain - t * standard_error > 0, with t the
+    1 - level quantile of Student's distribution. Without a standard error (one
+    seed) the sign decides.
+
+    Args:
+        self_gain: (n,), Perf(i+i) - Perf(i); NaN where a run is missing.
+        standard_error: (n,), NaN with one seed.
+        n_seeds: (n,), number of seeds.
+        degrees_of_freedom: (n,) of the standard error.
+        missing: (n,), why there is no self-gain, or empty.
+        level: One-sided level.
+
+    Returns:
+        (n,) bool and (n,) reasons, empty where identified.
+    """
+    identified = np.zeros(len(self_gain), dtype=bool)
+    reasons = np.full(len(self_gain), "", dtype=object)
+    for target, (gain, error, seeds, df) in enumerate(
+        zip(self_gain, standard_error, n_seeds, degrees_of_freedom, strict=True)
+    ):
+        if missing[target]:
+            reasons[target] = missing[target]
+            continue
+        if not np.isfinite(error):
+            identified[target] = gain > 0
+            if not identified[target]:
+                reasons[target] = f"self-gain {gain:+.4f} is not positive (one seed)"
+            continue
+        bound = gain - stats.t.ppf(1 - level, max(df, 1)) * error
+        identified[target] = bound > 0
+        if not identified[target]:
+            reasons[target] = (
+                f"self-gain {gain:+.4f} ± {error:.4f} over {seeds} seeds is not "
+                f"clearly positive (lower {1 - level:.0%} bound {bound:+.4f})"
+            )
+    return identified, reasons
+
+
+def _cell_reasons(
+    missing: np.ndarray,
+    target_reason: np.ndarray,
+    self_gain: np.ndarray,
+    n_seeds: np.ndarray,
+) -> np.ndarray:
+    reason = missing.copy()
+    for target, donor in np.argwhere(missing == ""):
+        if target_reason[target]:
+            reason[target, donor] = f"target not identified: {target_reason[target]}"
+        elif not self_gain[target, donor] > 0:
+            # Only where the pair run has fewer seeds than the target's own runs.
+            reason[target, donor] = (
+                f"self-gain {self_gain[target, donor]:+.4f} over the cell's "
+                f"{n_seeds[target, donor]} seed(s) is not positive"
+            )
+    return reason

@@ -1,0 +1,139 @@
+"""The files a matrix is kept in: comma-separated matrices and the table of cells.
+
+``cltm.csv`` and ``relative_gain.csv`` have the header ``target,<donor>,...`` and a line
+a target; ``zero_shot.csv`` the header ``train,<test language>,...`` and a line a
+training language. Numbers are written so that reading gives back the same bits; an
+empty field is a cell that is not available.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import write_text
+from espnet2_cltm.matrix.estimates import TransferMatrix
+from espnet2_cltm.matrix.moments import DOUBLE, PAIR, SINGLE
+from espnet2_cltm.matrix.text_table import read_text_table, require_rows
+
+CELL_COLUMNS = (
+    "target",
+    "donor",
+    "n_seeds",
+    "single",
+    "single_se",
+    "double",
+    "double_se",
+    "pair",
+    "pair_se",
+    "self_gain",
+    "self_gain_se",
+    "cross_gain",
+    "cross_gain_se",
+    "relative_gain",
+    "relative_gain_se",
+    "cltm",
+    "cltm_se",
+    "identified",
+    "reason",
+)
+
+
+@dataclass(frozen=True)
+class LabelledMatrix:
+    """A matrix with its languages.
+
+    Attributes:
+        rows: Languages of the rows.
+        columns: Languages of the columns.
+        values: (rows, columns), NaN where not available.
+    """
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: np.ndarray
+
+
+def write_matrix(path: Path | str, corner: str, matrix: LabelledMatrix) -> None:
+    """Write a matrix as comma-separated text.
+
+    Args:
+        path: File to write.
+        corner: First field of the header: ``target`` or ``train``.
+        matrix: What to write.
+    """
+    lines = [",".join((corner, *matrix.columns))]
+    for code, row in zip(matrix.rows, matrix.values, strict=True):
+        lines.append(",".join((code, *map(_number, row))))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_matrix(path: Path | str) -> LabelledMatrix:
+    """Read a matrix that :func:`write_matrix` or the published data set wrote.
+
+    Raises:
+        UserError: It is not such a file.
+    """
+    table = read_text_table(path)
+    require_rows(table)
+    corner, *columns = table.rows.columns
+    if corner not in ("target", "train") or not columns:
+        raise UserError(
+            f"{path} is not a matrix: its header has to be target,<donor>,..."
+        )
+    values = np.full((len(table.rows), len(columns)), np.nan)
+    for index, (line, row) in enumerate(table.rows.iterrows()):
+        for column, text in enumerate(row.iloc[1:]):
+            try:
+                values[index, column] = float(text) if text else np.nan
+            except ValueError as error:
+                raise UserError(
+                    f"{path}, line {line}: '{text}' under {columns[column]} is not a "
+                    "number."
+                ) from error
+    return LabelledMatrix(tuple(table.rows[corner]), tuple(columns), values)
+
+
+def write_cells(path: Path | str, matrix: TransferMatrix) -> None:
+    """Write one tab-separated line a cell with everything known of it.
+
+    ``cltm`` is the raw estimate, also where ``identified`` is ``no``; such a cell is
+    empty in ``cltm.csv``.
+    """
+    lines = ["\t".join(CELL_COLUMNS)]
+    for target, i in enumerate(matrix.languages):
+        for donor, j in enumerate(matrix.languages):
+            cell = (target, donor)
+            numbers: Sequence[float] = (
+                matrix.perf[(*cell, SINGLE)],
+                matrix.perf_se[(*cell, SINGLE)],
+                matrix.perf[(*cell, DOUBLE)],
+                matrix.perf_se[(*cell, DOUBLE)],
+                matrix.perf[(*cell, PAIR)],
+                matrix.perf_se[(*cell, PAIR)],
+                matrix.self_gain[cell],
+                matrix.self_gain_se[cell],
+                matrix.cross_gain[cell],
+                matrix.cross_gain_se[cell],
+                matrix.relative_gain[cell],
+                matrix.relative_gain_se[cell],
+                matrix.raw_cltm[cell],
+                matrix.raw_cltm_se[cell],
+            )
+            reason = matrix.reason[cell]
+            fields = (
+                i,
+                j,
+                str(matrix.n_seeds[cell]),
+                *map(_number, numbers),
+                "no" if reason else "yes",
+                reason,
+            )
+            lines.append("\t".join(fields))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _number(value: float) -> str:
+    return repr(float(value)) if np.isfinite(value) else ""

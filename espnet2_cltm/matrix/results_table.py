@@ -1,0 +1,188 @@
+"""The project's ``results.tsv``: one line per run, test language and metric.
+
+Tab-separated, header ``run task kind languages budget seed test_language metric value
+n_test``; ``kind`` is single, double or pair; ``languages`` is one code, or two sorted
+codes joined by ``+`` for a pair run. A value ``nan`` says that the metric is undefined,
+as macro F1 is on a test set that lacks a gender.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.matrix.choice import Choice
+from espnet2_cltm.matrix.metrics import DEFAULT_METRIC, METRICS, Metric
+from espnet2_cltm.matrix.scores import (
+    KINDS,
+    SeedScores,
+    Source,
+    collect_seed_scores,
+    count_undefined,
+)
+from espnet2_cltm.matrix.text_table import (
+    TextTable,
+    require_choices,
+    require_distinct,
+    require_language_codes,
+    shorten,
+    to_integer,
+    to_number,
+)
+
+RESULT_COLUMNS = (
+    "run",
+    "task",
+    "kind",
+    "languages",
+    "budget",
+    "seed",
+    "test_language",
+    "metric",
+    "value",
+    "n_test",
+)
+
+
+def scores_from_results(table: TextTable, choice: Choice) -> SeedScores:
+    """Check the lines that ``choice`` names and arrange their scores."""
+    rows = table.rows
+    require_choices(table, "kind", KINDS)
+    task = _choose(table, "task", choice.task, "--task")
+    table = replace(table, rows=rows[rows["task"] == task])
+    metric = _choose_metric(table, task, choice.metric)
+    budget = _choose_budget(table, choice.budget)
+    rows = table.rows
+    kept = (rows["metric"] == metric.name) & (to_integer(table, "budget") == budget)
+    table = replace(table, rows=rows[kept])
+    if table.rows.empty:
+        raise UserError(f"{table.path} has no {metric.name} for N = {budget}.")
+
+    identity = ["kind", "languages", "seed", "test_language"]
+    require_distinct(table, ["run", "test_language"], "the same result")
+    require_distinct(
+        table, identity, "the same kind, languages, seed and test language"
+    )
+    to_integer(table, "n_test")
+    seeds = to_integer(table, "seed")
+    values = to_number(table, "value", maximum=metric.maximum)
+    trained = _trained_languages(table)
+    require_language_codes(table, "test_language")
+
+    tested = table.rows["test_language"]
+    first, second = trained[0], trained[1]
+    records = pd.DataFrame(
+        {
+            "kind": table.rows["kind"],
+            "donor": first.where((second == "") | (tested != first), second),
+            "tested": tested,
+            "seed": seeds,
+            "perf": 1 - values if metric.lower_is_better else values,
+        }
+    )
+    # A pair run says something about its own two languages only.
+    elsewhere = (table.rows["kind"] == "pair") & (tested != first) & (tested != second)
+    records = records[~elsewhere]
+    languages = (set(first) | set(second)) - {""}
+    source = Source(
+        file=table.path.name,
+        sha256=table.sha256,
+        task=task,
+        metric=metric.name,
+        budget=budget,
+        undefined=count_undefined(records, "perf"),
+        notes=_undefined_notes(table, values, metric.name),
+    )
+    records = records[np.isfinite(records["perf"])]
+    return collect_seed_scores(records, languages, source)
+
+
+def _choose(table: TextTable, column: str, chosen: str | None, option: str) -> str:
+    """Take the value asked for, or the only one there is."""
+    present = sorted(table.rows[column].unique())
+    if chosen is None:
+        if len(present) > 1:
+            raise UserError(
+                f"{table.path} holds several values of {column} "
+                f"({shorten(present)}): choose one with {option}."
+            )
+        return present[0]
+    if chosen not in present:
+        raise UserError(
+            f"{table.path} has no {column} '{chosen}'; it has {shorten(present)}."
+        )
+    return chosen
+
+
+def _choose_metric(table: TextTable, task: str, chosen: str | None) -> Metric:
+    if chosen is None and task not in DEFAULT_METRIC:
+        line = (table.rows["task"] == task).idxmax()
+        raise UserError(
+            f"{table.path}, line {line}: unknown task '{task}'; known are "
+            f"{', '.join(DEFAULT_METRIC)} (for another one, name the metric with "
+            "--metric)."
+        )
+    name = _choose(table, "metric", chosen or DEFAULT_METRIC[task], "--metric")
+    if name not in METRICS:
+        raise UserError(
+            f"{table.path}: metric '{name}' is not known to be better high or low; "
+            f"known are {', '.join(METRICS)}."
+        )
+    return METRICS[name]
+
+
+def _choose_budget(table: TextTable, chosen: int | None) -> int:
+    present = sorted(int(n) for n in to_integer(table, "budget").unique())
+    if chosen is None and len(present) > 1:
+        raise UserError(
+            f"{table.path} holds runs of several budgets "
+            f"({shorten(present)}): choose one with --budget."
+        )
+    budget = present[0] if chosen is None else chosen
+    if budget not in present:
+        raise UserError(
+            f"{table.path} has no run of budget {budget}; it has {shorten(present)}."
+        )
+    return budget
+
+
+def _trained_languages(table: TextTable) -> pd.DataFrame:
+    """Split ``languages`` into two columns, the second empty but for pair runs."""
+    languages, kinds = table.rows["languages"], table.rows["kind"]
+    split: dict[str, tuple[str, str]] = {}
+    for text, kind in sorted(set(zip(languages, kinds, strict=True))):
+        parts = text.split("+")
+        well_formed = all(parts) and not any(
+            character in ' \t",;/\\' for character in text
+        )
+        if kind == "pair":
+            well_formed &= len(parts) == 2 and parts[0] < parts[-1]
+        else:
+            well_formed &= len(parts) == 1
+        if not well_formed:
+            line = ((languages == text) & (kinds == kind)).idxmax()
+            wanted = "two sorted codes such as ca+es" if kind == "pair" else "one code"
+            raise UserError(
+                f"{table.path}, line {line}: languages is '{text}' in a {kind} run, "
+                f"which has {wanted}."
+            )
+        split[text] = (parts[0], parts[1] if kind == "pair" else "")
+    pairs = languages.map(split)
+    return pd.DataFrame({0: pairs.str[0], 1: pairs.str[1]})
+
+
+def _undefined_notes(
+    table: TextTable, values: pd.Series, metric: str
+) -> tuple[str, ...]:
+    undefined = table.rows[values.isna()]
+    if undefined.empty:
+        return ()
+    tests = sorted(undefined["test_language"].unique())
+    first = undefined.iloc[0]
+    return (
+        f"{metric} is undefined (nan) in {len(undefined)} result(s), tested on "
+        f"{shorten(tests)}; the first is run {first['run']} on "
+        f"{first['test_language']}, line {undefined.index[0]}. Cells use the seeds "
+        "for which it is defined.",
+    )
