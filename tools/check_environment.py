@@ -4,8 +4,9 @@
 The last step of an installation: it is complete only when this passes.
 """
 
+import contextlib
 import importlib
-import logging
+import io
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
@@ -25,7 +26,9 @@ NAMED = ("torch", "torchaudio", "transformers", "espnet", "numpy")
 
 
 def installed_version(name: str) -> str:
-    """Return the version of a distribution, or that there is none."""
+    """Return a distribution's version, of torch the build as well."""
+    if name == "torch":
+        return sys.modules["torch"].__version__
     try:
         return version(name)
     except PackageNotFoundError:
@@ -34,10 +37,11 @@ def installed_version(name: str) -> str:
 
 def main() -> None:
     """Import every module in turn."""
-    logging.disable(logging.CRITICAL)  # ESPnet's notes on optional packages
+    notes = io.StringIO()  # on optional packages: nobody's concern here
     for module in MODULES:
         try:
-            importlib.import_module(module)
+            with contextlib.redirect_stdout(notes), contextlib.redirect_stderr(notes):
+                importlib.import_module(module)
         except Exception as error:  # whatever an extension raises while loading
             sys.exit(f"{module} cannot be imported: {type(error).__name__}: {error}")
     python = ".".join(map(str, sys.version_info[:3]))

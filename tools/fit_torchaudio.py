@@ -16,16 +16,14 @@ CUDA_LIBRARIES = ("libc10_cuda", "libtorch_cuda", "libcudart", "libcublas", "lib
 
 
 def import_failure() -> str:
-    """Import torchaudio in a fresh process; return why it fails, or nothing."""
+    """Import torchaudio in a fresh process; return the trace, empty if it works."""
     outcome = subprocess.run(
         [sys.executable, "-c", "import torchaudio"],
         capture_output=True,
         text=True,
         check=False,
     )
-    if outcome.returncode == 0:
-        return ""
-    return (outcome.stderr.strip().splitlines() or ["unknown reason"])[-1]
+    return "" if outcome.returncode == 0 else outcome.stderr.strip() or "killed"
 
 
 def main() -> None:
@@ -42,7 +40,7 @@ def main() -> None:
             extension.unlink()
         failure = import_failure()
     if failure:
-        sys.exit(f"torchaudio cannot be imported: {failure}")
+        sys.exit(f"torchaudio cannot be imported: {failure.splitlines()[-1]}")
 
 
 if __name__ == "__main__":
