@@ -11,6 +11,7 @@ is 16 kHz mono 16-bit already stays as it is. Each recording is read into memory
 import errno
 import io
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -39,6 +40,8 @@ _INT16_STEPS = 32_768
 _BLOCK_FRAMES = 1 << 18
 # Any other rate is damage, and would be resampled to gigabytes.
 _PLAUSIBLE_RATES = range(1_000, 1_000_001)
+# Signals that say nothing about a recording: Ctrl-C, scancel, no memory left.
+_FROM_OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
 _ARK_ENTRY = re.compile(r"(.+):(\d+)")
 
 
@@ -88,7 +91,8 @@ def decode(location: str) -> np.ndarray:
     Raises:
         RejectedAudio: missing, command failed, empty, not audio, truncated,
             undecodable, non-finite samples.
-        UserError: The file system refuses to give the file.
+        UserError: The file system refuses to give the file, or the command of a
+            pipe was killed.
     """
     content = _read(location)
     if not content:
@@ -148,18 +152,7 @@ def _is_pipe(location: str) -> bool:
 
 def _read(location: str) -> bytes:
     if _is_pipe(location):
-        command = location.rstrip()[:-1]
-        finished = subprocess.run(
-            command,
-            shell=True,  # a pipe in wav.scp is a shell command, by Kaldi's definition
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            check=False,
-        )
-        if finished.returncode != 0:
-            raise RejectedAudio("command failed")
-        return finished.stdout
+        return _run_pipe(location)
     path = backing_file(location)
     try:
         if str(path) == location:
@@ -175,6 +168,30 @@ def _read(location: str) -> bytes:
             f"{path} cannot be read ({error.strerror}): put that right and run the "
             "same command again."
         ) from error
+
+
+def _run_pipe(location: str) -> bytes:
+    command = location.rstrip()[:-1]
+    finished = subprocess.run(
+        command,
+        shell=True,  # a pipe in wav.scp is a shell command, by Kaldi's definition
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    # The shell reports a program that was killed as 128 + the signal.
+    killed_by = (
+        -finished.returncode if finished.returncode < 0 else (finished.returncode - 128)
+    )
+    if killed_by in _FROM_OUTSIDE:
+        raise UserError(
+            f"The command '{command.strip()}' was killed by signal {killed_by}: run "
+            "the same command again, with a smaller --nj if memory ran out."
+        )
+    if finished.returncode != 0:
+        raise RejectedAudio("command failed")
+    return finished.stdout
 
 
 def _read_ark_entry(ark: Path, offset: int) -> bytes:

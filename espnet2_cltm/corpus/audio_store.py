@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import io
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -187,7 +188,9 @@ def decode_chunk(utterances: list[Utterance], ark: Path, marker: Path) -> None:
                         "smaller --nj, or cut that recording into shorter ones."
                     ) from None
                 offset = entries.tell() + len(f"{utterance.id} ".encode())
-                kaldiio.save_ark(entries, {utterance.id: (SAMPLE_RATE, samples)})
+                entry = io.BytesIO()  # kaldiio meets a full disk with a trace
+                kaldiio.save_ark(entry, {utterance.id: (SAMPLE_RATE, samples)})
+                entries.write(entry.getbuffer())
                 lines.append(f"{utterance.id}\t{offset}\t{len(samples)}\t\n")
         size = temporary.stat().st_size
     write_text(marker, f"{size}\n" + "".join(lines))
