@@ -18,7 +18,7 @@ import json
 import logging
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from random import Random
@@ -57,6 +57,18 @@ def list_languages(corpus_dir: Path) -> list[str]:
         UserError: The package espeakng_loader is missing or broken.
     """
     return sorted(espeak.language_files())
+
+
+def default_languages(config: Path) -> list[str]:
+    """List the languages that ``conf/demo.yaml`` names, made when none are asked for.
+
+    Args:
+        config: Path of ``conf/demo.yaml``.
+
+    Raises:
+        UserError: The file is missing or wrong.
+    """
+    return list(read_config(config).languages)
 
 
 def load_language(
@@ -163,13 +175,16 @@ def _make(items: list[_Item], directory: Path, lang: str, nj: int) -> None:
         return
     table.unlink(missing_ok=True)
     _remove_audio(directory, lang, ".*.tmp.wav")
-    with progress(
-        description=f"speaking {lang}",
-        total=len(items),
-        initial=len(items) - len(missing),
-        unit="utt",
-    ) as bar:
-        for _ in speak_files(missing, nj):
+    with (
+        closing(speak_files(missing, nj)) as files,
+        progress(
+            description=f"speaking {lang}",
+            total=len(items),
+            initial=len(items) - len(missing),
+            unit="utt",
+        ) as bar,
+    ):
+        for _ in files:
             bar.update()
     _write_tables(items, directory)
 

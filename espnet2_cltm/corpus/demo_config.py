@@ -172,8 +172,16 @@ class _Reader:
         )
 
     def table(self, content: Any, place: str, keys: Any) -> dict[str, Any]:
-        if not isinstance(content, dict) or content.keys() != set(keys):
-            raise self.refusal(place, f"a mapping with the keys {', '.join(keys)}")
+        keys = list(keys)
+        wanted = f"a mapping with the keys {', '.join(keys)}"
+        if not isinstance(content, dict):
+            raise self.refusal(place, wanted)
+        for key in keys:
+            if key not in content:
+                raise self.refusal(place, f"{wanted} ({key} is missing)")
+        for key in content:
+            if key not in keys:
+                raise self.refusal(place, f"{wanted} ({key} is not known)")
         return content
 
     def names(self, content: Any, place: str, known: Any = None) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def draw_prompt(kind: str, random: Random) -> str:
 
 
 def _number(random: Random) -> str:
-    return str(_between(random, 1_000, 99_999))
+    return str(_between(random, 10_000, 99_999))
 
 
 def _date(random: Random) -> str:
@@ -39,7 +39,7 @@ def _times(random: Random) -> str:
 
 
 def _digits(random: Random) -> str:
-    return " ".join(str(_between(random, 0, 9)) for _ in range(5))
+    return " ".join(str(_between(random, 0, 9)) for _ in range(6))
 
 
 def _between(random: Random, lowest: int, highest: int) -> int:
@@ -47,5 +47,5 @@ def _between(random: Random, lowest: int, highest: int) -> int:
 
 
 KINDS = {"number": _number, "date": _date, "times": _times, "digits": _digits}
-"""How to draw a prompt of each kind: a number of four or five digits; day, month and
-year; two times of day; five single digits."""
+"""How to draw a prompt of each kind: a number of five digits; day, month and
+year; two times of day; six single digits."""

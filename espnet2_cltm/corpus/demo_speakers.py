@@ -115,7 +115,7 @@ def _shuffled(random: Random, values: list) -> list:
 # What a variant may say about the timbre. The rest either belongs to the speaker or
 # the language (pitch, intonation, speed), or computes in floating point (breath,
 # klatt), which need not give the same last bit on every processor.
-_TIMBRE = ("roughness", "tone", "voicing", "consonants", "echo", "stressAmp")
+_TIMBRE = ("roughness", "tone", "voicing", "consonants", "stressAmp")
 
 
 def voice_text(speaker: Speaker) -> str:

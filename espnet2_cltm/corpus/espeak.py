@@ -23,6 +23,7 @@ SAMPLE_RATE = 22050
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples come through the callback
 _DO_NOT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT
 _UTF8 = 1  # espeakCHARS_UTF8
+_END_PAUSE = 0x1000  # espeakENDPAUSE
 _CHARACTERS = 1  # POS_CHARACTER
 _INTERNATIONAL = 2  # espeakPHONEMES_IPA
 _RATE, _VOLUME = 1, 2  # espeakRATE, espeakVOLUME
@@ -90,7 +91,8 @@ class Speech:
             utterance: What to say, and how.
 
         Returns:
-            Signed 16-bit samples in the machine's byte order, mono, 22.05 kHz.
+            Signed 16-bit samples, little-endian as every machine that the package
+            is built for, mono, 22.05 kHz; no silence at the end.
 
         Raises:
             UserError: espeak-ng lacks the words of this language for the text.
@@ -101,6 +103,8 @@ class Speech:
         library.espeak_ng_SetRandSeed(1)
         ctypes.CDLL(None).srand(1)
         text = utterance.text.encode("utf-8")
+        # Without a pause at its end, an utterance with an echo is cut short.
+        flags = _UTF8 | _END_PAUSE
         for name, status in (
             ("voice", library.espeak_SetVoiceByFile(_VOICE_FILE.encode())),
             ("rate", library.espeak_SetParameter(_RATE, utterance.rate, 0)),
@@ -108,14 +112,15 @@ class Speech:
             (
                 "text",
                 library.espeak_Synth(
-                    text, len(text) + 1, 0, _CHARACTERS, 0, _UTF8, None, None
+                    text, len(text) + 1, 0, _CHARACTERS, 0, flags, None, None
                 ),
             ),
         ):
             if status != 0:
                 raise RuntimeError(f"espeak-ng refused the {name}: status {status}")
-        speech = b"".join(self._chunks)
-        if not any(speech):
+        speech = b"".join(self._chunks).rstrip(b"\0")
+        speech += b"\0" * (len(speech) % 2)
+        if not speech:
             raise _cannot_read(utterance, "as silence")
         # Where a language has no words for them, espeak-ng reads numbers in another
         # language and marks the change in the phonemes, for instance as "(en)".
@@ -137,8 +142,8 @@ class Speech:
 
 def _cannot_read(utterance: Utterance, how: str) -> UserError:
     return UserError(
-        f"espeak-ng reads {utterance.text!r} {how} where it should be "
-        f"{utterance.lang!r}, whose numbers it does not know: leave this language out."
+        f"espeak-ng reads {utterance.text!r} {how} because it does not know the "
+        f"numbers of the language {utterance.lang!r}: leave this language out."
     )
 
 

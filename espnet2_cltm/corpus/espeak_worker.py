@@ -17,7 +17,7 @@ import tempfile
 import traceback
 import wave
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -39,14 +39,15 @@ def speak_files(jobs: dict[Path, Utterance], nj: int) -> Iterator[Path]:
         nj: Number of processes.
 
     Yields:
-        Each file when it is there, in the order of finishing.
+        Each file when it is there, in the order given.
 
     Raises:
         UserError: espeak-ng is missing or broken, or a file cannot be written.
     """
+    nj = max(1, min(nj, len(jobs)))
     with ExitStack() as stack:
         idle: SimpleQueue[_Worker] = SimpleQueue()
-        for _ in range(min(nj, len(jobs))):
+        for _ in range(nj):
             idle.put(stack.enter_context(_Worker()))
 
         def speak(path: Path, utterance: Utterance) -> Path:
@@ -57,10 +58,10 @@ def speak_files(jobs: dict[Path, Utterance], nj: int) -> Iterator[Path]:
                 idle.put(worker)
             return path
 
-        executor = ThreadPoolExecutor(max_workers=max(1, nj))
+        executor = ThreadPoolExecutor(max_workers=nj)
         stack.callback(executor.shutdown, cancel_futures=True)
         futures = [executor.submit(speak, *job) for job in jobs.items()]
-        for future in as_completed(futures):
+        for future in futures:
             yield future.result()
 
 
@@ -91,13 +92,17 @@ class _Worker:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            raise RuntimeError(
-                f"the espeak-ng worker ended with status {self._process.wait()} "
-                f"at {path}"
-            )
+            raise UserError(_broken_off(self._process.wait(), path))
         problem = json.loads(answer)
         if problem:
             raise (UserError if problem["user"] else RuntimeError)(problem["message"])
+
+
+def _broken_off(status: int, path: Path | str) -> str:
+    return (
+        f"espeak-ng was stopped (status {status}) while it spoke {path}: run the same "
+        "command again, it goes on from there."
+    )
 
 
 def main() -> None:
@@ -138,8 +143,7 @@ def _in_a_fork(speech: Speech, job: dict) -> dict | None:
         answer = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if not answer:
-        message = f"espeak-ng broke down with status {status} at {job['path']}"
-        return {"user": False, "message": message}
+        return {"user": True, "message": _broken_off(status, job["path"])}
     return json.loads(answer)
 
 
