@@ -142,12 +142,12 @@ pip_install() {
     local what=$1
     shift
     local -a command=("${target}" -m pip install --disable-pip-version-check --no-input
-        --no-warn-conflicts --log "${log}" "$@")
+        --no-warn-conflicts --log "${log}")
     : >"${log}"
     if [[ -t 2 ]]; then # pip draws its bars
-        "${command[@]}" >&2 || explain_failure "${what}"
+        "${command[@]}" "$@" >&2 || explain_failure "${what}"
     else # one line for each file fetched
-        "${command[@]}" --progress-bar off 2>&1 |
+        "${command[@]}" --progress-bar off "$@" 2>&1 |
             { grep --line-buffered -E '^ +Downloading|^Installing' >&2 || true; } ||
             explain_failure "${what}"
     fi
@@ -297,7 +297,9 @@ install_own_environment() {
         return
     fi
     [[ ${with_tests} == false ]] || steps=6
-    [[ -z ${python} ]] || find_python
+    if [[ -n ${python} || ! -x ${venv}/bin/python ]]; then
+        find_python
+    fi
     claim_venv
     follow_move
     # pip unpacks here, not in /tmp, which may be small; what a killed run left goes.

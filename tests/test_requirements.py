@@ -1,0 +1,87 @@
+"""What is declared, pinned and imported agrees."""
+
+import ast
+import sys
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import espnet2_cltm
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    from pip._vendor import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def declared() -> dict[str, Requirement]:
+    found = [Requirement(line) for line in PROJECT["dependencies"]]
+    return {canonicalize_name(one.name): one for one in found}
+
+
+def pinned(python: str) -> dict[str, Requirement]:
+    lines = (ROOT / "tools/requirements.txt").read_text().splitlines()
+    found = [Requirement(line) for line in lines if line and line[0] != "#"]
+    kept = [
+        one
+        for one in found
+        if one.marker is None or one.marker.evaluate({"python_version": python})
+    ]
+    names = [canonicalize_name(one.name) for one in kept]
+    assert len(names) == len(set(names))
+    return dict(zip(names, kept, strict=True))
+
+
+def imported() -> dict[str, Path]:
+    """Top-level names of what the package imports from elsewhere."""
+    modules = {}
+    for path in sorted((ROOT / "espnet2_cltm").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            else:
+                continue
+            modules |= {name.split(".")[0]: path for name in names}
+    own = {"espnet2_cltm", *sys.stdlib_module_names}
+    return {name: path for name, path in modules.items() if name not in own}
+
+
+def test_everything_the_package_imports_is_declared():
+    distributions = packages_distributions()
+    for module, path in imported().items():
+        if module in ("espnet", "espnet2"):
+            continue  # tools/requirements-espnet.txt says why
+        names = {canonicalize_name(name) for name in distributions.get(module, [])}
+        assert names & set(declared()), f"{path} imports {module}, not declared"
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12"])
+def test_the_tested_versions_satisfy_the_declared_minimum(python):
+    pins = pinned(python)
+    assert set(pins) == set(declared())
+    for name, requirement in declared().items():
+        (specifier,) = pins[name].specifier
+        assert specifier.operator in ("==", ">=")
+        assert requirement.specifier.contains(specifier.version), name
+
+
+def test_the_version_is_written_once():
+    assert "version" in PROJECT["dynamic"]
+    assert "version" not in PROJECT
+
+
+def test_this_environment_has_the_declared_versions():
+    for name, requirement in declared().items():
+        assert requirement.specifier.contains(version(name)), name
+
+
+def test_the_package_has_a_version():
+    assert espnet2_cltm.__version__.count(".") == 2
