@@ -36,10 +36,10 @@ from espnet2_cltm.report.summary import (
     title,
 )
 
-HEATMAP_NOTES = (
+HEATMAP_NOTE = (
     "CLTM[i, j] = (Perf(i+j) \N{MINUS SIGN} Perf(i)) / (Perf(i+i) \N{MINUS SIGN} "
-    "Perf(i)): what N utterances of donor j add to N of target i,",
-    "relative to what N more of target i add.",
+    "Perf(i)): what N utterances of donor j add to N of target i, relative to what N "
+    "more of target i add."
 )
 
 
@@ -146,7 +146,7 @@ def _heatmap(
         not_identified=grey_targets(matrix)[index],
         title=title(scores),
         subtitle=subtitle(scores, matrix),
-        notes=HEATMAP_NOTES,
+        notes=(HEATMAP_NOTE,),
     )
 
 

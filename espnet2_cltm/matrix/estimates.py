@@ -16,7 +16,7 @@ identified*, its estimates stay in the table of cells and out of the matrix.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit  # Student's quantile; scipy.stats loads slowly
 
 from espnet2_cltm.matrix.moments import DOUBLE, PAIR, SINGLE, CellMoments
 
@@ -238,7 +238,7 @@ def identify_targets(
             if not identified[target]:
                 reasons[target] = f"self-gain {gain:+.4f} is not positive (one seed)"
             continue
-        bound = gain - stats.t.ppf(1 - level, max(df, 1)) * error
+        bound = gain - stdtrit(max(df, 1), 1 - level) * error
         identified[target] = bound > 0
         if not identified[target]:
             reasons[target] = (

@@ -104,7 +104,7 @@ def _framework_runs(table: TextTable) -> TextTable:
     require_choices(table, "type", ("single", "dual"))
     require_language_codes(table, "lang_src")
     dual = table.rows["type"] == "dual"
-    require_language_codes(replace(table, rows=table.rows[dual]), "lang_tgt")
+    require_language_codes(table.where(dual), "lang_tgt")
     tested = table.rows["lang_src"]
     donor = table.rows["lang_tgt"].where(dual, tested)
     kind = pd.Series("pair", index=table.rows.index).where(donor != tested, "double")

@@ -6,8 +6,6 @@ codes joined by ``+`` for a pair run. A value ``nan`` says that the metric is un
 as macro F1 is on a test set that lacks a gender.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 
@@ -45,39 +43,47 @@ RESULT_COLUMNS = (
 )
 
 
+# What tells a result from all others, whatever its run is called.
+IDENTITY = (
+    "task",
+    "kind",
+    "languages",
+    "budget",
+    "seed",
+    "test_language",
+    "metric",
+)
+
+
 def scores_from_results(table: TextTable, choice: Choice) -> SeedScores:
     """Check the lines that ``choice`` names and arrange their scores."""
-    rows = table.rows
     require_choices(table, "kind", KINDS)
+    require_language_codes(table, "test_language")
+    require_distinct(table, IDENTITY, "the same result")
+    require_distinct(table, ["run", "test_language", "metric"], "the same result")
+    for column in ("budget", "seed", "n_test"):
+        to_integer(table, column)
+    to_number(table, "value")
     task = _choose(table, "task", choice.task, "--task")
-    table = replace(table, rows=rows[rows["task"] == task])
+    table = table.where(table.rows["task"] == task)
     metric = _choose_metric(table, task, choice.metric)
     budget = _choose_budget(table, choice.budget)
-    rows = table.rows
-    kept = (rows["metric"] == metric.name) & (to_integer(table, "budget") == budget)
-    table = replace(table, rows=rows[kept])
+    trained = _trained_languages(table)
+    budgets = to_integer(table, "budget")
+    table = table.where((table.rows["metric"] == metric.name) & (budgets == budget))
     if table.rows.empty:
         raise UserError(f"{table.path} has no {metric.name} for N = {budget}.")
-
-    identity = ["kind", "languages", "seed", "test_language"]
-    require_distinct(table, ["run", "test_language"], "the same result")
-    require_distinct(
-        table, identity, "the same kind, languages, seed and test language"
-    )
-    to_integer(table, "n_test")
-    seeds = to_integer(table, "seed")
     values = to_number(table, "value", maximum=metric.maximum)
-    trained = _trained_languages(table)
-    require_language_codes(table, "test_language")
 
     tested = table.rows["test_language"]
+    trained = trained.loc[table.rows.index]
     first, second = trained[0], trained[1]
     records = pd.DataFrame(
         {
             "kind": table.rows["kind"],
             "donor": first.where((second == "") | (tested != first), second),
             "tested": tested,
-            "seed": seeds,
+            "seed": to_integer(table, "seed"),
             "perf": 1 - values if metric.lower_is_better else values,
         }
     )

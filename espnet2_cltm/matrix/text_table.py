@@ -8,8 +8,9 @@ index is the line number in the file.
 import csv
 import hashlib
 import io
+import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,10 @@ class TextTable:
     path: Path
     sha256: str
     rows: pd.DataFrame
+
+    def where(self, kept: pd.Series) -> "TextTable":
+        """Give the same table with only the lines for which ``kept`` is true."""
+        return replace(self, rows=self.rows[kept])
 
 
 def read_text_table(path: Path | str) -> TextTable:
@@ -64,16 +69,23 @@ def read_text_table(path: Path | str) -> TextTable:
     header = text.split("\n", 1)[0]
     separator = "\t" if "\t" in header else ","
     try:
-        rows = pd.read_csv(
-            io.StringIO(text),
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            skip_blank_lines=False,
-            index_col=False,
-            quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
-        )
+        with warnings.catch_warnings():
+            # pandas only warns where every line has more fields than the header.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            rows = pd.read_csv(
+                io.StringIO(text),
+                sep=separator,
+                dtype=str,
+                keep_default_na=False,
+                na_filter=False,
+                skip_blank_lines=False,
+                index_col=False,
+                quoting=csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL,
+            )
+    except pd.errors.ParserWarning as error:
+        raise UserError(
+            f"{path} is not a table: its lines have more fields than its header."
+        ) from error
     except pd.errors.ParserError as error:
         raise UserError(f"{path} is not a table: {_reason(error)}.") from error
     rows.index = pd.RangeIndex(FIRST_LINE, FIRST_LINE + len(rows))

@@ -162,6 +162,8 @@ def _legend_notes(heatmap: Heatmap, scale: ColourScale) -> tuple[str, ...]:
             "† grey row: target not identified, its self-gain "
             f"Perf(i+i) {MINUS} Perf(i) is not clearly positive."
         )
+    if _shown_errors(heatmap) is not None:
+        notes.append("± standard error over seeds.")
     if (np.isnan(values) & ~grey[:, None]).any():
         notes.append("Hatched: not available.")
     clipped = int((values < scale.low).sum() + (values > scale.high).sum())
@@ -172,6 +174,13 @@ def _legend_notes(heatmap: Heatmap, scale: ColourScale) -> tuple[str, ...]:
             f"{format_value(np.nanmax(values))})."
         )
     return tuple(notes)
+
+
+def _shown_errors(heatmap: Heatmap) -> np.ndarray | None:
+    """Standard errors where there are any and room for them."""
+    if heatmap.errors is None or len(heatmap.languages) > MOST_WITH_ERRORS:
+        return None
+    return heatmap.errors if np.isfinite(heatmap.errors).any() else None
 
 
 def _grey_rows(heatmap: Heatmap) -> np.ndarray:
@@ -334,9 +343,8 @@ def _draw_cells(
 def _draw_values(
     axes: Axes, heatmap: Heatmap, scale: ColourScale, layout: _Layout
 ) -> None:
-    n = len(heatmap.languages)
     size = min(11.0, layout.cell * POINTS * 0.30)
-    errors = heatmap.errors if n <= MOST_WITH_ERRORS else None
+    errors = _shown_errors(heatmap)
     for row, column in np.argwhere(np.isfinite(heatmap.values)):
         value = heatmap.values[row, column]
         error = np.nan if errors is None else errors[row, column]

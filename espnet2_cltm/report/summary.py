@@ -197,7 +197,7 @@ def _key_figures(scores: Scores, matrix: TransferMatrix) -> list[str]:
         f"Mean {label}: singles {_figure(single)}, doubles {_figure(double)}",
         _properties_line("Off the diagonal", matrix_properties(matrix.cltm)),
     ]
-    if not matrix.target_identified.all() and np.isfinite(matrix.raw_cltm).any():
+    if grey_targets(matrix).any():
         every = matrix_properties(matrix.raw_cltm)
         lines.append(_properties_line("With targets not identified", every))
     return lines
@@ -241,9 +241,9 @@ def _remarks(
         )
     missing = missing_cells(matrix)
     if missing:
-        named = [f"{i} from {j} ({reason})" for i, j, reason in missing]
         lines.append(
-            f"Not available, {len(missing)} of {n * (n - 1)} cells: {_some(named)}"
+            f"Not available, {len(missing)} of {n * (n - 1)} cells: "
+            f"{_some(_by_reason(missing))}"
         )
     lines += scores.source.notes
     unlisted = [c for c in matrix.languages if languages[c].family == UNLISTED]
@@ -254,6 +254,19 @@ def _remarks(
             "--languages_conf."
         )
     return lines
+
+
+def _by_reason(missing: list[tuple[str, str, str]]) -> list[str]:
+    """Name cells one by one, or together where one reason takes several away."""
+    cells: dict[str, list[str]] = {}
+    for target, donor, reason in missing:
+        cells.setdefault(reason, []).append(f"{target} from {donor}")
+    return [
+        f"{names[0]} ({reason})"
+        if len(names) == 1
+        else f"{len(names)} cells ({reason})"
+        for reason, names in sorted(cells.items(), key=lambda item: -len(item[1]))
+    ]
 
 
 def _some(items: list[str]) -> str:

@@ -1,0 +1,169 @@
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "matrix"))
+
+from results_files import perf_rows, write_results  # noqa: E402
+
+from espnet2_cltm.bin.build_matrix import get_parser, main  # noqa: E402
+from espnet2_cltm.matrix.matrix_files import read_matrix  # noqa: E402
+
+LANGUAGES = ("ca", "es", "tr")
+CONF = str(ROOT / "conf" / "languages.yaml")
+
+
+def perf(kind: str, tested: str, donor: str, seed: int) -> float:
+    base = {"ca": 0.70, "es": 0.60, "tr": 0.65}[tested] + (seed % 3) * 0.001
+    if kind == "single":
+        return base - (0 if tested == donor else 0.1)
+    if kind == "double":
+        # Turkish gains nothing from more Turkish.
+        return base + (0.0 if tested == "tr" else 0.1) + (seed % 2) * 0.002
+    return base + {"ca": 0.08, "es": 0.05, "tr": -0.02}[donor]
+
+
+def run(tmp_path, rows, *options) -> Path:
+    results = write_results(tmp_path / "results.tsv", rows)
+    outdir = tmp_path / "cltm"
+    options = ("--languages_conf", CONF, *options)
+    main(["--results", str(results), "--outdir", str(outdir), *options])
+    return outdir
+
+
+@pytest.fixture
+def rows():
+    return perf_rows(LANGUAGES, (42, 43, 44, 45), perf)
+
+
+def test_all_files_are_written_and_agree(tmp_path, rows, capsys):
+    outdir = run(tmp_path, rows)
+    assert sorted(path.name for path in outdir.iterdir()) == [
+        "cells.tsv",
+        "cltm.csv",
+        "heatmap.pdf",
+        "heatmap.png",
+        "relative_gain.csv",
+        "summary.json",
+        "zero_shot.csv",
+    ]
+    cltm = read_matrix(outdir / "cltm.csv")
+    assert cltm.rows == cltm.columns == LANGUAGES
+    # ca from es and from tr; doubles add 0.1 and 0.001 on average.
+    np.testing.assert_allclose(cltm.values[0], [1, 0.05 / 0.101, -0.02 / 0.101])
+    assert np.isnan(cltm.values[2]).all()
+    gain = read_matrix(outdir / "relative_gain.csv").values
+    assert gain[2, 0] == pytest.approx(0.08 / 0.65075)
+    zero_shot = read_matrix(outdir / "zero_shot.csv")
+    assert zero_shot.values[0, 1] == pytest.approx(0.50075)
+
+    with (outdir / "cells.tsv").open() as file:
+        cells = {
+            (line["target"], line["donor"]): line
+            for line in csv.DictReader(file, delimiter="\t")
+        }
+    assert len(cells) == 9
+    assert cells["ca", "es"]["identified"] == "yes"
+    assert float(cells["ca", "es"]["cltm"]) == cltm.values[0, 1]
+    assert cells["tr", "ca"]["identified"] == "no"
+    assert float(cells["tr", "ca"]["cltm"]) > 1  # the raw estimate stays here
+    assert "not clearly positive" in cells["tr", "ca"]["reason"]
+
+    summary = json.loads((outdir / "summary.json").read_text())
+    assert summary["counts"]["cells"] == 6
+    assert summary["counts"]["cells_identified"] == 4
+    assert summary["identified_targets"]["n_cells"] == 4
+    assert summary["all_targets"]["n_cells"] == 6
+    assert summary["targets"]["ca"]["best_donor"] == "es"
+    assert summary["targets"]["tr"]["best_donor"] is None
+    assert summary["targets"]["es"]["single"] == pytest.approx(0.60075)
+    assert len(summary["results_sha256"]) == 64
+
+    printed = capsys.readouterr().out
+    assert "macro F1, N = 60 utterances per class, 4 seeds, 3 languages" in printed
+    assert "CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i))" in printed
+    assert "Not identified, 1 of 3 targets: tr (self-gain +0.0010" in printed
+    assert "tr Turkish *" in printed
+
+
+def test_building_twice_gives_the_same_bytes(tmp_path, rows):
+    first = run(tmp_path, rows)
+    before = {path.name: path.read_bytes() for path in first.iterdir()}
+    run(tmp_path, rows)
+    assert {path.name: path.read_bytes() for path in first.iterdir()} == before
+
+
+def test_unfinished_experiment_is_built_and_told(tmp_path, rows, capsys):
+    done = [row for row in rows if row[3] != "ca+es"]
+    done = [row for row in done if not (row[2] == "double" and row[3] == "es")]
+    outdir = run(tmp_path, done)
+    printed = capsys.readouterr().out
+    assert "Not available, 3 of 6 cells: 2 cells (no double run of es)" in printed
+    assert "ca from es (no pair run ca+es tested on ca)" in printed
+    summary = json.loads((outdir / "summary.json").read_text())
+    assert summary["counts"]["cells_estimated"] == 3
+
+
+def test_one_seed_is_built_and_told(tmp_path, rows, capsys):
+    run(tmp_path, [row for row in rows if row[5] == "43"])
+    printed = capsys.readouterr().out
+    assert "One seed: no standard errors" in printed
+    assert ", 1 seed, " in printed
+
+
+def test_unlisted_language_is_no_error(tmp_path, capsys):
+    rows = perf_rows(LANGUAGES, (42, 43), perf)
+    rows = [[field.replace("tr", "xx") for field in row] for row in rows]
+    run(tmp_path, rows)
+    printed = capsys.readouterr().out
+    assert "Without name and family: xx; add a line 'xx: {name: ..." in printed
+
+
+@pytest.mark.parametrize(
+    ("kept", "sentence"),
+    [
+        (lambda row: row[2] != "single", "no single run of ca"),
+        (lambda row: row[2] != "pair", "no pair run ca+es tested on ca"),
+        (lambda row: row[3] == "ca", "has runs of one language only (ca)"),
+    ],
+)
+def test_results_that_give_no_cell_are_refused_and_nothing_is_written(
+    tmp_path, rows, capsys, kept, sentence
+):
+    with pytest.raises(SystemExit) as raised:
+        run(tmp_path, [row for row in rows if kept(row)])
+    assert raised.value.code == 1
+    message = capsys.readouterr().err
+    assert sentence in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "cltm").exists()
+
+
+def test_directory_that_cannot_be_written_is_named(tmp_path, rows, capsys):
+    (tmp_path / "cltm").write_text("a file is in the way")
+    with pytest.raises(SystemExit):
+        run(tmp_path, rows)
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_options_are_named_as_documented():
+    args = get_parser().parse_args(["--results", "r", "--outdir", "o"])
+    assert (args.metric, args.task, args.budget) == (None, None, None)
+    assert args.languages_conf == Path("conf/languages.yaml")
+
+
+def test_script_needs_neither_torch_nor_espnet(tmp_path, rows):
+    results = write_results(tmp_path / "results.tsv", rows)
+    script = (
+        "import sys; from espnet2_cltm.bin.build_matrix import main; main();"
+        "assert not {'torch', 'espnet2', 'transformers'} & set(sys.modules)"
+    )
+    command = [sys.executable, "-c", script, "--results", str(results)]
+    subprocess.run([*command, "--outdir", str(tmp_path / "o")], check=True, cwd=ROOT)
+    assert (tmp_path / "o" / "summary.json").exists()
