@@ -89,8 +89,11 @@ def load_language(
     config = read_config(options.config)
     items = _draw_items(config, lang)
     directory = Path(corpus_dir) / lang
-    with _alone_in(directory):
-        _make(items, directory, lang, options.nj)
+    try:
+        with _alone_in(directory):
+            _make(items, directory, lang, options.nj)
+    except OSError as error:
+        raise cannot_write(error.filename or directory, error) from error
     splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
     for item in items:
         path = item.path(directory)
@@ -136,13 +139,8 @@ def _draw_items(config: DemoConfig, lang: str) -> list[_Item]:
 @contextmanager
 def _alone_in(directory: Path) -> Iterator[None]:
     """Hold a language's directory; the lock goes with the process, however it ends."""
-    path = directory / ".lock"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = path.open("w")
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    with lock:
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

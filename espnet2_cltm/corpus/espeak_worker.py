@@ -110,15 +110,27 @@ def main() -> None:
     # Ctrl-C reaches the whole process group; the caller is the one to react.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     problem, speech = None, None
-    with tempfile.TemporaryDirectory(prefix="espeak-") as directory:
+    with ExitStack() as stack:
         try:
+            directory = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="espeak-")
+            )
             speech = Speech(Path(directory))
         except UserError as error:
             problem = {"user": True, "message": str(error)}
+        except OSError as error:
+            problem = {"user": True, "message": _no_directory(error)}
         for line in sys.stdin:
             answer = problem or _in_a_fork(speech, json.loads(line))
             print(json.dumps(answer), flush=True)
         os.chdir("/")
+
+
+def _no_directory(error: OSError) -> str:
+    return (
+        f"espeak-ng needs a temporary directory, which cannot be made ({error}): free "
+        "some space or set TMPDIR to another place."
+    )
 
 
 def _in_a_fork(speech: Speech, job: dict) -> dict | None:

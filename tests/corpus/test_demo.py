@@ -166,7 +166,7 @@ def start(corpus, config):
     )
     return subprocess.Popen(
         [sys.executable, "-c", script, corpus, config],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(config.parent)},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,

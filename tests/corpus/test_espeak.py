@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import itertools
+import json
 import os
 import random
 import subprocess
@@ -167,6 +168,24 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path):
     path = tmp_path / "file" / "a.wav"
     with pytest.raises(UserError, match=f"{path} cannot be written"):
         list(speak_files({path: utterance()}, 1))
+
+
+def test_no_room_for_temporary_files_is_told():
+    # /proc takes no new file, also not from root.
+    script = (
+        "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/proc/self']; "
+        "from espnet2_cltm.corpus.espeak_worker import main; main()"
+    )
+    worker = subprocess.run(
+        [sys.executable, "-c", script],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        input="{}\n",
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    answer = json.loads(worker.stdout)
+    assert answer["user"] and "set TMPDIR to another place" in answer["message"]
 
 
 def test_nothing_to_speak_takes_no_worker():
