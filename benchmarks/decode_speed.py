@@ -72,7 +72,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--audio_dir", type=Path, help="real audio, searched with its subdirectories"
     )
     parser.add_argument(
-        "--n_clips", type=int, default=100, help="clips to synthesise per format"
+        "--n_clips", type=int, default=40, help="clips to synthesise per format"
     )
     parser.add_argument("--seconds", type=float, default=5, help="length of a clip")
     parser.add_argument(
@@ -129,7 +129,7 @@ def _measure_all(args: argparse.Namespace) -> None:
     ]
     if slow:
         raise UserError(
-            f"{', '.join(slow)} decodes fewer than {args.required:g} hours of audio per "
+            f"{', '.join(slow)} decodes fewer than {args.required:g} hours of audio a "
             "core-hour: run it on an idle machine, or profile decode()."
         )
 

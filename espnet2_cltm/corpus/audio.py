@@ -138,12 +138,15 @@ def backing_file(location: str) -> Path | None:
     Returns:
         The file itself or the ark around it; None for a pipe.
     """
-    if _is_pipe(location):
-        return None
+    return None if _is_pipe(location) else _split_location(location)[0]
+
+
+def _split_location(location: str) -> tuple[Path, int | None]:
+    """Split ``file.ark:offset``; a file whose name ends so is a file."""
     entry = _ARK_ENTRY.fullmatch(location)
     if entry and not Path(location).exists():
-        return Path(entry[1])
-    return Path(location)
+        return Path(entry[1]), int(entry[2])
+    return Path(location), None
 
 
 def _is_pipe(location: str) -> bool:
@@ -153,11 +156,11 @@ def _is_pipe(location: str) -> bool:
 def _read(location: str) -> bytes:
     if _is_pipe(location):
         return _run_pipe(location)
-    path = backing_file(location)
+    path, offset = _split_location(location)
     try:
-        if str(path) == location:
+        if offset is None:
             return path.read_bytes()
-        return _read_ark_entry(path, int(location.rpartition(":")[2]))
+        return _read_ark_entry(path, offset)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             raise RejectedAudio("missing") from error

@@ -18,9 +18,10 @@ import dataclasses
 import fcntl
 import hashlib
 import io
+import itertools
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -227,7 +228,7 @@ def _plan_split(data: Path, directory: Path) -> _Split:
     rows = [f"{row.id}\t{row.audio}\t{_file_state(row.audio)}\n" for row in utterances]
     chunks = []
     for start in range(0, len(utterances), CHUNK_SIZE):
-        name = _hash("".join(rows[start : start + CHUNK_SIZE]))
+        name = _hash(rows[start : start + CHUNK_SIZE])
         chunks.append(
             _Chunk(
                 utterances[start : start + CHUNK_SIZE],
@@ -236,7 +237,7 @@ def _plan_split(data: Path, directory: Path) -> _Split:
             )
         )
     # Labels are part of it, and so is the directory's name, which wav.scp holds.
-    fingerprint = _hash(f"{directory}\n{''.join(rows)}{utterances!r}")
+    fingerprint = _hash([f"{directory}\n", *rows], map(repr, utterances))
     return _Split(directory, utterances, chunks, fingerprint)
 
 
@@ -251,8 +252,10 @@ def _file_state(location: str) -> str:
     return f"{state.st_size} {state.st_mtime_ns}"
 
 
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(f"{_DECODING_VERSION}\n{text}".encode())
+def _hash(*parts: Iterable[str]) -> str:
+    digest = hashlib.sha256(f"{_DECODING_VERSION}\n".encode())
+    for line in itertools.chain(*parts):
+        digest.update(line.encode())
     return digest.hexdigest()[:20]
 
 

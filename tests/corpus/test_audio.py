@@ -227,6 +227,13 @@ def test_a_path_with_a_colon_is_a_path(write):
     assert backing_file(str(path)) == path
 
 
+def test_a_path_is_read_however_it_is_spelled(write, monkeypatch):
+    path = write("a.wav", noise(16000))
+    monkeypatch.chdir(path.parent)
+    for spelled in ("a.wav", "./a.wav", ".//a.wav", f"../{path.parent.name}/a.wav"):
+        assert len(decode(spelled)) == 16000
+
+
 def test_pipes_are_run(write, tmp_path):
     path = write("a.flac", noise(16000))
     assert np.array_equal(decode(f"cat {path} |"), decode(str(path)))
