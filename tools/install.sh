@@ -61,8 +61,8 @@ find_python() {
  Ubuntu: sudo apt install python3 python3-venv), or name it with --python."
     if [[ -n ${python} ]]; then
         version=$(python_version "${python}")
-        [[ -n ${version} ]] || die "--python ${python} is not a Python that runs. ${remedy}"
-        is_suitable "${version}" || die "--python ${python} is Python ${version}. ${remedy}"
+        [[ -n ${version} ]] || die "the Python asked for, ${python}, is not a Python that runs. ${remedy}"
+        is_suitable "${version}" || die "the Python asked for, ${python}, is Python ${version}. ${remedy}"
         return
     fi
     for candidate in python3 python3.12 python3.11 python3.10; do
@@ -95,7 +95,13 @@ megabytes_free() { df --output=avail -BM -- "${root}" | tail -n 1 | tr -dc 0-9; 
 
 megabytes_used() { du -sm -- "${venv}" 2>/dev/null | cut -f 1; }
 
-in_gigabytes() { printf '%d.%d GB' $(($1 / 1000)) $(($1 % 1000 / 100)); }
+in_words() { # a number of megabytes
+    if (($1 < 1000)); then
+        printf '%d MB' "$1"
+    else
+        printf '%d.%d GB' $(($1 / 1000)) $(($1 % 1000 / 100))
+    fi
+}
 
 # need_space MEGABYTES FOR REMEDY: the whole must fit; what is there counts.
 need_space() {
@@ -103,7 +109,7 @@ need_space() {
     free=$(megabytes_free)
     used=$(megabytes_used)
     if ((free + used < $1)); then
-        die "$2 needs about $(in_gigabytes "$1"), ${root} has $(in_gigabytes "${free}")\
+        die "$2 needs about $(in_words "$1"), ${root} has $(in_words "${free}")\
  free: $3"
     fi
 }
@@ -238,7 +244,7 @@ check_space_for_torch() {
     else
         need_space "${cuda_megabytes}" "cltm with torch's CUDA build" "free some space,\
  or name a package index of CPU builds with --torch_index_url (with those,\
- $(in_gigabytes "${cpu_megabytes}") are enough), and repeat the command."
+ $(in_words "${cpu_megabytes}") are enough), and repeat the command."
     fi
 }
 
