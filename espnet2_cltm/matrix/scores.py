@@ -121,24 +121,21 @@ def collect_seed_scores(
     double = np.full((n, s), np.nan)
     pair = np.full((n, n, s), np.nan)
 
-    zero_shot[
-        singles["donor"].map(row),
-        singles["tested"].map(test_column),
-        _at(singles, slot),
-    ] = singles["perf"]
+    at = (_positions(singles["donor"], row), _positions(singles["tested"], test_column))
+    zero_shot[(*at, _positions(singles["seed"], slot))] = singles["perf"].to_numpy()
     doubles = records[
         (records["kind"] == "double") & (records["tested"] == records["donor"])
     ]
-    double[doubles["donor"].map(row), _at(doubles, slot)] = doubles["perf"]
+    at = (_positions(doubles["donor"], row),)
+    double[(*at, _positions(doubles["seed"], slot))] = doubles["perf"].to_numpy()
     pairs = records[records["kind"] == "pair"]
-    pair[pairs["tested"].map(row), pairs["donor"].map(row), _at(pairs, slot)] = pairs[
-        "perf"
-    ]
+    at = (_positions(pairs["tested"], row), _positions(pairs["donor"], row))
+    pair[(*at, _positions(pairs["seed"], slot))] = pairs["perf"].to_numpy()
     return SeedScores(source, languages, test_languages, seeds, zero_shot, double, pair)
 
 
-def _at(records: pd.DataFrame, slot: Mapping[int, int]) -> pd.Series:
-    return records["seed"].map(slot)
+def _positions(labels: pd.Series, position: Mapping[str | int, int]) -> np.ndarray:
+    return labels.map(position).to_numpy(dtype=int)
 
 
 def collect_aggregated_scores(
@@ -158,12 +155,12 @@ def collect_aggregated_scores(
     for kind in KINDS:
         rows = records[records["kind"] == kind]
         shape = (len(languages),) * (2 if kind == "pair" else 1)
-        where = (rows["tested"].map(row),)
+        where = (_positions(rows["tested"], row),)
         if kind == "pair":
-            where += (rows["donor"].map(row),)
+            where += (_positions(rows["donor"], row),)
         for name, by_kind in arrays.items():
             by_kind[kind] = np.full(shape, 0 if name == "count" else np.nan)
-            by_kind[kind][where] = rows[name]
+            by_kind[kind][where] = rows[name].to_numpy()
     return AggregatedScores(source, languages, **arrays)
 
 

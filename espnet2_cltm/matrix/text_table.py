@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from espnet2_cltm.errors import UserError
 
+_DECIMAL = r"[+-]?(?:\d{1,40}\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?"
 FIRST_LINE = 2  # the line after the header
 
 
@@ -140,13 +140,15 @@ def to_number(
     undefined = text.str.lower() == "nan"
     if empty_is_nan:
         undefined |= text == ""
-    numbers = pd.to_numeric(text.mask(undefined, "0"), errors="coerce").astype(float)
-    bad = ~np.isfinite(numbers)
+    text_or_zero = text.mask(undefined, "0")
+    bad = ~text_or_zero.str.fullmatch(_DECIMAL)
     if bad.any():
         line = bad.idxmax()
         raise UserError(
             f"{table.path}, line {line}: {column} is '{text[line]}', not a number."
         )
+    # float(), because some pandas versions are off by one in the last bit.
+    numbers = pd.Series([float(value) for value in text_or_zero], index=text.index)
     outside = numbers < 0
     if maximum is not None:
         outside |= numbers > maximum

@@ -7,14 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from espnet2_cltm.bin.build_matrix import get_parser, main
+from espnet2_cltm.matrix.matrix_files import read_matrix
+from tests.matrix.results_files import perf_rows, write_results
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "matrix"))
-
-from results_files import perf_rows, write_results  # noqa: E402
-
-from espnet2_cltm.bin.build_matrix import get_parser, main  # noqa: E402
-from espnet2_cltm.matrix.matrix_files import read_matrix  # noqa: E402
-
 LANGUAGES = ("ca", "es", "tr")
 CONF = str(ROOT / "conf" / "languages.yaml")
 

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from results_files import HEADER, perf_rows, write_results
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.choice import Choice
@@ -8,6 +7,7 @@ from espnet2_cltm.matrix.estimates import estimate
 from espnet2_cltm.matrix.moments import cell_moments
 from espnet2_cltm.matrix.read_scores import read_scores
 from espnet2_cltm.matrix.scores import AggregatedScores, zero_shot_means
+from tests.matrix.results_files import HEADER, perf_rows, write_results
 
 LANGUAGES = ("ca", "es", "nan")  # nan: Min Nan, a code that must not become NaN
 SEEDS = (43, 42)
@@ -91,10 +91,23 @@ def test_lower_is_better_metric_enters_as_one_minus_its_value(tmp_path):
     np.testing.assert_allclose(read_scores(path, Choice(metric="eer")).single, 0.8)
 
 
+def test_values_are_read_to_the_last_bit(tmp_path):
+    values = np.random.default_rng(0).random(len(rows_of()))
+    rows = [
+        row[:8] + [repr(float(v)), "9"]
+        for row, v in zip(rows_of(), values, strict=True)
+    ]
+    scores = read_scores(write_results(tmp_path / "r.tsv", rows))
+    kept = [*scores.zero_shot.ravel(), *scores.double.ravel()]
+    kept += [value for value in scores.pair.ravel() if np.isfinite(value)]
+    assert sorted(kept) == sorted(values)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"value": "0,7"}, "line 6: value is '0,7', not a number"),
+        ({"value": "1_0"}, "line 6: value is '1_0', not a number"),
         ({"value": "inf"}, "line 6: value is 'inf', not a number"),
         ({"value": ""}, "line 6: value is '', not a number"),
         ({"value": "71.5"}, "line 6: value is 71.5, outside 0 to 1; give fractions"),

@@ -135,8 +135,8 @@ DRAW = """
 import sys
 import matplotlib
 matplotlib.rcParams["font.size"] = float(sys.argv[2])
-sys.path.insert(0, "tests/report")
-from test_heatmap import heatmap, write_heatmap
+
+from tests.report.test_heatmap import heatmap, write_heatmap
 write_heatmap(heatmap(5), sys.argv[1] + ".png", sys.argv[1] + ".pdf")
 """
 
