@@ -17,7 +17,7 @@ import pandas as pd
 
 from espnet2_cltm.errors import UserError
 
-_DECIMAL = r"[+-]?(?:\d{1,40}\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?"
+_DECIMAL = r"[+-]?(?:[0-9]{1,40}\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?"
 FIRST_LINE = 2  # the line after the header
 
 
@@ -111,7 +111,7 @@ def require_rows(table: TextTable) -> None:
 def to_integer(table: TextTable, column: str) -> pd.Series:
     """Convert a column to whole numbers, or name the first line that has none."""
     values = table.rows[column]
-    bad = ~values.str.fullmatch(r"[+-]?\d{1,18}")
+    bad = ~values.str.fullmatch(r"[+-]?[0-9]{1,18}")
     if bad.any():
         line = bad.idxmax()
         raise UserError(

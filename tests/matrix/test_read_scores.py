@@ -94,7 +94,7 @@ def test_lower_is_better_metric_enters_as_one_minus_its_value(tmp_path):
 def test_values_are_read_to_the_last_bit(tmp_path):
     values = np.random.default_rng(0).random(len(rows_of()))
     rows = [
-        row[:8] + [repr(float(v)), "9"]
+        [*row[:8], repr(float(v)), "9"]
         for row, v in zip(rows_of(), values, strict=True)
     ]
     scores = read_scores(write_results(tmp_path / "r.tsv", rows))
