@@ -23,8 +23,7 @@ from espnet2_cltm.gender.inference import (
 )
 from espnet2_cltm.gender.model import GenderModel
 from espnet2_cltm.progress import progress
-from espnet2_cltm.tasks.gender import GenderTask
-from espnet2_cltm.tasks.waveform import WaveformScale
+from espnet2_cltm.tasks.gender import GenderPreprocessor, GenderTask
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -115,11 +114,10 @@ def inference(args: argparse.Namespace) -> None:
             f"Utterance {min(missing)} of {args.key_file} is not in {wav_scp}: remove "
             "it or give its audio."
         )
-    dataset = ESPnetDataset(speech)
-    scale = WaveformScale(speech)
+    dataset = ESPnetDataset(speech, preprocess=GenderPreprocessor())
 
     def read_waveform(utt: str) -> np.ndarray:
-        return scale(dataset[utt][1]["speech"])
+        return dataset[utt][1]["speech"]
 
     num_samples = {
         utt: len(read_waveform(utt))

@@ -29,7 +29,7 @@ from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.gender.classifier import AbsGenderClassifier, LinearClassifier
 from espnet2_cltm.gender.model import GenderModel
 from espnet2_cltm.gender.projector import LinearProjector
-from espnet2_cltm.tasks.waveform import WaveformScale
+from espnet2_cltm.tasks.waveform import scale_waveform
 
 frontend_choices = ClassChoices(
     name="frontend",
@@ -64,14 +64,7 @@ model_choices = ClassChoices(
 
 
 class GenderPreprocessor:
-    """Scales waveforms and turns ``f`` and ``m`` into class indices.
-
-    Args:
-        scale: The waveform scale of the data at hand.
-    """
-
-    def __init__(self, scale: WaveformScale):
-        self.scale = scale
+    """Scales waveforms and turns ``f`` and ``m`` into class indices."""
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
         """Give float32 ``speech`` and, where there is a label, int64 ``label`` (1,).
@@ -79,7 +72,7 @@ class GenderPreprocessor:
         Raises:
             UserError: The label is neither ``f`` nor ``m``.
         """
-        ready = {"speech": self.scale(data["speech"])}
+        ready = {"speech": scale_waveform(data["speech"])}
         if "label" in data:
             if data["label"] not in GENDERS:
                 raise UserError(
@@ -88,9 +81,6 @@ class GenderPreprocessor:
                 )
             ready["label"] = np.array([GENDERS.index(data["label"])], dtype=np.int64)
         return ready
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.scale})"
 
 
 class GenderTask(AbsTask):
@@ -127,13 +117,8 @@ class GenderTask(AbsTask):
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
     ) -> Callable[[str, dict[str, Any]], dict[str, np.ndarray]]:
-        """Scale waveforms by their data type and encode labels."""
-        triples = (
-            args.train_data_path_and_name_and_type
-            if train
-            else args.valid_data_path_and_name_and_type
-        )
-        return GenderPreprocessor(WaveformScale(triples))
+        """Scale waveforms and encode labels."""
+        return GenderPreprocessor()
 
     @classmethod
     def required_data_names(

@@ -1,30 +1,22 @@
 """Bringing what ESPnet's data types deliver to one waveform scale.
 
-ESPnet's ``sound`` gives floats in [-1, 1); its ``kaldi_ark`` gives the ark's 16-bit
-integers as floats, 32768 times larger. HuBERT's normalisation hides most of that
-difference, a mel frontend or a checkpoint without normalisation does not.
+ESPnet's ``sound`` gives floats in [-1, 1); its ``kaldi_ark`` gives the 16-bit
+integers of an ark as they are. HuBERT's normalisation hides most of that difference,
+a mel frontend or a checkpoint without normalisation does not.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 
 
-class WaveformScale:
-    """Scales ``speech`` to [-1, 1) according to its data type.
+def scale_waveform(speech: np.ndarray) -> np.ndarray:
+    """Scale a waveform to [-1, 1).
 
     Args:
-        data_path_and_name_and_type: The triples given to
-            ``--train_data_path_and_name_and_type`` or its like.
+        speech: (samples,) floats, taken as they are, or 16-bit integers.
+
+    Returns:
+        (samples,) float32.
     """
-
-    def __init__(self, data_path_and_name_and_type: Sequence[Sequence[str]]):
-        types = {name: kind for _, name, kind in data_path_and_name_and_type}
-        self.factor = 1.0 / 32768.0 if types.get("speech") == "kaldi_ark" else 1.0
-
-    def __call__(self, speech: np.ndarray) -> np.ndarray:
-        """Give (samples,) float32 in [-1, 1)."""
-        return speech.astype(np.float32, copy=False) * np.float32(self.factor)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(factor={self.factor})"
+    if np.issubdtype(speech.dtype, np.integer):
+        return speech.astype(np.float32) / np.float32(32768)
+    return speech.astype(np.float32, copy=False)

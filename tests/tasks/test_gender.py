@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from espnet2.train.dataset import ESPnetDataset
 
 from espnet2_cltm.bin import gender_inference, gender_train
+from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.gender.inference import read_predictions
 from espnet2_cltm.tasks.gender import GenderPreprocessor, GenderTask
-from espnet2_cltm.tasks.waveform import WaveformScale
+from espnet2_cltm.tasks.waveform import scale_waveform
 from tests.speech import TINY_GENDER, build_gender_model, write_dump
 
 
@@ -136,23 +138,28 @@ def test_head_depends_on_the_seed_and_not_on_the_encoder():
 
 def test_kaldi_ark_and_sound_give_one_scale():
     pcm = np.array([-32768, 0, 16384], dtype=np.int16)
-    from_ark = WaveformScale([("wav.scp", "speech", "kaldi_ark")])(pcm.astype("f4"))
-    from_sound = WaveformScale([("wav.scp", "speech", "sound")])(
-        pcm / np.float32(32768)
-    )
+    from_ark, from_sound = scale_waveform(pcm), scale_waveform(pcm / 32768)
     np.testing.assert_array_equal(from_ark, from_sound)
-    assert from_ark.dtype == np.float32
+    assert from_ark.dtype == from_sound.dtype == np.float32
+
+
+def test_espnet_reads_the_audio_store_as_the_runner_does(trained):
+    wav_scp = trained / "dump/es/test/wav.scp"
+    dataset = ESPnetDataset(
+        [(str(wav_scp), "speech", "kaldi_ark")], preprocess=GenderPreprocessor()
+    )
+    for utt, location in read_table(wav_scp).items():
+        np.testing.assert_array_equal(dataset[utt][1]["speech"], load_audio(location))
 
 
 def test_unlabelled_speech_passes_for_inference():
-    ready = GenderPreprocessor(WaveformScale([]))("utt", {"speech": np.zeros(400)})
+    ready = GenderPreprocessor()("utt", {"speech": np.zeros(400)})
     assert set(ready) == {"speech"}
 
 
 def test_unknown_gender_is_refused_with_its_utterance():
-    preprocess = GenderPreprocessor(WaveformScale([]))
     with pytest.raises(UserError, match="Utterance es-1 is labelled 'x'"):
-        preprocess("es-1", {"speech": np.zeros(400), "label": "x"})
+        GenderPreprocessor()("es-1", {"speech": np.zeros(400), "label": "x"})
 
 
 @pytest.mark.parametrize("pooling", ["mean", "stats"])

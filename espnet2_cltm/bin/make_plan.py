@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""Stage 3: draw training subsets and write the plan of all runs.
+
+With --dry_run true nothing is written: the runs, the hours of audio and an estimate
+of time and disk are printed, from a few training steps made for that purpose.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet2.utils.types import str2bool, str_or_none
+
+from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.completion import runs_left
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.planning import (
+    Planned,
+    log_left_out,
+    make_plan,
+    write_experiment,
+)
+from espnet2_cltm.experiment.settings import (
+    Settings,
+    check_unchanged,
+    read_train_config,
+)
+from espnet2_cltm.experiment.task_registry import TASKS
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Give the options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
+    parser.add_argument("--task", default="gender", help="Tasks, separated by spaces")
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--dumpdir", default="dump")
+    parser.add_argument(
+        "--langs", type=str_or_none, help="Language codes; default: all in the store"
+    )
+    parser.add_argument(
+        "--budget", type=int, required=True, help="N, utterances (gender: per class)"
+    )
+    parser.add_argument("--seeds", required=True, help="Numbers separated by spaces")
+    parser.add_argument(
+        "--model", type=str_or_none, help="Hub id, directory or YAML file"
+    )
+    for task in TASKS:
+        parser.add_argument(
+            f"--{task}_config",
+            type=Path,
+            default=Path("conf") / f"train_{task}.yaml",
+            help=f"Training configuration of {task}",
+        )
+    parser.add_argument("--zero_shot", type=str2bool, default=True)
+    parser.add_argument("--test_batch_bins", type=int, default=1_600_000)
+    parser.add_argument("--nj", type=int, default=1, help="For the estimate")
+    parser.add_argument("--ngpu", type=int, default=0, help="For the estimate")
+    parser.add_argument("--dry_run", type=str2bool, default=False)
+    return parser
+
+
+def read_settings_from(args: argparse.Namespace) -> Settings:
+    """Turn the options into the experiment's settings.
+
+    Raises:
+        UserError: A task is unknown or a number is out of range.
+    """
+    tasks = args.task.split()
+    for task in tasks:
+        if task not in TASKS:
+            raise UserError(
+                f"The task {task!r} is unknown: give --task one or more of "
+                f"{', '.join(TASKS)}."
+            )
+    if not tasks:
+        raise UserError(f"--task is empty: give one or more of {', '.join(TASKS)}.")
+    if args.budget < 1:
+        raise UserError(f"--budget {args.budget} must be 1 or more.")
+    return Settings(
+        corpus=args.corpus,
+        dumpdir=args.dumpdir,
+        budget=args.budget,
+        zero_shot=args.zero_shot,
+        test_batch_bins=args.test_batch_bins,
+        train_config={
+            task: read_train_config(getattr(args, f"{task}_config"), args.model)
+            for task in tasks
+        },
+    )
+
+
+def choose_languages(settings: Settings, langs: str | None) -> list[str]:
+    """Give the languages asked for, or all of the audio store.
+
+    Raises:
+        UserError: The store does not hold one of them.
+    """
+    store = Path(settings.dumpdir) / settings.corpus
+    known = sorted(p.name for p in store.iterdir()) if store.is_dir() else []
+    if not known:
+        raise UserError(f"{store} holds no language: run stages 1 and 2 first.")
+    asked = langs.replace(",", " ").split() if langs else known
+    for lang in asked:
+        if lang not in known:
+            raise UserError(
+                f"The language {lang} is not in {store}: run stages 1 and 2 for it, or "
+                f"give --langs some of {' '.join(known)}."
+            )
+    return asked
+
+
+def parse_seeds(seeds: str) -> list[int]:
+    """Read the numbers of ``--seeds``.
+
+    Raises:
+        UserError: One is not a whole number from 0 on.
+    """
+    for seed in seeds.replace(",", " ").split():
+        if not seed.isdecimal():
+            raise UserError(
+                f"--seeds holds {seed!r}: give whole numbers, such as '42 43 44'."
+            )
+    return sorted({int(seed) for seed in seeds.replace(",", " ").split()})
+
+
+def describe(planned: Planned) -> str:
+    """Count a plan's runs by task and kind, and its audio."""
+    lines = []
+    for task in sorted({p.run.task for p in planned.runs}):
+        runs = [p for p in planned.runs if p.run.task == task]
+        kinds = ", ".join(
+            f"{sum(p.run.kind == kind for p in runs)} {kind}"
+            for kind in ("single", "double", "pair")
+        )
+        languages = sorted({lang for p in runs for lang in p.run.languages})
+        seeds = sorted({p.run.seed for p in runs})
+        lines.append(
+            f"{task}: {len(runs)} runs ({kinds}), {len(languages)} languages "
+            f"({' '.join(languages)}), {len(seeds)} seeds"
+        )
+        train = sum(p.train_seconds for p in runs) / 3600
+        test = sum(p.test_seconds for p in runs) / 3600
+        lines.append(
+            f"{task}: {train:.2f} hours of audio to train on in each epoch, "
+            f"{test:.2f} hours to predict"
+        )
+    return "\n".join(lines)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Make the plan, and write it or print what it would cost."""
+    settings = read_settings_from(args)
+    directory = ExperimentDir(args.exp)
+    check_unchanged(directory.settings, settings)
+    languages = choose_languages(settings, args.langs)
+    planned = make_plan(settings, languages, parse_seeds(args.seeds))
+    log_left_out(planned)
+    print(describe(planned))
+    if args.dry_run:
+        from espnet2_cltm.experiment.estimate import estimate_cost
+
+        left = runs_left(directory, planned.runs)
+        print(f"{len(planned.runs) - len(left)} of these runs are done already")
+        print(estimate_cost(settings, planned, left, args.nj, args.ngpu))
+        print("Nothing was written (--dry_run true).", file=sys.stderr)
+        return
+    write_experiment(directory, settings, planned)
+    print(f"{directory.plan}: {len(planned.runs)} runs")
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Plan an experiment."""
+    args = get_parser().parse_args(cmd)
+    configure_logging()
+    run_command(lambda: run(args))
+
+
+if __name__ == "__main__":
+    main()

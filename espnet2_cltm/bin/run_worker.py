@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""Make runs of an experiment in this process until none is left.
+
+``run_plan`` starts such workers; started by hand, on this or another machine that
+sees the same directory, one more joins in.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.worker import work
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Give the options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
+    parser.add_argument("--ngpu", type=int, default=0, choices=(0, 1))
+    parser.add_argument(
+        "--parent", type=int, help="Stop when this process is no longer the parent"
+    )
+    return parser
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Work on an experiment."""
+    args = get_parser().parse_args(cmd)
+    configure_logging()
+    run_command(lambda: work(ExperimentDir(args.exp), args.ngpu, args.parent) and None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Stage 5: gather the scores of all runs in results.tsv."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet2.utils.types import str2bool
+
+from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.completion import runs_left
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.plan import read_plan
+from espnet2_cltm.experiment.results import collect_results, write_results
+from espnet2_cltm.progress import progress
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Give the options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
+    parser.add_argument(
+        "--rescore",
+        type=str2bool,
+        default=False,
+        help="Score the predictions again instead of taking each run's metrics.json",
+    )
+    return parser
+
+
+def score(directory: ExperimentDir, rescore: bool) -> None:
+    """Write ``results.tsv`` and say what it lacks.
+
+    Raises:
+        UserError: No run is done.
+    """
+    plan = read_plan(directory.plan)
+    results = collect_results(
+        directory, progress(plan, description="Scoring", unit="run"), rescore
+    )
+    n_lines = write_results(directory.results, results)
+    left = runs_left(directory, plan)
+    if len(left) == len(plan):
+        raise UserError(
+            f"None of the {len(plan)} runs of {directory.plan} is done: run stage 4."
+        )
+    if left:
+        print(
+            f"{len(left)} of {len(plan)} runs are not done, {left[0].run.name} first: "
+            "run stage 4 again.",
+            file=sys.stderr,
+        )
+    print(f"{directory.results}: {n_lines} results of {len(plan) - len(left)} runs")
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Gather the scores of an experiment."""
+    args = get_parser().parse_args(cmd)
+    run_command(lambda: score(ExperimentDir(args.exp), args.rescore))
+
+
+if __name__ == "__main__":
+    main()

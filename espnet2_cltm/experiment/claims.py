@@ -1,0 +1,69 @@
+"""Claims: no two processes make the same run, and none waits for a dead one.
+
+A claim is a POSIX lock on one byte of the experiment's ``claims`` file, at an offset
+that follows from the run's name. The kernel gives it back when its process ends,
+however that ends, and on a shared file system the lock holds across machines.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+from pathlib import Path
+
+from espnet2_cltm.files import cannot_write
+
+
+class Claims:
+    """The claims of this process on one experiment.
+
+    A process must have one instance only: closing any descriptor of the file gives
+    all of the process's locks back.
+
+    Args:
+        path: The experiment's ``claims`` file.
+
+    Raises:
+        UserError: The file can't be opened for writing.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def take(self, name: str) -> bool:
+        """Claim a run.
+
+        Returns:
+            False where another living process has it.
+
+        Raises:
+            UserError: The file system knows no locks.
+        """
+        try:
+            fcntl.lockf(
+                self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _offset(name)
+            )
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            raise cannot_write(self.path, error) from error
+        return True
+
+    def give_back(self, name: str) -> None:
+        """Give a claim back."""
+        fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _offset(name))
+
+    def close(self) -> None:
+        """Give all claims back."""
+        os.close(self._descriptor)
+
+
+def _offset(name: str) -> int:
+    # 62 bits fit a file offset; two runs on one byte would only wait for each other.
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 2

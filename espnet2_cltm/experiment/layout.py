@@ -1,0 +1,84 @@
+"""Where an experiment keeps what, below ``exp/<tag>/``.
+
+::
+
+    experiment.yaml             what every run has in common
+    plan.tsv                    one line a run
+    data/<task>/<lang>/         the seeds' subsets, the test list, the dev directory
+    conf/train_<task>.yaml      the training configuration, encoder included
+    runs/<run>/                 train.yaml, train.log, predictions/, metrics.json
+    claims                      locks of the runs being made
+    results.tsv                 one line a run, test language and metric
+    cltm/                       matrix, figures, report
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ExperimentDir:
+    """Paths of one experiment.
+
+    Attributes:
+        root: ``exp/<tag>``.
+    """
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """Give the file of what every run has in common."""
+        return self.root / "experiment.yaml"
+
+    @property
+    def plan(self) -> Path:
+        """Give the table of all runs."""
+        return self.root / "plan.tsv"
+
+    @property
+    def claims(self) -> Path:
+        """Give the file whose byte locks are the claims."""
+        return self.root / "claims"
+
+    @property
+    def results(self) -> Path:
+        """Give the table of all results."""
+        return self.root / "results.tsv"
+
+    @property
+    def logs(self) -> Path:
+        """Give the directory of the worker processes' logs."""
+        return self.root / "logs"
+
+    def train_list(self, task: str, lang: str, seed: int) -> Path:
+        """Give the list of what a seed draws of a language."""
+        return self.root / "data" / task / lang / f"train.s{seed}.tsv"
+
+    def test_list(self, task: str, lang: str) -> Path:
+        """Give the list of a language's test utterances."""
+        return self.root / "data" / task / lang / "test.tsv"
+
+    def dev_data(self, task: str, lang: str) -> Path:
+        """Give the ESPnet data directory of a language's validation utterances."""
+        return self.root / "data" / task / lang / "dev"
+
+    def train_config(self, task: str) -> Path:
+        """Give a task's training configuration."""
+        return self.root / "conf" / f"train_{task}.yaml"
+
+    def run(self, name: str) -> Path:
+        """Give a run's directory."""
+        return self.root / "runs" / name
+
+    def predictions(self, name: str, lang: str) -> Path:
+        """Give the table of a run's predictions on a language."""
+        return self.run(name) / "predictions" / f"{lang}.tsv"
+
+    def failure(self, name: str) -> Path:
+        """Give the file that tells why a run failed."""
+        return self.run(name) / "failed.txt"
+
+    def metrics(self, name: str) -> Path:
+        """Give the file whose existence means that a run is done."""
+        return self.run(name) / "metrics.json"

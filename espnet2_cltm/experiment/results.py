@@ -1,0 +1,124 @@
+"""Stage 5: the scores of all runs in one table, ``results.tsv``.
+
+One line a run, test language and metric, sorted, values in full precision.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.plan import PlannedRun
+from espnet2_cltm.experiment.task_registry import testing
+from espnet2_cltm.experiment.utterance_list import read_utterance_list
+from espnet2_cltm.files import write_text
+
+HEADER = (
+    "run",
+    "task",
+    "kind",
+    "languages",
+    "budget",
+    "seed",
+    "test_language",
+    "metric",
+    "value",
+    "n_test",
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One value of one run.
+
+    Attributes:
+        planned: The run.
+        test_language: What it was tested on.
+        metric: Name of the metric.
+        value: Its value, higher is better.
+        n_test: Number of test items.
+    """
+
+    planned: PlannedRun
+    test_language: str
+    metric: str
+    value: float
+    n_test: int
+
+
+def collect_results(
+    directory: ExperimentDir, plan: Iterable[PlannedRun], rescore: bool = False
+) -> Iterator[Result]:
+    """Gather the scores of the runs that are done.
+
+    Args:
+        directory: The experiment.
+        plan: Its runs.
+        rescore: Score the predictions again instead of taking the scores that were
+            written with the run.
+
+    Yields:
+        Results, runs that are not done left out.
+
+    Raises:
+        UserError: A run's files are damaged.
+    """
+    for planned in plan:
+        path = directory.metrics(planned.run.name)
+        if not path.exists():
+            continue
+        scores = (
+            _rescore(directory, planned) if rescore else _read_scores(path, planned)
+        )
+        for lang, metrics in scores.items():
+            for metric, value in metrics.items():
+                if metric != "n_test":
+                    yield Result(planned, lang, metric, value, metrics["n_test"])
+
+
+def write_results(path: Path, results: Iterable[Result]) -> int:
+    """Write ``results.tsv`` and return its number of lines, header not counted."""
+    lines = []
+    for result in results:
+        run = result.planned.run
+        fields = (
+            run.name,
+            run.task,
+            run.kind,
+            "+".join(run.languages),
+            run.budget,
+            run.seed,
+            result.test_language,
+            result.metric,
+            repr(float(result.value)),
+            result.n_test,
+        )
+        lines.append("\t".join(map(str, fields)))
+    write_text(path, "\n".join(["\t".join(HEADER), *sorted(lines)]) + "\n")
+    return len(lines)
+
+
+def _read_scores(path: Path, planned: PlannedRun) -> dict[str, dict[str, Any]]:
+    try:
+        tested = json.loads(path.read_text(encoding="utf-8"))["test"]
+        return {lang: tested[lang] for lang in planned.test_languages if lang in tested}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}): delete {path.parent} and run stage 4 again."
+        ) from error
+
+
+def _rescore(
+    directory: ExperimentDir, planned: PlannedRun
+) -> dict[str, dict[str, Any]]:
+    run = planned.run
+    return {
+        lang: testing(run.task).score(
+            read_utterance_list(directory.test_list(run.task, lang)),
+            directory.predictions(run.name, lang),
+        )
+        for lang in planned.test_languages
+    }

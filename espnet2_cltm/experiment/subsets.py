@@ -1,0 +1,62 @@
+"""Drawing training subsets: balanced, nested, and paired over runs.
+
+A seed puts the utterances of a language into an order; a subset is the beginning of
+that order. So the same seed gives the same N utterances in ``single`` and in every
+``pair``, and they are contained in the 2N of ``double``.
+
+The order is by a keyed hash of the utterance id (BLAKE2b), which makes it a uniform
+random permutation that depends on nothing but seed and id: not on the machine, the
+library's version, or what else is in the corpus.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from espnet2_cltm.corpus.datadir import GENDERS
+from espnet2_cltm.errors import UserError
+
+
+def random_order(utts: Iterable[str], seed: int, purpose: str) -> list[str]:
+    """Put utterances into the random order of a seed.
+
+    Args:
+        utts: Utterance ids, in any order.
+        seed: The run's seed.
+        purpose: Keeps draws for different ends independent of one another.
+
+    Returns:
+        The same ids, the order depending on ``seed``, ``purpose`` and each id alone.
+    """
+    key = hashlib.blake2b(f"{purpose}|{seed}".encode(), digest_size=32).digest()
+
+    def rank(utt: str) -> tuple[bytes, str]:
+        return hashlib.blake2b(utt.encode(), key=key, digest_size=16).digest(), utt
+
+    return sorted(utts, key=rank)
+
+
+def draw_balanced(gender_of: Mapping[str, str], per_class: int, seed: int) -> list[str]:
+    """Draw as many utterances of women as of men, uniformly within each.
+
+    Args:
+        gender_of: ``f`` or ``m`` by utterance id.
+        per_class: Number of utterances of each gender.
+        seed: The run's seed.
+
+    Returns:
+        ``2 * per_class`` ids, ``f`` and ``m`` in turn; what a smaller ``per_class``
+        gives is the beginning of what a larger one gives.
+
+    Raises:
+        UserError: A gender has fewer utterances.
+    """
+    drawn = {}
+    for gender in GENDERS:
+        utts = [utt for utt, value in gender_of.items() if value == gender]
+        if len(utts) < per_class:
+            raise UserError(
+                f"{per_class} utterances labelled {gender} were asked for where there "
+                f"are {len(utts)}: lower --budget."
+            )
+        drawn[gender] = random_order(utts, seed, f"gender-{gender}")[:per_class]
+    return [utt for turn in zip(*drawn.values(), strict=True) for utt in turn]

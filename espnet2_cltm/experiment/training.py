@@ -1,0 +1,171 @@
+"""One ESPnet training in memory: the steps of ``AbsTask.main``, without its files.
+
+ESPnet's command line imports for seconds, reads the encoder and writes several
+checkpoints for every training. An experiment trains thousands of models and keeps
+none, so this drives the same task and trainer classes and hands over the model. The
+order of everything that draws a random number is ``AbsTask.main_worker``'s and
+``Trainer.run``'s: the weights are the command line's to the last bit on a CPU.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from espnet2.schedulers.abs_scheduler import (
+    AbsEpochStepScheduler,
+    AbsValEpochStepScheduler,
+)
+from espnet2.tasks.abs_task import AbsTask, scheduler_classes
+from espnet2.torch_utils.load_pretrained_model import load_pretrained_model
+from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.train.distributed_utils import (
+    DistributedOption,
+    resolve_distributed_mode,
+)
+from espnet2.train.reporter import Reporter
+from espnet2.train.trainer import GradScaler
+from espnet2.utils.build_dataclass import build_dataclass
+
+from espnet2_cltm.errors import UserError
+
+
+def training_arguments(
+    task: type[AbsTask], config: Path | str, options: Sequence[str] = ()
+) -> argparse.Namespace:
+    """Parse a training configuration as the task's command line does.
+
+    Args:
+        task: The task.
+        config: YAML file of ESPnet options.
+        options: Further options, as on the command line.
+
+    Raises:
+        UserError: The configuration has an unknown option or asks for what a run in
+            memory does not do.
+    """
+    parser = task.get_parser()
+
+    def refuse(message: str) -> None:
+        raise UserError(f"{config} is no training configuration: {message}.")
+
+    parser.error = refuse
+    args = parser.parse_args(
+        ["--config", str(config), "--output_dir", "unused", *options]
+    )
+    unsupported = {
+        "patience": args.patience is not None,
+        "multiple_iterator": args.multiple_iterator,
+        "use_deepspeed": args.use_deepspeed,
+        "use_adapter": args.use_adapter,
+        "use_wandb": args.use_wandb,
+        "ngpu": args.ngpu > 1,
+        "detect_anomaly": args.detect_anomaly,
+    }
+    for name in (name for name, is_asked in unsupported.items() if is_asked):
+        raise UserError(
+            f"{config} sets {name}: {getattr(args, name)}, which a run of an "
+            "experiment does not do: take the line out, or train with the task's own "
+            "command."
+        )
+    return args
+
+
+def train_in_memory(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetModel:
+    """Train a model for ``args.max_epoch`` epochs and return it.
+
+    Args:
+        task: The task.
+        args: From :func:`training_arguments`, with the training data.
+
+    Returns:
+        The model after the last epoch, on the CPU or GPU where it was trained.
+
+    Raises:
+        UserError: The configuration does not build a model, or every step's
+            gradient was not finite.
+    """
+    resolve_distributed_mode(args)
+    distributed = build_dataclass(DistributedOption, args)
+    distributed.init_options()
+    set_all_random_seed(args.seed)
+    torch.backends.cudnn.enabled = args.cudnn_enabled
+    torch.backends.cudnn.benchmark = args.cudnn_benchmark
+    torch.backends.cudnn.deterministic = args.cudnn_deterministic
+    if args.use_tf32:
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+    model = _build_model(task, args)
+    optimizers = task.build_optimizers(args, model=model)
+    schedulers = _build_schedulers(args, optimizers)
+    for param in args.init_param:
+        load_pretrained_model(
+            model=model,
+            init_param=param,
+            ignore_init_mismatch=args.ignore_init_mismatch,
+            map_location="cuda:0" if args.ngpu > 0 else "cpu",
+        )
+    train_iter_factory = task.build_iter_factory(
+        args=args, distributed_option=distributed, mode="train"
+    )
+    options = task.trainer.build_options(args)
+    scaler = GradScaler() if args.use_amp else None
+    reporter = Reporter()
+    for epoch in range(1, args.max_epoch + 1):
+        set_all_random_seed(args.seed + epoch)
+        reporter.set_epoch(epoch)
+        with reporter.observe("train") as train_reporter:
+            all_steps_are_invalid = task.trainer.train_one_epoch(
+                model=model,
+                optimizers=optimizers,
+                schedulers=schedulers,
+                iterator=train_iter_factory.build_iter(epoch),
+                reporter=train_reporter,
+                scaler=scaler,
+                summary_writer=None,
+                options=options,
+                distributed_option=distributed,
+            )
+        for scheduler in schedulers:
+            if isinstance(scheduler, AbsEpochStepScheduler):
+                scheduler.step()
+        logging.info(reporter.log_message())
+        if all_steps_are_invalid:
+            raise UserError(
+                f"No step of epoch {epoch} had a finite gradient: lower the learning "
+                "rate in the training configuration."
+            )
+    return model
+
+
+def _build_model(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetModel:
+    model = task.build_model(args=args).to(
+        dtype=getattr(torch, args.train_dtype),
+        device="cuda" if args.ngpu > 0 else "cpu",
+    )
+    for frozen in args.freeze_param:
+        for name, parameter in model.named_parameters():
+            if name == frozen or name.startswith(f"{frozen}."):
+                parameter.requires_grad = False
+    return model
+
+
+def _build_schedulers(
+    args: argparse.Namespace, optimizers: Sequence[torch.optim.Optimizer]
+) -> list:
+    if args.scheduler is None:
+        return [None for _ in optimizers]
+    if args.scheduler not in scheduler_classes:
+        raise UserError(
+            f"scheduler: {args.scheduler} is unknown to ESPnet: give one of "
+            f"{', '.join(sorted(scheduler_classes))}."
+        )
+    scheduler_class = scheduler_classes[args.scheduler]
+    if issubclass(scheduler_class, AbsValEpochStepScheduler):
+        raise UserError(
+            f"scheduler: {args.scheduler} follows a validation score, which a run of "
+            "an experiment does not compute: choose one that follows steps or epochs."
+        )
+    return [scheduler_class(optim, **args.scheduler_conf) for optim in optimizers]

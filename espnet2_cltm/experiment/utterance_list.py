@@ -1,0 +1,95 @@
+"""Lists of drawn utterances: what training and testing need to know of each.
+
+A list is a table ``utt label num_samples audio`` with a header, in an order that
+matters. ``write_espnet_data`` turns one into the Kaldi files that ESPnet's options
+name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import write_text
+
+HEADER = ("utt", "label", "num_samples", "audio")
+
+
+@dataclass(frozen=True)
+class ListedUtterance:
+    """One utterance of a list.
+
+    Attributes:
+        utt: Utterance id.
+        label: What the task predicts: ``f`` or ``m`` for gender.
+        num_samples: Length at 16 kHz.
+        audio: Location in the audio store, ``file.ark:offset``.
+    """
+
+    utt: str
+    label: str
+    num_samples: int
+    audio: str
+
+
+def write_utterance_list(path: Path, utterances: Sequence[ListedUtterance]) -> None:
+    """Write a list, whole or not at all."""
+    lines = ["\t".join(HEADER)]
+    lines += [f"{u.utt}\t{u.label}\t{u.num_samples}\t{u.audio}" for u in utterances]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def read_utterance_list(path: Path) -> list[ListedUtterance]:
+    """Read a list.
+
+    Raises:
+        UserError: The file is missing or is no such list.
+    """
+    try:
+        header, *lines = path.read_text(encoding="utf-8").splitlines()
+        if tuple(header.split("\t")) != HEADER:
+            raise ValueError("unknown header")
+        utterances = []
+        for line in lines:
+            utt, label, num_samples, audio = line.split("\t")
+            utterances.append(ListedUtterance(utt, label, int(num_samples), audio))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): run stage 3 again."
+        ) from error
+    except ValueError as error:
+        raise UserError(
+            f"{path} is no list of utterances ({error}): run stage 3 again."
+        ) from error
+    return utterances
+
+
+def write_espnet_data(directory: Path, utterances: Sequence[ListedUtterance]) -> None:
+    """Write ``wav.scp``, ``label`` and ``utt2num_samples``, in the list's order.
+
+    ESPnet takes the utterances, and their order before shuffling, from the shape
+    file, ``utt2num_samples``.
+    """
+    for name, value in (
+        ("wav.scp", lambda u: u.audio),
+        ("label", lambda u: u.label),
+        ("utt2num_samples", lambda u: u.num_samples),
+    ):
+        text = "".join(f"{u.utt} {value(u)}\n" for u in utterances)
+        write_text(directory / name, text)
+
+
+def espnet_data_options(directory: Path, which: str) -> dict[str, list]:
+    """Give ESPnet's data options for what :func:`write_espnet_data` wrote.
+
+    Args:
+        directory: Where it wrote.
+        which: ``train`` or ``valid``.
+    """
+    return {
+        f"{which}_data_path_and_name_and_type": [
+            [str(directory / "wav.scp"), "speech", "kaldi_ark"],
+            [str(directory / "label"), "label", "text"],
+        ],
+        f"{which}_shape_file": [str(directory / "utt2num_samples")],
+    }

@@ -1,0 +1,102 @@
+"""A worker: one process that makes one run after another.
+
+It goes through the plan, claims a run that is neither done nor claimed, makes it,
+and goes on. When only claimed runs are left it waits for their makers, and takes a
+run over if its maker dies.
+"""
+
+import logging
+import os
+import time
+import traceback
+
+import torch
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.claims import Claims
+from espnet2_cltm.experiment.completion import is_done, runs_left
+from espnet2_cltm.experiment.execution import make_run
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.plan import PlannedRun, read_plan
+from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.files import write_text
+
+WAIT_SECONDS = 0.5
+
+
+def work(
+    directory: ExperimentDir, ngpu: int = 0, parent: int | None = None
+) -> list[str]:
+    """Make runs until every run of the plan is done or has failed.
+
+    Args:
+        directory: The experiment.
+        ngpu: 0 for the CPU, 1 for a GPU.
+        parent: Process id of the runner; the worker stops when that has ended.
+
+    Returns:
+        Names of the runs that were made here.
+
+    Raises:
+        UserError: The plan or the settings can't be read.
+    """
+    # One thread gives the same sums whatever the number of cores and workers.
+    torch.set_num_threads(1)
+    settings = read_settings(directory.settings)
+    claims = Claims(directory.claims)
+    left = read_plan(directory.plan)
+    made: list[str] = []
+    try:
+        while True:
+            left = [
+                planned
+                for planned in runs_left(directory, left)
+                if not directory.failure(planned.run.name).exists()
+            ]
+            if not left:
+                return made
+            n_made_before = len(made)
+            for planned in left:
+                if parent is not None and os.getppid() != parent:
+                    logging.warning("The runner has ended; this worker stops.")
+                    return made
+                if _make_if_free(directory, settings, planned, claims, ngpu):
+                    made.append(planned.run.name)
+            if len(made) == n_made_before:
+                time.sleep(WAIT_SECONDS)
+    finally:
+        claims.close()
+
+
+def _make_if_free(
+    directory: ExperimentDir,
+    settings: Settings,
+    planned: PlannedRun,
+    claims: Claims,
+    ngpu: int,
+) -> bool:
+    name = planned.run.name
+    if directory.failure(name).exists() or not claims.take(name):
+        return False
+    try:
+        if is_done(directory, planned) or directory.failure(name).exists():
+            return False
+        logging.info("Making %s", name)
+        make_run(directory, settings, planned, ngpu)
+        return True
+    except UserError as error:
+        _report_failure(directory, name, str(error), str(error))
+    except Exception as error:
+        # One run's defect must not stop the other thousands; it is named at the end.
+        summary = f"{type(error).__name__}: {error}".splitlines()[0]
+        _report_failure(directory, name, summary, traceback.format_exc())
+    finally:
+        claims.give_back(name)
+    return False
+
+
+def _report_failure(
+    directory: ExperimentDir, name: str, summary: str, details: str
+) -> None:
+    logging.error("%s failed: %s", name, details)
+    write_text(directory.failure(name), f"{summary}\n\n{details}\n")
