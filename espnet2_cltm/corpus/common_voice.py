@@ -9,9 +9,10 @@ Format: https://github.com/common-voice/cv-dataset
 """
 
 import hashlib
+import operator
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,6 +39,11 @@ ROW_TOO_LONG = "row with more fields than the header"
 _ID_WIDTH = 16
 _HEX_ID = re.compile(rf"[0-9a-f]{{{_ID_WIDTH},}}")
 _AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus")
+_ADVICE = {
+    "": "extract the file from the archive again, or check that it is a Common Voice "
+    "table",
+    "gender": "take a release that has it, or run with --require_gender false",
+}
 _LONG_TABLE = 20_000_000  # bytes; about two seconds
 
 
@@ -219,7 +225,7 @@ def read_columns(
     Raises:
         UserError: The table is missing, empty or not UTF-8, or lacks a column.
     """
-    columns: list[int | None] = []
+    pick: Callable[[list[str]], tuple[str, ...]] | None = None
     width = 0
     for number, line in enumerate(_lines(path), start=1):
         try:
@@ -230,32 +236,27 @@ def read_columns(
                 f"{error.start} of the line): extract the file from the archive again."
             ) from error
         values = fields.split("\t")
-        if number == 1:
+        if pick is None:
             names = [value.strip() for value in values]
             if missing := [name for name in required if name not in names]:
                 raise UserError(
                     f"{path} has no column '{missing[0]}' (its columns are: "
-                    f"{', '.join(names)}): extract the file from the archive again, or "
-                    "check that it is a Common Voice table."
+                    f"{', '.join(names)}): {_ADVICE.get(missing[0], _ADVICE[''])}."
                 )
             width = len(names)
-            columns = [
-                names.index(name) if name in names else None
-                for name in (*required, *optional)
-            ]
-        elif len(values) > width:
+            pick = operator.itemgetter(
+                # A column that is not there: an empty value after the last.
+                *(
+                    names.index(name) if name in names else width
+                    for name in (*required, *optional)
+                )
+            )
+        elif any(values[width:]):
             yield number, None
         elif fields.strip():
-            yield (
-                number,
-                [
-                    ""
-                    if column is None or column >= len(values)
-                    else values[column].strip()
-                    for column in columns
-                ],
-            )
-    if not columns:
+            values += [""] * (width + 1 - len(values))
+            yield number, [value.strip() for value in pick(values)]
+    if pick is None:
         raise UserError(f"{path} is empty: extract the file from the archive again.")
 
 
@@ -425,7 +426,7 @@ def _to_utterances(
 
 
 def _clip_id(clip: str) -> str:
-    return make_id_part(os.path.splitext(clip)[0])
+    return make_id_part(clip.rpartition(".")[0])
 
 
 def _digest(client: str) -> str:

@@ -245,9 +245,9 @@ def _check_writable(row: Utterance, directory: Path) -> None:
     for kind, value in (("audio", row.audio), ("lang", row.lang), ("text", row.text)):
         if value and (_BAD_IN_VALUE.search(value) or not _is_utf8(value)):
             raise UserError(
-                f"Utterance {row.id} in {directory} has a {kind} that can't stand on "
-                f"one line of UTF-8 text ({value[:80]!r}): remove tabs, line breaks "
-                "and characters that are not UTF-8."
+                f"Utterance {row.id} in {directory}: its {kind} can't stand on one "
+                f"line of UTF-8 text ({value[:80]!r}); remove tabs, line breaks and "
+                "characters that are not UTF-8."
             )
 
 

@@ -23,6 +23,7 @@ from espnet2_cltm.corpus.splits import limit_utterances
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import cannot_write, replacing, write_text
+from espnet2_cltm.progress import progress
 
 DONE = "prepared.json"
 REJECTED = "rejected.tsv"
@@ -30,6 +31,8 @@ REJECTED = "rejected.tsv"
 FEW_SPEAKERS = 2
 # Goes up when the same input gives other files, so that they are made again.
 _FORMAT = 1
+# Utterances whose writing takes a few seconds.
+_MANY = 200_000
 _GENDER_NAMES = {"f": "female", "m": "male"}
 
 
@@ -191,7 +194,8 @@ def prepare_language(
                 f"see {directory / REJECTED}): leave {lang} out of --langs, or "
                 "complete its data."
             )
-    for split in SPLITS:
+    many = sum(map(len, language.splits.values())) > _MANY
+    for split in progress(SPLITS, description=f"Writing {lang}") if many else SPLITS:
         write_data_dir(directory / split, language.splits[split])
     if problems := validate_language(directory):
         raise UserError(

@@ -6,10 +6,12 @@ it knows ``utt2gender``, goes on after the first problem and also compares the s
 of a language. Files other than those known here are not looked at.
 """
 
+import itertools
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from espnet2_cltm.corpus.datadir import GENDERS, SPLITS
@@ -41,15 +43,27 @@ class Problem:
         return f"{place}: {self.sentence}"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Value of a key and the line where it stands."""
+@dataclass(frozen=True)
+class Table:
+    """A file's values by key, in its order.
 
-    value: str
-    line: int
+    Attributes:
+        values: What follows the key.
+        passed_over: Numbers of the lines that gave no entry.
+    """
 
+    values: dict[str, str]
+    passed_over: frozenset[int] = frozenset()
 
-Table = Mapping[str, Entry]
+    def line(self, key: str) -> int:
+        """Number of the line of ``key``."""
+        return self._lines[key]
+
+    @cached_property
+    def _lines(self) -> dict[str, int]:
+        # Needed for problems alone, so that a valid table of a million lines is cheap.
+        numbers = (n for n in itertools.count(1) if n not in self.passed_over)
+        return dict(zip(self.values, numbers, strict=False))
 
 
 def validate_data_dir(
@@ -119,18 +133,13 @@ def validate_splits(directories: Mapping[str, Path]) -> list[Problem]:
         if not path.is_file():
             continue
         table, _ = _read(path)
-        first_lines: dict[str, int] = {}
-        for entry in table.values():
-            first_lines.setdefault(entry.value, entry.line)
-        for speaker, line in first_lines.items():
-            if speaker in home:
-                problems.append(
-                    Problem(
-                        path, line, f"speaker {speaker} is also in {home[speaker]}."
-                    )
-                )
-            else:
-                home[speaker] = split
+        firsts: dict[str, str] = {}
+        for utterance, speaker in table.values.items():
+            firsts.setdefault(speaker, utterance)
+        for speaker, utterance in firsts.items():
+            if home.setdefault(speaker, split) != split:
+                sentence = f"speaker {speaker} is also in {home[speaker]}."
+                problems.append(Problem(path, table.line(utterance), sentence))
     return problems
 
 
@@ -147,8 +156,9 @@ def validate_language(
 
 def _read(path: Path) -> tuple[Table, list[Problem]]:
     """Read a table and check what holds for every file: bytes, order, unique ids."""
-    table: dict[str, Entry] = {}
+    values: dict[str, str] = {}
     problems: list[Problem] = []
+    passed_over: set[int] = set()
 
     def report(line: int | None, sentence: str) -> None:
         problems.append(Problem(path, line, sentence))
@@ -156,41 +166,63 @@ def _read(path: Path) -> tuple[Table, list[Problem]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        return {}, [Problem(path, None, f"cannot be read ({error.strerror}).")]
+        return Table({}), [Problem(path, None, f"cannot be read ({error.strerror}).")]
     if not content:
-        return {}, [Problem(path, None, "the file is empty.")]
-    lines = content.split(b"\n")
-    if lines[-1]:
-        report(len(lines), "the last line does not end with a line feed.")
-    else:
-        lines.pop()
+        return Table({}), [Problem(path, None, "the file is empty.")]
+    if not content.endswith(b"\n"):
+        line = content.count(b"\n") + 1
+        report(line, "the last line does not end with a line feed.")
+    problems += _check_characters(path, content)
+    # What is reported need not be stumbled over again.
+    text = content.decode("utf-8", errors="replace")
+    text = text.replace("\t", " ").replace("\r", "").replace("\0", "")
+    repeated: dict[str, list[int]] = {}
     previous = ""
-    for number, raw in enumerate(lines, start=1):
-        for character, name in ((b"\0", "NUL"), (b"\t", "tab"), (b"\r", "CR")):
-            if character in raw:
-                report(number, f"the line holds a {name} character.")
-        try:
-            line = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            report(number, f"the line is not UTF-8 ({error.reason}).")
-            line = raw.decode("utf-8", errors="replace")
-        # Already reported; what follows need not stumble over them again.
-        line = line.replace("\t", " ").rstrip("\r").replace("\0", "")
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
         key, _, value = line.partition(" ")
-        if not key:
-            report(number, "the line has no id in front.")
-            continue
-        if key in table:
-            report(number, f"{key} stands twice, first in line {table[key].line}.")
+        if not key or key in values:
+            if key:
+                repeated.setdefault(key, []).append(number)
+            else:
+                report(number, "the line has no id in front.")
+            passed_over.add(number)
             continue
         # Code points sort as their UTF-8 bytes do, which is the C locale's order.
         if key < previous:
             report(number, f"{key} is not in the C locale's order after {previous}.")
         previous = key
-        table[key] = Entry(value.strip(), number)
-        if not value.strip() and path.name != "text":
+        values[key] = value.strip()
+        if not values[key] and path.name != "text":
             report(number, f"{key} has no value.")
+    table = Table(values, frozenset(passed_over))
+    for key, numbers in repeated.items():
+        for number in numbers:
+            report(number, f"{key} stands twice, first in line {table.line(key)}.")
+    problems.sort(key=lambda problem: problem.line or 0)
     return table, problems
+
+
+def _check_characters(path: Path, content: bytes) -> Iterator[Problem]:
+    """Check that no line holds NUL, tab, CR, or something that is not UTF-8."""
+    named = {b"\0": "NUL", b"\t": "tab", b"\r": "CR"}
+    found = {
+        character: name for character, name in named.items() if character in content
+    }
+    try:
+        content.decode("utf-8")
+        all_utf8 = True
+    except UnicodeDecodeError:
+        all_utf8 = False
+    if all_utf8 and not found:
+        return
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        for character, name in found.items():
+            if character in line:
+                yield Problem(path, number, f"the line holds a {name} character.")
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            yield Problem(path, number, f"the line is not UTF-8 ({error.reason}).")
 
 
 def _check_ids(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
@@ -201,154 +233,162 @@ def _check_ids(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem
         if name in tables:
             yield from _check_named(directory, name, tables)
     for name in (*COMPLETE, "utt2gender"):
-        for utterance, entry in tables.get(name, {}).items():
-            if utterance not in tables["utt2spk"]:
-                yield Problem(
-                    directory / name, entry.line, f"{utterance} is not in utt2spk."
-                )
+        table = tables.get(name, Table({}))
+        for utterance in table.values:
+            if utterance not in tables["utt2spk"].values:
+                sentence = f"{utterance} is not in utt2spk."
+                yield Problem(directory / name, table.line(utterance), sentence)
 
 
 def _check_named(
     directory: Path, name: str, tables: Mapping[str, Table]
 ) -> Iterator[Problem]:
-    for utterance, entry in tables["utt2spk"].items():
-        if utterance not in tables[name]:
-            yield Problem(
-                directory / "utt2spk", entry.line, f"{utterance} is not in {name}."
-            )
+    for utterance in tables["utt2spk"].values:
+        if utterance not in tables[name].values:
+            line = tables["utt2spk"].line(utterance)
+            yield Problem(directory / "utt2spk", line, f"{utterance} is not in {name}.")
 
 
 def _check_speakers(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
     """Check speaker ids, their order, and spk2utt against utt2spk."""
-    utt2spk, path = tables.get("utt2spk", {}), directory / "utt2spk"
+    utt2spk, path = tables.get("utt2spk", Table({})), directory / "utt2spk"
     utterances: dict[str, list[str]] = {}
     previous = ""
-    for utterance, entry in utt2spk.items():
-        speaker = entry.value
-        if len(speaker.split()) > 1:
-            yield Problem(path, entry.line, f"speaker '{speaker}' has white space.")
-        if not utterance.startswith(f"{speaker}-"):
+    for utterance, speaker in utt2spk.values.items():
+        if not speaker:
+            continue
+        if " " in speaker:
+            sentence = f"speaker '{speaker}' has white space."
+            yield Problem(path, utt2spk.line(utterance), sentence)
+        elif not utterance.startswith(f"{speaker}-"):
             yield Problem(
                 path,
-                entry.line,
+                utt2spk.line(utterance),
                 f"{utterance} does not begin with its speaker's id and a dash, "
                 f"'{speaker}-'.",
             )
         elif speaker < previous:
             yield Problem(
                 path,
-                entry.line,
+                utt2spk.line(utterance),
                 f"speaker {speaker} is not in the C locale's order after {previous}; "
                 "speaker ids of one length keep it.",
             )
         previous = speaker
         utterances.setdefault(speaker, []).append(utterance)
-    if "spk2utt" not in tables or "utt2spk" not in tables:
-        return
-    path = directory / "spk2utt"
-    for speaker, entry in tables["spk2utt"].items():
-        listed = entry.value.split()
-        belonging = utterances.get(speaker, [])
+    if "spk2utt" in tables and "utt2spk" in tables:
+        yield from _check_spk2utt(directory / "spk2utt", tables, utterances)
+
+
+def _check_spk2utt(
+    path: Path, tables: Mapping[str, Table], utterances: Mapping[str, list[str]]
+) -> Iterator[Problem]:
+    """Check that spk2utt is the inverse of utt2spk (``utterances`` by speaker)."""
+    spk2utt, utt2spk = tables["spk2utt"], tables["utt2spk"].values
+    for speaker, value in spk2utt.values.items():
+        listed, belonging = value.split(), utterances.get(speaker, [])
+        if listed == belonging:
+            continue
+        line = spk2utt.line(speaker)
         for utterance in sorted(set(listed) - set(belonging)):
-            owner = utt2spk[utterance].value if utterance in utt2spk else "nobody"
-            yield Problem(
-                path,
-                entry.line,
-                f"{utterance} is listed for {speaker} but is {owner}'s in utt2spk.",
-            )
+            owner = f"{utt2spk[utterance]}'s" if utterance in utt2spk else "not there"
+            sentence = f"{utterance} of {speaker} is {owner} in utt2spk."
+            yield Problem(path, line, sentence)
         for utterance in sorted(set(belonging) - set(listed)):
-            yield Problem(
-                path, entry.line, f"{utterance} of {speaker} in utt2spk is not listed."
-            )
+            sentence = f"{utterance} of {speaker} in utt2spk is not listed."
+            yield Problem(path, line, sentence)
         if len(listed) > len(set(listed)):
-            yield Problem(path, entry.line, f"an utterance of {speaker} stands twice.")
-    for speaker in sorted(utterances.keys() - tables["spk2utt"].keys()):
+            yield Problem(path, line, f"an utterance of {speaker} stands twice.")
+        elif set(listed) == set(belonging):
+            sentence = f"utterances of {speaker} are not in the C locale's order."
+            yield Problem(path, line, sentence)
+    for speaker in sorted(utterances.keys() - spk2utt.values.keys()):
         yield Problem(path, None, f"speaker {speaker} of utt2spk is not there.")
 
 
 def _check_genders(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
     """Check m and f, and one gender a speaker in both files."""
     for name in ("utt2gender", "spk2gender"):
-        for key, entry in tables.get(name, {}).items():
-            if entry.value and entry.value not in GENDERS:
-                yield Problem(
-                    directory / name,
-                    entry.line,
-                    f"gender of {key} is '{entry.value}', not m or f.",
-                )
+        table = tables.get(name, Table({}))
+        for key, gender in table.values.items():
+            if gender and gender not in GENDERS:
+                sentence = f"gender of {key} is '{gender}', not m or f."
+                yield Problem(directory / name, table.line(key), sentence)
     if "utt2spk" not in tables:
         return
-    speakers = {entry.value for entry in tables["utt2spk"].values()}
-    stated: dict[str, str] = {}
-    for speaker, entry in tables.get("spk2gender", {}).items():
+    utt2spk = tables["utt2spk"].values
+    speakers = set(utt2spk.values())
+    by_speaker = tables.get("spk2gender", Table({}))
+    by_utterance = tables.get("utt2gender", Table({}))
+    path = directory / "spk2gender"
+    for speaker in by_speaker.values:
         if speaker not in speakers:
-            yield Problem(
-                directory / "spk2gender",
-                entry.line,
-                f"speaker {speaker} is not in utt2spk.",
-            )
-        stated[speaker] = f"{entry.value} in spk2gender"
-    for utterance, entry in tables.get("utt2gender", {}).items():
-        if utterance not in tables["utt2spk"]:
+            sentence = f"speaker {speaker} is not in utt2spk."
+            yield Problem(path, by_speaker.line(speaker), sentence)
+    stated = dict(by_speaker.values)
+    first: dict[str, str] = {}
+    for utterance, gender in by_utterance.values.items():
+        speaker = utt2spk.get(utterance)
+        if speaker is None:
             continue
-        speaker = tables["utt2spk"][utterance].value
-        here = f"{entry.value} in line {entry.line}"
-        other = stated.setdefault(speaker, here)
-        if other.split()[0] != entry.value:
+        first.setdefault(speaker, utterance)
+        other = stated.setdefault(speaker, gender)
+        if other != gender:
+            if speaker in by_speaker.values:
+                where = f"spk2gender:{by_speaker.line(speaker)}"
+            else:
+                where = f"line {by_utterance.line(first[speaker])}"
             yield Problem(
                 directory / "utt2gender",
-                entry.line,
-                f"speaker {speaker} is {entry.value} here but {other}.",
+                by_utterance.line(utterance),
+                f"speaker {speaker} is {gender} here but {other} in {where}.",
             )
     if {"utt2gender", "spk2gender"} <= tables.keys():
-        for speaker in sorted(stated.keys() - tables["spk2gender"].keys()):
-            yield Problem(
-                directory / "spk2gender",
-                None,
-                f"speaker {speaker}, whose gender utt2gender has, is not there.",
-            )
+        for speaker in sorted(first.keys() - by_speaker.values.keys()):
+            sentence = f"speaker {speaker}, whose gender utt2gender has, is not there."
+            yield Problem(path, None, sentence)
 
 
 def _check_languages(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
     """Check that a directory holds one language."""
-    first = ""
-    for utterance, entry in tables.get("utt2lang", {}).items():
-        first = first or entry.value
-        if entry.value != first:
+    table = tables.get("utt2lang", Table({}))
+    first = next(iter(table.values.values()), "")
+    for utterance, lang in table.values.items():
+        if lang != first:
             yield Problem(
                 directory / "utt2lang",
-                entry.line,
-                f"{utterance} is '{entry.value}' while the first line says '{first}'; "
-                "a directory holds one language.",
+                table.line(utterance),
+                f"{utterance} is '{lang}' while the first line says '{first}'; a "
+                "directory holds one language.",
             )
 
 
 def _check_durations(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
     """Check that durations are numbers above 0."""
-    for utterance, entry in tables.get("utt2dur", {}).items():
-        if not entry.value:
-            continue
+    table = tables.get("utt2dur", Table({}))
+    for utterance, value in table.values.items():
         try:
-            duration = float(entry.value)
+            duration = float(value)
         except ValueError:
             duration = math.nan
-        if not 0 < duration < math.inf:
+        if value and not 0 < duration < math.inf:
             yield Problem(
                 directory / "utt2dur",
-                entry.line,
-                f"duration of {utterance} is '{entry.value}', not a number of seconds "
-                "above 0.",
+                table.line(utterance),
+                f"duration of {utterance} is '{value}', not a number of seconds above "
+                "0.",
             )
 
 
 def _check_audio(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
     """Check that the files of wav.scp exist."""
-    for utterance, entry in tables.get("wav.scp", {}).items():
-        file = audio_file(entry.value) if entry.value else None
+    table = tables.get("wav.scp", Table({}))
+    for utterance, value in table.values.items():
+        file = audio_file(value) if value else None
         if file is not None and not os.path.isfile(file):
             yield Problem(
                 directory / "wav.scp",
-                entry.line,
+                table.line(utterance),
                 f"audio of {utterance}, {file}, does not exist.",
             )
 

@@ -1,0 +1,151 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from espnet2_cltm.bin.prepare_data import get_parser, main
+from espnet2_cltm.bin.validate_data import main as validate
+from tests.corpus.test_common_voice import CV_MINI, make_language, row
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def release(tmp_path) -> Path:
+    for lang in ("ca", "es", "zh-CN"):
+        tables = {
+            split: [
+                row(f"{split}{s}", f"{split}{s}.mp3", "male" if s % 2 else "female")
+                for s in range(4)
+            ]
+            for split in ("train", "dev", "test")
+        }
+        make_language(tmp_path / "cv", lang, **tables)
+    return tmp_path / "cv"
+
+
+def run(release: Path, *options: str) -> None:
+    datadir = str(release.parent / "data")
+    place = ["--corpus", "common_voice", "--corpus_dir", str(release)]
+    main([*place, "--datadir", datadir, *options])
+
+
+def prepared(release: Path) -> list[str]:
+    return sorted(
+        path.name for path in (release.parent / "data/common_voice").iterdir()
+    )
+
+
+def refusal(capsys, *options: str) -> str:
+    with pytest.raises(SystemExit) as leaving:
+        main(list(options))
+    assert leaving.value.code == 1
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    return error.split(": error: ", 1)[1]
+
+
+def test_languages_may_be_quoted_or_several_values(release):
+    run(release, "--langs", "ca  es")
+    assert prepared(release) == ["ca", "es"]
+    run(release, "--langs", "ca", "zh-CN")
+    assert prepared(release) == ["ca", "es", "zh-CN"]
+
+
+def test_all_languages_are_prepared_by_default(release, capsys):
+    run(release, "--langs", "")
+    assert prepared(release) == ["ca", "es", "zh-CN"]
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "[1/3] ca",
+        "[2/3] es",
+        "[3/3] zh-CN",
+    ]
+
+
+def test_options_reach_the_corpus(release):
+    run(release, "--langs", "ca", "--max_train_utts", "2", "--require_gender", "false")
+    scp = release.parent / "data/common_voice/ca/train/wav.scp"
+    assert len(scp.read_text().splitlines()) == 2
+
+
+def test_an_unknown_corpus_is_refused_with_the_known_ones(capsys):
+    assert refusal(capsys, "--corpus", "timit") == (
+        "There is no corpus 'timit': choose one of common_voice, demo, kaldi.\n"
+    )
+
+
+def test_an_unknown_language_is_refused_with_the_known_ones(release, capsys):
+    options = ["--corpus", "common_voice", "--corpus_dir", str(release)]
+    assert refusal(capsys, *options, "--langs", "ca xx") == (
+        f"Language xx is not in {release} (common_voice): choose from ca es zh-CN.\n"
+    )
+
+
+def test_a_corpus_that_is_nowhere_is_refused(capsys):
+    assert refusal(capsys, "--corpus", "common_voice") == (
+        "It is not said where the corpus common_voice lies: set COMMON_VOICE in db.sh "
+        "to the extracted release, or give --corpus_dir.\n"
+    )
+    assert refusal(capsys, "--corpus", "kaldi") == (
+        "It is not said where the corpus kaldi lies: give --corpus_dir.\n"
+    )
+
+
+def test_a_failing_language_ends_in_status_1_after_the_others(release, capsys):
+    (release / "ca/dev.tsv").write_text("")
+    options = ["--corpus", "common_voice", "--corpus_dir", str(release)]
+    error = refusal(capsys, *options, "--datadir", str(release.parent / "data"))
+    assert error.startswith("1 of 3 languages could not be prepared (ca): ")
+    assert (release.parent / "data/common_voice/zh-CN/prepared.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--max_train_utts", "-1", "'-1' is not a whole number from 0 on"),
+        ("--max_test_utts", "some", "'some' is not a whole number from 0 on"),
+        ("--nj", "0", "it must be 1 or more"),
+        ("--use_validated", "perhaps", "invalid str2bool value: 'perhaps'"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(capsys, option, value, sentence):
+    with pytest.raises(SystemExit) as leaving:
+        main([option, value])
+    assert leaving.value.code == 2
+    assert f"argument {option}: {sentence}" in capsys.readouterr().err
+
+
+def test_the_defaults_prepare_the_demo():
+    args = get_parser().parse_args([])
+    assert (args.corpus, args.datadir, args.langs) == ("demo", "data", [])
+    assert (ROOT / args.demo_config).is_file()
+
+
+def test_the_scripts_of_stage_1_run(release):
+    data = release.parent / "data"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, str(ROOT / "local/prepare_data.py")]
+    command += ["--corpus", "common_voice", "--corpus_dir", str(release)]
+    command += ["--datadir", str(data), "--langs", "ca es"]
+    subprocess.run(command, env=environment, check=True)
+    assert os.access(ROOT / "local/prepare_data.py", os.X_OK)
+    command = [sys.executable, str(ROOT / "local/validate_data.py"), str(data)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 6
+
+
+def test_the_real_sample_becomes_valid_directories(tmp_path, capsys):
+    if not CV_MINI.is_dir():
+        pytest.skip(f"{CV_MINI} is absent")
+    run(CV_MINI, "--datadir", str(tmp_path), "--use_validated", "true")
+    validate([str(tmp_path), "--check_audio", "true", "--require_gender", "true"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("[1/2] pl: train 480 utterances (160 f + 320 m) from 3 ")
+    assert lines[0].endswith("; none dropped")
+    assert (
+        f"{tmp_path}/common_voice/ur/test: valid, 160 utterances of 9 speakers"
+        in (lines[-1])
+    )

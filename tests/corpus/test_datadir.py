@@ -1,0 +1,227 @@
+import os
+import subprocess
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from espnet2_cltm.corpus.datadir import (
+    GENDERS,
+    Utterance,
+    read_data_dir,
+    read_table,
+    write_data_dir,
+)
+from espnet2_cltm.corpus.validate import validate_data_dir
+from espnet2_cltm.errors import UserError
+
+
+def refusal(action, *args) -> str:
+    with pytest.raises(UserError) as error:
+        action(*args)
+    return str(error.value)
+
+
+def bad(directory, **values) -> str:
+    row = {"id": "s-1", "speaker": "s", "audio": "a.wav"} | values
+    return refusal(write_data_dir, directory, [Utterance(**row)])
+
+
+# Any text that fits on a line; letters of several scripts, so that the order of
+# code points, of UTF-8 bytes and of a locale differ.
+LINE = (
+    st.text(
+        st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]),
+        min_size=1,
+        max_size=8,
+    )
+    .map(str.strip)
+    .filter(bool)
+)
+NAME = st.text("aZ09._éßЖ中𝄞", min_size=3, max_size=3)
+
+
+@st.composite
+def data(draw):
+    """A data directory's utterances; speaker ids of one width, as corpora give them."""
+    rows = []
+    has_duration, has_text = draw(st.booleans()), draw(st.booleans())
+    lang = draw(st.none() | st.sampled_from(["ca", "zh-CN"]))
+    for speaker in draw(st.sets(NAME, min_size=1, max_size=5)):
+        gender = draw(st.none() | st.sampled_from(GENDERS))
+        for clip in draw(st.sets(NAME, min_size=1, max_size=3)):
+            milliseconds = draw(st.integers(1, 10**7))
+            rows.append(
+                Utterance(
+                    id=f"{speaker}-{clip}",
+                    speaker=speaker,
+                    audio=draw(LINE),
+                    gender=gender,
+                    lang=lang,
+                    duration=milliseconds / 1000 if has_duration else None,
+                    text=draw(st.none() | LINE) if has_text else None,
+                )
+            )
+    return draw(st.permutations(rows))
+
+
+@settings(max_examples=100, deadline=None)
+@given(data())
+def test_what_is_written_is_read_again_and_is_valid(tmp_path_factory, rows):
+    directory = tmp_path_factory.mktemp("data")
+    write_data_dir(directory, rows)
+    assert read_data_dir(directory) == sorted(rows, key=lambda row: row.id)
+    assert [str(problem) for problem in validate_data_dir(directory)] == []
+
+
+@settings(max_examples=20, deadline=None)
+@given(data())
+def test_files_are_sorted_as_sort_does_in_the_c_locale(tmp_path_factory, rows):
+    directory = tmp_path_factory.mktemp("data")
+    write_data_dir(directory, rows)
+    for path in directory.iterdir():
+        command = ["sort", "-c", "-u", "-k", "1,1", str(path)]
+        subprocess.run(
+            command, env={"LC_ALL": "C", "PATH": os.environ["PATH"]}, check=True
+        )
+
+
+def test_spk2utt_and_spk2gender_list_speakers(tmp_path):
+    write_data_dir(
+        tmp_path,
+        [
+            Utterance("b-1", "b", "b.wav"),
+            Utterance("b-2", "b", "b.wav", gender="m"),
+            Utterance("a-2", "a", "a.wav", gender="f"),
+            Utterance("a-1", "a", "a.wav", gender="f"),
+        ],
+    )
+    assert (tmp_path / "spk2utt").read_text() == "a a-1 a-2\nb b-1 b-2\n"
+    assert (tmp_path / "spk2gender").read_text() == "a f\nb m\n"
+    assert (tmp_path / "utt2gender").read_text() == "a-1 f\na-2 f\nb-2 m\n"
+
+
+def test_text_names_every_utterance_or_is_absent(tmp_path):
+    rows = [Utterance("a-1", "a", "a.wav"), Utterance("a-2", "a", "a.wav", text="hi")]
+    write_data_dir(tmp_path, rows)
+    assert (tmp_path / "text").read_text() == "a-1\na-2 hi\n"
+    write_data_dir(tmp_path, rows[:1])
+    assert not (tmp_path / "text").exists()
+
+
+def test_spk2gender_gives_genders_where_utt2gender_is_missing(tmp_path):
+    write_data_dir(tmp_path, [Utterance("a-1", "a", "a.wav", gender="f")])
+    (tmp_path / "utt2gender").unlink()
+    assert read_data_dir(tmp_path)[0].gender == "f"
+
+
+def test_an_id_that_stands_twice_is_refused(tmp_path):
+    rows = [Utterance("a-1", "a", "a.wav"), Utterance("a-1", "a", "b.wav")]
+    assert refusal(write_data_dir, tmp_path / "x", rows) == (
+        f"Utterance a-1 stands twice in {tmp_path}/x: give every utterance an id of "
+        "its own."
+    )
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_speaker_of_two_genders_is_refused(tmp_path):
+    rows = [Utterance("a-1", "a", "a", "f"), Utterance("a-2", "a", "a", "m")]
+    assert refusal(write_data_dir, tmp_path, rows) == (
+        f"Speaker a in {tmp_path} is given as m and as f: give each speaker one gender "
+        "or leave the speaker out."
+    )
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\u3000b", "a\tb", "a\nb", "a\0"])
+def test_ids_with_white_space_are_refused(tmp_path, name):
+    assert bad(tmp_path, id=name) == (
+        f"The utterance id {name!r} in {tmp_path} is empty or holds white space or "
+        "control characters: use letters, digits, '_', '.' and '-'."
+    )
+    assert bad(tmp_path, speaker=name).startswith(f"The speaker id {name!r} in ")
+
+
+def test_values_that_do_not_fit_on_a_line_are_refused(tmp_path):
+    assert bad(tmp_path, text="one\ntwo") == (
+        f"Utterance s-1 in {tmp_path}: its text can't stand on one line of UTF-8 text "
+        "('one\\ntwo'); remove tabs, line breaks and characters that are not UTF-8."
+    )
+    assert "its audio can't" in bad(tmp_path, audio=os.fsdecode(b"caf\xe9.wav"))
+    assert "its lang can't" in bad(tmp_path, lang="ca\t")
+    assert bad(tmp_path, audio="") == (
+        f"Utterance s-1 in {tmp_path} has no audio: give a path."
+    )
+    assert bad(tmp_path, gender="female") == (
+        f"Utterance s-1 in {tmp_path} has gender 'female': write m or f."
+    )
+    for duration in (0.0, -1.0, float("nan"), float("inf")):
+        assert bad(tmp_path, duration=duration) == (
+            f"Utterance s-1 in {tmp_path} has duration {duration}: give seconds, more "
+            "than 0."
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_malformed_table_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "wav.scp"
+    path.write_bytes(b"a 1\n b\n")
+    assert refusal(read_table, path) == (
+        f"{path}, line 2, has no id in front: remove the line or write '<id> <value>'."
+    )
+    path.write_bytes(b"a 1\n\nb 2\n")
+    assert refusal(read_table, path).startswith(f"{path}, line 2, has no id")
+    path.write_bytes(b"a 1\nb 2\na 3\n")
+    assert refusal(read_table, path) == (
+        f"{path}, line 3: id a stands twice; keep one of the lines."
+    )
+    path.write_bytes(b"a 1\nb caf\xe9\n")
+    assert refusal(read_table, path) == (
+        f"{path}, line 2, is not UTF-8 text (invalid continuation byte at byte 5 of "
+        "the line): convert the file to UTF-8."
+    )
+    path.unlink()
+    assert refusal(read_table, path) == (
+        f"{path} cannot be read (No such file or directory): run the stage that makes "
+        "it, or correct the path."
+    )
+
+
+def test_a_table_may_have_tabs_crlf_and_no_last_line_feed(tmp_path):
+    path = tmp_path / "wav.scp"
+    path.write_bytes("a\t1 2\r\nb  x\u2028y \r\nc".encode())
+    assert read_table(path) == {"a": "1 2", "b": "x\u2028y", "c": ""}
+
+
+def test_malformed_values_are_refused_with_their_line(tmp_path):
+    rows = [Utterance("a-1", "a", "a.wav"), Utterance("a-2", "a", "a.wav")]
+    write_data_dir(tmp_path, rows)
+    for value in ("soon", "0", "-1", "nan", "inf", ""):
+        (tmp_path / "utt2dur").write_text(f"a-1 1.5\na-2 {value}\n")
+        assert refusal(read_data_dir, tmp_path) == (
+            f"{tmp_path}/utt2dur, line 2: a-2 has duration '{value}'; write seconds, "
+            "more than 0."
+        )
+    (tmp_path / "utt2gender").write_text("a-1 female\n")
+    assert refusal(read_data_dir, tmp_path) == (
+        f"{tmp_path}/utt2gender, line 1: a-1 has gender 'female'; write m or f, or "
+        "remove the line where it is not known."
+    )
+
+
+def test_different_utterances_in_two_files_are_refused(tmp_path):
+    write_data_dir(tmp_path, [Utterance("a-1", "a", "a.wav")])
+    (tmp_path / "utt2spk").write_text("a-2 a\n")
+    assert refusal(read_data_dir, tmp_path) == (
+        f"Utterance a-1 is in only one of wav.scp and utt2spk in {tmp_path}: both must "
+        "name the same utterances."
+    )
+
+
+def test_where_nothing_can_be_written_one_sentence_says_so(tmp_path):
+    (tmp_path / "file").touch()
+    assert refusal(
+        write_data_dir, tmp_path / "file/data", [Utterance("a-1", "a", "a.wav")]
+    ) == (
+        f"{tmp_path}/file/data/utt2spk cannot be written (Not a directory): free some "
+        "space or give a directory where you may write."
+    )

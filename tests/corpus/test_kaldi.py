@@ -1,0 +1,295 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from espnet2_cltm.corpus.datadir import SPLITS
+from espnet2_cltm.corpus.kaldi import audio_file, list_languages, load_language
+from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits
+from espnet2_cltm.errors import UserError
+
+
+def make_split(directory: Path, speakers: dict[str, str], **files: str) -> None:
+    """Two utterances a speaker; ``files`` replaces or adds files, None leaves out."""
+    directory.mkdir(parents=True)
+    ids = [(f"{speaker}-{n}", speaker) for speaker in speakers for n in (1, 2)]
+    for utt, _ in ids:
+        (directory / f"{utt}.wav").touch()
+    content = {
+        "wav.scp": "".join(f"{utt} {directory}/{utt}.wav\n" for utt, _ in ids),
+        "utt2spk": "".join(f"{utt} {speaker}\n" for utt, speaker in ids),
+        "spk2gender": "".join(f"{s} {gender}\n" for s, gender in speakers.items()),
+    }
+    for name, text in (content | files).items():
+        if text is not None:
+            (directory / name.replace("wav_scp", "wav.scp")).write_text(text)
+
+
+@pytest.fixture
+def corpus(tmp_path) -> Path:
+    make_split(tmp_path / "ca/train", {"s1": "f", "s2": "m"})
+    make_split(tmp_path / "ca/dev", {"s3": "f"})
+    make_split(tmp_path / "ca/test", {"s4": "m"})
+    return tmp_path
+
+
+def load(corpus: Path, **options) -> LanguageSplits:
+    return load_language(corpus, "ca", CorpusOptions(**options))
+
+
+def refusal(corpus: Path, **options) -> str:
+    with pytest.raises(UserError) as error:
+        load(corpus, **options)
+    return str(error.value)
+
+
+def rejections(language: LanguageSplits) -> list[tuple[str, str, str]]:
+    return sorted((r.split, r.item, r.reason) for r in language.rejected)
+
+
+def test_ids_get_language_and_speaker_in_front(corpus):
+    train = load(corpus).splits["train"]
+    assert [(utt.id, utt.speaker, utt.gender, utt.lang) for utt in train] == [
+        ("ca-s1-1", "ca-s1", "f", "ca"),
+        ("ca-s1-2", "ca-s1", "f", "ca"),
+        ("ca-s2-1", "ca-s2", "m", "ca"),
+        ("ca-s2-2", "ca-s2", "m", "ca"),
+    ]
+
+
+def test_ids_that_have_both_in_front_stay(corpus):
+    shutil.rmtree(corpus / "ca/train")
+    make_split(corpus / "ca/train", {"ca-s1": "f"})
+    train = load(corpus).splits["train"]
+    assert [(utt.id, utt.speaker) for utt in train] == [
+        ("ca-s1-1", "ca-s1"),
+        ("ca-s1-2", "ca-s1"),
+    ]
+
+
+def test_utt2gender_is_taken_before_spk2gender(corpus):
+    (corpus / "ca/train/utt2gender").write_text("s1-1 f\ns2-1 m\ns2-2 m\n")
+    language = load(corpus)
+    assert [utt.id for utt in language.splits["train"]] == [
+        "ca-s1-1",
+        "ca-s2-1",
+        "ca-s2-2",
+    ]
+    assert rejections(language) == [("train", "s1-2", "gender not given")]
+    assert len(load(corpus, require_gender=False).splits["train"]) == 4
+
+
+def test_text_and_durations_are_taken(corpus):
+    (corpus / "ca/dev/text").write_text("s3-1 bon dia\ns3-2 adéu\n")
+    (corpus / "ca/dev/utt2dur").write_text("s3-1 1.5\ns3-2 2\n")
+    dev = load(corpus).splits["dev"]
+    assert [(utt.text, utt.duration) for utt in dev] == [("bon dia", 1.5), ("adéu", 2)]
+
+
+def test_a_shared_speaker_leaves_train(corpus):
+    shutil.rmtree(corpus / "ca/train")
+    make_split(corpus / "ca/train", {"s1": "f", "s4": "m"})
+    language = load(corpus)
+    assert {utt.speaker for utt in language.splits["train"]} == {"ca-s1"}
+    assert rejections(language) == [
+        ("train", "s4-1", "speaker is also in test"),
+        ("train", "s4-2", "speaker is also in test"),
+    ]
+
+
+@pytest.mark.parametrize("value", ["female", "F", "1"])
+def test_genders_other_than_m_and_f_are_refused_with_their_line(corpus, value):
+    path = corpus / "ca/train/utt2gender"
+    path.write_text(f"s1-1 f\ns1-2 {value}\n")
+    assert refusal(corpus) == (
+        f"{path}, line 2: s1-2 has gender '{value}'; write m or f, or remove the line "
+        "where it is not known."
+    )
+    path.unlink()
+    path = corpus / "ca/train/spk2gender"
+    path.write_text(f"s1 {value}\ns2 m\n")
+    assert refusal(corpus) == (
+        f"{path}, line 1: s1 has gender '{value}'; write m or f, or remove the line "
+        "where it is not known."
+    )
+
+
+def test_a_speaker_of_two_genders_is_refused(corpus):
+    train = corpus / "ca/train"
+    (train / "utt2gender").write_text("s1-1 m\ns1-2 m\ns2-1 m\ns2-2 m\n")
+    assert refusal(corpus) == (
+        f"Speaker s1 is f in {train}/spk2gender and m in {train}/utt2gender: correct "
+        "one of them, or give two people two speaker ids."
+    )
+
+
+def test_a_missing_gender_file_is_refused_unless_gender_is_not_needed(corpus):
+    (corpus / "ca/dev/spk2gender").unlink()
+    assert refusal(corpus) == (
+        f"{corpus}/ca/dev has neither utt2gender nor spk2gender: write one with lines "
+        "'<id> m' or '<id> f', or run with --require_gender false."
+    )
+    assert [utt.gender for utt in load(corpus, require_gender=False).splits["dev"]] == [
+        None,
+        None,
+    ]
+
+
+def test_segments_are_refused_with_the_way_out(corpus):
+    (corpus / "ca/train/segments").write_text("s1-1 rec 0.0 1.0\n")
+    assert refusal(corpus) == (
+        f"{corpus}/ca/train/segments can't be used, as each line of wav.scp must be "
+        "one utterance: cut the audio with ESPnet's scripts/audio/format_wav_scp.sh "
+        "--segments (or Kaldi's extract-segments), put the new wav.scp in place and "
+        "remove segments."
+    )
+
+
+def test_a_missing_split_is_refused(corpus):
+    (corpus / "ca/dev").rename(corpus / "ca/valid")
+    assert refusal(corpus) == (
+        f"{corpus}/ca/dev is missing: each language needs train, dev and test; make "
+        "it, with wav.scp, utt2spk and utt2gender or spk2gender."
+    )
+
+
+@pytest.mark.parametrize("name", ["wav.scp", "utt2spk"])
+def test_a_missing_file_is_refused(corpus, name):
+    (corpus / "ca/test" / name).unlink()
+    assert refusal(corpus) == (
+        f"{corpus}/ca/test/{name} is missing: each of train, dev and test needs "
+        "wav.scp and utt2spk."
+    )
+
+
+def test_an_utterance_in_one_file_alone_is_refused(corpus):
+    with (corpus / "ca/test/utt2spk").open("a") as lines:
+        lines.write("s4-3 s4\n")
+    assert refusal(corpus) == (
+        f"Utterance s4-3 is in only one of wav.scp and utt2spk in {corpus}/ca/test: "
+        "both must name the same utterances."
+    )
+
+
+def test_an_utterance_without_audio_or_speaker_is_refused(corpus):
+    scp = corpus / "ca/test/wav.scp"
+    text = scp.read_text()
+    scp.write_text(text.splitlines()[0] + "\ns4-2\n")
+    assert refusal(corpus) == (
+        f"{scp}, line 2: s4-2 has no audio; write '<utterance> <path>'."
+    )
+    scp.write_text(text)
+    (corpus / "ca/test/utt2spk").write_text("s4-1 s4\ns4-2 s4 extra\n")
+    assert refusal(corpus) == (
+        f"{corpus}/ca/test/utt2spk, line 2: 's4 extra' can't be a speaker id; write "
+        "'<utterance> <speaker>', ids without white space."
+    )
+
+
+def test_a_partial_utt2dur_is_refused(corpus):
+    (corpus / "ca/dev/utt2dur").write_text("s3-1 1.5\n")
+    assert refusal(corpus) == (
+        f"{corpus}/ca/dev/utt2dur has 1 of 2 utterances: complete it, or remove it, as "
+        "Kaldi's tools drop those that it lacks."
+    )
+
+
+def test_a_path_relative_to_the_data_directory_is_told_apart(corpus, monkeypatch):
+    monkeypatch.chdir(corpus)
+    dev = corpus / "ca/dev"
+    (dev / "wav.scp").write_text("s3-1 ca/dev/s3-1.wav\ns3-2 s3-2.wav\n")
+    assert refusal(corpus) == (
+        f"{dev}/wav.scp, line 2: s3-2.wav does not exist in {corpus}, from where "
+        f"relative paths start, but does in {dev}: write {dev}/s3-2.wav or an absolute "
+        "path."
+    )
+
+
+def test_a_path_relative_to_the_working_directory_is_kept_as_it_is(corpus, monkeypatch):
+    monkeypatch.chdir(corpus)
+    (corpus / "ca/dev/wav.scp").write_text("s3-1 ca/dev/s3-1.wav\ns3-2 ca/dev/s3-2.wav")
+    assert [utt.audio for utt in load(corpus).splits["dev"]] == [
+        "ca/dev/s3-1.wav",
+        "ca/dev/s3-2.wav",
+    ]
+
+
+def test_a_missing_audio_file_is_rejected_and_most_of_them_are_an_error(corpus):
+    train = corpus / "ca/train"
+    (train / "s1-2.wav").unlink()
+    assert rejections(load(corpus)) == [("train", "s1-2", "audio file missing")]
+    (train / "s1-1.wav").unlink()
+    (train / "s2-2.wav").unlink()
+    assert refusal(corpus) == (
+        f"{train}/wav.scp, line 1: {train}/s1-1.wav does not exist, and so for 3 of 4 "
+        "audio files: correct the paths; relative ones start at the directory one runs "
+        f"from, {Path.cwd()}."
+    )
+
+
+def test_pipes_and_archives_are_passed_on(corpus):
+    dev = corpus / "ca/dev"
+    (dev / "a.ark").touch()
+    pipe = "sox /nowhere/x.flac -t wav - |"
+    (dev / "wav.scp").write_text(f"s3-1 {dev}/a.ark:19\ns3-2 {pipe}\n")
+    assert [utt.audio for utt in load(corpus).splits["dev"]] == [
+        f"{dev}/a.ark:19",
+        pipe,
+    ]
+
+
+def test_the_file_of_a_wav_scp_value():
+    assert audio_file("a/b c.wav") == "a/b c.wav"
+    assert audio_file("a.ark:123") == "a.ark"
+    assert audio_file("a.ark:123[0:400]") == "a.ark"
+    assert audio_file("cat x.wav |") is None
+
+
+def test_speakers_that_sort_otherwise_than_their_utterances_are_refused(tmp_path):
+    make_split(tmp_path / "ca/train", {"s1": "f", "s1-2": "m"})
+    make_split(tmp_path / "ca/dev", {"s3": "f"})
+    make_split(tmp_path / "ca/test", {"s4": "m"})
+    utterances = tmp_path / "ca/train/wav.scp"
+    # s1-2-1 comes before s1-x, though s1 comes before s1-2.
+    for name in ("wav.scp", "utt2spk"):
+        path = tmp_path / "ca/train" / name
+        path.write_text(
+            path.read_text().replace("s1-1 ", "s1-x ").replace("\ns1-2 ", "\ns1-y ")
+        )
+    assert utterances.read_text().startswith("s1-x ")
+    assert refusal(tmp_path) == (
+        f"Speakers ca-s1 and ca-s1-2 of {tmp_path}/ca/train sort otherwise than their "
+        "utterances, which Kaldi's tools refuse: give speakers ids of one length."
+    )
+
+
+def test_languages_are_directories_with_a_split(corpus):
+    (corpus / "eu/train").mkdir(parents=True)
+    (corpus / "downloads").mkdir()
+    assert list_languages(corpus) == ["ca", "eu"]
+
+
+def test_wrong_corpus_directories_are_refused(corpus, tmp_path):
+    with pytest.raises(UserError) as error:
+        list_languages(tmp_path / "nowhere")
+    assert str(error.value) == (
+        f"{tmp_path}/nowhere is not a directory: give with --corpus_dir the directory "
+        "that holds <lang>/train, <lang>/dev and <lang>/test."
+    )
+    with pytest.raises(UserError) as error:
+        list_languages(corpus / "ca")
+    assert str(error.value) == (
+        f"{corpus}/ca holds no <lang>/train, <lang>/dev and <lang>/test: it is one "
+        f"language's directory; give {corpus}."
+    )
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError) as error:
+        list_languages(tmp_path / "empty")
+    assert str(error.value) == (
+        f"{tmp_path}/empty holds no <lang>/train, <lang>/dev and <lang>/test: put each "
+        "language's directories into a directory named after it."
+    )
+
+
+def test_all_three_splits_come_out(corpus):
+    assert tuple(load(corpus).splits) == SPLITS

@@ -1,0 +1,298 @@
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from espnet2_cltm.corpus import common_voice
+from espnet2_cltm.corpus import prepare as prepare_module
+from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir
+from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits
+from espnet2_cltm.corpus.prepare import prepare, prepare_language
+from espnet2_cltm.corpus.validate import validate_language
+from espnet2_cltm.errors import UserError
+from tests.corpus.test_common_voice import make_language, row
+
+ROOT = Path(__file__).parents[2]
+
+
+def balanced(split: str, speakers: int = 4, clips: int = 3) -> list[dict[str, str]]:
+    return [
+        row(f"{split}{s}", f"{split}{s}_{c}.mp3", "male" if s % 2 else "female")
+        for s in range(speakers)
+        for c in range(clips)
+    ]
+
+
+@pytest.fixture
+def release(tmp_path) -> Path:
+    for lang in ("ca", "es"):
+        tables = {split: balanced(split) for split in ("train", "dev", "test")}
+        tables["train"] += [row("train0", "x.mp3", "other"), row("n", "y.mp3", "")]
+        make_language(tmp_path / "cv", lang, **tables)
+    return tmp_path / "cv"
+
+
+def run(release: Path, langs=None, **options) -> list[str]:
+    lines: list[str] = []
+    datadir = release.parent / "data"
+    options = CorpusOptions(**options)
+    prepare("common_voice", release, langs, datadir, options, announce=lines.append)
+    return lines
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_every_language_becomes_valid_directories_and_a_list_of_what_was_dropped(
+    release,
+):
+    run(release)
+    data = release.parent / "data/common_voice"
+    for lang in ("ca", "es"):
+        assert validate_language(data / lang, check_audio=True) == []
+        assert len(read_data_dir(data / lang / "train")) == 12
+        assert (data / lang / "rejected.tsv").read_text() == (
+            "split\titem\treason\n"
+            "train\tx.mp3\tgender is 'other'\n"
+            "train\ty.mp3\tgender not given\n"
+        )
+
+
+def test_one_line_a_language_counts_what_is_kept_and_dropped(release):
+    assert run(release, ["ca"]) == [
+        "[1/1] ca: train 12 utterances (6 f + 6 m) from 4 speakers (2 f + 2 m); "
+        "dev 12 utterances (6 f + 6 m) from 4 speakers (2 f + 2 m); "
+        "test 12 utterances (6 f + 6 m) from 4 speakers (2 f + 2 m); "
+        "dropped 2 (gender is 'other' 1, gender not given 1)"
+    ]
+
+
+def test_what_is_complete_and_unchanged_is_skipped(release, monkeypatch):
+    first = run(release)
+    before = contents(release.parent / "data")
+    monkeypatch.setattr(common_voice, "load_language", lambda *_: pytest.fail("loaded"))
+    again = run(release)
+    data = release.parent / "data/common_voice"
+    assert again == [
+        f"{line} (skipped: {data}/{lang} is complete and its input and options are "
+        "unchanged)"
+        for line, lang in zip(first, ("ca", "es"), strict=True)
+    ]
+    assert contents(release.parent / "data") == before
+
+
+def test_changed_input_or_options_or_lost_files_are_prepared_again(release):
+    def skipped(**options) -> bool:
+        return "(skipped: " in run(release, ["ca"], **options)[0]
+
+    for options in ({}, {"max_train_utts": 4}, {"max_train_utts": 4, "seed": 1}, {}):
+        assert [skipped(**options), skipped(**options)] == [False, True]
+    table = release / "ca/train.tsv"
+    table.write_text(table.read_text().replace("other", "female"))
+    assert [skipped(), skipped()] == [False, True]
+    (release / "ca/clips/train0_0.mp3").unlink()
+    assert [skipped(), skipped()] == [False, True]
+    directory = release.parent / "data/common_voice/ca"
+    assert len(read_data_dir(directory / "train")) == 12
+    (directory / "dev/utt2lang").unlink()
+    assert [skipped(), skipped()] == [False, True]
+    (directory / "prepared.json").write_text("{half")
+    assert [skipped(), skipped()] == [False, True]
+
+
+def test_the_number_of_processes_changes_nothing(release):
+    run(release, ["ca"], nj=1)
+    assert "(skipped: " in run(release, ["ca"], nj=4)[0]
+
+
+def test_limits_are_balanced_listed_and_the_same_every_time(release):
+    limits = {"max_train_utts": 5, "max_test_utts": 4, "seed": 7}
+    line = run(release, ["ca"], **limits)[0]
+    directory = release.parent / "data/common_voice/ca"
+    genders = {
+        split: Counter(utt.gender for utt in read_data_dir(directory / split))
+        for split in ("train", "dev", "test")
+    }
+    assert sorted(genders["train"].values()) == [2, 3]
+    assert genders["dev"] == genders["test"] == {"f": 2, "m": 2}
+    assert line.endswith(
+        "dropped 25 (gender is 'other' 1, gender not given 1, over the limit of 4 16, "
+        "over the limit of 5 7)"
+    )
+    rejected = (directory / "rejected.tsv").read_text().splitlines()
+    assert rejected[1:] == sorted(rejected[1:])
+    assert sum(line.endswith("\tover the limit of 5") for line in rejected) == 7
+    before = contents(directory)
+    (directory / "prepared.json").unlink()
+    run(release, ["ca"], **limits)
+    assert contents(directory) == before
+
+
+def test_a_language_without_a_gender_is_prepared_with_one_line_about_it(release):
+    men = [{**item, "gender": "male"} for item in balanced("train")]
+    make_language(release, "ca", train=men, dev=balanced("dev"), test=balanced("test"))
+    lines = run(release, ["ca"])
+    assert lines[1:] == [
+        "[1/1] ca: too few speakers of a gender for gender identification (train has "
+        "no female speakers); stage 3 decides whether it takes part, and it stays "
+        "usable for other tasks"
+    ]
+    assert len(read_data_dir(release.parent / "data/common_voice/ca/train")) == 12
+
+
+def test_a_language_with_one_speaker_of_a_gender_is_pointed_out(release):
+    make_language(
+        release,
+        "ca",
+        train=balanced("train"),
+        dev=balanced("dev", speakers=2),
+        test=balanced("test", speakers=2),
+    )
+    assert run(release, ["ca"])[1:] == [
+        "[1/1] ca: very few speakers of a gender for gender identification (test has 1 "
+        "female speaker, test has 1 male speaker); stage 3 decides whether it takes "
+        "part, and it stays usable for other tasks"
+    ]
+
+
+def test_an_empty_split_is_reported_with_what_was_dropped(release):
+    dev = [{**item, "gender": ""} for item in balanced("dev")]
+    make_language(release, "ca", train=balanced("train"), dev=dev)
+    with pytest.raises(UserError) as error:
+        run(release, ["ca"])
+    rejected = release.parent / "data/common_voice/ca/rejected.tsv"
+    assert str(error.value) == (
+        f"{release}/ca: no utterance of dev is left (12 (gender not given 12) dropped; "
+        f"see {rejected}): leave ca out of --langs, or complete its data."
+    )
+    assert rejected.read_text().count("\tgender not given\n") == 12
+
+
+def test_a_table_without_rows_is_reported(release):
+    make_language(release, "ca", test=[])
+    with pytest.raises(UserError) as error:
+        run(release, ["ca"])
+    assert f"{release}/ca: no utterance of test is left (it is empty; see " in str(
+        error.value
+    )
+
+
+def test_a_failing_language_does_not_stop_the_others(release):
+    make_language(release, "ba", dev="")
+    make_language(release, "zz", test=b"\xff\xfe")
+    lines: list[str] = []
+    datadir = release.parent / "data"
+    with pytest.raises(UserError) as error:
+        prepare("common_voice", release, None, datadir, CorpusOptions(), lines.append)
+    assert str(error.value) == (
+        "2 of 4 languages could not be prepared (ba zz): see the sentence of each "
+        "above, put it right or leave the language out of --langs, and run the same "
+        "command again."
+    )
+    assert lines[0] == (
+        f"[1/4] ba: failed: {release}/ba/dev.tsv is empty: extract the file from the "
+        "archive again."
+    )
+    assert lines[1].startswith("[2/4] ca: train 12 utterances")
+    assert lines[3].startswith(
+        f"[4/4] zz: failed: {release}/zz/test.tsv, line 1, is not"
+    )
+    assert (datadir / "common_voice/es/prepared.json").exists()
+
+
+def test_a_failed_language_is_not_taken_for_prepared(release):
+    run(release, ["ca"])
+    done = release.parent / "data/common_voice/ca/prepared.json"
+    assert done.exists()
+    (release / "ca/test.tsv").write_text("")
+    with pytest.raises(UserError):
+        run(release, ["ca"])
+    assert not done.exists()
+
+
+def test_a_corpus_that_breaks_the_rules_is_found_out(release, monkeypatch):
+    def load_language(*_) -> LanguageSplits:
+        utterance = Utterance("s-1", "s", "a.wav", "f")
+        return LanguageSplits({split: [utterance] for split in SPLITS})
+
+    monkeypatch.setattr(common_voice, "load_language", load_language)
+    with pytest.raises(UserError) as error:
+        run(release, ["ca"])
+    directory = release.parent / "data/common_voice/ca"
+    assert str(error.value) == (
+        f"{directory}/dev/utt2spk:1: speaker s is also in train. (2 problems in "
+        f"{directory}; 'python -m espnet2_cltm.bin.validate_data {directory}' lists "
+        "them.) Correct the corpus and run again."
+    )
+    assert not (directory / "prepared.json").exists()
+
+
+def test_a_corpus_without_list_inputs_is_compared_by_what_it_gives(
+    release, monkeypatch
+):
+    monkeypatch.delattr(common_voice, "list_inputs")
+    assert "(skipped: " not in run(release, ["ca"])[0]
+    assert "(skipped: " in run(release, ["ca"])[0]
+    (release / "ca/clips/train0_0.mp3").unlink()
+    assert "(skipped: " not in run(release, ["ca"])[0]
+
+
+def test_unprintable_items_stay_on_one_line_of_rejected(release):
+    strange = row("q", "a\x0bb\x85c.mp3", "")
+    make_language(release, "ca", train=[*balanced("train"), strange])
+    run(release, ["ca"])
+    rejected = release.parent / "data/common_voice/ca/rejected.tsv"
+    assert rejected.read_text().splitlines() == [
+        "split\titem\treason",
+        "train\ta b c.mp3\tgender not given",
+    ]
+
+
+def test_killed_at_any_file_it_starts_again_and_gives_the_same(release):
+    run(release, ["ca"])
+    data = release.parent / "data"
+    expected = contents(data)
+    program = (
+        "import os, signal, sys\n"
+        "from espnet2_cltm import files\n"
+        "from espnet2_cltm.corpus import datadir, prepare\n"
+        "from espnet2_cltm.corpus.language import CorpusOptions\n"
+        "left = int(sys.argv[3])\n"
+        "def write_text(path, text):\n"
+        "    global left\n"
+        "    left -= 1\n"
+        "    if left < 0:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    files.write_text(path, text)\n"
+        "datadir.write_text = prepare.write_text = write_text\n"
+        "prepare.prepare('common_voice', sys.argv[1], ['ca'], sys.argv[2],\n"
+        "                CorpusOptions())\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    for files_written in (0, 5, 12, 18):
+        other = release.parent / f"data{files_written}"
+        command = [sys.executable, "-c", program, release, other, str(files_written)]
+        killed = subprocess.run(command, env=environment, check=False)
+        assert killed.returncode == -9
+        assert not (other / "common_voice/ca/prepared.json").exists()
+        prepare("common_voice", release, ["ca"], other, CorpusOptions(), lambda _: None)
+        assert contents(other) == expected
+
+
+def test_the_record_of_what_it_was_made_from_can_be_read(release):
+    outcome = prepare_language(
+        "common_voice", release, "ca", release.parent / "data", CorpusOptions()
+    )
+    record = json.loads((outcome.directory / prepare_module.DONE).read_text())
+    assert record["made_from"]["inputs"][f"{release}/ca/train.tsv"][0] > 0
+    assert record["speakers"]["test"] == {"f": 2, "m": 2}
+    assert set(record["files"]) < set(contents(outcome.directory))
