@@ -9,12 +9,14 @@ import importlib
 import io
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 MODULES = (
     "torch",
     "torchaudio",
     "transformers",
     "espnet2.tasks.abs_task",
+    "espnet2_cltm.bin.gender_train",
     "kaldiio",
     "soundfile",
     "soxr",
@@ -22,6 +24,7 @@ MODULES = (
     "matplotlib",
     "pandas",
 )
+ROOT = Path(__file__).resolve().parent.parent
 NAMED = ("torch", "torchaudio", "transformers", "espnet", "numpy")
 
 
@@ -37,6 +40,7 @@ def installed_version(name: str) -> str:
 
 def main() -> None:
     """Import every module in turn."""
+    sys.path.insert(0, str(ROOT))
     notes = io.StringIO()  # on optional packages: nobody's concern here
     for module in MODULES:
         try:
