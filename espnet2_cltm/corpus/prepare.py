@@ -18,7 +18,7 @@ from typing import Any
 
 from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance, write_data_dir
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, Rejection
-from espnet2_cltm.corpus.registry import choose_languages, get_corpus
+from espnet2_cltm.corpus.registry import cannot_read, choose_languages, get_corpus
 from espnet2_cltm.corpus.splits import limit_utterances
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.errors import UserError
@@ -169,7 +169,7 @@ def prepare_language(
     language = None
     if not hasattr(get_corpus(corpus), "list_inputs"):
         # A corpus that makes its audio itself knows what is there and what is missing.
-        language = get_corpus(corpus).load_language(Path(corpus_dir), lang, options)
+        language = _load(corpus, Path(corpus_dir), lang, options)
     made_from = _fingerprint(corpus, Path(corpus_dir), lang, options, language)
     done = directory / DONE
     if record := _read_record(done, made_from):
@@ -179,7 +179,7 @@ def prepare_language(
     except OSError as error:
         raise cannot_write(done, error) from error
     if language is None:
-        language = get_corpus(corpus).load_language(Path(corpus_dir), lang, options)
+        language = _load(corpus, Path(corpus_dir), lang, options)
     language = _apply_limits(language, options)
     rejected = Counter(rejection.reason for rejection in language.rejected)
     _write_rejected(directory / REJECTED, language.rejected)
@@ -216,6 +216,15 @@ def prepare_language(
     )
     write_text(done, text + "\n")
     return PreparedLanguage(lang, directory, False, **record)
+
+
+def _load(
+    corpus: str, corpus_dir: Path, lang: str, options: CorpusOptions
+) -> LanguageSplits:
+    try:
+        return get_corpus(corpus).load_language(corpus_dir, lang, options)
+    except OSError as error:
+        raise cannot_read(error) from error
 
 
 def _apply_limits(language: LanguageSplits, options: CorpusOptions) -> LanguageSplits:

@@ -47,7 +47,11 @@ def choose_languages(
     Raises:
         UserError: The corpus has not all of them, or can't be read.
     """
-    known = get_corpus(name).list_languages(Path(corpus_dir))
+    corpus = get_corpus(name)
+    try:
+        known = corpus.list_languages(Path(corpus_dir))
+    except OSError as error:
+        raise cannot_read(error) from error
     if not langs:
         return list(known)
     if unknown := [lang for lang in langs if lang not in known]:
@@ -56,6 +60,14 @@ def choose_languages(
             f"{' '.join(sorted(known))}."
         )
     return list(dict.fromkeys(langs))
+
+
+def cannot_read(error: OSError) -> UserError:
+    """Make the sentence for a corpus file that the file system refuses."""
+    return UserError(
+        f"{error.filename} cannot be read ({error.strerror}): correct the path or its "
+        "permissions."
+    )
 
 
 def _name(unknown: list[str]) -> str:

@@ -296,3 +296,22 @@ def test_the_record_of_what_it_was_made_from_can_be_read(release):
     assert record["made_from"]["inputs"][f"{release}/ca/train.tsv"][0] > 0
     assert record["speakers"]["test"] == {"f": 2, "m": 2}
     assert set(record["files"]) < set(contents(outcome.directory))
+
+
+def test_a_file_that_the_system_refuses_is_one_sentence(release, monkeypatch):
+    # Permissions don't stop root, under which tests may run.
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "/locked/train.tsv")
+
+    sentence = (
+        "/locked/train.tsv cannot be read (Permission denied): correct the path or its "
+        "permissions."
+    )
+    monkeypatch.setattr(common_voice, "load_language", refuse)
+    with pytest.raises(UserError) as error:
+        run(release, ["ca"])
+    assert str(error.value) == sentence
+    monkeypatch.setattr(common_voice, "list_languages", refuse)
+    with pytest.raises(UserError) as error:
+        run(release, ["ca"])
+    assert str(error.value) == sentence
