@@ -33,7 +33,8 @@ check_shell_scripts() {
 
 # Two processes pay for a whole run only: each has to import ESPnet first.
 workers=()
-if (($# == 0)) && (($(nproc) > 1)); then
+# (nproc would count OMP_NUM_THREADS, which path.sh sets to 1.)
+if (($# == 0)) && (($(env -u OMP_NUM_THREADS nproc) > 1)); then
     workers=(-n 2 --dist worksteal)
 fi
 
