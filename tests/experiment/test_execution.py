@@ -1,0 +1,219 @@
+"""Runs in one process against the task's own commands, bit for bit."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from espnet2_cltm.bin import gender_inference, gender_train
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.completion import is_done
+from espnet2_cltm.experiment.execution import make_run
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.plan import read_plan
+from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.results import collect_results, write_results
+from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.training import training_arguments
+from espnet2_cltm.tasks.gender import GenderTask
+from tests.speech import TINY_GENDER, TINY_HUBERT, write_dump
+
+DROPOUT_HUBERT = {
+    **TINY_HUBERT,
+    "hidden_dropout": 0.1,
+    "layerdrop": 0.1,
+    "apply_spec_augment": True,
+    "mask_time_prob": 0.3,
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    root = tmp_path_factory.mktemp("store")
+    write_dump(root / "demo", ["es", "tr"])
+    return root
+
+
+def new_experiment(root, store, seeds=(42,), config=TINY_GENDER):
+    directory = ExperimentDir(Path(root))
+    settings = Settings("demo", str(store), 2, train_config={"gender": config})
+    write_experiment(directory, settings, make_plan(settings, ["es", "tr"], seeds))
+    return directory
+
+
+def make_all(directory, order=None):
+    settings = read_settings(directory.settings)
+    for planned in order or read_plan(directory.plan):
+        make_run(directory, settings, planned)
+
+
+def results_of(directory):
+    plan = read_plan(directory.plan)
+    write_results(directory.results, collect_results(directory, plan))
+    return directory.results.read_bytes()
+
+
+def predictions_of(directory):
+    return {
+        path.relative_to(directory.root): path.read_bytes()
+        for path in sorted(directory.root.glob("runs/*/predictions/*.tsv"))
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(store, tmp_path_factory):
+    # Dropout, layer drop and masks draw from every generator there is.
+    config = {**TINY_GENDER, "frontend_conf": {"model": DROPOUT_HUBERT}}
+    directory = new_experiment(tmp_path_factory.mktemp("exp"), store, config=config)
+    make_all(directory)
+    return directory
+
+
+@pytest.mark.parametrize("kind", ["single", "double", "pair"])
+def test_run_gives_the_numbers_of_the_commands(finished, store, tmp_path, kind):
+    planned = next(p for p in read_plan(finished.plan) if p.run.kind == kind)
+    run_dir = finished.run(planned.run.name)
+    gender_train.main(
+        ["--config", str(run_dir / "train.yaml"), "--output_dir", str(tmp_path)]
+    )
+    for lang in planned.test_languages:
+        gender_inference.main(
+            [
+                "--train_config",
+                str(tmp_path / "config.yaml"),
+                "--model_file",
+                str(tmp_path / "latest.pth"),
+                "--data_path_and_name_and_type",
+                f"{store}/demo/{lang}/test/wav.scp,speech,kaldi_ark",
+                "--output_dir",
+                str(tmp_path / lang),
+            ]
+        )
+        expected = (tmp_path / lang / "predictions.tsv").read_bytes()
+        assert finished.predictions(planned.run.name, lang).read_bytes() == expected
+
+
+def test_runs_do_not_depend_on_order_or_on_what_was_made_before(
+    finished, store, tmp_path
+):
+    config = read_settings(finished.settings).train_config["gender"]
+    other = new_experiment(tmp_path, store, config=config)
+    order = read_plan(other.plan)
+    random.Random(0).shuffle(order)
+    torch.rand(17)
+    make_all(other, order)
+    assert results_of(other) == results_of(finished)
+    assert predictions_of(other) == predictions_of(finished)
+
+
+def test_seeds_give_different_results(store, tmp_path):
+    directory = new_experiment(tmp_path, store, seeds=(1, 2))
+    make_all(directory)
+    by_seed = {
+        path.parts[1].rsplit(".", 1)[1]: content
+        for path, content in predictions_of(directory).items()
+        if ".single.es." in path.parts[1] and path.name == "es.tsv"
+    }
+    assert len(by_seed) == 2 and by_seed["s1"] != by_seed["s2"]
+
+
+def test_rescoring_the_predictions_gives_the_same_table(finished):
+    results = results_of(finished)
+    plan = read_plan(finished.plan)
+    again = finished.root / "again.tsv"
+    write_results(again, collect_results(finished, plan, rescore=True))
+    assert again.read_bytes() == results
+
+
+def test_results_have_one_sorted_line_a_run_language_and_metric(finished):
+    header, *lines = results_of(finished).decode().splitlines()
+    assert header == (
+        "run\ttask\tkind\tlanguages\tbudget\tseed\ttest_language\tmetric\tvalue\tn_test"
+    )
+    assert lines == sorted(set(lines))
+    # 2 singles on 2 languages, 2 doubles on 1, 1 pair on 2; four metrics each.
+    assert len(lines) == (4 + 2 + 2) * 4
+
+
+def test_single_run_is_made_again_for_a_language_that_was_added(finished):
+    planned = next(p for p in read_plan(finished.plan) if p.run.kind == "single")
+    assert is_done(finished, planned)
+    more = type(planned)(
+        planned.run, 4, 1.0, (*planned.test_languages, "yue"), 48, 10.0
+    )
+    assert not is_done(finished, more)
+
+
+def test_damaged_metrics_are_named(finished, tmp_path):
+    planned = read_plan(finished.plan)[0]
+    broken = ExperimentDir(tmp_path)
+    path = broken.metrics(planned.run.name)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"test": 3})[:5])
+    with pytest.raises(UserError, match=r"metrics\.json is damaged"):
+        is_done(broken, planned)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"optimiser": "adamw"}, "unrecognized arguments: optimiser"),
+        ({"patience": 3}, "sets patience: 3"),
+        ({"use_wandb": True}, "sets use_wandb: True"),
+    ],
+)
+def test_configuration_a_run_cannot_follow_is_refused(tmp_path, extra, message):
+    import yaml
+
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump({**TINY_GENDER, **extra}))
+    with pytest.raises(UserError, match=message):
+        training_arguments(GenderTask, path)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"scheduler": "nosuchlr"}, "scheduler: nosuchlr is unknown"),
+        ({"scheduler": "reducelronplateau"}, "follows a validation score"),
+    ],
+)
+def test_scheduler_a_run_cannot_follow_is_refused(store, tmp_path, extra, message):
+    directory = new_experiment(tmp_path, store, config={**TINY_GENDER, **extra})
+    with pytest.raises(UserError, match=message):
+        make_all(directory)
+
+
+def test_learning_rate_schedules_are_the_command_lines(store, tmp_path):
+    config = {
+        **TINY_GENDER,
+        "scheduler": "warmuplr",
+        "scheduler_conf": {"warmup_steps": 3},
+        "accum_grad": 2,
+    }
+    directory = new_experiment(tmp_path / "exp", store, config=config)
+    make_all(directory, read_plan(directory.plan)[:1])
+    planned = read_plan(directory.plan)[0]
+    run_dir = directory.run(planned.run.name)
+    output = tmp_path / "command"
+    gender_train.main(
+        ["--config", str(run_dir / "train.yaml"), "--output_dir", str(output)]
+    )
+    lang = planned.test_languages[0]
+    gender_inference.main(
+        [
+            "--train_config",
+            str(output / "config.yaml"),
+            "--model_file",
+            str(output / "latest.pth"),
+            "--data_path_and_name_and_type",
+            f"{store}/demo/{lang}/test/wav.scp,speech,kaldi_ark",
+            "--output_dir",
+            str(output),
+        ]
+    )
+    assert (output / "predictions.tsv").read_bytes() == directory.predictions(
+        planned.run.name, lang
+    ).read_bytes()

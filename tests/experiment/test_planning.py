@@ -1,0 +1,128 @@
+"""From an audio store to subsets and a plan."""
+
+from dataclasses import replace
+
+import pytest
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.plan import read_plan, write_plan
+from espnet2_cltm.experiment.planning import (
+    make_plan,
+    training_utterances,
+    write_experiment,
+)
+from espnet2_cltm.experiment.settings import Settings
+from tests.speech import TINY_GENDER, write_dump
+
+LANGS = ["ca", "es", "tr"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    root = tmp_path_factory.mktemp("store")
+    write_dump(root / "demo", LANGS)
+    write_dump(root / "demo", ["yue"], speakers={"train": 1, "dev": 1, "test": 1})
+    return root
+
+
+@pytest.fixture
+def settings(store):
+    return Settings("demo", str(store), 4, train_config={"gender": TINY_GENDER})
+
+
+def test_plan_survives_its_file(settings, tmp_path):
+    planned = make_plan(settings, LANGS, [42, 43])
+    write_plan(tmp_path / "plan.tsv", planned.runs)
+    again = read_plan(tmp_path / "plan.tsv")
+    assert [p.run for p in again] == [p.run for p in planned.runs]
+    assert [p.test_languages for p in again] == [p.test_languages for p in planned.runs]
+
+
+def test_runs_of_a_seed_share_their_utterances(settings, tmp_path):
+    directory = ExperimentDir(tmp_path)
+    write_experiment(directory, settings, make_plan(settings, LANGS, [42, 43]))
+    drawn = {
+        p.run: [u.utt for u in training_utterances(directory, p.run)]
+        for p in read_plan(directory.plan)
+    }
+    for run, utts in drawn.items():
+        assert len(set(utts)) == len(utts) == (8 if run.kind == "single" else 16)
+        assert sum("-f" in utt for utt in utts) == len(utts) / 2
+        if run.kind == "pair":
+            for lang in run.languages:
+                single = drawn[replace(run, kind="single", languages=(lang,))]
+                assert [utt for utt in utts if utt.startswith(lang)] == single
+        if run.kind == "single":
+            assert set(utts) < set(drawn[replace(run, kind="double")])
+        other_seed = drawn[replace(run, seed=85 - run.seed)]
+        assert other_seed != utts
+
+
+def test_language_with_too_few_utterances_is_left_out_with_the_reason(settings):
+    planned = make_plan(settings, [*LANGS, "yue"], [42])
+    assert {lang for _, lang in planned.drawn} == set(LANGS)
+    assert planned.left_out == {
+        ("gender", "yue"): "train has 4 utterances by 1 speakers labelled f where 8 "
+        "are needed"
+    }
+
+
+def test_one_language_makes_no_matrix(settings):
+    with pytest.raises(UserError, match="Fewer than two languages"):
+        make_plan(settings, ["ca", "yue"], [42])
+
+
+def test_language_outside_the_audio_store_is_named(settings):
+    with pytest.raises(UserError, match="run stages 1 and 2 for xx"):
+        make_plan(settings, ["ca", "xx"], [42])
+
+
+def test_a_language_and_a_seed_may_be_added(settings, tmp_path):
+    directory = ExperimentDir(tmp_path)
+    write_experiment(directory, settings, make_plan(settings, ["ca", "es"], [42]))
+    before = {p.run for p in read_plan(directory.plan)}
+    write_experiment(directory, settings, make_plan(settings, LANGS, [42, 43]))
+    assert before < {p.run for p in read_plan(directory.plan)}
+
+
+def test_changed_settings_are_refused_before_anything_is_written(settings, tmp_path):
+    directory = ExperimentDir(tmp_path)
+    write_experiment(directory, settings, make_plan(settings, LANGS, [42]))
+    plan = directory.plan.read_bytes()
+    smaller = replace(settings, budget=2)
+    with pytest.raises(UserError, match="budget: 4 before, 2 now"):
+        write_experiment(directory, smaller, make_plan(smaller, LANGS, [42]))
+    assert directory.plan.read_bytes() == plan
+
+
+def test_audio_that_changed_under_an_experiment_is_refused(settings, tmp_path):
+    write_dump(tmp_path / "dump/demo", ["ca", "es"])
+    directory = ExperimentDir(tmp_path / "exp")
+    own = replace(settings, dumpdir=str(tmp_path / "dump"))
+    write_experiment(directory, own, make_plan(own, ["ca", "es"], [42]))
+    lengths = tmp_path / "dump/demo/es/test/utt2num_samples"
+    first, *others = lengths.read_text().splitlines(keepends=True)
+    lengths.write_text("".join([first.replace("\n", "0\n"), *others]))
+    with pytest.raises(UserError, match=r"es/test\.tsv was drawn from other audio"):
+        write_experiment(directory, own, make_plan(own, ["ca", "es"], [42]))
+
+
+@pytest.mark.parametrize("text", ["", "run\ttask\n", "x\ty\nz\n"])
+def test_damaged_plan_is_refused(tmp_path, text):
+    (tmp_path / "plan.tsv").write_text(text)
+    with pytest.raises(UserError, match="is no plan of runs"):
+        read_plan(tmp_path / "plan.tsv")
+
+
+def test_plan_with_an_edited_line_is_refused(settings, tmp_path):
+    path = tmp_path / "plan.tsv"
+    write_plan(path, make_plan(settings, LANGS, [42]).runs)
+    path.write_text(path.read_text().replace("\tsingle\t", "\tdouble\t", 1))
+    with pytest.raises(UserError, match=r"line 2 names gender\.single"):
+        read_plan(path)
+
+
+def test_missing_plan_is_named(tmp_path):
+    with pytest.raises(UserError, match="run stage 3 first"):
+        read_plan(tmp_path / "plan.tsv")
