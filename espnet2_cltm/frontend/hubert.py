@@ -44,6 +44,10 @@ class HubertFrontend(AbsFrontend):
         freeze_layers: Freeze the first k transformer layers and all before them.
         config_overrides: ``HubertConfig`` fields that replace the checkpoint's, for
             instance ``{"layerdrop": 0.0, "apply_spec_augment": False}``.
+        length_multiple: Pad waveforms to a multiple of so many samples before they
+            are encoded. On a CPU every new length costs a set of kernels, as much
+            time as several steps; 1600 (0.1 s) leaves some dozens of lengths.
+            Features stay as they are, padding enters nothing.
 
     Raises:
         UserError: An argument is not among its choices, or the checkpoint can't be
@@ -58,8 +62,15 @@ class HubertFrontend(AbsFrontend):
         freeze: str = "none",
         freeze_layers: int = 0,
         config_overrides: Mapping[str, Any] | None = None,
+        length_multiple: int = 1,
     ):
         super().__init__()
+        if length_multiple < 1:
+            raise UserError(
+                f"length_multiple: {length_multiple} in frontend_conf must be 1 or "
+                "more."
+            )
+        self.length_multiple = length_multiple
         if layers not in LAYER_CHOICES:
             raise UserError(
                 f"layers: {layers} in frontend_conf is unknown: give one of "
@@ -130,7 +141,9 @@ class HubertFrontend(AbsFrontend):
         Raises:
             UserError: An utterance is shorter than one frame (400 samples).
         """
-        input = input[:, : int(input_lengths.max())]
+        longest = int(input_lengths.max())
+        padding = -longest % self.length_multiple
+        input = nn.functional.pad(input[:, :longest], (0, padding))
         frame_lengths = self.frame_lengths(input_lengths)
         if int(frame_lengths.min()) < 1:
             raise UserError(
@@ -141,8 +154,9 @@ class HubertFrontend(AbsFrontend):
         sample_mask = _valid_mask(input_lengths, input.shape[1]) if is_padded else None
         if self.normalize_waveform:
             input = _zero_mean_unit_variance(input, sample_mask)
-        feats = self._encode(input, sample_mask, input_lengths, frame_lengths)
+        feats = self._encode(input, sample_mask, input_lengths)
         if is_padded:
+            feats = feats[:, : int(frame_lengths.max())]
             frame_mask = _valid_mask(frame_lengths, feats.shape[1])
             feats = feats.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
         return feats, frame_lengths
@@ -152,7 +166,6 @@ class HubertFrontend(AbsFrontend):
         waveforms: torch.Tensor,
         sample_mask: torch.Tensor | None,
         sample_lengths: torch.Tensor,
-        frame_lengths: torch.Tensor,
     ) -> torch.Tensor:
         config = self.hubert.config
         if self.group_norm is not None:
@@ -161,12 +174,12 @@ class HubertFrontend(AbsFrontend):
                 if sample_mask is None
                 else _lengths_after(
                     sample_lengths, config.conv_kernel[:1], config.conv_stride[:1]
-                )
+                ).tolist()
             )
         output = self.hubert(
             waveforms,
             attention_mask=None if sample_mask is None else sample_mask.long(),
-            mask_time_indices=self._no_mask_if_short(waveforms, frame_lengths),
+            mask_time_indices=self._no_mask_if_short(waveforms),
             output_hidden_states=self.layers != "last",
             return_dict=True,
         )
@@ -179,43 +192,42 @@ class HubertFrontend(AbsFrontend):
         weights = torch.softmax(self.layer_weights, dim=0)
         return torch.einsum("l,lbtd->btd", weights, torch.stack(states))
 
-    def _no_mask_if_short(
-        self, waveforms: torch.Tensor, frame_lengths: torch.Tensor
-    ) -> torch.Tensor | None:
-        """Leave out time masking where an utterance is shorter than one mask.
+    def _no_mask_if_short(self, waveforms: torch.Tensor) -> torch.Tensor | None:
+        """Leave out time masking where a batch is shorter than one mask.
 
         transformers refuses such a batch; a mask over all of an utterance would
         teach nothing either.
         """
-        config = self.hubert.config
-        longest = int(frame_lengths.max())
-        if not self.training or longest > config.mask_time_length:
+        batch, n_samples = waveforms.shape
+        n_frames = int(self.frame_lengths(torch.tensor(n_samples)))
+        if not self.training or n_frames > self.hubert.config.mask_time_length:
             return None
-        return torch.zeros(
-            waveforms.shape[0], longest, dtype=torch.bool, device=waveforms.device
-        )
+        return torch.zeros(batch, n_frames, dtype=torch.bool, device=waveforms.device)
 
 
 class MaskedGroupNorm(nn.GroupNorm):
     """Group norm over time that leaves padding out of mean and variance.
 
-    With ``valid_lengths`` None it is ``torch.nn.GroupNorm``. It has one group a
-    channel, as HuBERT's first convolution does.
+    With ``valid_lengths`` None it is ``torch.nn.GroupNorm``. Otherwise each utterance
+    is cut to its length, normalised by the same kernel, and padded with zeros again:
+    on a CPU that is twice as fast as masked sums over the whole batch.
     """
 
-    valid_lengths: torch.Tensor | None = None
+    valid_lengths: list[int] | None = None
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Normalise (batch, channels, time) over time, within valid lengths."""
         if self.valid_lengths is None:
             return super().forward(input)
-        mask = _valid_mask(self.valid_lengths, input.shape[2]).unsqueeze(1)
-        count = self.valid_lengths.view(-1, 1, 1).to(input.dtype)
-        mean = (input * mask).sum(dim=2, keepdim=True) / count
-        centred = input - mean
-        variance = (centred * mask).square().sum(dim=2, keepdim=True) / count
-        normalised = centred * torch.rsqrt(variance + self.eps)
-        return normalised * self.weight.view(1, -1, 1) + self.bias.view(1, -1, 1)
+        size = input.shape[2]
+        rows = [
+            nn.functional.pad(super(MaskedGroupNorm, self).forward(row), (0, size - n))
+            for n, row in (
+                (n, row[None, :, :n])
+                for n, row in zip(self.valid_lengths, input.unbind(0), strict=True)
+            )
+        ]
+        return torch.cat(rows)
 
 
 def _use_masked_group_norm(hubert: HubertModel) -> MaskedGroupNorm | None:

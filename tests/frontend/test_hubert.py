@@ -101,6 +101,18 @@ def test_padding_leaves_an_utterance_as_it_is_alone(norm, layers, sizes):
         assert (row[n_frames:] == 0).all()
 
 
+@pytest.mark.parametrize("norm", NORMALISATIONS)
+@pytest.mark.parametrize("sizes", [[8000], [8001], [1600, 9999, 12345]])
+def test_length_multiple_leaves_features_as_they_are(norm, sizes):
+    fields = {**SMALL, **NORMALISATIONS[norm]}
+    speech = [waveform(size, seed) for seed, size in enumerate(sizes)]
+    expected, expected_lengths = encode(HubertFrontend(fields).eval(), *speech)
+    padding = HubertFrontend(fields, length_multiple=1600).eval()
+    feats, lengths = encode(padding, *speech)
+    assert lengths.tolist() == expected_lengths.tolist()
+    torch.testing.assert_close(feats, expected, rtol=0, atol=1e-5)
+
+
 def test_lengths_are_the_convolutions_own():
     frontend = HubertFrontend({**SMALL, "num_hidden_layers": 1}).eval()
     for n_samples in [400, 719, 720, 16000, 16079, 16080, 60001]:
@@ -233,6 +245,7 @@ def test_empty_directory_is_refused(tmp_path):
     ("options", "message"),
     [
         ({"layers": "top"}, "layers: top"),
+        ({"length_multiple": 0}, "length_multiple: 0"),
         ({"freeze": "most"}, "freeze: most"),
         ({"freeze_layers": 4}, "freeze_layers: 4"),
         ({"layers": "mean", "num_layers": 9}, "num_layers: 9"),

@@ -1,0 +1,194 @@
+"""The runner as processes: killed, started twice, made to fail."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from espnet2_cltm.experiment.completion import runs_left
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.plan import read_plan
+from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.settings import Settings
+from tests.speech import TINY_GENDER, write_dump
+
+ROOT = Path(__file__).parents[2]
+# ten in the measurement that README reports: CLTM_TEST_KILLS=10 ./test.sh ...
+N_KILLS = int(os.environ.get("CLTM_TEST_KILLS", "2"))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    root = tmp_path_factory.mktemp("store")
+    write_dump(root / "demo", ["es", "fi", "tr"])
+    return root
+
+
+def new_experiment(root, store, config=TINY_GENDER):
+    directory = ExperimentDir(root)
+    settings = Settings("demo", str(store), 3, train_config={"gender": config})
+    plan = make_plan(settings, ["es", "fi", "tr"], [42, 43])
+    write_experiment(directory, settings, plan)
+    return directory
+
+
+def start(directory, nj=2):
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "espnet2_cltm.bin.run_plan",
+            "--exp",
+            str(directory.root),
+            "--nj",
+            str(nj),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=300)
+    return process.returncode, output
+
+
+def score(directory):
+    subprocess.run(
+        [sys.executable, "-m", "espnet2_cltm.bin.score", "--exp", directory.root],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+    )
+    return directory.results.read_bytes()
+
+
+def n_done(directory):
+    plan = read_plan(directory.plan)
+    return len(plan) - len(runs_left(directory, plan))
+
+
+def runs_made(directory):
+    """Count how often each run was begun, by the workers' own logs."""
+    begun = Counter()
+    for log in directory.logs.glob("worker.*.log"):
+        begun.update(re.findall(r"Making (\S+)", log.read_text()))
+    return begun
+
+
+@pytest.fixture(scope="module")
+def undisturbed(store, tmp_path_factory):
+    directory = new_experiment(tmp_path_factory.mktemp("undisturbed"), store)
+    code, output = finish(start(directory, nj=1))
+    assert code == 0, output
+    return score(directory)
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_results(
+    store, tmp_path, undisturbed
+):
+    directory = new_experiment(tmp_path, store)
+    moments = random.Random(1)
+    for _ in range(N_KILLS):
+        wanted = n_done(directory) + 1
+        process = start(directory)
+        # Imports take seconds: the clock runs from the first run that gets done.
+        while n_done(directory) < wanted and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(moments.uniform(0, 0.6))
+        os.killpg(process.pid, signal.SIGKILL)
+        finish(process)
+    code, output = finish(start(directory))
+    assert code == 0, output
+    assert score(directory) == undisturbed
+
+
+def test_two_runners_make_no_run_twice(store, tmp_path, undisturbed):
+    directory = new_experiment(tmp_path, store)
+    runners = [start(directory, nj=1), start(directory, nj=1)]
+    for runner in runners:
+        code, output = finish(runner)
+        assert code == 0, output
+    plan = read_plan(directory.plan)
+    assert runs_made(directory) == Counter(p.run.name for p in plan)
+    assert score(directory) == undisturbed
+
+
+def test_a_killed_worker_is_named_and_the_other_takes_over(
+    store, tmp_path, undisturbed
+):
+    directory = new_experiment(tmp_path, store)
+    runner = start(directory)
+    while not runs_made(directory) and runner.poll() is None:
+        time.sleep(0.05)
+    worker = subprocess.run(
+        ["pgrep", "-P", str(runner.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()[0]
+    os.kill(int(worker), signal.SIGKILL)
+    code, output = finish(runner)
+    assert code == 0, output
+    assert "A worker ended with SIGKILL (out of memory?)" in output
+    assert score(directory) == undisturbed
+
+
+def test_workers_stop_when_their_runner_is_killed(store, tmp_path):
+    directory = new_experiment(tmp_path, store)
+    runner = start(directory)
+    while not runs_made(directory) and runner.poll() is None:
+        time.sleep(0.05)
+    workers = subprocess.run(
+        ["pgrep", "-P", str(runner.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    os.kill(runner.pid, signal.SIGKILL)
+    finish(runner)
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < deadline, "a worker went on without its runner"
+        time.sleep(0.2)
+    assert n_done(directory) < len(read_plan(directory.plan))
+
+
+def test_a_failing_run_stops_no_other_and_is_named(store, tmp_path):
+    directory = new_experiment(tmp_path, store)
+    listed = directory.train_list("gender", "fi", 43)
+    whole = listed.read_text()
+    listed.write_text(whole.replace("wav.ark", "none.ark"))
+    code, output = finish(start(directory))
+    assert code == 1
+    failed = {p.parent.name for p in directory.root.glob("runs/*/failed.txt")}
+    assert failed == {
+        f"gender.{rest}.n3.s43"
+        for rest in ("single.fi", "double.fi", "pair.es+fi", "pair.fi+tr")
+    }
+    assert "4 of 18 runs failed" in output and "Traceback" not in output
+    assert n_done(directory) == 14
+    listed.write_text(whole)
+    code, output = finish(start(directory))
+    assert code == 0, output
+    assert "18 runs planned, 14 done before" in output
+    assert not list(directory.root.glob("runs/*/failed.txt"))
+
+
+def test_nothing_is_started_where_nothing_is_left(store, tmp_path):
+    directory = new_experiment(tmp_path, store)
+    for planned in read_plan(directory.plan):
+        path = directory.metrics(planned.run.name)
+        path.parent.mkdir(parents=True)
+        tested = ",".join(f'"{lang}": {{}}' for lang in planned.test_languages)
+        path.write_text(f'{{"test": {{{tested}}}}}')
+    code, output = finish(start(directory))
+    assert code == 0
+    assert "18 runs planned, 18 done before" in output
+    assert not directory.logs.exists()
