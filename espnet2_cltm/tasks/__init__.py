@@ -5,7 +5,16 @@ ESPnet's phoneme tokenizer, which its collate function brings along, imports
 these tasks, so it is put off until something asks for it.
 """
 
+from importlib.util import find_spec
+
 from espnet2_cltm.tasks.postponed_import import importing_later
+
+if find_spec("espnet2") is None:
+    raise ModuleNotFoundError(
+        "ESPnet is missing in this environment: run tools/install.sh, or install it "
+        "with pip install --no-deps -r tools/requirements-espnet.txt",
+        name="espnet2",
+    )
 
 with importing_later("g2p_en"):
     import espnet2.text.phoneme_tokenizer  # noqa: F401

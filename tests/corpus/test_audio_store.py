@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -393,7 +394,8 @@ def test_a_killed_decoding_process_is_one_sentence_and_the_rerun_goes_on(languag
 
 
 def test_a_file_that_may_not_grow_is_one_sentence_and_leaves_nothing_half(language):
-    limited = f"ulimit -f 40; exec {sys.executable} -c '{DUMP}' --corpus demo"
+    command = shlex.join([sys.executable, "-c", DUMP, "--corpus", "demo"])
+    limited = f"ulimit -f 40; exec {command}"
     result = subprocess.run(
         ["sh", "-c", limited],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
