@@ -26,6 +26,7 @@ max_train_utts=0
 max_test_utts=0
 max_rejected=0.05
 zero_shot=true
+test_batch_bins=480000
 metric=
 ngpu=0
 nj=
@@ -38,7 +39,7 @@ rescore=false
 
 options=(stage stop_stage task corpus corpus_dir langs budget seeds model gender_config
     demo_config languages_conf use_validated require_gender max_train_utts max_test_utts
-    max_rejected zero_shot metric ngpu nj datadir dumpdir expdir tag dry_run rescore)
+    max_rejected zero_shot test_batch_bins metric ngpu nj datadir dumpdir expdir tag dry_run rescore)
 help_message=$(
     cat <<EOF
 Usage: ./run.sh [--stage 1] [--stop_stage 6] [--option value ...]
@@ -70,6 +71,7 @@ Experiment
                   (default: what the training configuration names)
   --gender_config ${gender_config}   ESPnet training configuration
   --zero_shot ${zero_shot}    test single runs on every language
+  --test_batch_bins ${test_batch_bins}   most samples in a test batch (memory, last bits)
   --metric        of the matrix (default: the task's; gender: macro_f1)
   --tag           name of the experiment (default: <corpus>_<task>_n<budget>)
   --rescore ${rescore}  score the predictions again in stage 5
@@ -137,7 +139,7 @@ if ((stage <= 3 && stop_stage >= 3)); then
     "${local_dir}/make_plan.py" --exp "${exp}" --task "${task}" --corpus "${corpus}" \
         --dumpdir "${dumpdir}" --langs "${langs}" --budget "${budget}" \
         --seeds "${seeds}" --model "${model}" --gender_config "${gender_config}" \
-        --zero_shot "${zero_shot}" --nj "${nj}" --ngpu "${ngpu}" --dry_run "${dry_run}"
+        --zero_shot "${zero_shot}" --test_batch_bins "${test_batch_bins}" --nj "${nj}" --ngpu "${ngpu}" --dry_run "${dry_run}"
     if [[ ${dry_run} == true ]]; then
         log "Nothing was run, because of --dry_run true"
         exit 0

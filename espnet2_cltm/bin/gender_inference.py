@@ -37,7 +37,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--batch_bins",
         type=int,
-        default=1_600_000,
+        default=480_000,
         help="Most samples in a batch, padding counted",
     )
     parser.add_argument(

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2.utils.types import str2bool, str_or_none
+from espnet2.utils.types import str2bool
 
 from espnet2_cltm.bin.command_line import configure_logging, run_command
 from espnet2_cltm.errors import UserError
@@ -40,14 +40,16 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--dumpdir", default="dump")
     parser.add_argument(
-        "--langs", type=str_or_none, help="Language codes; default: all in the store"
+        "--langs", default="", help="Language codes; default: all in the store"
     )
     parser.add_argument(
         "--budget", type=int, required=True, help="N, utterances (gender: per class)"
     )
     parser.add_argument("--seeds", required=True, help="Numbers separated by spaces")
     parser.add_argument(
-        "--model", type=str_or_none, help="Hub id, directory or YAML file"
+        "--model",
+        default="",
+        help="Hub id, directory or YAML file; default: the configuration's",
     )
     for task in TASKS:
         parser.add_argument(
@@ -57,7 +59,7 @@ def get_parser() -> argparse.ArgumentParser:
             help=f"Training configuration of {task}",
         )
     parser.add_argument("--zero_shot", type=str2bool, default=True)
-    parser.add_argument("--test_batch_bins", type=int, default=1_600_000)
+    parser.add_argument("--test_batch_bins", type=int, default=480_000)
     parser.add_argument("--nj", type=int, default=1, help="For the estimate")
     parser.add_argument("--ngpu", type=int, default=0, help="For the estimate")
     parser.add_argument("--dry_run", type=str2bool, default=False)
@@ -88,13 +90,13 @@ def read_settings_from(args: argparse.Namespace) -> Settings:
         zero_shot=args.zero_shot,
         test_batch_bins=args.test_batch_bins,
         train_config={
-            task: read_train_config(getattr(args, f"{task}_config"), args.model)
+            task: read_train_config(getattr(args, f"{task}_config"), args.model or None)
             for task in tasks
         },
     )
 
 
-def choose_languages(settings: Settings, langs: str | None) -> list[str]:
+def choose_languages(settings: Settings, langs: str) -> list[str]:
     """Give the languages asked for, or all of the audio store.
 
     Raises:
@@ -104,7 +106,7 @@ def choose_languages(settings: Settings, langs: str | None) -> list[str]:
     known = sorted(p.name for p in store.iterdir()) if store.is_dir() else []
     if not known:
         raise UserError(f"{store} holds no language: run stages 1 and 2 first.")
-    asked = langs.replace(",", " ").split() if langs else known
+    asked = langs.split() or known
     for lang in asked:
         if lang not in known:
             raise UserError(
@@ -120,12 +122,12 @@ def parse_seeds(seeds: str) -> list[int]:
     Raises:
         UserError: One is not a whole number from 0 on.
     """
-    for seed in seeds.replace(",", " ").split():
+    for seed in seeds.split():
         if not seed.isdecimal():
             raise UserError(
                 f"--seeds holds {seed!r}: give whole numbers, such as '42 43 44'."
             )
-    return sorted({int(seed) for seed in seeds.replace(",", " ").split()})
+    return sorted({int(seed) for seed in seeds.split()})
 
 
 def describe(planned: Planned) -> str:

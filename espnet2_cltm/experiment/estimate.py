@@ -4,9 +4,11 @@ Two short trainings on utterances of the plan separate what every run costs from
 a second of audio costs; one prediction gives the cost of testing.
 """
 
+import logging
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +97,7 @@ def measure_steps(
         utterances = next(iter(drawn.train.values()))
         few += utterances[:2]
         many += utterances[:8]
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, _quiet():
         args = (Path(directory), settings, task, ngpu)
         _time_training(*args, many)  # prepares kernels for the lengths at hand
         run_few, _ = _time_training(*args, few)
@@ -116,6 +118,16 @@ def measure_steps(
         train=per_second,
         test=test_seconds / _seconds(test),
     )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep ESPnet's training log off the screen."""
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _time_training(

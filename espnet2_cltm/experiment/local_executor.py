@@ -113,10 +113,10 @@ def _watch(
         bar.update(len(plan) - len(left) - bar.n)
     _notice_deaths(workers)
     if left and all(worker.is_dead for worker in workers):
+        log = workers[0].log
         raise UserError(
-            f"Every worker ended before all runs were done; the last lines of "
-            f"{workers[0].log} are: {_last_line(workers[0].log)} Put that right and "
-            "run stage 4 again; what is done is kept."
+            f"Every worker ended before all runs were done, {log} tells why: "
+            f"{_last_line(log)} What is done is kept."
         )
 
 
@@ -136,7 +136,8 @@ def _notice_deaths(workers: Sequence[_Worker]) -> None:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return f"{lines[-1].rstrip('.')}." if lines else "nothing."
+    last = lines[-1] if lines else "it is empty"
+    return f"{last.removeprefix('run_worker.py: error: ').rstrip('.')}."
 
 
 def _name_failures(directory: ExperimentDir, plan: Sequence[PlannedRun]) -> None:

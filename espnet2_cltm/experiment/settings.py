@@ -33,7 +33,7 @@ class Settings:
     dumpdir: str
     budget: int
     zero_shot: bool = True
-    test_batch_bins: int = 1_600_000
+    test_batch_bins: int = 480_000
     train_config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property

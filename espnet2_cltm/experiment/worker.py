@@ -19,6 +19,8 @@ from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.task_registry import testing
+from espnet2_cltm.experiment.training import training_arguments
 from espnet2_cltm.files import write_text
 
 WAIT_SECONDS = 0.5
@@ -43,6 +45,8 @@ def work(
     # One thread gives the same sums whatever the number of cores and workers.
     torch.set_num_threads(1)
     settings = read_settings(directory.settings)
+    for task in settings.tasks:
+        build_once(directory, task)
     claims = Claims(directory.claims)
     left = read_plan(directory.plan)
     made: list[str] = []
@@ -66,6 +70,20 @@ def work(
                 time.sleep(WAIT_SECONDS)
     finally:
         claims.close()
+
+
+def build_once(directory: ExperimentDir, task: str) -> None:
+    """Build a task's model, so that what fails in every run fails before the first.
+
+    The encoder stays in memory for the runs.
+
+    Raises:
+        UserError: The training configuration or the encoder can't be used.
+    """
+    espnet_task = testing(task).ESPNET_TASK
+    espnet_task.build_model(
+        training_arguments(espnet_task, directory.train_config(task))
+    )
 
 
 def _make_if_free(

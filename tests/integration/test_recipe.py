@@ -1,0 +1,185 @@
+"""The recipe from end to end, as a person types it, on a very small demo."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.speech import TINY_GENDER, TINY_HUBERT
+
+ROOT = Path(__file__).parents[2]
+INSTALLED = ROOT / ".venv" / "bin" / "python"
+pytestmark = pytest.mark.skipif(
+    not INSTALLED.exists(), reason="needs the environment of tools/install.sh"
+)
+
+
+def run_recipe(directory, *options, script=ROOT / "run.sh"):
+    done = subprocess.run(
+        [str(script), *map(str, options)],
+        cwd=directory,
+        env={**os.environ, "CLTM_RECIPE_DIR": str(directory)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def recipe_dir(tmp_path_factory):
+    """A recipe directory (with a space in its name) for a very small demo."""
+    directory = tmp_path_factory.mktemp("my recipe")
+    demo = yaml.safe_load((ROOT / "conf" / "demo.yaml").read_text())
+    demo["languages"] = ["es", "tr"]
+    demo["splits"] = {
+        "train": {"speakers": 3, "utterances": 2},
+        "dev": {"speakers": 1, "utterances": 1},
+        "test": {"speakers": 2, "utterances": 2},
+    }
+    (directory / "conf").mkdir()
+    (directory / "conf" / "demo.yaml").write_text(yaml.safe_dump(demo))
+    (directory / "conf" / "tiny.yaml").write_text(yaml.safe_dump(TINY_HUBERT))
+    config = {**TINY_GENDER, "frontend_conf": {"model": "conf/tiny.yaml"}}
+    config["max_epoch"] = 1
+    (directory / "conf" / "train_gender.yaml").write_text(yaml.safe_dump(config))
+    return directory
+
+
+CONFIGS = (
+    "--demo_config",
+    "conf/demo.yaml",
+    "--gender-config",
+    "conf/train_gender.yaml",
+)
+OPTIONS = (*CONFIGS, "--budget", 2, "--seeds", "1 2", "--nj", 2)
+
+
+@pytest.fixture(scope="module")
+def first_call(recipe_dir):
+    return run_recipe(recipe_dir, "--stage", 1, "--stop_stage", 6, *OPTIONS)
+
+
+def test_one_command_leads_from_nothing_to_the_matrix(recipe_dir, first_call):
+    code, output = first_call
+    assert code == 0, output
+    assert "Successfully finished." in output
+    exp = recipe_dir / "exp" / "demo_gender_n2"
+    with (exp / "plan.tsv").open() as plan:
+        assert len(list(csv.DictReader(plan, delimiter="\t"))) == 2 * (2 + 2 + 1)
+    for name in ("heatmap.png", "heatmap.pdf", "zero_shot.csv", "summary.json"):
+        assert (exp / "cltm" / name).stat().st_size > 0
+    rows = list(csv.reader((exp / "cltm" / "cltm.csv").open()))
+    assert rows[0] == ["target", "es", "tr"] or rows[0] == ["target", "tr", "es"]
+    json.loads((exp / "cltm" / "summary.json").read_text())
+
+
+def test_second_call_makes_nothing_again_and_changes_nothing(recipe_dir, first_call):
+    exp = recipe_dir / "exp" / "demo_gender_n2"
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in recipe_dir.rglob("*")
+        if (path.is_file() and path.suffix in {".ark", ".wav"}) or "runs" in path.parts
+    }
+    results = (exp / "results.tsv").read_bytes()
+    code, output = run_recipe(recipe_dir, *OPTIONS)
+    assert code == 0, output
+    assert "10 runs planned, 10 done before" in output
+    assert (exp / "results.tsv").read_bytes() == results
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_rescoring_gives_the_same_results(recipe_dir, first_call):
+    results = recipe_dir / "exp" / "demo_gender_n2" / "results.tsv"
+    before = results.read_bytes()
+    code, output = run_recipe(
+        recipe_dir, *OPTIONS, "--stage=5", "--stop-stage=5", "--rescore", "true"
+    )
+    assert code == 0, output
+    assert results.read_bytes() == before
+
+
+def test_a_seed_and_a_language_that_are_added_run_only_what_is_new(
+    recipe_dir, first_call, tmp_path
+):
+    copy = tmp_path / "copy"
+    shutil.copytree(recipe_dir, copy)
+    more = ("--langs", "es tr fi", "--seeds", "1 2 3")
+    code, output = run_recipe(copy, *OPTIONS, *more)
+    assert code == 0, output
+    # Of the 10 runs, the 4 singles lack their zero-shot result on the new language.
+    assert "27 runs planned, 6 done before" in output
+
+
+def test_dry_run_tells_the_cost_and_writes_nothing(recipe_dir, first_call):
+    before = sorted(recipe_dir.rglob("*"))
+    code, output = run_recipe(
+        recipe_dir, *OPTIONS, "--tag", "new", "--dry_run", "true", "--stage", 3
+    )
+    assert code == 0, output
+    assert "gender: 10 runs (4 single, 4 double, 2 pair)" in output
+    assert "10 runs are left: about" in output and "of disk" in output
+    assert sorted(recipe_dir.rglob("*")) == before
+
+
+def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
+    code, output = run_recipe(recipe_dir, *OPTIONS, "--zero_shot", "false")
+    assert code == 1
+    assert "zero_shot: True before, False now" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--corpus", "timit"), "give --corpus demo, common_voice or kaldi"),
+        (("--task", "emotion"), "'emotion' is unknown: give --task one or more of"),
+        (("--langs", "es xx"), "Language xx is not in"),
+        (("--stagee", "3"), "there is no option --stagee. Did you mean --stage?"),
+        (("--stage", "three"), "--stage takes a whole number, not 'three'"),
+        (("--dry_run", "maybe"), "--dry_run takes true or false, not 'maybe'"),
+        (("--nj", "0"), "--nj takes a whole number from 1 on"),
+        (("--seeds", "one"), "--seeds holds 'one'"),
+        (("--budget", "9999"), "Fewer than two languages can take part"),
+        (("--model", "no/such-hubert"), "give its directory with --model"),
+        (("--gender_config", "none.yaml"), "none.yaml"),
+        (("--corpus", "common_voice"), "--budget is missing"),
+        (("--corpus", "common_voice", "--budget", "2"), "set COMMON_VOICE in db.sh"),
+        (("--corpus", "kaldi", "--corpus_dir", "nowhere", "--budget", "2"), "nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_wrong_option_is_one_sentence(recipe_dir, first_call, options, message):
+    given = CONFIGS if "common_voice" in options else OPTIONS
+    # A dry run: what is refused too late must not cost a training.
+    dry = () if "--dry_run" in options else ("--dry_run", "true")
+    code, output = run_recipe(recipe_dir, *given, "--tag", "wrong", *options, *dry)
+    assert code == 1
+    assert message in output
+    assert "Traceback" not in output
+
+
+def test_help_lists_every_option(recipe_dir):
+    code, output = run_recipe(recipe_dir, "--help")
+    assert code == 0
+    options = next(
+        line for line in (ROOT / "run.sh").read_text().split("options=(")[1:]
+    ).split(")")[0]
+    for name in options.split():
+        assert f"--{name}" in output, name
+
+
+def test_the_published_recipe_takes_its_own_setting(tmp_path):
+    code, output = run_recipe(
+        ROOT / "egs2" / "cltm" / "gender1",
+        *("--corpus_dir", tmp_path, "--datadir", tmp_path / "data"),
+        script=ROOT / "egs2" / "cltm" / "gender1" / "run.sh",
+    )
+    assert code == 1
+    assert "is not an extracted Common Voice release" in output
