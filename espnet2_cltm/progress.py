@@ -26,13 +26,26 @@ def progress(
         initial: Items that were done before.
         unit: Name of one item.
     """
+    is_terminal = sys.stderr.isatty()
     return tqdm(
         iterable,
         desc=description,
         total=total,
         initial=initial,
         unit=unit,
-        file=sys.stderr,
-        mininterval=0.2 if sys.stderr.isatty() else 10,
-        dynamic_ncols=True,
+        file=sys.stderr if is_terminal else _LogFile(),
+        mininterval=0.2 if is_terminal else 10,
+        dynamic_ncols=is_terminal,
     )
+
+
+class _LogFile:
+    """Standard error, where each state of a bar becomes a line of its own."""
+
+    def write(self, text: str) -> None:
+        line = text.strip("\r\n ")
+        if line:
+            sys.stderr.write(f"{line}\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
