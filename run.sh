@@ -15,7 +15,7 @@ corpus=demo
 corpus_dir=
 langs=
 budget=
-seeds=
+seeds="42 43 44 45 46 47 48 49 50 51"
 model=
 gender_config=conf/train_gender.yaml
 demo_config=${root}/conf/demo.yaml
@@ -65,8 +65,8 @@ Data
   --max_train_utts ${max_train_utts}  --max_test_utts ${max_test_utts}   most utterances of a language, 0: all
   --max_rejected ${max_rejected}   share of a language's recordings that may be unusable
 Experiment
-  --budget N      utterances (gender: per class) of a single run (demo: 12)
-  --seeds "42 43" one run of each kind for every seed (demo: 42 to 46; else 42 to 51)
+  --budget N      utterances (gender: per class) of a single run (demo: 6)
+  --seeds "42 43" one run of each kind for every seed (default: 42 to 51)
   --model         HuBERT: hub id, directory, or YAML file of a small random one
                   (default: what the training configuration names)
   --gender_config ${gender_config}   ESPnet training configuration
@@ -102,18 +102,14 @@ esac
 if [[ -z ${budget} ]]; then
     [[ ${corpus} == demo ]] || ((stop_stage < 3)) ||
         fail "--budget is missing: give the number of utterances of a single run."
-    budget=12
-fi
-if [[ -z ${seeds} ]]; then
-    seeds="42 43 44 45 46"
-    [[ ${corpus} == demo ]] || seeds="42 43 44 45 46 47 48 49 50 51"
+    budget=6
 fi
 tag=${tag:-${corpus}_${task// /_}_n${budget}}
 exp=${expdir}/${tag}
 
 . "${root}/path.sh"
 . "${root}/cmd.sh"
-nj=${nj:-$(nproc)}
+nj=${nj:-$(env -u OMP_NUM_THREADS nproc)} # nproc takes that variable for the answer
 [[ ${nj} =~ ^[1-9][0-9]*$ ]] || fail "--nj takes a whole number from 1 on, not '${nj}'."
 local_dir=${root}/local
 start=${SECONDS}
@@ -139,7 +135,8 @@ if ((stage <= 3 && stop_stage >= 3)); then
     "${local_dir}/make_plan.py" --exp "${exp}" --task "${task}" --corpus "${corpus}" \
         --dumpdir "${dumpdir}" --langs "${langs}" --budget "${budget}" \
         --seeds "${seeds}" --model "${model}" --gender_config "${gender_config}" \
-        --zero_shot "${zero_shot}" --test_batch_bins "${test_batch_bins}" --nj "${nj}" --ngpu "${ngpu}" --dry_run "${dry_run}"
+        --zero_shot "${zero_shot}" --test_batch_bins "${test_batch_bins}" \
+        --nj "${nj}" --ngpu "${ngpu}" --dry_run "${dry_run}"
     if [[ ${dry_run} == true ]]; then
         log "Nothing was run, because of --dry_run true"
         exit 0

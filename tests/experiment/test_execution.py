@@ -186,13 +186,16 @@ def test_scheduler_a_run_cannot_follow_is_refused(store, tmp_path, extra, messag
         make_all(directory)
 
 
-def test_learning_rate_schedules_are_the_command_lines(store, tmp_path):
-    config = {
-        **TINY_GENDER,
-        "scheduler": "warmuplr",
-        "scheduler_conf": {"warmup_steps": 3},
-        "accum_grad": 2,
-    }
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"scheduler": "warmuplr", "scheduler_conf": {"warmup_steps": 3}},
+        {"scheduler": "exponentiallr", "scheduler_conf": {"gamma": 0.5}},
+    ],
+    ids=["by the step", "by the epoch"],
+)
+def test_learning_rate_schedules_are_the_command_lines(store, tmp_path, schedule):
+    config = {**TINY_GENDER, **schedule, "accum_grad": 2}
     directory = new_experiment(tmp_path / "exp", store, config=config)
     make_all(directory, read_plan(directory.plan)[:1])
     planned = read_plan(directory.plan)[0]
