@@ -1,0 +1,14 @@
+"""The columns of ``results.tsv``, which stage 5 writes and stage 6 reads."""
+
+RESULT_COLUMNS = (
+    "run",
+    "task",
+    "kind",
+    "languages",
+    "budget",
+    "seed",
+    "test_language",
+    "metric",
+    "value",
+    "n_test",
+)
