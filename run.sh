@@ -58,7 +58,8 @@ Flow
 Data
   --corpus ${corpus}    demo, common_voice or kaldi
   --corpus_dir    where it lies (default: DEMO, COMMON_VOICE or KALDI in db.sh)
-  --langs "ca es" language codes (default: all prepared; demo: those of --demo_config)
+  --langs "ca es" language codes (default: in stage 1 all of the corpus, of the demo those
+                  of --demo_config; in later stages all that are prepared)
   --demo_config conf/demo.yaml   the demo's languages, speakers and prompts
   --use_validated ${use_validated}   Common Voice: enlarge train with validated.tsv
   --require_gender ${require_gender}   leave out utterances whose gender is not known
@@ -76,7 +77,7 @@ Experiment
   --tag           name of the experiment (default: <corpus>_<task>_n<budget>)
   --rescore ${rescore}  score the predictions again in stage 5
 Resources
-  --nj            processes (default: number of cores)   --ngpu ${ngpu}   GPUs, 0: CPU
+  --nj            processes (default: number of cores, or of GPUs)   --ngpu ${ngpu}   GPUs, 0: CPU
 Places
   --datadir ${datadir}  --dumpdir ${dumpdir}  --expdir ${expdir}
   --languages_conf conf/languages.yaml   names and families of languages
@@ -104,12 +105,26 @@ if [[ -z ${budget} ]]; then
         fail "--budget is missing: give the number of utterances of a single run."
     budget=6
 fi
+[[ ${budget} =~ ^(|[1-9][0-9]*)$ ]] ||
+    fail "--budget takes a whole number from 1 on, not '${budget}'."
+for seed in ${seeds}; do
+    [[ ${seed} =~ ^[0-9]+$ ]] || fail "--seeds holds '${seed}': give whole numbers, such as '42 43'."
+done
+for name in ${task}; do
+    [[ ${name} == gender ]] || fail "the task '${name}' is unknown: give --task gender."
+done
+[[ -n ${task} ]] || fail "--task is empty: give --task gender."
+[[ -r ${gender_config} ]] || ((stop_stage < 3)) ||
+    fail "--gender_config ${gender_config} cannot be read: correct the path."
 tag=${tag:-${corpus}_${task// /_}_n${budget}}
 exp=${expdir}/${tag}
 
 . "${root}/path.sh"
 . "${root}/cmd.sh"
-nj=${nj:-$(env -u OMP_NUM_THREADS nproc)} # nproc takes that variable for the answer
+if [[ -z ${nj} ]]; then
+    nj=$(env -u OMP_NUM_THREADS nproc) # nproc takes that variable for the answer
+    ((ngpu == 0)) || nj=${ngpu}        # one process a GPU
+fi
 [[ ${nj} =~ ^[1-9][0-9]*$ ]] || fail "--nj takes a whole number from 1 on, not '${nj}'."
 local_dir=${root}/local
 start=${SECONDS}
@@ -137,10 +152,11 @@ if ((stage <= 3 && stop_stage >= 3)); then
         --seeds "${seeds}" --model "${model}" --gender_config "${gender_config}" \
         --zero_shot "${zero_shot}" --test_batch_bins "${test_batch_bins}" \
         --nj "${nj}" --ngpu "${ngpu}" --dry_run "${dry_run}"
-    if [[ ${dry_run} == true ]]; then
-        log "Nothing was run, because of --dry_run true"
-        exit 0
-    fi
+fi
+
+if [[ ${dry_run} == true ]] && ((stop_stage > 3)); then
+    log "Stages 4 to 6 are left out, because of --dry_run true"
+    stop_stage=3
 fi
 
 if ((stage <= 4 && stop_stage >= 4)); then

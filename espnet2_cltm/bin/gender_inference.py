@@ -78,6 +78,11 @@ def load_model(train_config: Path | str, model_file: Path | str) -> GenderModel:
                 "gender_train wrote."
             )
     config = yaml.safe_load(Path(train_config).read_text(encoding="utf-8"))
+    if not isinstance(config, dict) or "classifier" not in config:
+        raise UserError(
+            f"{train_config} is not the config.yaml that gender_train wrote beside the "
+            "weights: give that file."
+        )
     model = GenderTask.build_model(argparse.Namespace(**config))
     try:
         model.load_state_dict(
@@ -117,7 +122,13 @@ def inference(args: argparse.Namespace) -> None:
     dataset = ESPnetDataset(speech, preprocess=GenderPreprocessor())
 
     def read_waveform(utt: str) -> np.ndarray:
-        return dataset[utt][1]["speech"]
+        try:
+            return dataset[utt][1]["speech"]
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"The audio of utterance {utt} in {wav_scp} cannot be read ({error}): "
+                "correct its line, or take it out with --key_file."
+            ) from error
 
     num_samples = {
         utt: len(read_waveform(utt))

@@ -6,13 +6,19 @@ of time and disk are printed, from a few training steps made for that purpose.
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2.utils.types import str2bool
-
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import (
+    configure_logging,
+    positive_number,
+    run_command,
+    true_or_false,
+    whole_number,
+)
+from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.completion import runs_left
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -43,7 +49,10 @@ def get_parser() -> argparse.ArgumentParser:
         "--langs", default="", help="Language codes; default: all in the store"
     )
     parser.add_argument(
-        "--budget", type=int, required=True, help="N, utterances (gender: per class)"
+        "--budget",
+        type=positive_number,
+        required=True,
+        help="N, utterances (gender: per class)",
     )
     parser.add_argument("--seeds", required=True, help="Numbers separated by spaces")
     parser.add_argument(
@@ -58,11 +67,13 @@ def get_parser() -> argparse.ArgumentParser:
             default=Path("conf") / f"train_{task}.yaml",
             help=f"Training configuration of {task}",
         )
-    parser.add_argument("--zero_shot", type=str2bool, default=True)
-    parser.add_argument("--test_batch_bins", type=int, default=480_000)
-    parser.add_argument("--nj", type=int, default=1, help="For the estimate")
-    parser.add_argument("--ngpu", type=int, default=0, help="For the estimate")
-    parser.add_argument("--dry_run", type=str2bool, default=False)
+    parser.add_argument("--zero_shot", type=true_or_false, default=True)
+    parser.add_argument("--test_batch_bins", type=positive_number, default=480_000)
+    parser.add_argument(
+        "--nj", type=positive_number, default=1, help="For the estimate"
+    )
+    parser.add_argument("--ngpu", type=whole_number, default=0, help="For the estimate")
+    parser.add_argument("--dry_run", type=true_or_false, default=False)
     return parser
 
 
@@ -81,8 +92,6 @@ def read_settings_from(args: argparse.Namespace) -> Settings:
             )
     if not tasks:
         raise UserError(f"--task is empty: give one or more of {', '.join(TASKS)}.")
-    if args.budget < 1:
-        raise UserError(f"--budget {args.budget} must be 1 or more.")
     return Settings(
         corpus=args.corpus,
         dumpdir=args.dumpdir,
@@ -103,9 +112,16 @@ def choose_languages(settings: Settings, langs: str) -> list[str]:
         UserError: The store does not hold one of them.
     """
     store = Path(settings.dumpdir) / settings.corpus
-    known = sorted(p.name for p in store.iterdir()) if store.is_dir() else []
+    found = sorted(p for p in store.iterdir() if p.is_dir()) if store.is_dir() else []
+    known = [
+        p.name
+        for p in found
+        if all((p / split / "wav.scp").exists() for split in SPLITS)
+    ]
     if not known:
         raise UserError(f"{store} holds no language: run stages 1 and 2 first.")
+    for lang in {p.name for p in found} - set(known) if not langs else ():
+        logging.warning("%s is left out: stage 2 has not finished it", lang)
     asked = langs.split() or known
     for lang in asked:
         if lang not in known:

@@ -6,9 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2.utils.types import str2bool
-
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import run_command, true_or_false
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.completion import runs_left
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -25,7 +23,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
     parser.add_argument(
         "--rescore",
-        type=str2bool,
+        type=true_or_false,
         default=False,
         help="Score the predictions again instead of taking each run's metrics.json",
     )
@@ -39,15 +37,15 @@ def score(directory: ExperimentDir, rescore: bool) -> None:
         UserError: No run is done.
     """
     plan = read_plan(directory.plan)
-    results = collect_results(
-        directory, progress(plan, description="Scoring", unit="run"), rescore
-    )
-    n_lines = write_results(directory.results, results)
     left = runs_left(directory, plan)
     if len(left) == len(plan):
         raise UserError(
             f"None of the {len(plan)} runs of {directory.plan} is done: run stage 4."
         )
+    results = collect_results(
+        directory, progress(plan, description="Scoring", unit="run"), rescore
+    )
+    n_lines = write_results(directory.results, results)
     if left:
         print(
             f"{len(left)} of {len(plan)} runs are not done, {left[0].run.name} first: "

@@ -11,6 +11,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import cannot_write
 
 
@@ -51,7 +52,11 @@ class Claims:
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 return False
-            raise cannot_write(self.path, error) from error
+            raise UserError(
+                f"{self.path} cannot be locked ({error.strerror}): put --expdir on a "
+                "file system that supports POSIX locks, or have its lock service "
+                "started."
+            ) from error
         return True
 
     def give_back(self, name: str) -> None:

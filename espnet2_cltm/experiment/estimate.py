@@ -17,13 +17,18 @@ import torch
 import yaml
 
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.planning import SAMPLE_RATE, Planned
+from espnet2_cltm.experiment.planning import Planned
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.task_registry import testing
-from espnet2_cltm.experiment.training import train_in_memory, training_arguments
+from espnet2_cltm.experiment.training import (
+    check_device,
+    train_in_memory,
+    training_arguments,
+)
 from espnet2_cltm.experiment.utterance_list import (
     ListedUtterance,
     espnet_data_options,
+    total_seconds,
     write_espnet_data,
 )
 
@@ -64,6 +69,7 @@ def estimate_cost(
         nj: Number of worker processes.
         ngpu: Number of GPUs, 0 for the CPU.
     """
+    check_device(ngpu)
     torch.set_num_threads(1)
     seconds = 0.0
     for task in sorted({p.run.task for p in left}):
@@ -112,11 +118,13 @@ def measure_steps(
             "cuda" if ngpu > 0 else "cpu",
         )
         test_seconds = time.monotonic() - started
-    per_second = max(run_many - run_few, 0.0) / max(_seconds(many) - _seconds(few), 1)
+    per_second = max(run_many - run_few, 0.0) / max(
+        total_seconds(many) - total_seconds(few), 1
+    )
     return StepCosts(
-        run=max(run_few - per_second * _seconds(few), 0.0),
+        run=max(run_few - per_second * total_seconds(few), 0.0),
         train=per_second,
-        test=test_seconds / _seconds(test),
+        test=test_seconds / total_seconds(test),
     )
 
 
@@ -147,10 +155,6 @@ def _time_training(
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     started = time.monotonic()
     espnet_task = testing(task).ESPNET_TASK
-    options = training_arguments(espnet_task, path, ["--ngpu", str(ngpu)])
+    options = training_arguments(espnet_task, path, ["--ngpu", str(min(ngpu, 1))])
     model = train_in_memory(espnet_task, options)
     return time.monotonic() - started, model
-
-
-def _seconds(utterances: Sequence[ListedUtterance]) -> float:
-    return sum(u.num_samples for u in utterances) / SAMPLE_RATE

@@ -2,12 +2,12 @@
 
 ::
 
-    experiment.yaml             what every run has in common
+    experiment.yaml             what every run has in common, encoder included
     plan.tsv                    one line a run
     data/<task>/<lang>/         the seeds' subsets, the test list, the dev directory
-    conf/train_<task>.yaml      the training configuration, encoder included
     runs/<run>/                 train.yaml, train.log, predictions/, metrics.json
     claims                      locks of the runs being made
+    logs/                       what each worker process printed
     results.tsv                 one line a run, test language and metric
     cltm/                       matrix, figures, report
 """
@@ -62,10 +62,6 @@ class ExperimentDir:
     def dev_data(self, task: str, lang: str) -> Path:
         """Give the ESPnet data directory of a language's validation utterances."""
         return self.root / "data" / task / lang / "dev"
-
-    def train_config(self, task: str) -> Path:
-        """Give a task's training configuration."""
-        return self.root / "conf" / f"train_{task}.yaml"
 
     def run(self, name: str) -> Path:
         """Give a run's directory."""

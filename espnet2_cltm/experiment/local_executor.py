@@ -112,11 +112,13 @@ def _watch(
         left = runs_left(directory, left)
         bar.update(len(plan) - len(left) - bar.n)
     _notice_deaths(workers)
-    if left and all(worker.is_dead for worker in workers):
-        log = workers[0].log
+    has_failures = any(directory.failure(p.run.name).exists() for p in left)
+    if left and not has_failures:
+        log = next((w.log for w in workers if w.is_dead), workers[0].log)
         raise UserError(
-            f"Every worker ended before all runs were done, {log} tells why: "
-            f"{_last_line(log)} What is done is kept."
+            f"The workers ended before all runs were done ({len(left)} are left), "
+            f"{log} tells why: {_last_line(log)} What is done is kept; the same "
+            "command goes on from here."
         )
 
 

@@ -5,25 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir, read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import PlannedRun, write_plan
+from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
 from espnet2_cltm.experiment.run import Run, all_runs
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
 from espnet2_cltm.experiment.task_registry import drawing
 from espnet2_cltm.experiment.utterance_list import (
     ListedUtterance,
     read_utterance_list,
+    total_seconds,
     write_espnet_data,
     write_utterance_list,
 )
-from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress
-
-SAMPLE_RATE = 16000
 
 
 @dataclass(frozen=True)
@@ -129,12 +125,25 @@ def write_experiment(
             write_utterance_list(directory.train_list(task, lang, seed), utterances)
         write_utterance_list(directory.test_list(task, lang), language.test)
         write_espnet_data(directory.dev_data(task, lang), language.dev)
-    for task, config in settings.train_config.items():
-        write_text(
-            directory.train_config(task), yaml.safe_dump(dict(config), sort_keys=False)
-        )
     write_settings(directory.settings, settings)
+    _say_what_leaves(directory, planned.runs)
     write_plan(directory.plan, planned.runs)
+
+
+def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> None:
+    """Say how many runs of the plan before are not in the new one."""
+    if not directory.plan.exists():
+        return
+    names = {planned.run.name for planned in runs}
+    gone = [p for p in read_plan(directory.plan) if p.run.name not in names]
+    if gone:
+        logging.warning(
+            "%d runs that were planned before, %s first, are in the plan no more; "
+            "what is done of them is kept. Give all --langs and --seeds to have them "
+            "in the matrix.",
+            len(gone),
+            gone[0].run.name,
+        )
 
 
 def training_utterances(directory: ExperimentDir, run: Run) -> list[ListedUtterance]:
@@ -208,15 +217,11 @@ def _measure(
     return PlannedRun(
         run=run,
         utterances=len(train),
-        train_seconds=_seconds(train),
+        train_seconds=total_seconds(train),
         test_languages=tuple(tested),
         test_utterances=len(test),
-        test_seconds=_seconds(test),
+        test_seconds=total_seconds(test),
     )
-
-
-def _seconds(utterances: Sequence[ListedUtterance]) -> float:
-    return sum(u.num_samples for u in utterances) / SAMPLE_RATE
 
 
 def _check_same_data(

@@ -15,19 +15,7 @@ from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.task_registry import testing
 from espnet2_cltm.experiment.utterance_list import read_utterance_list
 from espnet2_cltm.files import write_text
-
-HEADER = (
-    "run",
-    "task",
-    "kind",
-    "languages",
-    "budget",
-    "seed",
-    "test_language",
-    "metric",
-    "value",
-    "n_test",
-)
+from espnet2_cltm.results_format import RESULT_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -97,7 +85,7 @@ def write_results(path: Path, results: Iterable[Result]) -> int:
             result.n_test,
         )
         lines.append("\t".join(map(str, fields)))
-    write_text(path, "\n".join(["\t".join(HEADER), *sorted(lines)]) + "\n")
+    write_text(path, "\n".join(["\t".join(RESULT_COLUMNS), *sorted(lines)]) + "\n")
     return len(lines)
 
 

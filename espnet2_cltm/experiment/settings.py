@@ -101,9 +101,7 @@ def check_unchanged(path: Path, settings: Settings) -> None:
         )
 
 
-def read_train_config(
-    path: Path, model: str | None, recipe_dir: Path | None = None
-) -> dict[str, Any]:
+def read_train_config(path: Path, model: str | None) -> dict[str, Any]:
     """Read a training configuration and put the encoder into it.
 
     An encoder that is a YAML file of a small random one is taken in whole, so that
@@ -113,8 +111,6 @@ def read_train_config(
         path: YAML file of ESPnet options.
         model: Hub id, directory or YAML file that replaces the configuration's
             ``frontend_conf.model``, or None to keep it.
-        recipe_dir: What a relative YAML file is relative to; the working directory
-            if None.
 
     Raises:
         UserError: A file is missing or is no mapping.
@@ -128,13 +124,16 @@ def read_train_config(
             )
         return config
     frontend_conf = config.setdefault("frontend_conf", {})
+    if not isinstance(frontend_conf, dict):
+        raise UserError(
+            f"frontend_conf in {path} must hold 'name: value' lines: write them below "
+            "it, indented."
+        )
     encoder = model if model is not None else frontend_conf.get("model")
     if encoder is None:
         raise UserError(f"{path} names no encoder: set frontend_conf.model or --model.")
     if isinstance(encoder, str) and encoder.endswith((".yaml", ".yml")):
-        encoder = _read_mapping(
-            (recipe_dir or Path()) / encoder, "a HuBERT configuration"
-        )
+        encoder = _read_mapping(Path(encoder), "a HuBERT configuration")
     frontend_conf["model"] = encoder
     return config
 

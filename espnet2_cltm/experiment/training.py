@@ -97,9 +97,7 @@ def train_in_memory(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetM
     if args.use_tf32:
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
-    model = _build_model(task, args)
-    optimizers = task.build_optimizers(args, model=model)
-    schedulers = _build_schedulers(args, optimizers)
+    model, optimizers, schedulers = build_training(task, args)
     for param in args.init_param:
         load_pretrained_model(
             model=model,
@@ -140,6 +138,42 @@ def train_in_memory(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetM
     return model
 
 
+def build_training(
+    task: type[AbsTask], args: argparse.Namespace
+) -> tuple[AbsESPnetModel, list[torch.optim.Optimizer], list]:
+    """Build what is trained, and with what.
+
+    Returns:
+        The model where it will be trained, its optimisers, and their schedulers.
+
+    Raises:
+        UserError: The configuration does not build them.
+    """
+    model = _build_model(task, args)
+    try:
+        optimizers = list(task.build_optimizers(args, model=model))
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"optim: {args.optim} with {args.optim_conf} cannot be built ({error}): "
+            "correct the training configuration."
+        ) from error
+    return model, optimizers, _build_schedulers(args, optimizers)
+
+
+def check_device(ngpu: int) -> None:
+    """Refuse GPUs where there are none.
+
+    Raises:
+        UserError: ``ngpu`` asks for more GPUs than PyTorch sees.
+    """
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if ngpu > seen:
+        raise UserError(
+            f"--ngpu {ngpu} asks for more GPUs than PyTorch {torch.__version__} sees "
+            f"here ({seen}): lower it, or install a PyTorch build for this GPU."
+        )
+
+
 def _build_model(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetModel:
     model = task.build_model(args=args).to(
         dtype=getattr(torch, args.train_dtype),
@@ -168,4 +202,10 @@ def _build_schedulers(
             f"scheduler: {args.scheduler} follows a validation score, which a run of "
             "an experiment does not compute: choose one that follows steps or epochs."
         )
-    return [scheduler_class(optim, **args.scheduler_conf) for optim in optimizers]
+    try:
+        return [scheduler_class(optim, **args.scheduler_conf) for optim in optimizers]
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"scheduler: {args.scheduler} with {args.scheduler_conf} cannot be built "
+            f"({error}): correct the training configuration."
+        ) from error

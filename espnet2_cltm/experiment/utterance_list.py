@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 
@@ -62,6 +63,11 @@ def read_utterance_list(path: Path) -> list[ListedUtterance]:
             f"{path} is no list of utterances ({error}): run stage 3 again."
         ) from error
     return utterances
+
+
+def total_seconds(utterances: Sequence[ListedUtterance]) -> float:
+    """Add up the lengths of utterances."""
+    return sum(u.num_samples for u in utterances) / SAMPLE_RATE
 
 
 def write_espnet_data(directory: Path, utterances: Sequence[ListedUtterance]) -> None:

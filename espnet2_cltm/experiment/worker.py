@@ -7,10 +7,13 @@ run over if its maker dies.
 
 import logging
 import os
+import tempfile
 import time
 import traceback
+from pathlib import Path
 
 import torch
+import yaml
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.claims import Claims
@@ -20,10 +23,16 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.task_registry import testing
-from espnet2_cltm.experiment.training import training_arguments
+from espnet2_cltm.experiment.training import (
+    build_training,
+    check_device,
+    training_arguments,
+)
 from espnet2_cltm.files import write_text
 
 WAIT_SECONDS = 0.5
+# After such an error a process can't use its GPU any more.
+_DEVICE_IS_LOST = (torch.AcceleratorError,)
 
 
 def work(
@@ -45,8 +54,9 @@ def work(
     # One thread gives the same sums whatever the number of cores and workers.
     torch.set_num_threads(1)
     settings = read_settings(directory.settings)
+    check_device(ngpu)
     for task in settings.tasks:
-        build_once(directory, task)
+        build_once(settings, task, ngpu)
     claims = Claims(directory.claims)
     left = read_plan(directory.plan)
     made: list[str] = []
@@ -72,8 +82,8 @@ def work(
         claims.close()
 
 
-def build_once(directory: ExperimentDir, task: str) -> None:
-    """Build a task's model, so that what fails in every run fails before the first.
+def build_once(settings: Settings, task: str, ngpu: int) -> None:
+    """Build a task's training, so that what fails in every run fails before the first.
 
     The encoder stays in memory for the runs.
 
@@ -81,9 +91,13 @@ def build_once(directory: ExperimentDir, task: str) -> None:
         UserError: The training configuration or the encoder can't be used.
     """
     espnet_task = testing(task).ESPNET_TASK
-    espnet_task.build_model(
-        training_arguments(espnet_task, directory.train_config(task))
-    )
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / f"train_{task}.yaml"
+        path.write_text(
+            yaml.safe_dump(dict(settings.train_config[task])), encoding="utf-8"
+        )
+        args = training_arguments(espnet_task, path, ["--ngpu", str(ngpu)])
+    build_training(espnet_task, args)
 
 
 def _make_if_free(
@@ -104,6 +118,8 @@ def _make_if_free(
         return True
     except UserError as error:
         _report_failure(directory, name, str(error), str(error))
+    except _DEVICE_IS_LOST:
+        raise  # nothing more can be done in this process; the run is free again
     except Exception as error:
         # One run's defect must not stop the other thousands; it is named at the end.
         summary = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import yaml
+from huggingface_hub.errors import StrictDataclassError
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 from transformers.utils import logging as transformers_logging
 
@@ -25,6 +26,9 @@ from espnet2_cltm.errors import UserError
 # The only parameter that published checkpoints may lack: it is used for masking
 # in pretraining alone.
 _MAY_BE_MISSING = {"masked_spec_embed"}
+
+# What transformers raises for fields of the wrong type or value.
+_BAD_FIELDS = (ValueError, TypeError, KeyError, RuntimeError, StrictDataclassError)
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ def _draw(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(init_seed)
             model = HubertModel(config)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except _BAD_FIELDS as error:
         raise UserError(
             f"{source} does not describe a HuBERT ({error}): correct it."
         ) from error
@@ -150,7 +154,7 @@ def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> HubertCheckpoi
             hubert, report = HubertModel.from_pretrained(
                 model, config=config, dtype=torch.float32, output_loading_info=True
             )
-    except (OSError, ValueError) as error:
+    except (OSError, *_BAD_FIELDS) as error:
         if is_local:
             raise UserError(
                 f"The directory {model} holds no complete HuBERT "

@@ -141,21 +141,40 @@ class GenderTask(AbsTask):
         The generator is seeded again once the frontend stands, so that the same
         seed gives the same head whatever the frontend drew.
         """
-        frontend = frontend_choices.get_class(args.frontend)(**args.frontend_conf)
+        frontend = _build(frontend_choices, args)
         torch.manual_seed(args.seed)
-        pooling = pooling_choices.get_class(args.pooling)(
-            input_size=frontend.output_size(), **args.pooling_conf
+        pooling = _build(pooling_choices, args, input_size=frontend.output_size())
+        projector = _build(projector_choices, args, input_size=pooling.output_size())
+        classifier = _build(
+            classifier_choices, args, input_size=projector.output_size()
         )
-        projector = projector_choices.get_class(args.projector)(
-            input_size=pooling.output_size(), **args.projector_conf
-        )
-        classifier = classifier_choices.get_class(args.classifier)(
-            input_size=projector.output_size(), **args.classifier_conf
-        )
-        return model_choices.get_class(args.model)(
+        return _build(
+            model_choices,
+            args,
             frontend=frontend,
             pooling=pooling,
             projector=projector,
             classifier=classifier,
-            **args.model_conf,
         )
+
+
+def _build(choices: ClassChoices, args: argparse.Namespace, **inputs: Any) -> Any:
+    """Build the part that the configuration names, with its ``_conf``.
+
+    Raises:
+        UserError: There is no such part, or it takes no such option.
+    """
+    name = getattr(args, choices.name)
+    conf = getattr(args, f"{choices.name}_conf")
+    if name not in choices.classes:
+        raise UserError(
+            f"{choices.name}: {name} is unknown: give one of "
+            f"{', '.join(choices.classes)}."
+        )
+    try:
+        return choices.classes[name](**inputs, **conf)
+    except TypeError as error:
+        raise UserError(
+            f"{choices.name}: {name} cannot be built with {choices.name}_conf "
+            f"({error}): correct it."
+        ) from error

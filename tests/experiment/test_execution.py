@@ -16,7 +16,8 @@ from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from espnet2_cltm.experiment.training import training_arguments
+from espnet2_cltm.experiment.training import check_device, training_arguments
+from espnet2_cltm.experiment.worker import build_once
 from espnet2_cltm.tasks.gender import GenderTask
 from tests.speech import TINY_GENDER, TINY_HUBERT, write_dump
 
@@ -220,3 +221,24 @@ def test_learning_rate_schedules_are_the_command_lines(store, tmp_path, schedule
     assert (output / "predictions.tsv").read_bytes() == directory.predictions(
         planned.run.name, lang
     ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"optim": "adamx"}, "optim: adamx"),
+        ({"optim_conf": {"rate": 1}}, "optim: adamw with"),
+        ({"scheduler": "steplr", "scheduler_conf": {}}, "scheduler: steplr with"),
+    ],
+)
+def test_what_would_fail_in_every_run_fails_before_the_first(store, extra, message):
+    settings = Settings(
+        "demo", str(store), 2, train_config={"gender": {**TINY_GENDER, **extra}}
+    )
+    with pytest.raises(UserError, match=message):
+        build_once(settings, "gender", ngpu=0)
+
+
+def test_gpus_that_are_not_there_are_refused():
+    with pytest.raises(UserError, match="asks for more GPUs than PyTorch"):
+        check_device(torch.cuda.device_count() + 1)

@@ -86,3 +86,10 @@ def test_configuration_that_cannot_be_used_is_refused(tmp_path, text, model, mes
 def test_missing_configuration_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none\.yaml.*correct its path"):
         read_train_config(tmp_path / "none.yaml", None)
+
+
+def test_empty_frontend_conf_is_named(tmp_path):
+    config = tmp_path / "train.yaml"
+    config.write_text("frontend_conf:\n")
+    with pytest.raises(UserError, match=r"frontend_conf in .* must hold"):
+        read_train_config(config, "some/hubert")

@@ -266,3 +266,11 @@ def test_unknown_field_of_a_configuration_file_is_named(tmp_path):
     path.write_text("hidden_sizes: 32\n")
     with pytest.raises(UserError, match="'hidden_sizes'"):
         HubertFrontend(str(path))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"hidden_size": "x"}, {"hidden_act": "nope"}, {"hidden_size": 30}]
+)
+def test_fields_that_make_no_hubert_are_refused(fields):
+    with pytest.raises(UserError, match="does not describe a HuBERT"):
+        HubertFrontend({**SMALL, **fields})

@@ -139,7 +139,8 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
     ("options", "message"),
     [
         (("--corpus", "timit"), "give --corpus demo, common_voice or kaldi"),
-        (("--task", "emotion"), "'emotion' is unknown: give --task one or more of"),
+        (("--task", "emotion"), "the task 'emotion' is unknown: give --task gender"),
+        (("--budget", "many"), "--budget takes a whole number from 1 on, not 'many'"),
         (("--langs", "es xx"), "Language xx is not in"),
         (("--stagee", "3"), "there is no option --stagee. Did you mean --stage?"),
         (("--stage", "three"), "--stage takes a whole number, not 'three'"),

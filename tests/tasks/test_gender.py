@@ -175,3 +175,23 @@ def test_shipped_configurations_build_their_models():
         args = GenderTask.get_parser().parse_args(["--config", path])
         assert isinstance(args, argparse.Namespace)
         GenderTask.build_model(args)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"pooling": "foo"}, "pooling: foo is unknown: give one of mean, stats"),
+        ({"projector_conf": {"size": 3}}, "projector: linear cannot be built"),
+    ],
+)
+def test_part_that_cannot_be_built_is_named(config, message):
+    with pytest.raises(UserError, match=message):
+        build_gender_model({**TINY_GENDER, **config})
+
+
+def test_inference_refuses_a_configuration_of_something_else(trained, tmp_path, capsys):
+    other = tmp_path / "config.yaml"
+    other.write_text("optim: adamw\n")
+    with pytest.raises(SystemExit):
+        infer(trained, tmp_path, "--train_config", str(other))
+    assert "is not the config.yaml that gender_train wrote" in capsys.readouterr().err
