@@ -1,10 +1,11 @@
 """Stage 2: decode every recording once, into arks of 16 kHz mono 16-bit audio."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import positive_number, run_command
 from espnet2_cltm.corpus.audio_store import LanguageAudio, dump_language
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
@@ -33,7 +34,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--dumpdir", type=Path, default=Path("dump"), help="where the audio goes"
     )
     parser.add_argument(
-        "--nj", type=_positive, default=1, help="number of decoding processes"
+        "--nj", type=positive_number, default=1, help="number of decoding processes"
     )
     parser.add_argument(
         "--max_rejected",
@@ -116,17 +117,13 @@ def _describe(audio: LanguageAudio) -> str:
     return text
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
-    return number
-
-
 def _share(text: str) -> float:
-    share = float(text)
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
     if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+        raise argparse.ArgumentTypeError(f"takes a number from 0 to 1, not '{text}'")
     return share
 
 

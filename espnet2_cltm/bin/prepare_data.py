@@ -3,9 +3,12 @@
 import argparse
 from pathlib import Path
 
-from espnet2.utils.types import str2bool
-
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import (
+    positive_number,
+    run_command,
+    true_or_false,
+    whole_number,
+)
 from espnet2_cltm.corpus.language import CorpusOptions
 from espnet2_cltm.corpus.prepare import prepare
 from espnet2_cltm.corpus.registry import CORPORA, get_corpus
@@ -40,7 +43,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--datadir", default="data", help="where the data directories go"
     )
     parser.add_argument(
-        "--nj", type=_positive, default=1, help="number of processes (demo)"
+        "--nj", type=positive_number, default=1, help="number of processes (demo)"
     )
     parser.add_argument(
         "--demo_config",
@@ -49,26 +52,26 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--use_validated",
-        type=str2bool,
+        type=true_or_false,
         default=False,
         help="common_voice: enlarge train with validated.tsv",
     )
     parser.add_argument(
         "--require_gender",
-        type=str2bool,
+        type=true_or_false,
         default=True,
         help="leave out utterances whose gender is not known",
     )
     parser.add_argument(
         "--max_train_utts",
-        type=_not_negative,
+        type=whole_number,
         default=0,
         help="at most so many utterances in a language's train, drawn at random with "
         "as many of each gender as there are; 0: all",
     )
     parser.add_argument(
         "--max_test_utts",
-        type=_not_negative,
+        type=whole_number,
         default=0,
         help="the same for dev and test, each",
     )
@@ -111,9 +114,9 @@ def _prepare(args: argparse.Namespace) -> None:
     if is_demo and not args.corpus_dir:
         corpus_dir = Path("downloads/demo")
     if is_demo and not langs:
-        from espnet2_cltm.corpus.demo_config import read_config
+        from espnet2_cltm.corpus.demo import default_languages
 
-        langs = list(read_config(options.config).languages)
+        langs = default_languages(options.config)
     prepare(
         args.corpus,
         corpus_dir,
@@ -122,23 +125,6 @@ def _prepare(args: argparse.Namespace) -> None:
         options,
         announce=lambda line: print(line, flush=True),
     )
-
-
-def _not_negative(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 on")
-    return number
-
-
-def _positive(text: str) -> int:
-    number = _not_negative(text)
-    if number == 0:
-        raise argparse.ArgumentTypeError("it must be 1 or more")
-    return number
 
 
 if __name__ == "__main__":

@@ -4,9 +4,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from espnet2.utils.types import str2bool
-
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import run_command, true_or_false
 from espnet2_cltm.corpus.datadir import Utterance, read_data_dir
 from espnet2_cltm.corpus.validate import (
     find_data_dirs,
@@ -34,13 +32,13 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--check_audio",
-        type=str2bool,
+        type=true_or_false,
         default=False,
         help="also check that the audio files exist (pipes are not run)",
     )
     parser.add_argument(
         "--require_gender",
-        type=str2bool,
+        type=true_or_false,
         default=False,
         help="also check that every utterance has a gender",
     )

@@ -80,12 +80,19 @@ def test_a_corpus_that_is_not_prepared_is_said(recipe, capsys):
 
 
 @pytest.mark.parametrize(
-    "option", [["--nj", "0"], ["--max_rejected", "5"], ["--max_rejected", "x"]]
+    ("option", "value", "sentence"),
+    [
+        ("--nj", "0", "takes a whole number from 1 on, not '0'"),
+        ("--nj", "x", "takes a whole number from 1 on, not 'x'"),
+        ("--max_rejected", "5", "takes a number from 0 to 1, not '5'"),
+        ("--max_rejected", "x", "takes a number from 0 to 1, not 'x'"),
+    ],
 )
-def test_impossible_options_are_refused(recipe, option):
+def test_impossible_options_are_refused(recipe, capsys, option, value, sentence):
     with pytest.raises(SystemExit) as status:
-        main(["--corpus", "demo", *option])
+        main(["--corpus", "demo", option, value])
     assert status.value.code == 2
+    assert f"argument {option}: {sentence}\n" in capsys.readouterr().err
 
 
 def test_the_script_of_the_recipe_runs(recipe):
