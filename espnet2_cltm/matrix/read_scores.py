@@ -16,9 +16,10 @@ from espnet2_cltm.matrix.framework_table import (
     scores_from_framework_aggregates,
     scores_from_framework_seeds,
 )
-from espnet2_cltm.matrix.results_table import RESULT_COLUMNS, scores_from_results
+from espnet2_cltm.matrix.results_table import scores_from_results
 from espnet2_cltm.matrix.scores import Scores
 from espnet2_cltm.matrix.text_table import read_text_table, require_rows, shorten
+from espnet2_cltm.results_format import RESULT_COLUMNS
 
 
 def read_scores(path: Path | str, choice: Choice | None = None) -> Scores:

@@ -29,20 +29,6 @@ from espnet2_cltm.matrix.text_table import (
     to_number,
 )
 
-RESULT_COLUMNS = (
-    "run",
-    "task",
-    "kind",
-    "languages",
-    "budget",
-    "seed",
-    "test_language",
-    "metric",
-    "value",
-    "n_test",
-)
-
-
 # What tells a result from all others, whatever its run is called.
 IDENTITY = (
     "task",

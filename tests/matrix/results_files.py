@@ -3,18 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-HEADER = [
-    "run",
-    "task",
-    "kind",
-    "languages",
-    "budget",
-    "seed",
-    "test_language",
-    "metric",
-    "value",
-    "n_test",
-]
+from espnet2_cltm.results_format import RESULT_COLUMNS
 
 
 def perf_rows(
@@ -61,6 +50,6 @@ def perf_rows(
 
 def write_results(path: Path, rows: Iterable[list[str]]) -> Path:
     """Write lines under the header of ``results.tsv``."""
-    lines = ["\t".join(row) for row in [HEADER, *rows]]
+    lines = ["\t".join(row) for row in [RESULT_COLUMNS, *rows]]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

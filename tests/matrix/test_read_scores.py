@@ -7,7 +7,8 @@ from espnet2_cltm.matrix.estimates import estimate
 from espnet2_cltm.matrix.moments import cell_moments
 from espnet2_cltm.matrix.read_scores import read_scores
 from espnet2_cltm.matrix.scores import AggregatedScores, zero_shot_means
-from tests.matrix.results_files import HEADER, perf_rows, write_results
+from espnet2_cltm.results_format import RESULT_COLUMNS
+from tests.matrix.results_files import perf_rows, write_results
 
 LANGUAGES = ("ca", "es", "nan")  # nan: Min Nan, a code that must not become NaN
 SEEDS = (43, 42)
@@ -25,8 +26,15 @@ def perf(kind: str, tested: str, donor: str, seed: int) -> float:
 def rows_of(**changes) -> list[list[str]]:
     rows = perf_rows(LANGUAGES, SEEDS, perf)
     for column, value in changes.items():
-        rows[4][HEADER.index(column)] = value
+        rows[4][RESULT_COLUMNS.index(column)] = value
     return rows
+
+
+def test_header_of_a_results_file_is_the_documented_one(tmp_path):
+    written = write_results(tmp_path / "results.tsv", rows_of()).read_text()
+    assert written.split("\n", 1)[0].split("\t") == (
+        "run task kind languages budget seed test_language metric value n_test".split()
+    )
 
 
 def test_results_file_gives_single_double_pair_and_zero_shot_scores(tmp_path):
@@ -56,7 +64,7 @@ def test_order_of_lines_does_not_matter(tmp_path):
 def test_single_runs_may_be_tested_on_languages_that_nothing_was_trained_on(tmp_path):
     rows = rows_of()
     extra = rows[0].copy()
-    extra[HEADER.index("test_language")] = "tr"
+    extra[RESULT_COLUMNS.index("test_language")] = "tr"
     scores = read_scores(write_results(tmp_path / "r.tsv", [*rows, extra]))
     assert scores.languages == LANGUAGES
     assert scores.test_languages == (*LANGUAGES, "tr")
@@ -182,9 +190,12 @@ def test_unknown_task_and_metric_are_refused(tmp_path):
         (b"\n\n", "is empty"),
         (b"a\tb\n1\t2\n", "unknown header \\(a b\\); expected are tab-separated run"),
         (b"target,ca\nca,1\n", "unknown header \\(target ca\\)"),
-        ("\t".join(HEADER).encode() + b"\n", "has a header and no line"),
+        ("\t".join(RESULT_COLUMNS).encode() + b"\n", "has a header and no line"),
         (b"run\ttask\n\xe7\t1\n", "line 2: not UTF-8"),
-        ("\t".join(HEADER).encode() + b"\n" + b"x\t" * 11 + b"x\n", "is not a table"),
+        (
+            "\t".join(RESULT_COLUMNS).encode() + b"\n" + b"x\t" * 11 + b"x\n",
+            "is not a table",
+        ),
     ],
 )
 def test_file_that_is_no_table_of_results_is_refused(tmp_path, content, sentence):
