@@ -60,7 +60,8 @@ def get_parser() -> argparse.ArgumentParser:
         "--require_gender",
         type=true_or_false,
         default=True,
-        help="leave out utterances whose gender is not known",
+        help="leave out utterances whose gender is not known; a language where a split "
+        "has no others keeps them, for tasks without gender",
     )
     parser.add_argument(
         "--max_train_utts",

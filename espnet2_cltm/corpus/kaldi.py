@@ -95,7 +95,7 @@ def load_language(
     genders: dict[str, tuple[str, Path]] = {}
     for split in SPLITS:
         directory = Path(corpus_dir) / lang / split
-        utterances = _read_split(directory, options)
+        utterances = _read_split(directory)
         _check_genders(directory, utterances, genders)
         missing = _missing_audio(directory, utterances)
         splits[split] = []
@@ -121,7 +121,7 @@ def load_language(
     return LanguageSplits(splits, rejected)
 
 
-def _read_split(directory: Path, options: CorpusOptions) -> list[Utterance]:
+def _read_split(directory: Path) -> list[Utterance]:
     if not directory.is_dir():
         raise UserError(
             f"{directory} is missing: each language needs train, dev and test; make "
@@ -139,12 +139,6 @@ def _read_split(directory: Path, options: CorpusOptions) -> list[Utterance]:
             "one utterance: cut the audio with ESPnet's "
             "scripts/audio/format_wav_scp.sh --segments (or Kaldi's extract-segments), "
             "put the new wav.scp in place and remove segments."
-        )
-    gender_files = [directory / name for name in ("utt2gender", "spk2gender")]
-    if options.require_gender and not any(path.exists() for path in gender_files):
-        raise UserError(
-            f"{directory} has neither utt2gender nor spk2gender: write one with lines "
-            "'<id> m' or '<id> f', or run with --require_gender false."
         )
     utterances = read_data_dir(directory)
     for utterance in utterances:

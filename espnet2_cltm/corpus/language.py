@@ -57,7 +57,8 @@ class CorpusOptions:
         nj: Number of processes to use.
         use_validated: Common Voice: enlarge train with ``validated.tsv``.
         config: Corpus-specific YAML file (the demo's speakers and prompts).
-        require_gender: Leave out utterances whose gender is not known.
+        require_gender: Leave out utterances whose gender is not known; stage 1 keeps
+            them in a language where a split has no others.
         max_train_utts: At most so many utterances in a language's train, 0 for all.
         max_test_utts: The same for dev and for test, each.
         seed: Of the draw under those two limits.

@@ -12,7 +12,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ REJECTED = "rejected.tsv"
 # Fewer speakers of a gender than this are pointed out.
 FEW_SPEAKERS = 2
 # Goes up when the same input gives other files, so that they are made again.
-_FORMAT = 1
+_FORMAT = 2
 # Utterances whose writing takes a few seconds.
 _MANY = 200_000
 _GENDER_NAMES = {"f": "female", "m": "male"}
@@ -47,6 +47,8 @@ class PreparedLanguage:
         utterances: Number by split and gender (``f``, ``m``, ``unknown``).
         speakers: The same for speakers.
         rejected: Number of items left out, by reason.
+        unlabelled: Splits without any gender, for which utterances of unknown gender
+            were kept although genders were asked for.
     """
 
     lang: str
@@ -55,6 +57,7 @@ class PreparedLanguage:
     utterances: dict[str, dict[str, int]]
     speakers: dict[str, dict[str, int]]
     rejected: dict[str, int]
+    unlabelled: list[str]
 
     def summary(self) -> str:
         """Tell the counts in one line."""
@@ -70,6 +73,12 @@ class PreparedLanguage:
 
     def scarcity(self) -> str | None:
         """Tell in one line which splits have too few speakers of a gender."""
+        if self.unlabelled:
+            return (
+                f"{self.lang}: no usable utterance of {' and '.join(self.unlabelled)} "
+                "states a gender; unlabelled ones are kept, and stage 3 leaves "
+                f"{self.lang} out of gender identification"
+            )
         # Dev is left out: it only steers a training, nothing is measured on it.
         counts = {
             (split, gender): self.speakers[split].get(gender, 0)
@@ -166,11 +175,13 @@ def prepare_language(
             or can't be written.
     """
     directory = Path(datadir) / corpus / lang
-    language = None
+    loaded = None
     if not hasattr(get_corpus(corpus), "list_inputs"):
         # A corpus that makes its audio itself knows what is there and what is missing.
-        language = _load(corpus, Path(corpus_dir), lang, options)
-    made_from = _fingerprint(corpus, Path(corpus_dir), lang, options, language)
+        loaded = _load(corpus, Path(corpus_dir), lang, options)
+    made_from = _fingerprint(
+        corpus, Path(corpus_dir), lang, options, loaded and loaded[0]
+    )
     done = directory / DONE
     if record := _read_record(done, made_from):
         return PreparedLanguage(lang, directory, True, **record)
@@ -178,8 +189,7 @@ def prepare_language(
         done.unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(done, error) from error
-    if language is None:
-        language = _load(corpus, Path(corpus_dir), lang, options)
+    language, unlabelled = loaded or _load(corpus, Path(corpus_dir), lang, options)
     language = _apply_limits(language, options)
     rejected = Counter(rejection.reason for rejection in language.rejected)
     _write_rejected(directory / REJECTED, language.rejected)
@@ -207,6 +217,7 @@ def prepare_language(
         "utterances": {s: _count_utterances(language.splits[s]) for s in SPLITS},
         "speakers": {s: _count_speakers(language.splits[s]) for s in SPLITS},
         "rejected": dict(sorted(rejected.items())),
+        "unlabelled": unlabelled,
     }
     files = [f"{s}/{path.name}" for s in SPLITS for path in (directory / s).iterdir()]
     text = json.dumps(
@@ -220,9 +231,22 @@ def prepare_language(
 
 def _load(
     corpus: str, corpus_dir: Path, lang: str, options: CorpusOptions
-) -> LanguageSplits:
+) -> tuple[LanguageSplits, list[str]]:
+    """Load a language, with unlabelled utterances where a split has no others.
+
+    Returns:
+        The language, and the splits for whose sake unlabelled utterances were kept.
+    """
+    load_language = get_corpus(corpus).load_language
     try:
-        return get_corpus(corpus).load_language(corpus_dir, lang, options)
+        language = load_language(corpus_dir, lang, options)
+        empty = [split for split in SPLITS if not language.splits.get(split)]
+        if not empty or not options.require_gender:
+            return language, []
+        # A language that gender identification can't use may serve other tasks. Where
+        # a split stays empty, its reasons are no longer hidden behind gender's.
+        options = replace(options, require_gender=False)
+        return load_language(corpus_dir, lang, options), empty
     except OSError as error:
         raise cannot_read(error) from error
 

@@ -7,7 +7,16 @@ import pytest
 import soundfile
 
 from espnet2_cltm.bin.dump_audio import main
-from espnet2_cltm.corpus.datadir import Utterance, write_data_dir
+from espnet2_cltm.bin.prepare_data import main as prepare_data
+from espnet2_cltm.corpus.datadir import (
+    SPLITS,
+    Utterance,
+    read_data_dir,
+    write_data_dir,
+)
+from espnet2_cltm.experiment.gender_drawing import unfit_reason
+from tests.corpus.test_common_voice import make_language, row
+from tests.corpus.test_kaldi import make_split
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,6 +102,46 @@ def test_impossible_options_are_refused(recipe, capsys, option, value, sentence)
         main(["--corpus", "demo", option, value])
     assert status.value.code == 2
     assert f"argument {option}: {sentence}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", ["common_voice", "kaldi"])
+def test_a_language_without_genders_in_dev_comes_through_stages_1_and_2(
+    tmp_path, capsys, layout
+):
+    corpus = tmp_path / "corpus"
+    if layout == "kaldi":
+        for split in SPLITS:
+            make_split(corpus / "ca" / split, {f"{split}0": "f", f"{split}1": "m"})
+        (corpus / "ca/dev/spk2gender").unlink()
+    else:
+        tables = {
+            split: [row(f"{split}{n}", f"{split}{n}.wav", stated[n]) for n in (0, 1)]
+            for split, stated in {
+                "train": ("female", "male"),
+                "dev": ("", "other"),
+                "test": ("female", "male"),
+            }.items()
+        }
+        make_language(corpus, "ca", **tables)
+    tone = 0.1 * np.sin(np.arange(16000) / 10)
+    for clip in corpus.rglob("*.wav"):
+        soundfile.write(clip, tone, 16000)
+    data, dump = str(tmp_path / "data"), tmp_path / "dump"
+    where = ["--corpus", layout, "--datadir", data]
+    for skipped in (False, True):
+        prepare_data([*where, "--corpus_dir", str(corpus)])
+        main([*where, "--dumpdir", str(dump)])
+        output = capsys.readouterr().out
+        assert output.count("no usable utterance of dev states a gender") == 1
+        assert ("(skipped: " in output) == skipped
+        assert ("; all decoded before, skipped" in output) == skipped
+    splits = {split: read_data_dir(dump / layout / "ca" / split) for split in SPLITS}
+    assert {utt.gender for utt in splits["dev"]} == {None}
+    assert {utt.gender for utt in splits["train"]} == {"f", "m"}
+    # Stage 3 leaves the language out for the reason that stage 1 has said.
+    reason = unfit_reason(splits, budget=0)
+    assert reason is not None
+    assert reason.startswith("dev has 0 utterances")
 
 
 def test_the_script_of_the_recipe_runs(recipe):

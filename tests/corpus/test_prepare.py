@@ -15,6 +15,7 @@ from espnet2_cltm.corpus.prepare import prepare, prepare_language
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.errors import UserError
 from tests.corpus.test_common_voice import make_language, row
+from tests.corpus.test_kaldi import make_split
 
 ROOT = Path(__file__).parents[2]
 
@@ -164,17 +165,86 @@ def test_a_language_with_one_speaker_of_a_gender_is_pointed_out(release):
     ]
 
 
-def test_an_empty_split_is_reported_with_what_was_dropped(release):
-    dev = [{**item, "gender": ""} for item in balanced("dev")]
-    make_language(release, "ca", train=balanced("train"), dev=dev)
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("gender", ["", "other"])
+def test_a_language_keeps_unlabelled_utterances_where_a_split_has_no_others(
+    release, split, gender
+):
+    table = [{**item, "gender": gender} for item in balanced(split)]
+    make_language(release, "ca", **{split: table})
+    lines = run(release)
+    assert lines[1] == (
+        f"[1/2] ca: no usable utterance of {split} states a gender; unlabelled ones "
+        "are kept, and stage 3 leaves ca out of gender identification"
+    )
+    assert f"{split} 12 utterances (0 f + 0 m + 12 unknown)" in lines[0]
+    assert len(lines) == 3
+    assert lines[2].startswith("[2/2] es: train 12 utterances (6 f + 6 m)")
+    data = release.parent / "data/common_voice"
+    assert validate_language(data / "ca", check_audio=True) == []
+    assert not (data / "ca" / split / "utt2gender").exists()
+    # The other language still gives up its unlabelled rows.
+    assert "gender not given" in (data / "es/rejected.tsv").read_text()
+    before = contents(data)
+    assert ["(skipped: " in line for line in run(release)] == [True, False, True]
+    assert run(release)[1] == lines[1]
+    assert contents(data) == before
+
+
+def test_a_language_without_any_gender_is_one_line(release):
+    tables = {
+        split: [{**item, "gender": ""} for item in balanced(split)] for split in SPLITS
+    }
+    make_language(release, "ca", **tables)
+    lines = run(release, ["ca"])
+    assert lines[1:] == [
+        "[1/1] ca: no usable utterance of train and dev and test states a gender; "
+        "unlabelled ones are kept, and stage 3 leaves ca out of gender identification"
+    ]
+    assert lines[0].endswith("; none dropped")
+
+
+def test_labels_that_come_later_are_taken(release):
+    tables = {split: balanced(split) for split in SPLITS}
+    unlabelled = [{**item, "gender": ""} for item in balanced("dev")]
+    make_language(release, "ca", **tables | {"dev": unlabelled})
+    assert len(run(release, ["ca"])) == 2
+    make_language(release, "ca", **tables)
+    lines = run(release, ["ca"])
+    assert len(lines) == 1
+    assert "dev 12 utterances (6 f + 6 m)" in lines[0]
+
+
+def test_a_language_of_kaldi_directories_keeps_them_too(tmp_path):
+    corpus = tmp_path / "own"
+    make_split(corpus / "ca/train", {"s1": "f", "s2": "m"})
+    make_split(corpus / "ca/dev", {"s3": "f"}, spk2gender=None)
+    make_split(corpus / "ca/test", {"s4": "f", "s5": "m"}, spk2gender="")
+    for _ in range(2):
+        lines: list[str] = []
+        options = CorpusOptions()
+        prepare("kaldi", corpus, None, tmp_path / "data", options, lines.append)
+        assert lines[1:] == [
+            "[1/1] ca: no usable utterance of dev and test states a gender; unlabelled "
+            "ones are kept, and stage 3 leaves ca out of gender identification"
+        ]
+    assert "(skipped: " in lines[0]
+    assert len(read_data_dir(tmp_path / "data/kaldi/ca/dev")) == 2
+
+
+def test_a_split_that_is_empty_for_other_reasons_is_reported(release):
+    # Without a gender or with one, their speakers belong to test.
+    shared = [row(f"test{s}", f"dev{s}.mp3", "") for s in range(4)]
+    tables = {"train": balanced("train"), "test": balanced("test")}
+    make_language(release, "ca", dev=shared, **tables)
     with pytest.raises(UserError) as error:
         run(release, ["ca"])
     rejected = release.parent / "data/common_voice/ca/rejected.tsv"
     assert str(error.value) == (
-        f"{release}/ca: no utterance of dev is left (12 (gender not given 12) dropped; "
-        f"see {rejected}): leave ca out of --langs, or complete its data."
+        f"{release}/ca: no utterance of dev is left (4 (speaker is also in test 4) "
+        f"dropped; see {rejected}): leave ca out of --langs, or complete its data."
     )
-    assert rejected.read_text().count("\tgender not given\n") == 12
+    assert rejected.read_text().count("\tspeaker is also in test\n") == 4
 
 
 def test_a_table_without_rows_is_reported(release):
