@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from espnet2_cltm.corpus.datadir import is_id
 from espnet2_cltm.errors import UserError
 
 CORPORA = {
@@ -45,19 +46,35 @@ def choose_languages(
         The languages in the order asked for, each once.
 
     Raises:
-        UserError: The corpus has not all of them, or can't be read.
+        UserError: The corpus has not all of them, one has a name that is no language
+            code, or the corpus can't be read.
     """
     corpus = get_corpus(name)
+    for lang in langs or ():
+        if not _is_code(lang):
+            raise UserError(
+                f"--langs names {lang!r}, which can't be a language code, as codes "
+                "have no white space, control character or '+' (which joins the codes "
+                "of a run's languages): give codes with spaces between them."
+            )
     try:
         known = corpus.list_languages(Path(corpus_dir))
     except OSError as error:
         raise cannot_read(error) from error
+    codes = [lang for lang in known if _is_code(lang)]
     if not langs:
-        return list(known)
-    if unknown := [lang for lang in langs if lang not in known]:
+        if odd := [lang for lang in known if lang not in codes]:
+            raise UserError(
+                f"{str(Path(corpus_dir) / odd[0])!r} can't be a language's directory, "
+                "as language codes have no white space, control character or '+' "
+                "(which joins the codes of a run's languages): rename it, or choose "
+                "other languages with --langs."
+            )
+        return codes
+    if unknown := [lang for lang in langs if lang not in codes]:
         raise UserError(
             f"{_name(unknown)} not in {corpus_dir} ({name}): choose from "
-            f"{' '.join(sorted(known))}."
+            f"{' '.join(sorted(codes))}."
         )
     return list(dict.fromkeys(langs))
 
@@ -68,6 +85,10 @@ def cannot_read(error: OSError) -> UserError:
         f"{error.filename} cannot be read ({error.strerror}): correct the path or its "
         "permissions."
     )
+
+
+def _is_code(lang: str) -> bool:
+    return is_id(lang) and "+" not in lang
 
 
 def _name(unknown: list[str]) -> str:

@@ -83,6 +83,15 @@ def test_an_unknown_language_is_refused_with_the_known_ones(release, capsys):
     )
 
 
+def test_languages_joined_by_plus_are_refused(release, capsys):
+    options = ["--corpus", "common_voice", "--corpus_dir", str(release)]
+    assert refusal(capsys, *options, "--langs", "zh-CN ca+es") == (
+        "--langs names 'ca+es', which can't be a language code, as codes have no white "
+        "space, control character or '+' (which joins the codes of a run's languages): "
+        "give codes with spaces between them.\n"
+    )
+
+
 def test_a_corpus_that_is_nowhere_is_refused(capsys):
     assert refusal(capsys, "--corpus", "common_voice") == (
         "It is not said where the corpus common_voice lies: set COMMON_VOICE in db.sh "

@@ -57,3 +57,44 @@ def test_unknown_languages_are_refused_with_the_known_ones(corpus_dir):
     assert str(error.value).startswith(
         f"Languages xx yy are not in {corpus_dir} (kaldi)"
     )
+
+
+ODD = ["my lang", "ca+es", "ca\tes", "ca\u00a0es"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("name", ["common_voice", "kaldi"])
+def test_a_directory_whose_name_is_no_language_code_is_refused(tmp_path, name, odd):
+    for lang in ("aa", odd):
+        (tmp_path / lang / "train").mkdir(parents=True)
+        for split in ("train", "dev", "test"):
+            (tmp_path / lang / f"{split}.tsv").touch()
+    with pytest.raises(UserError) as error:
+        choose_languages(name, tmp_path)
+    assert str(error.value) == (
+        f"{str(tmp_path / odd)!r} can't be a language's directory, as language codes "
+        "have no white space, control character or '+' (which joins the codes of a "
+        "run's languages): rename it, or choose other languages with --langs."
+    )
+    assert choose_languages(name, tmp_path, ["aa"]) == ["aa"]
+    with pytest.raises(UserError, match=r"Language xx is not in .*: choose from aa\.$"):
+        choose_languages(name, tmp_path, ["xx"])
+
+
+@pytest.mark.parametrize("odd", [*ODD, ""])
+@pytest.mark.parametrize("name", ["common_voice", "kaldi"])
+def test_a_language_asked_for_by_something_else_than_a_code_is_refused(
+    tmp_path, name, odd
+):
+    with pytest.raises(UserError) as error:
+        choose_languages(name, tmp_path, ["aa", odd])
+    assert str(error.value) == (
+        f"--langs names {odd!r}, which can't be a language code, as codes have no white "
+        "space, control character or '+' (which joins the codes of a run's languages): "
+        "give codes with spaces between them."
+    )
+
+
+def test_every_language_of_the_demo_has_a_code(tmp_path):
+    pytest.importorskip("espeakng_loader", reason="the demo's synthesiser is absent")
+    assert choose_languages("demo", tmp_path)
