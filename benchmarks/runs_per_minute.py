@@ -11,7 +11,6 @@ start. Prints runs per minute, their ratio and each side's peak memory.
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -31,26 +30,38 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--exp", type=Path, required=True, help="finished exp/<tag>")
     parser.add_argument("--seed", type=int, default=42, help="the runs of this seed")
+    parser.add_argument("--max_runs", type=int, default=10**6, help="only so many")
     parser.add_argument("--required", type=float, default=5.0, help="least ratio")
     return parser
 
 
-def call(*command: str) -> None:
-    """Run a Python module and keep its output out of the way."""
-    done = subprocess.run(
-        [sys.executable, "-m", *command], capture_output=True, text=True
-    )
-    if done.returncode:
-        raise UserError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
+def call(*command: str) -> float:
+    """Run a Python module, keep its output away, and give its peak memory in MiB.
+
+    Raises:
+        UserError: It failed; the end of its output says why.
+    """
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], stdout=output, stderr=output
+        )
+        # Of the process and those it started and waited for, the largest.
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            output.seek(0)
+            raise UserError(f"{' '.join(command)} failed: {output.read()[-2000:]}")
+    return usage.ru_maxrss / 1024
 
 
 def by_command_line(
     directory: ExperimentDir, plan: list[PlannedRun], output: Path
-) -> None:
-    """Train and predict every run with ESPnet's commands."""
+) -> float:
+    """Train and predict every run with ESPnet's commands; give the peak memory."""
+    peak = 0.0
     for planned in progress(plan, description="Command line", unit="run"):
         run, out = planned.run, output / planned.run.name
-        call(
+        trained = call(
             "espnet2_cltm.bin.gender_train",
             *("--config", str(directory.run(run.name) / "train.yaml")),
             *("--output_dir", str(out)),
@@ -60,22 +71,24 @@ def by_command_line(
             for lang in planned.test_languages:
                 for u in read_utterance_list(directory.test_list(run.task, lang)):
                     lines.write(f"{u.utt} {u.audio}\n")
-        call(
+        predicted = call(
             "espnet2_cltm.bin.gender_inference",
             *("--train_config", str(out / "config.yaml")),
             *("--model_file", str(out / "latest.pth")),
             *("--data_path_and_name_and_type", f"{scp},speech,kaldi_ark"),
             *("--output_dir", str(out)),
         )
+        peak = max(peak, trained, predicted)
+    return peak
 
 
-def by_runner(directory: ExperimentDir, plan: list[PlannedRun], root: Path) -> None:
-    """Make every run with one worker of the runner."""
+def by_runner(directory: ExperimentDir, plan: list[PlannedRun], root: Path) -> float:
+    """Make every run with one worker of the runner; give the peak memory."""
     copy = ExperimentDir(root)
-    for name in ("experiment.yaml", "data", "conf"):
+    for name in ("experiment.yaml", "data"):
         (root / name).symlink_to((directory.root / name).resolve())
     write_plan(copy.plan, plan)
-    call("espnet2_cltm.bin.run_plan", "--exp", str(root), "--nj", "1")
+    return call("espnet2_cltm.bin.run_plan", "--exp", str(root), "--nj", "1")
 
 
 def labels(path: Path) -> dict[str, str]:
@@ -92,6 +105,7 @@ def compare(args: argparse.Namespace) -> None:
     """
     directory = ExperimentDir(args.exp)
     plan = [p for p in read_plan(directory.plan) if p.run.seed == args.seed]
+    plan = plan[: args.max_runs]
     if not plan:
         raise UserError(f"{directory.plan} has no run of seed {args.seed}.")
     rates, memory = {}, {}
@@ -103,10 +117,8 @@ def compare(args: argparse.Namespace) -> None:
         ):
             path.mkdir()
             started = time.monotonic()
-            make(directory, plan, path)
+            memory[name] = make(directory, plan, path)
             rates[name] = 60 * len(plan) / (time.monotonic() - started)
-            # The largest child so far: the runner goes first and is the smaller.
-            memory[name] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
         for planned in plan:
             name = planned.run.name
             expected: dict[str, str] = {}
@@ -116,7 +128,7 @@ def compare(args: argparse.Namespace) -> None:
                 raise UserError(f"The two ways give different labels for {name}.")
     print(f"{len(plan)} runs, one at a time, {os.cpu_count()} cores")
     for name, rate in rates.items():
-        print(f"{name:14} {rate:6.1f} runs/minute  {memory[name] / 1024:5.0f} MiB")
+        print(f"{name:14} {rate:6.1f} runs/minute  {memory[name]:5.0f} MiB")
     ratio = rates["runner"] / rates["command line"]
     print(f"ratio          {ratio:6.1f}")
     if ratio < args.required:
