@@ -89,9 +89,9 @@ def test_a_language_asked_for_by_something_else_than_a_code_is_refused(
     with pytest.raises(UserError) as error:
         choose_languages(name, tmp_path, ["aa", odd])
     assert str(error.value) == (
-        f"--langs names {odd!r}, which can't be a language code, as codes have no white "
-        "space, control character or '+' (which joins the codes of a run's languages): "
-        "give codes with spaces between them."
+        f"--langs names {odd!r}, which can't be a language code, as codes have no "
+        "white space, control character or '+' (which joins the codes of a run's "
+        "languages): give codes with spaces between them."
     )
 
 
