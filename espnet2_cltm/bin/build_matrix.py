@@ -27,7 +27,8 @@ from espnet2_cltm.matrix.matrix_files import LabelledMatrix, write_cells, write_
 from espnet2_cltm.matrix.moments import cell_moments
 from espnet2_cltm.matrix.read_scores import read_scores
 from espnet2_cltm.matrix.scores import Scores, zero_shot_means
-from espnet2_cltm.report.heatmap import Heatmap, write_heatmap
+from espnet2_cltm.report.heatmap import write_heatmap
+from espnet2_cltm.report.heatmap_contents import Heatmap
 from espnet2_cltm.report.summary import (
     grey_targets,
     subtitle,

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
+# Of text and lines.
+INK = "#1a1a1a"
+FAINT = "#5f5f5f"
+
 # Value and colour; between them colours are interpolated.
 ANCHORS = (
     (-3.0, "#4f1a00"),
@@ -56,7 +60,7 @@ class ColourScale:
 
     def text_colour(self, value: float) -> str:
         """Black or white, whichever is easier to read on a value's colour."""
-        return "white" if relative_luminance(self.rgb(value)) < 0.22 else "#1a1a1a"
+        return "white" if relative_luminance(self.rgb(value)) < 0.22 else INK
 
 
 def colour_scale(values: np.ndarray) -> ColourScale:
