@@ -12,11 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.moments import DOUBLE, PAIR, SINGLE
-from espnet2_cltm.matrix.text_table import read_text_table, require_rows
 
 CELL_COLUMNS = (
     "target",
@@ -68,32 +66,6 @@ def write_matrix(path: Path | str, corner: str, matrix: LabelledMatrix) -> None:
     for code, row in zip(matrix.rows, matrix.values, strict=True):
         lines.append(",".join((code, *map(_number, row))))
     write_text(path, "\n".join(lines) + "\n")
-
-
-def read_matrix(path: Path | str) -> LabelledMatrix:
-    """Read a matrix that :func:`write_matrix` or the published data set wrote.
-
-    Raises:
-        UserError: It is not such a file.
-    """
-    table = read_text_table(path)
-    require_rows(table)
-    corner, *columns = table.rows.columns
-    if corner not in ("target", "train") or not columns:
-        raise UserError(
-            f"{path} is not a matrix: its header has to be target,<donor>,..."
-        )
-    values = np.full((len(table.rows), len(columns)), np.nan)
-    for index, (line, row) in enumerate(table.rows.iterrows()):
-        for column, text in enumerate(row.iloc[1:]):
-            try:
-                values[index, column] = float(text) if text else np.nan
-            except ValueError as error:
-                raise UserError(
-                    f"{path}, line {line}: '{text}' under {columns[column]} is not a "
-                    "number."
-                ) from error
-    return LabelledMatrix(tuple(table.rows[corner]), tuple(columns), values)
 
 
 def write_cells(path: Path | str, matrix: TransferMatrix) -> None:

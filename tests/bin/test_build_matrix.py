@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from espnet2_cltm.bin.build_matrix import get_parser, main
-from espnet2_cltm.matrix.matrix_files import read_matrix
+from tests.matrix.matrix_reader import read_matrix
 from tests.matrix.results_files import perf_rows, write_results
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +94,20 @@ def test_building_twice_gives_the_same_bytes(tmp_path, rows):
     before = {path.name: path.read_bytes() for path in first.iterdir()}
     run(tmp_path, rows)
     assert {path.name: path.read_bytes() for path in first.iterdir()} == before
+
+
+def test_task_may_be_named_where_the_file_has_only_that_one(tmp_path, rows):
+    without = run(tmp_path, rows)
+    before = {path.name: path.read_bytes() for path in without.iterdir()}
+    named = run(tmp_path, rows, "--task", "gender")
+    assert {path.name: path.read_bytes() for path in named.iterdir()} == before
+
+
+def test_task_that_the_file_lacks_is_refused(tmp_path, rows, capsys):
+    with pytest.raises(SystemExit):
+        run(tmp_path, rows, "--task", "speaker")
+    assert "has no task 'speaker'; it has gender." in capsys.readouterr().err
+    assert not (tmp_path / "cltm").exists()
 
 
 def test_unfinished_experiment_is_built_and_told(tmp_path, rows, capsys):

@@ -3,13 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.matrix_files import read_matrix
 from espnet2_cltm.matrix.properties import (
     matrix_properties,
     off_diagonal,
     relative_asymmetry,
     rfd,
 )
+from tests.matrix.matrix_reader import read_matrix
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "published"
 
