@@ -7,6 +7,7 @@ a second of audio costs; one prediction gives the cost of testing.
 import logging
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,10 +131,12 @@ def measure_steps(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep ESPnet's training log off the screen."""
+    """Keep ESPnet's training log and PyTorch's announcements off the screen."""
     logging.disable(logging.INFO)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         logging.disable(logging.NOTSET)
 

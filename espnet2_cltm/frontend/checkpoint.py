@@ -21,6 +21,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 from transformers.utils import logging as transformers_logging
 
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
 
 # The only parameter that published checkpoints may lack: it is used for masking
@@ -193,10 +194,10 @@ def _reads_normalize_waveform(model: str) -> bool:
             "are normalised: copy it from the model's page, or save a "
             "Wav2Vec2FeatureExtractor there."
         ) from error
-    if extractor.sampling_rate != 16000:
+    if extractor.sampling_rate != SAMPLE_RATE:
         raise UserError(
             f"{model} was trained on {extractor.sampling_rate} Hz audio; the audio "
-            "store holds 16000 Hz: give a 16 kHz HuBERT."
+            f"store holds {SAMPLE_RATE} Hz: give a HuBERT of that rate."
         )
     return bool(extractor.do_normalize)
 
