@@ -29,7 +29,11 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Work on an experiment."""
     args = get_parser().parse_args(cmd)
     configure_logging()
-    run_command(lambda: work(ExperimentDir(args.exp), args.ngpu, args.parent) and None)
+
+    def make_runs() -> None:
+        work(ExperimentDir(args.exp), args.ngpu, args.parent)
+
+    run_command(make_runs)
 
 
 if __name__ == "__main__":

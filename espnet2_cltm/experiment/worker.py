@@ -31,8 +31,10 @@ from espnet2_cltm.experiment.training import (
 from espnet2_cltm.files import write_text
 
 WAIT_SECONDS = 0.5
-# After such an error a process can't use its GPU any more.
-_DEVICE_IS_LOST = (torch.AcceleratorError,)
+# After such an error a process can't use its GPU any more (PyTorch 2.8 and later).
+_DEVICE_IS_LOST = (
+    (torch.AcceleratorError,) if hasattr(torch, "AcceleratorError") else ()
+)
 
 
 def work(
