@@ -99,7 +99,7 @@ def _prepare(args: argparse.Namespace) -> None:
         place = (
             "set COMMON_VOICE in db.sh to the extracted release, or give --corpus_dir."
             if args.corpus == "common_voice"
-            else "give --corpus_dir."
+            else "set KALDI in db.sh to your directories, or give --corpus_dir."
         )
         raise UserError(f"It is not said where the corpus {args.corpus} lies: {place}")
     options = CorpusOptions(

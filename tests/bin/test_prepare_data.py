@@ -98,7 +98,8 @@ def test_a_corpus_that_is_nowhere_is_refused(capsys):
         "to the extracted release, or give --corpus_dir.\n"
     )
     assert refusal(capsys, "--corpus", "kaldi") == (
-        "It is not said where the corpus kaldi lies: give --corpus_dir.\n"
+        "It is not said where the corpus kaldi lies: set KALDI in db.sh to your "
+        "directories, or give --corpus_dir.\n"
     )
 
 
