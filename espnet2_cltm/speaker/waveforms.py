@@ -1,0 +1,148 @@
+"""From an utterance to the waveforms that its speaker embedding is averaged over.
+
+Takes float32 waveforms at 16 kHz and gives float32 waveforms at 16 kHz: silence at
+both ends cut away once, then one waveform per speed. A speed below 1 plays slower,
+so the waveform becomes longer; the pitch stays, because it tells the speaker.
+
+Nothing here depends on chance, time or the number of threads: the same samples always
+give the same bits.
+"""
+
+from collections.abc import Sequence
+
+import librosa  # loads its parts, which takes seconds, only when they are used
+import numpy as np
+import scipy.signal
+
+from espnet2_cltm.corpus.audio import MIN_SAMPLES
+from espnet2_cltm.errors import UserError
+
+TRIM_FRAME, TRIM_HOP = 2048, 512
+"""Samples of a frame whose loudness is judged, and from one frame to the next."""
+
+TEMPO_FRAME = 512
+"""Samples of a frame that is moved as a whole (32 ms); frames overlap by half."""
+
+TEMPO_TOLERANCE = 160
+"""Samples that a frame may be away from its place in time (10 ms). Twice as much has
+to hold a period of the lowest voice (50 Hz)."""
+
+
+def trim_silence(waveform: np.ndarray, top_db: float | None) -> np.ndarray:
+    """Cut silence away at both ends.
+
+    Frames of TRIM_FRAME samples every TRIM_HOP samples are silent where their root
+    mean square lies ``top_db`` or more below that of the loudest one. Where fewer than
+    MIN_SAMPLES would be left, a window of MIN_SAMPLES around them is kept, moved
+    inwards at the ends; a shorter waveform stays whole.
+
+    Args:
+        waveform: (samples,) float32 at 16 kHz.
+        top_db: In dB, positive; None cuts nothing.
+
+    Returns:
+        A view of the waveform, at least MIN_SAMPLES long if the waveform is.
+
+    Raises:
+        UserError: ``top_db`` is not positive.
+    """
+    if top_db is None:
+        return waveform
+    if not top_db > 0:
+        raise UserError(
+            f"Silence cannot be trimmed at {top_db} dB: give a positive number, such "
+            "as 20, or null to trim nothing."
+        )
+    if len(waveform) <= MIN_SAMPLES:
+        return waveform
+    _, (start, end) = librosa.effects.trim(
+        waveform, top_db=top_db, frame_length=TRIM_FRAME, hop_length=TRIM_HOP
+    )
+    lacking = MIN_SAMPLES - (end - start)
+    if lacking > 0:
+        start = min(max(start - lacking // 2, 0), len(waveform) - MIN_SAMPLES)
+        end = start + MIN_SAMPLES
+    return waveform[start:end]
+
+
+def change_tempo(waveform: np.ndarray, speed: float) -> np.ndarray:
+    """Play faster or slower at the same pitch, by WSOLA.
+
+    Waveform similarity overlap-add (Verhelst and Roelands, ICASSP 1993): frames are
+    copied one after another as they stand in the input, and where that has led more
+    than TEMPO_TOLERANCE samples away from the right place, the next frame comes from
+    the place within the tolerance that goes on most like the input would have. No
+    sample becomes larger than the largest of the input. Phase vocoders, made for larger
+    changes, lose half the energy of speech at speeds so close to 1.
+
+    Args:
+        waveform: (samples,) float32.
+        speed: Of playing; 0.98 gives a longer waveform, 1.02 a shorter one.
+
+    Returns:
+        float32, ``round(samples / speed)`` long, but not below MIN_SAMPLES if the
+        waveform is not; at speed 1 the waveform itself.
+
+    Raises:
+        UserError: The speed is not between 0.5 and 2.
+    """
+    if not 0.5 <= speed <= 2:
+        raise UserError(
+            f"Speed {speed} is not between 0.5 and 2: give speeds such as 0.98, 1.0 "
+            "and 1.02."
+        )
+    if speed == 1:
+        return waveform
+    n_samples = max(round(len(waveform) / speed), min(len(waveform), MIN_SAMPLES))
+    hop = TEMPO_FRAME // 2
+    # The first frame begins a hop before the first sample, so that all samples lie
+    # under two frames, whose windows add up to 1.
+    n_frames = -(-n_samples // hop) + 1
+    before = hop + TEMPO_TOLERANCE
+    after = int(n_frames * hop * max(speed, 1)) + TEMPO_FRAME + TEMPO_TOLERANCE
+    padded = np.pad(waveform.astype(np.float64), (before, after))
+    window = scipy.signal.get_window("hann", TEMPO_FRAME)
+    slower_or_faster = np.zeros((n_frames + 1) * hop)
+    start = before - hop
+    for frame in range(n_frames):
+        place = before - hop + round(frame * hop * speed)
+        if abs(start - place) > TEMPO_TOLERANCE:
+            start = _most_similar(padded, start, place)
+        slower_or_faster[frame * hop :][:TEMPO_FRAME] += (
+            window * padded[start : start + TEMPO_FRAME]
+        )
+        start += hop
+    return slower_or_faster[hop : hop + n_samples].astype(np.float32)
+
+
+def _most_similar(samples: np.ndarray, start: int, place: int) -> int:
+    """Find the frame near ``place`` that is most like the one at ``start``.
+
+    Similarity is the normalised cross-correlation; of equals the first is taken.
+    """
+    first = place - TEMPO_TOLERANCE
+    searched = samples[first : place + TEMPO_TOLERANCE + TEMPO_FRAME]
+    wanted = samples[start : start + TEMPO_FRAME]
+    products = np.correlate(searched, wanted)
+    total = np.cumsum(np.concatenate([[0.0], searched**2]))
+    energies = total[TEMPO_FRAME:] - total[:-TEMPO_FRAME]
+    # Of digital silence nothing is more similar than anything else.
+    similarity = products / np.sqrt(np.maximum(energies, np.finfo(np.float32).tiny))
+    return first + int(np.argmax(similarity))
+
+
+def variants(
+    waveform: np.ndarray, speeds: Sequence[float], trim_db: float | None
+) -> list[np.ndarray]:
+    """Trim once and play at every speed.
+
+    Args:
+        waveform: (samples,) float32 at 16 kHz.
+        speeds: See :func:`change_tempo`.
+        trim_db: See :func:`trim_silence`.
+
+    Returns:
+        One float32 waveform a speed, in their order.
+    """
+    trimmed = trim_silence(waveform, trim_db)
+    return [change_tempo(trimmed, speed) for speed in speeds]
