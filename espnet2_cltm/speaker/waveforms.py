@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import librosa  # loads its parts, which takes seconds, only when they are used
 import numpy as np
-import scipy.signal
 
 from espnet2_cltm.corpus.audio import MIN_SAMPLES
 from espnet2_cltm.errors import UserError
@@ -101,7 +100,7 @@ def change_tempo(waveform: np.ndarray, speed: float) -> np.ndarray:
     before = hop + TEMPO_TOLERANCE
     after = int(n_frames * hop * max(speed, 1)) + TEMPO_FRAME + TEMPO_TOLERANCE
     padded = np.pad(waveform.astype(np.float64), (before, after))
-    window = scipy.signal.get_window("hann", TEMPO_FRAME)
+    window = np.hanning(TEMPO_FRAME + 1)[:-1]  # of period TEMPO_FRAME: halves add to 1
     slower_or_faster = np.zeros((n_frames + 1) * hop)
     start = before - hop
     for frame in range(n_frames):
