@@ -1,0 +1,241 @@
+"""Metrics of speaker verification.
+
+Conventions: a higher score speaks for one speaker (target). A threshold accepts the
+scores above it and stands between distinct scores, below all (accept all) or above all
+(reject all): tied trials are accepted or rejected together. P_miss is the share of
+targets rejected, P_fa the share of nontargets accepted. Trials are counted in whole
+numbers, so that a metric has no rounding but its last.
+
+Metrics
+-------
+* ``roc_auc``: probability that a target scores higher than a nontarget, ties 1/2.
+* ``eer``: equal error rate, as a fraction, where the convex hull of the ROC (linear
+  between its vertices) meets P_miss = P_fa.
+* ``min_dcf_p0.01``, ``min_dcf_p0.05``: smallest detection cost over all thresholds at
+  these prior probabilities of a target, divided by the cost of the better of accepting
+  all and rejecting all.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from espnet2_cltm.errors import UserError
+
+P_TARGETS = (0.01, 0.05)
+
+
+@dataclass(frozen=True)
+class ErrorCounts:
+    """Errors at every threshold, from accepting all trials to rejecting all.
+
+    Attributes:
+        misses: (thresholds,) int64, targets rejected; rises from 0 to ``n_targets``.
+        false_alarms: (thresholds,) int64, nontargets accepted; falls from
+            ``n_nontargets`` to 0.
+    """
+
+    misses: np.ndarray
+    false_alarms: np.ndarray
+
+    @property
+    def n_targets(self) -> int:
+        """Number of target trials."""
+        return int(self.misses[-1])
+
+    @property
+    def n_nontargets(self) -> int:
+        """Number of nontarget trials."""
+        return int(self.false_alarms[0])
+
+
+def validate(scores: np.ndarray, is_target: np.ndarray) -> None:
+    """Check trials before they are scored.
+
+    Raises:
+        UserError: A score is not finite, the lengths differ, or there are no targets
+            or no nontargets: every metric is undefined then.
+    """
+    if scores.ndim != 1 or scores.shape != is_target.shape:
+        raise UserError(
+            f"Scores of shape {scores.shape} stand against labels of shape "
+            f"{is_target.shape}: give one score a trial."
+        )
+    odd = np.flatnonzero(~np.isfinite(scores))
+    if len(odd):
+        raise UserError(
+            f"The score of trial {odd[0] + 1} is {scores[odd[0]]}: score with a model "
+            "whose training did not diverge."
+        )
+    for name, n_trials in (
+        ("target", np.count_nonzero(is_target)),
+        ("nontarget", np.count_nonzero(~is_target)),
+    ):
+        if not n_trials:
+            raise UserError(
+                f"None of the {len(scores)} trials is a {name} trial, so EER, min DCF "
+                "and AUC are undefined: give trials of both kinds."
+            )
+
+
+def count_errors(scores: np.ndarray, is_target: np.ndarray) -> ErrorCounts:
+    """Count misses and false alarms at every threshold.
+
+    Args:
+        scores: (trials,) real numbers.
+        is_target: (trials,) bool.
+
+    Raises:
+        UserError: See :func:`validate`.
+    """
+    scores = np.asarray(scores)
+    is_target = np.asarray(is_target, dtype=bool)
+    validate(scores, is_target)
+    order = np.argsort(scores)
+    ordered = scores[order]
+    last_of_ties = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
+    rejected_targets = np.cumsum(is_target[order], dtype=np.int64)[last_of_ties]
+    rejected_nontargets = last_of_ties + 1 - rejected_targets
+    misses = np.concatenate(([0], rejected_targets))
+    return ErrorCounts(
+        misses, rejected_nontargets[-1] - np.concatenate(([0], rejected_nontargets))
+    )
+
+
+def roc_auc(scores: np.ndarray, is_target: np.ndarray) -> float:
+    """Compute the area under the ROC curve.
+
+    Args:
+        scores: (trials,) real numbers.
+        is_target: (trials,) bool.
+
+    Returns:
+        P(target scores higher) + P(they tie) / 2, over all pairs of a target and a
+        nontarget; the normalised Mann-Whitney U.
+
+    Raises:
+        UserError: See :func:`validate`.
+    """
+    return _roc_auc(count_errors(scores, is_target))
+
+
+def eer(scores: np.ndarray, is_target: np.ndarray) -> float:
+    """Compute the equal error rate on the convex hull of the ROC.
+
+    The hull is what the best calibration of the scores reaches, so that the rate does
+    not depend on how one interpolates between thresholds; see Brümmer and de Villiers,
+    The BOSARIS Toolkit, arXiv:1304.2865.
+
+    Args:
+        scores: (trials,) real numbers.
+        is_target: (trials,) bool.
+
+    Returns:
+        A fraction between 0 and 0.5.
+
+    Raises:
+        UserError: See :func:`validate`.
+    """
+    return _eer(count_errors(scores, is_target))
+
+
+def min_dcf(
+    scores: np.ndarray,
+    is_target: np.ndarray,
+    p_target: float,
+    c_miss: float = 1,
+    c_fa: float = 1,
+) -> float:
+    """Compute the smallest normalised detection cost over all thresholds.
+
+    Args:
+        scores: (trials,) real numbers.
+        is_target: (trials,) bool.
+        p_target: Prior probability of a target, between 0 and 1.
+        c_miss: Cost of a miss.
+        c_fa: Cost of a false alarm.
+
+    Returns:
+        min (p c_miss P_miss + (1-p) c_fa P_fa) / min(p c_miss, (1-p) c_fa), between 0
+        and 1.
+
+    Raises:
+        UserError: See :func:`validate`.
+    """
+    return _min_dcf(count_errors(scores, is_target), p_target, c_miss, c_fa)
+
+
+def score_speaker(scores: np.ndarray, is_target: np.ndarray) -> dict[str, float]:
+    """Compute every metric of a set of trials.
+
+    Args:
+        scores: (trials,) real numbers.
+        is_target: (trials,) bool.
+
+    Returns:
+        ``roc_auc``, ``eer``, ``min_dcf_p0.01``, ``min_dcf_p0.05`` and ``n_test``, the
+        number of trials (int).
+
+    Raises:
+        UserError: See :func:`validate`.
+
+    Example:
+        >>> score_speaker(np.array([0.9, 0.1]), np.array([True, False]))["eer"]
+        0.0
+    """
+    counts = count_errors(scores, is_target)
+    return {
+        "roc_auc": _roc_auc(counts),
+        "eer": _eer(counts),
+        **{min_dcf_name(p): _min_dcf(counts, p) for p in P_TARGETS},
+        "n_test": counts.n_targets + counts.n_nontargets,
+    }
+
+
+def min_dcf_name(p_target: float) -> str:
+    """Give the name of the min DCF at a prior probability of a target."""
+    return f"min_dcf_p{p_target:g}"
+
+
+def _roc_auc(counts: ErrorCounts) -> float:
+    # From one threshold to the next some targets and nontargets tie; each nontarget
+    # has all targets above it on its right, and half of those that tie with it.
+    tied_nontargets = counts.false_alarms[:-1] - counts.false_alarms[1:]
+    targets_right = 2 * counts.n_targets - counts.misses[:-1] - counts.misses[1:]
+    n_pairs = counts.n_targets * counts.n_nontargets
+    return int((tied_nontargets * targets_right).sum()) / (2 * n_pairs)
+
+
+def _eer(counts: ErrorCounts) -> float:
+    n_targets, n_nontargets = counts.n_targets, counts.n_nontargets
+    misses, false_alarms = counts.misses, counts.false_alarms
+    # Quickhull, only towards the hull's edge that crosses P_miss = P_fa: from the line
+    # between accepting all and rejecting all, to the threshold farthest below it, and
+    # on with the side on which the diagonal is met. Each step at least keeps within
+    # its two ends, most of them halve the range.
+    left, right = 0, len(misses) - 1
+    while True:
+        height = (misses[right] - misses[left]) * false_alarms[left : right + 1]
+        height += (false_alarms[left] - false_alarms[right]) * misses[left : right + 1]
+        lowest = left + int(height.argmin())
+        if height[lowest - left] == height[0]:
+            break
+        if false_alarms[lowest] * n_targets > misses[lowest] * n_nontargets:
+            left = lowest
+        else:
+            right = lowest
+    # P_fa - P_miss at both ends, times the number of pairs, as Python's whole numbers.
+    above = int(false_alarms[left]) * n_targets - int(misses[left]) * n_nontargets
+    below = int(misses[right]) * n_nontargets - int(false_alarms[right]) * n_targets
+    met = below * int(false_alarms[left]) + above * int(false_alarms[right])
+    return met / (n_nontargets * (above + below))
+
+
+def _min_dcf(
+    counts: ErrorCounts, p_target: float, c_miss: float = 1, c_fa: float = 1
+) -> float:
+    p_miss = counts.misses / counts.n_targets
+    p_fa = counts.false_alarms / counts.n_nontargets
+    cost_miss, cost_fa = p_target * c_miss, (1 - p_target) * c_fa
+    cost = cost_miss * p_miss + cost_fa * p_fa
+    return float(cost.min()) / min(cost_miss, cost_fa)

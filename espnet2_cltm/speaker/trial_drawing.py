@@ -1,0 +1,341 @@
+"""Drawing trials from the utterances of a test or dev set.
+
+Trials pair utterances of one gender. A speaker gives up to so many positives (both
+utterances are the speaker's), a gender as many negatives (two speakers' utterances) as
+it has positives; what can't be made is left out and counted. Speakers' genders are what
+their utterances state.
+
+A pair has a number, and numbers are drawn without repetition by keyed hashes (BLAKE2b)
+of the seed: pairs are never enumerated, and a draw depends on nothing but seed and ids,
+positives of a speaker on the ids of that speaker's utterances alone. Trials are sorted;
+within one language the enrol utterance is the first of the two by id.
+"""
+
+import hashlib
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from espnet2_cltm.corpus.datadir import GENDERS, Utterance
+from espnet2_cltm.speaker.trials import TrialList
+
+Pair = tuple[str, str]
+Trial = tuple[str, str, bool]
+# The utterance ids of each speaker; speakers and ids are sorted.
+SpeakerUtts = dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class DrawnTrials:
+    """Trials of a set of utterances, and what could not be made of it.
+
+    Attributes:
+        trials: None where no trial can be made.
+        left_out: What could not be made, counted, a few words each.
+    """
+
+    trials: TrialList | None
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NumberedPairs:
+    """Pairs that exist without being enumerated.
+
+    Attributes:
+        total: How many there are.
+        pair: Gives the pair of a number from 0 to ``total - 1``, each another one.
+    """
+
+    total: int
+    pair: Callable[[int], Pair]
+
+
+def draw_trials(
+    utterances: Sequence[Utterance], max_positives: int, seed: int
+) -> DrawnTrials:
+    """Draw the trials of one language.
+
+    Args:
+        utterances: In any order.
+        max_positives: Most positives of a speaker; all pairs where there are fewer.
+        seed: Other seeds draw other trials.
+
+    Returns:
+        Trials in which no pair of utterances stands twice, and what is left out.
+    """
+    speaker = {row.id: row.speaker for row in utterances}
+    by_gender, left_out = _by_gender(utterances, speaker)
+    trials: list[Trial] = []
+    for gender, utts_of in by_gender.items():
+        single = sum(len(utts) == 1 for utts in utts_of.values())
+        if single:
+            verb = "gives" if single == 1 else "give"
+            left_out.append(
+                f"{_count(single, 'speaker')} of gender {gender} with one utterance "
+                f"{verb} no positive"
+            )
+        positives = [
+            pair
+            for name, utts in utts_of.items()
+            for pair in _sample(
+                pairs_within(utts), max_positives, f"positive|{seed}|{name}"
+            )
+        ]
+        drawn, missing = _balance(
+            positives,
+            pairs_between(utts_of),
+            f"negative|{seed}|{gender}",
+            f"gender {gender}",
+            list(utts_of),
+        )
+        trials += [(min(pair), max(pair), is_target) for *pair, is_target in drawn]
+        left_out += missing
+    return _drawn_trials(trials, left_out)
+
+
+def draw_cross_language_trials(
+    first: Sequence[Utterance],
+    second: Sequence[Utterance],
+    max_positives: int,
+    seed: int,
+) -> DrawnTrials:
+    """Draw trials between two languages from the speakers of both.
+
+    A person is who has one speaker id in both languages, the ``<lang>-`` in front taken
+    off. Persons heard in one language alone give no trial, not even a negative one: it
+    could be told from a positive by the speaker's language.
+
+    Args:
+        first: Utterances of one language, the trials' enrol side, in any order.
+        second: Utterances of the other, the trials' test side, in any order.
+        max_positives: Most positives of a person; all pairs where there are fewer.
+        seed: Other seeds draw other trials.
+
+    Returns:
+        Trials in which no pair of utterances stands twice, and what is left out.
+    """
+    person = {
+        row.id: row.speaker.removeprefix(f"{row.lang}-") for row in (*first, *second)
+    }
+    bilingual = {person[row.id] for row in first} & {person[row.id] for row in second}
+    by_gender, left_out = _by_gender(
+        [row for row in (*first, *second) if person[row.id] in bilingual], person
+    )
+    if not bilingual:
+        left_out.append("no speaker is heard in both languages")
+    in_first = {row.id for row in first}
+    trials: list[Trial] = []
+    for gender, utts_of in by_gender.items():
+        enrol = {
+            name: [utt for utt in utts if utt in in_first]
+            for name, utts in utts_of.items()
+        }
+        test = {
+            name: [utt for utt in utts if utt not in in_first]
+            for name, utts in utts_of.items()
+        }
+        positives = [
+            pair
+            for name in utts_of
+            for pair in _sample(
+                pairs_across(enrol[name], test[name]),
+                max_positives,
+                f"cross-language positive|{seed}|{name}",
+            )
+        ]
+        drawn, missing = _balance(
+            positives,
+            pairs_across_between(enrol, test),
+            f"cross-language negative|{seed}|{gender}",
+            f"gender {gender} in both languages",
+            list(utts_of),
+        )
+        trials += drawn
+        left_out += missing
+    return _drawn_trials(trials, left_out)
+
+
+def pairs_within(utts: Sequence[str]) -> NumberedPairs:
+    """Number the pairs of two of a speaker's utterances."""
+
+    def pair(number: int) -> Pair:
+        # Pairs whose later utterance is the n-th start at number n (n - 1) / 2.
+        later = (1 + math.isqrt(1 + 8 * number)) // 2
+        return utts[number - later * (later - 1) // 2], utts[later]
+
+    return NumberedPairs(len(utts) * (len(utts) - 1) // 2, pair)
+
+
+def pairs_between(utts_of: SpeakerUtts) -> NumberedPairs:
+    """Number the pairs of utterances of two different speakers."""
+    utts = [utt for of_speaker in utts_of.values() for utt in of_speaker]
+    ends = list(accumulate(len(of_speaker) for of_speaker in utts_of.values()))
+    begins = [0, *ends]
+    # Each utterance of a speaker stands with all utterances of the speakers after.
+    upto = list(
+        accumulate(
+            (
+                (end - begin) * (len(utts) - end)
+                for begin, end in zip(begins, ends, strict=False)
+            ),
+            initial=0,
+        )
+    )
+
+    def pair(number: int) -> Pair:
+        speaker = bisect_right(upto, number) - 1
+        n_after = len(utts) - ends[speaker]
+        one, other = divmod(number - upto[speaker], n_after)
+        return utts[begins[speaker] + one], utts[ends[speaker] + other]
+
+    return NumberedPairs(upto[-1], pair)
+
+
+def pairs_across(enrol: Sequence[str], test: Sequence[str]) -> NumberedPairs:
+    """Number the pairs of one utterance of each side."""
+
+    def pair(number: int) -> Pair:
+        one, other = divmod(number, len(test))
+        return enrol[one], test[other]
+
+    return NumberedPairs(len(enrol) * len(test), pair)
+
+
+def pairs_across_between(enrol: SpeakerUtts, test: SpeakerUtts) -> NumberedPairs:
+    """Number the pairs of one utterance of each side, of two different speakers.
+
+    Args:
+        enrol: Utterances of each speaker on the one side.
+        test: Utterances of the same speakers, in the same order, on the other.
+    """
+    speakers = list(enrol)
+    utts = [utt for name in speakers for utt in test[name]]
+    begins = list(accumulate((len(test[name]) for name in speakers), initial=0))
+    upto = list(
+        accumulate(
+            (len(enrol[name]) * (len(utts) - len(test[name])) for name in speakers),
+            initial=0,
+        )
+    )
+
+    def pair(number: int) -> Pair:
+        speaker = bisect_right(upto, number) - 1
+        name = speakers[speaker]
+        one, other = divmod(number - upto[speaker], len(utts) - len(test[name]))
+        if other >= begins[speaker]:
+            other += len(test[name])  # skips the speaker's own utterances
+        return enrol[name][one], utts[other]
+
+    return NumberedPairs(upto[-1], pair)
+
+
+def _by_gender(
+    utterances: Sequence[Utterance], speaker: dict[str, str]
+) -> tuple[dict[str, SpeakerUtts], list[str]]:
+    """Sort utterances into genders and speakers.
+
+    Args:
+        utterances: In any order.
+        speaker: Who speaks, by utterance id.
+
+    Returns:
+        Utterances by gender and speaker, only genders that occur; and the speakers
+        left out, for they state no gender or two.
+    """
+    stated: dict[str, set[str]] = {}
+    utts_of: SpeakerUtts = {}
+    for row in sorted(utterances, key=lambda row: (speaker[row.id], row.id)):
+        utts_of.setdefault(speaker[row.id], []).append(row.id)
+        stated.setdefault(speaker[row.id], set()).update({row.gender} - {None})
+    by_gender = {
+        gender: {name: utts_of[name] for name in utts_of if stated[name] == {gender}}
+        for gender in GENDERS
+    }
+    left_out = []
+    unknown = sum(len(utts_of[name]) for name in utts_of if not stated[name])
+    if unknown:
+        left_out.append(f"{_count(unknown, 'utterance')} without a gender")
+    both = [name for name in utts_of if len(stated[name]) > 1]
+    if both:
+        left_out.append(f"{_count(len(both), 'speaker')} of two genders ({both[0]})")
+    return {gender: utts for gender, utts in by_gender.items() if utts}, left_out
+
+
+def _balance(
+    positives: Sequence[Pair],
+    between: NumberedPairs,
+    key: str,
+    group: str,
+    speakers: Sequence[str],
+) -> tuple[list[Trial], list[str]]:
+    """Put as many negatives beside a gender's positives, and say what is missing."""
+    n_positives = len(positives)
+    if len(speakers) == 1:
+        loss = f"its {_count(n_positives, 'positive')} " + (
+            "is left out" if n_positives == 1 else "are left out"
+        )
+        return [], [
+            f"{group} has one speaker ({speakers[0]}), so "
+            + (loss if n_positives else "it gives no trial")
+        ]
+    negatives = _sample(between, n_positives, key)
+    left_out = []
+    n_missing = n_positives - len(negatives)
+    if n_missing:
+        left_out.append(
+            f"{_count(n_missing, 'negative')} of {group} "
+            f"{'is' if n_missing == 1 else 'are'} missing: its speakers have "
+            f"{_count(between.total, 'pair')} of utterances"
+        )
+    trials = [(*pair, True) for pair in positives]
+    return trials + [(*pair, False) for pair in negatives], left_out
+
+
+def _drawn_trials(trials: Sequence[Trial], left_out: Sequence[str]) -> DrawnTrials:
+    if not trials:
+        return DrawnTrials(None, tuple(left_out))
+    return DrawnTrials(
+        TrialList.from_pairs(*zip(*sorted(trials), strict=True)), tuple(left_out)
+    )
+
+
+def _sample(pairs: NumberedPairs, count: int, key: str) -> list[Pair]:
+    """Draw pairs uniformly, none twice; all of them where there are not more.
+
+    The first steps of a Fisher-Yates shuffle of all numbers, of which only those that
+    have changed places are kept.
+    """
+    if pairs.total <= count:
+        return [pairs.pair(number) for number in range(pairs.total)]
+    words = _random_words(key)
+    moved: dict[int, int] = {}
+    drawn = []
+    for place in range(count):
+        chosen = place + _uniform_below(pairs.total - place, words)
+        drawn.append(pairs.pair(moved.get(chosen, chosen)))
+        moved[chosen] = moved.get(place, place)
+    return drawn
+
+
+def _uniform_below(bound: int, words: Iterator[int]) -> int:
+    """Give a uniform whole number below ``bound``, at most 2**64, without any bias."""
+    whole_rounds = 2**64 - 2**64 % bound
+    return next(word for word in words if word < whole_rounds) % bound
+
+
+def _random_words(key: str) -> Iterator[int]:
+    """Give an endless row of uniform 64-bit numbers, the same for the same key."""
+    digest = hashlib.blake2b(key.encode(), digest_size=32).digest()
+    counter = 0
+    while True:
+        block = hashlib.blake2b(counter.to_bytes(8, "little"), key=digest).digest()
+        for start in range(0, len(block), 8):
+            yield int.from_bytes(block[start : start + 8], "little")
+        counter += 1
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
