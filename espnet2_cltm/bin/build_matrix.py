@@ -2,7 +2,8 @@
 
 Stage 6. Reads ``results.tsv`` or the published framework's CSV files; writes
 ``cltm.csv``, ``relative_gain.csv``, ``zero_shot.csv``, ``cells.tsv``, ``heatmap.png``,
-``heatmap.pdf`` and, last, ``summary.json``. Takes seconds, so it always does all.
+``heatmap.pdf`` and, last, ``summary.json``; where runs were tested on cross-language
+trials, ``cross_language.csv`` too. Takes seconds, so it always does all.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import numpy as np
 
 from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import cannot_write, write_text
 from espnet2_cltm.matrix.choice import Choice
 from espnet2_cltm.matrix.estimates import TransferMatrix, estimate
 from espnet2_cltm.matrix.languages import (
@@ -23,10 +24,16 @@ from espnet2_cltm.matrix.languages import (
     display_order,
     read_languages,
 )
-from espnet2_cltm.matrix.matrix_files import LabelledMatrix, write_cells, write_matrix
+from espnet2_cltm.matrix.matrix_files import (
+    LabelledMatrix,
+    write_cells,
+    write_cross_language,
+    write_matrix,
+)
+from espnet2_cltm.matrix.metrics import METRICS
 from espnet2_cltm.matrix.moments import cell_moments
 from espnet2_cltm.matrix.read_scores import read_scores
-from espnet2_cltm.matrix.scores import Scores, zero_shot_means
+from espnet2_cltm.matrix.scores import Scores, cross_language_of, zero_shot_means
 from espnet2_cltm.report.heatmap import write_heatmap
 from espnet2_cltm.report.heatmap_contents import Heatmap
 from espnet2_cltm.report.summary import (
@@ -63,7 +70,9 @@ def get_parser() -> argparse.ArgumentParser:
         "--task", help="which task, where the file holds several (gender, speaker)"
     )
     parser.add_argument(
-        "--metric", help="which metric (default: macro_f1, roc_auc or wer by task)"
+        "--metric",
+        help="which metric (default: macro_f1, roc_auc or wer by task); known are "
+        + ", ".join(METRICS),
     )
     parser.add_argument(
         "--budget", type=int, help="which N, where the file holds several"
@@ -132,6 +141,18 @@ def _write_tables(outdir: Path, scores: Scores, matrix: TransferMatrix) -> None:
         LabelledMatrix(scores.languages, tested, zero_shot),
     )
     write_cells(outdir / "cells.tsv", matrix)
+    _write_or_remove_cross_language(outdir / "cross_language.csv", scores)
+
+
+def _write_or_remove_cross_language(path: Path, scores: Scores) -> None:
+    cross_language = cross_language_of(scores)
+    if cross_language is not None:
+        write_cross_language(path, cross_language)
+        return
+    try:  # of other results, or of another metric
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def _heatmap(

@@ -2,8 +2,9 @@
 
 ``cltm.csv`` and ``relative_gain.csv`` have the header ``target,<donor>,...`` and a line
 a target; ``zero_shot.csv`` the header ``train,<test language>,...`` and a line a
-training language. Numbers are written so that reading gives back the same bits; an
-empty field is a cell that is not available.
+training language; ``cross_language.csv`` the header ``kind,languages,<set>,...`` and a
+line for the runs of a kind and language(s). Numbers are written so that reading gives
+back the same bits; an empty field is a cell that is not available.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy as np
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.moments import DOUBLE, PAIR, SINGLE
+from espnet2_cltm.matrix.scores import CrossLanguageScores
 
 CELL_COLUMNS = (
     "target",
@@ -65,6 +67,14 @@ def write_matrix(path: Path | str, corner: str, matrix: LabelledMatrix) -> None:
     lines = [",".join((corner, *matrix.columns))]
     for code, row in zip(matrix.rows, matrix.values, strict=True):
         lines.append(",".join((code, *map(_number, row))))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def write_cross_language(path: Path | str, scores: CrossLanguageScores) -> None:
+    """Write the mean Perf of every kind of run on every set of trials."""
+    lines = [",".join(("kind", "languages", *scores.sets))]
+    for run, row in zip(scores.runs, scores.perf, strict=True):
+        lines.append(",".join((*run, *map(_number, row))))
     write_text(path, "\n".join(lines) + "\n")
 
 

@@ -36,6 +36,18 @@ METRICS = {
         Metric("recall_m", "recall of male speakers", "gender"),
         Metric("roc_auc", "ROC AUC", "speaker"),
         Metric("eer", "1 - EER", "speaker", lower_is_better=True),
+        Metric(
+            "min_dcf_p0.01",
+            "1 - minDCF (p_target 0.01)",
+            "speaker",
+            lower_is_better=True,
+        ),
+        Metric(
+            "min_dcf_p0.05",
+            "1 - minDCF (p_target 0.05)",
+            "speaker",
+            lower_is_better=True,
+        ),
         Metric("wer", "1 - WER", "asr", lower_is_better=True, maximum=None),
     )
 }

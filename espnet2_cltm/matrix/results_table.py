@@ -3,14 +3,23 @@
 Tab-separated, header ``run task kind languages budget seed test_language metric value
 n_test``; ``kind`` is single, double or pair; ``languages`` is one code, or two sorted
 codes joined by ``+`` for a pair run. A value ``nan`` says that the metric is undefined,
-as macro F1 is on a test set that lacks a gender.
+as macro F1 is on a test set that lacks a gender. A ``test_language`` of two sorted
+codes joined by ``~`` is a set of cross-language trials: kept apart, no part of the
+matrix.
 """
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.choice import Choice
+from espnet2_cltm.matrix.cross_language import (
+    collect_cross_language_scores,
+    is_cross_language,
+    require_cross_language_sets,
+)
 from espnet2_cltm.matrix.metrics import DEFAULT_METRIC, METRICS, Metric
 from espnet2_cltm.matrix.scores import (
     KINDS,
@@ -21,6 +30,7 @@ from espnet2_cltm.matrix.scores import (
 )
 from espnet2_cltm.matrix.text_table import (
     TextTable,
+    is_language_code,
     require_choices,
     require_distinct,
     require_language_codes,
@@ -44,22 +54,33 @@ IDENTITY = (
 def scores_from_results(table: TextTable, choice: Choice) -> SeedScores:
     """Check the lines that ``choice`` names and arrange their scores."""
     require_choices(table, "kind", KINDS)
-    require_language_codes(table, "test_language")
+    across = is_cross_language(table)
+    require_language_codes(table.where(~across), "test_language")
+    require_cross_language_sets(table.where(across))
     require_distinct(table, IDENTITY, "the same result")
     require_distinct(table, ["run", "test_language", "metric"], "the same result")
     for column in ("budget", "seed", "n_test"):
         to_integer(table, column)
     to_number(table, "value")
-    task = _choose(table, "task", choice.task, "--task")
+    task = _choose_task(table, choice.task)
     table = table.where(table.rows["task"] == task)
     metric = _choose_metric(table, task, choice.metric)
-    budget = _choose_budget(table, choice.budget)
+    budget = _choose_budget(table, task, choice.budget)
     trained = _trained_languages(table)
     budgets = to_integer(table, "budget")
     table = table.where((table.rows["metric"] == metric.name) & (budgets == budget))
-    if table.rows.empty:
-        raise UserError(f"{table.path} has no {metric.name} for N = {budget}.")
     values = to_number(table, "value", maximum=metric.maximum)
+    perf = 1 - values if metric.lower_is_better else values
+    undefined_notes = _undefined_notes(table, values, metric.name)
+    across = is_cross_language(table)
+    cross_language = collect_cross_language_scores(table.where(across), perf[across])
+    table, perf = table.where(~across), perf[~across]
+    if table.rows.empty:
+        raise UserError(
+            f"{table.path} has no {metric.name} of task {task} for N = {budget}"
+            f"{' but on cross-language trials' if across.any() else ''}: run stages 4 "
+            "and 5 to their end first."
+        )
 
     tested = table.rows["test_language"]
     trained = trained.loc[table.rows.index]
@@ -70,7 +91,7 @@ def scores_from_results(table: TextTable, choice: Choice) -> SeedScores:
             "donor": first.where((second == "") | (tested != first), second),
             "tested": tested,
             "seed": to_integer(table, "seed"),
-            "perf": 1 - values if metric.lower_is_better else values,
+            "perf": perf,
         }
     )
     # A pair run says something about its own two languages only.
@@ -84,30 +105,31 @@ def scores_from_results(table: TextTable, choice: Choice) -> SeedScores:
         metric=metric.name,
         budget=budget,
         undefined=count_undefined(records, "perf"),
-        notes=_undefined_notes(table, values, metric.name),
+        notes=undefined_notes,
     )
     records = records[np.isfinite(records["perf"])]
-    return collect_seed_scores(records, languages, source)
+    scores = collect_seed_scores(records, languages, source)
+    return replace(scores, cross_language=cross_language)
 
 
-def _choose(table: TextTable, column: str, chosen: str | None, option: str) -> str:
-    """Take the value asked for, or the only one there is."""
-    present = sorted(table.rows[column].unique())
-    if chosen is None:
-        if len(present) > 1:
-            raise UserError(
-                f"{table.path} holds several values of {column} "
-                f"({shorten(present)}): choose one with {option}."
-            )
-        return present[0]
-    if chosen not in present:
+def _choose_task(table: TextTable, chosen: str | None) -> str:
+    """Take the task asked for, or the only one there is."""
+    present = sorted(table.rows["task"].unique())
+    if chosen is None and len(present) > 1:
         raise UserError(
-            f"{table.path} has no {column} '{chosen}'; it has {shorten(present)}."
+            f"{table.path} holds several values of task ({shorten(present)}): choose "
+            "one with --task."
         )
-    return chosen
+    task = present[0] if chosen is None else chosen
+    if task not in present:
+        raise UserError(
+            f"{table.path} has no task '{task}'; it has {shorten(present)}."
+        )
+    return task
 
 
 def _choose_metric(table: TextTable, task: str, chosen: str | None) -> Metric:
+    """Take the metric asked for, or the task's default one."""
     if chosen is None and task not in DEFAULT_METRIC:
         line = (table.rows["task"] == task).idxmax()
         raise UserError(
@@ -115,7 +137,13 @@ def _choose_metric(table: TextTable, task: str, chosen: str | None) -> Metric:
             f"{', '.join(DEFAULT_METRIC)} (for another one, name the metric with "
             "--metric)."
         )
-    name = _choose(table, "metric", chosen or DEFAULT_METRIC[task], "--metric")
+    name = chosen or DEFAULT_METRIC[task]
+    present = sorted(table.rows["metric"].unique())
+    if name not in present:
+        raise UserError(
+            f"{table.path} has no metric '{name}' of task {task}; it has "
+            f"{shorten(present)}: choose one with --metric."
+        )
     if name not in METRICS:
         raise UserError(
             f"{table.path}: metric '{name}' is not known to be better high or low; "
@@ -124,7 +152,8 @@ def _choose_metric(table: TextTable, task: str, chosen: str | None) -> Metric:
     return METRICS[name]
 
 
-def _choose_budget(table: TextTable, chosen: int | None) -> int:
+def _choose_budget(table: TextTable, task: str, chosen: int | None) -> int:
+    """Take the budget asked for, or the task's only one."""
     present = sorted(int(n) for n in to_integer(table, "budget").unique())
     if chosen is None and len(present) > 1:
         raise UserError(
@@ -134,7 +163,8 @@ def _choose_budget(table: TextTable, chosen: int | None) -> int:
     budget = present[0] if chosen is None else chosen
     if budget not in present:
         raise UserError(
-            f"{table.path} has no run of budget {budget}; it has {shorten(present)}."
+            f"{table.path} has no run of budget {budget} of task {task}; it has "
+            f"{shorten(present)}."
         )
     return budget
 
@@ -145,9 +175,7 @@ def _trained_languages(table: TextTable) -> pd.DataFrame:
     split: dict[str, tuple[str, str]] = {}
     for text, kind in sorted(set(zip(languages, kinds, strict=True))):
         parts = text.split("+")
-        well_formed = all(parts) and not any(
-            character in ' \t",;/\\' for character in text
-        )
+        well_formed = all(map(is_language_code, parts))
         if kind == "pair":
             well_formed &= len(parts) == 2 and parts[0] < parts[-1]
         else:

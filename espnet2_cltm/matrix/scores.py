@@ -43,6 +43,23 @@ class Source:
 
 
 @dataclass(frozen=True)
+class CrossLanguageScores:
+    """Perf of runs on trials enrolled in one language and tested in another.
+
+    Attributes:
+        runs: The r kinds of runs, each (kind, languages) with the languages trained
+            on as in ``results.tsv``: singles, doubles, pairs.
+        sets: The t test sets, two sorted codes joined by ``~``, sorted.
+        perf: (r, t), mean over the seeds for which the metric is defined; NaN where
+            there are none.
+    """
+
+    runs: tuple[tuple[str, str], ...]
+    sets: tuple[str, ...]
+    perf: np.ndarray
+
+
+@dataclass(frozen=True)
 class SeedScores:
     """Perf of every run, seed by seed.
 
@@ -55,6 +72,8 @@ class SeedScores:
         zero_shot: (n, m, s), trained on one language, tested on another.
         double: (n, s), Perf(i+i).
         pair: (n, n, s), Perf(i+j) tested on i; the diagonal is NaN.
+        cross_language: Perf on trials across two languages, which the matrix leaves
+            out; None where there are no such results.
     """
 
     source: Source
@@ -64,6 +83,7 @@ class SeedScores:
     zero_shot: np.ndarray
     double: np.ndarray
     pair: np.ndarray
+    cross_language: CrossLanguageScores | None = None
 
     @property
     def single(self) -> np.ndarray:
@@ -187,6 +207,11 @@ def single_and_double(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
     if isinstance(scores, AggregatedScores):
         return scores.mean["single"], scores.mean["double"]
     return mean_over_seeds(scores.single), mean_over_seeds(scores.double)
+
+
+def cross_language_of(scores: Scores) -> CrossLanguageScores | None:
+    """Give the results on cross-language trials; aggregated files have none."""
+    return scores.cross_language if isinstance(scores, SeedScores) else None
 
 
 def zero_shot_means(scores: Scores) -> tuple[tuple[str, ...], np.ndarray]:

@@ -17,6 +17,9 @@ import pandas as pd
 
 from espnet2_cltm.errors import UserError
 
+# What separates fields, words, paths and codes; FORBIDDEN_IN_CODES has no hyphen,
+# which stands in codes such as zh-CN.
+FORBIDDEN_IN_CODES = frozenset(' \t",;+~/\\')
 _DECIMAL = r"[+-]?(?:[0-9]{1,40}\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?"
 FIRST_LINE = 2  # the line after the header
 
@@ -177,12 +180,17 @@ def require_language_codes(table: TextTable, column: str) -> None:
     """Refuse empty language codes and ones that would break the tables written."""
     values = table.rows[column]
     for code in values.unique():
-        if not code or any(character in ' \t",;+/\\' for character in code):
+        if not is_language_code(code):
             line = (values == code).idxmax()
             raise UserError(
                 f"{table.path}, line {line}: {column} is '{code}', not a language "
                 "code (letters, digits, '-' and '_')."
             )
+
+
+def is_language_code(text: str) -> bool:
+    """Tell whether a text may be a language code."""
+    return bool(text) and FORBIDDEN_IN_CODES.isdisjoint(text)
 
 
 def require_distinct(table: TextTable, columns: Sequence[str], what: str) -> None:

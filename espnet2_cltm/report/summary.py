@@ -15,8 +15,10 @@ from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
 from espnet2_cltm.matrix.metrics import METRICS, TASK_TITLES, budget_text
 from espnet2_cltm.matrix.properties import MatrixProperties, matrix_properties
 from espnet2_cltm.matrix.scores import (
+    CrossLanguageScores,
     Scores,
     SeedScores,
+    cross_language_of,
     single_and_double,
     zero_shot_means,
 )
@@ -76,6 +78,7 @@ def summarise(
     source = scores.source
     n = len(matrix.languages)
     _, zero_shot = zero_shot_means(scores)
+    cross_language = cross_language_of(scores)
     used_seeds = matrix.n_seeds[matrix.n_seeds > 0].tolist()
     return {
         "version": __version__,
@@ -97,6 +100,7 @@ def summarise(
             "targets_identified": int(matrix.target_identified.sum()),
             "zero_shot_cells": zero_shot.size,
             "zero_shot_cells_available": int(np.isfinite(zero_shot).sum()),
+            "cross_language_sets": len(cross_language.sets) if cross_language else 0,
             "results_undefined": sum(source.undefined.values()),
             "fewest_seeds": min(used_seeds, default=0),
             "most_seeds": max(used_seeds, default=0),
@@ -245,6 +249,9 @@ def _remarks(
             f"Not available, {len(missing)} of {n * (n - 1)} cells: "
             f"{_some(_by_reason(missing))}"
         )
+    cross_language = cross_language_of(scores)
+    if cross_language is not None:
+        lines.append(_cross_language_line(scores.source.metric, cross_language))
     lines += scores.source.notes
     unlisted = [c for c in matrix.languages if languages[c].family == UNLISTED]
     if unlisted:
@@ -254,6 +261,19 @@ def _remarks(
             "--languages_conf."
         )
     return lines
+
+
+def _cross_language_line(metric: str, scores: CrossLanguageScores) -> str:
+    """Give the mean of each kind of run over its languages and all sets."""
+    kinds = np.array([kind for kind, _ in scores.runs])
+    means = ", ".join(
+        f"{kind}s {_figure(_mean(scores.perf[kinds == kind]))}"
+        for kind in dict.fromkeys(kinds.tolist())
+    )
+    return (
+        f"Cross-language trials, no part of the matrix ({_some(list(scores.sets))}): "
+        f"mean {METRICS[metric].label} of {means}; see cross_language.csv"
+    )
 
 
 def _by_reason(missing: list[tuple[str, str, str]]) -> list[str]:

@@ -163,6 +163,114 @@ def test_directory_that_cannot_be_written_is_named(tmp_path, rows, capsys):
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.fixture
+def speaker_rows():
+    return [
+        row
+        for metric in ("roc_auc", "eer", "min_dcf_p0.01")
+        for row in perf_rows(
+            LANGUAGES,
+            (42, 43, 44, 45),
+            lambda *run, m=metric: perf(*run) if m == "roc_auc" else 1 - perf(*run),
+            metric,
+            task="speaker",
+            budget=24,
+        )
+    ]
+
+
+def across(languages, tested, seed, value):
+    kind = "pair" if "+" in languages else "single"
+    return [
+        *(f"{kind}_{languages}_24_{seed}", "speaker", kind, languages, "24", str(seed)),
+        *(tested, "roc_auc", repr(value), "90"),
+    ]
+
+
+def test_speaker_task_is_called_by_its_name_metric_and_budget(
+    tmp_path, rows, speaker_rows, capsys
+):
+    outdir = run(tmp_path, rows + speaker_rows, "--task", "speaker")
+    printed = capsys.readouterr().out
+    assert "Cross-lingual transfer matrix, speaker verification\n" in printed
+    assert "ROC AUC, N = 24 utterances, 4 seeds, 3 languages" in printed
+    assert "Mean ROC AUC: singles 0.6" in printed
+    assert "Cross-language trials" not in printed
+    summary = json.loads((outdir / "summary.json").read_text())
+    assert (summary["task"], summary["metric"]) == ("speaker", "roc_auc")
+    assert summary["budget"] == 24
+
+
+@pytest.mark.parametrize(
+    ("metric", "label"),
+    [("eer", "1 - EER"), ("min_dcf_p0.01", "1 - minDCF (p_target 0.01)")],
+)
+def test_lower_is_better_metric_gives_the_matrix_of_its_complement(
+    tmp_path, speaker_rows, capsys, metric, label
+):
+    of_auc = read_matrix(run(tmp_path, speaker_rows) / "cltm.csv").values
+    capsys.readouterr()
+    outdir = run(tmp_path, speaker_rows, "--task", "speaker", "--metric", metric)
+    np.testing.assert_allclose(read_matrix(outdir / "cltm.csv").values, of_auc)
+    printed = capsys.readouterr().out
+    assert f"{label}, N = 24 utterances, 4 seeds" in printed
+    assert f"Mean {label}: singles" in printed
+
+
+def test_metric_of_another_task_is_refused_with_those_of_the_task(
+    tmp_path, rows, speaker_rows, capsys
+):
+    options = ("--task", "speaker", "--metric", "macro_f1")
+    with pytest.raises(SystemExit):
+        run(tmp_path, rows + speaker_rows, *options)
+    assert capsys.readouterr().err.endswith(
+        "results.tsv has no metric 'macro_f1' of task speaker; it has eer "
+        "min_dcf_p0.01 roc_auc: choose one with --metric.\n"
+    )
+    assert not (tmp_path / "cltm").exists()
+
+
+def test_cross_language_trials_get_a_file_and_a_line_of_their_own(
+    tmp_path, speaker_rows, capsys
+):
+    before = run(tmp_path, speaker_rows)
+    matrix = (before / "cltm.csv").read_bytes(), (before / "cells.tsv").read_bytes()
+    assert not (before / "cross_language.csv").exists()
+    capsys.readouterr()
+    more = [
+        across("ca+es", "ca~es", 42, 0.75),
+        across("ca+es", "ca~es", 43, 0.5),
+        across("tr", "ca~es", 42, 0.5),
+        across("tr", "ca~tr", 42, 0.25),
+    ]
+    outdir = run(tmp_path, speaker_rows + more)
+    assert (outdir / "cross_language.csv").read_text() == (
+        "kind,languages,ca~es,ca~tr\nsingle,tr,0.5,0.25\npair,ca+es,0.625,\n"
+    )
+    assert (
+        "\nCross-language trials, no part of the matrix (ca~es; ca~tr): mean ROC AUC "
+        "of singles 0.375, pairs 0.625; see cross_language.csv\n"
+    ) in capsys.readouterr().out
+    summary = json.loads((outdir / "summary.json").read_text())
+    assert summary["counts"]["cross_language_sets"] == 2
+    now = (outdir / "cltm.csv").read_bytes(), (outdir / "cells.tsv").read_bytes()
+    assert now == matrix
+
+
+def test_stale_file_of_cross_language_trials_is_removed(tmp_path, speaker_rows, capsys):
+    outdir = run(tmp_path, [*speaker_rows, across("ca", "ca~es", 42, 0.75)])
+    assert (outdir / "cross_language.csv").exists()
+    run(tmp_path, speaker_rows)
+    assert not (outdir / "cross_language.csv").exists()
+
+
+def test_stale_file_that_cannot_be_removed_is_named(tmp_path, speaker_rows, capsys):
+    (tmp_path / "cltm" / "cross_language.csv").mkdir(parents=True)
+    with pytest.raises(SystemExit):
+        run(tmp_path, speaker_rows)
+    assert "cross_language.csv cannot be written" in capsys.readouterr().err
+
+
 def test_options_are_named_as_documented():
     args = get_parser().parse_args(["--results", "r", "--outdir", "o"])
     assert (args.metric, args.task, args.budget) == (None, None, None)

@@ -11,6 +11,8 @@ def perf_rows(
     seeds: Iterable[int],
     perf: Callable[[str, str, str, int], float],
     metric: str = "macro_f1",
+    task: str = "gender",
+    budget: int = 60,
 ) -> list[list[str]]:
     """Make all lines of an experiment.
 
@@ -20,6 +22,8 @@ def perf_rows(
         perf: Gives the value for kind, tested language, donor (the language trained on
             for single and double runs) and seed.
         metric: Name of the metric.
+        task: Name of the task.
+        budget: N.
     """
     languages = sorted(languages)
     rows = []
@@ -33,11 +37,11 @@ def perf_rows(
                 value = perf(kind, tested, donor, seed)
                 rows.append(
                     [
-                        f"{kind}_{trained}_60_{seed}",
-                        "gender",
+                        f"{task}_{kind}_{trained}_{budget}_{seed}",
+                        task,
                         kind,
                         trained,
-                        "60",
+                        str(budget),
                         str(seed),
                         tested,
                         metric,

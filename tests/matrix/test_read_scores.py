@@ -90,12 +90,173 @@ def test_other_metric_is_taken_on_request(tmp_path):
     np.testing.assert_array_equal(scores.single, 0.5)
 
 
-def test_lower_is_better_metric_enters_as_one_minus_its_value(tmp_path):
-    rows = perf_rows(LANGUAGES, SEEDS, lambda *_: 0.2, "eer")
-    for row in rows:
-        row[1] = "speaker"
+@pytest.mark.parametrize("metric", ["eer", "min_dcf_p0.01", "min_dcf_p0.05"])
+def test_lower_is_better_metric_enters_as_one_minus_its_value(tmp_path, metric):
+    rows = perf_rows(LANGUAGES, SEEDS, lambda *_: 0.2, metric, task="speaker")
     path = write_results(tmp_path / "r.tsv", rows)
-    np.testing.assert_allclose(read_scores(path, Choice(metric="eer")).single, 0.8)
+    np.testing.assert_allclose(read_scores(path, Choice(metric=metric)).single, 0.8)
+
+
+# A file of two tasks
+
+
+def two_tasks(tmp_path):
+    rows = perf_rows(LANGUAGES, SEEDS, perf)
+    for metric, value in (("roc_auc", 0.8), ("eer", 0.3), ("min_dcf_p0.01", 0.9)):
+        rows += perf_rows(
+            LANGUAGES, SEEDS, lambda *_, v=value: v, metric, task="speaker", budget=24
+        )
+    return write_results(tmp_path / "r.tsv", rows)
+
+
+def test_task_brings_its_own_default_metric_and_budget(tmp_path):
+    path = two_tasks(tmp_path)
+    for task, metric, budget in (
+        ("gender", "macro_f1", 60),
+        ("speaker", "roc_auc", 24),
+    ):
+        source = read_scores(path, Choice(task=task)).source
+        assert (source.task, source.metric, source.budget) == (task, metric, budget)
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        (
+            Choice(),
+            r"several values of task \(gender speaker\): choose one with --task",
+        ),
+        (
+            Choice("speaker", "macro_f1"),
+            "no metric 'macro_f1' of task speaker; it has eer min_dcf_p0.01 roc_auc: "
+            "choose one with --metric",
+        ),
+        (
+            Choice("gender", "eer"),
+            "no metric 'eer' of task gender; it has macro_f1: choose",
+        ),
+        (
+            Choice("speaker", budget=60),
+            "no run of budget 60 of task speaker; it has 24",
+        ),
+    ],
+)
+def test_what_only_the_other_task_has_is_refused(tmp_path, choice, sentence):
+    with pytest.raises(UserError, match=sentence):
+        read_scores(two_tasks(tmp_path), choice)
+
+
+def test_several_budgets_of_one_task_do_not_touch_the_other(tmp_path):
+    rows = perf_rows(LANGUAGES, SEEDS, perf)
+    for budget in (24, 48):
+        rows += perf_rows(
+            LANGUAGES, SEEDS, perf, "roc_auc", task="speaker", budget=budget
+        )
+    path = write_results(tmp_path / "r.tsv", rows)
+    assert read_scores(path, Choice("gender")).source.budget == 60
+    with pytest.raises(UserError, match=r"several budgets \(24 48\)"):
+        read_scores(path, Choice("speaker"))
+    assert read_scores(path, Choice("speaker", budget=48)).source.budget == 48
+
+
+# Cross-language trials
+
+
+def across(kind, languages, tested, seed, value, metric="roc_auc"):
+    name = f"{kind}_{languages}_60_{seed}"
+    return [
+        *(name, "speaker", kind, languages, "60", str(seed)),
+        *(tested, metric, str(value), "90"),
+    ]
+
+
+def speaker_rows():
+    return perf_rows(LANGUAGES, SEEDS, perf, "roc_auc", task="speaker")
+
+
+def test_cross_language_results_are_kept_apart_from_the_matrix(tmp_path):
+    rows = speaker_rows()
+    without = read_scores(write_results(tmp_path / "a.tsv", rows))
+    assert without.cross_language is None
+    more = [
+        across("pair", "ca+es", "ca~es", 42, 0.7),
+        across("pair", "ca+es", "ca~es", 43, 0.8),
+        across("single", "nan", "es~zh-CN", 43, 0.6),
+        across("single", "es", "ca~es", 43, 0.55),
+        across("double", "es", "ca~es", 42, 0.5),
+        across("double", "es", "es~zh-CN", 42, "nan"),
+        across("single", "es", "ca~es", 42, 0.1, "eer"),
+    ]
+    for lines in (more, more[::-1]):
+        scores = read_scores(write_results(tmp_path / "b.tsv", [*lines, *rows]))
+        for name in ("zero_shot", "double", "pair"):
+            np.testing.assert_array_equal(getattr(scores, name), getattr(without, name))
+        assert scores.languages == scores.test_languages == LANGUAGES
+        assert scores.cross_language.sets == ("ca~es", "es~zh-CN")
+        assert scores.cross_language.runs == (
+            ("single", "es"),
+            ("single", "nan"),
+            ("double", "es"),
+            ("pair", "ca+es"),
+        )
+        np.testing.assert_array_equal(
+            scores.cross_language.perf,
+            [[0.55, np.nan], [np.nan, 0.6], [0.5, np.nan], [0.75, np.nan]],
+        )
+    assert (
+        "undefined (nan) in 1 result(s), tested on es~zh-CN" in scores.source.notes[0]
+    )
+
+
+def test_cross_language_results_of_another_metric_are_left_out(tmp_path):
+    rows = [*speaker_rows(), across("single", "ca", "ca~es", 42, 0.1, "eer")]
+    scores = read_scores(write_results(tmp_path / "r.tsv", rows))
+    assert scores.cross_language is None
+
+
+def test_cross_language_eer_enters_as_one_minus_its_value(tmp_path):
+    rows = perf_rows(LANGUAGES, SEEDS, lambda *_: 0.2, "eer", task="speaker")
+    rows.append(across("single", "ca", "ca~es", 42, 0.25, "eer"))
+    scores = read_scores(write_results(tmp_path / "r.tsv", rows), Choice(metric="eer"))
+    assert scores.cross_language.perf.tolist() == [[0.75]]
+
+
+@pytest.mark.parametrize(
+    "tested", ["es~ca", "ca~ca", "ca~", "~ca", "~", "ca~es~nan", "ca~e s", "ca~es+nan"]
+)
+def test_cross_language_set_that_is_not_two_sorted_codes_is_refused(tmp_path, tested):
+    rows = [*speaker_rows(), across("single", "ca", tested, 42, 0.5)]
+    path = write_results(tmp_path / "r.tsv", rows)
+    with pytest.raises(UserError) as raised:
+        read_scores(path)
+    assert str(raised.value) == (
+        f"{path}, line {len(rows) + 1}: test_language is '{tested}'; cross-language "
+        "trials are named by two sorted codes, such as ca~es."
+    )
+
+
+def test_cross_language_result_given_twice_is_refused(tmp_path):
+    line = across("single", "ca", "ca~es", 42, 0.5)
+    path = write_results(tmp_path / "r.tsv", [*speaker_rows(), line, line])
+    with pytest.raises(UserError, match="the same result twice"):
+        read_scores(path)
+
+
+def test_results_on_cross_language_trials_alone_are_no_matrix(tmp_path):
+    rows = [across("pair", "ca+es", "ca~es", 42, 0.7)]
+    path = write_results(tmp_path / "r.tsv", rows)
+    with pytest.raises(UserError) as raised:
+        read_scores(path)
+    assert str(raised.value) == (
+        f"{path} has no roc_auc of task speaker for N = 60 but on cross-language "
+        "trials: run stages 4 and 5 to their end first."
+    )
+
+
+def test_tilde_is_no_part_of_a_language_code(tmp_path):
+    path = write_results(tmp_path / "r.tsv", rows_of(languages="ca+e~s"))
+    with pytest.raises(UserError, match=r"languages is 'ca\+e~s' in a pair run"):
+        read_scores(path)
 
 
 def test_values_are_read_to_the_last_bit(tmp_path):
@@ -157,9 +318,9 @@ def test_duplicated_result_is_refused_whatever_its_run_is_called(tmp_path, renam
 @pytest.mark.parametrize(
     ("choice", "sentence"),
     [
-        (Choice(metric="f0"), "no metric 'f0'; it has macro_f1"),
+        (Choice(metric="f0"), "no metric 'f0' of task gender; it has macro_f1"),
         (Choice(task="speaker"), "no task 'speaker'; it has gender"),
-        (Choice(budget=7), "no run of budget 7; it has 60"),
+        (Choice(budget=7), "no run of budget 7 of task gender; it has 60"),
     ],
 )
 def test_what_the_file_does_not_hold_is_refused_with_what_it_holds(
