@@ -167,7 +167,7 @@ def _heatmap(
         errors=matrix.raw_cltm_se[square],
         not_identified=grey_targets(matrix)[index],
         title=title(scores),
-        subtitle=subtitle(scores, matrix),
+        subtitle=subtitle(scores, matrix).replace(" - ", " \N{MINUS SIGN} "),
         notes=(HEATMAP_NOTE,),
     )
 

@@ -217,6 +217,22 @@ def test_lower_is_better_metric_gives_the_matrix_of_its_complement(
     assert f"Mean {label}: singles" in printed
 
 
+def test_heatmap_of_speaker_verification_says_what_it_shows(
+    tmp_path, speaker_rows, monkeypatch
+):
+    drawn = []
+    monkeypatch.setattr(
+        "espnet2_cltm.bin.build_matrix.write_heatmap",
+        lambda heatmap, png, pdf: drawn.append(heatmap),
+    )
+    run(tmp_path, speaker_rows, "--metric", "min_dcf_p0.01")
+    assert drawn[0].title == "Cross-lingual transfer matrix, speaker verification"
+    assert drawn[0].subtitle == (
+        "1 \N{MINUS SIGN} minDCF (p_target 0.01), N = 24 utterances, 4 seeds, "
+        "3 languages"
+    )
+
+
 def test_metric_of_another_task_is_refused_with_those_of_the_task(
     tmp_path, rows, speaker_rows, capsys
 ):
