@@ -101,9 +101,9 @@ def read_scores(path: Path | str, trials: TrialList) -> np.ndarray:
             belongs to no trial.
     """
     path = Path(path)
-    table = read_pair_table(path, _FORM, "float64", _score_mistake)
+    table = read_pair_table(path, _FORM, float, _score_mistake)
     with np.errstate(over="ignore"):
-        scores = table.value.to_numpy().astype(np.float32)
+        scores = table.value.astype(np.float32)
     if not np.isfinite(scores).all():
         raise first_mistake(path, _FORM, _score_mistake)
     refuse_repeated_pairs(path, table)

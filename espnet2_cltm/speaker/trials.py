@@ -76,13 +76,13 @@ class PairTable:
         utts: Every utterance named, once, sorted.
         enrol: (lines,) int64 indices into ``utts``.
         test: (lines,) int64 indices into ``utts``.
-        value: The third column, one item a line.
+        value: (lines,) the third column: objects (str) or numbers.
     """
 
     utts: tuple[str, ...]
     enrol: np.ndarray
     test: np.ndarray
-    value: pd.Series
+    value: np.ndarray
 
 
 def write_trials(path: Path | str, trials: TrialList) -> None:
@@ -109,11 +109,11 @@ def read_trials(path: Path | str) -> TrialList:
             itself.
     """
     path = Path(path)
-    table = read_pair_table(path, _FORM, "category", _label_mistake)
-    labels = list(table.value.cat.categories)
+    table = read_pair_table(path, _FORM, str, _label_mistake)
+    label, labels = pd.factorize(table.value)
     if not set(labels).issubset(LABELS):
         raise first_mistake(path, _FORM, _label_mistake)
-    is_target = np.array([LABELS.index(label) for label in labels], dtype=bool)
+    is_target = np.array([LABELS.index(name) for name in labels], dtype=bool)[label]
     same = np.flatnonzero(table.enrol == table.test)
     if len(same):
         index = int(same[0])
@@ -122,9 +122,7 @@ def read_trials(path: Path | str) -> TrialList:
             "against itself; remove the line."
         )
     refuse_repeated_pairs(path, table)
-    return TrialList(
-        table.utts, table.enrol, table.test, is_target[table.value.cat.codes]
-    )
+    return TrialList(table.utts, table.enrol, table.test, is_target)
 
 
 def _label_mistake(label: str) -> str | None:
@@ -168,7 +166,7 @@ def refuse_repeated_pairs(path: Path, table: PairTable) -> None:
 
 
 def read_pair_table(
-    path: Path, form: str, dtype: str, mistake: Callable[[str], str | None]
+    path: Path, form: str, dtype: type, mistake: Callable[[str], str | None]
 ) -> PairTable:
     """Read a file of ``<enrol> <test> <value>`` lines.
 
@@ -176,7 +174,7 @@ def read_pair_table(
         path: UTF-8, single spaces, no header; quotes have no meaning and an
             utterance may be called ``NA``.
         form: What a line should be, for the message.
-        dtype: Pandas type of the third column.
+        dtype: Type of the third column, str or float.
         mistake: Says what is wrong with a third field, None where nothing is; asked
             to explain what can't be read, not to find it.
 
@@ -196,12 +194,12 @@ def read_pair_table(
             sep=" ",
             header=None,
             names=["enrol", "test", "value"],
-            dtype={"enrol": "category", "test": "category", "value": dtype},
+            # Not as categories, which would take utterances 1 and 01 for one number.
+            dtype={"enrol": str, "test": str, "value": dtype},
             quoting=csv.QUOTE_NONE,
             na_filter=False,
             skip_blank_lines=False,
             index_col=False,
-            low_memory=False,  # in pieces, categories would be merged over and over
             float_precision="round_trip",
             encoding="utf-8",
         )
@@ -212,19 +210,18 @@ def read_pair_table(
         ) from error
     except ValueError as error:  # of pandas: the number of fields, a value, UTF-8
         raise first_mistake(path, form, mistake) from error
-    names = set(rows.enrol.cat.categories).union(rows.test.cat.categories)
-    missing_value = dtype == "category" and "" in rows.value.cat.categories
-    if missing_value or not all(map(is_id, names)):
+    value = rows["value"].to_numpy()
+    enrol, enrol_utts = pd.factorize(rows["enrol"].to_numpy())
+    test, test_utts = pd.factorize(rows["test"].to_numpy())
+    named = set(enrol_utts).union(test_utts)
+    # A line that ends early has empty fields.
+    if not all(map(is_id, named)) or (dtype is str and not (value != "").all()):
         raise first_mistake(path, form, mistake)
-    utts = tuple(sorted(names))
+    utts = tuple(sorted(named))
     row = {utt: index for index, utt in enumerate(utts)}
-    enrol, test = (
-        np.array([row[utt] for utt in column.cat.categories], dtype=np.int64)[
-            column.cat.codes
-        ]
-        for column in (rows.enrol, rows.test)
-    )
-    return PairTable(utts, enrol, test, rows.value)
+    enrol_row = np.array([row[utt] for utt in enrol_utts], dtype=np.int64)
+    test_row = np.array([row[utt] for utt in test_utts], dtype=np.int64)
+    return PairTable(utts, enrol_row[enrol], test_row[test], value)
 
 
 def first_mistake(

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Score speaker verification: EER, min DCF and AUC of a trial list's scores."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.speaker.metrics import P_TARGETS, min_dcf_name, score_speaker
+from espnet2_cltm.speaker.scoring import read_scores
+from espnet2_cltm.speaker.trials import read_trials
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Give the options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument(
+        "--trials",
+        type=Path,
+        required=True,
+        help="Kaldi trial list, '<enrol> <test> target|nontarget' a line",
+    )
+    parser.add_argument(
+        "--scores",
+        type=Path,
+        required=True,
+        help="'<enrol> <test> <score>' a line, higher for one speaker, in any order",
+    )
+    return parser
+
+
+def speaker_score(trials_path: Path, scores_path: Path) -> None:
+    """Print the metrics of scored trials, one a line.
+
+    Raises:
+        UserError: A file can't be read, the scores are not those of the trials, or
+            there are no targets or no nontargets.
+    """
+    trials = read_trials(trials_path)
+    metrics = score_speaker(read_scores(scores_path, trials), trials.is_target)
+    print(f"EER {100 * metrics['eer']:.4f} %")
+    for p_target in P_TARGETS:
+        print(f"min DCF (p_target {p_target:g}) {metrics[min_dcf_name(p_target)]:.6f}")
+    print(f"AUC {metrics['roc_auc']:.6f}")
+    n_targets = int(trials.is_target.sum())
+    print(f"trials {n_targets} target, {len(trials) - n_targets} nontarget")
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Score trials."""
+    args = get_parser().parse_args(cmd)
+    run_command(lambda: speaker_score(args.trials, args.scores))
+
+
+if __name__ == "__main__":
+    main()
