@@ -30,7 +30,6 @@ from espnet2_cltm.speaker.trials import (
 _BLOCK_BYTES = 400_000
 _FORM = "<enrol> <test> <score>"
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 def cosine_scores(embeddings: np.ndarray, trials: TrialList) -> np.ndarray:
@@ -148,6 +147,7 @@ def _line_of_each_trial(
 
 
 def _score_mistake(score: str) -> str | None:
-    if _NUMBER.fullmatch(score) and abs(float(score)) <= _LARGEST:
-        return None
+    with np.errstate(over="ignore"):
+        if _NUMBER.fullmatch(score) and np.isfinite(np.float32(float(score))):
+            return None
     return f"score {score!r} is no finite number; score the trials again"

@@ -174,7 +174,8 @@ def read_pair_table(
         path: UTF-8, single spaces, no header; quotes have no meaning and an
             utterance may be called ``NA``.
         form: What a line should be, for the message.
-        dtype: Type of the third column, str or float.
+        dtype: Type of the third column, str or float; the empty string stands for the
+            missing field of a line that ends early.
         mistake: Says what is wrong with a third field, None where nothing is; asked
             to explain what can't be read, not to find it.
 
@@ -214,8 +215,7 @@ def read_pair_table(
     enrol, enrol_utts = pd.factorize(rows["enrol"].to_numpy())
     test, test_utts = pd.factorize(rows["test"].to_numpy())
     named = set(enrol_utts).union(test_utts)
-    # A line that ends early has empty fields.
-    if not all(map(is_id, named)) or (dtype is str and not (value != "").all()):
+    if not all(map(is_id, named)):
         raise first_mistake(path, form, mistake)
     utts = tuple(sorted(named))
     row = {utt: index for index, utt in enumerate(utts)}

@@ -45,7 +45,9 @@ def error_rates(scores, is_target) -> list[tuple[float, float]]:
 
 def eer_by_isotonic_regression(scores, is_target) -> float:
     """EER on the hull whose vertices are the blocks of pooled adjacent violators."""
-    calibrated = IsotonicRegression().fit_transform(scores, is_target.astype(float))
+    calibrated = IsotonicRegression().fit_transform(
+        scores.astype(np.float64), is_target.astype(float)
+    )
     # A block's trials differ in the last bit; rounding makes them tie.
     points = error_rates(calibrated.round(12), is_target)
     for (miss, fa), (next_miss, next_fa) in pairwise(points):
