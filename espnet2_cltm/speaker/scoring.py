@@ -6,8 +6,8 @@ order of the trials; the score has as many digits as give back the same float32.
 Trials fill little of the matrix of all pairs (a million of 20,000 utterances: half a
 percent), so the two embeddings of each trial are gathered, some hundred trials at a
 time, and multiplied row by row: eight times as fast there as the matrix product of all
-pairs, and a score is the same to the last bit whatever the number of threads and whichever
-other trials stand in the list. See benchmarks/README.md.
+pairs, and a score is the same to the last bit whatever the number of threads and
+whichever other trials stand in the list. See benchmarks/README.md.
 """
 
 import re
