@@ -10,14 +10,17 @@ cd -- "${CLTM_RECIPE_DIR:-${root}}"
 
 stage=1
 stop_stage=6
-task=gender
+task="gender speaker"
 corpus=demo
 corpus_dir=
 langs=
 budget=
+gender_budget=
+speaker_budget=
 seeds="42 43 44 45 46 47 48 49 50 51"
 model=
 gender_config=conf/train_gender.yaml
+speaker_config=conf/train_speaker.yaml
 demo_config=${root}/conf/demo.yaml
 languages_conf=${root}/conf/languages.yaml
 use_validated=false
@@ -26,8 +29,15 @@ max_train_utts=0
 max_test_utts=0
 max_rejected=0.05
 zero_shot=true
+shared_speakers=
+utts_per_speaker=1
+max_positives=200
+trials_seed=0
+cross_language_trials=false
 test_batch_bins=480000
-metric=
+gender_metric=
+speaker_metric=
+audio_cache=500
 ngpu=0
 nj=
 datadir=data
@@ -37,15 +47,17 @@ tag=
 dry_run=false
 rescore=false
 
-options=(stage stop_stage task corpus corpus_dir langs budget seeds model gender_config
-    demo_config languages_conf use_validated require_gender max_train_utts max_test_utts
-    max_rejected zero_shot test_batch_bins metric ngpu nj datadir dumpdir expdir tag dry_run rescore)
+options=(stage stop_stage task corpus corpus_dir langs budget gender_budget speaker_budget
+    seeds model gender_config speaker_config demo_config languages_conf use_validated
+    require_gender max_train_utts max_test_utts max_rejected zero_shot shared_speakers
+    utts_per_speaker max_positives trials_seed cross_language_trials test_batch_bins
+    gender_metric speaker_metric audio_cache ngpu nj datadir dumpdir expdir tag dry_run rescore)
 help_message=$(
     cat <<EOF
 Usage: ./run.sh [--stage 1] [--stop_stage 6] [--option value ...]
 
 Measures how much speech of one language helps a task in another, and draws the
-cross-lingual transfer matrix. Without options it builds the demo.
+cross-lingual transfer matrix of each task. Without options it builds the demo.
 
 Stages: 1 prepare each language   2 decode audio   3 draw subsets, write the plan
         4 make every run          5 score          6 matrix, figures, summary
@@ -66,18 +78,28 @@ Data
   --max_train_utts ${max_train_utts}  --max_test_utts ${max_test_utts}   most utterances of a language, 0: all
   --max_rejected ${max_rejected}   share of a language's recordings that may be unusable
 Experiment
-  --budget N      utterances (gender: per class) of a single run (demo: 6)
+  --budget N      utterances (gender: per class) of a single run
+  --gender_budget N  --speaker_budget N   another N for one task (demo: 6 and 16)
   --seeds "42 43" one run of each kind for every seed (default: 42 to 51)
   --model         HuBERT: hub id, directory, or YAML file of a small random one
                   (default: what the training configuration names)
-  --gender_config ${gender_config}   ESPnet training configuration
+  --gender_config ${gender_config}  --speaker_config ${speaker_config}
+                  ESPnet training configurations
   --zero_shot ${zero_shot}    test single runs on every language
+  --shared_speakers   whether a speaker's name, but for <lang>-, is one person in all
+                  languages; nobody tested is trained on then (common_voice: true)
+  --utts_per_speaker ${utts_per_speaker}   speaker: utterances a speaker gives before the next one's turn
+  --max_positives ${max_positives}   speaker: most target trials of a speaker
+  --trials_seed ${trials_seed}   speaker: draws the trials
+  --cross_language_trials ${cross_language_trials}   speaker: test bilingual speakers across languages
   --test_batch_bins ${test_batch_bins}   most samples in a test batch (memory, last bits)
-  --metric        of the matrix (default: the task's; gender: macro_f1)
-  --tag           name of the experiment (default: <corpus>_<task>_n<budget>)
+  --gender_metric   of its matrix: macro_f1 (default), accuracy, recall_f, recall_m
+  --speaker_metric  roc_auc (default), eer, min_dcf_p0.01, min_dcf_p0.05
+  --tag           name of the experiment (default: <corpus>_<task>_n<N>, for each task)
   --rescore ${rescore}  score the predictions again in stage 5
 Resources
   --nj            processes (default: number of cores, or of GPUs)   --ngpu ${ngpu}   GPUs, 0: CPU
+  --audio_cache ${audio_cache}   MB of prepared test audio that a process keeps in memory
 Places
   --datadir ${datadir}  --dumpdir ${dumpdir}  --expdir ${expdir}
   --languages_conf conf/languages.yaml   names and families of languages
@@ -91,7 +113,7 @@ fail() {
     exit 1
 }
 
-for name in stage stop_stage ngpu; do
+for name in stage stop_stage ngpu trials_seed audio_cache; do
     [[ ${!name} =~ ^[0-9]+$ ]] || fail "--${name} takes a whole number, not '${!name}'."
 done
 case ${corpus} in
@@ -100,23 +122,38 @@ case ${corpus} in
     kaldi) corpus_dir=${corpus_dir:-${KALDI}} ;;
     *) fail "the corpus '${corpus}' is unknown: give --corpus demo, common_voice or kaldi." ;;
 esac
-if [[ -z ${budget} ]]; then
-    [[ ${corpus} == demo ]] || ((stop_stage < 3)) ||
+for name in ${task}; do
+    [[ ${name} == gender || ${name} == speaker ]] ||
+        fail "the task '${name}' is unknown: give --task gender, speaker or \"gender speaker\"."
+done
+[[ -n ${task} ]] || fail "--task is empty: give --task gender, speaker or \"gender speaker\"."
+# What each task has its own of.
+declare -A demo_budget=([gender]=6 [speaker]=16)
+declare -A own_budget=([gender]=${gender_budget} [speaker]=${speaker_budget})
+declare -A config=([gender]=${gender_config} [speaker]=${speaker_config})
+declare -A metric=([gender]=${gender_metric} [speaker]=${speaker_metric})
+tasks_in_tag=
+plan_options=()
+for name in ${task}; do
+    n=${own_budget[${name}]:-${budget}}
+    [[ -n ${n} || ${corpus} != demo ]] || n=${demo_budget[${name}]}
+    [[ -n ${n} ]] || ((stop_stage < 3)) ||
         fail "--budget is missing: give the number of utterances of a single run."
-    budget=6
+    [[ ${n} =~ ^(|[1-9][0-9]*)$ ]] ||
+        fail "--budget takes a whole number from 1 on, not '${n}'."
+    [[ -r ${config[${name}]} ]] || ((stop_stage < 3)) ||
+        fail "--${name}_config ${config[${name}]} cannot be read: correct the path."
+    tasks_in_tag+=_${name}_n${n}
+    plan_options+=("--${name}_budget" "${n}" "--${name}_config" "${config[${name}]}")
+done
+if [[ -z ${shared_speakers} ]]; then
+    shared_speakers=false
+    [[ ${corpus} != common_voice ]] || shared_speakers=true
 fi
-[[ ${budget} =~ ^(|[1-9][0-9]*)$ ]] ||
-    fail "--budget takes a whole number from 1 on, not '${budget}'."
 for seed in ${seeds}; do
     [[ ${seed} =~ ^[0-9]+$ ]] || fail "--seeds holds '${seed}': give whole numbers, such as '42 43'."
 done
-for name in ${task}; do
-    [[ ${name} == gender ]] || fail "the task '${name}' is unknown: give --task gender."
-done
-[[ -n ${task} ]] || fail "--task is empty: give --task gender."
-[[ -r ${gender_config} ]] || ((stop_stage < 3)) ||
-    fail "--gender_config ${gender_config} cannot be read: correct the path."
-tag=${tag:-${corpus}_${task// /_}_n${budget}}
+tag=${tag:-${corpus}${tasks_in_tag}}
 exp=${expdir}/${tag}
 
 . "${root}/path.sh"
@@ -148,9 +185,12 @@ fi
 if ((stage <= 3 && stop_stage >= 3)); then
     log "Stage 3: draw subsets and write the plan of ${exp}"
     "${local_dir}/make_plan.py" --exp "${exp}" --task "${task}" --corpus "${corpus}" \
-        --dumpdir "${dumpdir}" --langs "${langs}" --budget "${budget}" \
-        --seeds "${seeds}" --model "${model}" --gender_config "${gender_config}" \
-        --zero_shot "${zero_shot}" --test_batch_bins "${test_batch_bins}" \
+        --dumpdir "${dumpdir}" --langs "${langs}" --seeds "${seeds}" "${plan_options[@]}" \
+        --model "${model}" --zero_shot "${zero_shot}" \
+        --shared_speakers "${shared_speakers}" --utts_per_speaker "${utts_per_speaker}" \
+        --max_positives "${max_positives}" --trials_seed "${trials_seed}" \
+        --cross_language_trials "${cross_language_trials}" \
+        --test_batch_bins "${test_batch_bins}" \
         --nj "${nj}" --ngpu "${ngpu}" --dry_run "${dry_run}"
 fi
 
@@ -161,7 +201,8 @@ fi
 
 if ((stage <= 4 && stop_stage >= 4)); then
     log "Stage 4: make the runs of ${exp}/plan.tsv (${cmd_backend:?}, ${nj} at a time)"
-    "${local_dir}/run_plan.py" --exp "${exp}" --nj "${nj}" --ngpu "${ngpu}"
+    "${local_dir}/run_plan.py" --exp "${exp}" --nj "${nj}" --ngpu "${ngpu}" \
+        --audio_cache "${audio_cache}"
 fi
 
 if ((stage <= 5 && stop_stage >= 5)); then
@@ -170,11 +211,13 @@ if ((stage <= 5 && stop_stage >= 5)); then
 fi
 
 if ((stage <= 6 && stop_stage >= 6)); then
-    log "Stage 6: build the matrix in ${exp}/cltm"
-    "${local_dir}/build_matrix.py" --results "${exp}/results.tsv" \
-        --outdir "${exp}/cltm" --languages_conf "${languages_conf}" \
-        ${metric:+--metric "${metric}"}
-    log "The matrix: ${exp}/cltm/heatmap.png"
+    for name in ${task}; do
+        log "Stage 6: build the matrix of ${name} in ${exp}/cltm/${name}"
+        "${local_dir}/build_matrix.py" --results "${exp}/results.tsv" \
+            --task "${name}" --outdir "${exp}/cltm/${name}" \
+            --languages_conf "${languages_conf}" ${metric[${name}]:+--metric "${metric[${name}]}"}
+        log "The matrix of ${name}: ${exp}/cltm/${name}/heatmap.png"
+    done
 fi
 
 log "Successfully finished. [elapsed=$((SECONDS - start))s]"

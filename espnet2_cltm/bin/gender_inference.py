@@ -16,8 +16,8 @@ from espnet2.utils.types import str2triple_str, str_or_none
 from espnet2_cltm.bin.command_line import configure_logging, run_command
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.length_batches import length_batches
 from espnet2_cltm.gender.inference import (
-    length_batches,
     predict_gender,
     write_predictions,
 )

@@ -24,7 +24,7 @@ from espnet2_cltm.experiment.completion import runs_left
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.planning import (
     Planned,
-    log_left_out,
+    log_notes,
     make_plan,
     write_experiment,
 )
@@ -42,17 +42,13 @@ def get_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
-    parser.add_argument("--task", default="gender", help="Tasks, separated by spaces")
+    parser.add_argument(
+        "--task", default=" ".join(TASKS), help="Tasks, separated by spaces"
+    )
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--dumpdir", default="dump")
     parser.add_argument(
         "--langs", default="", help="Language codes; default: all in the store"
-    )
-    parser.add_argument(
-        "--budget",
-        type=positive_number,
-        required=True,
-        help="N, utterances (gender: per class)",
     )
     parser.add_argument("--seeds", required=True, help="Numbers separated by spaces")
     parser.add_argument(
@@ -62,11 +58,43 @@ def get_parser() -> argparse.ArgumentParser:
     )
     for task in TASKS:
         parser.add_argument(
+            f"--{task}_budget",
+            type=positive_number,
+            help=f"N of {task}, utterances (gender: per class)",
+        )
+        parser.add_argument(
             f"--{task}_config",
             type=Path,
             default=Path("conf") / f"train_{task}.yaml",
             help=f"Training configuration of {task}",
         )
+    parser.add_argument(
+        "--shared_speakers",
+        type=true_or_false,
+        default=False,
+        help="A speaker's name, but for <lang>-, is one person in all languages",
+    )
+    parser.add_argument(
+        "--utts_per_speaker",
+        type=positive_number,
+        default=1,
+        help="speaker: utterances that a speaker gives before the next one's turn",
+    )
+    parser.add_argument(
+        "--max_positives",
+        type=positive_number,
+        default=200,
+        help="speaker: most target trials of a speaker",
+    )
+    parser.add_argument(
+        "--trials_seed", type=whole_number, default=0, help="speaker: draws the trials"
+    )
+    parser.add_argument(
+        "--cross_language_trials",
+        type=true_or_false,
+        default=False,
+        help="speaker: test bilingual speakers across languages",
+    )
     parser.add_argument("--zero_shot", type=true_or_false, default=True)
     parser.add_argument("--test_batch_bins", type=positive_number, default=480_000)
     parser.add_argument(
@@ -92,10 +120,20 @@ def read_settings_from(args: argparse.Namespace) -> Settings:
             )
     if not tasks:
         raise UserError(f"--task is empty: give one or more of {', '.join(TASKS)}.")
+    budget = {task: getattr(args, f"{task}_budget") for task in tasks}
+    for task in (task for task in tasks if budget[task] is None):
+        raise UserError(
+            f"--{task}_budget is missing: give N, the number of utterances."
+        )
     return Settings(
         corpus=args.corpus,
         dumpdir=args.dumpdir,
-        budget=args.budget,
+        budget=budget,
+        shared_speakers=args.shared_speakers,
+        utts_per_speaker=args.utts_per_speaker,
+        max_positives=args.max_positives,
+        trials_seed=args.trials_seed,
+        cross_language_trials=args.cross_language_trials,
         zero_shot=args.zero_shot,
         test_batch_bins=args.test_batch_bins,
         train_config={
@@ -177,7 +215,7 @@ def run(args: argparse.Namespace) -> None:
     check_unchanged(directory.settings, settings)
     languages = choose_languages(settings, args.langs)
     planned = make_plan(settings, languages, parse_seeds(args.seeds))
-    log_left_out(planned)
+    log_notes(planned)
     print(describe(planned))
     if args.dry_run:
         from espnet2_cltm.experiment.estimate import estimate_cost

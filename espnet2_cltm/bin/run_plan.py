@@ -22,13 +22,23 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--ngpu", type=whole_number, default=0, help="Number of GPUs, 0 for CPU"
     )
+    parser.add_argument(
+        "--audio_cache",
+        type=whole_number,
+        default=500,
+        help="Most MB of prepared test waveforms that a worker keeps in memory",
+    )
     return parser
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
     """Make all runs of a plan."""
     args = get_parser().parse_args(cmd)
-    run_command(lambda: run_locally(ExperimentDir(args.exp), args.nj, args.ngpu))
+    run_command(
+        lambda: run_locally(
+            ExperimentDir(args.exp), args.nj, args.ngpu, args.audio_cache
+        )
+    )
 
 
 if __name__ == "__main__":

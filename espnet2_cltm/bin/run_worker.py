@@ -9,7 +9,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import (
+    configure_logging,
+    run_command,
+    whole_number,
+)
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.worker import work
 
@@ -22,6 +26,12 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--parent", type=int, help="Stop when this process is no longer the parent"
     )
+    parser.add_argument(
+        "--audio_cache",
+        type=whole_number,
+        default=500,
+        help="Most MB of prepared test waveforms to keep in memory",
+    )
     return parser
 
 
@@ -31,7 +41,12 @@ def main(cmd: Sequence[str] | None = None) -> None:
     configure_logging()
 
     def make_runs() -> None:
-        work(ExperimentDir(args.exp), args.ngpu, args.parent)
+        work(
+            ExperimentDir(args.exp),
+            args.ngpu,
+            args.parent,
+            audio_cache=args.audio_cache * 10**6,
+        )
 
     run_command(make_runs)
 

@@ -1,7 +1,7 @@
 """What an experiment will cost, from a few steps really made.
 
 Two short trainings on utterances of the plan separate what every run costs from what
-a second of audio costs; one prediction gives the cost of testing.
+a second of audio costs; one prediction gives the cost of testing and validation.
 """
 
 import logging
@@ -14,29 +14,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import humanfriendly
+import numpy as np
 import torch
 import yaml
 
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.planning import Planned
+from espnet2_cltm.experiment.planning import DrawnSet, Planned
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.task_registry import testing
+from espnet2_cltm.experiment.test_set import TestSet
 from espnet2_cltm.experiment.training import (
+    Trained,
     check_device,
     train_in_memory,
     training_arguments,
 )
-from espnet2_cltm.experiment.utterance_list import (
-    ListedUtterance,
-    espnet_data_options,
-    total_seconds,
-    write_espnet_data,
-)
+from espnet2_cltm.experiment.utterance_list import ListedUtterance, total_seconds
+from espnet2_cltm.speaker.trials import TrialList
 
-# Sizes measured on finished runs: files of a run, and one line of predictions.
-RUN_BYTES = 30_000
-PREDICTION_BYTES = 60
+# Sizes measured on finished runs: files of a run, and its lines on an utterance.
+RUN_BYTES = 20_000
+UTTERANCE_BYTES = 200
 START_SECONDS = 10.0  # a worker imports torch and ESPnet
+FEW, MANY = 2, 8  # training utterances of each of up to four languages
+N_TRIALS = 16
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ class StepCosts:
         run: Seconds that every run takes.
         train: Seconds per second of audio in training, all epochs.
         test: Seconds per second of audio in testing.
+        n_validations: How often a run validates.
     """
 
     run: float
     train: float
     test: float
+    n_validations: int
 
 
 def estimate_cost(
@@ -73,14 +76,23 @@ def estimate_cost(
     check_device(ngpu)
     torch.set_num_threads(1)
     seconds = 0.0
+    size = 0
     for task in sorted({p.run.task for p in left}):
         costs = measure_steps(settings, planned, task, ngpu)
-        seconds += sum(
-            costs.run + costs.train * p.train_seconds + costs.test * p.test_seconds
-            for p in left
-            if p.run.task == task
-        )
-    size = sum(RUN_BYTES + PREDICTION_BYTES * p.test_utterances for p in left)
+        for run in (p for p in left if p.run.task == task):
+            dev = [
+                u
+                for lang in run.run.languages
+                for u in planned.drawn[task, lang].dev.utterances
+            ]
+            seconds += costs.run + costs.train * run.train_seconds
+            seconds += costs.test * run.test_seconds
+            seconds += costs.test * costs.n_validations * total_seconds(dev)
+            size += RUN_BYTES + UTTERANCE_BYTES * (run.utterances + len(dev))
+            size += sum(
+                testing(task).predictions_bytes(*_size_of(planned, task, name))
+                for name in run.test_languages
+            )
     wall = seconds / nj + (START_SECONDS if left else 0.0)
     return (
         f"{len(left)} runs are left: about "
@@ -98,35 +110,64 @@ def measure_steps(
         UserError: The training configuration or the encoder can't be used.
     """
     languages = [drawn for (name, _), drawn in planned.drawn.items() if name == task]
-    few: list[ListedUtterance] = []
-    many: list[ListedUtterance] = []
+    few, many = [], []
     for drawn in languages[:4]:
         utterances = next(iter(drawn.train.values()))
-        few += utterances[:2]
-        many += utterances[:8]
-    with tempfile.TemporaryDirectory() as directory, _quiet():
-        args = (Path(directory), settings, task, ngpu)
+        few += utterances[:FEW]
+        many += utterances[:MANY]
+    with tempfile.TemporaryDirectory() as name, _quiet():
+        directory = Path(name)
+        args = (directory, settings, task, ngpu)
         _time_training(*args, many)  # prepares kernels for the lengths at hand
         run_few, _ = _time_training(*args, few)
-        run_many, model = _time_training(*args, many)
-        test = languages[0].test[:32]
-        started = time.monotonic()
-        testing(task).predict(
-            model,
-            test,
-            Path(directory) / "predictions.tsv",
-            settings.test_batch_bins,
-            "cuda" if ngpu > 0 else "cpu",
-        )
-        test_seconds = time.monotonic() - started
+        run_many, trained = _time_training(*args, many)
+        testing(task).cache_audio(10**9)  # a worker meets its test audio again
+        test = _some(languages[0].test)
+        for _ in range(2):
+            started = time.monotonic()
+            testing(task).predict(
+                trained.model,
+                test,
+                directory / f"predictions{testing(task).PREDICTIONS_SUFFIX}",
+                settings.test_batch_bins,
+                "cuda" if ngpu > 0 else "cpu",
+            )
+            test_seconds = time.monotonic() - started
+        testing(task).cache_audio(0)
     per_second = max(run_many - run_few, 0.0) / max(
         total_seconds(many) - total_seconds(few), 1
     )
+    config = settings.train_config[task]
+    chooses = bool(testing(task).criteria(config, ["any"], ["any"]))
     return StepCosts(
         run=max(run_few - per_second * total_seconds(few), 0.0),
         train=per_second,
-        test=test_seconds / total_seconds(test),
+        test=test_seconds / total_seconds(test.utterances),
+        n_validations=trained.last_epoch if chooses else 0,
     )
+
+
+def _size_of(planned: Planned, task: str, name: str) -> tuple[int, int]:
+    """Give the numbers of utterances and trials of a test."""
+    if (task, name) in planned.across:
+        test = planned.across[task, name]
+    else:
+        test = planned.drawn[task, name].test
+    return len(test.utterances), 0 if test.trials is None else len(test.trials)
+
+
+def _some(test: DrawnSet) -> TestSet:
+    """Take a small part of a test set."""
+    if test.trials is None:
+        return TestSet("some", test.utterances[: 2 * N_TRIALS])
+    utts = np.array(test.trials.utts)
+    trials = TrialList.from_pairs(
+        utts[test.trials.enrol[:N_TRIALS]],
+        utts[test.trials.test[:N_TRIALS]],
+        test.trials.is_target[:N_TRIALS],
+    )
+    named = set(trials.utts)
+    return TestSet("some", [u for u in test.utterances if u.utt in named], trials)
 
 
 @contextmanager
@@ -147,17 +188,16 @@ def _time_training(
     task: str,
     ngpu: int,
     utterances: Sequence[ListedUtterance],
-) -> tuple[float, torch.nn.Module]:
-    write_espnet_data(directory, utterances)
-    config = {
-        **settings.train_config[task],
-        **espnet_data_options(directory, "train"),
-        **espnet_data_options(directory, "valid"),
-    }
+) -> tuple[float, Trained]:
+    data = testing(task).write_training_data(
+        directory, utterances, [], settings.test_batch_bins
+    )
     path = directory / "train.yaml"
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    path.write_text(
+        yaml.safe_dump({**settings.train_config[task], **data}), encoding="utf-8"
+    )
     started = time.monotonic()
     espnet_task = testing(task).ESPNET_TASK
     options = training_arguments(espnet_task, path, ["--ngpu", str(min(ngpu, 1))])
-    model = train_in_memory(espnet_task, options)
-    return time.monotonic() - started, model
+    trained = train_in_memory(espnet_task, options)
+    return time.monotonic() - started, trained

@@ -8,7 +8,7 @@ import json
 import logging
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,12 @@ import espnet2_cltm
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.planning import training_utterances
+from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.task_registry import testing
+from espnet2_cltm.experiment.test_set import read_test_set
 from espnet2_cltm.experiment.training import train_in_memory, training_arguments
-from espnet2_cltm.experiment.utterance_list import (
-    espnet_data_options,
-    read_utterance_list,
-    write_espnet_data,
-)
+from espnet2_cltm.experiment.utterance_list import ListedUtterance
 from espnet2_cltm.files import write_text
 
 
@@ -58,47 +56,52 @@ def make_run(
     with _logging_to(run_dir / "train.log"):
         started = time.monotonic()
         utterances = training_utterances(directory, run)
-        write_espnet_data(run_dir / "train", utterances)
-        config = write_train_yaml(directory, settings, planned)
+        config = write_train_yaml(directory, settings, run, utterances)
         args = training_arguments(task.ESPNET_TASK, config, ["--ngpu", str(ngpu)])
-        model = train_in_memory(task.ESPNET_TASK, args)
-        trained = time.monotonic()
+        criteria = task.criteria(vars(args), run.languages, planned.test_languages)
+        trained = train_in_memory(task.ESPNET_TASK, args, criteria.values())
+        trained_at = time.monotonic()
         test: dict[str, Any] = {}
-        for lang in planned.test_languages:
-            listed = read_utterance_list(directory.test_list(run.task, lang))
-            predictions = directory.predictions(run.name, lang)
+        checkpoints: dict[str, Any] = {}
+        for name in planned.test_languages:
+            checkpoints[name] = trained.use(criteria.get(name))
+            test_set = read_test_set(directory, run.task, name)
+            predictions = directory.predictions(run.name, name, task.PREDICTIONS_SUFFIX)
             task.predict(
-                model,
-                listed,
+                trained.model,
+                test_set,
                 predictions,
                 batch_bins=settings.test_batch_bins,
                 device="cuda" if ngpu > 0 else "cpu",
             )
-            test[lang] = task.score(listed, predictions)
+            test[name] = task.score(test_set, predictions)
         logging.info("Tested on %s", ", ".join(test))
     done = {
         "run": run.name,
         "utterances": len(utterances),
         "test": test,
-        "train_seconds": round(trained - started, 3),
-        "test_seconds": round(time.monotonic() - trained, 3),
+        "checkpoints": checkpoints,
+        "validation": trained.validation,
+        "train_seconds": round(trained_at - started, 3),
+        "test_seconds": round(time.monotonic() - trained_at, 3),
         "versions": versions(ngpu),
     }
     write_text(directory.metrics(run.name), json.dumps(done, indent=1) + "\n")
 
 
 def write_train_yaml(
-    directory: ExperimentDir, settings: Settings, planned: PlannedRun
+    directory: ExperimentDir,
+    settings: Settings,
+    run: Run,
+    utterances: Sequence[ListedUtterance],
 ) -> Path:
     """Write the run's training configuration, data and seed included."""
-    run = planned.run
     run_dir = directory.run(run.name)
-    config = {
-        **settings.train_config[run.task],
-        "seed": run.seed,
-        **espnet_data_options(run_dir / "train", "train"),
-        **espnet_data_options(directory.dev_data(run.task, run.languages[0]), "valid"),
-    }
+    dev = [read_test_set(directory, run.task, lang, "dev") for lang in run.languages]
+    data = testing(run.task).write_training_data(
+        run_dir, utterances, dev, settings.test_batch_bins
+    )
+    config = {**settings.train_config[run.task], "seed": run.seed, **data}
     path = run_dir / "train.yaml"
     write_text(path, yaml.safe_dump(config, sort_keys=False))
     return path

@@ -1,15 +1,21 @@
-"""Gender identification in stage 4: from a trained model to predictions and scores."""
+"""Gender identification in stage 4: ESPnet's data, predictions, and scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.utterance_list import ListedUtterance
+from espnet2_cltm.experiment.test_set import TestSet
+from espnet2_cltm.experiment.training import Criterion
+from espnet2_cltm.experiment.utterance_list import (
+    ListedUtterance,
+    espnet_data_options,
+    write_espnet_data,
+)
+from espnet2_cltm.frontend.length_batches import length_batches
 from espnet2_cltm.gender.inference import (
-    length_batches,
     predict_gender,
     read_predictions,
     write_predictions,
@@ -19,11 +25,49 @@ from espnet2_cltm.gender.model import GenderModel
 from espnet2_cltm.tasks.gender import GenderTask
 
 ESPNET_TASK = GenderTask
+PREDICTIONS_SUFFIX = ".tsv"
+OPTIONS_WITHOUT_DATA: dict[str, Any] = {}
+"""What the task's parser must be told to build a model before there is data."""
+
+
+def cache_audio(max_bytes: int) -> None:
+    """Keep nothing: reading the audio store is quick."""
+
+
+def write_training_data(
+    run_dir: Path,
+    train: Sequence[ListedUtterance],
+    dev: Sequence[TestSet],
+    batch_bins: int,
+) -> dict[str, Any]:
+    """Write ESPnet's data files and give the options that name them.
+
+    Args:
+        run_dir: Where the run is.
+        train: Training utterances, in order.
+        dev: Validation sets of the run's languages.
+        batch_bins: Unused: validation is not part of a run.
+    """
+    labels = ("label", "label")
+    valid = [utterance for part in dev for utterance in part.utterances]
+    write_espnet_data(run_dir / "train", train, labels[0])
+    write_espnet_data(run_dir / "valid", valid, labels[0])
+    return {
+        **espnet_data_options(run_dir / "train", "train", labels),
+        **espnet_data_options(run_dir / "valid", "valid", labels),
+    }
+
+
+def criteria(
+    config: Mapping[str, Any], languages: Sequence[str], tests: Sequence[str]
+) -> dict[str, Criterion]:
+    """Name what chooses the epoch for each test: nothing, the last is taken."""
+    return {}
 
 
 def predict(
     model: GenderModel,
-    test: Sequence[ListedUtterance],
+    test: TestSet,
     predictions: Path,
     batch_bins: int,
     device: str,
@@ -32,20 +76,22 @@ def predict(
 
     Args:
         model: A trained model.
-        test: The language's test list.
+        test: The test set.
         predictions: The table to write.
         batch_bins: Most samples in a batch.
         device: ``cpu`` or ``cuda``.
     """
-    audio = {u.utt: u.audio for u in test}
-    batches = length_batches({u.utt: u.num_samples for u in test}, batch_bins)
+    audio = {u.utt: u.audio for u in test.utterances}
+    batches = length_batches(
+        {u.utt: u.num_samples for u in test.utterances}, batch_bins
+    )
     write_predictions(
         predictions,
         predict_gender(model, lambda utt: load_audio(audio[utt]), batches, device),
     )
 
 
-def score(test: Sequence[ListedUtterance], predictions: Path) -> dict[str, Any]:
+def score(test: TestSet, predictions: Path) -> dict[str, Any]:
     """Score a table of predictions against the test list's labels.
 
     Returns:
@@ -55,7 +101,7 @@ def score(test: Sequence[ListedUtterance], predictions: Path) -> dict[str, Any]:
         UserError: The table is missing or names other utterances than the list.
     """
     hypothesis = {p.utt: p.label for p in read_predictions(predictions)}
-    reference = {u.utt: u.label for u in test}
+    reference = {u.utt: u.label for u in test.utterances}
     if hypothesis.keys() != reference.keys():
         odd = min(hypothesis.keys() ^ reference.keys())
         raise UserError(
@@ -66,3 +112,8 @@ def score(test: Sequence[ListedUtterance], predictions: Path) -> dict[str, Any]:
     return asdict(
         score_gender([reference[u] for u in utts], [hypothesis[u] for u in utts])
     )
+
+
+def predictions_bytes(n_utterances: int, n_trials: int) -> int:
+    """Estimate the size of a table of predictions, as measured on finished runs."""
+    return 60 * n_utterances

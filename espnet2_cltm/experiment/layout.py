@@ -4,12 +4,13 @@
 
     experiment.yaml             what every run has in common, encoder included
     plan.tsv                    one line a run
-    data/<task>/<lang>/         the seeds' subsets, the test list, the dev directory
+    data/<task>/<lang>/         the seeds' subsets, dev and test lists, trials
+    data/<task>/<lang>~<lang>/  test list and trials across languages
     runs/<run>/                 train.yaml, train.log, predictions/, metrics.json
     claims                      locks of the runs being made
     logs/                       what each worker process printed
     results.tsv                 one line a run, test language and metric
-    cltm/                       matrix, figures, report
+    cltm/<task>/                matrix, figures, report
 """
 
 from dataclasses import dataclass
@@ -55,21 +56,21 @@ class ExperimentDir:
         """Give the list of what a seed draws of a language."""
         return self.root / "data" / task / lang / f"train.s{seed}.tsv"
 
-    def test_list(self, task: str, lang: str) -> Path:
-        """Give the list of a language's test utterances."""
-        return self.root / "data" / task / lang / "test.tsv"
+    def utterance_list(self, task: str, name: str, split: str) -> Path:
+        """Give the list of a language's dev or test utterances."""
+        return self.root / "data" / task / name / f"{split}.tsv"
 
-    def dev_data(self, task: str, lang: str) -> Path:
-        """Give the ESPnet data directory of a language's validation utterances."""
-        return self.root / "data" / task / lang / "dev"
+    def trials(self, task: str, name: str, split: str) -> Path:
+        """Give the trial list of a language's dev or test utterances."""
+        return self.root / "data" / task / name / f"{split}.trials"
 
     def run(self, name: str) -> Path:
         """Give a run's directory."""
         return self.root / "runs" / name
 
-    def predictions(self, name: str, lang: str) -> Path:
-        """Give the table of a run's predictions on a language."""
-        return self.run(name) / "predictions" / f"{lang}.tsv"
+    def predictions(self, name: str, test_language: str, suffix: str) -> Path:
+        """Give the file of a run's predictions on a language."""
+        return self.run(name) / "predictions" / f"{test_language}{suffix}"
 
     def failure(self, name: str) -> Path:
         """Give the file that tells why a run failed."""

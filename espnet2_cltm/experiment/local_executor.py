@@ -28,13 +28,14 @@ class _Worker:
     is_dead: bool = False
 
 
-def run_locally(directory: ExperimentDir, nj: int, ngpu: int) -> None:
+def run_locally(directory: ExperimentDir, nj: int, ngpu: int, audio_cache: int) -> None:
     """Make every run of the plan that is not done.
 
     Args:
         directory: The experiment.
         nj: Number of worker processes.
         ngpu: Number of GPUs, which the workers share in turn; 0 for the CPU.
+        audio_cache: Most MB of prepared test waveforms that a worker keeps.
 
     Raises:
         UserError: A run failed, or the workers died.
@@ -50,7 +51,8 @@ def run_locally(directory: ExperimentDir, nj: int, ngpu: int) -> None:
     if not left:
         return
     workers = [
-        _start_worker(directory, index, ngpu) for index in range(min(nj, len(left)))
+        _start_worker(directory, index, ngpu, audio_cache)
+        for index in range(min(nj, len(left)))
     ]
     try:
         _watch(directory, plan, left, workers)
@@ -62,7 +64,9 @@ def run_locally(directory: ExperimentDir, nj: int, ngpu: int) -> None:
     _name_failures(directory, plan)
 
 
-def _start_worker(directory: ExperimentDir, index: int, ngpu: int) -> _Worker:
+def _start_worker(
+    directory: ExperimentDir, index: int, ngpu: int, audio_cache: int
+) -> _Worker:
     directory.logs.mkdir(parents=True, exist_ok=True)
     log = directory.logs / f"worker.{os.uname().nodename}.{os.getpid()}.{index}.log"
     environment = dict(os.environ)
@@ -80,6 +84,8 @@ def _start_worker(directory: ExperimentDir, index: int, ngpu: int) -> _Worker:
                 str(directory.root),
                 "--ngpu",
                 str(min(ngpu, 1)),
+                "--audio_cache",
+                str(audio_cache),
                 "--parent",
                 str(os.getpid()),
             ],

@@ -1,25 +1,35 @@
-"""Making a plan from the audio store: who takes part, what is drawn, which runs."""
+"""Making a plan: what is drawn for whom, which languages take part, which runs."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir, read_table
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawing import LanguageDraw, UnfitLanguage
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
 from espnet2_cltm.experiment.run import Run, all_runs
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
+from espnet2_cltm.experiment.shared_speakers import tested_people, without
 from espnet2_cltm.experiment.task_registry import drawing
 from espnet2_cltm.experiment.utterance_list import (
     ListedUtterance,
     read_utterance_list,
     total_seconds,
-    write_espnet_data,
     write_utterance_list,
 )
 from espnet2_cltm.progress import progress
+from espnet2_cltm.speaker.trials import TrialList, write_trials
+
+
+@dataclass(frozen=True)
+class DrawnSet:
+    """Utterances to test or validate on, and their trials where the task has them."""
+
+    utterances: list[ListedUtterance]
+    trials: TrialList | None = None
 
 
 @dataclass(frozen=True)
@@ -28,13 +38,15 @@ class DrawnLanguage:
 
     Attributes:
         train: By seed, the utterances of a double run.
-        dev: Validation utterances.
-        test: Test utterances.
+        dev: To choose a checkpoint by.
+        test: To test on.
+        notes: What could not be made, each a few words.
     """
 
     train: dict[int, list[ListedUtterance]]
-    dev: list[ListedUtterance]
-    test: list[ListedUtterance]
+    dev: DrawnSet
+    test: DrawnSet
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,11 +56,13 @@ class Planned:
     Attributes:
         runs: All runs, tasks one after another.
         drawn: Drawn utterances by (task, language).
+        across: Trials across languages by (task, ``<language>~<language>``).
         left_out: Reasons by (task, language) that can't take part.
     """
 
     runs: list[PlannedRun]
     drawn: dict[tuple[str, str], DrawnLanguage]
+    across: dict[tuple[str, str], DrawnSet]
     left_out: dict[tuple[str, str], str]
 
 
@@ -68,38 +82,35 @@ def make_plan(
     """
     if not seeds:
         raise UserError("No seed was given: give --seeds at least one number.")
+    languages = sorted(set(languages))
+    people = tested_people(settings, languages) if settings.shared_speakers else {}
     drawn: dict[tuple[str, str], DrawnLanguage] = {}
     left_out: dict[tuple[str, str], str] = {}
-    for lang in progress(
-        sorted(set(languages)), description="Drawing subsets", unit="lang"
-    ):
-        splits = {split: _read_split(settings, lang, split) for split in SPLITS}
-        utterances = {split: rows for split, (rows, _) in splits.items()}
+    for lang in progress(languages, description="Drawing subsets", unit="lang"):
+        splits, listed = _read_language(settings, lang)
+        splits["train"] = without(people, lang, splits["train"])
         for task in settings.tasks:
-            reason = drawing(task).unfit_reason(utterances, settings.budget)
-            if reason is None:
-                drawn[task, lang] = _draw(task, splits, settings.budget, seeds)
+            try:
+                draw = drawing(task).draw(
+                    splits, settings.rules(task), sorted(set(seeds))
+                )
+            except UnfitLanguage as error:
+                left_out[task, lang] = error.reason
             else:
-                left_out[task, lang] = reason
-    runs = []
+                drawn[task, lang] = _with_audio(draw, listed)
+    fit = {
+        task: [lang for drawn_task, lang in drawn if drawn_task == task]
+        for task in settings.tasks
+    }
     for task in settings.tasks:
-        fit = [lang for drawn_task, lang in drawn if drawn_task == task]
-        if len(fit) < 2:
-            reasons = "; ".join(
-                f"{lang}: {reason}"
-                for (out_task, lang), reason in left_out.items()
-                if out_task == task
-            )
-            raise UserError(
-                f"Fewer than two languages can take part in {task} with --budget "
-                f"{settings.budget} ({reasons or 'give --langs two or more'}): lower "
-                "--budget or add languages."
-            )
-        runs += [
-            _measure(run, drawn, fit, settings.zero_shot)
-            for run in all_runs(task, fit, settings.budget, seeds)
-        ]
-    return Planned(runs, drawn, left_out)
+        _require_two_languages(task, settings, fit[task], left_out)
+    across = _draw_across(settings, drawn)
+    runs = [
+        _measure(run, drawn, across, fit[task], settings.zero_shot)
+        for task in settings.tasks
+        for run in all_runs(task, fit[task], settings.budget[task], seeds)
+    ]
+    return Planned(runs, drawn, across, left_out)
 
 
 def write_experiment(
@@ -123,27 +134,22 @@ def write_experiment(
     ):
         for seed, utterances in language.train.items():
             write_utterance_list(directory.train_list(task, lang, seed), utterances)
-        write_utterance_list(directory.test_list(task, lang), language.test)
-        write_espnet_data(directory.dev_data(task, lang), language.dev)
+        _write_set(directory, task, lang, "dev", language.dev)
+        _write_set(directory, task, lang, "test", language.test)
+    for (task, name), test in planned.across.items():
+        _write_set(directory, task, name, "test", test)
     write_settings(directory.settings, settings)
     _say_what_leaves(directory, planned.runs)
     write_plan(directory.plan, planned.runs)
 
 
-def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> None:
-    """Say how many runs of the plan before are not in the new one."""
-    if not directory.plan.exists():
-        return
-    names = {planned.run.name for planned in runs}
-    gone = [p for p in read_plan(directory.plan) if p.run.name not in names]
-    if gone:
-        logging.warning(
-            "%d runs that were planned before, %s first, are in the plan no more; "
-            "what is done of them is kept. Give all --langs and --seeds to have them "
-            "in the matrix.",
-            len(gone),
-            gone[0].run.name,
-        )
+def log_notes(planned: Planned) -> None:
+    """Say in one line each what is left out of the tasks, and why."""
+    for (task, lang), reason in planned.left_out.items():
+        logging.warning("%s is left out of %s: %s", lang, task, reason)
+    for (task, lang), language in planned.drawn.items():
+        for note in language.notes:
+            logging.info("%s, %s, %s", task, lang, note)
 
 
 def training_utterances(directory: ExperimentDir, run: Run) -> list[ListedUtterance]:
@@ -156,53 +162,98 @@ def training_utterances(directory: ExperimentDir, run: Run) -> list[ListedUttera
     return [utterance for turn in zip(*parts, strict=True) for utterance in turn]
 
 
-def _read_split(
-    settings: Settings, lang: str, split: str
-) -> tuple[list[Utterance], dict[str, str]]:
-    directory = settings.split_dir(lang, split)
-    if not (directory / "wav.scp").exists():
-        raise UserError(
-            f"{directory} is not in the audio store: run stages 1 and 2 for {lang}, or "
-            "take it out of --langs."
-        )
-    return read_data_dir(directory), read_table(directory / "utt2num_samples")
+def _read_language(
+    settings: Settings, lang: str
+) -> tuple[dict[str, list[Utterance]], dict[str, tuple[int, str]]]:
+    """Read the splits; and length and place of the audio by utterance."""
+    splits = {}
+    listed = {}
+    for split in SPLITS:
+        directory = settings.split_dir(lang, split)
+        if not (directory / "wav.scp").exists():
+            raise UserError(
+                f"{directory} is not in the audio store: run stages 1 and 2 for "
+                f"{lang}, or take it out of --langs."
+            )
+        splits[split] = read_data_dir(directory)
+        num_samples = read_table(directory / "utt2num_samples")
+        for u in splits[split]:
+            listed[u.id] = (int(num_samples[u.id]), u.audio)
+    return splits, listed
 
 
-def _draw(
-    task: str,
-    splits: dict[str, tuple[list[Utterance], dict[str, str]]],
-    budget: int,
-    seeds: Sequence[int],
+def _with_audio(
+    draw: LanguageDraw, listed: Mapping[str, tuple[int, str]]
 ) -> DrawnLanguage:
-    rules = drawing(task)
+    def utterances(utts: Sequence[str]) -> list[ListedUtterance]:
+        return [ListedUtterance(utt, draw.labels[utt], *listed[utt]) for utt in utts]
 
-    def listed(split: str) -> dict[str, ListedUtterance]:
-        utterances, num_samples = splits[split]
-        return {
-            u.id: ListedUtterance(u.id, label, int(num_samples[u.id]), u.audio)
-            for u in utterances
-            if (label := rules.label_of(u)) is not None
-        }
-
-    train = listed("train")
     return DrawnLanguage(
-        train={
-            seed: [
-                train[utt]
-                for utt in rules.draw_training_utterances(
-                    splits["train"][0], budget, seed
-                )
-            ]
-            for seed in sorted(set(seeds))
-        },
-        dev=list(listed("dev").values()),
-        test=list(listed("test").values()),
+        train={seed: utterances(utts) for seed, utts in draw.train.items()},
+        dev=DrawnSet(utterances(draw.dev), draw.trials.get("dev")),
+        test=DrawnSet(utterances(draw.test), draw.trials.get("test")),
+        notes=draw.notes,
     )
+
+
+def _require_two_languages(
+    task: str,
+    settings: Settings,
+    fit: Sequence[str],
+    left_out: Mapping[tuple[str, str], str],
+) -> None:
+    if len(fit) >= 2:
+        return
+    reasons = "; ".join(
+        f"{lang}: {reason}"
+        for (out_task, lang), reason in left_out.items()
+        if out_task == task
+    )
+    others = [name for name in settings.tasks if name != task]
+    raise UserError(
+        f"Fewer than two languages can take part in {task} with N = "
+        f"{settings.budget[task]} ({reasons or 'give --langs two or more'}): lower "
+        f"--{task}_budget or add languages"
+        + (f', or give --task "{" ".join(others)}".' if others else ".")
+    )
+
+
+def _draw_across(
+    settings: Settings, drawn: Mapping[tuple[str, str], DrawnLanguage]
+) -> dict[tuple[str, str], DrawnSet]:
+    if not settings.cross_language_trials or "speaker" not in settings.tasks:
+        return {}
+    from espnet2_cltm.experiment.speaker_drawing import draw_cross_language
+
+    fit = [lang for task, lang in drawn if task == "speaker"]
+    tests = {lang: read_data_dir(settings.split_dir(lang, "test")) for lang in fit}
+    across = {}
+    for made in draw_cross_language(tests, settings.rules("speaker")):
+        by_id = {}
+        for lang in made.name.split("~"):
+            num_samples = read_table(
+                settings.split_dir(lang, "test") / "utt2num_samples"
+            )
+            for u in tests[lang]:
+                by_id[u.id] = ListedUtterance(
+                    u.id, u.speaker, int(num_samples[u.id]), u.audio
+                )
+        trials = made.drawn.trials
+        across["speaker", made.name] = DrawnSet(
+            [by_id[utt] for utt in trials.utts], trials
+        )
+    if not across:
+        logging.warning(
+            "No speaker is tested in two languages: there are no trials across "
+            "languages."
+        )
+    return across
 
 
 def _measure(
     run: Run,
-    drawn: dict[tuple[str, str], DrawnLanguage],
+    drawn: Mapping[tuple[str, str], DrawnLanguage],
+    across: Mapping[tuple[str, str], DrawnSet],
     languages: Sequence[str],
     zero_shot: bool,
 ) -> PlannedRun:
@@ -212,8 +263,14 @@ def _measure(
         for lang in run.languages
         for utterance in drawn[run.task, lang].train[run.seed][:n_drawn]
     ]
-    tested = run.test_languages(languages, zero_shot)
-    test = [u for lang in tested for u in drawn[run.task, lang].test]
+    names = [name for task, name in across if task == run.task]
+    tested = [
+        *run.test_languages(languages, zero_shot),
+        *run.tests_across(names, zero_shot),
+    ]
+    sets = {lang: drawn[run.task, lang].test for lang in languages}
+    sets |= {name: across[run.task, name] for name in names}
+    test = [u for name in tested for u in sets[name].utterances]
     return PlannedRun(
         run=run,
         utterances=len(train),
@@ -222,6 +279,30 @@ def _measure(
         test_utterances=len(test),
         test_seconds=total_seconds(test),
     )
+
+
+def _write_set(
+    directory: ExperimentDir, task: str, name: str, split: str, drawn: DrawnSet
+) -> None:
+    write_utterance_list(directory.utterance_list(task, name, split), drawn.utterances)
+    if drawn.trials is not None:
+        write_trials(directory.trials(task, name, split), drawn.trials)
+
+
+def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> None:
+    """Say how many runs of the plan before are not in the new one."""
+    if not directory.plan.exists():
+        return
+    names = {planned.run.name for planned in runs}
+    gone = [p for p in read_plan(directory.plan) if p.run.name not in names]
+    if gone:
+        logging.warning(
+            "%d runs that were planned before, %s first, are in the plan no more; "
+            "what is done of them is kept. Give all --langs, --seeds and tasks to have "
+            "them in the matrix.",
+            len(gone),
+            gone[0].run.name,
+        )
 
 
 def _check_same_data(
@@ -236,18 +317,14 @@ def _check_same_data(
         directory.train_list(task, lang, seed): utterances
         for seed, utterances in language.train.items()
     }
-    lists[directory.test_list(task, lang)] = language.test
+    for split, drawn in (("dev", language.dev), ("test", language.test)):
+        lists[directory.utterance_list(task, lang, split)] = drawn.utterances
     for path, utterances in lists.items():
         if not path.exists():
             continue
         if identity(read_utterance_list(path)) != identity(utterances):
             raise UserError(
-                f"{path} was drawn from other audio than the store now holds: give "
-                "the experiment a new --tag, or delete the old one."
+                f"{path} was drawn from other audio, or for other languages' test "
+                "speakers, than there are now: give the experiment a new --tag, or "
+                "delete the old one."
             )
-
-
-def log_left_out(planned: Planned) -> None:
-    """Say in one line each which languages do not take part, and why."""
-    for (task, lang), reason in planned.left_out.items():
-        logging.warning("%s is left out of %s: %s", lang, task, reason)

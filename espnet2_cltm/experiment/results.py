@@ -13,7 +13,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.task_registry import testing
-from espnet2_cltm.experiment.utterance_list import read_utterance_list
+from espnet2_cltm.experiment.test_set import read_test_set
 from espnet2_cltm.files import write_text
 from espnet2_cltm.results_format import RESULT_COLUMNS
 
@@ -103,10 +103,11 @@ def _rescore(
     directory: ExperimentDir, planned: PlannedRun
 ) -> dict[str, dict[str, Any]]:
     run = planned.run
+    task = testing(run.task)
     return {
-        lang: testing(run.task).score(
-            read_utterance_list(directory.test_list(run.task, lang)),
-            directory.predictions(run.name, lang),
+        name: task.score(
+            read_test_set(directory, run.task, name),
+            directory.predictions(run.name, name, task.PREDICTIONS_SUFFIX),
         )
-        for lang in planned.test_languages
+        for name in planned.test_languages
     }

@@ -71,6 +71,22 @@ class Run:
             return sorted(languages)
         return list(self.languages)
 
+    def tests_across(self, names: Sequence[str], zero_shot: bool) -> list[str]:
+        """Name the trials across languages that the run is tested on.
+
+        Args:
+            names: ``<language>~<language>`` of the experiment's task.
+            zero_shot: Whether single runs are tested on all of them.
+
+        Returns:
+            For a pair those of its two languages, else those with its language.
+        """
+        if self.kind == "single" and zero_shot:
+            return sorted(names)
+        return sorted(
+            name for name in names if set(self.languages) <= set(name.split("~"))
+        )
+
 
 def all_runs(
     task: str, languages: Iterable[str], budget: int, seeds: Iterable[int]

@@ -12,7 +12,10 @@ from typing import Any
 import yaml
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawing import DrawingRules
 from espnet2_cltm.files import write_text
+
+BY_TASK = ("budget", "train_config")  # settings that every task has its own of
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,13 @@ class Settings:
     Attributes:
         corpus: Name of the corpus.
         dumpdir: Where the audio store is.
-        budget: N, utterances (gender: per class) of a single run.
+        budget: N by task, utterances (gender: per class) of a single run.
+        shared_speakers: Whether speakers of one name, but for ``<lang>-``, are one
+            person in all languages; nobody tested is trained on then.
+        utts_per_speaker: Speaker: utterances of a speaker's turn in a subset.
+        max_positives: Speaker: most target trials of a speaker.
+        trials_seed: Speaker: draws the trials.
+        cross_language_trials: Speaker: test bilingual speakers across languages.
         zero_shot: Whether single runs are tested on every language.
         test_batch_bins: Most samples in a test batch; the last bits of a
             prediction depend on it.
@@ -31,7 +40,12 @@ class Settings:
 
     corpus: str
     dumpdir: str
-    budget: int
+    budget: Mapping[str, int]
+    shared_speakers: bool = False
+    utts_per_speaker: int = 1
+    max_positives: int = 200
+    trials_seed: int = 0
+    cross_language_trials: bool = False
     zero_shot: bool = True
     test_batch_bins: int = 480_000
     train_config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -41,14 +55,29 @@ class Settings:
         """Name the tasks, sorted."""
         return sorted(self.train_config)
 
+    def rules(self, task: str) -> DrawingRules:
+        """Give what the drawing of a task's subsets and trials follows."""
+        return DrawingRules(
+            budget=self.budget[task],
+            utts_per_speaker=self.utts_per_speaker,
+            max_positives=self.max_positives,
+            trials_seed=self.trials_seed,
+            needs_dev_trials=self.train_config[task].get("checkpoint", "eer") == "eer",
+        )
+
     def split_dir(self, lang: str, split: str) -> Path:
         """Give a split's directory in the audio store."""
         return Path(self.dumpdir) / self.corpus / lang / split
 
 
 def write_settings(path: Path, settings: Settings) -> None:
-    """Write settings as YAML."""
-    write_text(path, yaml.safe_dump(asdict(settings), sort_keys=False))
+    """Write settings as YAML; tasks of an existing experiment stay in it."""
+    content = asdict(settings)
+    if path.exists():
+        before = asdict(read_settings(path))
+        for name in BY_TASK:
+            content[name] = {**before[name], **content[name]}
+    write_text(path, yaml.safe_dump(content, sort_keys=False))
 
 
 def read_settings(path: Path) -> Settings:
@@ -58,7 +87,10 @@ def read_settings(path: Path) -> Settings:
         UserError: The file is missing or damaged.
     """
     try:
-        return Settings(**yaml.safe_load(path.read_text(encoding="utf-8")))
+        settings = Settings(**yaml.safe_load(path.read_text(encoding="utf-8")))
+        if not all(isinstance(getattr(settings, name), dict) for name in BY_TASK):
+            raise TypeError("written by another version")
+        return settings
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): run stage 3 first."
@@ -87,12 +119,10 @@ def check_unchanged(path: Path, settings: Settings) -> None:
         return
     before = asdict(read_settings(path))
     now = asdict(settings)
-    for side, other in ((before, now), (now, before)):
-        side["train_config"] = {
-            task: config
-            for task, config in side["train_config"].items()
-            if task in other["train_config"]
-        }
+    for name in BY_TASK:
+        both = before[name].keys() & now[name].keys()
+        for side in (before, now):
+            side[name] = {task: side[name][task] for task in sorted(both)}
     changes = list(_differences(before, now))
     if changes:
         raise UserError(

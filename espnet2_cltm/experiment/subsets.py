@@ -1,4 +1,4 @@
-"""Drawing training subsets: balanced, nested, and paired over runs.
+"""Drawing training subsets: balanced or spread out, nested, and paired over runs.
 
 A seed puts the utterances of a language into an order; a subset is the beginning of
 that order. So the same seed gives the same N utterances in ``single`` and in every
@@ -60,3 +60,40 @@ def draw_balanced(gender_of: Mapping[str, str], per_class: int, seed: int) -> li
             )
         drawn[gender] = random_order(utts, seed, f"gender-{gender}")[:per_class]
     return [utt for turn in zip(*drawn.values(), strict=True) for utt in turn]
+
+
+def draw_spread(
+    speaker_of: Mapping[str, str], n_utterances: int, per_turn: int, seed: int
+) -> list[str]:
+    """Draw utterances spread evenly over speakers.
+
+    The speakers, in a random order, give ``per_turn`` utterances each, and again
+    until there are enough; one who has no more is passed over.
+
+    Args:
+        speaker_of: Speaker by utterance id.
+        n_utterances: How many to draw, at most all.
+        per_turn: Utterances of a speaker's turn.
+        seed: The run's seed.
+
+    Returns:
+        ``n_utterances`` ids; what a smaller number gives is the beginning of what a
+        larger one gives.
+    """
+    utts_of: dict[str, list[str]] = {}
+    for utt, speaker in speaker_of.items():
+        utts_of.setdefault(speaker, []).append(utt)
+    left = {
+        speaker: random_order(utts_of[speaker], seed, "speaker-utterances")
+        for speaker in random_order(utts_of, seed, "speakers")
+    }
+    drawn: list[str] = []
+    while left and len(drawn) < n_utterances:
+        for utts in left.values():
+            drawn += utts[:per_turn]
+        left = {
+            speaker: utts[per_turn:]
+            for speaker, utts in left.items()
+            if len(utts) > per_turn
+        }
+    return drawn[:n_utterances]

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from espnet2_cltm.errors import UserError
 
-TASKS = ("gender",)
+TASKS = ("gender", "speaker")
 
 
 def drawing(task: str) -> ModuleType:

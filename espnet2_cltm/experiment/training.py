@@ -9,8 +9,10 @@ order of everything that draws a random number is ``AbsTask.main_worker``'s and
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from espnet2.schedulers.abs_scheduler import (
@@ -30,6 +32,61 @@ from espnet2.train.trainer import GradScaler
 from espnet2.utils.build_dataclass import build_dataclass
 
 from espnet2_cltm.errors import UserError
+
+Criterion = tuple[str, str, str]
+"""ESPnet's ``best_model_criterion``: phase, statistic, ``min`` or ``max``."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The weights after an epoch.
+
+    Attributes:
+        epoch: From 1.
+        value: What the epoch was chosen by, None where it is the last.
+        weights: The model's state.
+    """
+
+    epoch: int
+    value: float | None
+    weights: Mapping[str, torch.Tensor]
+
+
+@dataclass
+class Trained:
+    """A trained model.
+
+    Attributes:
+        model: With the weights of the last epoch.
+        last_epoch: Its number.
+        best: For each criterion the checkpoint that is best by it.
+        validation: The validation statistics of every epoch.
+    """
+
+    model: AbsESPnetModel
+    last_epoch: int
+    best: dict[Criterion, Checkpoint] = field(default_factory=dict)
+    validation: list[dict[str, Any]] = field(default_factory=list)
+
+    def use(self, criterion: Criterion | None) -> dict[str, Any]:
+        """Give the model the weights that a criterion chose.
+
+        Args:
+            criterion: One of :attr:`best`; None where no checkpoint was chosen.
+
+        Returns:
+            What to record: ``epoch``, and with a criterion ``criterion`` and
+            ``value``.
+        """
+        if criterion is None:
+            return {"epoch": self.last_epoch}
+        chosen = self.best[criterion]
+        self.model.load_state_dict(chosen.weights)
+        return {
+            "epoch": chosen.epoch,
+            "criterion": criterion[1],
+            "value": chosen.value,
+        }
 
 
 def training_arguments(
@@ -73,15 +130,21 @@ def training_arguments(
     return args
 
 
-def train_in_memory(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetModel:
+def train_in_memory(
+    task: type[AbsTask],
+    args: argparse.Namespace,
+    criteria: Iterable[Criterion] = (),
+) -> Trained:
     """Train a model for ``args.max_epoch`` epochs and return it.
 
     Args:
         task: The task.
         args: From :func:`training_arguments`, with the training data.
+        criteria: What to choose checkpoints by. Where there is none, nothing is
+            validated.
 
     Returns:
-        The model after the last epoch, on the CPU or GPU where it was trained.
+        The model, on the CPU or GPU where it was trained, and the chosen checkpoints.
 
     Raises:
         UserError: The configuration does not build a model, or every step's
@@ -108,7 +171,14 @@ def train_in_memory(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetM
     train_iter_factory = task.build_iter_factory(
         args=args, distributed_option=distributed, mode="train"
     )
+    criteria = sorted(set(criteria))
+    valid_iter_factory = (
+        task.build_iter_factory(args=args, distributed_option=distributed, mode="valid")
+        if criteria
+        else None
+    )
     options = task.trainer.build_options(args)
+    trained = Trained(model, args.max_epoch)
     scaler = GradScaler() if args.use_amp else None
     reporter = Reporter()
     for epoch in range(1, args.max_epoch + 1):
@@ -126,16 +196,49 @@ def train_in_memory(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetM
                 options=options,
                 distributed_option=distributed,
             )
+        if valid_iter_factory is not None:
+            with reporter.observe("valid") as valid_reporter:
+                task.trainer.validate_one_epoch(
+                    model=model,
+                    iterator=valid_iter_factory.build_iter(epoch),
+                    reporter=valid_reporter,
+                    options=options,
+                    distributed_option=distributed,
+                )
         for scheduler in schedulers:
             if isinstance(scheduler, AbsEpochStepScheduler):
                 scheduler.step()
         logging.info(reporter.log_message())
+        _keep_best(trained, reporter, criteria, epoch)
         if all_steps_are_invalid:
             raise UserError(
                 f"No step of epoch {epoch} had a finite gradient: lower the learning "
                 "rate in the training configuration."
             )
-    return model
+    return trained
+
+
+def _keep_best(
+    trained: Trained, reporter: Reporter, criteria: Sequence[Criterion], epoch: int
+) -> None:
+    """Keep the weights where this epoch is the best so far, as ESPnet decides it."""
+    if not criteria:
+        return
+    weights = None
+    values = {}
+    for criterion in criteria:
+        phase, name, _ = criterion
+        value = float(reporter.get_value(phase, name))
+        values[name] = value
+        if reporter.get_best_epoch(*criterion) != epoch:
+            continue
+        if weights is None:
+            weights = {
+                key: tensor.detach().clone()
+                for key, tensor in trained.model.state_dict().items()
+            }
+        trained.best[criterion] = Checkpoint(epoch, value, weights)
+    trained.validation.append({"epoch": epoch, **values})
 
 
 def build_training(

@@ -22,7 +22,7 @@ class ListedUtterance:
 
     Attributes:
         utt: Utterance id.
-        label: What the task predicts: ``f`` or ``m`` for gender.
+        label: ``f`` or ``m`` for gender, the speaker for speaker.
         num_samples: Length at 16 kHz.
         audio: Location in the audio store, ``file.ark:offset``.
     """
@@ -70,32 +70,43 @@ def total_seconds(utterances: Sequence[ListedUtterance]) -> float:
     return sum(u.num_samples for u in utterances) / SAMPLE_RATE
 
 
-def write_espnet_data(directory: Path, utterances: Sequence[ListedUtterance]) -> None:
-    """Write ``wav.scp``, ``label`` and ``utt2num_samples``, in the list's order.
+def write_espnet_data(
+    directory: Path, utterances: Sequence[ListedUtterance], label_file: str
+) -> None:
+    """Write ``wav.scp``, labels and ``utt2num_samples``, in the list's order.
 
     ESPnet takes the utterances, and their order before shuffling, from the shape
     file, ``utt2num_samples``.
+
+    Args:
+        directory: Where to write.
+        utterances: The list.
+        label_file: Name of the file of labels.
     """
     for name, value in (
         ("wav.scp", lambda u: u.audio),
-        ("label", lambda u: u.label),
+        (label_file, lambda u: u.label),
         ("utt2num_samples", lambda u: u.num_samples),
     ):
         text = "".join(f"{u.utt} {value(u)}\n" for u in utterances)
         write_text(directory / name, text)
 
 
-def espnet_data_options(directory: Path, which: str) -> dict[str, list]:
+def espnet_data_options(
+    directory: Path, which: str, labels: tuple[str, str] | None
+) -> dict[str, list]:
     """Give ESPnet's data options for what :func:`write_espnet_data` wrote.
 
     Args:
         directory: Where it wrote.
         which: ``train`` or ``valid``.
+        labels: The file of labels and their name in ESPnet; None to leave them out.
     """
+    data = [[str(directory / "wav.scp"), "speech", "kaldi_ark"]]
+    if labels is not None:
+        label_file, name = labels
+        data.append([str(directory / label_file), name, "text"])
     return {
-        f"{which}_data_path_and_name_and_type": [
-            [str(directory / "wav.scp"), "speech", "kaldi_ark"],
-            [str(directory / "label"), "label", "text"],
-        ],
+        f"{which}_data_path_and_name_and_type": data,
         f"{which}_shape_file": [str(directory / "utt2num_samples")],
     }

@@ -38,7 +38,10 @@ _DEVICE_IS_LOST = (
 
 
 def work(
-    directory: ExperimentDir, ngpu: int = 0, parent: int | None = None
+    directory: ExperimentDir,
+    ngpu: int = 0,
+    parent: int | None = None,
+    audio_cache: int = 0,
 ) -> list[str]:
     """Make runs until every run of the plan is done or has failed.
 
@@ -46,6 +49,7 @@ def work(
         directory: The experiment.
         ngpu: 0 for the CPU, 1 for a GPU.
         parent: Process id of the runner; the worker stops when that has ended.
+        audio_cache: Most bytes of prepared test waveforms to keep in memory.
 
     Returns:
         Names of the runs that were made here.
@@ -57,10 +61,11 @@ def work(
     torch.set_num_threads(1)
     settings = read_settings(directory.settings)
     check_device(ngpu)
-    for task in settings.tasks:
+    left = runs_left(directory, read_plan(directory.plan))
+    for task in sorted({planned.run.task for planned in left}):
         build_once(settings, task, ngpu)
+        testing(task).cache_audio(audio_cache)
     claims = Claims(directory.claims)
-    left = read_plan(directory.plan)
     made: list[str] = []
     try:
         while True:
@@ -93,11 +98,10 @@ def build_once(settings: Settings, task: str, ngpu: int) -> None:
         UserError: The training configuration or the encoder can't be used.
     """
     espnet_task = testing(task).ESPNET_TASK
+    config = {**settings.train_config[task], **testing(task).OPTIONS_WITHOUT_DATA}
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"train_{task}.yaml"
-        path.write_text(
-            yaml.safe_dump(dict(settings.train_config[task])), encoding="utf-8"
-        )
+        path.write_text(yaml.safe_dump(config), encoding="utf-8")
         args = training_arguments(espnet_task, path, ["--ngpu", str(ngpu)])
     build_training(espnet_task, args)
 

@@ -141,6 +141,30 @@ class HubertFrontend(AbsFrontend):
         Raises:
             UserError: An utterance is shorter than one frame (400 samples).
         """
+        return self._features(input, input_lengths, self.layers, self.num_layers)
+
+    def mean_of_layers(
+        self, input: torch.Tensor, input_lengths: torch.Tensor, num_layers: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode as :meth:`forward`, giving the mean of the last hidden states.
+
+        Speaker embeddings are made of them, whatever the training takes.
+
+        Args:
+            input: (batch, samples) float waveforms at 16 kHz.
+            input_lengths: (batch,) numbers of valid samples.
+            num_layers: How many hidden states to take, at most one more than the
+                encoder has layers.
+        """
+        return self._features(input, input_lengths, "mean", num_layers)
+
+    def _features(
+        self,
+        input: torch.Tensor,
+        input_lengths: torch.Tensor,
+        layers: str,
+        num_layers: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         longest = int(input_lengths.max())
         padding = -longest % self.length_multiple
         input = nn.functional.pad(input[:, :longest], (0, padding))
@@ -154,7 +178,7 @@ class HubertFrontend(AbsFrontend):
         sample_mask = _valid_mask(input_lengths, input.shape[1]) if is_padded else None
         if self.normalize_waveform:
             input = _zero_mean_unit_variance(input, sample_mask)
-        feats = self._encode(input, sample_mask, input_lengths)
+        feats = self._encode(input, sample_mask, input_lengths, layers, num_layers)
         if is_padded:
             feats = feats[:, : int(frame_lengths.max())]
             frame_mask = _valid_mask(frame_lengths, feats.shape[1])
@@ -166,6 +190,8 @@ class HubertFrontend(AbsFrontend):
         waveforms: torch.Tensor,
         sample_mask: torch.Tensor | None,
         sample_lengths: torch.Tensor,
+        layers: str,
+        num_layers: int,
     ) -> torch.Tensor:
         config = self.hubert.config
         if self.group_norm is not None:
@@ -180,15 +206,15 @@ class HubertFrontend(AbsFrontend):
             waveforms,
             attention_mask=None if sample_mask is None else sample_mask.long(),
             mask_time_indices=self._no_mask_if_short(waveforms),
-            output_hidden_states=self.layers != "last",
+            output_hidden_states=layers != "last",
             return_dict=True,
         )
         last = output.last_hidden_state
-        if self.layers == "last":
+        if layers == "last":
             return last
         states = [*output.hidden_states[:-1], last]
-        if self.layers == "mean":
-            return torch.stack(states[-self.num_layers :]).mean(dim=0)
+        if layers == "mean":
+            return torch.stack(states[-num_layers:]).mean(dim=0)
         weights = torch.softmax(self.layer_weights, dim=0)
         return torch.einsum("l,lbtd->btd", weights, torch.stack(states))
 

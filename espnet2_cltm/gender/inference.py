@@ -1,10 +1,10 @@
 """Predicting genders with a trained model, in batches of similar length.
 
-The batches follow from the utterances and ``batch_bins`` alone, so that the command
-line and the runner give the same predictions to the last bit.
+The command line and the runner use the same batches, and give the same predictions
+to the last bit.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,27 +34,6 @@ class GenderPrediction:
     probabilities: tuple[float, ...]
 
 
-def length_batches(num_samples: Mapping[str, int], batch_bins: int) -> list[list[str]]:
-    """Cut utterances, sorted by length, into batches of bounded padded size.
-
-    Args:
-        num_samples: Length of each utterance, in samples.
-        batch_bins: Most samples in a batch, padding counted; a longer utterance
-            makes a batch of its own.
-
-    Returns:
-        Utterance ids; every one of ``num_samples`` stands in one batch.
-    """
-    batches: list[list[str]] = []
-    for utt in sorted(num_samples, key=lambda utt: (num_samples[utt], utt)):
-        fits = batches and (len(batches[-1]) + 1) * num_samples[utt] <= batch_bins
-        if fits:
-            batches[-1].append(utt)
-        else:
-            batches.append([utt])
-    return batches
-
-
 @torch.inference_mode()
 def predict_gender(
     model: GenderModel,
@@ -67,7 +46,7 @@ def predict_gender(
     Args:
         model: Put into evaluation mode here.
         read_waveform: Gives an utterance's (samples,) float32 waveform in [-1, 1).
-        batches: Utterance ids, as :func:`length_batches` gives them.
+        batches: Utterance ids, as :func:`.length_batches` gives them.
         device: Where the model is.
 
     Returns:

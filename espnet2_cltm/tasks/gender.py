@@ -28,7 +28,8 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.gender.classifier import AbsGenderClassifier, LinearClassifier
 from espnet2_cltm.gender.model import GenderModel
-from espnet2_cltm.gender.projector import LinearProjector
+from espnet2_cltm.tasks.linear_projector import LinearProjector
+from espnet2_cltm.tasks.parts import build_part
 from espnet2_cltm.tasks.waveform import scale_waveform
 
 frontend_choices = ClassChoices(
@@ -141,14 +142,16 @@ class GenderTask(AbsTask):
         The generator is seeded again once the frontend stands, so that the same
         seed gives the same head whatever the frontend drew.
         """
-        frontend = _build(frontend_choices, args)
+        frontend = build_part(frontend_choices, args)
         torch.manual_seed(args.seed)
-        pooling = _build(pooling_choices, args, input_size=frontend.output_size())
-        projector = _build(projector_choices, args, input_size=pooling.output_size())
-        classifier = _build(
+        pooling = build_part(pooling_choices, args, input_size=frontend.output_size())
+        projector = build_part(
+            projector_choices, args, input_size=pooling.output_size()
+        )
+        classifier = build_part(
             classifier_choices, args, input_size=projector.output_size()
         )
-        return _build(
+        return build_part(
             model_choices,
             args,
             frontend=frontend,
@@ -156,25 +159,3 @@ class GenderTask(AbsTask):
             projector=projector,
             classifier=classifier,
         )
-
-
-def _build(choices: ClassChoices, args: argparse.Namespace, **inputs: Any) -> Any:
-    """Build the part that the configuration names, with its ``_conf``.
-
-    Raises:
-        UserError: There is no such part, or it takes no such option.
-    """
-    name = getattr(args, choices.name)
-    conf = getattr(args, f"{choices.name}_conf")
-    if name not in choices.classes:
-        raise UserError(
-            f"{choices.name}: {name} is unknown: give one of "
-            f"{', '.join(choices.classes)}."
-        )
-    try:
-        return choices.classes[name](**inputs, **conf)
-    except TypeError as error:
-        raise UserError(
-            f"{choices.name}: {name} cannot be built with {choices.name}_conf "
-            f"({error}): correct it."
-        ) from error

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.length_batches import length_batches
 from espnet2_cltm.gender.inference import (
     GenderPrediction,
-    length_batches,
     predict_gender,
     read_predictions,
     write_predictions,

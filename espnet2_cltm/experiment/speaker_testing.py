@@ -1,0 +1,161 @@
+"""Speaker verification in stage 4: ESPnet's data, scores of trials, and metrics."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from espnet2_cltm.corpus.audio import load_audio
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.test_set import TestSet
+from espnet2_cltm.experiment.training import Criterion
+from espnet2_cltm.experiment.utterance_list import (
+    ListedUtterance,
+    espnet_data_options,
+    write_espnet_data,
+)
+from espnet2_cltm.files import replacing, write_text
+from espnet2_cltm.speaker.embedding import cache_waveforms, embed_utterances
+from espnet2_cltm.speaker.metrics import score_speaker
+from espnet2_cltm.speaker.model import SpeakerModel
+from espnet2_cltm.speaker.scoring import cosine_scores
+from espnet2_cltm.tasks.speaker import SpeakerTask
+
+ESPNET_TASK = SpeakerTask
+PREDICTIONS_SUFFIX = ".npy"
+OPTIONS_WITHOUT_DATA = {"spk_num": 2}
+"""What the task's parser must be told to build a model before there is data."""
+
+
+def cache_audio(max_bytes: int) -> None:
+    """Keep trimmed and time-stretched waveforms in memory, at most ``max_bytes``."""
+    cache_waveforms(max_bytes)
+
+
+def write_training_data(
+    run_dir: Path,
+    train: Sequence[ListedUtterance],
+    dev: Sequence[TestSet],
+    batch_bins: int,
+) -> dict[str, Any]:
+    """Write ESPnet's data files and give the options that name them.
+
+    The classes are the speakers of all the run's utterances.
+
+    Args:
+        run_dir: Where the run is.
+        train: Training utterances, in order.
+        dev: Validation sets of the run's languages.
+        batch_bins: Most samples in a batch of utterances to embed.
+    """
+    write_espnet_data(run_dir / "train", train, "utt2spk")
+    utts_of: dict[str, list[str]] = {}
+    for utterance in train:
+        utts_of.setdefault(utterance.label, []).append(utterance.utt)
+    write_text(
+        run_dir / "train" / "spk2utt",
+        "".join(
+            f"{name} {' '.join(sorted(utts_of[name]))}\n" for name in sorted(utts_of)
+        ),
+    )
+    valid = [utterance for part in dev for utterance in part.utterances]
+    write_espnet_data(run_dir / "valid", valid, "utt2spk")
+    return {
+        **espnet_data_options(run_dir / "train", "train", ("utt2spk", "spk_labels")),
+        **espnet_data_options(run_dir / "valid", "valid", None),
+        "spk2utt": str(run_dir / "train" / "spk2utt"),
+        "spk_num": len(utts_of),
+        "valid_trials": [
+            [str(part.trials_path), part.name] for part in dev if part.trials_path
+        ],
+        "embedding_batch_bins": batch_bins,
+        "best_model_criterion": [
+            ["valid", name, "min"]
+            for name in ("eer", *(f"eer_{part.name}" for part in dev))
+        ],
+    }
+
+
+def criteria(
+    config: Mapping[str, Any], languages: Sequence[str], tests: Sequence[str]
+) -> dict[str, Criterion]:
+    """Name what chooses the epoch for each test.
+
+    A pair is tested on each of its languages with the epoch that is best on that
+    language's dev trials, as i+j and j+i trained apart would be. Other tests take
+    the lowest mean over the run's languages.
+
+    Args:
+        config: The training configuration.
+        languages: The run's languages.
+        tests: What it is tested on.
+    """
+    if config.get("checkpoint", "eer") == "last":
+        return {}
+    return {
+        test: ("valid", f"eer_{test}" if test in languages else "eer", "min")
+        for test in tests
+    }
+
+
+def predict(
+    model: SpeakerModel,
+    test: TestSet,
+    predictions: Path,
+    batch_bins: int,
+    device: str,
+) -> None:
+    """Score every trial and write the scores, float32 in the order of the trials.
+
+    Args:
+        model: A trained model.
+        test: The test set.
+        predictions: The file to write, in numpy's format.
+        batch_bins: Most samples in a batch.
+        device: ``cpu`` or ``cuda``.
+    """
+    audio = {u.utt: u.audio for u in test.utterances}
+    embeddings = embed_utterances(
+        model,
+        {u.utt: u.num_samples for u in test.utterances},
+        lambda utt: load_audio(audio[utt]),
+        batch_bins,
+        device,
+    )
+    with replacing(predictions) as temporary, temporary.open("wb") as output:
+        np.save(output, cosine_scores(embeddings, test.trials))
+
+
+def score(test: TestSet, predictions: Path) -> dict[str, Any]:
+    """Compute the metrics of a test from its scores.
+
+    Returns:
+        The metrics of :func:`score_speaker` by name.
+
+    Raises:
+        UserError: The scores are missing, or are not those of the trials.
+    """
+    try:
+        scores = np.load(predictions, allow_pickle=False)
+    except OSError as error:
+        raise UserError(
+            f"{predictions} cannot be read ({error.strerror}): run stage 4 again."
+        ) from error
+    except (ValueError, EOFError) as error:
+        raise UserError(
+            f"{predictions} is no file of scores ({error}): delete its run's directory "
+            "and run stage 4 again."
+        ) from error
+    if scores.shape != (len(test.trials),):
+        raise UserError(
+            f"{predictions} holds scores of shape {scores.shape} where "
+            f"{test.trials_path} has {len(test.trials)} trials: delete the run's "
+            "directory and run stage 4 again."
+        )
+    return score_speaker(scores, test.trials.is_target)
+
+
+def predictions_bytes(n_utterances: int, n_trials: int) -> int:
+    """Give the size of a file of scores."""
+    return 128 + 4 * n_trials

@@ -1,0 +1,65 @@
+"""A test or dev set of an experiment: listed utterances and, for speaker, trials."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.utterance_list import ListedUtterance, read_utterance_list
+from espnet2_cltm.speaker.trials import TrialList, read_trials
+
+# A worker tests thousands of models on the same few dozen lists.
+_LISTS_HELD = 64
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """What a model is tested, or validated, on.
+
+    Attributes:
+        name: A language, or ``<language>~<language>`` for trials across two.
+        utterances: In the order of their list.
+        trials: Pairs of them, None for gender.
+        trials_path: Where the trials are, None for gender.
+    """
+
+    name: str
+    utterances: Sequence[ListedUtterance]
+    trials: TrialList | None = None
+    trials_path: Path | None = None
+
+
+def read_test_set(
+    directory: ExperimentDir, task: str, name: str, split: str = "test"
+) -> TestSet:
+    """Read what stage 3 wrote.
+
+    Args:
+        directory: The experiment.
+        task: The task.
+        name: A language, or ``<language>~<language>``.
+        split: ``test`` or ``dev``.
+
+    Raises:
+        UserError: A file is missing or damaged.
+    """
+    path = directory.utterance_list(task, name, split)
+    utterances = read_utterance_list(path)
+    trials_path = directory.trials(task, name, split)
+    if not trials_path.exists():
+        return TestSet(name, utterances)
+    trials = _read_trials(str(trials_path), trials_path.stat().st_mtime_ns)
+    if set(trials.utts) != {u.utt for u in utterances}:
+        odd = min(set(trials.utts) ^ {u.utt for u in utterances})
+        raise UserError(
+            f"{trials_path} and {path} differ, first in utterance {odd}: delete both "
+            "and run stage 3 again."
+        )
+    return TestSet(name, utterances, trials, trials_path)
+
+
+@lru_cache(maxsize=_LISTS_HELD)
+def _read_trials(path: str, mtime_ns: int) -> TrialList:
+    return read_trials(Path(path))

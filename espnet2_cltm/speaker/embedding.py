@@ -1,0 +1,123 @@
+"""Speaker embeddings of utterances, each computed once, in batches of similar length.
+
+An utterance is trimmed, played at each speed, and embedded; the embeddings are
+L2-normalised, averaged over the speeds and normalised again. Embeddings depend on the
+utterances and ``batch_bins`` alone, to the last bit.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+
+from espnet2_cltm.corpus.waveform_cache import WaveformCache
+from espnet2_cltm.frontend.length_batches import length_batches
+from espnet2_cltm.speaker.embedding_settings import EmbeddingSettings
+from espnet2_cltm.speaker.model import SpeakerModel
+from espnet2_cltm.speaker.waveforms import variants
+
+# Waveforms held in memory at once, in batches: enough to find some of one length.
+_BATCHES_HELD = 16
+
+_cache = WaveformCache(0)
+
+
+def cache_waveforms(max_bytes: int) -> None:
+    """Keep trimmed and time-stretched waveforms in memory for this process's models.
+
+    Args:
+        max_bytes: Most memory to use; 0 keeps nothing.
+    """
+    global _cache
+    _cache = WaveformCache(max_bytes)
+
+
+@torch.inference_mode()
+def embed_utterances(
+    model: SpeakerModel,
+    num_samples: Mapping[str, int],
+    read_waveform: Callable[[str], np.ndarray],
+    batch_bins: int,
+    device: str = "cpu",
+) -> np.ndarray:
+    """Embed utterances.
+
+    Args:
+        model: Put into evaluation mode here, and back.
+        num_samples: Length of each utterance in samples, before trimming.
+        read_waveform: Gives an utterance's (samples,) float32 waveform in [-1, 1).
+        batch_bins: Most samples in a batch, padding counted.
+        device: Where the model is.
+
+    Returns:
+        (utterances, size) float32 unit vectors, in the order of the sorted ids.
+    """
+    was_training = model.training
+    model.eval()
+    settings = model.embedding
+    utts = sorted(num_samples)
+    row = {utt: index for index, utt in enumerate(utts)}
+    sums: np.ndarray | None = None
+    for held in _held_together(num_samples, batch_bins, len(settings.speeds)):
+        waveforms = _prepare(held, read_waveform, settings, model.ignores_padding)
+        lengths = {key: len(waveform) for key, waveform in waveforms.items()}
+        normalised = {}
+        for batch in length_batches(lengths, batch_bins, not model.ignores_padding):
+            embeddings = _embed_batch(model, [waveforms[key] for key in batch], device)
+            normalised.update(zip(batch, embeddings, strict=True))
+        if sums is None:
+            size = len(next(iter(normalised.values())))
+            sums = np.zeros((len(utts), size), dtype=np.float32)
+        for utt, speed in sorted(normalised):  # one order of the sum
+            sums[row[utt]] += normalised[utt, speed]
+    model.train(was_training)
+    if sums is None:
+        return np.zeros((0, 0), dtype=np.float32)
+    return sums / np.linalg.norm(sums, axis=1, keepdims=True)
+
+
+def _held_together(
+    num_samples: Mapping[str, int], batch_bins: int, n_speeds: int
+) -> Iterator[Sequence[str]]:
+    """Cut the utterances, sorted by length, into parts that fit into memory."""
+    yield from length_batches(num_samples, _BATCHES_HELD * batch_bins // n_speeds)
+
+
+def _prepare(
+    utts: Sequence[str],
+    read_waveform: Callable[[str], np.ndarray],
+    settings: EmbeddingSettings,
+    ignores_padding: bool,
+) -> dict[tuple[str, int], np.ndarray]:
+    """Trim and stretch; waveforms by utterance and index of the speed."""
+    waveforms = {}
+    for utt in utts:
+        for speed, waveform in enumerate(_variants(read_waveform(utt), settings)):
+            if not ignores_padding:
+                multiple = settings.length_multiple
+                waveform = waveform[: len(waveform) // multiple * multiple or None]
+            waveforms[utt, speed] = waveform
+    return waveforms
+
+
+def _variants(waveform: np.ndarray, settings: EmbeddingSettings) -> list[np.ndarray]:
+    key = (
+        hashlib.blake2b(waveform.tobytes(), digest_size=16).digest(),
+        tuple(settings.speeds),
+        settings.trim_db,
+    )
+    return _cache.get(
+        key, lambda: variants(waveform, settings.speeds, settings.trim_db)
+    )
+
+
+def _embed_batch(
+    model: SpeakerModel, waveforms: Sequence[np.ndarray], device: str
+) -> np.ndarray:
+    lengths = torch.tensor([len(waveform) for waveform in waveforms])
+    speech = torch.zeros(len(waveforms), int(lengths.max()))
+    for index, waveform in enumerate(waveforms):
+        speech[index, : len(waveform)] = torch.from_numpy(waveform.copy())
+    embeddings = model.embed(speech.to(device), lengths.to(device))
+    return torch.nn.functional.normalize(embeddings.float(), dim=1).cpu().numpy()

@@ -1,0 +1,217 @@
+"""Speaker verification as an ESPnet task.
+
+Data for training: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz)
+and ``spk_labels`` (``utt2spk``, type ``text``), with ``--spk2utt``. For validation:
+``speech``, and one or more Kaldi trial lists with ``--valid_trials``. The parts are
+chosen by name and are those of ESPnet's speaker task; added are the frontend
+``hubert``, the projector ``linear`` and the losses ``cross_entropy`` and
+``contrastive``.
+"""
+
+import argparse
+from typing import Any
+
+import torch
+from espnet2.tasks import spk
+from espnet2.train.class_choices import ClassChoices
+from espnet2.utils.nested_dict_action import NestedDictAction
+from espnet2.utils.types import str2pair_str
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.speaker.contrastive import ContrastiveLoss
+from espnet2_cltm.speaker.cross_entropy import CrossEntropy
+from espnet2_cltm.speaker.embedding_settings import EmbeddingSettings
+from espnet2_cltm.speaker.model import SpeakerModel
+from espnet2_cltm.tasks.linear_projector import LinearProjector
+from espnet2_cltm.tasks.parts import build_part
+from espnet2_cltm.tasks.speaker_preprocessor import (
+    PairPreprocessor,
+    SpeakerPreprocessor,
+    read_spk2utt,
+)
+from espnet2_cltm.tasks.speaker_trainer import SpeakerTrainer
+
+frontend_choices = ClassChoices(
+    name="frontend",
+    classes={**spk.frontend_choices.classes, "hubert": HubertFrontend},
+    type_check=spk.AbsFrontend,
+    default="hubert",
+    optional=True,
+)
+encoder_choices = ClassChoices(
+    name="encoder",
+    classes=spk.encoder_choices.classes,
+    type_check=spk.AbsEncoder,
+    default="identity",
+)
+pooling_choices = ClassChoices(
+    name="pooling",
+    classes=spk.pooling_choices.classes,
+    type_check=spk.AbsPooling,
+    default="mean",
+)
+projector_choices = ClassChoices(
+    name="projector",
+    classes={**spk.projector_choices.classes, "linear": LinearProjector},
+    type_check=spk.AbsProjector,
+    default="linear",
+)
+preprocessor_choices = ClassChoices(
+    name="preprocessor",
+    classes={"spk": SpeakerPreprocessor},
+    default="spk",
+)
+loss_choices = ClassChoices(
+    name="loss",
+    classes={
+        **spk.loss_choices.classes,
+        "contrastive": ContrastiveLoss,
+        "cross_entropy": CrossEntropy,
+    },
+    default="aamsoftmax",
+)
+
+
+class SpeakerTask(spk.SpeakerTask):
+    """ESPnet's speaker task, for :class:`espnet2_cltm.speaker.model.SpeakerModel`."""
+
+    trainer = SpeakerTrainer
+    class_choices_list = [  # noqa: RUF012 (ESPnet's interface)
+        frontend_choices,
+        spk.specaug_choices,
+        spk.normalize_choices,
+        encoder_choices,
+        pooling_choices,
+        projector_choices,
+        preprocessor_choices,
+        loss_choices,
+    ]
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Add ESPnet's arguments of the task and those of trials and embeddings."""
+        super().add_task_arguments(parser)
+        group = parser.add_argument_group(description="Trials and embeddings")
+        group.add_argument(
+            "--valid_trials",
+            type=str2pair_str,
+            action="append",
+            default=[],
+            help="Kaldi trial list and a name for it, such as dev/trials,es; several "
+            "may be given",
+        )
+        group.add_argument(
+            "--checkpoint",
+            choices=("eer", "last"),
+            default="eer",
+            help="Which epoch's model an experiment tests: the one with the lowest "
+            "EER on the validation trials of the tested language, or the last",
+        )
+        group.add_argument(
+            "--embedding_conf",
+            action=NestedDictAction,
+            default={},
+            help="source, num_layers, speeds, trim_db, length_multiple",
+        )
+        group.add_argument(
+            "--embedding_batch_bins",
+            type=int,
+            default=480_000,
+            help="Most samples in a batch of utterances to embed, padding counted",
+        )
+
+    @classmethod
+    def build_preprocess_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> SpeakerPreprocessor:
+        """Build what turns ESPnet's data into the model's.
+
+        Raises:
+            UserError: The speakers can't be read, or padded utterances would reach a
+                model that looks at padding.
+        """
+        conf = dict(args.preprocessor_conf)
+        if train:
+            _require_equal_lengths(args)
+        spk2utt = args.spk2utt if train else None
+        if args.loss == "contrastive":
+            data = args.train_data_path_and_name_and_type
+            return PairPreprocessor(train, spk2utt, data=data, **conf)
+        return SpeakerPreprocessor(train, spk2utt, **conf)
+
+    @classmethod
+    def required_data_names(
+        cls, train: bool = True, inference: bool = False
+    ) -> tuple[str, ...]:
+        """Name the data that must be given."""
+        return ("speech", "spk_labels") if train else ("speech",)
+
+    @classmethod
+    def optional_data_names(
+        cls, train: bool = True, inference: bool = False
+    ) -> tuple[str, ...]:
+        """Name the data that may be given."""
+        return () if train else ("spk_labels",)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> SpeakerModel:
+        """Build the model; what follows the frontend depends on ``args.seed`` alone.
+
+        The number of classes is ``--spk_num``, else the number of speakers in
+        ``--spk2utt``.
+        """
+        frontend = build_part(frontend_choices, args)
+        torch.manual_seed(args.seed)
+        encoder = build_part(
+            encoder_choices,
+            args,
+            input_size=frontend.output_size() if frontend else args.input_size,
+        )
+        pooling = build_part(pooling_choices, args, input_size=encoder.output_size())
+        projector = build_part(
+            projector_choices, args, input_size=pooling.output_size()
+        )
+        loss = build_part(
+            loss_choices,
+            args,
+            nout=projector.output_size(),
+            nclasses=_count_speakers(args),
+        )
+        return SpeakerModel(
+            frontend=frontend,
+            specaug=build_part(spk.specaug_choices, args),
+            normalize=build_part(spk.normalize_choices, args),
+            encoder=encoder,
+            pooling=pooling,
+            projector=projector,
+            loss=loss,
+            embedding=_embedding_settings(args.embedding_conf),
+        )
+
+
+def _count_speakers(args: argparse.Namespace) -> int:
+    if args.spk_num is None:
+        return len(read_spk2utt(args.spk2utt))
+    return args.spk_num
+
+
+def _embedding_settings(conf: dict[str, Any]) -> EmbeddingSettings:
+    try:
+        return EmbeddingSettings(**conf)
+    except TypeError as error:
+        raise UserError(
+            f"embedding_conf cannot be used ({error}): correct it."
+        ) from error
+
+
+def _require_equal_lengths(args: argparse.Namespace) -> None:
+    """Refuse to train on padding, which ESPnet's speaker encoders look at."""
+    hides_padding = args.frontend == "hubert" and args.encoder == "identity"
+    is_cropped = bool(args.preprocessor_conf.get("target_duration"))
+    if not hides_padding and not is_cropped and args.batch_size > 1:
+        raise UserError(
+            f"The encoder {args.encoder} would see the padding of a batch of whole "
+            "utterances: set preprocessor_conf: target_duration: 3.0 (seconds), or "
+            "batch_size: 1."
+        )

@@ -1,0 +1,166 @@
+"""From what ESPnet reads to what the speaker model takes.
+
+Waveforms come to one scale; speakers become class indices in the order of
+``spk2utt``; crops and augmentation are ESPnet's own. For Siamese training every
+utterance gets a partner, drawn anew in every epoch.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from espnet2.train.dataset import ESPnetDataset
+from espnet2.train.preprocessor import SpkPreprocessor
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.tasks.waveform import scale_waveform
+
+
+def read_spk2utt(path: Path | str) -> dict[str, list[str]]:
+    """Read ``spk2utt``, whose order of lines is the order of the classes.
+
+    Raises:
+        UserError: The file is missing, empty, or a line has no utterance.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(
+            f"{path or '--spk2utt'} cannot be read ({error.strerror}): give --spk2utt "
+            "the spk2utt file of the training data."
+        ) from error
+    speakers = {}
+    for number, line in enumerate(lines, 1):
+        speaker, *utts = line.split()
+        if not utts:
+            raise UserError(
+                f"{path}, line {number}: the speaker {speaker} has no utterance: "
+                "take the line out."
+            )
+        speakers[speaker] = utts
+    if not speakers:
+        raise UserError(f"{path} is empty: give the speakers of the training data.")
+    return speakers
+
+
+class SpeakerPreprocessor(SpkPreprocessor):
+    """ESPnet's ``SpkPreprocessor`` on waveforms of one scale.
+
+    Differences: utterances stay whole unless ``target_duration`` is given, there is
+    no augmentation unless asked for, and validation takes one utterance at a time.
+
+    Args:
+        train: Whether for training.
+        spk2utt: Speakers, in the order of the classes; for training only.
+        target_duration: Length of a random crop in seconds, shorter utterances
+            repeated; None: the whole utterance.
+        **augmentation: ``rir_scp``, ``rir_apply_prob``, ``noise_info``,
+            ``noise_apply_prob``, ``short_noise_thres`` as ESPnet's.
+    """
+
+    def __init__(
+        self,
+        train: bool,
+        spk2utt: str | None = None,
+        target_duration: float | None = None,
+        **augmentation: Any,
+    ):
+        if train:
+            self.speakers = read_spk2utt(spk2utt)
+        super().__init__(
+            train,
+            target_duration=target_duration or 0.0,
+            spk2utt=spk2utt,
+            **{
+                "rir_apply_prob": 0.0,
+                "noise_apply_prob": 0.0,
+                "noise_info": (),
+                **augmentation,
+            },
+        )
+
+    def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Give float32 ``speech`` and, in training, int64 ``spk_labels`` (1,).
+
+        Raises:
+            UserError: The speaker is not in ``spk2utt``.
+        """
+        if not self.train:
+            return {"speech": scale_waveform(data["speech"])}
+        label = self._class_of(uid, data["spk_labels"])
+        return {
+            "speech": self.prepare_speech(data["speech"]),
+            "spk_labels": np.array([label], dtype=np.int64),
+        }
+
+    def prepare_speech(self, speech: np.ndarray) -> np.ndarray:
+        """Scale, crop and augment one training utterance."""
+        speech = scale_waveform(speech)
+        if self.target_duration:
+            speech = self._speech_process({"speech": speech})["speech"]
+        elif self.noise_apply_prob > 0 or self.rir_apply_prob > 0:
+            speech = self._apply_data_augmentation(speech)
+        return speech.astype(np.float32, copy=False)
+
+    def _class_of(self, uid: str, speaker: str) -> int:
+        if speaker not in self.spk2label:
+            raise UserError(
+                f"Utterance {uid} is by the speaker {speaker}, who is not in the "
+                "training's spk2utt: make spk2utt of the same utt2spk."
+            )
+        return self.spk2label[speaker]
+
+
+class PairPreprocessor(SpeakerPreprocessor):
+    """Gives every training utterance a partner, half of them of the same speaker.
+
+    A speaker with one utterance gets partners of other speakers only. What is drawn
+    comes from numpy's generator, which ESPnet seeds by ``--seed`` and epoch.
+
+    Args:
+        train: Whether for training.
+        spk2utt: Speakers with all the utterances that partners are drawn from.
+        data: Where they are: ESPnet's ``(path, name, type)`` triples.
+        **options: As of :class:`SpeakerPreprocessor`.
+
+    Raises:
+        UserError: ``spk2utt`` has one speaker only.
+    """
+
+    def __init__(
+        self,
+        train: bool,
+        spk2utt: str | None = None,
+        data: Sequence[tuple[str, str, str]] = (),
+        **options: Any,
+    ):
+        super().__init__(train, spk2utt, **options)
+        if not train:
+            return
+        if len(self.speakers) < 2:
+            raise UserError(f"{spk2utt} has one speaker only: pairs need two or more.")
+        self.dataset = ESPnetDataset(
+            [tuple(triple) for triple in data if triple[1] == "speech"]
+        )
+        self.names = list(self.speakers)
+
+    def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Give ``speech``, ``speech2`` and ``spk_labels`` (1,), 1 for one speaker."""
+        if not self.train:
+            return super().__call__(uid, data)
+        speaker = self._class_of(uid, data["spk_labels"])
+        partner, is_same = self._draw_partner(uid, speaker)
+        return {
+            "speech": self.prepare_speech(data["speech"]),
+            "speech2": self.prepare_speech(self.dataset[partner][1]["speech"]),
+            "spk_labels": np.array([is_same], dtype=np.int64),
+        }
+
+    def _draw_partner(self, uid: str, speaker: int) -> tuple[str, bool]:
+        own = [utt for utt in self.speakers[self.names[speaker]] if utt != uid]
+        if own and np.random.random() < 0.5:
+            return own[np.random.randint(len(own))], True
+        other = np.random.randint(len(self.names) - 1)
+        utts = self.speakers[self.names[other + (other >= speaker)]]
+        return utts[np.random.randint(len(utts))], False
