@@ -48,7 +48,7 @@ class StepCosts:
         run: Seconds that every run takes.
         train: Seconds per second of audio in training, all epochs.
         test: Seconds per second of audio in testing.
-        n_validations: How often a run validates.
+        n_validations: How often a run validates, where it has trials for that.
     """
 
     run: float
@@ -83,6 +83,7 @@ def estimate_cost(
             dev = [
                 u
                 for lang in run.run.languages
+                if planned.drawn[task, lang].dev.trials is not None
                 for u in planned.drawn[task, lang].dev.utterances
             ]
             seconds += costs.run + costs.train * run.train_seconds
@@ -137,13 +138,11 @@ def measure_steps(
     per_second = max(run_many - run_few, 0.0) / max(
         total_seconds(many) - total_seconds(few), 1
     )
-    config = settings.train_config[task]
-    chooses = bool(testing(task).criteria(config, ["any"], ["any"]))
     return StepCosts(
         run=max(run_few - per_second * total_seconds(few), 0.0),
         train=per_second,
         test=test_seconds / total_seconds(test.utterances),
-        n_validations=trained.last_epoch if chooses else 0,
+        n_validations=trained.last_epoch,
     )
 
 

@@ -36,7 +36,7 @@ def draw(
         seeds: The runs' seeds.
 
     Raises:
-        UnfitLanguage: Too few utterances or speakers, or no trial can be made.
+        UnfitLanguage: Too few utterances or speakers, or no test trial can be made.
     """
     speaker_of = {u.id: u.speaker for u in splits["train"]}
     if len(speaker_of) < 2 * rules.budget:
@@ -51,25 +51,32 @@ def draw(
     for drawn in train.values():
         for n_utterances in (rules.budget, 2 * rules.budget):
             _require_speakers(drawn[:n_utterances], speaker_of)
-    used = ("dev", "test") if rules.needs_dev_trials else ("test",)
     drawn_trials = {
         split: draw_trials(splits[split], rules.max_positives, rules.trials_seed)
-        for split in used
+        for split in (("dev", "test") if rules.needs_dev_trials else ("test",))
     }
-    for split, drawn in drawn_trials.items():
-        _require_trials(split, drawn)
-    trials = {split: drawn.trials for split, drawn in drawn_trials.items()}
+    if drawn_trials["test"].trials is None:
+        why = "; ".join(drawn_trials["test"].left_out) or "it has no utterance"
+        raise UnfitLanguage(f"test allows no trials ({why})")
+    notes = [
+        f"{split}: {note}"
+        for split, drawn in drawn_trials.items()
+        for note in drawn.left_out
+    ]
+    trials = {
+        split: drawn.trials
+        for split, drawn in drawn_trials.items()
+        if drawn.trials is not None
+    }
+    if rules.needs_dev_trials and "dev" not in trials:
+        notes.append("dev allows no trials, so the last epoch is tested on it")
     return LanguageDraw(
         train=train,
         dev=list(trials["dev"].utts) if "dev" in trials else [],
         test=list(trials["test"].utts),
         labels={u.id: u.speaker for split in splits.values() for u in split},
         trials=trials,
-        notes=tuple(
-            f"{split}: {note}"
-            for split, drawn in drawn_trials.items()
-            for note in drawn.left_out
-        ),
+        notes=tuple(notes),
     )
 
 
@@ -124,9 +131,3 @@ def _require_speakers(drawn: Sequence[str], speaker_of: Mapping[str, str]) -> No
             f"train gives {len(drawn)} utterances by {n_speakers} speakers where "
             f"{needed} are needed"
         )
-
-
-def _require_trials(split: str, drawn: DrawnTrials) -> None:
-    if drawn.trials is None:
-        why = "; ".join(drawn.left_out) or "it has no utterance"
-        raise UnfitLanguage(f"{split} allows no trials ({why})")

@@ -61,20 +61,20 @@ def write_training_data(
     )
     valid = [utterance for part in dev for utterance in part.utterances]
     write_espnet_data(run_dir / "valid", valid, "utt2spk")
-    return {
+    trials = [[str(part.trials_path), part.name] for part in dev if part.trials]
+    options = {
         **espnet_data_options(run_dir / "train", "train", ("utt2spk", "spk_labels")),
         **espnet_data_options(run_dir / "valid", "valid", None),
         "spk2utt": str(run_dir / "train" / "spk2utt"),
         "spk_num": len(utts_of),
-        "valid_trials": [
-            [str(part.trials_path), part.name] for part in dev if part.trials_path
-        ],
+        "valid_trials": trials,
         "embedding_batch_bins": batch_bins,
-        "best_model_criterion": [
-            ["valid", name, "min"]
-            for name in ("eer", *(f"eer_{part.name}" for part in dev))
-        ],
     }
+    if not trials:
+        return {**options, "checkpoint": "last"}
+    names = ["eer", *(f"eer_{name}" for _, name in trials)]
+    criterion = [["valid", name, "min"] for name in names]
+    return {**options, "best_model_criterion": criterion}
 
 
 def criteria(
@@ -83,19 +83,23 @@ def criteria(
     """Name what chooses the epoch for each test.
 
     A pair is tested on each of its languages with the epoch that is best on that
-    language's dev trials, as i+j and j+i trained apart would be. Other tests take
-    the lowest mean over the run's languages.
+    language's dev trials, as i+j and j+i trained apart would be; where that language
+    has none, with the last epoch, in every run alike. Other tests take the lowest
+    mean over the run's languages.
 
     Args:
-        config: The training configuration.
+        config: The training configuration, data options included.
         languages: The run's languages.
         tests: What it is tested on.
     """
     if config.get("checkpoint", "eer") == "last":
         return {}
+    validated = {name for _, name in config["valid_trials"]}
+    names = {test: f"eer_{test}" if test in languages else "eer" for test in tests}
     return {
-        test: ("valid", f"eer_{test}" if test in languages else "eer", "min")
-        for test in tests
+        test: ("valid", name, "min")
+        for test, name in names.items()
+        if test in validated or test not in languages
     }
 
 

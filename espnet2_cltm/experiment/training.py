@@ -57,16 +57,18 @@ class Trained:
     """A trained model.
 
     Attributes:
-        model: With the weights of the last epoch.
+        model: With the weights of the last epoch, until :meth:`use`.
         last_epoch: Its number.
         best: For each criterion the checkpoint that is best by it.
         validation: The validation statistics of every epoch.
+        last: The checkpoint of the last epoch, once :meth:`use` was called.
     """
 
     model: AbsESPnetModel
     last_epoch: int
     best: dict[Criterion, Checkpoint] = field(default_factory=dict)
     validation: list[dict[str, Any]] = field(default_factory=list)
+    last: Checkpoint | None = None
 
     def use(self, criterion: Criterion | None) -> dict[str, Any]:
         """Give the model the weights that a criterion chose.
@@ -78,10 +80,12 @@ class Trained:
             What to record: ``epoch``, and with a criterion ``criterion`` and
             ``value``.
         """
-        if criterion is None:
-            return {"epoch": self.last_epoch}
-        chosen = self.best[criterion]
+        if self.last is None:
+            self.last = Checkpoint(self.last_epoch, None, _copy_weights(self.model))
+        chosen = self.last if criterion is None else self.best[criterion]
         self.model.load_state_dict(chosen.weights)
+        if criterion is None:
+            return {"epoch": chosen.epoch}
         return {
             "epoch": chosen.epoch,
             "criterion": criterion[1],
@@ -233,12 +237,15 @@ def _keep_best(
         if reporter.get_best_epoch(*criterion) != epoch:
             continue
         if weights is None:
-            weights = {
-                key: tensor.detach().clone()
-                for key, tensor in trained.model.state_dict().items()
-            }
+            weights = _copy_weights(trained.model)
         trained.best[criterion] = Checkpoint(epoch, value, weights)
     trained.validation.append({"epoch": epoch, **values})
+
+
+def _copy_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {
+        name: tensor.detach().clone() for name, tensor in model.state_dict().items()
+    }
 
 
 def build_training(

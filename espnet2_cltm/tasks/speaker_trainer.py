@@ -33,11 +33,13 @@ class SpeakerTrainerOptions(TrainerOptions):
         valid_trials: (path of a Kaldi trial list, its name) pairs.
         valid_shape_file: Lengths of the validation utterances, in samples.
         embedding_batch_bins: Most samples in a batch.
+        checkpoint: ``eer`` or ``last``, which needs no trials.
     """
 
     valid_trials: Sequence[tuple[str, str]]
     valid_shape_file: Sequence[str]
     embedding_batch_bins: int
+    checkpoint: str
 
 
 class SpeakerTrainer(Trainer):
@@ -73,8 +75,11 @@ class SpeakerTrainer(Trainer):
             UserError: There are no trials, or they name other utterances.
         """
         if not options.valid_trials:
+            if options.checkpoint == "last":
+                return
             raise UserError(
-                "Validation needs trials: give --valid_trials <trials>,<name>."
+                "Validation needs trials: give --valid_trials <trials>,<name>, or "
+                "--checkpoint last, which needs none."
             )
         num_samples = {
             utt: int(value.split(",")[0])
