@@ -61,7 +61,7 @@ class Trained:
         last_epoch: Its number.
         best: For each criterion the checkpoint that is best by it.
         validation: The validation statistics of every epoch.
-        last: The checkpoint of the last epoch, once :meth:`use` was called.
+        last: The checkpoint of the last epoch, kept by :meth:`use`.
     """
 
     model: AbsESPnetModel
@@ -80,6 +80,8 @@ class Trained:
             What to record: ``epoch``, and with a criterion ``criterion`` and
             ``value``.
         """
+        if not self.best:
+            return {"epoch": self.last_epoch}
         if self.last is None:
             self.last = Checkpoint(self.last_epoch, None, _copy_weights(self.model))
         chosen = self.last if criterion is None else self.best[criterion]
