@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# The published speaker verification experiment: 44 Common Voice languages, training
+# sets of N = 1000 and 2N = 2000 utterances, seeds 42 to 51, in three systems:
+#   ./run.sh --system hubert|ecapa|siamese
+# Options come after these and win: ./run.sh --system ecapa --langs "ca es gl" --ngpu 1
+set -euo pipefail
+
+CLTM_RECIPE_DIR=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
+export CLTM_RECIPE_DIR
+
+languages="ab ar be bn ca ckb cs cy de en eo es eu fa fr gl hu hy-AM it ka kab kmr ky lg\
+ mhr nl pl pt ro ru rw sv-SE sw ta th tr ug uk ur uz yue zh-CN zh-HK zh-TW"
+
+fail() {
+    printf '%s: error: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+# --system is this recipe's own option; all others go on, in their order.
+system=hubert
+others=()
+while (($# > 0)); do
+    case $1 in
+        --system=*) system=${1#*=} ;;
+        --system)
+            (($# > 1)) || fail "--system needs a value: hubert, ecapa or siamese."
+            system=$2
+            shift
+            ;;
+        --help | -h)
+            printf '%s\n' "Usage: ./run.sh [--system ${system}] [--option value ...]" "" \
+                "  --system ${system}   hubert, ecapa or siamese" "" \
+                "and the options of the repository's run.sh, which win over this recipe's:" ""
+            others+=("$1")
+            ;;
+        *) others+=("$1") ;;
+    esac
+    shift
+done
+case ${system} in
+    hubert) name=mhubert147 ;;
+    ecapa | siamese) name=${system} ;;
+    *) fail "the system '${system}' is unknown: give --system hubert, ecapa or siamese." ;;
+esac
+
+exec "${CLTM_RECIPE_DIR}/../../../run.sh" \
+    --task speaker \
+    --corpus common_voice \
+    --langs "${languages}" \
+    --use_validated true \
+    --require_gender true \
+    --max_train_utts 100000 \
+    --budget 1000 \
+    --utts_per_speaker 80 \
+    --max_positives 200 \
+    --seeds "42 43 44 45 46 47 48 49 50 51" \
+    --speaker_config "conf/train_${system}.yaml" \
+    --tag "speaker_${name}_n1000" \
+    ${others[@]+"${others[@]}"}

@@ -1,0 +1,255 @@
+"""The published speaker recipe: its three systems, and how one is chosen."""
+
+import math
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
+from espnet2.samplers.unsorted_batch_sampler import UnsortedBatchSampler
+from espnet2.tasks.abs_task import scheduler_classes
+from transformers import get_linear_schedule_with_warmup
+
+from espnet2_cltm.experiment.execution import make_run
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.plan import read_plan
+from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.results import collect_results
+from espnet2_cltm.experiment.settings import Settings, read_settings, read_train_config
+from espnet2_cltm.experiment.training import build_training, training_arguments
+from espnet2_cltm.tasks.speaker import SpeakerTask
+from tests.speech import TINY_HUBERT, write_dump
+
+ROOT = Path(__file__).parents[2]
+RECIPE = ROOT / "egs2" / "cltm" / "spk1"
+SYSTEMS = ("hubert", "ecapa", "siamese")
+INSTALLED = ROOT / ".venv" / "bin" / "python"
+needs_installation = pytest.mark.skipif(
+    not INSTALLED.exists(), reason="needs the environment of tools/install.sh"
+)
+# What makes a network small enough for a test; the rest is the published setting.
+SMALLER = {
+    "hubert": {},
+    "ecapa": {
+        "encoder_conf": {"ndim": 16, "output_size": 24},
+        "preprocessor_conf": {"target_duration": 0.3},
+        "batch_size": 8,
+    },
+    "siamese": {
+        "encoder_conf": {"m_channels": 2},
+        "preprocessor_conf": {"target_duration": 0.3},
+        "num_iters_per_epoch": 3,
+        "batch_size": 8,
+    },
+}
+
+
+def config_path(system):
+    return RECIPE / "conf" / f"train_{system}.yaml"
+
+
+@pytest.fixture(scope="module")
+def tiny_hubert(tmp_path_factory):
+    path = tmp_path_factory.mktemp("encoder") / "tiny.yaml"
+    # The published embedding takes four hidden states.
+    path.write_text(yaml.safe_dump({**TINY_HUBERT, "num_hidden_layers": 3}))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Two languages as stage 2 leaves them."""
+    root = tmp_path_factory.mktemp("dump")
+    write_dump(root / "common_voice", ["ca", "es"])
+    return root
+
+
+def run_recipe(*options):
+    done = subprocess.run(
+        [str(RECIPE / "run.sh"), *map(str, options)],
+        env={k: v for k, v in os.environ.items() if k != "CLTM_RECIPE_DIR"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def arguments(system, directory, config=None):
+    path = directory / f"train_{system}.yaml"
+    config = config or yaml.safe_load(config_path(system).read_text())
+    path.write_text(yaml.safe_dump({**config, "spk_num": 13}))
+    return training_arguments(SpeakerTask, path)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_system_trains_and_is_tested_as_a_run(
+    system, store, tiny_hubert, tmp_path
+):
+    model = tiny_hubert if system == "hubert" else None
+    config = {**read_train_config(config_path(system), model), **SMALLER[system]}
+    directory = ExperimentDir(tmp_path)
+    settings = Settings(
+        "common_voice",
+        str(store),
+        {"speaker": 8},
+        shared_speakers=True,
+        train_config={"speaker": config},
+    )
+    write_experiment(directory, settings, make_plan(settings, ["ca", "es"], [42]))
+    planned = next(p for p in read_plan(directory.plan) if p.run.kind == "pair")
+    make_run(directory, settings, planned)
+    rows = collect_results(directory, [planned])
+    auc = {row.test_language: row.value for row in rows if row.metric == "roc_auc"}
+    assert auc.keys() == {"ca", "es"}
+    assert all(0 <= value <= 1 for value in auc.values())
+    log = (directory.run(planned.run.name) / "train.log").read_text()
+    losses = re.findall(r"loss=([^,\s]+)", log)
+    assert losses and all(math.isfinite(float(loss)) for loss in losses)
+
+
+@pytest.mark.parametrize("system", ["ecapa", "siamese"])
+def test_embedding_has_the_published_size_whatever_the_length(system, tmp_path):
+    model, _, _ = build_training(SpeakerTask, arguments(system, tmp_path))
+    model.eval()
+    with torch.inference_mode():
+        for n_samples in (4000, 50_000):
+            speech = torch.randn(1, n_samples)
+            embedding = model.embed(speech, torch.tensor([n_samples]))
+            assert embedding.shape == (1, 192)
+            assert torch.isfinite(embedding).all()
+
+
+@pytest.mark.parametrize(
+    ("system", "n_utterances", "sizes"),
+    [
+        ("ecapa", 1000, [125] * 8),
+        ("ecapa", 2000, [125] * 16),
+        # 20,000 pairs an epoch, whatever the number of utterances.
+        ("siamese", 1000, [125] * 160),
+        ("siamese", 2000, [125] * 160),
+        ("hubert", 1000, [1] * 1000),
+    ],
+)
+def test_an_epoch_has_the_published_number_of_steps(
+    system, n_utterances, sizes, tmp_path
+):
+    args = arguments(system, tmp_path)
+    shapes = tmp_path / "utt2num_samples"
+    shapes.write_text("".join(f"u{n:04d} 16000\n" for n in range(n_utterances)))
+    assert (args.batch_type, args.max_epoch) == ("unsorted", 1)
+    batches = SequenceIterFactory(
+        dataset=None,
+        batches=UnsortedBatchSampler(args.batch_size, str(shapes)),
+        num_iters_per_epoch=args.num_iters_per_epoch,
+        shuffle=True,
+        shuffle_within_batch=args.shuffle_within_batch,
+    ).build_iter(1)
+    drawn = list(batches.batch_sampler)
+    assert [len(batch) for batch in drawn] == sizes
+    if args.batch_size > 1:
+        numbers = sorted(int(utt[1:]) for utt in drawn[0])
+        assert numbers[-1] - numbers[0] > 250  # not one speaker after another
+
+
+def test_learning_rate_of_a_single_run_is_the_published_schedule(tmp_path):
+    args = arguments("hubert", tmp_path)
+    n_steps = 1000
+    weight = torch.nn.Parameter(torch.zeros(1))
+    ours = torch.optim.AdamW([weight], **args.optim_conf)
+    scheduler = scheduler_classes[args.scheduler](ours, **args.scheduler_conf)
+    published = torch.optim.AdamW([weight], lr=3.0e-5)
+    linear = get_linear_schedule_with_warmup(published, n_steps // 100, n_steps)
+    for _ in range(n_steps):
+        assert ours.param_groups[0]["lr"] == pytest.approx(
+            published.param_groups[0]["lr"], abs=1e-12
+        )
+        for optimizer, schedule in ((ours, scheduler), (published, linear)):
+            optimizer.step()
+            schedule.step()
+
+
+def test_no_gradient_is_clipped_where_none_was(tmp_path):
+    for system in ("ecapa", "siamese"):
+        assert arguments(system, tmp_path).grad_clip == math.inf
+
+
+def test_the_published_languages_are_all_known():
+    names = re.search(r'languages="(.*?)"', (RECIPE / "run.sh").read_text(), re.DOTALL)
+    languages = names[1].replace("\\\n", "").split()
+    known = (ROOT / "conf" / "languages.yaml").read_text()
+    assert len(set(languages)) == len(languages) == 44
+    for lang in languages:
+        assert re.search(rf"^\s*['\"]?{lang}['\"]?:", known, re.MULTILINE), lang
+
+
+@needs_installation
+@pytest.mark.parametrize(
+    ("before", "after", "system", "tag"),
+    [
+        ((), (), "hubert", "speaker_mhubert147_n1000"),
+        (("--system", "ecapa"), (), "ecapa", "speaker_ecapa_n1000"),
+        ((), ("--system=siamese",), "siamese", "speaker_siamese_n1000"),
+        (("--system", "ecapa"), ("--tag", "few"), "ecapa", "few"),
+    ],
+)
+def test_a_system_chooses_its_configuration_and_its_tag(
+    store, tmp_path, before, after, system, tag
+):
+    options = (
+        *("--stage", 3, "--stop_stage", 3, "--langs", "ca es", "--budget", 8),
+        *("--seeds", "42", "--dumpdir", store, "--expdir", tmp_path / "exp"),
+    )
+    code, output = run_recipe(*before, *options, *after)
+    assert code == 0, output
+    directory = ExperimentDir(tmp_path / "exp" / tag)
+    settings = read_settings(directory.settings)
+    assert settings.train_config == {
+        "speaker": yaml.safe_load(config_path(system).read_text())
+    }
+    assert settings.budget == {"speaker": 8}
+    assert (settings.utts_per_speaker, settings.max_positives) == (80, 200)
+    assert settings.shared_speakers and settings.zero_shot
+    assert len(read_plan(directory.plan)) == 2 + 2 + 1
+
+
+@needs_installation
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_published_speaker_recipe_takes_its_own_setting(tmp_path, system):
+    code, output = run_recipe(
+        *("--corpus_dir", tmp_path, "--datadir", tmp_path / "data", "--system", system)
+    )
+    assert code == 1
+    assert "is not an extracted Common Voice release" in output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--langs", "ca es", "--system", "xvector"),
+            "run.sh: error: the system 'xvector' is unknown: give --system hubert, "
+            "ecapa or siamese.",
+        ),
+        (("--system=",), "the system '' is unknown"),
+        (("--nj", "1", "--system"), "--system needs a value: hubert, ecapa or siamese"),
+        (("--sytem", "ecapa"), "there is no option --sytem"),
+    ],
+)
+def test_wrong_system_is_refused_with_the_list(options, message):
+    code, output = run_recipe(*options)
+    assert code == 1
+    assert message in output
+
+
+def test_help_names_the_systems_and_all_other_options():
+    code, output = run_recipe("--help")
+    assert code == 0
+    assert "hubert, ecapa or siamese" in output
+    assert "--speaker_metric" in output
