@@ -5,15 +5,24 @@ Voices are pulse trains with vowel-like resonances: low-pitched ``m``, high-pitc
 """
 
 import argparse
+import zlib
 from pathlib import Path
 
 import kaldiio
 import numpy as np
 import scipy.signal
 
-from espnet2_cltm.corpus.datadir import Utterance, read_table, write_data_dir
+from espnet2_cltm.corpus.datadir import (
+    Utterance,
+    read_data_dir,
+    read_table,
+    write_data_dir,
+)
 from espnet2_cltm.files import write_text
+from espnet2_cltm.speaker.trial_drawing import draw_trials
+from espnet2_cltm.speaker.trials import TrialList, write_trials
 from espnet2_cltm.tasks.gender import GenderTask
+from espnet2_cltm.tasks.speaker import SpeakerTask
 
 TINY_HUBERT = {
     "hidden_size": 16,
@@ -43,17 +52,50 @@ TINY_GENDER = {
     "keep_nbest_models": 1,
     "best_model_criterion": [["valid", "acc", "max"]],
 }
+TINY_SPEAKER = {
+    "frontend": "hubert",
+    "frontend_conf": {"model": TINY_HUBERT},
+    "encoder": "identity",
+    "pooling": "mean",
+    "projector": "linear",
+    "projector_conf": {"output_size": 8},
+    "loss": "cross_entropy",
+    "embedding_conf": {"source": "hidden_layers", "num_layers": 2},
+    "optim": "adamw",
+    "optim_conf": {"lr": 1.0e-3, "weight_decay": 0.0},
+    "grad_clip": 1.0,
+    "max_epoch": 2,
+    "batch_type": "unsorted",
+    "batch_size": 2,
+    "num_workers": 0,
+    "use_tensorboard": False,
+    "use_matplotlib": False,
+    "num_att_plot": 0,
+    "keep_nbest_models": 1,
+    "best_model_criterion": [["valid", "eer", "min"]],
+}
 
 
-def voice(gender: str, seed: int, n_samples: int) -> np.ndarray:
-    """Give (n_samples,) int16 of a made-up voice at 16 kHz."""
-    rng = np.random.default_rng(seed)
+def voice(
+    gender: str, seed: int, n_samples: int, speaker: int | None = None
+) -> np.ndarray:
+    """Give (n_samples,) int16 of a made-up voice at 16 kHz.
+
+    Args:
+        gender: ``f`` or ``m``.
+        seed: Of this utterance.
+        n_samples: Length.
+        speaker: Seed of pitch and resonances; None: ``seed``.
+    """
+    rng = np.random.default_rng(seed if speaker is None else speaker)
     pitch = rng.uniform(90, 150) if gender == "m" else rng.uniform(170, 260)
+    formants = np.array([500, 1500, 2500]) * rng.uniform(0.8, 1.2, 3)
+    rng = np.random.default_rng(seed)
     phase = np.cumsum(pitch * (1 + 0.02 * rng.standard_normal(n_samples))) / 16000
     pulses = np.diff(np.floor(phase), prepend=0.0)
     scale = 1.0 if gender == "m" else 1.17
     speech = pulses
-    for formant in (500, 1500, 2500):
+    for formant in formants:
         radius, angle = 0.97, 2 * np.pi * formant * scale / 16000
         speech = scipy.signal.lfilter(
             [1.0], [1, -2 * radius * np.cos(angle), radius**2], speech
@@ -90,8 +132,10 @@ def write_dump(
                     for n in range(utterances):
                         speaker = f"{lang}-{gender}{k:02d}"
                         utt = f"{speaker}-{n:02d}"
-                        seed = int.from_bytes(utt.encode(), "little") % 2**32
-                        samples = voice(gender, seed, 4000 + 320 * (seed % 7))
+                        seed = zlib.crc32(utt.encode())
+                        n_samples = 4000 + 320 * (seed % 7)
+                        speaker_seed = zlib.crc32(speaker.encode())
+                        samples = voice(gender, seed, n_samples, speaker_seed)
                         audio[utt] = (16000, samples)
                         lengths[utt] = len(samples)
                         rows.append((utt, speaker, gender))
@@ -121,3 +165,23 @@ def build_gender_model(config: dict, seed: int = 0):
     return GenderTask.build_model(
         argparse.Namespace(**{**defaults, **config, "seed": seed})
     )
+
+
+def build_speaker_model(config: dict, seed: int = 0, n_speakers: int = 4):
+    """Build a speaker model from a training configuration."""
+    defaults = vars(SpeakerTask.get_parser().parse_args([]))
+    return SpeakerTask.build_model(
+        argparse.Namespace(
+            **{**defaults, "spk_num": n_speakers, **config, "seed": seed}
+        )
+    )
+
+
+def draw_speaker_trials(split_dir: Path, max_positives: int = 200) -> TrialList:
+    """Draw the trials of a split that :func:`write_dump` wrote.
+
+    They are also written, to ``<split_dir>/trials``.
+    """
+    drawn = draw_trials(read_data_dir(split_dir), max_positives, seed=42)
+    write_trials(split_dir / "trials", drawn.trials)
+    return drawn.trials

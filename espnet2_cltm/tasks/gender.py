@@ -88,6 +88,7 @@ class GenderTask(AbsTask):
     """ESPnet's task interface for :class:`espnet2_cltm.gender.model.GenderModel`."""
 
     num_optimizers = 1
+    train_command = "gender_train"
     trainer = Trainer
     class_choices_list = [  # noqa: RUF012 (ESPnet's interface)
         frontend_choices,

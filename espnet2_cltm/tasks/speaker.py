@@ -76,6 +76,7 @@ loss_choices = ClassChoices(
 class SpeakerTask(spk.SpeakerTask):
     """ESPnet's speaker task, for :class:`espnet2_cltm.speaker.model.SpeakerModel`."""
 
+    train_command = "speaker_train"
     trainer = SpeakerTrainer
     class_choices_list = [  # noqa: RUF012 (ESPnet's interface)
         frontend_choices,
@@ -159,8 +160,14 @@ class SpeakerTask(spk.SpeakerTask):
         """Build the model; what follows the frontend depends on ``args.seed`` alone.
 
         The number of classes is ``--spk_num``, else the number of speakers in
-        ``--spk2utt``.
+        ``--spk2utt``; it is put into ``args``, so that ``config.yaml`` records it and
+        the model can be built again without that file.
+
+        Raises:
+            UserError: A part is unknown or cannot be built, the speakers can't be
+                read, or there are more of them than ``--spk_num``.
         """
+        args.spk_num = _count_speakers(args)
         frontend = build_part(frontend_choices, args)
         torch.manual_seed(args.seed)
         encoder = build_part(
@@ -176,7 +183,7 @@ class SpeakerTask(spk.SpeakerTask):
             loss_choices,
             args,
             nout=projector.output_size(),
-            nclasses=_count_speakers(args),
+            nclasses=args.spk_num,
         )
         return SpeakerModel(
             frontend=frontend,

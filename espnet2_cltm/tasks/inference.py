@@ -1,0 +1,170 @@
+"""What the tasks' inference commands share: options, utterances, waveforms.
+
+Options are named as in ESPnet's inference commands. An utterance's length is that of
+its waveform, so that batches are those of the experiment runner.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from espnet2.train.dataset import ESPnetDataset
+from espnet2.utils import config_argparse
+from espnet2.utils.types import str2triple_str, str_or_none
+
+from espnet2_cltm.corpus.audio import MIN_SAMPLES
+from espnet2_cltm.corpus.datadir import read_table
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.progress import progress
+from espnet2_cltm.tasks.waveform import scale_waveform
+
+
+def inference_parser(description: str) -> argparse.ArgumentParser:
+    """Give the options that every inference command has, ``--key_file`` apart."""
+    parser = config_argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--log_level", default="INFO", type=str.upper)
+    parser.add_argument("--output_dir", required=True)
+    parser.add_argument("--ngpu", type=int, default=0, help="0 for the CPU")
+    parser.add_argument(
+        "--batch_bins",
+        type=int,
+        default=480_000,
+        help="Most samples in a batch, padding counted",
+    )
+    parser.add_argument(
+        "--data_path_and_name_and_type",
+        type=str2triple_str,
+        required=True,
+        action="append",
+        help="wav.scp,speech,kaldi_ark or wav.scp,speech,sound",
+    )
+    parser.add_argument(
+        "--train_config", required=True, help="config.yaml of the training"
+    )
+    parser.add_argument(
+        "--model_file", required=True, help="Weights, for instance latest.pth"
+    )
+    return parser
+
+
+def add_key_file(group: argparse._ActionsContainer) -> None:
+    """Add the option that chooses utterances."""
+    group.add_argument(
+        "--key_file", type=str_or_none, help="Only the ids in its first column"
+    )
+
+
+class Speech:
+    """The utterances that ``--data_path_and_name_and_type`` gives.
+
+    Args:
+        data: The option's ``(path, name, type)`` triples.
+
+    Raises:
+        UserError: None of them is ``speech``, or its file can't be read.
+    """
+
+    def __init__(self, data: Sequence[tuple[str, str, str]]):
+        speech = [triple for triple in data if triple[1] == "speech"]
+        if not speech:
+            raise UserError(
+                "--data_path_and_name_and_type names no 'speech': give "
+                "wav.scp,speech,sound or wav.scp,speech,kaldi_ark."
+            )
+        self.wav_scp = speech[0][0]
+        self.utts = tuple(read_table(self.wav_scp))
+        try:
+            self._dataset = ESPnetDataset(speech)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"{self.wav_scp} is no list of type {speech[0][2]} ({error}): correct "
+                "it, or the type in --data_path_and_name_and_type."
+            ) from error
+
+    def choose(self, key_file: str | None) -> list[str]:
+        """Give the ids in a key file's first column, or all where there is none.
+
+        Raises:
+            UserError: The file can't be read, is empty, or names another utterance.
+        """
+        utts = list(self.utts if key_file is None else read_table(key_file))
+        if not utts:
+            raise UserError(
+                f"{key_file or self.wav_scp} is empty: give the utterances' ids."
+            )
+        self.require(utts, key_file)
+        return utts
+
+    def require(self, utts: Sequence[str], named_by: str | None) -> None:
+        """Refuse utterances that there are not.
+
+        Args:
+            utts: Utterance ids.
+            named_by: The file that names them, for the message.
+
+        Raises:
+            UserError: One of them has no audio.
+        """
+        missing = set(utts).difference(self.utts)
+        if missing:
+            raise UserError(
+                f"Utterance {min(missing)} of {named_by} is not in {self.wav_scp}: "
+                "remove it or give its audio."
+            )
+
+    def read(self, utt: str) -> np.ndarray:
+        """Read an utterance.
+
+        Returns:
+            (samples,) float32 in [-1, 1).
+
+        Raises:
+            UserError: The audio can't be read, has channels, or is too short.
+        """
+        try:
+            waveform = scale_waveform(self._dataset[utt][1]["speech"])
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._unusable(utt, f"cannot be read ({error})") from error
+        if waveform.ndim != 1:
+            raise self._unusable(utt, f"has {waveform.shape[1]} channels, not one")
+        if len(waveform) < MIN_SAMPLES:
+            raise self._unusable(
+                utt, f"has {len(waveform)} samples, fewer than {MIN_SAMPLES}"
+            )
+        return waveform
+
+    def count_samples(self, utts: Sequence[str]) -> dict[str, int]:
+        """Read the lengths of utterances, in samples."""
+        return {
+            utt: len(self.read(utt))
+            for utt in progress(utts, description="Reading lengths", unit="utt")
+        }
+
+    def read_with_progress(
+        self, utts: Sequence[str], description: str
+    ) -> Callable[[str], np.ndarray]:
+        """Give :meth:`read`, with a bar that counts the utterances read.
+
+        Args:
+            utts: What will be read, each once.
+            description: What is done with them.
+        """
+        bar = progress(description=description, total=len(utts), unit="utt")
+
+        def read(utt: str) -> np.ndarray:
+            waveform = self.read(utt)
+            bar.update()
+            if bar.n == bar.total:
+                bar.close()
+            return waveform
+
+        return read
+
+    def _unusable(self, utt: str, problem: str) -> UserError:
+        return UserError(
+            f"The audio of utterance {utt} in {self.wav_scp} {problem}: correct its "
+            "line, or take the utterance out."
+        )
