@@ -69,7 +69,9 @@ def by_command_line(
         scp = out / "test.scp"
         with scp.open("w", encoding="utf-8") as lines:
             for lang in planned.test_languages:
-                for u in read_utterance_list(directory.test_list(run.task, lang)):
+                for u in read_utterance_list(
+                    directory.utterance_list(run.task, lang, "test")
+                ):
                     lines.write(f"{u.utt} {u.audio}\n")
         predicted = call(
             "espnet2_cltm.bin.gender_inference",
@@ -104,10 +106,14 @@ def compare(args: argparse.Namespace) -> None:
         UserError: Something fails, predictions differ, or the ratio is too small.
     """
     directory = ExperimentDir(args.exp)
-    plan = [p for p in read_plan(directory.plan) if p.run.seed == args.seed]
+    plan = [
+        p
+        for p in read_plan(directory.plan)
+        if p.run.task == "gender" and p.run.seed == args.seed
+    ]
     plan = plan[: args.max_runs]
     if not plan:
-        raise UserError(f"{directory.plan} has no run of seed {args.seed}.")
+        raise UserError(f"{directory.plan} has no gender run of seed {args.seed}.")
     rates, memory = {}, {}
     with tempfile.TemporaryDirectory() as temporary:
         runner, commands = Path(temporary) / "runner", Path(temporary) / "commands"
@@ -123,7 +129,9 @@ def compare(args: argparse.Namespace) -> None:
             name = planned.run.name
             expected: dict[str, str] = {}
             for lang in planned.test_languages:
-                expected |= labels(ExperimentDir(runner).predictions(name, lang))
+                expected |= labels(
+                    ExperimentDir(runner).predictions(name, lang, ".tsv")
+                )
             if labels(commands / name / "predictions.tsv") != expected:
                 raise UserError(f"The two ways give different labels for {name}.")
     print(f"{len(plan)} runs, one at a time, {os.cpu_count()} cores")

@@ -14,7 +14,8 @@ from espnet2_cltm.corpus.datadir import (
     read_data_dir,
     write_data_dir,
 )
-from espnet2_cltm.experiment.gender_drawing import unfit_reason
+from espnet2_cltm.experiment.drawing import DrawingRules, UnfitLanguage
+from espnet2_cltm.experiment.gender_drawing import draw
 from tests.corpus.test_common_voice import make_language, row
 from tests.corpus.test_kaldi import make_split
 
@@ -139,9 +140,8 @@ def test_a_language_without_genders_in_dev_comes_through_stages_1_and_2(
     assert {utt.gender for utt in splits["dev"]} == {None}
     assert {utt.gender for utt in splits["train"]} == {"f", "m"}
     # Stage 3 leaves the language out for the reason that stage 1 has said.
-    reason = unfit_reason(splits, budget=0)
-    assert reason is not None
-    assert reason.startswith("dev has 0 utterances")
+    with pytest.raises(UnfitLanguage, match=r"^dev has 0 utterances"):
+        draw(splits, DrawingRules(budget=0), [42])
 
 
 def test_the_script_of_the_recipe_runs(recipe):

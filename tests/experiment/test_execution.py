@@ -39,7 +39,9 @@ def store(tmp_path_factory):
 
 def new_experiment(root, store, seeds=(42,), config=TINY_GENDER):
     directory = ExperimentDir(Path(root))
-    settings = Settings("demo", str(store), 2, train_config={"gender": config})
+    settings = Settings(
+        "demo", str(store), {"gender": 2}, train_config={"gender": config}
+    )
     write_experiment(directory, settings, make_plan(settings, ["es", "tr"], seeds))
     return directory
 
@@ -93,7 +95,10 @@ def test_run_gives_the_numbers_of_the_commands(finished, store, tmp_path, kind):
             ]
         )
         expected = (tmp_path / lang / "predictions.tsv").read_bytes()
-        assert finished.predictions(planned.run.name, lang).read_bytes() == expected
+        assert (
+            finished.predictions(planned.run.name, lang, ".tsv").read_bytes()
+            == expected
+        )
 
 
 def test_runs_do_not_depend_on_order_or_on_what_was_made_before(
@@ -219,7 +224,7 @@ def test_learning_rate_schedules_are_the_command_lines(store, tmp_path, schedule
         ]
     )
     assert (output / "predictions.tsv").read_bytes() == directory.predictions(
-        planned.run.name, lang
+        planned.run.name, lang, ".tsv"
     ).read_bytes()
 
 
@@ -233,7 +238,10 @@ def test_learning_rate_schedules_are_the_command_lines(store, tmp_path, schedule
 )
 def test_what_would_fail_in_every_run_fails_before_the_first(store, extra, message):
     settings = Settings(
-        "demo", str(store), 2, train_config={"gender": {**TINY_GENDER, **extra}}
+        "demo",
+        str(store),
+        {"gender": 2},
+        train_config={"gender": {**TINY_GENDER, **extra}},
     )
     with pytest.raises(UserError, match=message):
         build_once(settings, "gender", ngpu=0)

@@ -28,7 +28,9 @@ def store(tmp_path_factory):
 
 @pytest.fixture
 def settings(store):
-    return Settings("demo", str(store), 4, train_config={"gender": TINY_GENDER})
+    return Settings(
+        "demo", str(store), {"gender": 4}, train_config={"gender": TINY_GENDER}
+    )
 
 
 def test_plan_survives_its_file(settings, tmp_path):
@@ -90,8 +92,8 @@ def test_changed_settings_are_refused_before_anything_is_written(settings, tmp_p
     directory = ExperimentDir(tmp_path)
     write_experiment(directory, settings, make_plan(settings, LANGS, [42]))
     plan = directory.plan.read_bytes()
-    smaller = replace(settings, budget=2)
-    with pytest.raises(UserError, match="budget: 4 before, 2 now"):
+    smaller = replace(settings, budget={"gender": 2})
+    with pytest.raises(UserError, match=r"budget\.gender: 4 before, 2 now"):
         write_experiment(directory, smaller, make_plan(smaller, LANGS, [42]))
     assert directory.plan.read_bytes() == plan
 

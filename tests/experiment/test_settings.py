@@ -14,7 +14,7 @@ from espnet2_cltm.experiment.settings import (
 )
 
 CONFIG = {"frontend_conf": {"model": "m"}, "optim_conf": {"lr": 0.001}}
-SETTINGS = Settings("demo", "dump", 12, train_config={"gender": CONFIG})
+SETTINGS = Settings("demo", "dump", {"gender": 12}, train_config={"gender": CONFIG})
 
 
 def test_settings_survive_their_file(tmp_path):
@@ -27,12 +27,12 @@ def test_every_change_is_shown(tmp_path):
     write_settings(tmp_path / "experiment.yaml", SETTINGS)
     changed = replace(
         SETTINGS,
-        budget=16,
+        budget={"gender": 16},
         train_config={"gender": {**CONFIG, "optim_conf": {"lr": 0.01}}},
     )
     with pytest.raises(UserError) as caught:
         check_unchanged(tmp_path / "experiment.yaml", changed)
-    assert "budget: 12 before, 16 now" in str(caught.value)
+    assert "budget.gender: 12 before, 16 now" in str(caught.value)
     assert "train_config.gender.optim_conf.lr: 0.001 before, 0.01 now" in str(
         caught.value
     )
@@ -41,7 +41,11 @@ def test_every_change_is_shown(tmp_path):
 
 def test_a_task_may_be_added(tmp_path):
     write_settings(tmp_path / "experiment.yaml", SETTINGS)
-    more = replace(SETTINGS, train_config={"gender": CONFIG, "speaker": {"a": 1}})
+    more = replace(
+        SETTINGS,
+        budget={"gender": 12, "speaker": 3},
+        train_config={"gender": CONFIG, "speaker": {"a": 1}},
+    )
     check_unchanged(tmp_path / "experiment.yaml", more)
 
 

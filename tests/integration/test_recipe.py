@@ -59,7 +59,8 @@ CONFIGS = (
     "--gender-config",
     "conf/train_gender.yaml",
 )
-OPTIONS = (*CONFIGS, "--budget", 2, "--seeds", "1 2", "--nj", 2)
+GENDER = (*CONFIGS, "--task", "gender")
+OPTIONS = (*GENDER, "--budget", 2, "--seeds", "1 2", "--nj", 2)
 
 
 @pytest.fixture(scope="module")
@@ -75,10 +76,10 @@ def test_one_command_leads_from_nothing_to_the_matrix(recipe_dir, first_call):
     with (exp / "plan.tsv").open() as plan:
         assert len(list(csv.DictReader(plan, delimiter="\t"))) == 2 * (2 + 2 + 1)
     for name in ("heatmap.png", "heatmap.pdf", "zero_shot.csv", "summary.json"):
-        assert (exp / "cltm" / name).stat().st_size > 0
-    rows = list(csv.reader((exp / "cltm" / "cltm.csv").open()))
+        assert (exp / "cltm" / "gender" / name).stat().st_size > 0
+    rows = list(csv.reader((exp / "cltm" / "gender" / "cltm.csv").open()))
     assert rows[0] == ["target", "es", "tr"] or rows[0] == ["target", "tr", "es"]
-    json.loads((exp / "cltm" / "summary.json").read_text())
+    json.loads((exp / "cltm" / "gender" / "summary.json").read_text())
 
 
 def test_second_call_makes_nothing_again_and_changes_nothing(recipe_dir, first_call):
@@ -157,7 +158,7 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_wrong_option_is_one_sentence(recipe_dir, first_call, options, message):
-    given = CONFIGS if "common_voice" in options else OPTIONS
+    given = GENDER if "common_voice" in options else OPTIONS
     # A dry run: what is refused too late must not cost a training.
     dry = () if "--dry_run" in options else ("--dry_run", "true")
     code, output = run_recipe(recipe_dir, *given, "--tag", "wrong", *options, *dry)
