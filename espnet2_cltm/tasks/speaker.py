@@ -30,7 +30,7 @@ from espnet2_cltm.tasks.speaker_preprocessor import (
     SpeakerPreprocessor,
     read_spk2utt,
 )
-from espnet2_cltm.tasks.speaker_trainer import SpeakerTrainer
+from espnet2_cltm.tasks.speaker_trainer import SpeakerTrainer, read_valid_trials
 
 frontend_choices = ClassChoices(
     name="frontend",
@@ -71,6 +71,9 @@ loss_choices = ClassChoices(
     },
     default="aamsoftmax",
 )
+
+# ESPnet's kinds of batches that hold ``batch_size`` utterances.
+_BATCHES_BY_NUMBER = ("unsorted", "sorted", "folded")
 
 
 class SpeakerTask(spk.SpeakerTask):
@@ -123,23 +126,40 @@ class SpeakerTask(spk.SpeakerTask):
         )
 
     @classmethod
+    def main_worker(cls, args: argparse.Namespace) -> None:
+        """Train, as ESPnet does, once the trials of validation are found usable.
+
+        Raises:
+            UserError: They are not.
+        """
+        if not (args.dry_run or args.collect_stats):
+            read_valid_trials(args.valid_trials, args.valid_shape_file)
+        super().main_worker(args)
+
+    @classmethod
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
     ) -> SpeakerPreprocessor:
         """Build what turns ESPnet's data into the model's.
 
         Raises:
-            UserError: The speakers can't be read, or padded utterances would reach a
-                model that looks at padding.
+            UserError: The speakers can't be read or are more than the model's classes,
+                or padded utterances would reach a model that looks at padding.
         """
-        conf = dict(args.preprocessor_conf)
-        if train:
-            _require_equal_lengths(args)
-        spk2utt = args.spk2utt if train else None
+        if not train:
+            return SpeakerPreprocessor(train)
+        _require_equal_lengths(args)
         if args.loss == "contrastive":
             data = args.train_data_path_and_name_and_type
-            return PairPreprocessor(train, spk2utt, data=data, **conf)
-        return SpeakerPreprocessor(train, spk2utt, **conf)
+            preprocessor = _build_preprocessor(PairPreprocessor, args, data=data)
+        else:
+            preprocessor = _build_preprocessor(SpeakerPreprocessor, args)
+        if len(preprocessor.speakers) > args.spk_num:
+            raise UserError(
+                f"{args.spk2utt} has {len(preprocessor.speakers)} speakers, more than "
+                f"spk_num: {args.spk_num}: leave --spk_num out."
+            )
+        return preprocessor
 
     @classmethod
     def required_data_names(
@@ -179,6 +199,7 @@ class SpeakerTask(spk.SpeakerTask):
         projector = build_part(
             projector_choices, args, input_size=pooling.output_size()
         )
+        _check_topk(args)
         loss = build_part(
             loss_choices,
             args,
@@ -203,6 +224,27 @@ def _count_speakers(args: argparse.Namespace) -> int:
     return args.spk_num
 
 
+def _check_topk(args: argparse.Namespace) -> None:
+    """Refuse more hard negatives than there are wrong classes."""
+    k_top = args.loss_conf.get("k_top", 5)
+    if args.loss == "aamsoftmax_sc_topk" and k_top >= args.spk_num:
+        raise UserError(
+            f"loss_conf: k_top: {k_top} must be below the number of speakers, "
+            f"{args.spk_num}: lower it."
+        )
+
+
+def _build_preprocessor(
+    kind: type[SpeakerPreprocessor], args: argparse.Namespace, **inputs: Any
+) -> SpeakerPreprocessor:
+    try:
+        return kind(True, args.spk2utt, **inputs, **args.preprocessor_conf)
+    except TypeError as error:
+        raise UserError(
+            f"preprocessor_conf cannot be used ({error}): correct it."
+        ) from error
+
+
 def _embedding_settings(conf: dict[str, Any]) -> EmbeddingSettings:
     try:
         return EmbeddingSettings(**conf)
@@ -213,12 +255,21 @@ def _embedding_settings(conf: dict[str, Any]) -> EmbeddingSettings:
 
 
 def _require_equal_lengths(args: argparse.Namespace) -> None:
-    """Refuse to train on padding, which ESPnet's speaker encoders look at."""
-    hides_padding = args.frontend == "hubert" and args.encoder == "identity"
+    """Refuse to train on padding where something looks at it.
+
+    ESPnet's speaker encoders do, and the batch norm of its attentive pooling.
+    """
+    hides_padding = (
+        args.frontend == "hubert"
+        and args.encoder == "identity"
+        and args.pooling != "chn_attn_stat"
+    )
     is_cropped = bool(args.preprocessor_conf.get("target_duration"))
-    if not hides_padding and not is_cropped and args.batch_size > 1:
+    has_one = args.batch_size == 1 and args.batch_type in _BATCHES_BY_NUMBER
+    if not (hides_padding or is_cropped or has_one):
         raise UserError(
-            f"The encoder {args.encoder} would see the padding of a batch of whole "
-            "utterances: set preprocessor_conf: target_duration: 3.0 (seconds), or "
-            "batch_size: 1."
+            f"The encoder {args.encoder} with the pooling {args.pooling} would see the "
+            "padding of a batch of whole utterances: set preprocessor_conf: "
+            "target_duration: 3.0 (seconds), or batch_type: unsorted and batch_size: "
+            "1."
         )

@@ -1,10 +1,11 @@
 """From what ESPnet reads to what the speaker model takes.
 
 Waveforms come to one scale; speakers become class indices in the order of
-``spk2utt``; crops and augmentation are ESPnet's own. For Siamese training every
-utterance gets a partner, drawn anew in every epoch.
+``spk2utt``; crops are as ESPnet's, augmentation is ESPnet's own. For Siamese training
+every utterance gets a partner, drawn anew in every epoch.
 """
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from espnet2.train.dataset import ESPnetDataset
 from espnet2.train.preprocessor import SpkPreprocessor
 
+from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.tasks.waveform import scale_waveform
 
@@ -21,7 +23,8 @@ def read_spk2utt(path: Path | str) -> dict[str, list[str]]:
     """Read ``spk2utt``, whose order of lines is the order of the classes.
 
     Raises:
-        UserError: The file is missing, empty, or a line has no utterance.
+        UserError: The file is missing or empty, a line has no utterance, or a speaker
+            stands twice.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
@@ -32,11 +35,12 @@ def read_spk2utt(path: Path | str) -> dict[str, list[str]]:
         ) from error
     speakers = {}
     for number, line in enumerate(lines, 1):
-        speaker, *utts = line.split()
-        if not utts:
+        speaker, *utts = line.split() or [""]
+        if not utts or speaker in speakers:
+            problem = "stands twice" if utts else "has no utterance"
             raise UserError(
-                f"{path}, line {number}: the speaker {speaker} has no utterance: "
-                "take the line out."
+                f"{path}, line {number}: the speaker {speaker!r} {problem}: take the "
+                "line out."
             )
         speakers[speaker] = utts
     if not speakers:
@@ -98,10 +102,22 @@ class SpeakerPreprocessor(SpkPreprocessor):
         """Scale, crop and augment one training utterance."""
         speech = scale_waveform(speech)
         if self.target_duration:
-            speech = self._speech_process({"speech": speech})["speech"]
-        elif self.noise_apply_prob > 0 or self.rir_apply_prob > 0:
+            speech = self._crop(speech)
+        if self.noise_apply_prob > 0 or self.rir_apply_prob > 0:
             speech = self._apply_data_augmentation(speech)
         return speech.astype(np.float32, copy=False)
+
+    def _crop(self, speech: np.ndarray) -> np.ndarray:
+        """Cut ``target_duration`` out, a shorter utterance repeated.
+
+        As ``SpkPreprocessor._speech_process``, which numpy 2.4 makes fail: it takes a
+        one-element array for a number.
+        """
+        missing = self.target_duration - len(speech)
+        if missing > 0:
+            speech = np.pad(speech, (0, missing + 1), "wrap")
+        start = int(random.random() * (len(speech) - self.target_duration))
+        return speech[start : start + self.target_duration]
 
     def _class_of(self, uid: str, speaker: str) -> int:
         if speaker not in self.spk2label:
@@ -125,7 +141,8 @@ class PairPreprocessor(SpeakerPreprocessor):
         **options: As of :class:`SpeakerPreprocessor`.
 
     Raises:
-        UserError: ``spk2utt`` has one speaker only.
+        UserError: ``spk2utt`` has one speaker only, or names an utterance that there is
+            no audio of.
     """
 
     def __init__(
@@ -140,9 +157,16 @@ class PairPreprocessor(SpeakerPreprocessor):
             return
         if len(self.speakers) < 2:
             raise UserError(f"{spk2utt} has one speaker only: pairs need two or more.")
-        self.dataset = ESPnetDataset(
-            [tuple(triple) for triple in data if triple[1] == "speech"]
-        )
+        speech = [tuple(triple) for triple in data if triple[1] == "speech"]
+        utts = {utt for utts in self.speakers.values() for utt in utts}
+        for wav_scp, *_ in speech:
+            missing = utts - read_table(wav_scp).keys()
+            if missing:
+                raise UserError(
+                    f"{spk2utt} names the utterance {min(missing)}, which is not in "
+                    f"{wav_scp}: make both of the same utterances."
+                )
+        self.dataset = ESPnetDataset(speech)
         self.names = list(self.speakers)
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -22,7 +22,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.embedding import embed_utterances
 from espnet2_cltm.speaker.metrics import score_speaker
 from espnet2_cltm.speaker.scoring import cosine_scores
-from espnet2_cltm.speaker.trials import read_trials
+from espnet2_cltm.speaker.trials import TrialList, read_trials
 
 
 @dataclasses.dataclass
@@ -72,33 +72,19 @@ class SpeakerTrainer(Trainer):
             distributed_option: Unused: every process does the same.
 
         Raises:
-            UserError: There are no trials, or they name other utterances.
+            UserError: See :func:`read_valid_trials`; or a score is not finite.
         """
-        if not options.valid_trials:
-            if options.checkpoint == "last":
-                return
-            raise UserError(
-                "Validation needs trials: give --valid_trials <trials>,<name>, or "
-                "--checkpoint last, which needs none."
-            )
-        num_samples = {
-            utt: int(value.split(",")[0])
-            for utt, value in read_table(options.valid_shape_file[0]).items()
-        }
+        num_samples = _num_samples(options.valid_shape_file)
         dataset = iterator.dataset
 
         def read_waveform(utt: str) -> np.ndarray:
             return dataset[utt][1]["speech"]
 
         stats = {}
-        for path, name in options.valid_trials:
-            trials = read_trials(Path(path))
-            unknown = set(trials.utts) - num_samples.keys()
-            if unknown:
-                raise UserError(
-                    f"{path} names the utterance {min(unknown)}, which is not in the "
-                    "validation data: give trials between its utterances."
-                )
+        eers = []
+        for name, trials in read_valid_trials(
+            options.valid_trials, options.valid_shape_file
+        ).items():
             embeddings = embed_utterances(
                 getattr(model, "module", model),
                 {utt: num_samples[utt] for utt in trials.utts},
@@ -107,7 +93,60 @@ class SpeakerTrainer(Trainer):
                 "cuda" if options.ngpu > 0 else "cpu",
             )
             scores = score_speaker(cosine_scores(embeddings, trials), trials.is_target)
+            eers.append(scores["eer"])
             stats[f"eer_{name}"] = scores["eer"]
             stats[f"auc_{name}"] = scores["roc_auc"]
-        eers = [stats[f"eer_{name}"] for _, name in options.valid_trials]
         reporter.register({"eer": sum(eers) / len(eers), **stats})
+
+
+def read_valid_trials(
+    valid_trials: Sequence[tuple[str, str]], valid_shape_file: Sequence[str]
+) -> dict[str, TrialList]:
+    """Read the trial lists of validation, by name.
+
+    Args:
+        valid_trials: (path, name) pairs.
+        valid_shape_file: Names the validation utterances.
+
+    Raises:
+        UserError: There is no list, two have one name, or one can't be read, names
+            other utterances or has trials of one kind only.
+    """
+    if not valid_trials:
+        raise UserError("Validation needs trials: give --valid_trials <trials>,<name>.")
+    known = _num_samples(valid_shape_file).keys()
+    lists: dict[str, TrialList] = {}
+    for path, name in valid_trials:
+        if name in lists:
+            raise UserError(
+                f"--valid_trials gives two lists the name {name}: give each another."
+            )
+        trials = lists[name] = read_trials(Path(path))
+        unknown = set(trials.utts) - known
+        if unknown:
+            raise UserError(
+                f"{path} names the utterance {min(unknown)}, which is not in the "
+                "validation data: give trials between its utterances."
+            )
+        if trials.is_target.all() or not trials.is_target.any():
+            raise UserError(
+                f"{path} has trials of one kind only, so it has no EER: give target "
+                "and nontarget trials."
+            )
+    return lists
+
+
+def _num_samples(valid_shape_file: Sequence[str]) -> dict[str, int]:
+    if not valid_shape_file:
+        raise UserError("Validation needs --valid_shape_file: give utt2num_samples.")
+    (path, *_) = valid_shape_file
+    lengths = {}
+    for number, (utt, shape) in enumerate(read_table(path).items(), 1):
+        samples = shape.partition(",")[0]
+        if not samples.isdecimal():
+            raise UserError(
+                f"{path}, line {number}: {shape!r} is no number of samples: give "
+                "utt2num_samples."
+            )
+        lengths[utt] = int(samples)
+    return lengths
