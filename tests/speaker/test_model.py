@@ -1,0 +1,83 @@
+"""The speaker model: what is padded, pooled, and taken as an embedding."""
+
+import pytest
+import torch
+
+from tests.speech import TINY_SPEAKER, build_speaker_model
+
+MEL = {
+    "frontend": "melspec_torch",
+    "frontend_conf": {"n_mels": 16, "log": True, "normalize": "mn"},
+}
+ECAPA = {"encoder": "ecapa_tdnn", "encoder_conf": {"ndim": 16, "output_size": 24}}
+LENGTHS = torch.tensor([6400, 3100, 4000])
+
+
+def speech(lengths=LENGTHS, seed=0):
+    torch.manual_seed(seed)
+    rows = [torch.randn(int(n)) for n in lengths]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+
+@pytest.mark.parametrize("source", ["hidden_layers", "pooling", "projector"])
+@pytest.mark.parametrize("pooling", ["mean", "stats", "chn_attn_stat"])
+def test_padding_enters_no_embedding_of_hubert(source, pooling):
+    config = {"pooling": pooling, "embedding_conf": {"source": source, "num_layers": 2}}
+    model = build_speaker_model({**TINY_SPEAKER, **config}).eval()
+    assert model.ignores_padding
+    batch = speech()
+    together = model.embed(batch, LENGTHS)
+    for row, n, embedding in zip(batch, LENGTHS, together, strict=True):
+        alone = model.embed(row[None, :n], n[None])
+        torch.testing.assert_close(alone[0], embedding, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "ignored"),
+    [
+        (MEL, False),
+        ({**MEL, **ECAPA}, False),
+        (ECAPA, False),
+        ({**ECAPA, "embedding_conf": {"source": "hidden_layers"}}, True),
+    ],
+)
+def test_model_tells_whether_padding_enters_its_embeddings(config, ignored):
+    hubert = {**TINY_SPEAKER["frontend_conf"]["model"], "num_hidden_layers": 4}
+    base = {**TINY_SPEAKER, "frontend_conf": {"model": hubert}, "embedding_conf": {}}
+    assert build_speaker_model({**base, **config}).ignores_padding == ignored
+
+
+def test_sources_are_what_their_names_say():
+    lengths = LENGTHS[:1]
+    batch = speech(lengths)
+    embeddings = {}
+    for source in ("hidden_layers", "pooling", "projector"):
+        conf = {"source": source, "num_layers": 1}
+        model = build_speaker_model({**TINY_SPEAKER, "embedding_conf": conf}).eval()
+        embeddings[source] = model.embed(batch, lengths)
+    # The frontend's last state alone, averaged over time, is what is projected.
+    torch.testing.assert_close(embeddings["hidden_layers"], embeddings["pooling"])
+    projected = model.projector(embeddings["pooling"])
+    torch.testing.assert_close(embeddings["projector"], projected)
+
+
+def test_training_sees_a_padded_utterance_as_it_is_alone():
+    model = build_speaker_model(TINY_SPEAKER).eval()
+    batch, labels = speech(), torch.tensor([[0], [1], [2]])
+    together, stats, weight = model(batch, LENGTHS, labels)
+    alone = [
+        model(row[None, :n], n[None], label[None])[0]
+        for row, n, label in zip(batch, LENGTHS, labels, strict=True)
+    ]
+    torch.testing.assert_close(together, torch.cat(alone).mean(dim=0, keepdim=True))
+    assert weight == 3 and not stats["loss"].requires_grad
+
+
+def test_pairs_go_through_one_network():
+    config = {**TINY_SPEAKER, "loss": "contrastive"}
+    model = build_speaker_model(config).eval()
+    batch = speech()
+    labels = torch.ones(3, 1).long()
+    pair = {"speech2": batch, "speech2_lengths": LENGTHS}
+    loss, stats, _ = model(batch, LENGTHS, labels, **pair)
+    assert loss.item() == 0 and float(stats["accuracy"]) == 1
