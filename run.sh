@@ -122,16 +122,23 @@ case ${corpus} in
     kaldi) corpus_dir=${corpus_dir:-${KALDI}} ;;
     *) fail "the corpus '${corpus}' is unknown: give --corpus demo, common_voice or kaldi." ;;
 esac
+declare -A asked=()
 for name in ${task}; do
     [[ ${name} == gender || ${name} == speaker ]] ||
         fail "the task '${name}' is unknown: give --task gender, speaker or \"gender speaker\"."
+    asked[${name}]=true
 done
-[[ -n ${task} ]] || fail "--task is empty: give --task gender, speaker or \"gender speaker\"."
+[[ ${task} =~ [^[:space:]] ]] || fail "--task is empty: give --task gender, speaker or \"gender speaker\"."
+# In one order, each once, for the tag.
+task=$(for name in gender speaker; do [[ -z ${asked[${name}]-} ]] || printf '%s ' "${name}"; done)
+task=${task% }
 # What each task has its own of.
 declare -A demo_budget=([gender]=6 [speaker]=16)
 declare -A own_budget=([gender]=${gender_budget} [speaker]=${speaker_budget})
 declare -A config=([gender]=${gender_config} [speaker]=${speaker_config})
 declare -A metric=([gender]=${gender_metric} [speaker]=${speaker_metric})
+declare -A metrics=([gender]="macro_f1 accuracy recall_f recall_m"
+    [speaker]="roc_auc eer min_dcf_p0.01 min_dcf_p0.05")
 tasks_in_tag=
 plan_options=()
 for name in ${task}; do
@@ -140,7 +147,9 @@ for name in ${task}; do
     [[ -n ${n} ]] || ((stop_stage < 3)) ||
         fail "--budget is missing: give the number of utterances of a single run."
     [[ ${n} =~ ^(|[1-9][0-9]*)$ ]] ||
-        fail "--budget takes a whole number from 1 on, not '${n}'."
+        fail "--${own_budget[${name}]:+${name}_}budget takes a whole number from 1 on, not '${n}'."
+    [[ -z ${metric[${name}]} || " ${metrics[${name}]} " == *" ${metric[${name}]} "* ]] ||
+        fail "--${name}_metric '${metric[${name}]}' is unknown: give ${metrics[${name}]// /, }."
     [[ -r ${config[${name}]} ]] || ((stop_stage < 3)) ||
         fail "--${name}_config ${config[${name}]} cannot be read: correct the path."
     tasks_in_tag+=_${name}_n${n}
@@ -150,6 +159,11 @@ if [[ -z ${shared_speakers} ]]; then
     shared_speakers=false
     [[ ${corpus} != common_voice ]] || shared_speakers=true
 fi
+[[ ${shared_speakers} =~ ^(true|false)$ ]] ||
+    fail "--shared_speakers takes true or false, not '${shared_speakers}'."
+for name in utts_per_speaker max_positives test_batch_bins; do
+    [[ ${!name} =~ ^[1-9][0-9]*$ ]] || fail "--${name} takes a whole number from 1 on, not '${!name}'."
+done
 for seed in ${seeds}; do
     [[ ${seed} =~ ^[0-9]+$ ]] || fail "--seeds holds '${seed}': give whole numbers, such as '42 43'."
 done

@@ -31,7 +31,7 @@ from espnet2_cltm.experiment.planning import (
 from espnet2_cltm.experiment.settings import (
     Settings,
     check_unchanged,
-    read_train_config,
+    read_train_configs,
 )
 from espnet2_cltm.experiment.task_registry import TASKS
 
@@ -136,10 +136,10 @@ def read_settings_from(args: argparse.Namespace) -> Settings:
         cross_language_trials=args.cross_language_trials,
         zero_shot=args.zero_shot,
         test_batch_bins=args.test_batch_bins,
-        train_config={
-            task: read_train_config(getattr(args, f"{task}_config"), args.model or None)
-            for task in tasks
-        },
+        train_config=read_train_configs(
+            {task: getattr(args, f"{task}_config") for task in tasks},
+            args.model or None,
+        ),
     )
 
 

@@ -4,6 +4,7 @@ Every task has a module ``<task>_drawing`` with
 
 * ``draw(splits, rules, seeds) -> LanguageDraw``, which raises :class:`UnfitLanguage`
   where a language can't take part;
+* ``HAS_TRIALS``, whether it tests by trials between utterances;
 * ``n_drawn(utterances_per_language) -> int``, how many utterances a run takes.
 """
 

@@ -9,6 +9,8 @@ from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance
 from espnet2_cltm.experiment.drawing import DrawingRules, LanguageDraw, UnfitLanguage
 from espnet2_cltm.experiment.subsets import draw_balanced
 
+HAS_TRIALS = False
+
 
 def draw(
     splits: Mapping[str, Sequence[Utterance]],

@@ -3,7 +3,10 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir, read_table
 from espnet2_cltm.errors import UserError
@@ -21,7 +24,7 @@ from espnet2_cltm.experiment.utterance_list import (
     write_utterance_list,
 )
 from espnet2_cltm.progress import progress
-from espnet2_cltm.speaker.trials import TrialList, write_trials
+from espnet2_cltm.speaker.trials import TrialList, read_trials, write_trials
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,15 @@ def make_plan(
     left_out: dict[tuple[str, str], str] = {}
     for lang in progress(languages, description="Drawing subsets", unit="lang"):
         splits, listed = _read_language(settings, lang)
-        splits["train"] = without(people, lang, splits["train"])
+        train = without(people, lang, splits["train"])
+        if len(train) < len(splits["train"]):
+            logging.info(
+                "%s, train: %d utterances of people whom other languages test are "
+                "left out",
+                lang,
+                len(splits["train"]) - len(train),
+            )
+        splits["train"] = train
         for task in settings.tasks:
             try:
                 draw = drawing(task).draw(
@@ -127,8 +138,7 @@ def write_experiment(
         UserError: The experiment exists with other settings or other data.
     """
     check_unchanged(directory.settings, settings)
-    for (task, lang), language in planned.drawn.items():
-        _check_same_data(directory, task, lang, language)
+    _check_same_data(directory, planned)
     for (task, lang), language in progress(
         planned.drawn.items(), description="Writing subsets", unit="lang"
     ):
@@ -149,7 +159,7 @@ def log_notes(planned: Planned) -> None:
         logging.warning("%s is left out of %s: %s", lang, task, reason)
     for (task, lang), language in planned.drawn.items():
         for note in language.notes:
-            logging.info("%s, %s, %s", task, lang, note)
+            logging.info("%s, %s, %s", lang, task, note)
 
 
 def training_utterances(directory: ExperimentDir, run: Run) -> list[ListedUtterance]:
@@ -305,26 +315,47 @@ def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> No
         )
 
 
-def _check_same_data(
-    directory: ExperimentDir, task: str, lang: str, language: DrawnLanguage
-) -> None:
+def _check_same_data(directory: ExperimentDir, planned: Planned) -> None:
     """Refuse to mix runs on different draws of one language."""
+    for (task, lang), language in planned.drawn.items():
+        for seed, utterances in language.train.items():
+            _check_same_list(directory.train_list(task, lang, seed), utterances)
+        _check_same_set(directory, task, lang, "dev", language.dev)
+        _check_same_set(directory, task, lang, "test", language.test)
+    for (task, name), test in planned.across.items():
+        _check_same_set(directory, task, name, "test", test)
 
+
+def _check_same_set(
+    directory: ExperimentDir, task: str, name: str, split: str, drawn: DrawnSet
+) -> None:
+    _check_same_list(directory.utterance_list(task, name, split), drawn.utterances)
+    path = directory.trials(task, name, split)
+    if path.exists() and not _are_equal(read_trials(path), drawn.trials):
+        raise _drawn_otherwise(path)
+
+
+def _check_same_list(path: Path, utterances: Sequence[ListedUtterance]) -> None:
     def identity(utterances: Sequence[ListedUtterance]) -> list[tuple[Any, ...]]:
         return [(u.utt, u.label, u.num_samples) for u in utterances]
 
-    lists = {
-        directory.train_list(task, lang, seed): utterances
-        for seed, utterances in language.train.items()
-    }
-    for split, drawn in (("dev", language.dev), ("test", language.test)):
-        lists[directory.utterance_list(task, lang, split)] = drawn.utterances
-    for path, utterances in lists.items():
-        if not path.exists():
-            continue
-        if identity(read_utterance_list(path)) != identity(utterances):
-            raise UserError(
-                f"{path} was drawn from other audio, or for other languages' test "
-                "speakers, than there are now: give the experiment a new --tag, or "
-                "delete the old one."
-            )
+    if path.exists() and identity(read_utterance_list(path)) != identity(utterances):
+        raise _drawn_otherwise(path)
+
+
+def _are_equal(before: TrialList, now: TrialList | None) -> bool:
+    return (
+        now is not None
+        and before.utts == now.utts
+        and all(
+            np.array_equal(getattr(before, name), getattr(now, name))
+            for name in ("enrol", "test", "is_target")
+        )
+    )
+
+
+def _drawn_otherwise(path: Path) -> UserError:
+    return UserError(
+        f"{path} was drawn from other audio, genders or test speakers than there are "
+        "now: give the experiment a new --tag, or delete the old one."
+    )

@@ -4,6 +4,7 @@ Languages and seeds may be added to an experiment; everything here may not chang
 or runs that can't be compared would stand in one matrix.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -88,9 +89,6 @@ def read_settings(path: Path) -> Settings:
     """
     try:
         settings = Settings(**yaml.safe_load(path.read_text(encoding="utf-8")))
-        if not all(isinstance(getattr(settings, name), dict) for name in BY_TASK):
-            raise TypeError("written by another version")
-        return settings
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): run stage 3 first."
@@ -100,6 +98,12 @@ def read_settings(path: Path) -> Settings:
             f"{path} is damaged ({error}): restore it, or delete the experiment and "
             "run stage 3 again."
         ) from error
+    if not all(isinstance(getattr(settings, name), dict) for name in BY_TASK):
+        raise UserError(
+            f"{path} was written by an older version, which had one budget for all "
+            "tasks: give the experiment a new --tag, or delete the old one."
+        )
+    return settings
 
 
 def check_unchanged(path: Path, settings: Settings) -> None:
@@ -131,6 +135,44 @@ def check_unchanged(path: Path, settings: Settings) -> None:
         )
 
 
+def read_train_configs(
+    paths: Mapping[str, Path], model: str | None
+) -> dict[str, dict[str, Any]]:
+    """Read each task's training configuration and put the encoder into it.
+
+    Args:
+        paths: YAML file by task.
+        model: The encoder of every task whose frontend is ``hubert``, or None to
+            keep what each configuration names.
+
+    Raises:
+        UserError: A file can't be used, or ``model`` is of use to no task.
+    """
+    configs = {task: read_train_config(path, model) for task, path in paths.items()}
+    if model is None:
+        return configs
+    others = {task for task in configs if frontend_of(configs[task]) != "hubert"}
+    if others == configs.keys():
+        raise UserError(
+            f"--model {model} is of no use: the frontend of "
+            f"{' and '.join(str(paths[task]) for task in sorted(others))} is not "
+            "hubert; leave --model out."
+        )
+    for task in sorted(others):
+        logging.info(
+            "--model does not apply to %s: the frontend of %s is %s",
+            task,
+            paths[task],
+            frontend_of(configs[task]),
+        )
+    return configs
+
+
+def frontend_of(config: Mapping[str, Any]) -> str | None:
+    """Name a training configuration's frontend; None where there is none."""
+    return config.get("frontend", "hubert")
+
+
 def read_train_config(path: Path, model: str | None) -> dict[str, Any]:
     """Read a training configuration and put the encoder into it.
 
@@ -140,18 +182,14 @@ def read_train_config(path: Path, model: str | None) -> dict[str, Any]:
     Args:
         path: YAML file of ESPnet options.
         model: Hub id, directory or YAML file that replaces the configuration's
-            ``frontend_conf.model``, or None to keep it.
+            ``frontend_conf.model``, or None to keep it; of no effect where the
+            frontend is not ``hubert``.
 
     Raises:
         UserError: A file is missing or is no mapping.
     """
     config = _read_mapping(path, "a training configuration of ESPnet")
-    if config.get("frontend", "hubert") != "hubert":
-        if model is not None:
-            raise UserError(
-                f"{path} uses the frontend {config['frontend']}, which takes no "
-                "encoder: leave --model out."
-            )
+    if frontend_of(config) != "hubert":
         return config
     frontend_conf = config.setdefault("frontend_conf", {})
     if not isinstance(frontend_conf, dict):

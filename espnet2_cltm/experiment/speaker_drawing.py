@@ -17,6 +17,7 @@ from espnet2_cltm.speaker.trial_drawing import (
     draw_trials,
 )
 
+HAS_TRIALS = True
 # A subset of n utterances has at least this share of n speakers (arXiv:2603.08231),
 # and never fewer than can be told apart.
 MIN_SPEAKERS_PER_UTTERANCE = 0.0125
@@ -69,7 +70,9 @@ def draw(
         if drawn.trials is not None
     }
     if rules.needs_dev_trials and "dev" not in trials:
-        notes.append("dev allows no trials, so the last epoch is tested on it")
+        notes.append(
+            "dev: no trial can be made, so tests on the language take the last epoch"
+        )
     return LanguageDraw(
         train=train,
         dev=list(trials["dev"].utts) if "dev" in trials else [],

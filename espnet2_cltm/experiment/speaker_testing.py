@@ -141,7 +141,8 @@ def score(test: TestSet, predictions: Path) -> dict[str, Any]:
         UserError: The scores are missing, or are not those of the trials.
     """
     try:
-        scores = np.load(predictions, allow_pickle=False)
+        with predictions.open("rb") as file:
+            scores = np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise UserError(
             f"{predictions} cannot be read ({error.strerror}): run stage 4 again."

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.task_registry import drawing
 from espnet2_cltm.experiment.utterance_list import ListedUtterance, read_utterance_list
 from espnet2_cltm.speaker.trials import TrialList, read_trials
 
@@ -21,8 +22,8 @@ class TestSet:
     Attributes:
         name: A language, or ``<language>~<language>`` for trials across two.
         utterances: In the order of their list.
-        trials: Pairs of them, None for gender.
-        trials_path: Where the trials are, None for gender.
+        trials: Pairs of them; None for gender, and where no trial could be made.
+        trials_path: Where the trials are, None where there are none.
     """
 
     name: str
@@ -48,8 +49,14 @@ def read_test_set(
     path = directory.utterance_list(task, name, split)
     utterances = read_utterance_list(path)
     trials_path = directory.trials(task, name, split)
-    if not trials_path.exists():
+    # A dev set of which no trial can be made is empty.
+    if not (utterances and drawing(task).HAS_TRIALS):
         return TestSet(name, utterances)
+    if not trials_path.exists():
+        raise UserError(
+            f"{trials_path} is missing: run stage 3 again, with the options that the "
+            "experiment was made with."
+        )
     trials = _read_trials(str(trials_path), trials_path.stat().st_mtime_ns)
     if set(trials.utts) != {u.utt for u in utterances}:
         odd = min(set(trials.utts) ^ {u.utt for u in utterances})

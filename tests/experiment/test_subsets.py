@@ -1,4 +1,4 @@
-"""Draws are balanced, nested, uniform, and depend on seed and id alone."""
+"""Draws are balanced or spread, nested, uniform, and depend on seed and id alone."""
 
 from collections import Counter
 
@@ -8,7 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.subsets import draw_balanced, random_order
+from espnet2_cltm.experiment.subsets import (
+    draw_balanced,
+    draw_spread,
+    random_order,
+)
 
 UTTS = {f"spk{i % 7}-{i:03d}": "fm"[i % 2] for i in range(60)}
 
@@ -55,3 +59,75 @@ def test_draws_of_known_seed_stay_what_they_are():
 def test_too_few_utterances_are_counted_in_the_message():
     with pytest.raises(UserError, match=r"31 utterances labelled f .* there are 30"):
         draw_balanced(UTTS, 31, 42)
+
+
+@st.composite
+def corpora(draw):
+    """Give (speaker of utterance, number of utterances to draw, per turn, seed)."""
+    sizes = draw(st.lists(st.integers(1, 9), min_size=1, max_size=12))
+    speaker_of = {
+        f"spk{i:02d}-{n}": f"spk{i:02d}"
+        for i, size in enumerate(sizes)
+        for n in range(size)
+    }
+    n_utterances = draw(st.integers(1, len(speaker_of)))
+    return speaker_of, n_utterances, draw(st.integers(1, 4)), draw(st.integers(0, 99))
+
+
+@given(corpora(), st.integers(1, 100))
+def test_spread_draws_are_whole_without_repeats_and_nested(corpus, n_fewer):
+    speaker_of, n_utterances, per_turn, seed = corpus
+    drawn = draw_spread(speaker_of, n_utterances, per_turn, seed)
+    assert len(set(drawn)) == len(drawn) == n_utterances
+    assert set(drawn) <= speaker_of.keys()
+    fewer = draw_spread(speaker_of, min(n_fewer, n_utterances), per_turn, seed)
+    assert drawn[: len(fewer)] == fewer
+
+
+@given(corpora())
+def test_speakers_give_alike_unless_they_have_no_more(corpus):
+    speaker_of, n_utterances, per_turn, seed = corpus
+    given_by = Counter(
+        speaker_of[utt] for utt in draw_spread(speaker_of, n_utterances, per_turn, seed)
+    )
+    spoken = Counter(speaker_of.values())
+    most = max(given_by.values())
+    for speaker in spoken:
+        gives_all = given_by[speaker] == spoken[speaker]
+        assert gives_all or most - given_by[speaker] <= per_turn
+
+
+@given(corpora(), st.randoms())
+def test_spread_draws_do_not_depend_on_the_order_of_the_corpus(corpus, shuffler):
+    speaker_of, *rules = corpus
+    order = list(speaker_of)
+    shuffler.shuffle(order)
+    shuffled = {utt: speaker_of[utt] for utt in order}
+    assert draw_spread(shuffled, *rules) == draw_spread(speaker_of, *rules)
+
+
+def test_a_spread_draw_changes_only_by_the_speaker_who_goes():
+    speaker_of = {f"spk{i}-{n}": f"spk{i}" for i in range(9) for n in range(2)}
+    drawn = draw_spread(speaker_of, 18, 1, 42)
+    gone = speaker_of[drawn[4]]
+    fewer = {utt: who for utt, who in speaker_of.items() if who != gone}
+    assert draw_spread(fewer, 16, 1, 42) == [
+        utt for utt in drawn if speaker_of[utt] != gone
+    ]
+
+
+def test_seeds_draw_every_speaker_equally_often():
+    speaker_of = {f"spk{i:02d}-{n}": f"spk{i:02d}" for i in range(20) for n in range(2)}
+    first = Counter(
+        speaker_of[utt]
+        for seed in range(2000)
+        for utt in draw_spread(speaker_of, 5, 1, seed)
+    )
+    counts = [first[f"spk{i:02d}"] for i in range(20)]
+    assert scipy.stats.chisquare(counts).pvalue > 1e-3
+
+
+def test_spread_draws_of_known_seed_stay_what_they_are():
+    # A change here changes every experiment's subsets: it must be meant.
+    speaker_of = {f"{who}{n}": who for who in "ab" for n in range(3)}
+    assert draw_spread(speaker_of, 4, 1, 42) == ["a2", "b2", "a0", "b0"]
