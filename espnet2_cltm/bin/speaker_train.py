@@ -24,7 +24,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
             --spk2utt dump/demo/es/train/spk2utt \
             --valid_data_path_and_name_and_type dump/demo/es/dev/wav.scp,speech,kaldi_ark \
             --valid_shape_file dump/demo/es/dev/utt2num_samples \
-            --valid_trials exp/demo_speaker_n16/data/speaker/es/dev.trials,es \
+            --valid_trials exp/demo_speaker_n32/data/speaker/es/dev.trials,es \
             --output_dir exp/speaker_es
     """  # noqa: E501
     run_command(lambda: SpeakerTask.main(cmd=cmd))

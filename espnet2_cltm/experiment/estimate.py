@@ -16,13 +16,13 @@ from pathlib import Path
 import humanfriendly
 import numpy as np
 import torch
-import yaml
 
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.planning import DrawnSet, Planned
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.task_registry import testing
 from espnet2_cltm.experiment.test_set import TestSet
+from espnet2_cltm.experiment.train_config_file import write_train_config
 from espnet2_cltm.experiment.training import (
     Trained,
     check_device,
@@ -192,11 +192,9 @@ def _time_training(
         directory, utterances, [], settings.test_batch_bins
     )
     path = directory / "train.yaml"
-    path.write_text(
-        yaml.safe_dump({**settings.train_config[task], **data}), encoding="utf-8"
-    )
-    started = time.monotonic()
     espnet_task = testing(task).ESPNET_TASK
+    write_train_config(espnet_task, {**settings.train_config[task], **data}, path)
+    started = time.monotonic()
     options = training_arguments(espnet_task, path, ["--ngpu", str(min(ngpu, 1))])
     trained = train_in_memory(espnet_task, options)
     return time.monotonic() - started, trained

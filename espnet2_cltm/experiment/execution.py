@@ -16,7 +16,6 @@ from typing import Any
 import espnet
 import torch
 import transformers
-import yaml
 
 import espnet2_cltm
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -26,6 +25,7 @@ from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.task_registry import testing
 from espnet2_cltm.experiment.test_set import read_test_set
+from espnet2_cltm.experiment.train_config_file import write_train_config
 from espnet2_cltm.experiment.training import train_in_memory, training_arguments
 from espnet2_cltm.experiment.utterance_list import ListedUtterance
 from espnet2_cltm.files import write_text
@@ -103,7 +103,7 @@ def write_train_yaml(
     )
     config = {**settings.train_config[run.task], "seed": run.seed, **data}
     path = run_dir / "train.yaml"
-    write_text(path, yaml.safe_dump(config, sort_keys=False))
+    write_train_config(testing(run.task).ESPNET_TASK, config, path)
     return path
 
 

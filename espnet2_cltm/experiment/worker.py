@@ -13,7 +13,6 @@ import traceback
 from pathlib import Path
 
 import torch
-import yaml
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.claims import Claims
@@ -23,6 +22,7 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.task_registry import testing
+from espnet2_cltm.experiment.train_config_file import write_train_config
 from espnet2_cltm.experiment.training import (
     build_training,
     check_device,
@@ -101,7 +101,7 @@ def build_once(settings: Settings, task: str, ngpu: int) -> None:
     config = {**settings.train_config[task], **testing(task).OPTIONS_WITHOUT_DATA}
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"train_{task}.yaml"
-        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+        write_train_config(espnet_task, config, path)
         args = training_arguments(espnet_task, path, ["--ngpu", str(ngpu)])
     build_training(espnet_task, args)
 

@@ -20,6 +20,7 @@ from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results
 from espnet2_cltm.experiment.settings import Settings, read_settings, read_train_config
+from espnet2_cltm.experiment.train_config_file import write_train_config
 from espnet2_cltm.experiment.training import build_training, training_arguments
 from espnet2_cltm.tasks.speaker import SpeakerTask
 from tests.speech import TINY_HUBERT, write_dump
@@ -158,17 +159,29 @@ def test_an_epoch_has_the_published_number_of_steps(
         assert numbers[-1] - numbers[0] > 250  # not one speaker after another
 
 
-def test_learning_rate_of_a_single_run_is_the_published_schedule(tmp_path):
-    args = arguments("hubert", tmp_path)
-    n_steps = 1000
+@pytest.mark.parametrize("n_steps", [1000, 2000], ids=["single", "double or pair"])
+def test_learning_rate_is_the_published_schedule(tmp_path, n_steps):
+    shapes = tmp_path / "utt2num_samples"
+    shapes.write_text("".join(f"u{n:04d} 16000\n" for n in range(n_steps)))
+    config = {
+        **yaml.safe_load(config_path("hubert").read_text()),
+        "train_shape_file": [str(shapes)],
+    }
+    path = tmp_path / "train.yaml"
+    write_train_config(SpeakerTask, config, path)
+    args = training_arguments(SpeakerTask, path)
+    assert args.scheduler_conf["total_steps"] == n_steps
     weight = torch.nn.Parameter(torch.zeros(1))
     ours = torch.optim.AdamW([weight], **args.optim_conf)
     scheduler = scheduler_classes[args.scheduler](ours, **args.scheduler_conf)
     published = torch.optim.AdamW([weight], lr=3.0e-5)
-    linear = get_linear_schedule_with_warmup(published, n_steps // 100, n_steps)
-    for _ in range(n_steps):
+    n_up = n_steps // 100
+    linear = get_linear_schedule_with_warmup(published, n_up, n_steps)
+    for step in range(n_steps):
+        # The two count from 0 and from 1: one step apart, no more.
+        one_step = 3.1e-5 / (n_up if step <= n_up else n_steps - n_up)
         assert ours.param_groups[0]["lr"] == pytest.approx(
-            published.param_groups[0]["lr"], abs=1e-12
+            published.param_groups[0]["lr"], abs=one_step
         )
         for optimizer, schedule in ((ours, scheduler), (published, linear)):
             optimizer.step()
