@@ -13,7 +13,7 @@ from espnet2_cltm.experiment.planning import (
     write_experiment,
 )
 from espnet2_cltm.experiment.settings import Settings
-from tests.speech import TINY_GENDER, write_dump
+from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
 
 LANGS = ["ca", "es", "tr"]
 
@@ -108,6 +108,139 @@ def test_audio_that_changed_under_an_experiment_is_refused(settings, tmp_path):
     lengths.write_text("".join([first.replace("\n", "0\n"), *others]))
     with pytest.raises(UserError, match=r"es/test\.tsv was drawn from other audio"):
         write_experiment(directory, own, make_plan(own, ["ca", "es"], [42]))
+
+
+@pytest.fixture(scope="module")
+def bilingual(tmp_path_factory):
+    """The same people in ca and es, others in tr."""
+    root = tmp_path_factory.mktemp("bilingual")
+    speakers = {"train": 3, "dev": 2, "test": 2}
+    write_dump(root / "kaldi", ["ca", "es"], speakers)
+    write_dump(root / "kaldi", ["tr"], {"train": 3, "dev": 4, "test": 2})
+    return Settings(
+        "kaldi",
+        str(root),
+        {"gender": 4, "speaker": 8},
+        cross_language_trials=True,
+        train_config={"gender": TINY_GENDER, "speaker": TINY_SPEAKER},
+    )
+
+
+def test_the_same_utterances_of_a_language_are_in_single_and_every_pair(
+    bilingual, tmp_path
+):
+    directory = ExperimentDir(tmp_path)
+    write_experiment(directory, bilingual, make_plan(bilingual, LANGS, [42]))
+    drawn = {
+        p.run: [u.utt for u in training_utterances(directory, p.run)]
+        for p in read_plan(directory.plan)
+        if p.run.task == "speaker"
+    }
+    for run, utts in drawn.items():
+        assert len(set(utts)) == len(utts) == (8 if run.kind == "single" else 16)
+        for lang in run.languages if run.kind == "pair" else ():
+            single = drawn[replace(run, kind="single", languages=(lang,))]
+            assert [utt for utt in utts if utt.startswith(lang)] == single
+        if run.kind == "single":
+            assert utts == drawn[replace(run, kind="double")][:8]
+
+
+def test_bilingual_speakers_are_tested_across_languages_where_that_is_asked(
+    bilingual, tmp_path
+):
+    planned = make_plan(bilingual, LANGS, [42])
+    write_plan(tmp_path / "plan.tsv", planned.runs)
+    tested = {
+        (p.run.kind, "+".join(p.run.languages)): " ".join(p.test_languages)
+        for p in read_plan(tmp_path / "plan.tsv")
+        if p.run.task == "speaker"
+    }
+    assert tested == {
+        ("single", "ca"): "ca es tr ca~es",
+        ("single", "es"): "ca es tr ca~es",
+        ("single", "tr"): "ca es tr ca~es",
+        ("double", "ca"): "ca ca~es",
+        ("double", "es"): "es ca~es",
+        ("double", "tr"): "tr",
+        ("pair", "ca+es"): "ca es ca~es",
+        ("pair", "ca+tr"): "ca tr",
+        ("pair", "es+tr"): "es tr",
+    }
+    trials = planned.across["speaker", "ca~es"].trials
+    for enrol, test in zip(trials.enrol, trials.test, strict=True):
+        assert trials.utts[enrol].startswith("ca-")
+        assert trials.utts[test].startswith("es-")
+    assert not any(
+        "~" in name
+        for p in planned.runs
+        if p.run.task == "gender"
+        for name in p.test_languages
+    )
+
+
+def test_across_languages_singles_without_zero_shot_are_tested_on_their_own(bilingual):
+    settings = replace(bilingual, zero_shot=False)
+    tested = {
+        p.run.languages: p.test_languages
+        for p in make_plan(settings, LANGS, [42]).runs
+        if (p.run.task, p.run.kind) == ("speaker", "single")
+    }
+    assert tested == {
+        ("ca",): ("ca", "ca~es"),
+        ("es",): ("es", "ca~es"),
+        ("tr",): ("tr",),
+    }
+
+
+def test_no_bilingual_speaker_is_one_line(bilingual, caplog):
+    planned = make_plan(bilingual, ["ca", "tr"], [42])
+    assert not planned.across
+    assert caplog.messages == [
+        "No speaker is tested in two languages: there are no trials across languages."
+    ]
+
+
+def test_trials_that_change_under_an_experiment_are_refused(bilingual, tmp_path):
+    directory = ExperimentDir(tmp_path)
+    planned = make_plan(bilingual, LANGS, [42])
+    write_experiment(directory, bilingual, planned)
+    for name in ("ca", "ca~es"):
+        path = directory.trials("speaker", name, "test")
+        whole = path.read_text()
+        first, rest = whole.split("\n", 1)
+        path.write_text(f"{rest}{first}\n")
+        with pytest.raises(UserError, match=rf"{name}/test\.trials was drawn from"):
+            write_experiment(directory, bilingual, planned)
+        path.write_text(whole)
+    write_experiment(directory, bilingual, planned)
+
+
+def test_fewer_tasks_leave_the_runs_of_the_other_in_peace(bilingual, tmp_path, caplog):
+    directory = ExperimentDir(tmp_path)
+    write_experiment(directory, bilingual, make_plan(bilingual, LANGS, [42]))
+    fewer = replace(
+        bilingual,
+        budget={"speaker": 8},
+        train_config={"speaker": bilingual.train_config["speaker"]},
+    )
+    write_experiment(directory, fewer, make_plan(fewer, LANGS, [42]))
+    assert {p.run.task for p in read_plan(directory.plan)} == {"speaker"}
+    assert "9 runs that were planned before, gender.single.ca.n4.s42 first" in (
+        caplog.text
+    )
+    write_experiment(directory, bilingual, make_plan(bilingual, LANGS, [42]))
+    assert len(read_plan(directory.plan)) == 18
+
+
+def test_a_task_for_which_the_languages_do_not_do_is_named_with_the_way_out(bilingual):
+    settings = replace(bilingual, budget={"gender": 4, "speaker": 13})
+    with pytest.raises(UserError) as caught:
+        make_plan(settings, ["ca", "tr"], [42])
+    assert str(caught.value) == (
+        "Fewer than two languages can take part in speaker with N = 13 (ca: train has "
+        "24 utterances where 26 are needed; tr: train has 24 utterances where 26 are "
+        'needed): lower --speaker_budget or add languages, or give --task "gender".'
+    )
 
 
 @pytest.mark.parametrize("text", ["", "run\ttask\n", "x\ty\nz\n"])

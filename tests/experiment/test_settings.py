@@ -10,6 +10,7 @@ from espnet2_cltm.experiment.settings import (
     check_unchanged,
     read_settings,
     read_train_config,
+    read_train_configs,
     write_settings,
 )
 
@@ -49,6 +50,94 @@ def test_a_task_may_be_added(tmp_path):
     check_unchanged(tmp_path / "experiment.yaml", more)
 
 
+BOTH = replace(
+    SETTINGS,
+    budget={"gender": 12, "speaker": 30},
+    train_config={"gender": CONFIG, "speaker": {"loss": "contrastive"}},
+)
+
+
+def test_a_task_that_is_left_out_keeps_its_settings(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    write_settings(path, BOTH)
+    write_settings(path, SETTINGS)
+    assert read_settings(path) == BOTH
+
+
+def test_a_changed_setting_of_a_task_is_shown(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    write_settings(path, BOTH)
+    speaker = replace(
+        BOTH,
+        budget={"speaker": 31},
+        max_positives=9,
+        train_config={"speaker": {"loss": "cross_entropy"}},
+    )
+    with pytest.raises(UserError) as caught:
+        check_unchanged(path, speaker)
+    assert str(caught.value) == (
+        f"{path} was made with other settings (budget.speaker: 30 before, 31 now; "
+        "max_positives: 200 before, 9 now; train_config.speaker.loss: contrastive "
+        "before, cross_entropy now): give the new ones a --tag of their own, or delete "
+        "the old experiment."
+    )
+
+
+def test_an_experiment_with_one_budget_for_all_tasks_is_refused(tmp_path):
+    path = tmp_path / "experiment.yaml"
+    path.write_text("corpus: demo\ndumpdir: dump\nbudget: 12\n")
+    with pytest.raises(UserError, match=r"older version.*give the experiment a new"):
+        check_unchanged(path, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("speaker", "needs"),
+    [
+        ("checkpoint: eer\n", True),
+        ("optim: adam\n", True),
+        ("checkpoint: last\n", False),
+    ],
+)
+def test_dev_trials_are_needed_where_they_choose_the_epoch(tmp_path, speaker, needs):
+    path = tmp_path / "train.yaml"
+    path.write_text(f"frontend_conf: {{model: m}}\n{speaker}")
+    config = read_train_config(path, None)
+    settings = replace(BOTH, train_config={"speaker": config})
+    assert settings.rules("speaker").needs_dev_trials == needs
+    assert settings.rules("speaker").budget == 30
+
+
+@pytest.fixture
+def configs(tmp_path):
+    texts = {
+        "gender": "frontend_conf: {model: m}\n",
+        "speaker": "frontend: melspec_torch\n",
+    }
+    for task, text in texts.items():
+        (tmp_path / f"{task}.yaml").write_text(text)
+    return {task: tmp_path / f"{task}.yaml" for task in texts}
+
+
+def test_an_encoder_is_given_to_the_tasks_that_take_one(configs, caplog):
+    caplog.set_level("INFO")
+    read = read_train_configs(configs, "org/hubert")
+    assert read == {
+        "gender": {"frontend_conf": {"model": "org/hubert"}},
+        "speaker": {"frontend": "melspec_torch"},
+    }
+    assert caplog.messages == [
+        f"--model does not apply to speaker: the frontend of {configs['speaker']} is "
+        "melspec_torch"
+    ]
+
+
+def test_an_encoder_that_no_task_takes_is_refused(configs):
+    del configs["gender"]
+    assert read_train_configs(configs, None)["speaker"]["frontend"] == "melspec_torch"
+    with pytest.raises(UserError, match=r"--model m is of no use: the frontend of .*"):
+        read_train_configs(configs, "m")
+
+
 def test_damaged_settings_are_refused(tmp_path):
     path = tmp_path / "experiment.yaml"
     path.write_text("corpus: demo\nbugdet: 3\n")
@@ -76,7 +165,6 @@ def test_small_encoder_is_taken_into_the_experiment(tmp_path):
         ("optim: adamw\n", None, "names no encoder"),
         ("- a\n", None, "must be a training configuration"),
         ("a: [1\n", None, r"line \d, is not valid YAML"),
-        ("frontend: default\n", "m", "takes no encoder: leave --model out"),
         ("frontend_conf: {model: none.yaml}\n", None, "HuBERT configuration, cannot"),
     ],
 )

@@ -1,0 +1,158 @@
+"""Stage 3 at the terminal: what it says of languages that can't take part."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from espnet2_cltm.bin.dump_audio import main as dump_audio
+from espnet2_cltm.bin.make_plan import main as make_plan
+from espnet2_cltm.bin.prepare_data import main as prepare_data
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.plan import read_plan
+from espnet2_cltm.speaker.trials import read_trials
+from tests.corpus.test_kaldi import make_split
+from tests.speech import TINY_GENDER, TINY_SPEAKER
+
+ROOT = Path(__file__).parents[2]
+SPEAKERS = {"train": "ffmm", "dev": "ffmm", "test": "ffmm"}
+SPEAKERS_OF = {
+    "ca": {**SPEAKERS, "test": "fffmm"},
+    "es": {**SPEAKERS, "dev": "ffm"},
+    "men": {"train": "mmmm", "dev": "mm", "test": "mm"},
+    "two": {**SPEAKERS, "test": "fm"},
+    "bad": {**SPEAKERS, "test": "ff"},
+}
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """Stages 1 and 2 of a Kaldi corpus of odd languages, and configurations."""
+    root = tmp_path_factory.mktemp("recipe")
+    rng = np.random.default_rng(0)
+    for lang, splits in SPEAKERS_OF.items():
+        for split, genders in splits.items():
+            make_split(
+                root / "corpus" / lang / split,
+                {f"{split}{k}": gender for k, gender in enumerate(genders)},
+            )
+    clips = sorted((root / "corpus").rglob("*.wav"))
+    for clip in clips:
+        soundfile.write(clip, 0.1 * rng.standard_normal(8000), 16000)
+    corrupt = [
+        clip
+        for clip in clips
+        if {"bad", "ca"} & set(clip.parts) and "test1" in clip.name
+    ]
+    assert len(corrupt) == 4
+    for clip in corrupt:
+        clip.write_bytes(b"RIFF, but no audio")
+    where = ["--corpus", "kaldi", "--datadir", str(root / "data")]
+    prepare_data([*where, "--corpus_dir", str(root / "corpus")])
+    dump_audio([*where, "--dumpdir", str(root / "dump"), "--max_rejected", "0.5"])
+    for task, config in (("gender", TINY_GENDER), ("speaker", TINY_SPEAKER)):
+        (root / f"{task}.yaml").write_text(yaml.safe_dump(config))
+    return root
+
+
+def options(recipe, exp, *more):
+    return [
+        *("--exp", str(exp), "--corpus", "kaldi", "--dumpdir", str(recipe / "dump")),
+        *("--seeds", "42", "--gender_budget", "2", "--speaker_budget", "4"),
+        *("--gender_config", str(recipe / "gender.yaml")),
+        *("--speaker_config", str(recipe / "speaker.yaml")),
+        *more,
+    ]
+
+
+def said(stderr):
+    """Give what was logged, without time and place."""
+    return [
+        re.sub(r"^[-\d: ,]+\(\w+:\d+\) ", "", line)
+        for line in stderr.splitlines()
+        if re.match(r"\d{4}-", line)
+    ]
+
+
+def test_the_screen_tells_what_each_odd_language_cannot_do_in_one_line(
+    recipe, tmp_path
+):
+    done = subprocess.run(
+        [
+            sys.executable,
+            ROOT / "local" / "make_plan.py",
+            *options(recipe, tmp_path),
+        ],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert said(done.stderr) == [
+        "WARNING: bad is left out of gender: test has 0 utterances by 0 speakers "
+        "labelled m where 1 are needed",
+        "WARNING: bad is left out of speaker: test allows no trials (gender f has one "
+        "speaker (bad-test0), so its 1 positive is left out)",
+        "WARNING: men is left out of gender: train has 0 utterances by 0 speakers "
+        "labelled f where 4 are needed",
+        "WARNING: two is left out of speaker: test allows no trials (gender f has one "
+        "speaker (two-test0), so its 1 positive is left out; gender m has one speaker "
+        "(two-test1), so its 1 positive is left out)",
+        "INFO: es, speaker, dev: gender m has one speaker (es-dev2), so its 1 positive "
+        "is left out",
+    ]
+    languages = {
+        task: {
+            lang
+            for p in read_plan(ExperimentDir(tmp_path).plan)
+            for lang in p.run.languages
+            if p.run.task == task
+        }
+        for task in ("gender", "speaker")
+    }
+    assert languages == {
+        "gender": {"ca", "es", "two"},
+        "speaker": {"ca", "es", "men"},
+    }
+    assert "gender: 9 runs (3 single, 3 double, 3 pair), 3 languages (ca es two)" in (
+        done.stdout
+    )
+    assert "speaker: 9 runs (3 single, 3 double, 3 pair), 3 languages (ca es men)" in (
+        done.stdout
+    )
+
+
+def test_a_test_speaker_lost_to_corrupt_clips_gives_no_trial(recipe, tmp_path):
+    make_plan(options(recipe, tmp_path))
+    trials = read_trials(ExperimentDir(tmp_path).trials("speaker", "ca", "test"))
+    heard = {utt.rsplit("-", 1)[0] for utt in trials.utts}
+    assert heard == {"ca-test0", "ca-test2", "ca-test3", "ca-test4"}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--task", "emotion"), "The task 'emotion' is unknown"),
+        (("--task", " "), "--task is empty"),
+        (("--seeds", "one"), "--seeds holds 'one'"),
+        (("--langs", "ca xx"), "The language xx is not in"),
+        (("--langs", "ca es", "--speaker_budget", "9"), 'give --task "gender"'),
+        (("--speaker_config", "none.yaml"), "none.yaml, a training configuration"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_planned_is_one_sentence(
+    recipe, tmp_path, capsys, more, message
+):
+    with pytest.raises(SystemExit) as status:
+        make_plan(options(recipe, tmp_path, *more))
+    assert status.value.code == 1
+    errors = [x for x in capsys.readouterr().err.splitlines() if ": error: " in x]
+    assert len(errors) == 1 and message in errors[0]
+    assert not list(tmp_path.iterdir())
