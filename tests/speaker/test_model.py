@@ -61,6 +61,18 @@ def test_sources_are_what_their_names_say():
     torch.testing.assert_close(embeddings["projector"], projected)
 
 
+def test_encoder_with_fewer_frames_is_pooled_over_its_own():
+    config = {"encoder": "resnet", "encoder_conf": {"m_channels": 4}}
+    embedding = {"embedding_conf": {"source": "pooling"}}
+    model = build_speaker_model({**TINY_SPEAKER, **MEL, **config, **embedding}).eval()
+    lengths = torch.tensor([16000, 16000])
+    batch = speech(lengths)
+    features, _ = model.frontend(batch, lengths)
+    frames = model.encoder(features)
+    assert frames.shape[2] < features.shape[1]
+    torch.testing.assert_close(model.embed(batch, lengths), frames.mean(dim=2))
+
+
 def test_training_sees_a_padded_utterance_as_it_is_alone():
     model = build_speaker_model(TINY_SPEAKER).eval()
     batch, labels = speech(), torch.tensor([[0], [1], [2]])
