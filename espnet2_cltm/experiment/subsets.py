@@ -67,8 +67,9 @@ def draw_spread(
 ) -> list[str]:
     """Draw utterances spread evenly over speakers.
 
-    The speakers, in a random order, give ``per_turn`` utterances each, and again
-    until there are enough; one who has no more is passed over.
+    The speakers give ``per_turn`` utterances each, and again until there are enough;
+    one who has no more is passed over. They come in a random order, those who have
+    enough for a turn first.
 
     Args:
         speaker_of: Speaker by utterance id.
@@ -83,9 +84,11 @@ def draw_spread(
     utts_of: dict[str, list[str]] = {}
     for utt, speaker in speaker_of.items():
         utts_of.setdefault(speaker, []).append(utt)
+    speakers = random_order(utts_of, seed, "speakers")
+    speakers.sort(key=lambda speaker: len(utts_of[speaker]) < per_turn)
     left = {
         speaker: random_order(utts_of[speaker], seed, "speaker-utterances")
-        for speaker in random_order(utts_of, seed, "speakers")
+        for speaker in speakers
     }
     drawn: list[str] = []
     while left and len(drawn) < n_utterances:
