@@ -138,11 +138,12 @@ def measure_steps(
     per_second = max(run_many - run_few, 0.0) / max(
         total_seconds(many) - total_seconds(few), 1
     )
+    needs_dev = settings.rules(task).needs_dev_trials
     return StepCosts(
         run=max(run_few - per_second * total_seconds(few), 0.0),
         train=per_second,
         test=test_seconds / total_seconds(test.utterances),
-        n_validations=trained.last_epoch,
+        n_validations=trained.last_epoch if needs_dev else 0,
     )
 
 

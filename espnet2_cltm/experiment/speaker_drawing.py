@@ -54,7 +54,7 @@ def draw(
             _require_speakers(drawn[:n_utterances], speaker_of)
     drawn_trials = {
         split: draw_trials(splits[split], rules.max_positives, rules.trials_seed)
-        for split in (("dev", "test") if rules.needs_dev_trials else ("test",))
+        for split in ("dev", "test")
     }
     if drawn_trials["test"].trials is None:
         why = "; ".join(drawn_trials["test"].left_out) or "it has no utterance"
@@ -62,6 +62,7 @@ def draw(
     notes = [
         f"{split}: {note}"
         for split, drawn in drawn_trials.items()
+        if split == "test" or rules.needs_dev_trials
         for note in drawn.left_out
     ]
     trials = {

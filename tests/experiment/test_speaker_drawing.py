@@ -56,7 +56,8 @@ def test_a_language_takes_part_exactly_where_it_has_enough_speakers(budget, n_sp
         assert "speakers where" in error.reason
     else:
         counts = Counter(drawn.labels[utt] for utt in drawn.train[7])
-        assert len(counts) == n_speakers >= needed
+        assert n_speakers >= needed
+        assert len(counts) == min(n_speakers, 2 * budget)
         assert max(counts.values()) - min(counts.values()) <= 1
 
 
@@ -120,6 +121,12 @@ def test_dev_without_trials_is_noted_where_it_would_choose_the_epoch():
     last = draw(splits, DrawingRules(4, needs_dev_trials=False), [1])
     assert last.dev == [] and last.notes == ()
     assert last.train == drawn.train and last.test == drawn.test
+
+
+def test_dev_trials_are_drawn_where_the_last_epoch_is_taken_too():
+    # The run's train.yaml is for the task's own command as well, which validates.
+    drawn = draw(language(), DrawingRules(4, needs_dev_trials=False), [1])
+    assert drawn.trials["dev"] is not None and drawn.dev
 
 
 def test_dev_and_test_trials_are_of_their_own_speakers():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from espnet2_cltm.bin import speaker_inference, speaker_train
+from espnet2_cltm.bin import build_matrix, speaker_inference, speaker_train
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -207,6 +207,32 @@ def test_rescoring_gives_the_same_table(finished):
     assert len(table.splitlines()) == 1 + 13 * 4
 
 
+def test_trials_across_languages_stand_beside_the_matrix_and_do_not_change_it(
+    finished, tmp_path
+):
+    languages = Path(__file__).parents[2] / "conf" / "languages.yaml"
+    lines = results_of(finished).decode().splitlines(keepends=True)
+    for name, kept in (
+        ("all", lines),
+        ("own", [line for line in lines if "~" not in line]),
+    ):
+        results = tmp_path / f"{name}.tsv"
+        results.write_text("".join(kept))
+        build_matrix.main(
+            [
+                *("--results", str(results), "--outdir", str(tmp_path / name)),
+                *("--task", "speaker", "--languages_conf", str(languages)),
+            ]
+        )
+    for name in ("cltm.csv", "relative_gain.csv", "zero_shot.csv", "cells.tsv"):
+        with_them = (tmp_path / "all" / name).read_bytes()
+        assert with_them == (tmp_path / "own" / name).read_bytes()
+    rows = (tmp_path / "all" / "cross_language.csv").read_text().splitlines()
+    assert len(rows) == 1 + 5
+    assert "es~tr" in rows[0]
+    assert not (tmp_path / "own" / "cross_language.csv").exists()
+
+
 def test_the_last_epoch_is_tested_without_validation_where_that_is_asked(
     finished, store, tmp_path
 ):
@@ -219,7 +245,7 @@ def test_the_last_epoch_is_tested_without_validation_where_that_is_asked(
     assert metrics["validation"] == []
     assert set(map(str, metrics["checkpoints"].values())) == {"{'epoch': 3}"}
     output = tmp_path / "commands"
-    train_by_command(finished, planned_run(finished, "single"), output)
+    train_by_command(directory, planned, output)
     assert_scored_alike(directory, store, planned, "tr", output, "latest.pth")
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.speech import TINY_GENDER, TINY_HUBERT
+from espnet2_cltm.matrix.metrics import METRICS
+from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = ROOT / ".venv" / "bin" / "python"
@@ -41,15 +42,17 @@ def recipe_dir(tmp_path_factory):
     demo["languages"] = ["es", "tr"]
     demo["splits"] = {
         "train": {"speakers": 3, "utterances": 2},
-        "dev": {"speakers": 1, "utterances": 1},
+        "dev": {"speakers": 2, "utterances": 2},
         "test": {"speakers": 2, "utterances": 2},
     }
     (directory / "conf").mkdir()
     (directory / "conf" / "demo.yaml").write_text(yaml.safe_dump(demo))
     (directory / "conf" / "tiny.yaml").write_text(yaml.safe_dump(TINY_HUBERT))
-    config = {**TINY_GENDER, "frontend_conf": {"model": "conf/tiny.yaml"}}
-    config["max_epoch"] = 1
-    (directory / "conf" / "train_gender.yaml").write_text(yaml.safe_dump(config))
+    for task, config in (("gender", TINY_GENDER), ("speaker", TINY_SPEAKER)):
+        own = {"frontend_conf": {"model": "conf/tiny.yaml"}, "max_epoch": 1}
+        path = directory / "conf" / f"train_{task}.yaml"
+        path.write_text(yaml.safe_dump({**config, **own}))
+    (directory / "conf" / "ecapa.yaml").write_text("frontend: melspec_torch\n")
     return directory
 
 
@@ -59,8 +62,9 @@ CONFIGS = (
     "--gender-config",
     "conf/train_gender.yaml",
 )
-GENDER = (*CONFIGS, "--task", "gender")
-OPTIONS = (*GENDER, "--budget", 2, "--seeds", "1 2", "--nj", 2)
+BUDGETS = ("--budget", 2, "--speaker_budget", 4)
+OPTIONS = (*CONFIGS, *BUDGETS, "--seeds", "1 2", "--nj", 2)
+TAG = "demo_gender_n2_speaker_n4"
 
 
 @pytest.fixture(scope="module")
@@ -68,37 +72,39 @@ def first_call(recipe_dir):
     return run_recipe(recipe_dir, "--stage", 1, "--stop_stage", 6, *OPTIONS)
 
 
-def test_one_command_leads_from_nothing_to_the_matrix(recipe_dir, first_call):
+def test_one_command_leads_from_nothing_to_both_matrices(recipe_dir, first_call):
     code, output = first_call
     assert code == 0, output
     assert "Successfully finished." in output
-    exp = recipe_dir / "exp" / "demo_gender_n2"
+    exp = recipe_dir / "exp" / TAG
     with (exp / "plan.tsv").open() as plan:
-        assert len(list(csv.DictReader(plan, delimiter="\t"))) == 2 * (2 + 2 + 1)
-    for name in ("heatmap.png", "heatmap.pdf", "zero_shot.csv", "summary.json"):
-        assert (exp / "cltm" / "gender" / name).stat().st_size > 0
-    rows = list(csv.reader((exp / "cltm" / "gender" / "cltm.csv").open()))
-    assert rows[0] == ["target", "es", "tr"] or rows[0] == ["target", "tr", "es"]
-    json.loads((exp / "cltm" / "gender" / "summary.json").read_text())
+        assert len(list(csv.DictReader(plan, delimiter="\t"))) == 2 * 2 * (2 + 2 + 1)
+    for task in ("gender", "speaker"):
+        cltm = exp / "cltm" / task
+        for name in ("heatmap.png", "heatmap.pdf", "zero_shot.csv"):
+            assert (cltm / name).stat().st_size > 0
+        rows = list(csv.reader((cltm / "cltm.csv").open()))
+        assert rows[0] in (["target", "es", "tr"], ["target", "tr", "es"])
+        assert json.loads((cltm / "summary.json").read_text())["task"] == task
 
 
 def test_second_call_makes_nothing_again_and_changes_nothing(recipe_dir, first_call):
-    exp = recipe_dir / "exp" / "demo_gender_n2"
     before = {
         path: path.stat().st_mtime_ns
         for path in recipe_dir.rglob("*")
         if (path.is_file() and path.suffix in {".ark", ".wav"}) or "runs" in path.parts
     }
-    results = (exp / "results.tsv").read_bytes()
-    code, output = run_recipe(recipe_dir, *OPTIONS)
+    results = (recipe_dir / "exp" / TAG / "results.tsv").read_bytes()
+    # The tasks in another order are the same experiment.
+    code, output = run_recipe(recipe_dir, *OPTIONS, "--task", "speaker gender")
     assert code == 0, output
-    assert "10 runs planned, 10 done before" in output
-    assert (exp / "results.tsv").read_bytes() == results
+    assert "20 runs planned, 20 done before" in output
+    assert (recipe_dir / "exp" / TAG / "results.tsv").read_bytes() == results
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_rescoring_gives_the_same_results(recipe_dir, first_call):
-    results = recipe_dir / "exp" / "demo_gender_n2" / "results.tsv"
+    results = recipe_dir / "exp" / TAG / "results.tsv"
     before = results.read_bytes()
     code, output = run_recipe(
         recipe_dir, *OPTIONS, "--stage=5", "--stop-stage=5", "--rescore", "true"
@@ -107,27 +113,70 @@ def test_rescoring_gives_the_same_results(recipe_dir, first_call):
     assert results.read_bytes() == before
 
 
+def test_one_task_alone_has_its_own_experiment(recipe_dir, first_call):
+    code, output = run_recipe(
+        recipe_dir, *OPTIONS, "--task", "speaker", "--stage", 3, "--stop_stage", 3
+    )
+    assert code == 0, output
+    exp = recipe_dir / "exp" / "demo_speaker_n4"
+    lines = (exp / "plan.tsv").read_text().splitlines()[1:]
+    assert len(lines) == 10
+    assert all(line.startswith("speaker.") for line in lines)
+    assert not (exp / "data" / "gender").exists()
+
+
+def test_a_matrix_of_another_metric_is_made_alone(recipe_dir, first_call, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(recipe_dir, copy)
+    cltm = copy / "exp" / TAG / "cltm"
+    gender = (cltm / "gender" / "summary.json").stat().st_mtime_ns
+    code, output = run_recipe(
+        copy,
+        *(*OPTIONS, "--task", "speaker", "--tag", TAG),
+        *("--stage", 6, "--speaker_metric", "eer"),
+    )
+    assert code == 0, output
+    assert json.loads((cltm / "speaker" / "summary.json").read_text())["metric"] == (
+        "eer"
+    )
+    assert (cltm / "gender" / "summary.json").stat().st_mtime_ns == gender
+
+
 def test_a_seed_and_a_language_that_are_added_run_only_what_is_new(
     recipe_dir, first_call, tmp_path
 ):
     copy = tmp_path / "copy"
     shutil.copytree(recipe_dir, copy)
-    more = ("--langs", "es tr fi", "--seeds", "1 2 3")
+    more = ("--langs", "es tr fi", "--seeds", "1 2 3", "--task", "gender", "--tag", TAG)
     code, output = run_recipe(copy, *OPTIONS, *more)
     assert code == 0, output
     # Of the 10 runs, the 4 singles lack their zero-shot result on the new language.
     assert "27 runs planned, 6 done before" in output
+    assert "10 runs that were planned before, speaker.single" in output
 
 
-def test_dry_run_tells_the_cost_and_writes_nothing(recipe_dir, first_call):
+def test_dry_run_tells_the_cost_of_both_tasks_and_writes_nothing(
+    recipe_dir, first_call
+):
     before = sorted(recipe_dir.rglob("*"))
     code, output = run_recipe(
         recipe_dir, *OPTIONS, "--tag", "new", "--dry_run", "true", "--stage", 3
     )
     assert code == 0, output
-    assert "gender: 10 runs (4 single, 4 double, 2 pair)" in output
-    assert "10 runs are left: about" in output and "of disk" in output
+    for task in ("gender", "speaker"):
+        assert f"{task}: 10 runs (4 single, 4 double, 2 pair)" in output
+    assert "20 runs are left: about" in output and "of disk" in output
     assert sorted(recipe_dir.rglob("*")) == before
+
+
+def test_an_encoder_is_given_to_the_task_that_takes_one(recipe_dir, first_call):
+    code, output = run_recipe(
+        recipe_dir,
+        *(*OPTIONS, "--tag", "encoder", "--model", "conf/tiny.yaml"),
+        *("--speaker_config", "conf/ecapa.yaml", "--stage", 3, "--stop_stage", 3),
+    )
+    assert code == 0, output
+    assert output.count("--model does not apply to speaker") == 1
 
 
 def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
@@ -144,6 +193,32 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
         (("--budget", "many"), "--budget takes a whole number from 1 on, not 'many'"),
         (("--langs", "es xx"), "Language xx is not in"),
         (("--stagee", "3"), "there is no option --stagee. Did you mean --stage?"),
+        (("--task", "gender emotion"), "the task 'emotion' is unknown"),
+        (("--task", " "), "--task is empty"),
+        (("--gender_budget", "0"), "--gender_budget takes a whole number from 1 on"),
+        (("--speaker_budget", "x"), "--speaker_budget takes a whole number from 1 on"),
+        (
+            ("--speaker_config", "none.yaml"),
+            "--speaker_config none.yaml cannot be read",
+        ),
+        (("--speaker_metric", "macro_f1"), "give roc_auc, eer, min_dcf_p0.01"),
+        (("--gender_metric", "eer"), "give macro_f1, accuracy, recall_f, recall_m"),
+        (("--shared_speakers", "some"), "--shared_speakers takes true or false"),
+        (("--utts_per_speaker", "0"), "--utts_per_speaker takes a whole number from 1"),
+        (("--max_positives", "no"), "--max_positives takes a whole number from 1 on"),
+        (("--trials_seed", "-1"), "--trials_seed takes a whole number, not '-1'"),
+        (("--cross_language_trials", "1"), "takes true or false, not '1'"),
+        (
+            (
+                "--task",
+                "speaker",
+                "--speaker_config",
+                "conf/ecapa.yaml",
+                "--model",
+                "m",
+            ),
+            "--model m is of no use",
+        ),
         (("--stage", "three"), "--stage takes a whole number, not 'three'"),
         (("--dry_run", "maybe"), "--dry_run takes true or false, not 'maybe'"),
         (("--nj", "0"), "--nj takes a whole number from 1 on"),
@@ -158,13 +233,20 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_wrong_option_is_one_sentence(recipe_dir, first_call, options, message):
-    given = GENDER if "common_voice" in options else OPTIONS
+    given = CONFIGS if "common_voice" in options else OPTIONS
     # A dry run: what is refused too late must not cost a training.
     dry = () if "--dry_run" in options else ("--dry_run", "true")
     code, output = run_recipe(recipe_dir, *given, "--tag", "wrong", *options, *dry)
     assert code == 1
     assert message in output
     assert "Traceback" not in output
+
+
+def test_the_metrics_that_are_refused_early_are_those_of_the_matrix():
+    script = (ROOT / "run.sh").read_text()
+    for task in ("gender", "speaker"):
+        names = [name for name, metric in METRICS.items() if metric.task == task]
+        assert f'[{task}]="{" ".join(names)}"' in script
 
 
 def test_help_lists_every_option(recipe_dir):
