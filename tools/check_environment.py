@@ -17,6 +17,7 @@ MODULES = (
     "transformers",
     "espnet2.tasks.abs_task",
     "espnet2_cltm.bin.gender_train",
+    "espnet2_cltm.bin.speaker_train",
     "kaldiio",
     "soundfile",
     "soxr",

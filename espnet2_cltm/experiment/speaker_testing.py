@@ -60,7 +60,8 @@ def write_training_data(
         ),
     )
     valid = [utterance for part in dev for utterance in part.utterances]
-    write_espnet_data(run_dir / "valid", valid, "utt2spk")
+    # ESPnet's command wants validation data even where no trial is scored on them.
+    write_espnet_data(run_dir / "valid", valid or train, "utt2spk")
     trials = [[str(part.trials_path), part.name] for part in dev if part.trials]
     options = {
         **espnet_data_options(run_dir / "train", "train", ("utt2spk", "spk_labels")),

@@ -30,7 +30,11 @@ from espnet2_cltm.tasks.speaker_preprocessor import (
     SpeakerPreprocessor,
     read_spk2utt,
 )
-from espnet2_cltm.tasks.speaker_trainer import SpeakerTrainer, read_valid_trials
+from espnet2_cltm.tasks.speaker_trainer import (
+    SpeakerTrainer,
+    goes_unvalidated,
+    read_valid_trials,
+)
 
 frontend_choices = ClassChoices(
     name="frontend",
@@ -132,7 +136,7 @@ class SpeakerTask(spk.SpeakerTask):
         Raises:
             UserError: They are not.
         """
-        if not (args.dry_run or args.collect_stats):
+        if not (args.dry_run or args.collect_stats or goes_unvalidated(args)):
             read_valid_trials(args.valid_trials, args.valid_shape_file)
         super().main_worker(args)
 
@@ -184,9 +188,14 @@ class SpeakerTask(spk.SpeakerTask):
         the model can be built again without that file.
 
         Raises:
-            UserError: A part is unknown or cannot be built, the speakers can't be
-                read, or there are more of them than ``--spk_num``.
+            UserError: A part is unknown or cannot be built, ``--init`` is given, the
+                speakers can't be read, or there are more of them than ``--spk_num``.
         """
+        if args.init is not None:
+            raise UserError(
+                f"init: {args.init} would overwrite the encoder's weights: take the "
+                "line out; parts begin with weights of their own kind."
+            )
         args.spk_num = _count_speakers(args)
         frontend = build_part(frontend_choices, args)
         torch.manual_seed(args.seed)

@@ -74,6 +74,8 @@ class SpeakerTrainer(Trainer):
         Raises:
             UserError: See :func:`read_valid_trials`; or a score is not finite.
         """
+        if goes_unvalidated(options):
+            return
         num_samples = _num_samples(options.valid_shape_file)
         dataset = iterator.dataset
 
@@ -99,6 +101,11 @@ class SpeakerTrainer(Trainer):
         reporter.register({"eer": sum(eers) / len(eers), **stats})
 
 
+def goes_unvalidated(options: argparse.Namespace | SpeakerTrainerOptions) -> bool:
+    """Tell whether the last epoch is wanted anyway, and no trials were given."""
+    return options.checkpoint == "last" and not options.valid_trials
+
+
 def read_valid_trials(
     valid_trials: Sequence[tuple[str, str]], valid_shape_file: Sequence[str]
 ) -> dict[str, TrialList]:
@@ -113,7 +120,10 @@ def read_valid_trials(
             other utterances or has trials of one kind only.
     """
     if not valid_trials:
-        raise UserError("Validation needs trials: give --valid_trials <trials>,<name>.")
+        raise UserError(
+            "Validation needs trials: give --valid_trials <trials>,<name>, or "
+            "--checkpoint last."
+        )
     known = _num_samples(valid_shape_file).keys()
     lists: dict[str, TrialList] = {}
     for path, name in valid_trials:

@@ -75,11 +75,11 @@ LOSSES = {
 }
 
 
-def train(lang_dirs, exp, config, *options):
+def train(lang_dirs, exp, config, *options, with_trials=True):
     """Train on the first language, validate by the trials of every one."""
     exp.mkdir(parents=True)
     (exp / "train.yaml").write_text(yaml.safe_dump(config))
-    for directory in lang_dirs:
+    for directory in lang_dirs if with_trials else ():
         options += ("--valid_trials", f"{directory}/dev/trials,{directory.name}")
     valid = exp / "valid"
     valid.mkdir()
@@ -228,6 +228,12 @@ def test_training_refuses_what_does_not_fit(
 def test_training_without_trials_stops_at_once(dump, tmp_path):
     with pytest.raises(UserError, match="give --valid_trials"):
         read_valid_trials([], [str(dump / "es/dev/utt2num_samples")])
+
+
+def test_training_for_its_last_epoch_needs_no_trials(dump, tmp_path):
+    config = {**TINY_SPEAKER, "checkpoint": "last", "max_epoch": 1}
+    train([dump / "es"], tmp_path / "exp", config, with_trials=False)
+    assert (tmp_path / "exp" / "latest.pth").exists()
 
 
 def test_trials_of_one_kind_are_refused(dump, tmp_path):
@@ -452,6 +458,7 @@ def test_head_depends_on_the_seed_and_not_on_the_encoder():
     [
         ({"encoder": "foo"}, "encoder: foo is unknown: give one of ecapa_tdnn,"),
         ({"frontend": "foo"}, "frontend: foo is unknown"),
+        ({"init": "xavier_uniform"}, "would overwrite the encoder.s weights"),
         ({"projector_conf": {"size": 3}}, "projector: linear cannot be built"),
         ({"loss": "contrastive", "loss_conf": {"margin": 3}}, "margin: 3 must lie"),
         ({"loss": "aamsoftmax_sc_topk"}, "k_top: 5 must be below the number of"),
