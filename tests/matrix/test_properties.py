@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -9,28 +7,24 @@ from espnet2_cltm.matrix.properties import (
     relative_asymmetry,
     rfd,
 )
+from espnet2_cltm.matrix.published import PUBLISHED, published_path
 from tests.matrix.matrix_reader import read_matrix
 
-PUBLISHED = Path(__file__).parents[3] / "shared" / "published"
-
-# file: n, mean off-diagonal, share > 0, share > 1, RFD, asymmetry, smallest, largest;
+# name: n, mean off-diagonal, share > 0, share > 1, RFD, asymmetry, smallest, largest;
 # figures of the published matrices, arXiv:2603.08231 and Odyssey 2026.
 PUBLISHED_FIGURES = {
-    "cltm_gender_mhubert.csv": "54 0.922 0.9997 0.216 0.162 0.175 -0.05 1.27",
-    "cltm_speaker_mhubert.csv": "44 -1.437 0.088 0.006 2.971 1.084 -12.33 1.46",
-    "cltm_speaker_ecapa.csv": "44 0.506 0.987 0.004 0.526 0.491 -0.49 1.16",
-    "cltm_speaker_siamese.csv": "44 0.474 0.865 0.109 0.793 1.109 -4.98 2.41",
-    "cltm_speaker_speechllm.csv": "44 0.180 0.674 0.079 1.114 1.397 -5.07 2.10",
-    "cltm_asr_mhubert.csv": "9 0.401 0.903 0 0.639 0.146 -0.19 0.83",
+    "gender_mhubert": "54 0.922 0.9997 0.216 0.162 0.175 -0.05 1.27",
+    "speaker_mhubert": "44 -1.437 0.088 0.006 2.971 1.084 -12.33 1.46",
+    "speaker_ecapa": "44 0.506 0.987 0.004 0.526 0.491 -0.49 1.16",
+    "speaker_siamese": "44 0.474 0.865 0.109 0.793 1.109 -4.98 2.41",
+    "speaker_speechllm": "44 0.180 0.674 0.079 1.114 1.397 -5.07 2.10",
+    "asr_mhubert": "9 0.401 0.903 0 0.639 0.146 -0.19 0.83",
 }
 
 
-@pytest.mark.parametrize("name", PUBLISHED_FIGURES)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_published_matrices_give_the_published_figures(name):
-    path = PUBLISHED / name
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
-    matrix = read_matrix(path)
+    matrix = read_matrix(published_path(name))
     assert matrix.rows == matrix.columns
     found = matrix_properties(matrix.values)
     figures = (
