@@ -49,7 +49,8 @@ def read_matrix(path: Path | str) -> LabelledMatrix:
                 f"{len(header)}; every donor needs one, empty if not available."
             )
         for column, field in enumerate(fields[1:]):
-            values[row, column] = _number(path, line, donors[column], field)
+            what = f"the cell of donor {donors[column]}"
+            values[row, column] = parse_value(path, line, what, field)
     return LabelledMatrix(targets, donors, values)
 
 
@@ -83,7 +84,12 @@ def _codes(path: Path, found: list[tuple[int, str]], what: str) -> tuple[str, ..
     return tuple(codes)
 
 
-def _number(path: Path, line: int, donor: str, field: str) -> float:
+def parse_value(path: Path, line: int, what: str, field: str) -> float:
+    """Read a number; NaN where a field is empty or ``nan``.
+
+    Raises:
+        UserError: It is something else, or not finite; names ``what``.
+    """
     text = field.strip()
     if text.lower() in ("", "nan"):
         return math.nan
@@ -93,7 +99,7 @@ def _number(path: Path, line: int, donor: str, field: str) -> float:
         value = math.inf
     if not math.isfinite(value):
         raise UserError(
-            f"{path}, line {line}: the cell of donor {donor} is '{text}', not a "
-            "number; leave it empty if it is not available."
+            f"{path}, line {line}: {what} is '{text}', not a number; leave it empty if "
+            "it is not available."
         )
     return value

@@ -1,0 +1,85 @@
+"""Compare two transfer matrices: numbers, the largest differences, a scatter plot.
+
+Each of A and B is a directory that stage 6 wrote, a ``cltm.csv``, or the name of a
+published matrix. Writes ``comparison.txt``, ``scatter.png``, ``scatter.pdf`` and, last,
+``comparison.json``. Takes seconds, so it always does all.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.files import write_text
+from espnet2_cltm.matrix.compare import compare
+from espnet2_cltm.matrix.comparison_input import read_compared
+from espnet2_cltm.matrix.published import PUBLISHED
+from espnet2_cltm.report.comparison import (
+    comparison_scatter,
+    comparison_text,
+    summarise_comparison,
+)
+from espnet2_cltm.report.scatter import write_scatter
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Define the options."""
+    parser = argparse.ArgumentParser(
+        description="Compare two cross-lingual transfer matrices.",
+        epilog="Published matrices: "
+        + "; ".join(f"{name} ({what})" for name, what in PUBLISHED.items()),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    what = "directory that stage 6 wrote, a cltm.csv, or a published matrix's name"
+    parser.add_argument("a", metavar="A", help=f"{what}; its intervals are used")
+    parser.add_argument("b", metavar="B", help=what)
+    parser.add_argument(
+        "--outdir", type=Path, required=True, help="where the files are written"
+    )
+    parser.add_argument(
+        "--permutations",
+        type=positive_number,
+        default=9999,
+        help="how many orders of languages the permutation tests draw",
+    )
+    parser.add_argument(
+        "--seed", type=whole_number, default=42, help="seed of the permutations"
+    )
+    parser.add_argument(
+        "--largest",
+        type=whole_number,
+        default=10,
+        help="how many of the largest differences are printed and labelled",
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read, compare, write and print."""
+    a, b = read_compared(args.a), read_compared(args.b)
+    comparison = compare(a, b, args.permutations, args.seed)
+    text = comparison_text(a, b, comparison, args.largest)
+    write_text(args.outdir / "comparison.txt", text + "\n")
+    write_scatter(
+        comparison_scatter(a, b, comparison, args.largest),
+        png=args.outdir / "scatter.png",
+        pdf=args.outdir / "scatter.pdf",
+    )
+    summary = summarise_comparison(a, b, comparison, args.seed)
+    write_text(
+        args.outdir / "comparison.json",
+        json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+    )
+    print(text)
+    print(f"Written to {args.outdir}: comparison.json, comparison.txt, scatter.png/pdf")
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
+    args = get_parser().parse_args(cmd)
+    run_command(lambda: run(args))
+
+
+if __name__ == "__main__":
+    main()
