@@ -2,8 +2,9 @@
 
 Only a directory tells more than the matrix: its ``cells.tsv`` has the estimates of
 targets that are not identified, and intervals. These are Fieller's where the table has
-them (``fieller_low``, ``fieller_high``), else estimate ± t * standard error with the
-cell's seeds less one as degrees of freedom.
+them (``fieller_kind``, ``fieller_low``, ``fieller_high``), else estimate ± t * standard error with the
+cell's seeds less one as degrees of freedom. Fieller sets that are not bounded are no
+intervals and count as none.
 """
 
 import hashlib
@@ -25,7 +26,8 @@ from espnet2_cltm.matrix.text_table import (
 )
 
 LEVEL = 0.95
-FIELLER = ("fieller_low", "fieller_high")
+FIELLER = ("fieller_kind", "fieller_low", "fieller_high")
+BOUNDED = "bounded"
 NEEDED_COLUMNS = ("target", "donor", "n_seeds", "cltm", "cltm_se")
 
 
@@ -106,16 +108,17 @@ def _with_cells(compared: ComparedMatrix, path: Path) -> ComparedMatrix:
     _require_same(compared, path, raw)
     if all(name in table.rows.columns for name in FIELLER):
         intervals = f"Fieller's, {LEVEL:.0%}"
-        low, high = (_arrange(compared, table, _numbers(table, x)) for x in FIELLER)
+        bounded = (table.rows[FIELLER[0]] == BOUNDED).to_numpy()
+        low, high = (
+            _arrange(compared, table, np.where(bounded, _numbers(table, name), np.nan))
+            for name in FIELLER[1:]
+        )
     else:
         intervals = f"estimate ± t * standard error, {LEVEL:.0%}"
         seeds = to_integer(table, "n_seeds").to_numpy()
         quantile = stdtrit(np.maximum(seeds - 1, 1), (1 + LEVEL) / 2)
         width = _arrange(compared, table, quantile * _numbers(table, "cltm_se"))
         low, high = raw - width, raw + width
-    # An unbounded set has no two finite ends in order; it cannot be missed either.
-    with np.errstate(invalid="ignore"):
-        bounded = np.isfinite(low) & np.isfinite(high) & (low <= high)
     return ComparedMatrix(
         compared.name,
         compared.description,
@@ -123,9 +126,9 @@ def _with_cells(compared: ComparedMatrix, path: Path) -> ComparedMatrix:
         compared.sha256,
         compared.matrix,
         raw,
-        np.where(bounded, low, np.nan),
-        np.where(bounded, high, np.nan),
-        intervals if bounded.any() else "",
+        low,
+        high,
+        intervals if np.isfinite(low).any() else "",
     )
 
 

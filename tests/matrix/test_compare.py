@@ -24,12 +24,16 @@ def draw(seed: int, n: int = 8) -> np.ndarray:
     return values
 
 
+def text(number: float) -> str:
+    return "" if np.isnan(number) else repr(float(number))
+
+
 def write_directory(
     directory: Path,
     raw: np.ndarray,
     errors: np.ndarray,
     identified: np.ndarray,
-    extra: dict[str, np.ndarray] | None = None,
+    extra: dict[str, list[list[str]]] | None = None,
 ) -> str:
     """What stage 6 leaves, as far as a comparison reads it; 5 seeds."""
     extra = extra or {}
@@ -38,8 +42,8 @@ def write_directory(
     lines = ["\t".join(("target", "donor", "n_seeds", "cltm", "cltm_se", *extra))]
     for i, target in enumerate(codes):
         for j, donor in enumerate(codes):
-            numbers = [raw[i, j], errors[i, j], *(x[i, j] for x in extra.values())]
-            written = ["" if np.isnan(x) else repr(float(x)) for x in numbers]
+            written = [text(raw[i, j]), text(errors[i, j])]
+            written += [values[i][j] for values in extra.values()]
             lines.append("\t".join((target, donor, "5", *written)))
     (directory / "cells.tsv").write_text("\n".join(lines) + "\n")
     return str(directory)
@@ -148,17 +152,22 @@ def test_fieller_intervals_are_used_where_there_are_and_unbounded_ones_left_out(
 ):
     raw = draw(1)
     low, high = raw - 0.2, raw + 0.4
-    low[0, 1], high[0, 1] = 3.0, -3.0  # all but what lies between
-    low[0, 2], high[0, 2] = -np.inf, np.inf
-    low[0, 3], high[0, 3] = np.nan, np.nan
+    kind = np.full((8, 8), "bounded", dtype=object)
+    kind[0, 1:5] = "outside", "half-line", "whole line", ""
+    low[0, 1], high[0, 1] = -3.0, 3.0  # the set is all but what lies between
+    low[0, 2] = low[0, 3] = -np.inf
+    high[0, 3] = np.inf
+    low[0, 4] = high[0, 4] = np.nan
     everything = np.ones((8, 8), dtype=bool)
-    fieller = {"fieller_low": low, "fieller_high": high}
+    fieller = {"fieller_kind": kind.tolist()}
+    for name, ends in (("low", low), ("high", high)):
+        fieller[f"fieller_{name}"] = [[text(x) for x in row] for row in ends]
     a = write_directory(tmp_path / "a", raw, np.full((8, 8), 9.0), everything, fieller)
     read = read_compared(a)
     assert read.intervals.startswith("Fieller")
-    assert np.isnan(read.low[0, 1:4]).all()
+    assert np.isnan(read.low[0, 1:5]).all() and np.isnan(read.high[0, 1:5]).all()
     np.testing.assert_array_equal(read.high[1:], high[1:])
-    assert compared(a, a).interval_check.n_cells == 53
+    assert compared(a, a).interval_check.n_cells == 52
 
 
 def test_a_repetition_lies_inside_the_intervals_and_an_unrelated_matrix_by_chance(
