@@ -30,6 +30,9 @@ class CellMoments:
         covariance: (n, n, 3, 3), covariance of these means; NaN with one seed.
         self_gain_df: (n,), degrees of freedom of the self-gain's standard error.
         missing: (n, n), why the cell has no CLTM; empty where it has one.
+        paired: Whether ``covariance`` is that of paired seeds; else the runs count as
+            independent of each other.
+        run_df: (n, n, 3), degrees of freedom of each run's variance.
     """
 
     languages: tuple[str, ...]
@@ -38,6 +41,42 @@ class CellMoments:
     covariance: np.ndarray
     self_gain_df: np.ndarray
     missing: np.ndarray
+    paired: bool
+    run_df: np.ndarray
+
+
+def contrast(
+    moments: CellMoments, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Estimate a weighted sum of a cell's three means.
+
+    Args:
+        moments: Of all cells.
+        weights: (3,) or (n, n, 3), weights of single, double and pair.
+
+    Returns:
+        (n, n) estimates, their standard errors, and the degrees of freedom of these:
+        number of seeds - 1 where seeds are paired, else Welch and Satterthwaite's.
+    """
+    weights = np.broadcast_to(np.asarray(weights, dtype=float), moments.mean.shape)
+    # A weight of 0 leaves a run out, also one that is not there.
+    taken = weights != 0
+    mean = np.where(taken, moments.mean, 0.0)
+    covariance = np.where(
+        taken[..., :, None] & taken[..., None, :], moments.covariance, 0.0
+    )
+    variance = np.einsum("...a,...ab,...b->...", weights, covariance, weights)
+    # Rounding can leave -1e-20 where runs are equal in every seed.
+    error = np.sqrt(np.maximum(variance, 0.0))
+    smallest = np.where(taken, moments.run_df, np.inf).min(axis=-1)
+    df = smallest
+    if not moments.paired:
+        terms = weights**2 * np.diagonal(covariance, axis1=-2, axis2=-1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            squares = (terms**2 / np.maximum(moments.run_df, 1)).sum(axis=-1)
+            df = np.where(squares > 0, terms.sum(axis=-1) ** 2 / squares, smallest)
+    known = np.isfinite(error) & np.isfinite(smallest)
+    return (mean * weights).sum(axis=-1), error, np.where(known, df, 0.0)
 
 
 def cell_moments(scores: Scores) -> CellMoments:
@@ -53,40 +92,51 @@ def cell_moments(scores: Scores) -> CellMoments:
 
 def _paired_moments(scores: SeedScores) -> CellMoments:
     n = len(scores.languages)
-    n_seeds = np.zeros((n, n), dtype=int)
-    mean = np.full((n, n, 3), np.nan)
-    covariance = np.full((n, n, 3, 3), np.nan)
+    diagonal = np.eye(n, dtype=bool)[..., None]
+    shape = scores.pair.shape
+    single = np.broadcast_to(scores.single[:, None], shape)
+    double = np.broadcast_to(scores.double[:, None], shape)
+    pair = np.where(diagonal, double, scores.pair)
+    runs = np.stack([single, double, pair], axis=2)  # (n, n, 3, seeds)
+
+    present = np.isfinite(runs)
+    complete = present.all(axis=2)
+    without_cltm = ~complete.any(axis=-1)
     missing = np.full((n, n), "", dtype=object)
-    single = scores.single
-    for target in range(n):
-        for donor in range(n):
-            double = scores.double[target]
-            pair = double if donor == target else scores.pair[target, donor]
-            runs = np.stack([single[target], double, pair])
-            missing[target, donor] = _why_missing(scores, target, donor, runs)
-            kinds = [SINGLE, DOUBLE, PAIR]
-            if not np.isfinite(runs).all(axis=0).any():
-                kinds = [SINGLE, PAIR]  # enough for the relative gain
-            common = runs[np.ix_(kinds, np.isfinite(runs[kinds]).all(axis=0))]
-            count = common.shape[1]
-            n_seeds[target, donor] = count
-            if count == 0:
-                continue
-            mean[target, donor, kinds] = common.mean(axis=1)
-            if count > 1:
-                covariance[target, donor][np.ix_(kinds, kinds)] = (
-                    np.cov(common, ddof=1) / count
-                )
-    self_gain_df = np.maximum(np.diagonal(n_seeds) - 1, 0).astype(float)
+    for target, donor in np.argwhere(without_cltm):
+        missing[target, donor] = _why_missing(scores, target, donor)
+    # Without doubles the other two are enough for the relative gain.
+    used = np.where(
+        without_cltm[..., None], present[:, :, [SINGLE, PAIR]].all(axis=2), complete
+    )
+    n_seeds = used.sum(axis=-1)
+    runs = np.where(used[:, :, None], runs, 0.0)
+    runs[without_cltm, DOUBLE] = np.nan
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = runs.sum(axis=-1) / n_seeds[..., None]
+        centred = np.where(used[:, :, None], runs - mean[..., None], 0.0)
+        centred[without_cltm, DOUBLE] = np.nan
+        products = centred @ np.swapaxes(centred, -1, -2)
+        covariance = products / ((n_seeds - 1) * n_seeds)[..., None, None]
+    mean[n_seeds == 0] = np.nan
+    covariance[n_seeds < 2] = np.nan
+    df = np.maximum(n_seeds - 1, 0).astype(float)
     return CellMoments(
-        scores.languages, n_seeds, mean, covariance, self_gain_df, missing
+        scores.languages,
+        n_seeds,
+        mean,
+        covariance,
+        np.diagonal(df).copy(),
+        missing,
+        paired=True,
+        run_df=np.repeat(df[..., None], 3, axis=-1),
     )
 
 
-def _why_missing(scores: SeedScores, target: int, donor: int, runs: np.ndarray) -> str:
-    present = np.isfinite(runs)
-    if present.all(axis=0).any():
-        return ""
+def _why_missing(scores: SeedScores, target: int, donor: int) -> str:
+    double = scores.double[target]
+    pair = double if donor == target else scores.pair[target, donor]
+    present = np.isfinite(np.stack([scores.single[target], double, pair]))
     reason = _why_absent(scores, target, donor, present.any(axis=1))
     return reason or "its single, double and pair runs have no seed in common"
 
@@ -116,6 +166,7 @@ def _independent_moments(scores: AggregatedScores) -> CellMoments:
     mean = np.full((n, n, 3), np.nan)
     covariance = np.full((n, n, 3, 3), np.nan)
     missing = np.full((n, n), "", dtype=object)
+    run_df = np.zeros((n, n, 3))
     for target in range(n):
         for donor in range(n):
             last = "double" if donor == target else "pair"
@@ -131,12 +182,20 @@ def _independent_moments(scores: AggregatedScores) -> CellMoments:
                 continue
             mean[target, donor] = means
             n_seeds[target, donor] = counts[np.isfinite(means)].min()
+            run_df[target, donor] = np.maximum(counts - 1, 0)
             of_means = np.diag(variances / np.maximum(counts, 1))
             if donor == target:  # the pair run is the double run: fully correlated
                 of_means[DOUBLE, PAIR] = of_means[PAIR, DOUBLE] = of_means[PAIR, PAIR]
             covariance[target, donor] = of_means
     return CellMoments(
-        scores.languages, n_seeds, mean, covariance, _welch(scores), missing
+        scores.languages,
+        n_seeds,
+        mean,
+        covariance,
+        _welch(scores),
+        missing,
+        paired=False,
+        run_df=run_df,
     )
 
 
