@@ -2,9 +2,9 @@
 
 Only a directory tells more than the matrix: its ``cells.tsv`` has the estimates of
 targets that are not identified, and intervals. These are Fieller's where the table has
-them (``fieller_kind``, ``fieller_low``, ``fieller_high``), else estimate ± t * standard error with the
-cell's seeds less one as degrees of freedom. Fieller sets that are not bounded are no
-intervals and count as none.
+them (``fieller_kind``, ``fieller_low``, ``fieller_high``), else estimate ± t * standard
+error with the cell's seeds less one as degrees of freedom. Fieller sets that are not
+bounded are no intervals and count as none.
 """
 
 import hashlib

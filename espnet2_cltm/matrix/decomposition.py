@@ -1,0 +1,190 @@
+"""Where the values of a transfer matrix come from: targets, donors, or pairs of them.
+
+The model of an off-diagonal cell, rows i targets, columns j donors:
+
+    CLTM[i,j] = mean + target_i + donor_j + pair_ij + noise_ij
+
+Effects are fitted by least squares over the cells that are there; what target and donor
+leave is pair and noise together. Shares of variance come from Henderson's method of
+fitting constants (his method 3; Searle, Casella and McCulloch, *Variance Components*,
+1992, ch. 5.5), which allows for missing cells; where standard errors are known, the
+noise they stand for is taken out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RANK_TOLERANCE = 1e-9  # relative to the largest singular value
+
+
+@dataclass(frozen=True)
+class AdditiveFit:
+    """Least-squares fit of mean + target + donor.
+
+    Attributes:
+        mean: The cell of an average target and an average donor.
+        target: (n,) effects of targets, mean 0; NaN without a cell.
+        donor: (n,) effects of donors, mean 0; NaN without a cell.
+        n_cells: Cells the fit rests on.
+        residual_df: Cells less parameters.
+    """
+
+    mean: float
+    target: np.ndarray
+    donor: np.ndarray
+    n_cells: int
+    residual_df: int
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """(n, n) values of the model, also where there is no cell; NaN as above."""
+        return self.mean + self.target[:, None] + self.donor[None, :]
+
+
+@dataclass(frozen=True)
+class VarianceComponents:
+    """Variances of the four parts of a cell; none is below 0.
+
+    Attributes:
+        target: Of target effects.
+        donor: Of donor effects.
+        pair: Of pair effects; holds the noise too where ``noise`` is None.
+        noise: Mean squared standard error of the cells, None where not known.
+        n_cells: Cells these rest on.
+    """
+
+    target: float
+    donor: float
+    pair: float
+    noise: float | None
+    n_cells: int
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        """Shares of target, donor and pair in the variance without noise.
+
+        None where nothing varies.
+        """
+        parts = {"target": self.target, "donor": self.donor, "pair": self.pair}
+        total = sum(parts.values())
+        return {name: part / total for name, part in parts.items()} if total else None
+
+
+def fit_additive(matrix: np.ndarray) -> AdditiveFit | None:
+    """Fit mean, targets and donors to the off-diagonal cells.
+
+    Where cells fall into groups without a target or donor in common, effects are told
+    apart within groups only; the smallest effects that fit are taken.
+
+    Args:
+        matrix: (n, n), NaN where not available; the diagonal does not count.
+
+    Returns:
+        None without any cell.
+    """
+    rows, columns, values = _cells(matrix)
+    if not len(values):
+        return None
+    n = len(matrix)
+    centre = values.mean()
+    design = np.hstack([_indicators(rows, n), _indicators(columns, n)])
+    effects, _, rank, _ = np.linalg.lstsq(design, values - centre, rcond=RANK_TOLERANCE)
+    target = np.where(np.isin(np.arange(n), rows), effects[:n], np.nan)
+    donor = np.where(np.isin(np.arange(n), columns), effects[n:], np.nan)
+    mean_target, mean_donor = np.nanmean(target), np.nanmean(donor)
+    return AdditiveFit(
+        mean=float(centre + mean_target + mean_donor),
+        target=target - mean_target,
+        donor=donor - mean_donor,
+        n_cells=len(values),
+        residual_df=len(values) - int(rank),
+    )
+
+
+def variance_components(
+    matrix: np.ndarray, standard_errors: np.ndarray | None = None
+) -> VarianceComponents | None:
+    """Tell how much of the variation is of targets, donors and pairs.
+
+    Three sums of squares, of targets after donors, of donors after targets, and what
+    both leave, are set equal to what is expected of them; an estimate below 0 becomes
+    0. Errors are taken as independent: what the cells of a target share, because the
+    same single and double runs stand in all of them, counts as target.
+
+    Args:
+        matrix: (n, n), NaN where not available; the diagonal does not count.
+        standard_errors: (n, n), of each cell. Cells without one are left out; where
+            no cell has one, noise stays in the pairs.
+
+    Returns:
+        None where the cells are too few to tell the parts apart.
+    """
+    known = standard_errors is not None and (np.isfinite(standard_errors)).any()
+    if known:
+        matrix = np.where(np.isfinite(standard_errors), matrix, np.nan)
+    rows, columns, values = _cells(matrix)
+    noise = standard_errors[rows, columns] ** 2 if known else np.zeros(len(values))
+    if len(values) < 2:
+        return None
+    values = values - values.mean()
+
+    n = len(matrix)
+    of_target, of_donor = _indicators(rows, n), _indicators(columns, n)
+    both = _basis(np.hstack([of_target, of_donor]))
+    target_only, donor_only = _basis(of_target), _basis(of_donor)
+    residual_df = len(values) - both.shape[1]
+    target_df = both.shape[1] - donor_only.shape[1]
+    donor_df = both.shape[1] - target_only.shape[1]
+    if min(residual_df, target_df, donor_df) < 1:
+        return None
+
+    # Diagonals of the projections: how much of each cell's noise a sum of squares has.
+    of_both, of_targets, of_donors = (
+        (basis**2).sum(axis=1) for basis in (both, target_only, donor_only)
+    )
+    explained = _explained(both, values)
+    residual = values @ values - explained
+    pair = max((residual - (1 - of_both) @ noise) / residual_df, 0.0)
+    target = _component(
+        explained - _explained(donor_only, values),
+        pair * target_df + (of_both - of_donors) @ noise,
+        _explained(both, of_target) - _explained(donor_only, of_target),
+    )
+    donor = _component(
+        explained - _explained(target_only, values),
+        pair * donor_df + (of_both - of_targets) @ noise,
+        _explained(both, of_donor) - _explained(target_only, of_donor),
+    )
+    return VarianceComponents(
+        target=target,
+        donor=donor,
+        pair=float(pair),
+        noise=float(noise.mean()) if known else None,
+        n_cells=len(values),
+    )
+
+
+def _cells(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    there = np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
+    rows, columns = np.nonzero(there)
+    return rows, columns, matrix[rows, columns]
+
+
+def _indicators(positions: np.ndarray, n: int) -> np.ndarray:
+    return (positions[:, None] == np.arange(n)).astype(float)
+
+
+def _basis(design: np.ndarray) -> np.ndarray:
+    """Orthonormal columns that span those of ``design``."""
+    basis, singular, _ = np.linalg.svd(design, full_matrices=False)
+    return basis[:, singular > RANK_TOLERANCE * singular[0]]
+
+
+def _explained(basis: np.ndarray, columns: np.ndarray) -> float:
+    """Sum of squares of what a space explains of one or several columns."""
+    return float(((basis.T @ columns) ** 2).sum())
+
+
+def _component(squares: float, of_others: float, coefficient: float) -> float:
+    return max((squares - of_others) / coefficient, 0.0)
