@@ -8,12 +8,17 @@ trials, ``cross_language.csv`` too. Takes seconds, so it always does all.
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import (
+    positive_number,
+    run_command,
+    whole_number,
+)
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import cannot_write, write_text
 from espnet2_cltm.matrix.choice import Choice
@@ -34,6 +39,11 @@ from espnet2_cltm.matrix.metrics import METRICS
 from espnet2_cltm.matrix.moments import cell_moments
 from espnet2_cltm.matrix.read_scores import read_scores
 from espnet2_cltm.matrix.scores import Scores, cross_language_of, zero_shot_means
+from espnet2_cltm.matrix.uncertainty import (
+    CellUncertainty,
+    IntervalSettings,
+    cell_uncertainty,
+)
 from espnet2_cltm.report.heatmap import write_heatmap
 from espnet2_cltm.report.heatmap_contents import Heatmap
 from espnet2_cltm.report.summary import (
@@ -83,28 +93,61 @@ def get_parser() -> argparse.ArgumentParser:
         default=Path("conf/languages.yaml"),
         help="names and families of languages",
     )
+    parser.add_argument(
+        "--confidence",
+        type=_confidence,
+        default=IntervalSettings.confidence,
+        help="level of the intervals, between 0 and 1",
+    )
+    parser.add_argument(
+        "--resamples",
+        type=positive_number,
+        default=IntervalSettings.resamples,
+        help="of the bootstrap over seeds",
+    )
+    parser.add_argument(
+        "--bootstrap_seed",
+        type=whole_number,
+        default=IntervalSettings.bootstrap_seed,
+        help="of the bootstrap's draws",
+    )
     return parser
+
+
+def _confidence(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"takes a level between 0 and 1, such as 0.95, not '{text}'"
+        )
+    return value
 
 
 def build(args: argparse.Namespace) -> None:
     """Read, estimate, write and print."""
     known = read_languages(args.languages_conf)
     scores = read_scores(args.results, Choice(args.task, args.metric, args.budget))
-    matrix = estimate(cell_moments(scores))
+    moments = cell_moments(scores)
+    matrix = estimate(moments)
     _require_cells(args.results, scores, matrix)
+    settings = IntervalSettings(args.confidence, args.resamples, args.bootstrap_seed)
+    uncertainty = cell_uncertainty(scores, moments, matrix, settings)
     languages = describe(matrix.languages, known)
-    _write_tables(args.outdir, scores, matrix)
+    _write_tables(args.outdir, scores, matrix, uncertainty)
     write_heatmap(
         _heatmap(scores, matrix, languages),
         png=args.outdir / "heatmap.png",
         pdf=args.outdir / "heatmap.pdf",
     )
-    summary = summarise(scores, matrix, languages)
+    summary = summarise(scores, matrix, uncertainty, languages)
     write_text(
         args.outdir / "summary.json",
         json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
     )
-    print(summary_text(scores, matrix, languages))
+    print(summary_text(scores, matrix, uncertainty, languages))
     print(f"Written to {args.outdir}: heatmap.png, cltm.csv, summary.json and others")
 
 
@@ -127,7 +170,12 @@ def _require_cells(path: Path, scores: Scores, matrix: TransferMatrix) -> None:
         )
 
 
-def _write_tables(outdir: Path, scores: Scores, matrix: TransferMatrix) -> None:
+def _write_tables(
+    outdir: Path,
+    scores: Scores,
+    matrix: TransferMatrix,
+    uncertainty: CellUncertainty,
+) -> None:
     for name, values in (
         ("cltm.csv", matrix.cltm),
         ("relative_gain.csv", matrix.relative_gain),
@@ -140,7 +188,7 @@ def _write_tables(outdir: Path, scores: Scores, matrix: TransferMatrix) -> None:
         "train",
         LabelledMatrix(scores.languages, tested, zero_shot),
     )
-    write_cells(outdir / "cells.tsv", matrix)
+    write_cells(outdir / "cells.tsv", matrix, uncertainty)
     _write_or_remove_cross_language(outdir / "cross_language.csv", scores)
 
 

@@ -17,6 +17,7 @@ from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.moments import DOUBLE, PAIR, SINGLE
 from espnet2_cltm.matrix.scores import CrossLanguageScores
+from espnet2_cltm.matrix.uncertainty import CellUncertainty
 
 CELL_COLUMNS = (
     "target",
@@ -36,6 +37,15 @@ CELL_COLUMNS = (
     "relative_gain_se",
     "cltm",
     "cltm_se",
+    "fieller_kind",
+    "fieller_low",
+    "fieller_high",
+    "bootstrap_low",
+    "bootstrap_high",
+    "p_zero",
+    "p_one",
+    "q_zero",
+    "q_one",
     "identified",
     "reason",
 )
@@ -78,11 +88,15 @@ def write_cross_language(path: Path | str, scores: CrossLanguageScores) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def write_cells(path: Path | str, matrix: TransferMatrix) -> None:
+def write_cells(
+    path: Path | str, matrix: TransferMatrix, uncertainty: CellUncertainty
+) -> None:
     """Write one tab-separated line a cell with everything known of it.
 
     ``cltm`` is the raw estimate, also where ``identified`` is ``no``; such a cell is
-    empty in ``cltm.csv``.
+    empty in ``cltm.csv`` and has no q. A limit may be ``inf`` or ``-inf``;
+    ``fieller_kind`` tells where ``fieller_low`` and ``fieller_high`` are the ends of a
+    gap (``outside``).
     """
     lines = ["\t".join(CELL_COLUMNS)]
     for target, i in enumerate(matrix.languages):
@@ -110,11 +124,34 @@ def write_cells(path: Path | str, matrix: TransferMatrix) -> None:
                 j,
                 str(matrix.n_seeds[cell]),
                 *map(_number, numbers),
+                *_uncertainty_fields(uncertainty, cell),
                 "no" if reason else "yes",
                 reason,
             )
             lines.append("\t".join(fields))
     write_text(path, "\n".join(lines) + "\n")
+
+
+def _uncertainty_fields(
+    uncertainty: CellUncertainty, cell: tuple[int, int]
+) -> tuple[str, ...]:
+    fieller, bootstrap = uncertainty.fieller, uncertainty.bootstrap
+    limits = (fieller.low, fieller.high)
+    if bootstrap is not None:
+        limits += (bootstrap.low, bootstrap.high)
+    fields = [str(fieller.kind[cell]), *(_limit(values[cell]) for values in limits)]
+    fields += [""] * (5 - len(fields))
+    tests = (
+        uncertainty.p_zero,
+        uncertainty.p_one,
+        uncertainty.q_zero,
+        uncertainty.q_one,
+    )
+    return (*fields, *(_number(values[cell]) for values in tests))
+
+
+def _limit(value: float) -> str:
+    return "" if np.isnan(value) else repr(float(value))
 
 
 def _number(value: float) -> str:

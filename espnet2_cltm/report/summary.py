@@ -11,6 +11,7 @@ import numpy as np
 
 from espnet2_cltm import __version__
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, TransferMatrix
+from espnet2_cltm.matrix.fieller import BOUNDED
 from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
 from espnet2_cltm.matrix.metrics import METRICS, TASK_TITLES, budget_text
 from espnet2_cltm.matrix.properties import MatrixProperties, matrix_properties
@@ -22,8 +23,10 @@ from espnet2_cltm.matrix.scores import (
     single_and_double,
     zero_shot_means,
 )
+from espnet2_cltm.matrix.uncertainty import CellUncertainty
 
 FORMULA = "CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i))"
+FALSE_DISCOVERY_RATE = 0.05
 MOST_IN_TABLE = 12  # languages of the table on the terminal
 MOST_NAMED = 5  # of things that are missing
 
@@ -72,7 +75,10 @@ def grey_targets(matrix: TransferMatrix) -> np.ndarray:
 
 
 def summarise(
-    scores: Scores, matrix: TransferMatrix, languages: Mapping[str, Language]
+    scores: Scores,
+    matrix: TransferMatrix,
+    uncertainty: CellUncertainty,
+    languages: Mapping[str, Language],
 ) -> dict:
     """Collect what ``summary.json`` holds; None stands for not available."""
     source = scores.source
@@ -93,10 +99,14 @@ def summarise(
         "seeds": list(scores.seeds) if isinstance(scores, SeedScores) else None,
         "seeds_paired": isinstance(scores, SeedScores),
         "identification_level": IDENTIFICATION_LEVEL,
+        "confidence": uncertainty.settings.confidence,
+        "false_discovery_rate": FALSE_DISCOVERY_RATE,
+        "bootstrap": _bootstrap_settings(uncertainty),
         "counts": {
             "cells": n * (n - 1),
             "cells_estimated": n * (n - 1) - len(missing_cells(matrix)),
             "cells_identified": _off_diagonal_count(matrix.cltm),
+            **cell_findings(matrix, uncertainty),
             "targets_identified": int(matrix.target_identified.sum()),
             "zero_shot_cells": zero_shot.size,
             "zero_shot_cells_available": int(np.isfinite(zero_shot).sum()),
@@ -114,6 +124,33 @@ def summarise(
             for index, code in enumerate(matrix.languages)
         },
     }
+
+
+def cell_findings(
+    matrix: TransferMatrix, uncertainty: CellUncertainty
+) -> dict[str, int]:
+    """Count identified off-diagonal cells by what their q-values and sets tell."""
+    cltm, fieller = matrix.cltm, uncertainty.fieller
+    not_zero = uncertainty.q_zero < FALSE_DISCOVERY_RATE
+    not_one = uncertainty.q_one < FALSE_DISCOVERY_RATE
+    unbounded = ~np.isin(fieller.kind, ("", BOUNDED)) & np.isfinite(cltm)
+    # Of a self-gain that is positive, the tests' differences have the signs of
+    # CLTM and CLTM - 1.
+    return {
+        "cells_above_zero": int((not_zero & (cltm > 0)).sum()),
+        "cells_below_zero": int((not_zero & (cltm < 0)).sum()),
+        "cells_above_one": int((not_one & (cltm > 1)).sum()),
+        "cells_below_one": int((not_one & (cltm < 1)).sum()),
+        "cells_with_unbounded_set": int(unbounded.sum()),
+    }
+
+
+def _bootstrap_settings(uncertainty: CellUncertainty) -> dict[str, int] | None:
+    """None where the file holds means and variances only."""
+    if uncertainty.bootstrap is None:
+        return None
+    settings = uncertainty.settings
+    return {"resamples": settings.resamples, "seed": settings.bootstrap_seed}
 
 
 def _off_diagonal_count(matrix: np.ndarray) -> int:
@@ -157,13 +194,18 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def summary_text(
-    scores: Scores, matrix: TransferMatrix, languages: Mapping[str, Language]
+    scores: Scores,
+    matrix: TransferMatrix,
+    uncertainty: CellUncertainty,
+    languages: Mapping[str, Language],
 ) -> str:
     """Write the summary for the terminal, at most a screen of it."""
     lines = [title(scores), subtitle(scores, matrix), FORMULA]
     if len(matrix.languages) <= MOST_IN_TABLE:
         lines += ["", *_table(matrix, languages)]
-    lines += ["", *_key_figures(scores, matrix), *_remarks(scores, matrix, languages)]
+    lines += ["", *_key_figures(scores, matrix)]
+    lines += _findings(matrix, uncertainty)
+    lines += _remarks(scores, matrix, languages)
     return "\n".join(lines)
 
 
@@ -204,6 +246,26 @@ def _key_figures(scores: Scores, matrix: TransferMatrix) -> list[str]:
     if grey_targets(matrix).any():
         every = matrix_properties(matrix.raw_cltm)
         lines.append(_properties_line("With targets not identified", every))
+    return lines
+
+
+def _findings(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[str]:
+    """Say how many cells differ from 0 and 1, where there are tests."""
+    tested = int(np.isfinite(uncertainty.q_zero).sum())
+    if not tested:
+        return []
+    count = cell_findings(matrix, uncertainty)
+    lines = [
+        f"Of {tested} cells, at a false discovery rate of {FALSE_DISCOVERY_RATE:.0%}: "
+        f"{count['cells_above_zero']} above 0, {count['cells_below_zero']} below 0; "
+        f"{count['cells_above_one']} above 1, {count['cells_below_one']} below 1"
+    ]
+    if count["cells_with_unbounded_set"]:
+        lines.append(
+            f"No bounded {100 * uncertainty.settings.confidence:.4g}% interval in "
+            f"{count['cells_with_unbounded_set']} of them: the self-gain is too "
+            "uncertain"
+        )
     return lines
 
 

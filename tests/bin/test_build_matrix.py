@@ -72,7 +72,29 @@ def test_all_files_are_written_and_agree(tmp_path, rows, capsys):
     assert float(cells["tr", "ca"]["cltm"]) > 1  # the raw estimate stays here
     assert "not clearly positive" in cells["tr", "ca"]["reason"]
 
+    # ca from es: pair - single is the same in every seed, doubles add 0.1 or 0.102.
+    self_gain = np.array([0.1, 0.102, 0.1, 0.102])
+    half_width = 3.182446 * self_gain.std(ddof=1) / 2
+    cell = cells["ca", "es"]
+    assert cell["fieller_kind"] == "bounded"
+    assert float(cell["fieller_low"]) == pytest.approx(0.05 / (0.101 + half_width))
+    assert float(cell["fieller_high"]) == pytest.approx(0.05 / (0.101 - half_width))
+    assert 0.4900 < float(cell["bootstrap_low"]) < 0.05 / 0.101
+    assert 0.5001 > float(cell["bootstrap_high"]) > 0.05 / 0.101
+    assert float(cell["q_one"]) < 0.01
+    assert cells["tr", "ca"]["fieller_kind"] == "outside"
+    assert (cells["tr", "ca"]["q_one"], cells["tr", "ca"]["bootstrap_low"]) == (
+        "",
+        "-inf",
+    )
+    assert cells["ca", "ca"]["fieller_kind"] == cells["ca", "ca"]["p_zero"] == ""
+
     summary = json.loads((outdir / "summary.json").read_text())
+    assert summary["confidence"] == 0.95
+    assert summary["bootstrap"] == {"resamples": 10_000, "seed": 0}
+    assert summary["counts"]["cells_above_zero"] == 2
+    assert summary["counts"]["cells_below_zero"] == 2
+    assert summary["counts"]["cells_below_one"] == 4
     assert summary["counts"]["cells"] == 6
     assert summary["counts"]["cells_identified"] == 4
     assert summary["identified_targets"]["n_cells"] == 4
@@ -87,6 +109,10 @@ def test_all_files_are_written_and_agree(tmp_path, rows, capsys):
     assert "CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i))" in printed
     assert "Not identified, 1 of 3 targets: tr (self-gain +0.0010" in printed
     assert "tr Turkish *" in printed
+    assert (
+        "Of 4 cells, at a false discovery rate of 5%: 2 above 0, 2 below 0; 0 above 1, "
+        "4 below 1\n"
+    ) in printed
 
 
 def test_building_twice_gives_the_same_bytes(tmp_path, rows):
@@ -94,6 +120,54 @@ def test_building_twice_gives_the_same_bytes(tmp_path, rows):
     before = {path.name: path.read_bytes() for path in first.iterdir()}
     run(tmp_path, rows)
     assert {path.name: path.read_bytes() for path in first.iterdir()} == before
+
+
+def test_options_of_the_intervals_reach_them(tmp_path, rows):
+    def cell(*options):
+        lines = (run(tmp_path, rows, *options) / "cells.tsv").read_text().splitlines()
+        names, values = lines[0].split("\t"), lines[2].split("\t")
+        return dict(zip(names, values, strict=True))
+
+    first = cell("--resamples", "300")
+    wider = cell("--resamples", "300", "--confidence", "0.99")
+    assert float(wider["fieller_low"]) < float(first["fieller_low"])
+    assert (wider["p_zero"], wider["cltm"]) == (first["p_zero"], first["cltm"])
+    other = cell("--resamples", "20", "--bootstrap_seed", "3", "--confidence", "0.2")
+    summary = json.loads((tmp_path / "cltm" / "summary.json").read_text())
+    assert summary["bootstrap"] == {"resamples": 20, "seed": 3}
+    assert other["bootstrap_low"] > first["bootstrap_low"]
+
+
+@pytest.mark.parametrize("level", ["0", "1", "95", "nan", "high"])
+def test_level_that_is_none_is_refused(tmp_path, rows, capsys, level):
+    with pytest.raises(SystemExit):
+        run(tmp_path, rows, "--confidence", level)
+    assert (
+        f"takes a level between 0 and 1, such as 0.95, not '{level}'"
+        in capsys.readouterr().err
+    )
+
+
+def test_means_and_variances_give_intervals_but_no_bootstrap(tmp_path, capsys):
+    lines = ["model_id,type,lang_src,lang_tgt,seed_count,f1_mean,f1_var"]
+    for i, j in (("ca", "es"), ("es", "ca")):
+        lines += [
+            f"m,single,{i},,10,0.7,0.0004",
+            f"m,dual,{i},{i},10,0.8,0.0004",
+            f"m,dual,{i},{j},10,0.78,0.0004",
+        ]
+    results = tmp_path / "aggregated.csv"
+    results.write_text("\n".join(lines) + "\n")
+    outdir = tmp_path / "cltm"
+    options = ["--outdir", str(outdir), "--languages_conf", CONF]
+    main(["--results", str(results), *options])
+    summary = json.loads((outdir / "summary.json").read_text())
+    assert summary["bootstrap"] is None
+    assert summary["counts"]["cells_above_zero"] == 2
+    with (outdir / "cells.tsv").open() as file:
+        cell = list(csv.DictReader(file, delimiter="\t"))[1]
+    assert float(cell["fieller_low"]) < 0.8 < float(cell["fieller_high"])
+    assert cell["bootstrap_low"] == cell["bootstrap_high"] == ""
 
 
 def test_task_may_be_named_where_the_file_has_only_that_one(tmp_path, rows):
