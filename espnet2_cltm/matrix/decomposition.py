@@ -145,7 +145,7 @@ def variance_components(
     )
     explained = _explained(both, values)
     residual = values @ values - explained
-    pair = max((residual - (1 - of_both) @ noise) / residual_df, 0.0)
+    pair = max(float(residual - (1 - of_both) @ noise) / residual_df, 0.0)
     target = _component(
         explained - _explained(donor_only, values),
         pair * target_df + (of_both - of_donors) @ noise,
@@ -159,7 +159,7 @@ def variance_components(
     return VarianceComponents(
         target=target,
         donor=donor,
-        pair=float(pair),
+        pair=pair,
         noise=float(noise.mean()) if known else None,
         n_cells=len(values),
     )
@@ -187,4 +187,4 @@ def _explained(basis: np.ndarray, columns: np.ndarray) -> float:
 
 
 def _component(squares: float, of_others: float, coefficient: float) -> float:
-    return max((squares - of_others) / coefficient, 0.0)
+    return max(float(squares - of_others) / coefficient, 0.0)
