@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Whether intervals cover and q-values hold what they promise, on known matrices.
+
+Draws matrices with the self-gains and noise of real results, estimates each as stage 6
+does, and counts over identified cells: how often Fieller's set and the bootstrap
+interval hold the truth, and the share of false discoveries among cells with q < 0.05,
+a matrix without discoveries counting as 0. Beside it the median estimate of a CLTM that
+is truly 1, from all runs and after the published pipeline's selection by scores.
+Ends with status 1 where Fieller's sets or the q-values miss their bars.
+"""
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.matrix.bootstrap import bootstrap_limits
+from espnet2_cltm.matrix.choice import Choice
+from espnet2_cltm.matrix.estimates import estimate
+from espnet2_cltm.matrix.fieller import BOUNDED
+from espnet2_cltm.matrix.moments import cell_moments
+from espnet2_cltm.matrix.read_scores import read_scores
+from espnet2_cltm.matrix.scores import SeedScores
+from espnet2_cltm.matrix.simulator import (
+    Simulation,
+    draw_scores,
+    draw_truth,
+    select_as_published,
+    simulation_like,
+    unpaired_cltm,
+)
+from espnet2_cltm.matrix.uncertainty import IntervalSettings, cell_uncertainty
+from espnet2_cltm.progress import progress
+
+COVERAGE_BAR = (0.93, 0.97)
+FALSE_DISCOVERY_BAR = 0.055
+Q = 0.05
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Give the options."""
+    parser = argparse.ArgumentParser(
+        description="Measure coverage and false discoveries on simulated matrices.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("exp/demo_gender_n6_speaker_n32/results.tsv"),
+        help="real results that give self-gains and noise",
+    )
+    parser.add_argument("--task", nargs="+", default=["gender", "speaker"])
+    parser.add_argument("--seeds", type=positive_number, nargs="+", default=[5, 10])
+    parser.add_argument("--matrices", type=positive_number, default=2000)
+    parser.add_argument("--n_languages", type=positive_number, default=20)
+    parser.add_argument(
+        "--bootstrap_matrices",
+        type=whole_number,
+        default=200,
+        help="of them, whose bootstrap interval is computed too",
+    )
+    parser.add_argument("--resamples", type=positive_number, default=2000)
+    parser.add_argument(
+        "--gain_factor",
+        type=float,
+        default=1.0,
+        help="multiplies the self-gains: below 1 for tasks that are harder to identify",
+    )
+    parser.add_argument(
+        "--test_run_sd",
+        type=float,
+        default=0.0,
+        help="of what a test set does to a run alike in all seeds (see the simulator)",
+    )
+    parser.add_argument("--random_seed", type=whole_number, default=0)
+    return parser
+
+
+def simulate(simulation: Simulation, number: int, args: argparse.Namespace) -> dict:
+    """Draw and judge one matrix: arrays to be joined, by name."""
+    generator = np.random.default_rng((args.random_seed, number))
+    truth = draw_truth(simulation, generator)
+    scores = draw_scores(truth, simulation, generator)
+    moments = cell_moments(scores)
+    matrix = estimate(moments)
+    cells = cell_uncertainty(scores, moments, matrix, IntervalSettings(resamples=1))
+    off = ~np.eye(simulation.n_languages, dtype=bool)
+    shown = (matrix.reason == "") & off
+    counted = {
+        "identified": shown[off],
+        "cltm": truth.cltm[shown],
+        "fieller": cells.fieller.contains(truth.cltm)[shown],
+        "bounded": (cells.fieller.kind == BOUNDED)[shown],
+        "false_zero": _false_discoveries(truth.cltm[shown] == 0, cells.q_zero[shown]),
+        "false_one": _false_discoveries(truth.cltm[shown] == 1, cells.q_one[shown]),
+        "discoveries": (cells.q_zero < Q)[shown],
+        "one_from_all": unpaired_cltm(scores)[off & (truth.cltm == 1)],
+        "one_selected": unpaired_cltm(select_as_published(scores))[
+            off & (truth.cltm == 1)
+        ],
+    }
+    if number < args.bootstrap_matrices:
+        limits = bootstrap_limits(scores, 0.95, args.resamples, number)
+        inside = (limits.low <= truth.cltm) & (truth.cltm <= limits.high)
+        counted["bootstrap"] = inside[shown]
+        counted["bootstrap_bounded"] = np.isfinite(limits.high - limits.low)[shown]
+    return counted
+
+
+def _false_discoveries(null: np.ndarray, q: np.ndarray) -> np.ndarray:
+    found = q < Q
+    return np.array([(found & null).sum() / max(found.sum(), 1)])
+
+
+def join(parts: Iterable[dict]) -> dict[str, np.ndarray]:
+    """Put all matrices' arrays after each other."""
+    joined = defaultdict(list)
+    for part in parts:
+        for name, values in part.items():
+            joined[name].append(values)
+    return {name: np.concatenate(values) for name, values in joined.items()}
+
+
+def report(label: str, all_cells: dict[str, np.ndarray]) -> bool:
+    """Print one setting's figures; tell whether the bars hold."""
+    cltm, fieller = all_cells["cltm"], all_cells["fieller"]
+    bounded = all_cells["bounded"]
+    coverage = fieller.mean()
+    rates = [all_cells["false_zero"].mean(), all_cells["false_one"].mean()]
+    held = COVERAGE_BAR[0] <= coverage <= COVERAGE_BAR[1]
+    held &= max(rates) <= FALSE_DISCOVERY_BAR
+    print(f"{label}: {'bars held' if held else 'BARS MISSED'}")
+    print(f"  cells identified            {all_cells['identified'].mean():.3f}")
+    print(f"  Fieller covers              {coverage:.4f} of {len(cltm)}")
+    for name, group in (
+        ("where CLTM is 0", cltm == 0),
+        ("where CLTM is 1", cltm == 1),
+        ("elsewhere", (cltm != 0) & (cltm != 1)),
+        ("where bounded", bounded),
+    ):
+        print(f"    {name:<25} {fieller[group].mean():.4f} of {group.sum()}")
+    if "bootstrap" in all_cells:
+        inside = all_cells["bootstrap"]
+        print(f"  bootstrap covers            {inside.mean():.4f} of {len(inside)}")
+        print(
+            f"    bounded                   {all_cells['bootstrap_bounded'].mean():.3f}"
+        )
+    print(f"  false discoveries, q < {Q}  {rates[0]:.4f} (0), {rates[1]:.4f} (1)")
+    print(f"  cells with q < {Q} (0)      {all_cells['discoveries'].mean():.3f}")
+    print(
+        f"  median where CLTM is 1      {np.median(all_cells['one_from_all']):.2f}, "
+        f"selected {np.median(all_cells['one_selected']):.2f}",
+        flush=True,
+    )
+    return held
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Go through tasks and numbers of seeds."""
+    held = True
+    for task in args.task:
+        scores = read_scores(args.results, Choice(task))
+        if not isinstance(scores, SeedScores):
+            raise UserError(
+                f"{args.results} holds means over seeds: give a file with the seeds."
+            )
+        real = simulation_like(scores, n_languages=args.n_languages)
+        real = replace(
+            real,
+            gain_mean=real.gain_mean * args.gain_factor,
+            gain_sd=real.gain_sd * args.gain_factor,
+            test_run_sd=args.test_run_sd,
+        )
+        print(
+            f"{task}: self-gain {real.gain_mean:.3f} ± {real.gain_sd:.3f}, deviation "
+            f"over seeds {real.run_sd:.3f}, correlation {real.seed_correlation:.2f}",
+            flush=True,
+        )
+        for n_seeds in args.seeds:
+            simulation = replace(real, n_seeds=n_seeds)
+            label = f"{task}, {n_seeds} seeds"
+            numbers = progress(range(args.matrices), description=label, unit="matrix")
+            held &= report(label, join(simulate(simulation, k, args) for k in numbers))
+    if not held:
+        sys.exit(1)
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
+    args = get_parser().parse_args(cmd)
+    run_command(lambda: measure(args))
+
+
+if __name__ == "__main__":
+    main()
