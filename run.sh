@@ -169,6 +169,10 @@ for seed in ${seeds}; do
 done
 tag=${tag:-${corpus}${tasks_in_tag}}
 exp=${expdir}/${tag}
+if ((stage > 3)) && [[ ! -e ${exp} ]]; then
+    made=$(find "${expdir}" -mindepth 2 -maxdepth 2 -name plan.tsv -printf '%h ' 2>/dev/null || true)
+    fail "there is no experiment ${exp}: run stage 3, or give the --tag of one there is (${made:-none})."
+fi
 
 . "${root}/path.sh"
 . "${root}/cmd.sh"

@@ -24,6 +24,7 @@ from espnet2_cltm.experiment.completion import runs_left
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.planning import (
     Planned,
+    check_same_data,
     log_notes,
     make_plan,
     write_experiment,
@@ -125,6 +126,11 @@ def read_settings_from(args: argparse.Namespace) -> Settings:
         raise UserError(
             f"--{task}_budget is missing: give N, the number of utterances."
         )
+    if args.cross_language_trials and not args.shared_speakers:
+        raise UserError(
+            "--cross_language_trials takes speakers of one name for one person: give "
+            "--shared_speakers true as well, if they are."
+        )
     return Settings(
         corpus=args.corpus,
         dumpdir=args.dumpdir,
@@ -217,6 +223,7 @@ def run(args: argparse.Namespace) -> None:
     planned = make_plan(settings, languages, parse_seeds(args.seeds))
     log_notes(planned)
     print(describe(planned))
+    check_same_data(directory, planned)
     if args.dry_run:
         from espnet2_cltm.experiment.estimate import estimate_cost
 

@@ -182,9 +182,14 @@ def _note_gender(
 ) -> None:
     other, where = genders.setdefault(speaker, (gender, source))
     if gender != other:
+        places = (
+            f"both {other} and {gender} in {source}"
+            if where == source
+            else f"{other} in {where} and {gender} in {source}"
+        )
         raise UserError(
-            f"Speaker {speaker} is {other} in {where} and {gender} in {source}: "
-            "correct one of them, or give two people two speaker ids."
+            f"Speaker {speaker} is {places}: correct it, or give two people two "
+            "speaker ids."
         )
 
 

@@ -95,9 +95,8 @@ class PreparedLanguage:
             return None
         few = "too few" if 0 in counts.values() else "very few"
         return (
-            f"{self.lang}: {few} speakers of a gender for gender identification "
-            f"({', '.join(scarce)}); stage 3 decides whether it takes part, and it "
-            "stays usable for other tasks"
+            f"{self.lang}: {few} speakers of a gender ({', '.join(scarce)}); stage 3 "
+            "decides in which tasks it takes part"
         )
 
 

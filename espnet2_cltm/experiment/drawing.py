@@ -37,6 +37,8 @@ class DrawingRules:
         max_positives: Speaker: most target trials of a speaker.
         trials_seed: Speaker: draws the trials.
         needs_dev_trials: Speaker: whether a checkpoint is chosen by dev trials.
+        shared_speakers: Speaker: whether a name, but for ``<lang>-``, is one person
+            in all languages, and one class of a pair run.
     """
 
     budget: int
@@ -44,6 +46,7 @@ class DrawingRules:
     max_positives: int = 200
     trials_seed: int = 0
     needs_dev_trials: bool = True
+    shared_speakers: bool = False
 
 
 @dataclass(frozen=True)

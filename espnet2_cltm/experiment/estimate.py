@@ -8,17 +8,18 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import humanfriendly
 import numpy as np
 import torch
 
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.planning import DrawnSet, Planned
+from espnet2_cltm.experiment.planning import DrawnLanguage, DrawnSet, Planned
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.task_registry import testing
 from espnet2_cltm.experiment.test_set import TestSet
@@ -74,6 +75,7 @@ def estimate_cost(
         ngpu: Number of GPUs, 0 for the CPU.
     """
     check_device(ngpu)
+    logging.info("A few training steps are made, to take their time")
     torch.set_num_threads(1)
     seconds = 0.0
     size = 0
@@ -119,9 +121,11 @@ def measure_steps(
     with tempfile.TemporaryDirectory() as name, _quiet():
         directory = Path(name)
         args = (directory, settings, task, ngpu)
-        _time_training(*args, many)  # prepares kernels for the lengths at hand
-        run_few, _ = _time_training(*args, few)
-        run_many, trained = _time_training(*args, many)
+        if settings.train_config[task].get("num_iters_per_epoch") is None:
+            run, per_second, trained = _time_by_audio(*args, few, many)
+        else:
+            run, trained = _time_by_iterations(*args, languages)
+            per_second = 0.0
         testing(task).cache_audio(10**9)  # a worker meets its test audio again
         test = _some(languages[0].test)
         for _ in range(2):
@@ -135,12 +139,9 @@ def measure_steps(
             )
             test_seconds = time.monotonic() - started
         testing(task).cache_audio(0)
-    per_second = max(run_many - run_few, 0.0) / max(
-        total_seconds(many) - total_seconds(few), 1
-    )
     needs_dev = settings.rules(task).needs_dev_trials
     return StepCosts(
-        run=max(run_few - per_second * total_seconds(few), 0.0),
+        run=run,
         train=per_second,
         test=test_seconds / total_seconds(test.utterances),
         n_validations=trained.last_epoch if needs_dev else 0,
@@ -182,19 +183,67 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
+def _time_by_audio(
+    directory: Path,
+    settings: Settings,
+    task: str,
+    ngpu: int,
+    few: Sequence[ListedUtterance],
+    many: Sequence[ListedUtterance],
+) -> tuple[float, float, Trained]:
+    """Time two trainings of different size.
+
+    Returns:
+        Seconds that every run takes, seconds per second of audio, a trained model.
+    """
+    args = (directory, settings, task, ngpu)
+    _time_training(*args, many)  # prepares kernels for the lengths at hand
+    run_few, _ = _time_training(*args, few)
+    run_many, trained = _time_training(*args, many)
+    per_second = max(run_many - run_few, 0.0) / max(
+        total_seconds(many) - total_seconds(few), 1
+    )
+    return max(run_few - per_second * total_seconds(few), 0.0), per_second, trained
+
+
+def _time_by_iterations(
+    directory: Path,
+    settings: Settings,
+    task: str,
+    ngpu: int,
+    languages: Sequence[DrawnLanguage],
+) -> tuple[float, Trained]:
+    """Time a few iterations of a training whose epochs have a fixed number of them.
+
+    Returns:
+        Seconds of a whole training, a trained model.
+    """
+    config = settings.train_config[task]
+    pool = [u for drawn in languages for u in next(iter(drawn.train.values()))]
+    utterances = pool[: 2 * config.get("batch_size", 20)]
+    args = (directory, settings, task, ngpu, utterances)
+    _time_training(*args, {"num_iters_per_epoch": 1})  # prepares kernels
+    one, _ = _time_training(*args, {"num_iters_per_epoch": 1})
+    three, trained = _time_training(*args, {"num_iters_per_epoch": 3})
+    each = max(three - one, 0.0) / 2
+    return one + (config["num_iters_per_epoch"] - 1) * each, trained
+
+
 def _time_training(
     directory: Path,
     settings: Settings,
     task: str,
     ngpu: int,
     utterances: Sequence[ListedUtterance],
+    changes: Mapping[str, Any] | None = None,
 ) -> tuple[float, Trained]:
     data = testing(task).write_training_data(
         directory, utterances, [], settings.test_batch_bins
     )
     path = directory / "train.yaml"
     espnet_task = testing(task).ESPNET_TASK
-    write_train_config(espnet_task, {**settings.train_config[task], **data}, path)
+    config = {**settings.train_config[task], **data, **(changes or {})}
+    write_train_config(espnet_task, config, path)
     started = time.monotonic()
     options = training_arguments(espnet_task, path, ["--ngpu", str(min(ngpu, 1))])
     trained = train_in_memory(espnet_task, options)

@@ -1,7 +1,7 @@
 """Making a plan: what is drawn for whom, which languages take part, which runs."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir, read_table
+from espnet2_cltm.corpus.people import person_of
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawing import LanguageDraw, UnfitLanguage
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
 from espnet2_cltm.experiment.run import Run, all_runs
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
-from espnet2_cltm.experiment.shared_speakers import tested_people, without
+from espnet2_cltm.experiment.shared_speakers import people_of, without_tested
 from espnet2_cltm.experiment.task_registry import drawing
 from espnet2_cltm.experiment.utterance_list import (
     ListedUtterance,
@@ -86,20 +87,22 @@ def make_plan(
     if not seeds:
         raise UserError("No seed was given: give --seeds at least one number.")
     languages = sorted(set(languages))
-    people = tested_people(settings, languages) if settings.shared_speakers else {}
+    people = people_of(settings, languages) if settings.shared_speakers else {}
     drawn: dict[tuple[str, str], DrawnLanguage] = {}
     left_out: dict[tuple[str, str], str] = {}
     for lang in progress(languages, description="Drawing subsets", unit="lang"):
         splits, listed = _read_language(settings, lang)
-        train = without(people, lang, splits["train"])
-        if len(train) < len(splits["train"]):
-            logging.info(
-                "%s, train: %d utterances of people whom other languages test are "
-                "left out",
-                lang,
-                len(splits["train"]) - len(train),
-            )
-        splits["train"] = train
+        for split, utterances in splits.items():
+            kept = without_tested(people, lang, split, utterances)
+            if len(kept) < len(utterances):
+                logging.info(
+                    "%s, %s: %d utterances of people whom other languages test are "
+                    "left out",
+                    lang,
+                    split,
+                    len(utterances) - len(kept),
+                )
+            splits[split] = kept
         for task in settings.tasks:
             try:
                 draw = drawing(task).draw(
@@ -138,7 +141,8 @@ def write_experiment(
         UserError: The experiment exists with other settings or other data.
     """
     check_unchanged(directory.settings, settings)
-    _check_same_data(directory, planned)
+    check_same_data(directory, planned)
+    write_settings(directory.settings, settings)
     for (task, lang), language in progress(
         planned.drawn.items(), description="Writing subsets", unit="lang"
     ):
@@ -148,7 +152,6 @@ def write_experiment(
         _write_set(directory, task, lang, "test", language.test)
     for (task, name), test in planned.across.items():
         _write_set(directory, task, name, "test", test)
-    write_settings(directory.settings, settings)
     _say_what_leaves(directory, planned.runs)
     write_plan(directory.plan, planned.runs)
 
@@ -219,11 +222,14 @@ def _require_two_languages(
         for (out_task, lang), reason in left_out.items()
         if out_task == task
     )
+    lower = f"--{task}_budget"
+    if " speakers where " in reasons and settings.utts_per_speaker > 1:
+        lower = "--utts_per_speaker"
     others = [name for name in settings.tasks if name != task]
     raise UserError(
         f"Fewer than two languages can take part in {task} with N = "
         f"{settings.budget[task]} ({reasons or 'give --langs two or more'}): lower "
-        f"--{task}_budget or add languages"
+        f"{lower} or add languages"
         + (f', or give --task "{" ".join(others)}".' if others else ".")
     )
 
@@ -246,16 +252,23 @@ def _draw_across(
             )
             for u in tests[lang]:
                 by_id[u.id] = ListedUtterance(
-                    u.id, u.speaker, int(num_samples[u.id]), u.audio
+                    u.id,
+                    person_of(u.speaker, lang),
+                    int(num_samples[u.id]),
+                    u.audio,
                 )
+        for note in made.drawn.left_out:
+            logging.info("%s, speaker, test: %s", made.name, note)
         trials = made.drawn.trials
+        if trials is None:
+            continue
         across["speaker", made.name] = DrawnSet(
             [by_id[utt] for utt in trials.utts], trials
         )
     if not across:
         logging.warning(
-            "No speaker is tested in two languages: there are no trials across "
-            "languages."
+            "There are no trials across languages: no pair of languages has two "
+            "speakers of one gender who are tested in both."
         )
     return across
 
@@ -315,8 +328,12 @@ def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> No
         )
 
 
-def _check_same_data(directory: ExperimentDir, planned: Planned) -> None:
-    """Refuse to mix runs on different draws of one language."""
+def check_same_data(directory: ExperimentDir, planned: Planned) -> None:
+    """Refuse to mix runs on different draws of one language.
+
+    Raises:
+        UserError: What was drawn before is damaged, or is something else.
+    """
     for (task, lang), language in planned.drawn.items():
         for seed, utterances in language.train.items():
             _check_same_list(directory.train_list(task, lang, seed), utterances)
@@ -331,7 +348,7 @@ def _check_same_set(
 ) -> None:
     _check_same_list(directory.utterance_list(task, name, split), drawn.utterances)
     path = directory.trials(task, name, split)
-    if path.exists() and not _are_equal(read_trials(path), drawn.trials):
+    if path.exists() and not _are_equal(_read(read_trials, path), drawn.trials):
         raise _drawn_otherwise(path)
 
 
@@ -339,8 +356,20 @@ def _check_same_list(path: Path, utterances: Sequence[ListedUtterance]) -> None:
     def identity(utterances: Sequence[ListedUtterance]) -> list[tuple[Any, ...]]:
         return [(u.utt, u.label, u.num_samples) for u in utterances]
 
-    if path.exists() and identity(read_utterance_list(path)) != identity(utterances):
-        raise _drawn_otherwise(path)
+    if path.exists():
+        before = _read(read_utterance_list, path)
+        if identity(before) != identity(utterances):
+            raise _drawn_otherwise(path)
+
+
+def _read(read: Callable[[Path], Any], path: Path) -> Any:
+    try:
+        return read(path)
+    except UserError as error:
+        raise UserError(
+            f"{path}, from an earlier stage 3, is damaged: delete it and run stage 3 "
+            "again."
+        ) from error
 
 
 def _are_equal(before: TrialList, now: TrialList | None) -> bool:
@@ -356,6 +385,7 @@ def _are_equal(before: TrialList, now: TrialList | None) -> bool:
 
 def _drawn_otherwise(path: Path) -> UserError:
     return UserError(
-        f"{path} was drawn from other audio, genders or test speakers than there are "
-        "now: give the experiment a new --tag, or delete the old one."
+        f"{path} would be drawn differently now: the audio or the genders have "
+        "changed, or other languages test some of its speakers (--shared_speakers); "
+        "give the experiment a new --tag, or delete the old one."
     )

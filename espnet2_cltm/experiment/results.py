@@ -92,11 +92,24 @@ def write_results(path: Path, results: Iterable[Result]) -> int:
 def _read_scores(path: Path, planned: PlannedRun) -> dict[str, dict[str, Any]]:
     try:
         tested = json.loads(path.read_text(encoding="utf-8"))["test"]
-        return {lang: tested[lang] for lang in planned.test_languages if lang in tested}
-    except (ValueError, KeyError, TypeError) as error:
+        scores = {
+            lang: tested[lang] for lang in planned.test_languages if lang in tested
+        }
+        for metrics in scores.values():
+            _require_numbers(metrics)
+        return scores
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path} is damaged ({error}): delete {path.parent} and run stage 4 again."
         ) from error
+
+
+def _require_numbers(metrics: dict[str, Any]) -> None:
+    if not isinstance(metrics["n_test"], int):
+        raise ValueError("n_test is no number")
+    for name, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name} is no number")
 
 
 def _rescore(

@@ -63,6 +63,7 @@ class Settings:
             utts_per_speaker=self.utts_per_speaker,
             max_positives=self.max_positives,
             trials_seed=self.trials_seed,
+            shared_speakers=self.shared_speakers,
             needs_dev_trials=self.train_config[task].get("checkpoint", "eer") == "eer",
         )
 
@@ -94,8 +95,9 @@ def read_settings(path: Path) -> Settings:
             f"{path} cannot be read ({error.strerror}): run stage 3 first."
         ) from error
     except (TypeError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())
         raise UserError(
-            f"{path} is damaged ({error}): restore it, or delete the experiment and "
+            f"{path} is damaged ({why}): restore it, or delete the experiment and "
             "run stage 3 again."
         ) from error
     if not all(isinstance(getattr(settings, name), dict) for name in BY_TASK):

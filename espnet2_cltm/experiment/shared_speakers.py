@@ -1,53 +1,63 @@
-"""People who speak several languages: nobody who is tested is trained on.
+"""People who speak several languages: who is tested serves for nothing else.
 
 Splits share no speaker within a language, but a bilingual person may be in one
-language's train and another's test. Speaker ids begin with ``<lang>-``; where a
-corpus names a person the same in all languages (Common Voice does), what follows
-tells who it is.
+language's train or dev and another's test.
 """
 
 from collections.abc import Mapping, Sequence
 
 from espnet2_cltm.corpus.datadir import Utterance, read_table
+from espnet2_cltm.corpus.people import person_of
 from espnet2_cltm.experiment.settings import Settings
 
+# A split gives up the people whom another language has in these.
+_BARRED_BY = {"train": ("dev", "test"), "dev": ("test",), "test": ()}
 
-def person_of(speaker: str, lang: str) -> str:
-    """Give a speaker's id without the language."""
-    return speaker.removeprefix(f"{lang}-")
+People = Mapping[str, Mapping[str, frozenset[str]]]
 
 
-def tested_people(
-    settings: Settings, languages: Sequence[str]
-) -> dict[str, frozenset[str]]:
-    """Collect who is in dev or test of each language.
+def people_of(settings: Settings, languages: Sequence[str]) -> People:
+    """Collect who is in dev and in test of each language.
 
     Args:
         settings: The experiment's settings.
         languages: Language codes.
+
+    Returns:
+        People by language and split.
     """
-    people = {}
-    for lang in languages:
-        speakers: set[str] = set()
-        for split in ("dev", "test"):
-            path = settings.split_dir(lang, split) / "utt2spk"
-            if path.exists():
-                speakers.update(read_table(path).values())
-        people[lang] = frozenset(person_of(speaker, lang) for speaker in speakers)
-    return people
+    return {
+        lang: {
+            split: frozenset(
+                person_of(speaker, lang) for speaker in _speakers(settings, lang, split)
+            )
+            for split in ("dev", "test")
+        }
+        for lang in languages
+    }
 
 
-def without(
-    people: Mapping[str, frozenset[str]], lang: str, train: Sequence[Utterance]
+def without_tested(
+    people: People, lang: str, split: str, utterances: Sequence[Utterance]
 ) -> list[Utterance]:
-    """Leave out whom another language tests.
+    """Leave out whom another language tests, or of train also validates on.
 
     Args:
-        people: From :func:`tested_people`, or empty.
-        lang: The language of ``train``.
-        train: Its training utterances.
+        people: From :func:`people_of`, or empty.
+        lang: The language of the utterances.
+        split: Their split.
+        utterances: The split's utterances.
     """
-    tested = {
-        person for other, tested in people.items() if other != lang for person in tested
+    barred = {
+        person
+        for other, splits in people.items()
+        if other != lang
+        for other_split in _BARRED_BY[split]
+        for person in splits[other_split]
     }
-    return [u for u in train if person_of(u.speaker, lang) not in tested]
+    return [u for u in utterances if person_of(u.speaker, lang) not in barred]
+
+
+def _speakers(settings: Settings, lang: str, split: str) -> list[str]:
+    path = settings.split_dir(lang, split) / "utt2spk"
+    return list(read_table(path).values()) if path.exists() else []

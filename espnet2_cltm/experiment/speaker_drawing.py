@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from espnet2_cltm.corpus.datadir import Utterance
+from espnet2_cltm.corpus.people import person_of
 from espnet2_cltm.experiment.drawing import DrawingRules, LanguageDraw, UnfitLanguage
 from espnet2_cltm.experiment.subsets import draw_spread
 from espnet2_cltm.speaker.trial_drawing import (
+    NOBODY_BILINGUAL,
     DrawnTrials,
     draw_cross_language_trials,
     draw_trials,
@@ -72,13 +74,18 @@ def draw(
     }
     if rules.needs_dev_trials and "dev" not in trials:
         notes.append(
-            "dev: no trial can be made, so tests on the language take the last epoch"
+            "dev: no trial can be made, so runs on the language are tested on it with "
+            "their last epoch"
         )
     return LanguageDraw(
         train=train,
         dev=list(trials["dev"].utts) if "dev" in trials else [],
         test=list(trials["test"].utts),
-        labels={u.id: u.speaker for split in splits.values() for u in split},
+        labels={
+            u.id: person_of(u.speaker, u.lang) if rules.shared_speakers else u.speaker
+            for split in splits.values()
+            for u in split
+        },
         trials=trials,
         notes=tuple(notes),
     )
@@ -107,7 +114,7 @@ def draw_cross_language(
         rules: With the seed and the most target trials of a speaker.
 
     Returns:
-        Sets of trials, pairs without any left out.
+        Sets of trials; without trials only where there is a bilingual speaker.
     """
     sets = []
     for first in sorted(tests):
@@ -117,7 +124,7 @@ def draw_cross_language(
             drawn = draw_cross_language_trials(
                 tests[first], tests[second], rules.max_positives, rules.trials_seed
             )
-            if drawn.trials is not None:
+            if drawn.trials is not None or drawn.left_out != (NOBODY_BILINGUAL,):
                 sets.append(CrossLanguageSet(f"{first}~{second}", drawn))
     return sets
 

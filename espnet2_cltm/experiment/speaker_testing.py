@@ -146,13 +146,20 @@ def score(test: TestSet, predictions: Path) -> dict[str, Any]:
             scores = np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise UserError(
-            f"{predictions} cannot be read ({error.strerror}): run stage 4 again."
+            f"{predictions} cannot be read ({error.strerror}): delete its run's "
+            "directory and run stage 4 again."
         ) from error
     except (ValueError, EOFError) as error:
         raise UserError(
             f"{predictions} is no file of scores ({error}): delete its run's directory "
             "and run stage 4 again."
         ) from error
+    if scores.dtype != np.float32 or not np.isfinite(scores).all():
+        raise UserError(
+            f"{predictions} holds scores that are no finite 32-bit numbers: did the "
+            "training diverge? Lower its learning rate, or delete the run's directory "
+            "and run stage 4 again."
+        )
     if scores.shape != (len(test.trials),):
         raise UserError(
             f"{predictions} holds scores of shape {scores.shape} where "

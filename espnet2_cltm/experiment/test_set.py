@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.task_registry import drawing
@@ -64,7 +66,26 @@ def read_test_set(
             f"{trials_path} and {path} differ, first in utterance {odd}: delete both "
             "and run stage 3 again."
         )
+    _check_labels(trials_path, trials, utterances)
     return TestSet(name, utterances, trials, trials_path)
+
+
+def _check_labels(
+    path: Path, trials: TrialList, utterances: Sequence[ListedUtterance]
+) -> None:
+    """Refuse trials whose label is not what the speakers say."""
+    speaker_of = {u.utt: u.label for u in utterances}
+    numbers: dict[str, int] = {}
+    speakers = np.array(
+        [numbers.setdefault(speaker_of[utt], len(numbers)) for utt in trials.utts]
+    )
+    is_same = speakers[trials.enrol] == speakers[trials.test]
+    wrong = np.flatnonzero(is_same != trials.is_target)
+    if len(wrong):
+        raise UserError(
+            f"{path}, line {wrong[0] + 1}, contradicts the speakers of its utterances: "
+            "delete it and run stage 3 again."
+        )
 
 
 @lru_cache(maxsize=_LISTS_HELD)

@@ -47,9 +47,9 @@ def read_utterance_list(path: Path) -> list[ListedUtterance]:
         UserError: The file is missing or is no such list.
     """
     try:
-        header, *lines = path.read_text(encoding="utf-8").splitlines()
+        header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
         if tuple(header.split("\t")) != HEADER:
-            raise ValueError("unknown header")
+            raise ValueError("it is empty" if not header else "unknown header")
         utterances = []
         for line in lines:
             utt, label, num_samples, audio = line.split("\t")

@@ -63,6 +63,11 @@ def work(
     check_device(ngpu)
     left = runs_left(directory, read_plan(directory.plan))
     for task in sorted({planned.run.task for planned in left}):
+        if task not in settings.tasks:
+            raise UserError(
+                f"{directory.settings} lacks the task {task}, which the plan has: run "
+                "stage 3 again."
+            )
         build_once(settings, task, ngpu)
         testing(task).cache_audio(audio_cache)
     claims = Claims(directory.claims)

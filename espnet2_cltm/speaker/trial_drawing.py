@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from espnet2_cltm.corpus.datadir import GENDERS, Utterance
+from espnet2_cltm.corpus.people import person_of
 from espnet2_cltm.speaker.trials import TrialList
+
+NOBODY_BILINGUAL = "no speaker is heard in both languages"
 
 Pair = tuple[str, str]
 Trial = tuple[str, str, bool]
@@ -117,15 +120,13 @@ def draw_cross_language_trials(
     Returns:
         Trials in which no pair of utterances stands twice, and what is left out.
     """
-    person = {
-        row.id: row.speaker.removeprefix(f"{row.lang}-") for row in (*first, *second)
-    }
+    person = {row.id: person_of(row.speaker, row.lang) for row in (*first, *second)}
     bilingual = {person[row.id] for row in first} & {person[row.id] for row in second}
     by_gender, left_out = _by_gender(
         [row for row in (*first, *second) if person[row.id] in bilingual], person
     )
     if not bilingual:
-        left_out.append("no speaker is heard in both languages")
+        left_out.append(NOBODY_BILINGUAL)
     in_first = {row.id for row in first}
     trials: list[Trial] = []
     for gender, utts_of in by_gender.items():

@@ -144,6 +144,7 @@ def test_a_test_speaker_lost_to_corrupt_clips_gives_no_trial(recipe, tmp_path):
         (("--langs", "ca xx"), "The language xx is not in"),
         (("--langs", "ca es", "--speaker_budget", "9"), 'give --task "gender"'),
         (("--speaker_config", "none.yaml"), "none.yaml, a training configuration"),
+        (("--cross_language_trials", "true"), "give --shared_speakers true as well"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

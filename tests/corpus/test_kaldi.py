@@ -119,7 +119,16 @@ def test_a_speaker_of_two_genders_is_refused(corpus):
     (train / "utt2gender").write_text("s1-1 m\ns1-2 m\ns2-1 m\ns2-2 m\n")
     assert refusal(corpus) == (
         f"Speaker s1 is f in {train}/spk2gender and m in {train}/utt2gender: correct "
-        "one of them, or give two people two speaker ids."
+        "it, or give two people two speaker ids."
+    )
+
+
+def test_a_speaker_of_two_genders_in_one_file_is_refused(corpus):
+    train = corpus / "ca/train"
+    (train / "spk2gender").unlink()
+    (train / "utt2gender").write_text("s1-1 f\ns1-2 m\ns2-1 m\ns2-2 m\n")
+    assert refusal(corpus).startswith(
+        f"Speaker s1 is both f and m in {train}/utt2gender: correct it"
     )
 
 

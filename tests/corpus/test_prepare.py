@@ -143,9 +143,8 @@ def test_a_language_without_a_gender_is_prepared_with_one_line_about_it(release)
     make_language(release, "ca", train=men, dev=balanced("dev"), test=balanced("test"))
     lines = run(release, ["ca"])
     assert lines[1:] == [
-        "[1/1] ca: too few speakers of a gender for gender identification (train has "
-        "no female speakers); stage 3 decides whether it takes part, and it stays "
-        "usable for other tasks"
+        "[1/1] ca: too few speakers of a gender (train has "
+        "no female speakers); stage 3 decides in which tasks it takes part"
     ]
     assert len(read_data_dir(release.parent / "data/common_voice/ca/train")) == 12
 
@@ -159,9 +158,9 @@ def test_a_language_with_one_speaker_of_a_gender_is_pointed_out(release):
         test=balanced("test", speakers=2),
     )
     assert run(release, ["ca"])[1:] == [
-        "[1/1] ca: very few speakers of a gender for gender identification (test has 1 "
-        "female speaker, test has 1 male speaker); stage 3 decides whether it takes "
-        "part, and it stays usable for other tasks"
+        "[1/1] ca: very few speakers of a gender (test has 1 "
+        "female speaker, test has 1 male speaker); stage 3 decides in which tasks it "
+        "takes part"
     ]
 
 

@@ -13,6 +13,7 @@ from espnet2_cltm.experiment.planning import (
     write_experiment,
 )
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.experiment.test_set import read_test_set
 from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
 
 LANGS = ["ca", "es", "tr"]
@@ -106,7 +107,7 @@ def test_audio_that_changed_under_an_experiment_is_refused(settings, tmp_path):
     lengths = tmp_path / "dump/demo/es/test/utt2num_samples"
     first, *others = lengths.read_text().splitlines(keepends=True)
     lengths.write_text("".join([first.replace("\n", "0\n"), *others]))
-    with pytest.raises(UserError, match=r"es/test\.tsv was drawn from other audio"):
+    with pytest.raises(UserError, match=r"es/test\.tsv would be drawn differently"):
         write_experiment(directory, own, make_plan(own, ["ca", "es"], [42]))
 
 
@@ -196,7 +197,8 @@ def test_no_bilingual_speaker_is_one_line(bilingual, caplog):
     planned = make_plan(bilingual, ["ca", "tr"], [42])
     assert not planned.across
     assert caplog.messages == [
-        "No speaker is tested in two languages: there are no trials across languages."
+        "There are no trials across languages: no pair of languages has two speakers "
+        "of one gender who are tested in both."
     ]
 
 
@@ -209,7 +211,7 @@ def test_trials_that_change_under_an_experiment_are_refused(bilingual, tmp_path)
         whole = path.read_text()
         first, rest = whole.split("\n", 1)
         path.write_text(f"{rest}{first}\n")
-        with pytest.raises(UserError, match=rf"{name}/test\.trials was drawn from"):
+        with pytest.raises(UserError, match=rf"{name}/test\.trials would be drawn"):
             write_experiment(directory, bilingual, planned)
         path.write_text(whole)
     write_experiment(directory, bilingual, planned)
@@ -261,3 +263,34 @@ def test_plan_with_an_edited_line_is_refused(settings, tmp_path):
 def test_missing_plan_is_named(tmp_path):
     with pytest.raises(UserError, match="run stage 3 first"):
         read_plan(tmp_path / "plan.tsv")
+
+
+def test_a_damaged_list_is_to_be_deleted_and_then_made_again(bilingual, tmp_path):
+    directory = ExperimentDir(tmp_path)
+    planned = make_plan(bilingual, LANGS, [42])
+    write_experiment(directory, bilingual, planned)
+    for path in (
+        directory.utterance_list("speaker", "ca", "dev"),
+        directory.trials("speaker", "es", "test"),
+    ):
+        whole = path.read_text()
+        path.write_text("")
+        with pytest.raises(UserError, match="is damaged: delete it and run stage 3"):
+            write_experiment(directory, bilingual, planned)
+        path.unlink()
+        write_experiment(directory, bilingual, planned)
+        assert path.read_text() == whole
+
+
+def test_trials_that_contradict_the_speakers_are_refused(bilingual, tmp_path):
+    directory = ExperimentDir(tmp_path)
+    write_experiment(directory, bilingual, make_plan(bilingual, LANGS, [42]))
+    for name in ("ca", "ca~es"):
+        path = directory.trials("speaker", name, "test")
+        read_test_set(directory, "speaker", name)
+        lines = path.read_text().splitlines()
+        number = next(i for i, line in enumerate(lines) if line.endswith("nontarget"))
+        lines[number] = lines[number].replace("nontarget", "target")
+        path.write_text("\n".join(lines) + "\n")
+        with pytest.raises(UserError, match=rf"trials, line {number + 1}, contradicts"):
+            read_test_set(directory, "speaker", name)

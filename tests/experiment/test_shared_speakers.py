@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from espnet2_cltm.corpus.datadir import read_table
+from espnet2_cltm.corpus.datadir import Utterance, read_table
+from espnet2_cltm.corpus.people import person_of
 from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.settings import Settings
-from espnet2_cltm.experiment.shared_speakers import person_of
+from espnet2_cltm.experiment.shared_speakers import without_tested
 from tests.speech import TINY_SPEAKER, write_dump
 
 LANGS = ["ca", "es"]
@@ -67,3 +68,36 @@ def test_without_it_nothing_is_left_out(settings):
     trained, tested = trained_and_tested(replace(settings, shared_speakers=False))
     assert trained["ca"] & tested["es"]
     assert trained["es"] & tested["ca"]
+
+
+def test_nobody_tested_in_another_language_chooses_an_epoch():
+    people = {
+        "ca": {"dev": frozenset({"d"}), "test": frozenset({"t"})},
+        "es": {"dev": frozenset(), "test": frozenset()},
+    }
+    utterances = [
+        Utterance(f"es-{person}-1", f"es-{person}", "x.wav", "f", "es")
+        for person in "dtx"
+    ]
+
+    def kept(split):
+        left = without_tested(people, "es", split, utterances)
+        return [u.speaker for u in left]
+
+    assert kept("train") == ["es-x"]
+    assert kept("dev") == ["es-d", "es-x"]
+    assert kept("test") == ["es-d", "es-t", "es-x"]
+
+
+def test_a_bilingual_person_is_one_class(settings):
+    def classes(settings):
+        drawn = make_plan(settings, LANGS, [1]).drawn
+        return {
+            lang: {u.label for u in language.train[1]}
+            for (_, lang), language in drawn.items()
+        }
+
+    for people in classes(settings).values():
+        assert not any(label.startswith(("ca-", "es-")) for label in people)
+    apart = classes(replace(settings, shared_speakers=False))
+    assert all(label.startswith("ca-") for label in apart["ca"])

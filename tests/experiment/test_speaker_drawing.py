@@ -116,7 +116,8 @@ def test_dev_without_trials_is_noted_where_it_would_choose_the_epoch():
     drawn = draw(splits, DrawingRules(4), [1])
     assert drawn.dev == [] and "dev" not in drawn.trials
     assert drawn.notes[-1] == (
-        "dev: no trial can be made, so tests on the language take the last epoch"
+        "dev: no trial can be made, so runs on the language are tested on it with "
+        "their last epoch"
     )
     last = draw(splits, DrawingRules(4, needs_dev_trials=False), [1])
     assert last.dev == [] and last.notes == ()

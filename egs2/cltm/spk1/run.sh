@@ -43,6 +43,14 @@ case ${system} in
     *) fail "the system '${system}' is unknown: give --system hubert, ecapa or siamese." ;;
 esac
 
+n=1000
+for ((i = 0; i < ${#others[@]}; i++)); do
+    case ${others[i]} in
+        --budget | --speaker[_-]budget) n=${others[i + 1]-} ;;
+        --budget=* | --speaker[_-]budget=*) n=${others[i]#*=} ;;
+    esac
+done
+
 exec "${CLTM_RECIPE_DIR}/../../../run.sh" \
     --task speaker \
     --corpus common_voice \
@@ -55,5 +63,5 @@ exec "${CLTM_RECIPE_DIR}/../../../run.sh" \
     --max_positives 200 \
     --seeds "42 43 44 45 46 47 48 49 50 51" \
     --speaker_config "conf/train_${system}.yaml" \
-    --tag "speaker_${name}_n1000" \
+    --tag "speaker_${name}_n${n}" \
     ${others[@]+"${others[@]}"}
