@@ -15,6 +15,7 @@ from espnet2_cltm.matrix.fieller import BOUNDED
 from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
 from espnet2_cltm.matrix.metrics import METRICS, TASK_TITLES, budget_text
 from espnet2_cltm.matrix.properties import MatrixProperties, matrix_properties
+from espnet2_cltm.matrix.property_intervals import property_intervals
 from espnet2_cltm.matrix.scores import (
     CrossLanguageScores,
     Scores,
@@ -115,8 +116,8 @@ def summarise(
             "fewest_seeds": min(used_seeds, default=0),
             "most_seeds": max(used_seeds, default=0),
         },
-        "identified_targets": asdict(matrix_properties(matrix.cltm)),
-        "all_targets": asdict(matrix_properties(matrix.raw_cltm)),
+        "identified_targets": _properties(scores, matrix.cltm, uncertainty),
+        "all_targets": _properties(scores, matrix.raw_cltm, uncertainty),
         "mean_single": _mean(single_and_double(scores)[0]),
         "mean_double": _mean(single_and_double(scores)[1]),
         "targets": {
@@ -151,6 +152,23 @@ def _bootstrap_settings(uncertainty: CellUncertainty) -> dict[str, int] | None:
         return None
     settings = uncertainty.settings
     return {"resamples": settings.resamples, "seed": settings.bootstrap_seed}
+
+
+def _properties(
+    scores: Scores, matrix: np.ndarray, uncertainty: CellUncertainty
+) -> dict:
+    """Give the summary numbers and, where there are seeds, their intervals."""
+    intervals = None
+    if isinstance(scores, SeedScores):
+        settings = uncertainty.settings
+        intervals = property_intervals(
+            scores,
+            matrix,
+            settings.confidence,
+            settings.resamples,
+            settings.bootstrap_seed,
+        )
+    return {**asdict(matrix_properties(matrix)), "intervals": intervals}
 
 
 def _off_diagonal_count(matrix: np.ndarray) -> int:

@@ -99,6 +99,8 @@ def test_all_files_are_written_and_agree(tmp_path, rows, capsys):
     assert summary["counts"]["cells_identified"] == 4
     assert summary["identified_targets"]["n_cells"] == 4
     assert summary["all_targets"]["n_cells"] == 6
+    low, high = summary["identified_targets"]["intervals"]["mean_off_diagonal"]
+    assert low < summary["identified_targets"]["mean_off_diagonal"] < high
     assert summary["targets"]["ca"]["best_donor"] == "es"
     assert summary["targets"]["tr"]["best_donor"] is None
     assert summary["targets"]["es"]["single"] == pytest.approx(0.60075)
