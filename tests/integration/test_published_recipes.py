@@ -206,9 +206,9 @@ def test_the_published_languages_are_all_known():
 @pytest.mark.parametrize(
     ("before", "after", "system", "tag"),
     [
-        ((), (), "hubert", "speaker_mhubert147_n1000"),
-        (("--system", "ecapa"), (), "ecapa", "speaker_ecapa_n1000"),
-        ((), ("--system=siamese",), "siamese", "speaker_siamese_n1000"),
+        ((), (), "hubert", "speaker_mhubert147_n8"),
+        (("--system", "ecapa"), (), "ecapa", "speaker_ecapa_n8"),
+        ((), ("--system=siamese",), "siamese", "speaker_siamese_n8"),
         (("--system", "ecapa"), ("--tag", "few"), "ecapa", "few"),
     ],
 )
