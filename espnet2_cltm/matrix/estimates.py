@@ -20,6 +20,8 @@ from scipy.special import stdtrit  # Student's quantile; scipy.stats loads slowl
 
 from espnet2_cltm.matrix.moments import DOUBLE, PAIR, SINGLE, CellMoments
 
+# One-sided. A stricter level identifies fewer targets, and of weak ones more by luck:
+# Fieller's sets of identified cells then cover less (benchmarks/README.md).
 IDENTIFICATION_LEVEL = 0.05
 
 
