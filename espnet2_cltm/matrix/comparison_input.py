@@ -74,7 +74,7 @@ def read_compared(name: str) -> ComparedMatrix:
         if not (path / "cltm.csv").exists():
             raise UserError(
                 f"{path} has no cltm.csv: give a directory that stage 6 wrote, such as "
-                "exp/<tag>/cltm."
+                "exp/<tag>/cltm/<task>."
             )
         if not (path / "cells.tsv").exists():
             return _only_matrix(name, path / "cltm.csv")
