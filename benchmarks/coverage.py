@@ -22,7 +22,7 @@ from espnet2_cltm.bin.command_line import positive_number, run_command, whole_nu
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.bootstrap import bootstrap_limits
 from espnet2_cltm.matrix.choice import Choice
-from espnet2_cltm.matrix.estimates import estimate
+from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, estimate
 from espnet2_cltm.matrix.fieller import BOUNDED
 from espnet2_cltm.matrix.moments import cell_moments
 from espnet2_cltm.matrix.property_intervals import PROPERTIES, property_intervals
@@ -80,6 +80,12 @@ def get_parser() -> argparse.ArgumentParser:
         help="multiplies the self-gains: below 1 for tasks that are harder to identify",
     )
     parser.add_argument(
+        "--identification_level",
+        type=float,
+        default=IDENTIFICATION_LEVEL,
+        help="one-sided, of the test that a self-gain is positive",
+    )
+    parser.add_argument(
         "--test_run_sd",
         type=float,
         default=0.0,
@@ -95,7 +101,7 @@ def simulate(simulation: Simulation, number: int, args: argparse.Namespace) -> d
     truth = draw_truth(simulation, generator)
     scores = draw_scores(truth, simulation, generator)
     moments = cell_moments(scores)
-    matrix = estimate(moments)
+    matrix = estimate(moments, args.identification_level)
     cells = cell_uncertainty(scores, moments, matrix, IntervalSettings(resamples=1))
     off = ~np.eye(simulation.n_languages, dtype=bool)
     shown = (matrix.reason == "") & off
