@@ -26,7 +26,7 @@ class Result:
         planned: The run.
         test_language: What it was tested on.
         metric: Name of the metric.
-        value: Its value, higher is better.
+        value: Its value, as the metric is defined.
         n_test: Number of test items.
     """
 
