@@ -7,14 +7,13 @@ settings: the same matrix gives the same bytes.
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from espnet2_cltm.files import replacing
 from espnet2_cltm.report.colour_bar import draw_colour_bar
 from espnet2_cltm.report.colour_scale import FAINT, INK, colour_scale
+from espnet2_cltm.report.figure_files import write_figure
 from espnet2_cltm.report.heatmap_contents import Heatmap, legend_notes
 from espnet2_cltm.report.heatmap_layout import (
     BAR_GAP,
@@ -28,18 +27,6 @@ from espnet2_cltm.report.heatmap_layout import (
 )
 from espnet2_cltm.report.heatmap_matrix import draw_cells, draw_columns, draw_rows
 
-DPI = 200
-
-SETTINGS = {
-    "font.family": "DejaVu Sans",
-    "mathtext.fontset": "dejavusans",
-    "pdf.fonttype": 42,  # embed TrueType outlines: text stays text, as journals ask
-    "hatch.linewidth": 0.5,
-    "axes.linewidth": 0.6,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-}
-
 
 def write_heatmap(heatmap: Heatmap, png: Path | str, pdf: Path | str) -> None:
     """Draw a heatmap into two files.
@@ -47,20 +34,7 @@ def write_heatmap(heatmap: Heatmap, png: Path | str, pdf: Path | str) -> None:
     Raises:
         UserError: A file cannot be written.
     """
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
-        figure = draw_heatmap(heatmap)
-        with replacing(png) as temporary:
-            figure.savefig(
-                temporary, format="png", dpi=DPI, metadata={"Software": None}
-            )
-        with replacing(pdf) as temporary:
-            figure.savefig(
-                temporary,
-                format="pdf",
-                metadata={"CreationDate": None, "Title": heatmap.title},
-            )
+    write_figure(lambda: draw_heatmap(heatmap), heatmap.title, png, pdf)
 
 
 def draw_heatmap(heatmap: Heatmap) -> Figure:

@@ -7,7 +7,6 @@ are equal. Nothing in the files depends on time or on the user's matplotlib sett
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,9 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-from espnet2_cltm.files import replacing
 from espnet2_cltm.report.colour_scale import FAINT, INK
-from espnet2_cltm.report.heatmap import DPI, SETTINGS
+from espnet2_cltm.report.figure_files import write_figure
 from espnet2_cltm.report.heatmap_contents import MINUS
 from espnet2_cltm.report.heatmap_layout import (
     AXIS_SIZE,
@@ -74,20 +72,7 @@ def write_scatter(scatter: Scatter, png: Path | str, pdf: Path | str) -> None:
     Raises:
         UserError: A file cannot be written.
     """
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
-        figure = draw_scatter(scatter)
-        with replacing(png) as temporary:
-            figure.savefig(
-                temporary, format="png", dpi=DPI, metadata={"Software": None}
-            )
-        with replacing(pdf) as temporary:
-            figure.savefig(
-                temporary,
-                format="pdf",
-                metadata={"CreationDate": None, "Title": scatter.title},
-            )
+    write_figure(lambda: draw_scatter(scatter), scatter.title, png, pdf)
 
 
 def draw_scatter(scatter: Scatter) -> Figure:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from espnet2_cltm.matrix.languages import Language
-from espnet2_cltm.report.heatmap import DPI, draw_heatmap, write_heatmap
+from espnet2_cltm.report.figure_files import DPI
+from espnet2_cltm.report.heatmap import draw_heatmap, write_heatmap
 from espnet2_cltm.report.heatmap_contents import Heatmap, format_value
 
 ROOT = Path(__file__).parents[2]
