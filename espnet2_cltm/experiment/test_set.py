@@ -32,6 +32,7 @@ class TestSet:
     utterances: Sequence[ListedUtterance]
     trials: TrialList | None = None
     trials_path: Path | None = None
+    __test__ = False  # pytest takes a class of this name for tests
 
 
 def read_test_set(

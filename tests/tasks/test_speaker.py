@@ -2,14 +2,12 @@
 
 import argparse
 import itertools
-import random
 
 import kaldiio
 import numpy as np
 import pytest
 import torch
 import yaml
-from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 
 from espnet2_cltm.bin import speaker_inference, speaker_score, speaker_train
 from espnet2_cltm.corpus.audio import load_audio
@@ -22,11 +20,6 @@ from espnet2_cltm.speaker.scoring import read_scores
 from espnet2_cltm.speaker.trials import read_trials
 from espnet2_cltm.tasks.load_model import load_model
 from espnet2_cltm.tasks.speaker import SpeakerTask
-from espnet2_cltm.tasks.speaker_preprocessor import (
-    PairPreprocessor,
-    SpeakerPreprocessor,
-    read_spk2utt,
-)
 from espnet2_cltm.tasks.speaker_trainer import read_valid_trials
 from tests.speech import (
     TINY_GENDER,
@@ -479,137 +472,16 @@ def test_part_that_cannot_be_built_is_named(config, message):
         build_speaker_model({**TINY_SPEAKER, **config})
 
 
-def test_shipped_configuration_builds_its_model():
-    args = SpeakerTask.get_parser().parse_args(["--config", "conf/train_speaker.yaml"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "conf/train_speaker.yaml",
+        "conf/tuning/train_speaker_ecapa.yaml",
+        "conf/tuning/train_speaker_siamese.yaml",
+    ],
+)
+def test_shipped_configuration_builds_its_model(path):
+    args = SpeakerTask.get_parser().parse_args(["--config", path])
     assert isinstance(args, argparse.Namespace)
     args.spk_num = 3
     SpeakerTask.build_model(args)
-
-
-# Preprocessing.
-
-
-def test_classes_follow_the_order_of_spk2utt(tmp_path):
-    (tmp_path / "spk2utt").write_text("b b-1 b-2\na a-1\n")
-    prepare = SpeakerPreprocessor(True, str(tmp_path / "spk2utt"))
-    for speaker, label in (("b", 0), ("a", 1)):
-        ready = prepare("x", {"speech": np.ones(4, np.int16), "spk_labels": speaker})
-        np.testing.assert_array_equal(ready["spk_labels"], [label])
-        np.testing.assert_array_equal(ready["speech"], np.float32([2**-15] * 4))
-    with pytest.raises(UserError, match="Utterance x is by the speaker c, who is not"):
-        prepare("x", {"speech": np.ones(4, np.int16), "spk_labels": "c"})
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is empty"),
-        ("a a-1\nb\n", "line 2: the speaker 'b' has no utterance"),
-        ("a a-1\n\n", "line 2: the speaker '' has no utterance"),
-        ("a a-1\na a-2\n", "line 2: the speaker 'a' stands twice"),
-    ],
-)
-def test_unusable_spk2utt_is_named_with_its_line(tmp_path, text, message):
-    (tmp_path / "spk2utt").write_text(text)
-    with pytest.raises(UserError, match=message):
-        read_spk2utt(tmp_path / "spk2utt")
-
-
-def test_crops_are_pieces_of_the_utterance_repeated_where_it_is_short(tmp_path):
-    (tmp_path / "spk2utt").write_text("a a-1\n")
-    prepare = SpeakerPreprocessor(True, str(tmp_path / "spk2utt"), target_duration=0.05)
-    random.seed(0)
-    starts = set()
-    for _ in range(20):
-        crop = prepare.prepare_speech(np.arange(1600, dtype=np.float32))
-        np.testing.assert_array_equal(np.diff(crop), np.ones(799))
-        starts.add(crop[0])
-    assert len(starts) > 10
-    crop = prepare.prepare_speech(np.arange(100, dtype=np.float32))
-    np.testing.assert_array_equal(
-        crop, np.resize(np.arange(100), 900)[int(crop[0]) :][:800]
-    )
-
-
-# Siamese pairs.
-
-
-@pytest.fixture(scope="module")
-def pairs(dump, tmp_path_factory):
-    """Give a preprocessor, where the last speaker has one utterance."""
-    data = dump / "es/train"
-    lines = (data / "spk2utt").read_text().splitlines()
-    speaker, first, *_ = lines[-1].split()
-    spk2utt = tmp_path_factory.mktemp("pairs") / "spk2utt"
-    spk2utt.write_text("\n".join([*lines[:-1], f"{speaker} {first}"]) + "\n")
-    wav_scp = str(data / "wav.scp")
-    return PairPreprocessor(True, str(spk2utt), data=[(wav_scp, "speech", "kaldi_ark")])
-
-
-def draw(pairs, seed, times=40):
-    set_all_random_seed(seed)
-    return [
-        (utt, *pairs._draw_partner(utt, label))
-        for label, utts in enumerate(pairs.speakers.values())
-        for utt in utts
-        for _ in range(times)
-    ]
-
-
-def test_partners_are_of_the_speaker_that_the_label_says(pairs):
-    speaker_of = {utt: name for name, utts in pairs.speakers.items() for utt in utts}
-    drawn = draw(pairs, seed=1)
-    for utt, partner, is_same in drawn:
-        assert partner != utt
-        assert (speaker_of[partner] == speaker_of[utt]) == is_same
-    for utt in speaker_of:  # every other utterance can be drawn
-        partners = {partner for first, partner, _ in drawn if first == utt}
-        assert len(partners) > 6
-
-
-def test_about_half_of_the_pairs_are_of_one_speaker(pairs):
-    lonely = pairs.speakers[pairs.names[-1]][0]
-    same = [is_same for utt, _, is_same in draw(pairs, seed=2) if utt != lonely]
-    # 480 draws: six standard deviations around a half.
-    assert abs(np.mean(same) - 0.5) < 6 * np.sqrt(0.25 / len(same))
-
-
-def test_speaker_with_one_utterance_gets_partners_of_others_only(pairs):
-    lonely = pairs.speakers[pairs.names[-1]][0]
-    assert not any(same for utt, _, same in draw(pairs, seed=3) if utt == lonely)
-
-
-def test_pairs_follow_from_the_seed(pairs):
-    assert draw(pairs, seed=4) == draw(pairs, seed=4)
-    assert draw(pairs, seed=4) != draw(pairs, seed=5)
-
-
-def test_pair_holds_both_waveforms_and_the_label(pairs, dump):
-    audio = read_table(dump / "es/train/wav.scp")
-    label, utt = 1, pairs.speakers[pairs.names[1]][0]
-    set_all_random_seed(6)
-    partner, is_same = pairs._draw_partner(utt, label)
-    set_all_random_seed(6)
-    data = {"speech": load_audio(audio[utt]), "spk_labels": pairs.names[label]}
-    ready = pairs(utt, data)
-    np.testing.assert_array_equal(ready["speech"], load_audio(audio[utt]))
-    np.testing.assert_array_equal(ready["speech2"], load_audio(audio[partner]))
-    np.testing.assert_array_equal(ready["spk_labels"], [is_same])
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a a-1 a-2\n", "has one speaker only: pairs need two or more"),
-        ("a a-1\nb b-1\n", "names the utterance a-1, which is not in"),
-    ],
-)
-def test_pairs_that_cannot_be_made_are_refused(dump, tmp_path, text, message):
-    (tmp_path / "spk2utt").write_text(text)
-    wav_scp = str(dump / "es/train/wav.scp")
-    with pytest.raises(UserError, match=message):
-        PairPreprocessor(
-            True,
-            str(tmp_path / "spk2utt"),
-            data=[(wav_scp, "speech", "kaldi_ark")],
-        )
