@@ -1,7 +1,14 @@
 """The tasks an experiment can measure, by name.
 
-A task is two modules: ``<task>_drawing``, which stage 3 uses, free of torch, and
-``<task>_testing``, which the runner uses.
+A task is two modules: ``<task>_drawing``, which stage 3 uses, free of torch (see
+:mod:`.drawing`), and ``<task>_testing``, which the runner uses, with
+
+* ``ESPNET_TASK``, and ``OPTIONS_WITHOUT_DATA`` to build its model before there is data;
+* ``write_training_data(run_dir, train, dev, batch_bins)``, giving ESPnet's options;
+* ``criteria(config, languages, tests)``, what chooses the epoch for each test;
+* ``predict(model, test, predictions, batch_bins, device)`` and ``score(test,
+  predictions)``, with ``PREDICTIONS_SUFFIX`` and ``predictions_bytes``;
+* ``cache_audio(max_bytes)``.
 """
 
 from importlib import import_module
