@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The recipe: from a corpus to a cross-lingual transfer matrix, in six stages.
+# The recipe: from a corpus to a cross-lingual transfer matrix, in six stages; with
+# --regime_budgets to learning curves, which tell how large N must be.
 #   ./run.sh --stage 1 --stop_stage 6
 # The recipes in egs2/ call it with CLTM_RECIPE_DIR set to their own directory.
 set -euo pipefail
@@ -29,6 +30,9 @@ max_train_utts=0
 max_test_utts=0
 max_rejected=0.05
 zero_shot=true
+pairs_fraction=1
+pairs_seed=0
+regime_budgets=
 shared_speakers=
 utts_per_speaker=1
 max_positives=200
@@ -49,7 +53,8 @@ rescore=false
 
 options=(stage stop_stage task corpus corpus_dir langs budget gender_budget speaker_budget
     seeds model gender_config speaker_config demo_config languages_conf use_validated
-    require_gender max_train_utts max_test_utts max_rejected zero_shot shared_speakers
+    require_gender max_train_utts max_test_utts max_rejected zero_shot pairs_fraction
+    pairs_seed regime_budgets shared_speakers
     utts_per_speaker max_positives trials_seed cross_language_trials test_batch_bins
     gender_metric speaker_metric audio_cache ngpu nj datadir dumpdir expdir tag dry_run rescore)
 help_message=$(
@@ -86,6 +91,11 @@ Experiment
   --gender_config ${gender_config}  --speaker_config ${speaker_config}
                   ESPnet training configurations
   --zero_shot ${zero_shot}    test single runs on every language
+  --pairs_fraction ${pairs_fraction}  share of the pairs of languages that is measured, every
+                  language in nearly as many   --pairs_seed ${pairs_seed}  draws which
+  --regime_budgets "4 8 16 32"   find out how large N must be, in place of a matrix: a
+                  single run of every language at every N, its test on that language;
+                  --budget is not used, an N needs its double in the list
   --shared_speakers   whether a speaker's name, but for <lang>-, is one person in all
                   languages; nobody tested is trained on then (common_voice: true)
   --utts_per_speaker ${utts_per_speaker}   speaker: utterances a speaker gives before the next one's turn
@@ -95,7 +105,8 @@ Experiment
   --test_batch_bins ${test_batch_bins}   most samples in a test batch (memory, last bits)
   --gender_metric   of its matrix: macro_f1 (default), accuracy, recall_f, recall_m
   --speaker_metric  roc_auc (default), eer, min_dcf_p0.01, min_dcf_p0.05
-  --tag           name of the experiment (default: <corpus>_<task>_n<N>, for each task)
+  --tag           name of the experiment (default: <corpus>_<task>_n<N>, for each task;
+                  with --regime_budgets <corpus>_<task>_regime)
   --rescore ${rescore}  score the predictions again in stage 5
 Resources
   --nj            processes (default: number of cores, or of GPUs)   --ngpu ${ngpu}   GPUs, 0: CPU
@@ -113,7 +124,7 @@ fail() {
     exit 1
 }
 
-for name in stage stop_stage ngpu trials_seed audio_cache; do
+for name in stage stop_stage ngpu trials_seed pairs_seed audio_cache; do
     [[ ${!name} =~ ^[0-9]+$ ]] || fail "--${name} takes a whole number, not '${!name}'."
 done
 case ${corpus} in
@@ -139,12 +150,29 @@ declare -A config=([gender]=${gender_config} [speaker]=${speaker_config})
 declare -A metric=([gender]=${gender_metric} [speaker]=${speaker_metric})
 declare -A metrics=([gender]="macro_f1 accuracy recall_f recall_m"
     [speaker]="roc_auc eer min_dcf_p0.01 min_dcf_p0.05")
+is_regime=false
+[[ -z ${regime_budgets//[[:space:]]/} ]] || is_regime=true
+for n in ${regime_budgets}; do
+    [[ ${n} =~ ^[1-9][0-9]*$ ]] ||
+        fail "--regime_budgets holds '${n}': give whole numbers from 1 on, such as '4 8 16 32'."
+done
+if [[ ${is_regime} == true ]]; then
+    has_double=false
+    for n in ${regime_budgets}; do
+        [[ " ${regime_budgets} " != *[[:space:]]"$((2 * n))"[[:space:]]* ]] || has_double=true
+    done
+    [[ ${has_double} == true ]] ||
+        fail "--regime_budgets '${regime_budgets}' has no N together with its double: the gain\
+ from N to 2N needs both."
+fi
+[[ ${pairs_fraction} =~ ^(1|1\.0*|0?\.[0-9]*[1-9][0-9]*)$ ]] ||
+    fail "--pairs_fraction takes a share above 0 and at most 1, such as 0.2, not '${pairs_fraction}'."
 tasks_in_tag=
 plan_options=()
 for name in ${task}; do
     n=${own_budget[${name}]:-${budget}}
     [[ -n ${n} || ${corpus} != demo ]] || n=${demo_budget[${name}]}
-    [[ -n ${n} ]] || ((stop_stage < 3)) ||
+    [[ -n ${n} || ${is_regime} == true ]] || ((stop_stage < 3)) ||
         fail "--budget is missing: give the number of utterances of a single run."
     [[ ${n} =~ ^(|[1-9][0-9]*)$ ]] ||
         fail "--${own_budget[${name}]:+${name}_}budget takes a whole number from 1 on, not '${n}'."
@@ -152,9 +180,15 @@ for name in ${task}; do
         fail "--${name}_metric '${metric[${name}]}' is unknown: give ${metrics[${name}]// /, }."
     [[ -r ${config[${name}]} ]] || ((stop_stage < 3)) ||
         fail "--${name}_config ${config[${name}]} cannot be read: correct the path."
-    tasks_in_tag+=_${name}_n${n}
-    plan_options+=("--${name}_budget" "${n}" "--${name}_config" "${config[${name}]}")
+    plan_options+=("--${name}_config" "${config[${name}]}")
+    if [[ ${is_regime} == true ]]; then
+        tasks_in_tag+=_${name}
+    else
+        tasks_in_tag+=_${name}_n${n}
+        plan_options+=("--${name}_budget" "${n}")
+    fi
 done
+[[ ${is_regime} == false ]] || tasks_in_tag+=_regime
 if [[ -z ${shared_speakers} ]]; then
     shared_speakers=false
     [[ ${corpus} != common_voice ]] || shared_speakers=true
@@ -205,6 +239,8 @@ if ((stage <= 3 && stop_stage >= 3)); then
     "${local_dir}/make_plan.py" --exp "${exp}" --task "${task}" --corpus "${corpus}" \
         --dumpdir "${dumpdir}" --langs "${langs}" --seeds "${seeds}" "${plan_options[@]}" \
         --model "${model}" --zero_shot "${zero_shot}" \
+        --pairs_fraction "${pairs_fraction}" --pairs_seed "${pairs_seed}" \
+        --regime_budgets "${regime_budgets}" \
         --shared_speakers "${shared_speakers}" --utts_per_speaker "${utts_per_speaker}" \
         --max_positives "${max_positives}" --trials_seed "${trials_seed}" \
         --cross_language_trials "${cross_language_trials}" \
@@ -228,7 +264,15 @@ if ((stage <= 5 && stop_stage >= 5)); then
     "${local_dir}/score.py" --exp "${exp}" --rescore "${rescore}"
 fi
 
-if ((stage <= 6 && stop_stage >= 6)); then
+if ((stage <= 6 && stop_stage >= 6)) && [[ ${is_regime} == true ]]; then
+    for name in ${task}; do
+        log "Stage 6: learning curves and dynamic regime of ${name} in ${exp}/regime/${name}"
+        "${local_dir}/find_regime.py" --results "${exp}/results.tsv" \
+            --task "${name}" --outdir "${exp}/regime/${name}" \
+            --languages_conf "${languages_conf}" ${metric[${name}]:+--metric "${metric[${name}]}"}
+        log "The regime of ${name}: ${exp}/regime/${name}/regime.png"
+    done
+elif ((stage <= 6 && stop_stage >= 6)); then
     for name in ${task}; do
         log "Stage 6: build the matrix of ${name} in ${exp}/cltm/${name}"
         "${local_dir}/build_matrix.py" --results "${exp}/results.tsv" \

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """Stage 3: draw training subsets and write the plan of all runs.
 
+With --regime_budgets the runs are those of learning curves: single runs at every N,
+each tested on its own language.
+
 With --dry_run true nothing is written: the runs, the hours of audio and an estimate
 of time and disk are printed, from a few training steps made for that purpose.
 """
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +26,8 @@ from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.completion import runs_left
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.learning_curves import parse_grid
+from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.planning import (
     Planned,
     check_same_data,
@@ -97,6 +103,20 @@ def get_parser() -> argparse.ArgumentParser:
         help="speaker: test bilingual speakers across languages",
     )
     parser.add_argument("--zero_shot", type=true_or_false, default=True)
+    parser.add_argument(
+        "--pairs_fraction",
+        type=share,
+        default=1.0,
+        help="Share of the pairs of languages to measure, balanced over languages",
+    )
+    parser.add_argument(
+        "--pairs_seed", type=whole_number, default=0, help="Draws which pairs"
+    )
+    parser.add_argument(
+        "--regime_budgets",
+        default="",
+        help="Every N of learning curves, such as '4 8 16 32', in place of a matrix",
+    )
     parser.add_argument("--test_batch_bins", type=positive_number, default=480_000)
     parser.add_argument(
         "--nj", type=positive_number, default=1, help="For the estimate"
@@ -104,6 +124,19 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--ngpu", type=whole_number, default=0, help="For the estimate")
     parser.add_argument("--dry_run", type=true_or_false, default=False)
     return parser
+
+
+def share(text: str) -> float:
+    """Read a share above 0 and at most 1; an option type for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(
+            f"takes a share above 0 and at most 1, such as 0.2, not '{text}'"
+        )
+    return value
 
 
 def read_settings_from(args: argparse.Namespace) -> Settings:
@@ -121,8 +154,11 @@ def read_settings_from(args: argparse.Namespace) -> Settings:
             )
     if not tasks:
         raise UserError(f"--task is empty: give one or more of {', '.join(TASKS)}.")
-    budget = {task: getattr(args, f"{task}_budget") for task in tasks}
-    for task in (task for task in tasks if budget[task] is None):
+    grid = parse_grid(args.regime_budgets)
+    budget = {}
+    if not grid:
+        budget = {task: getattr(args, f"{task}_budget") for task in tasks}
+    for task in (task for task in budget if budget[task] is None):
         raise UserError(
             f"--{task}_budget is missing: give N, the number of utterances."
         )
@@ -140,12 +176,15 @@ def read_settings_from(args: argparse.Namespace) -> Settings:
         max_positives=args.max_positives,
         trials_seed=args.trials_seed,
         cross_language_trials=args.cross_language_trials,
-        zero_shot=args.zero_shot,
+        zero_shot=args.zero_shot and not grid,
         test_batch_bins=args.test_batch_bins,
         train_config=read_train_configs(
             {task: getattr(args, f"{task}_config") for task in tasks},
             args.model or None,
         ),
+        pairs_fraction=args.pairs_fraction,
+        pairs_seed=args.pairs_seed,
+        regime_budgets=grid,
     )
 
 
@@ -201,10 +240,14 @@ def describe(planned: Planned) -> str:
         )
         languages = sorted({lang for p in runs for lang in p.run.languages})
         seeds = sorted({p.run.seed for p in runs})
+        budgets = sorted({p.run.budget for p in runs})
+        if len(budgets) > 1:
+            kinds = f"single, N = {' '.join(map(str, budgets))}"
         lines.append(
             f"{task}: {len(runs)} runs ({kinds}), {len(languages)} languages "
             f"({' '.join(languages)}), {len(seeds)} seeds"
         )
+        lines += _describe_pairs(task, runs, languages)
         train = sum(p.train_seconds for p in runs) / 3600
         test = sum(p.test_seconds for p in runs) / 3600
         lines.append(
@@ -214,13 +257,29 @@ def describe(planned: Planned) -> str:
     return "\n".join(lines)
 
 
+def _describe_pairs(
+    task: str, runs: Sequence[PlannedRun], languages: Sequence[str]
+) -> list[str]:
+    """Say how many of the pairs are measured, where not all are."""
+    pairs = {p.run.languages for p in runs if p.run.kind == "pair"}
+    total = len(languages) * (len(languages) - 1) // 2
+    if not pairs or len(pairs) == total:
+        return []
+    counts = [sum(lang in pair for pair in pairs) for lang in languages]
+    fewest, most = min(counts), max(counts)
+    each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+    return [
+        f"{task}: {len(pairs)} of {total} pairs of languages, every language in {each}"
+    ]
+
+
 def run(args: argparse.Namespace) -> None:
     """Make the plan, and write it or print what it would cost."""
     settings = read_settings_from(args)
     directory = ExperimentDir(args.exp)
     check_unchanged(directory.settings, settings)
     languages = choose_languages(settings, args.langs)
-    planned = make_plan(settings, languages, parse_seeds(args.seeds))
+    planned = make_plan(settings, languages, parse_seeds(args.seeds), directory)
     log_notes(planned)
     print(describe(planned))
     check_same_data(directory, planned)

@@ -31,7 +31,8 @@ class DrawingRules:
     """What the drawing of subsets and trials follows.
 
     Attributes:
-        budget: N, utterances (gender: per class) of a single run.
+        budget: N, utterances (gender: per class) of a single run; the largest of
+            ``grid`` where there is one.
         utts_per_speaker: Speaker: utterances a speaker gives before the next one's
             turn.
         max_positives: Speaker: most target trials of a speaker.
@@ -39,6 +40,7 @@ class DrawingRules:
         needs_dev_trials: Speaker: whether a checkpoint is chosen by dev trials.
         shared_speakers: Speaker: whether a name, but for ``<lang>-``, is one person
             in all languages, and one class of a pair run.
+        grid: Of learning curves: every N, ascending. Empty for a matrix.
     """
 
     budget: int
@@ -47,6 +49,12 @@ class DrawingRules:
     trials_seed: int = 0
     needs_dev_trials: bool = True
     shared_speakers: bool = False
+    grid: tuple[int, ...] = ()
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Utterances (gender: per class) that runs take of a language, ascending."""
+        return self.grid or (self.budget, 2 * self.budget)
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,8 @@ class LanguageDraw:
     """What a task draws of one language, by utterance id.
 
     Attributes:
-        train: By seed, what a double run takes; a single run takes the beginning.
+        train: By seed, what the largest run takes (of a matrix, a double one); a
+            smaller one takes the beginning.
         dev: Validation utterances.
         test: Test utterances.
         labels: What the task predicts or tells apart, of each of them.

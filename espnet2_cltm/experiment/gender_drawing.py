@@ -21,22 +21,20 @@ def draw(
 
     Args:
         splits: Utterances of ``train``, ``dev`` and ``test``.
-        rules: With N, utterances per class; a double run takes 2N.
+        rules: With N, utterances per class; the largest run takes the most.
         seeds: The runs' seeds.
 
     Raises:
         UnfitLanguage: A split lacks utterances of a gender.
     """
-    _require_genders(splits, rules.budget)
+    largest = max(rules.sizes)
+    _require_genders(splits, largest)
     labels = {
         split: {u.id: u.gender for u in splits[split] if u.gender in GENDERS}
         for split in SPLITS
     }
     return LanguageDraw(
-        train={
-            seed: draw_balanced(labels["train"], 2 * rules.budget, seed)
-            for seed in seeds
-        },
+        train={seed: draw_balanced(labels["train"], largest, seed) for seed in seeds},
         dev=list(labels["dev"]),
         test=list(labels["test"]),
         labels={utt: label for split in SPLITS for utt, label in labels[split].items()},
@@ -48,11 +46,11 @@ def n_drawn(utterances_per_language: int) -> int:
     return len(GENDERS) * utterances_per_language
 
 
-def _require_genders(splits: Mapping[str, Sequence[Utterance]], budget: int) -> None:
+def _require_genders(splits: Mapping[str, Sequence[Utterance]], largest: int) -> None:
     for split in SPLITS:
         for gender in GENDERS:
             spoken = [u for u in splits[split] if u.gender == gender]
-            needed = 2 * budget if split == "train" else 1
+            needed = largest if split == "train" else 1
             if len(spoken) < needed:
                 n_speakers = len({u.speaker for u in spoken})
                 raise UnfitLanguage(

@@ -13,6 +13,8 @@ from espnet2_cltm.corpus.people import person_of
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawing import LanguageDraw, UnfitLanguage
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.learning_curves import curve_runs, draw_curve
+from espnet2_cltm.experiment.pair_selection import made_pair_runs, select_pairs
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
 from espnet2_cltm.experiment.run import Run, all_runs
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
@@ -41,16 +43,18 @@ class DrawnLanguage:
     """What is drawn of one language for one task.
 
     Attributes:
-        train: By seed, the utterances of a double run.
+        train: By seed, the utterances of the largest run.
         dev: To choose a checkpoint by.
         test: To test on.
         notes: What could not be made, each a few words.
+        grid: Of a learning curve: every N.
     """
 
     train: dict[int, list[ListedUtterance]]
     dev: DrawnSet
     test: DrawnSet
     notes: tuple[str, ...] = ()
+    grid: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,10 @@ class Planned:
 
 
 def make_plan(
-    settings: Settings, languages: Sequence[str], seeds: Sequence[int]
+    settings: Settings,
+    languages: Sequence[str],
+    seeds: Sequence[int],
+    directory: ExperimentDir | None = None,
 ) -> Planned:
     """Draw subsets and list all runs, without writing anything.
 
@@ -79,10 +86,12 @@ def make_plan(
         settings: The experiment's settings.
         languages: Language codes.
         seeds: Seeds, at least one.
+        directory: The experiment's directory. Where only a share of the pairs is
+            measured, pair runs that are done in it are preferred, and stay.
 
     Raises:
-        UserError: The audio store lacks something, or fewer than two languages can
-            take part in a task.
+        UserError: The audio store lacks something, or too few languages can take
+            part in a task: two are needed for a matrix, one for a learning curve.
     """
     if not seeds:
         raise UserError("No seed was given: give --seeds at least one number.")
@@ -104,27 +113,62 @@ def make_plan(
                 )
             splits[split] = kept
         for task in settings.tasks:
+            rules, ordered = settings.rules(task), sorted(set(seeds))
+            grid: tuple[int, ...] = ()
             try:
-                draw = drawing(task).draw(
-                    splits, settings.rules(task), sorted(set(seeds))
-                )
+                if settings.regime_budgets:
+                    draw, grid = draw_curve(task, splits, rules, ordered)
+                else:
+                    draw = drawing(task).draw(splits, rules, ordered)
             except UnfitLanguage as error:
                 left_out[task, lang] = error.reason
             else:
-                drawn[task, lang] = _with_audio(draw, listed)
+                drawn[task, lang] = _with_audio(draw, listed, grid)
     fit = {
         task: [lang for drawn_task, lang in drawn if drawn_task == task]
         for task in settings.tasks
     }
     for task in settings.tasks:
-        _require_two_languages(task, settings, fit[task], left_out)
+        _require_languages(task, settings, fit[task], left_out)
     across = _draw_across(settings, drawn)
     runs = [
         _measure(run, drawn, across, fit[task], settings.zero_shot)
         for task in settings.tasks
-        for run in all_runs(task, fit[task], settings.budget[task], seeds)
+        for run in _runs(task, settings, drawn, fit[task], seeds, directory)
     ]
     return Planned(runs, drawn, across, left_out)
+
+
+def _runs(
+    task: str,
+    settings: Settings,
+    drawn: Mapping[tuple[str, str], DrawnLanguage],
+    languages: Sequence[str],
+    seeds: Sequence[int],
+    directory: ExperimentDir | None,
+) -> list[Run]:
+    """List a task's runs, by seed."""
+    if settings.regime_budgets:
+        return curve_runs(
+            task, {lang: drawn[task, lang].grid for lang in languages}, seeds
+        )
+    budget = settings.budget[task]
+    runs = all_runs(task, languages, budget, seeds)
+    if settings.pairs_fraction == 1:
+        return runs
+    made = made_pair_runs(directory, task, languages, budget, seeds)
+    pairs = select_pairs(
+        languages,
+        settings.pairs_fraction,
+        settings.pairs_seed,
+        {run.languages for run in made},
+    )
+    # What is done stays in the plan, or a smaller share would hide its results.
+    return [
+        run
+        for run in runs
+        if run.kind != "pair" or run.languages in pairs or run in made
+    ]
 
 
 def write_experiment(
@@ -147,7 +191,12 @@ def write_experiment(
         planned.drawn.items(), description="Writing subsets", unit="lang"
     ):
         for seed, utterances in language.train.items():
-            write_utterance_list(directory.train_list(task, lang, seed), utterances)
+            path = directory.train_list(task, lang, seed)
+            # A learning curve of a larger N made before has drawn more.
+            if not (language.grid and path.exists()) or (
+                len(read_utterance_list(path)) < len(utterances)
+            ):
+                write_utterance_list(path, utterances)
         _write_set(directory, task, lang, "dev", language.dev)
         _write_set(directory, task, lang, "test", language.test)
     for (task, name), test in planned.across.items():
@@ -196,7 +245,7 @@ def _read_language(
 
 
 def _with_audio(
-    draw: LanguageDraw, listed: Mapping[str, tuple[int, str]]
+    draw: LanguageDraw, listed: Mapping[str, tuple[int, str]], grid: tuple[int, ...]
 ) -> DrawnLanguage:
     def utterances(utts: Sequence[str]) -> list[ListedUtterance]:
         return [ListedUtterance(utt, draw.labels[utt], *listed[utt]) for utt in utts]
@@ -206,22 +255,31 @@ def _with_audio(
         dev=DrawnSet(utterances(draw.dev), draw.trials.get("dev")),
         test=DrawnSet(utterances(draw.test), draw.trials.get("test")),
         notes=draw.notes,
+        grid=grid,
     )
 
 
-def _require_two_languages(
+def _require_languages(
     task: str,
     settings: Settings,
     fit: Sequence[str],
     left_out: Mapping[tuple[str, str], str],
 ) -> None:
-    if len(fit) >= 2:
+    grid = settings.regime_budgets
+    if len(fit) >= (1 if grid else 2):
         return
     reasons = "; ".join(
         f"{lang}: {reason}"
         for (out_task, lang), reason in left_out.items()
         if out_task == task
     )
+    if grid:
+        numbers = " ".join(map(str, grid))
+        raise UserError(
+            f"No language can take part in {task} with any N of {numbers} "
+            f"and its double ({reasons or 'give --langs one or more'}): give "
+            "--regime_budgets smaller numbers, or other languages."
+        )
     lower = f"--{task}_budget"
     if " speakers where " in reasons and settings.utts_per_speaker > 1:
         lower = "--utts_per_speaker"
@@ -322,7 +380,7 @@ def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> No
         logging.warning(
             "%d runs that were planned before, %s first, are in the plan no more; "
             "what is done of them is kept. Give all --langs, --seeds and tasks to have "
-            "them in the matrix.",
+            "them in the matrix (and every N of --regime_budgets in a curve).",
             len(gone),
             gone[0].run.name,
         )
@@ -336,7 +394,8 @@ def check_same_data(directory: ExperimentDir, planned: Planned) -> None:
     """
     for (task, lang), language in planned.drawn.items():
         for seed, utterances in language.train.items():
-            _check_same_list(directory.train_list(task, lang, seed), utterances)
+            path = directory.train_list(task, lang, seed)
+            _check_same_list(path, utterances, may_grow=bool(language.grid))
         _check_same_set(directory, task, lang, "dev", language.dev)
         _check_same_set(directory, task, lang, "test", language.test)
     for (task, name), test in planned.across.items():
@@ -352,12 +411,19 @@ def _check_same_set(
         raise _drawn_otherwise(path)
 
 
-def _check_same_list(path: Path, utterances: Sequence[ListedUtterance]) -> None:
+def _check_same_list(
+    path: Path, utterances: Sequence[ListedUtterance], may_grow: bool = False
+) -> None:
+    """Refuse another list; where it may grow, one is the beginning of the other."""
+
     def identity(utterances: Sequence[ListedUtterance]) -> list[tuple[Any, ...]]:
         return [(u.utt, u.label, u.num_samples) for u in utterances]
 
     if path.exists():
         before = _read(read_utterance_list, path)
+        if may_grow:
+            common = min(len(before), len(utterances))
+            before, utterances = before[:common], utterances[:common]
         if identity(before) != identity(utterances):
             raise _drawn_otherwise(path)
 

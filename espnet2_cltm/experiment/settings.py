@@ -1,7 +1,8 @@
 """What all runs of an experiment have in common: ``experiment.yaml``.
 
-Languages and seeds may be added to an experiment; everything here may not change,
-or runs that can't be compared would stand in one matrix.
+Languages and seeds may be added to an experiment; what is here may not change, or runs
+that can't be compared would stand in one matrix. The exceptions, in :data:`MAY_CHANGE`,
+tell how many runs there are, not how one is made.
 """
 
 import logging
@@ -17,6 +18,7 @@ from espnet2_cltm.experiment.drawing import DrawingRules
 from espnet2_cltm.files import write_text
 
 BY_TASK = ("budget", "train_config")  # settings that every task has its own of
+MAY_CHANGE = ("pairs_fraction", "regime_budgets")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Settings:
     Attributes:
         corpus: Name of the corpus.
         dumpdir: Where the audio store is.
-        budget: N by task, utterances (gender: per class) of a single run.
+        budget: N by task, utterances (gender: per class) of a single run; empty for
+            learning curves.
         shared_speakers: Whether speakers of one name, but for ``<lang>-``, are one
             person in all languages; nobody tested is trained on then.
         utts_per_speaker: Speaker: utterances of a speaker's turn in a subset.
@@ -37,6 +40,9 @@ class Settings:
         test_batch_bins: Most samples in a test batch; the last bits of a
             prediction depend on it.
         train_config: ESPnet training configuration by task, encoder included.
+        pairs_fraction: Share of the pairs of languages that is measured.
+        pairs_seed: Draws which pairs.
+        regime_budgets: Every N of learning curves, ascending; empty for a matrix.
     """
 
     corpus: str
@@ -50,6 +56,13 @@ class Settings:
     zero_shot: bool = True
     test_batch_bins: int = 480_000
     train_config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pairs_fraction: float = 1.0
+    pairs_seed: int = 0
+    regime_budgets: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        # YAML gives a list.
+        object.__setattr__(self, "regime_budgets", tuple(self.regime_budgets))
 
     @property
     def tasks(self) -> list[str]:
@@ -58,13 +71,15 @@ class Settings:
 
     def rules(self, task: str) -> DrawingRules:
         """Give what the drawing of a task's subsets and trials follows."""
+        grid = self.regime_budgets
         return DrawingRules(
-            budget=self.budget[task],
+            budget=grid[-1] if grid else self.budget[task],
             utts_per_speaker=self.utts_per_speaker,
             max_positives=self.max_positives,
             trials_seed=self.trials_seed,
             shared_speakers=self.shared_speakers,
             needs_dev_trials=self.train_config[task].get("checkpoint", "eer") == "eer",
+            grid=grid,
         )
 
     def split_dir(self, lang: str, split: str) -> Path:
@@ -75,6 +90,7 @@ class Settings:
 def write_settings(path: Path, settings: Settings) -> None:
     """Write settings as YAML; tasks of an existing experiment stay in it."""
     content = asdict(settings)
+    content["regime_budgets"] = list(settings.regime_budgets)
     if path.exists():
         before = asdict(read_settings(path))
         for name in BY_TASK:
@@ -125,6 +141,15 @@ def check_unchanged(path: Path, settings: Settings) -> None:
         return
     before = asdict(read_settings(path))
     now = asdict(settings)
+    if bool(before["regime_budgets"]) != bool(now["regime_budgets"]):
+        what = ("a transfer matrix", "learning curves (--regime_budgets)")
+        is_curves = bool(before["regime_budgets"])
+        raise UserError(
+            f"{path} is of an experiment for {what[is_curves]}, not for "
+            f"{what[not is_curves]}: give the new one a --tag of its own."
+        )
+    for name in MAY_CHANGE:
+        del before[name], now[name]
     for name in BY_TASK:
         both = before[name].keys() & now[name].keys()
         for side in (before, now):

@@ -42,17 +42,17 @@ def draw(
         UnfitLanguage: Too few utterances or speakers, or no test trial can be made.
     """
     speaker_of = {u.id: u.speaker for u in splits["train"]}
-    if len(speaker_of) < 2 * rules.budget:
+    largest = max(rules.sizes)
+    if len(speaker_of) < largest:
         raise UnfitLanguage(
-            f"train has {len(speaker_of)} utterances where {2 * rules.budget} are "
-            "needed"
+            f"train has {len(speaker_of)} utterances where {largest} are needed"
         )
     train = {
-        seed: draw_spread(speaker_of, 2 * rules.budget, rules.utts_per_speaker, seed)
+        seed: draw_spread(speaker_of, largest, rules.utts_per_speaker, seed)
         for seed in seeds
     }
     for drawn in train.values():
-        for n_utterances in (rules.budget, 2 * rules.budget):
+        for n_utterances in rules.sizes:
             _require_speakers(drawn[:n_utterances], speaker_of)
     drawn_trials = {
         split: draw_trials(splits[split], rules.max_positives, rules.trials_seed)

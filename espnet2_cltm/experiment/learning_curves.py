@@ -1,0 +1,108 @@
+"""The runs of learning curves: a single run of each language at every N of a grid.
+
+A single run of 2N utterances takes the same utterances in the same order as a double
+run of N, and starts from the same head: it is the same training. So a curve needs
+single runs only, and the gain from N to 2N is paired over seeds as in a matrix.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from espnet2_cltm.corpus.datadir import Utterance
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawing import DrawingRules, LanguageDraw, UnfitLanguage
+from espnet2_cltm.experiment.run import Run
+from espnet2_cltm.experiment.task_registry import drawing
+
+
+def parse_grid(text: str) -> tuple[int, ...]:
+    """Read the numbers of ``--regime_budgets``.
+
+    Returns:
+        Ascending and distinct; empty where the text is.
+
+    Raises:
+        UserError: One is not a whole number from 1 on, or none has its double.
+    """
+    for word in text.split():
+        if not (word.isascii() and word.isdecimal()) or int(word) == 0:
+            raise UserError(
+                f"--regime_budgets holds {word!r}: give whole numbers from 1 on, such "
+                "as '4 8 16 32'."
+            )
+    grid = tuple(sorted({int(word) for word in text.split()}))
+    if grid and not doubled(grid):
+        raise UserError(
+            f"--regime_budgets {' '.join(map(str, grid))} has no N together with its "
+            f"double: the gain from N to 2N needs both, give for instance "
+            f"'{grid[0]} {2 * grid[0]} {4 * grid[0]}'."
+        )
+    return grid
+
+
+def doubled(grid: Iterable[int]) -> list[int]:
+    """Give every N of a grid whose double is in it, ascending."""
+    there = set(grid)
+    return sorted(n for n in there if 2 * n in there)
+
+
+def draw_curve(
+    task: str,
+    splits: Mapping[str, Sequence[Utterance]],
+    rules: DrawingRules,
+    seeds: Sequence[int],
+) -> tuple[LanguageDraw, tuple[int, ...]]:
+    """Draw a language's utterances for as much of the grid as it has.
+
+    Args:
+        task: The task.
+        splits: Utterances of ``train``, ``dev`` and ``test``.
+        rules: With the grid.
+        seeds: The runs' seeds.
+
+    Returns:
+        What is drawn, with a note where the curve ends early, and every N of its curve.
+
+    Raises:
+        UnfitLanguage: It has not enough for any N and its double.
+    """
+    grid = rules.grid
+    why_ended = ""
+    while True:
+        try:
+            draw = drawing(task).draw(
+                splits, replace(rules, budget=grid[-1], grid=grid), seeds
+            )
+        except UnfitLanguage as error:
+            why_ended = why_ended or error.reason
+            grid = grid[:-1]
+            if not doubled(grid):
+                raise
+        else:
+            break
+    if not why_ended:
+        return draw, grid
+    note = f"the learning curve ends at N = {grid[-1]}: {why_ended}"
+    return replace(draw, notes=(note, *draw.notes)), grid
+
+
+def curve_runs(
+    task: str, grids: Mapping[str, Sequence[int]], seeds: Iterable[int]
+) -> list[Run]:
+    """List a single run of every language at every N of its curve.
+
+    Args:
+        task: The task.
+        grids: Every N by language.
+        seeds: The runs' seeds.
+
+    Returns:
+        Runs ordered by seed, so that a stopped experiment has whole seeds.
+    """
+    return [
+        Run(task, "single", (lang,), budget, seed)
+        for seed in sorted(set(seeds))
+        for budget in sorted({n for grid in grids.values() for n in grid})
+        for lang in sorted(grids)
+        if budget in grids[lang]
+    ]
