@@ -16,9 +16,17 @@ from espnet2_cltm.matrix.framework_table import (
     scores_from_framework_aggregates,
     scores_from_framework_seeds,
 )
-from espnet2_cltm.matrix.results_table import scores_from_results
+from espnet2_cltm.matrix.results_table import (
+    every_metric_from_results,
+    scores_from_results,
+)
 from espnet2_cltm.matrix.scores import Scores
-from espnet2_cltm.matrix.text_table import read_text_table, require_rows, shorten
+from espnet2_cltm.matrix.text_table import (
+    TextTable,
+    read_text_table,
+    require_rows,
+    shorten,
+)
 from espnet2_cltm.results_format import RESULT_COLUMNS
 
 
@@ -35,10 +43,35 @@ def read_scores(path: Path | str, choice: Choice | None = None) -> Scores:
     """
     choice = choice or Choice()
     table = read_text_table(path)
-    header = set(table.rows.columns)
-    if header >= set(RESULT_COLUMNS):
-        require_rows(table)
+    if _is_results(table):
         return scores_from_results(table, choice)
+    return _framework_scores(table, choice)
+
+
+def read_every_metric(
+    path: Path | str, choice: Choice | None = None
+) -> tuple[Scores, ...]:
+    """Read scores of all known metrics of a task, that of ``choice`` first.
+
+    Arguments and errors are those of :func:`read_scores`. The published framework's
+    files hold one metric each.
+    """
+    choice = choice or Choice()
+    table = read_text_table(path)
+    if _is_results(table):
+        return tuple(every_metric_from_results(table, choice))
+    return (_framework_scores(table, choice),)
+
+
+def _is_results(table: TextTable) -> bool:
+    if not set(table.rows.columns) >= set(RESULT_COLUMNS):
+        return False
+    require_rows(table)
+    return True
+
+
+def _framework_scores(table: TextTable, choice: Choice) -> Scores:
+    header = set(table.rows.columns)
     if header >= set(FRAMEWORK_COLUMNS):
         for name in FRAMEWORK_METRICS:
             if header >= {"seed_count", f"{name}_mean", f"{name}_var"}:

@@ -53,6 +53,24 @@ IDENTITY = (
 
 def scores_from_results(table: TextTable, choice: Choice) -> SeedScores:
     """Check the lines that ``choice`` names and arrange their scores."""
+    return _arrange(_lines_of_task(table, choice), choice)
+
+
+def every_metric_from_results(table: TextTable, choice: Choice) -> list[SeedScores]:
+    """Arrange the scores of all known metrics, that of ``choice`` first."""
+    table = _lines_of_task(table, choice)
+    first = _arrange(table, choice)
+    present = table.rows["metric"].unique()
+    others = [name for name in METRICS if name in present]
+    return [first] + [
+        _arrange(table, replace(choice, metric=name))
+        for name in others
+        if name != first.source.metric
+    ]
+
+
+def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
+    """Check all lines and keep those of the task."""
     require_choices(table, "kind", KINDS)
     across = is_cross_language(table)
     require_language_codes(table.where(~across), "test_language")
@@ -63,7 +81,12 @@ def scores_from_results(table: TextTable, choice: Choice) -> SeedScores:
         to_integer(table, column)
     to_number(table, "value")
     task = _choose_task(table, choice.task)
-    table = table.where(table.rows["task"] == task)
+    return table.where(table.rows["task"] == task)
+
+
+def _arrange(table: TextTable, choice: Choice) -> SeedScores:
+    """Arrange the scores of one metric out of the lines of one task."""
+    task = table.rows["task"].iloc[0]
     metric = _choose_metric(table, task, choice.metric)
     budget = _choose_budget(table, task, choice.budget)
     trained = _trained_languages(table)
