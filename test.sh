@@ -5,6 +5,8 @@ set -euo pipefail
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")"
 
 tools/install.sh --with_tests true
+CLTM_BROWSER=$(tools/install_browser.sh)
+export CLTM_BROWSER
 . ./path.sh
 
 failed=()
