@@ -1,0 +1,151 @@
+"""Find out how large N must be: learning curves and the dynamic regime of one task.
+
+Stage 6 of an experiment with --regime_budgets; also reads ``results.tsv`` of one for a
+matrix, whose single and double runs tell of its N. Writes ``learning_curves.tsv``,
+``regime.png``, ``regime.pdf`` and, last, ``regime.json``. Takes seconds, so it always
+does all.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from espnet2_cltm.bin.command_line import run_command, true_or_false
+from espnet2_cltm.files import write_text
+from espnet2_cltm.matrix.languages import describe, read_languages
+from espnet2_cltm.matrix.metrics import METRICS
+from espnet2_cltm.matrix.regime import RegimeSettings, find_regime
+from espnet2_cltm.matrix.regime_indices import IndexSettings
+from espnet2_cltm.matrix.regime_input import read_curves
+from espnet2_cltm.matrix.regime_summary import regime_text, summarise_regime
+from espnet2_cltm.matrix.regime_table import write_learning_curves
+from espnet2_cltm.report.regime_figure import regime_figure, write_regime_figure
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Define the options."""
+    parser = argparse.ArgumentParser(
+        description="Find the N at which twice the data helps most: learning curves, "
+        "the index CI_min, and the dynamic regime.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--results", type=Path, required=True, help="results.tsv with several N"
+    )
+    parser.add_argument(
+        "--outdir", type=Path, required=True, help="where the files are written"
+    )
+    parser.add_argument(
+        "--task", help="which task, where the file holds several (gender, speaker)"
+    )
+    parser.add_argument(
+        "--metric",
+        help="which metric (default: macro_f1, roc_auc or wer by task); known are "
+        + ", ".join(METRICS),
+    )
+    parser.add_argument(
+        "--languages_conf",
+        type=Path,
+        default=Path("conf/languages.yaml"),
+        help="names and families of languages",
+    )
+    parser.add_argument(
+        "--tau",
+        type=above_zero,
+        default=IndexSettings.tau,
+        help="gain that is enough, as a share of Perf(N)",
+    )
+    parser.add_argument(
+        "--z",
+        type=above_zero,
+        default=IndexSettings.z,
+        help="gain that is enough, in standard errors",
+    )
+    parser.add_argument(
+        "--epsilon",
+        type=above_zero,
+        default=IndexSettings.epsilon,
+        help="gain that is enough, for every factor e in N",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=above_zero,
+        default=RegimeSettings.threshold,
+        help="median of CI_min from which on an N is in the regime",
+    )
+    parser.add_argument(
+        "--smoothing",
+        type=zero_or_more,
+        default=RegimeSettings.smoothing,
+        help="standard deviation of the Gaussian, in points of the curve's 200",
+    )
+    parser.add_argument(
+        "--drop_outliers",
+        type=true_or_false,
+        default=RegimeSettings.drop_outliers,
+        help="of a grid with eight or more N and their doubles, drop an N whose median "
+        "lies beyond Q3 + 1.5 IQR",
+    )
+    return parser
+
+
+def above_zero(text: str) -> float:
+    """Read a number above 0; an option type for argparse."""
+    value = _number(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"takes a number above 0, not '{text}'")
+    return value
+
+
+def zero_or_more(text: str) -> float:
+    """Read a number from 0 on; an option type for argparse."""
+    value = _number(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"takes a number from 0 on, not '{text}'")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        return math.nan
+    return value if math.isfinite(value) else math.nan
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read, compute, write and print."""
+    known = read_languages(args.languages_conf)
+    curves = read_curves(args.results, args.task, args.metric)
+    settings = RegimeSettings(
+        IndexSettings(args.tau, args.z, args.epsilon),
+        args.threshold,
+        args.smoothing,
+        args.drop_outliers,
+    )
+    regime = find_regime(curves, settings)
+    write_learning_curves(args.outdir / "learning_curves.tsv", curves, regime.indices)
+    write_regime_figure(
+        regime_figure(curves, regime),
+        png=args.outdir / "regime.png",
+        pdf=args.outdir / "regime.pdf",
+    )
+    summary = summarise_regime(curves, regime, describe(curves.languages, known))
+    write_text(
+        args.outdir / "regime.json",
+        json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    )
+    print(regime_text(curves, regime))
+    print(f"Written to {args.outdir}: regime.json, learning_curves.tsv, regime.png/pdf")
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
+    args = get_parser().parse_args(cmd)
+    run_command(lambda: run(args))
+
+
+if __name__ == "__main__":
+    main()
