@@ -61,29 +61,34 @@ def draw_curve(
         seeds: The runs' seeds.
 
     Returns:
-        What is drawn, with a note where the curve ends early, and every N of its curve.
+        What is drawn, with a note on what the curve lacks, and every N of the curve.
 
     Raises:
         UnfitLanguage: It has not enough for any N and its double.
     """
-    grid = rules.grid
-    why_ended = ""
-    while True:
+
+    def draw(grid: tuple[int, ...]) -> LanguageDraw:
+        own = replace(rules, budget=grid[-1], grid=grid)
+        return drawing(task).draw(splits, own, seeds)
+
+    try:
+        return draw(rules.grid), rules.grid
+    except UnfitLanguage:
+        pass
+    missing: dict[int, UnfitLanguage] = {}
+    for n in rules.grid:
         try:
-            draw = drawing(task).draw(
-                splits, replace(rules, budget=grid[-1], grid=grid), seeds
-            )
+            draw((n,))
         except UnfitLanguage as error:
-            why_ended = why_ended or error.reason
-            grid = grid[:-1]
-            if not doubled(grid):
-                raise
-        else:
-            break
-    if not why_ended:
-        return draw, grid
-    note = f"the learning curve ends at N = {grid[-1]}: {why_ended}"
-    return replace(draw, notes=(note, *draw.notes)), grid
+            missing[n] = error
+    grid = tuple(n for n in rules.grid if n not in missing)
+    first = next(iter(missing.values()))
+    if not doubled(grid):
+        raise first
+    numbers = " ".join(map(str, missing))
+    note = f"the learning curve lacks N = {numbers}: {first.reason}"
+    made = draw(grid)
+    return replace(made, notes=(note, *made.notes)), grid
 
 
 def curve_runs(

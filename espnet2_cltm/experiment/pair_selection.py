@@ -59,9 +59,8 @@ def select_pairs(
     known = set(measured) & set(every)
     if known <= wanted or wanted <= known:
         return wanted
-    if len(known) > n_pairs:
-        return _add_evenly(set(), known, order, n_pairs)
-    return _add_evenly(known, set(every), order, n_pairs)
+    start = known if len(known) <= n_pairs else set()
+    return _add_evenly(start, known, order, n_pairs)
 
 
 def made_pair_runs(
@@ -101,10 +100,7 @@ def balanced_order(languages: Sequence[str]) -> list[Pair]:
     """
     n = len(languages)
     steps = _rounds(n) if n % 2 == 0 else _cycles(n)
-    return [
-        (min(pair), max(pair))
-        for pair in ((languages[i], languages[j]) for i, j in steps)
-    ]
+    return [_sorted(languages[i], languages[j]) for i, j in steps]
 
 
 def _rounds(n: int) -> list[tuple[int, int]]:
@@ -136,32 +132,42 @@ def _cycles(n: int) -> list[tuple[int, int]]:
 
 
 def _add_evenly(
-    start: set[Pair], allowed: set[Pair], order: Sequence[str], n_pairs: int
+    start: set[Pair], preferred: set[Pair], order: Sequence[str], n_pairs: int
 ) -> set[Pair]:
-    """Add allowed pairs, of the languages with the fewest pairs first.
+    """Add pairs, of the languages with the fewest pairs first.
 
     Args:
         start: What is chosen already.
-        allowed: What may be added.
+        preferred: What a language takes before other pairs.
         order: Languages; decides where several have as few.
-        n_pairs: How many there shall be, at most as many as there are.
+        n_pairs: How many there shall be; a language that is in none gets one more.
     """
     chosen = set(start)
     degree = {lang: sum(lang in pair for pair in chosen) for lang in order}
-    partners: dict[str, set[str]] = {lang: set() for lang in order}
-    for first, second in allowed - chosen:
-        partners[first].add(second)
-        partners[second].add(first)
+    partners = {lang: {other for other in order if other != lang} for lang in order}
+    for first, second in chosen:
+        partners[first].discard(second)
+        partners[second].discard(first)
     rank = {lang: place for place, lang in enumerate(order)}
-
-    def fewest(candidates: Iterable[str]) -> str:
-        return min(candidates, key=lambda lang: (degree[lang], rank[lang]))
-
-    while len(chosen) < n_pairs:
-        first = fewest(lang for lang in order if partners[lang])
-        second = fewest(partners[first])
-        chosen.add((min(first, second), max(first, second)))
+    while len(chosen) < n_pairs or min(degree.values()) == 0:
+        first = min(
+            (lang for lang in order if partners[lang]),
+            key=lambda lang: (degree[lang], rank[lang]),
+        )
+        second = min(
+            partners[first],
+            key=lambda lang: (
+                _sorted(first, lang) not in preferred,
+                degree[lang],
+                rank[lang],
+            ),
+        )
+        chosen.add(_sorted(first, second))
         for one, other in ((first, second), (second, first)):
             partners[one].discard(other)
             degree[one] += 1
     return chosen
+
+
+def _sorted(first: str, second: str) -> Pair:
+    return min(first, second), max(first, second)

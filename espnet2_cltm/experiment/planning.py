@@ -278,7 +278,7 @@ def _require_languages(
         raise UserError(
             f"No language can take part in {task} with any N of {numbers} "
             f"and its double ({reasons or 'give --langs one or more'}): give "
-            "--regime_budgets smaller numbers, or other languages."
+            "--regime_budgets other numbers, or --langs other languages."
         )
     lower = f"--{task}_budget"
     if " speakers where " in reasons and settings.utts_per_speaker > 1:

@@ -136,7 +136,12 @@ def advice(curves: LearningCurves, regime: Regime) -> tuple[str, ...]:
             f"CI_min below {regime.settings.threshold:g}: {found}."
         )
         sentences.append(_remedy(curves, regime, main, at))
-    if at == 0:
+    if len(budgets) == 1:
+        sentences.append(
+            "The grid has one N with its double: another N, smaller or larger, may be "
+            "better."
+        )
+    elif at == 0:
         sentences.append(
             f"N = {budgets[at]} is the smallest of the grid: smaller N may be better."
         )
