@@ -1,0 +1,279 @@
+"""Which languages transfer alike: clusters, and an order for showing a matrix.
+
+A language's *profile* is its pair effects: what an additive fit of targets and donors
+leaves of the cells it gives (its column) and of those it gets (its row). Targets and
+donors differ so much that without the fit every two profiles would look alike. Each
+target's effects are brought to the same deviation first: a small self-gain, by which
+its whole row is divided, must not decide alone. The dissimilarity of two languages is
+1 - Pearson's r of their profiles, over the cells that both have with the same third
+language; where these are too few it is taken as 1, no relation. Clustering is by
+average linkage, leaves in the order that puts like beside like (Bar-Joseph, Gifford and
+Jaakkola, Bioinformatics 17 (2001), S22-S29).
+
+The number of clusters is the one with the largest mean silhouette (Rousseeuw, J.
+Comput. Appl. Math. 20 (1987), 53-65). Any matrix can be cut into clusters: a p-value
+tells how often one is cut as well where each target's effects are shuffled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.cluster.hierarchy import (
+    fcluster,
+    leaves_list,
+    linkage,
+    optimal_leaf_ordering,
+)
+
+from espnet2_cltm.matrix.mantel import LanguagePermutations
+from espnet2_cltm.matrix.relatedness import pair_effects
+
+FEWEST_LANGUAGES = 4  # three leave one cell in common with a third language
+FEWEST_CELLS = 4
+MOST_CLUSTERS = 10
+TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class FamilyAgreement:
+    """How far clusters are families.
+
+    Attributes:
+        adjusted_rand: Adjusted Rand index: 1 for the same groups, 0 as by chance.
+        p: One-sided p-value of an index as large as this, languages permuted.
+        n_languages: Languages with a cluster and a listed family.
+    """
+
+    adjusted_rand: float
+    p: float
+    n_languages: int
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Languages by their transfer.
+
+    Attributes:
+        order: All n languages, like beside like; those without a profile come last,
+            in the order they were given.
+        members: Languages of each cluster, clusters and members in the order above;
+            empty where there are none.
+        silhouette: Mean silhouette of the languages clustered, from -1 to 1; None
+            without clusters. Below 0.25 clusters are not set apart from each other
+            (Kaufman and Rousseeuw, Finding Groups in Data, 1990, ch. 2).
+        p: Share of matrices without structure that are cut as well; None without
+            clusters.
+        reason: Why there are no clusters; empty where there are.
+    """
+
+    order: tuple[str, ...]
+    members: tuple[tuple[str, ...], ...]
+    silhouette: float | None
+    p: float | None
+    reason: str
+
+
+def cluster_languages(
+    matrix: np.ndarray, languages: Sequence[str], shuffles: int, seed: int
+) -> Clusters:
+    """Cluster languages by their transfer profiles.
+
+    Args:
+        matrix: (n, n), NaN where not available; the diagonal does not count.
+        languages: The n languages.
+        shuffles: How many matrices without structure the p-value rests on.
+        seed: Of the shuffles.
+    """
+    effects = scaled_pair_effects(matrix)
+    dissimilarity, known = profile_dissimilarity(effects)
+    used = np.flatnonzero(known.any(axis=1))
+    if len(used) < FEWEST_LANGUAGES:
+        return _no_clusters(
+            languages,
+            f"{len(used)} of {len(languages)} languages have a profile to compare; "
+            f"it takes {FEWEST_LANGUAGES}",
+        )
+    square = dissimilarity[np.ix_(used, used)]
+    condensed = _condensed(square)
+    tree = linkage(condensed, method="average")
+    silhouette, labels = _best_cut(tree, square)
+    if not np.isfinite(silhouette):
+        return _no_clusters(languages, "all profiles are equally far from each other")
+    leaves = leaves_list(optimal_leaf_ordering(tree, condensed))
+    groups: dict[int, list[str]] = {}
+    for leaf in leaves:
+        groups.setdefault(int(labels[leaf]), []).append(languages[used[leaf]])
+    without = [
+        code for code, row in zip(languages, known, strict=True) if not row.any()
+    ]
+    return Clusters(
+        order=(*(languages[used[leaf]] for leaf in leaves), *without),
+        members=tuple(tuple(group) for group in groups.values()),
+        silhouette=silhouette,
+        p=_p_value(silhouette, effects, used, shuffles, seed),
+        reason="",
+    )
+
+
+def _no_clusters(languages: Sequence[str], reason: str) -> Clusters:
+    return Clusters(tuple(languages), (), silhouette=None, p=None, reason=reason)
+
+
+def _best_cut(tree: np.ndarray, square: np.ndarray) -> tuple[float, np.ndarray]:
+    """Cut the tree where the mean silhouette is largest; ties: the fewest clusters."""
+    best = -np.inf, np.zeros(len(square), dtype=int)
+    for number in range(2, min(MOST_CLUSTERS, len(square) - 1) + 1):
+        # Gives fewer where branches join at the same height.
+        labels = fcluster(tree, number, criterion="maxclust")
+        if labels.max() >= 2:
+            value = mean_silhouette(square, labels)
+            best = max(best, (value, labels), key=lambda cut: cut[0])
+    return best
+
+
+def _condensed(square: np.ndarray) -> np.ndarray:
+    return square[np.triu_indices(len(square), k=1)]
+
+
+def _p_value(
+    silhouette: float, effects: np.ndarray, used: np.ndarray, shuffles: int, seed: int
+) -> float:
+    generator = np.random.default_rng(seed)
+    there = np.isfinite(effects)
+    count = np.maximum(there.sum(axis=0), 1)
+    as_good = 0
+    for _ in range(shuffles):
+        shuffled = effects.copy()
+        for row, columns in zip(shuffled, there, strict=True):
+            row[columns] = generator.permutation(row[columns])
+        # Rows keep their mean of about 0; columns get it back.
+        shuffled -= np.where(there, shuffled, 0.0).sum(axis=0) / count
+        square = profile_dissimilarity(shuffled)[0][np.ix_(used, used)]
+        found, _ = _best_cut(linkage(_condensed(square), method="average"), square)
+        as_good += found >= silhouette - TOLERANCE
+    return (as_good + 1) / (shuffles + 1)
+
+
+def scaled_pair_effects(matrix: np.ndarray) -> np.ndarray:
+    """Give pair effects in units of their root mean square over a target's cells.
+
+    Args:
+        matrix: (n, n), NaN where not available; the diagonal does not count.
+    """
+    effects = pair_effects(matrix)
+    there = np.isfinite(effects)
+    count = np.maximum(there.sum(axis=1), 1)
+    size = np.sqrt((np.where(there, effects, 0.0) ** 2).sum(axis=1) / count)
+    return effects / np.where(size > 0, size, 1.0)[:, None]
+
+
+def profile_dissimilarity(effects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compare the transfer profiles of every two languages.
+
+    Args:
+        effects: (n, n), NaN where not available and on the diagonal.
+
+    Returns:
+        (n, n) dissimilarities from 0 to 2, 1 where not known and 0 on the diagonal;
+        (n, n) bool, which are known; False on the diagonal.
+    """
+    # (n, 2n): what each language gives every other, and gets from it. A cell between
+    # two languages is never in both profiles, as the other one's is on the diagonal.
+    profiles = np.concatenate([effects.T, effects], axis=1)
+    there = np.isfinite(profiles).astype(float)
+    x = np.where(there, profiles, 0.0)
+    count, sums, products = there @ there.T, x @ there.T, x @ x.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = (x * x) @ there.T - sums**2 / count
+        r = (products - sums * sums.T / count) / np.sqrt(variance * variance.T)
+    varies = np.minimum(variance, variance.T) > TOLERANCE * count
+    known = (count >= FEWEST_CELLS) & varies
+    np.fill_diagonal(known, False)
+    dissimilarity = np.where(known, 1 - np.clip(r, -1.0, 1.0), 1.0)
+    dissimilarity = (dissimilarity + dissimilarity.T) / 2  # but for rounding
+    np.fill_diagonal(dissimilarity, 0.0)
+    return dissimilarity, known
+
+
+def mean_silhouette(dissimilarity: np.ndarray, labels: np.ndarray) -> float:
+    """Mean over items of (b - a) / max(a, b); 0 for an item that is a cluster alone.
+
+    a is an item's mean dissimilarity to the others of its cluster, b to those of the
+    nearest other cluster.
+
+    Args:
+        dissimilarity: (n, n), 0 on the diagonal.
+        labels: (n,) cluster of each item, at least two clusters.
+    """
+    clusters, positions = np.unique(labels, return_inverse=True)
+    members = positions[:, None] == np.arange(len(clusters))
+    sizes = members.sum(axis=0)
+    sums = dissimilarity @ members
+    own = np.arange(len(labels)), positions
+    alone = sizes[positions] == 1
+    within = sums[own] / np.maximum(sizes[positions] - 1, 1)
+    means = sums / sizes
+    means[own] = np.inf
+    between = means.min(axis=1)
+    larger = np.maximum(within, between)
+    values = np.where(larger > 0, (between - within) / np.where(larger, larger, 1), 0.0)
+    return float(np.where(alone, 0.0, values).mean())
+
+
+def adjusted_rand_index(a: Sequence[object], b: Sequence[object]) -> float:
+    """Agreement of two groupings of the same items, corrected for chance.
+
+    Counts pairs of items: with s pairs together in both, p in ``a``, q in ``b`` and t
+    pairs in all, the index is (s - p q / t) / ((p + q) / 2 - p q / t). Source: Hubert
+    and Arabie, Journal of Classification 2 (1985), 193-218.
+
+    Returns:
+        1 where both groupings are the same; at most 1, 0 expected by chance.
+    """
+    together_a, together_b = _together(a), _together(b)
+    pairs = np.triu_indices(len(a), k=1)
+    return _index(
+        float((together_a * together_b)[pairs].sum()),
+        float(together_a[pairs].sum()),
+        float(together_b[pairs].sum()),
+        len(pairs[0]),
+    )
+
+
+def _together(groups: Sequence[object]) -> np.ndarray:
+    return np.array([[float(x == y) for y in groups] for x in groups])
+
+
+def _index(both: float, in_a: float, in_b: float, pairs: int) -> float:
+    if not pairs or in_a == in_b == both:
+        return 1.0
+    expected = in_a * in_b / pairs
+    return (both - expected) / ((in_a + in_b) / 2 - expected)
+
+
+def family_agreement(
+    clusters: Sequence[object],
+    families: Sequence[object],
+    permutations: LanguagePermutations,
+) -> FamilyAgreement:
+    """Compare clusters with families.
+
+    Args:
+        clusters: (n,), the cluster of each language.
+        families: (n,), its family.
+        permutations: Orders of the n languages.
+    """
+    observed = adjusted_rand_index(clusters, families)
+    # With group sizes fixed, the index grows with the pairs that are together in both.
+    of_clusters, of_families = _together(clusters), _together(families)
+    both = (of_clusters * of_families).sum()
+    extreme = sum(
+        int((np.einsum("ij,kij->k", of_clusters, some) >= both - 0.5).sum())
+        for some in permutations.reorder(of_families)
+    )
+    return FamilyAgreement(
+        adjusted_rand=observed,
+        p=permutations.p_value(extreme),
+        n_languages=len(clusters),
+    )
