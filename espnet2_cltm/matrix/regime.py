@@ -29,6 +29,7 @@ from espnet2_cltm.matrix.regime_input import LearningCurves
 CURVE_POINTS = 200
 OUTLIER_FACTOR = 1.5  # interquartile ranges
 FEWEST_FOR_OUTLIERS = 8
+NO_SMOOTHING = 1e-3  # points: a narrower Gaussian changes nothing, and underflows
 NO_GAIN = "no_gain"
 
 
@@ -133,7 +134,7 @@ def smoothed_curve(
     log_n = np.log(budgets)
     at = np.linspace(log_n[0], log_n[-1], CURVE_POINTS)
     values = np.interp(at, log_n, median)
-    if smoothing > 0:
+    if smoothing > NO_SMOOTHING:
         values = gaussian_filter1d(values, smoothing)
     curve_n = np.exp(at)
     curve_n[[0, -1]] = budgets[[0, -1]]  # exp(log) is off in the last bit
