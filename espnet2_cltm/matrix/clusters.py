@@ -12,7 +12,7 @@ Jaakkola, Bioinformatics 17 (2001), S22-S29).
 
 The number of clusters is the one with the largest mean silhouette (Rousseeuw, J.
 Comput. Appl. Math. 20 (1987), 53-65). Any matrix can be cut into clusters: a p-value
-tells how often one is cut as well where each target's effects are shuffled.
+tells how often one is cut as well whose pairs are dealt out anew.
 """
 
 from collections.abc import Sequence
@@ -140,19 +140,41 @@ def _p_value(
     silhouette: float, effects: np.ndarray, used: np.ndarray, shuffles: int, seed: int
 ) -> float:
     generator = np.random.default_rng(seed)
-    there = np.isfinite(effects)
-    count = np.maximum(there.sum(axis=0), 1)
     as_good = 0
     for _ in range(shuffles):
-        shuffled = effects.copy()
-        for row, columns in zip(shuffled, there, strict=True):
-            row[columns] = generator.permutation(row[columns])
-        # Rows keep their mean of about 0; columns get it back.
-        shuffled -= np.where(there, shuffled, 0.0).sum(axis=0) / count
+        shuffled = shuffle_pairs(effects, generator)
         square = profile_dissimilarity(shuffled)[0][np.ix_(used, used)]
         found, _ = _best_cut(linkage(_condensed(square), method="average"), square)
         as_good += found >= silhouette - TOLERANCE
     return (as_good + 1) / (shuffles + 1)
+
+
+def shuffle_pairs(effects: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Deal out the effects anew: the same numbers in the same cells, in any order.
+
+    (i, j) and (j, i) rest on the same runs and stay together, in either order. Means
+    of rows and columns are taken out again.
+
+    Args:
+        effects: (n, n), NaN where not available and on the diagonal.
+        generator: Source of the orders.
+    """
+    rows, columns = np.triu_indices(len(effects), k=1)
+    couples = np.stack([effects[rows, columns], effects[columns, rows]], axis=1)
+    there = np.isfinite(couples)
+    both = there.all(axis=1)
+    dealt = couples.copy()
+    dealt[both] = generator.permuted(generator.permutation(couples[both]), axis=1)
+    single = there & ~both[:, None]
+    dealt[single] = generator.permutation(couples[single])
+    shuffled = np.full(effects.shape, np.nan)
+    shuffled[rows, columns], shuffled[columns, rows] = dealt.T
+    for axis in (0, 1):
+        finite = np.isfinite(shuffled)
+        count = np.maximum(finite.sum(axis=axis, keepdims=True), 1)
+        sums = np.where(finite, shuffled, 0.0).sum(axis=axis, keepdims=True)
+        shuffled -= sums / count
+    return shuffled
 
 
 def scaled_pair_effects(matrix: np.ndarray) -> np.ndarray:

@@ -1,0 +1,286 @@
+"""Where transfer comes from, in one place: decomposition, relatedness, clusters.
+
+Takes the cells of one matrix, their standard errors and what is known of its languages;
+gives an :class:`Origin`, whose ``dataclasses.asdict`` is ready for JSON (None stands
+for not available), and a few sentences for the terminal.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from espnet2_cltm.matrix.clusters import (
+    Clusters,
+    FamilyAgreement,
+    cluster_languages,
+    family_agreement,
+)
+from espnet2_cltm.matrix.decomposition import variance_components
+from espnet2_cltm.matrix.language_distances import (
+    DISTANCES,
+    TYPOLOGICAL,
+    family,
+    same_family,
+)
+from espnet2_cltm.matrix.languages import UNLISTED, Language
+from espnet2_cltm.matrix.mantel import permute_languages
+from espnet2_cltm.matrix.relatedness import (
+    OF_CELLS,
+    OF_PAIR_EFFECTS,
+    RelatednessTest,
+    relatedness_tests,
+)
+
+SAME_FAMILY = "same_family"
+FALSE_DISCOVERY_RATE = 0.05
+LEVEL = 0.05
+CLEAR_SILHOUETTE = 0.25  # see clusters.Clusters
+MOST_NAMED = 8  # languages of a cluster on the terminal
+
+RELATION_NAMES = {
+    SAME_FAMILY: "same family",
+    "geographic": "geographic distance",
+    "genetic": "genetic distance",
+    "syntactic": "syntactic distance",
+    "phonological": "phonological distance",
+    "inventory": "distance of sound inventories",
+    TYPOLOGICAL: "typological distance",
+}
+
+
+@dataclass(frozen=True)
+class OriginSettings:
+    """How the permutation tests are made.
+
+    Attributes:
+        permutations: Orders of languages drawn; all where there are no more.
+        shuffles: Matrices without structure that clusters are compared with.
+        seed: Of both.
+    """
+
+    permutations: int = 10_000
+    shuffles: int = 499
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Variances of the parts of a cell, and their shares.
+
+    Attributes:
+        target: Variance of target effects.
+        donor: Variance of donor effects.
+        pair: Variance of pair effects; holds the noise too where ``noise`` is None.
+        noise: Mean squared standard error of the cells; None where not known.
+        target_share: Share of the target effects in the first three.
+        donor_share: Share of the donor effects.
+        pair_share: Share of the pair effects.
+        noise_share: Share of the noise in all four.
+        n_cells: Cells these rest on.
+    """
+
+    target: float
+    donor: float
+    pair: float
+    noise: float | None
+    target_share: float | None
+    donor_share: float | None
+    pair_share: float | None
+    noise_share: float | None
+    n_cells: int
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the transfer of one matrix comes from.
+
+    Attributes:
+        decomposition: None where the cells are too few to tell the parts apart.
+        relatedness: All tests against relations of languages.
+        permutations: How many orders of languages these rest on.
+        exact: These are all there are.
+        clusters: Languages by their transfer profiles.
+        family_agreement: How far clusters are families; None without clusters.
+    """
+
+    decomposition: Decomposition | None
+    relatedness: tuple[RelatednessTest, ...]
+    permutations: int
+    exact: bool
+    clusters: Clusters
+    family_agreement: FamilyAgreement | None
+
+
+def find_origin(
+    cells: np.ndarray,
+    standard_errors: np.ndarray | None,
+    languages: Sequence[Language],
+    distances: Mapping[str, np.ndarray],
+    settings: OriginSettings = OriginSettings(),
+) -> Origin:
+    """Collect everything about where transfer comes from.
+
+    Args:
+        cells: (n, n), the CLTM of identified cells or of all; NaN where not available.
+        standard_errors: (n, n) of the cells, NaN where not known; None if of none.
+        languages: The n languages, in the order of rows and columns.
+        distances: (n, n) by name, as
+            :func:`espnet2_cltm.matrix.language_distances.language_distances` gives.
+        settings: Of the permutation tests.
+    """
+    relations = {
+        SAME_FAMILY: same_family(languages),
+        **{name: distances[name] for name in (*DISTANCES, TYPOLOGICAL)},
+    }
+    permutations = permute_languages(
+        len(languages), settings.permutations, settings.seed
+    )
+    clusters = cluster_languages(
+        cells,
+        [language.code for language in languages],
+        settings.shuffles,
+        settings.seed,
+    )
+    return Origin(
+        decomposition=_decomposition(cells, standard_errors),
+        relatedness=relatedness_tests(cells, relations, permutations),
+        permutations=len(permutations.orders),
+        exact=permutations.exact,
+        clusters=clusters,
+        family_agreement=_agreement(clusters, languages, settings),
+    )
+
+
+def _decomposition(
+    cells: np.ndarray, standard_errors: np.ndarray | None
+) -> Decomposition | None:
+    parts = variance_components(cells, standard_errors)
+    if parts is None:
+        return None
+    shares = parts.shares or {}
+    total = parts.target + parts.donor + parts.pair + (parts.noise or 0.0)
+    return Decomposition(
+        target=parts.target,
+        donor=parts.donor,
+        pair=parts.pair,
+        noise=parts.noise,
+        target_share=shares.get("target"),
+        donor_share=shares.get("donor"),
+        pair_share=shares.get("pair"),
+        noise_share=(
+            parts.noise / total if parts.noise is not None and total > 0 else None
+        ),
+        n_cells=parts.n_cells,
+    )
+
+
+def _agreement(
+    clusters: Clusters, languages: Sequence[Language], settings: OriginSettings
+) -> FamilyAgreement | None:
+    """Compare clusters with families; a language without a family is its own."""
+    families = {
+        language.code: _group(language)
+        for language in languages
+        if language.family != UNLISTED
+    }
+    members = [
+        (cluster, families[code])
+        for cluster, codes in enumerate(clusters.members)
+        for code in codes
+        if code in families
+    ]
+    if len(members) < 2:
+        return None
+    permutations = permute_languages(len(members), settings.permutations, settings.seed)
+    of_clusters, of_families = zip(*members, strict=True)
+    return family_agreement(of_clusters, of_families, permutations)
+
+
+def _group(language: Language) -> str:
+    return family(language) or f"only {language.code}"
+
+
+# Text ------------------------------------------------------------------------------
+
+
+def lines(origin: Origin) -> list[str]:
+    """Say it in a few sentences for the terminal."""
+    return [
+        _decomposition_line(origin.decomposition),
+        *_relatedness_lines(origin),
+        *_cluster_lines(origin),
+    ]
+
+
+def _decomposition_line(parts: Decomposition | None) -> str:
+    start = "Where transfer comes from: "
+    if parts is None:
+        return f"{start}too few cells to tell targets, donors and pairs apart"
+    if parts.target_share is None:
+        return f"{start}cells do not differ by more than their noise"
+    shares = (
+        f"targets {parts.target_share:.0%}, donors {parts.donor_share:.0%}, pairs "
+        f"{parts.pair_share:.0%} of the variation"
+    )
+    if parts.noise is None:
+        return f"{start}{shares}, noise counting as pairs (no standard errors)"
+    return f"{start}{shares}, noise taken out ({parts.noise_share:.0%} of all)"
+
+
+def _relatedness_lines(origin: Origin) -> list[str]:
+    titles = {
+        OF_CELLS: "Relatedness of languages and cells",
+        OF_PAIR_EFFECTS: "Relatedness and what targets and donors leave",
+    }
+    found = []
+    for statistic, title in titles.items():
+        tests = [test for test in origin.relatedness if test.statistic == statistic]
+        defined = [test for test in tests if test.q is not None]
+        if not defined:
+            found.append(f"{title}: no test, {tests[0].reason}")
+            continue
+        below = [test for test in defined if test.q < FALSE_DISCOVERY_RATE]
+        below.sort(key=lambda test: -abs(test.r))
+        told = ", ".join(
+            f"{RELATION_NAMES[test.relation]} r = {test.r:+.2f}" for test in below
+        )
+        rule = f"q < {FALSE_DISCOVERY_RATE:g} by Mantel tests"
+        found.append(
+            f"{title}: {told} ({rule})"
+            if below
+            else f"{title}: none of {len(defined)} relations has {rule}"
+        )
+    return found
+
+
+def _cluster_lines(origin: Origin) -> list[str]:
+    clusters = origin.clusters
+    if not clusters.members:
+        return [f"No clusters of languages: {clusters.reason}"]
+    if clusters.p > LEVEL:
+        return [
+            "No clusters of languages: cut into "
+            f"{len(clusters.members)} they are no more apart than by chance (mean "
+            f"silhouette {clusters.silhouette:.2f}, p = {clusters.p:.2g})"
+        ]
+    groups = " | ".join(_some(group) for group in clusters.members)
+    apart = "" if clusters.silhouette >= CLEAR_SILHOUETTE else ", not set apart clearly"
+    line = (
+        f"{len(clusters.members)} clusters of languages by transfer (mean silhouette "
+        f"{clusters.silhouette:.2f}{apart}): {groups}"
+    )
+    agreement = origin.family_agreement
+    if agreement is None:
+        return [line]
+    return [
+        line,
+        f"Clusters and families: adjusted Rand index {agreement.adjusted_rand:.2f} "
+        f"(p = {agreement.p:.2g})",
+    ]
+
+
+def _some(codes: Sequence[str]) -> str:
+    more = len(codes) - MOST_NAMED
+    text = " ".join(codes[:MOST_NAMED])
+    return f"{text} and {more} more" if more > 0 else text
