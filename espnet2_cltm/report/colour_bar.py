@@ -1,11 +1,18 @@
-"""Drawing the colour bar of a heatmap: the scale, and what 0 and 1 on it mean."""
+"""Drawing the colour bar of a heatmap: the scale, and what values on it mean."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from espnet2_cltm.report.colour_scale import INK, ColourScale
 from espnet2_cltm.report.heatmap_contents import MINUS
-from espnet2_cltm.report.heatmap_layout import BAR_SIZE, BAR_WIDTH, Layout
+from espnet2_cltm.report.heatmap_layout import (
+    BAR_SIZE,
+    BAR_TEXT,
+    BAR_WIDTH,
+    POINTS,
+    Layout,
+    wrap,
+)
 
 
 def draw_colour_bar(
@@ -16,7 +23,7 @@ def draw_colour_bar(
     bottom: float,
     side: float,
 ) -> None:
-    """Draw the scale of colours beside the matrix, with what 0 and 1 mean.
+    """Draw the scale of colours beside the matrix, with what values mean.
 
     Args:
         figure: Where it is drawn.
@@ -26,6 +33,9 @@ def draw_colour_bar(
         bottom: Lower edge of the matrix in inches.
         side: Height of the matrix in inches.
     """
+    # Bold is wider than what is measured; a second line takes from the bar's height.
+    name = wrap(scale.name, BAR_WIDTH + BAR_TEXT, BAR_SIZE * 1.12)
+    side -= (len(name) - 1) * BAR_SIZE * 1.2 / POINTS
     height = min(side, 5.5)
     axes = figure.add_axes(
         (
@@ -49,18 +59,17 @@ def draw_colour_bar(
     mesh.set_rasterized(False)
     axes.set_xticks([])
     axes.yaxis.tick_right()
-    step = 0.5 if height > 2 or scale.high - scale.low <= 2.5 else 1.0
-    ticks = np.arange(np.ceil(scale.low / step), scale.high / step + 0.01) * step
-    meanings = {0.0: "worth nothing", 1.0: "as good as\ntarget data"}
+    ticks = scale.ticks(10 if height > 2 else 5)
+    decimals = max(1, int(np.ceil(-np.log10(np.diff(ticks).min()) - 1e-9)))
     axes.set_yticks(ticks, [""] * len(ticks))
     axes.tick_params(length=3, width=0.6, color=INK)
     per_inch = (scale.high - scale.low) / height
     for tick in ticks:
-        bold = tick in meanings
+        bold = tick in scale.meanings
         axes.text(
             1.42,
             tick,
-            f"{tick:.1f}".replace("-", MINUS),
+            f"{tick:.{decimals}f}".replace("-", MINUS),
             va="center",
             size=BAR_SIZE,
             fontweight="bold" if bold else "normal",
@@ -70,7 +79,7 @@ def draw_colour_bar(
             axes.text(
                 3.6,
                 tick,
-                meanings[tick],
+                scale.meanings[tick],
                 va="center",
                 size=BAR_SIZE * 0.94,
                 color=INK,
@@ -79,7 +88,7 @@ def draw_colour_bar(
     axes.text(
         0,
         scale.high + 0.09 * per_inch,
-        "CLTM[i, j]",
+        "\n".join(name),
         va="bottom",
         size=BAR_SIZE,
         fontweight="bold",

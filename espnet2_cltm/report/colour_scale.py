@@ -1,15 +1,22 @@
-"""The colours of CLTM values: the same value has the same colour in every figure.
+"""The colours of values, CLTM and others, safe for any kind of colour vision.
 
-Two values mean something: 0, a donor is worth nothing, and 1, it is worth as much as
-more target data. Colours run from neutral at 0 to blue at 1 and turn to violet above;
-below 0 they turn to orange and brown. Lightness falls monotonically away from 0 on
-either side, so the scale can be read in print and with any kind of colour vision.
+The same CLTM has the same colour in every figure. Two values of it mean something: 0,
+a donor is worth nothing, and 1, it is worth as much as more target data. Colours run
+from neutral at 0 to blue at 1 and turn to violet above; below 0 they turn to orange
+and brown. Lightness falls monotonically away from 0 on either side, so the scale can
+be read in print too.
+
+Values of which none means something of itself, such as Perf, have the colours of
+cividis from the smallest to the largest.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+import matplotlib
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.ticker import MaxNLocator
 
 # Of text and lines.
 INK = "#1a1a1a"
@@ -33,6 +40,10 @@ ANCHORS = (
     (2.0, "#1d0636"),
 )
 LOWEST, HIGHEST = ANCHORS[0][0], ANCHORS[-1][0]
+CLTM_NAME = "CLTM[i, j]"
+CLTM_MEANINGS = {0.0: "worth nothing", 1.0: "as good as\ntarget data"}
+
+NARROWEST = 1e-3  # a smaller range of Perf has no colours of its own
 
 
 @dataclass(frozen=True)
@@ -43,16 +54,28 @@ class ColourScale:
         low: Values below have the colour of this one.
         high: Values above have the colour of this one.
         colormap: Colours from ``low`` to ``high``.
+        name: Of the values.
+        meanings: What some values mean, in words.
+        steps: Distances that ticks may have, times a power of ten.
     """
 
     low: float
     high: float
-    colormap: LinearSegmentedColormap
+    colormap: Colormap
+    name: str
+    meanings: Mapping[float, str] = field(default_factory=dict)
+    steps: tuple[int, ...] = (1, 2, 5, 10)
 
     @property
     def norm(self) -> Normalize:
         """Map from value to position on the colour map."""
         return Normalize(self.low, self.high, clip=True)
+
+    def ticks(self, most: int) -> np.ndarray:
+        """Give round values from ``low`` to ``high``, about ``most`` or fewer."""
+        ticks = MaxNLocator(most, steps=self.steps).tick_values(self.low, self.high)
+        slack = 1e-9 * (self.high - self.low)
+        return ticks[(ticks >= self.low - slack) & (ticks <= self.high + slack)]
 
     def rgb(self, value: float) -> np.ndarray:
         """Colour of a value, three numbers from 0 to 1."""
@@ -90,7 +113,25 @@ def colour_scale(values: np.ndarray) -> ColourScale:
         for value in (low, *inside, high)
     ]
     colormap = LinearSegmentedColormap.from_list("cltm", stops, N=1024)
-    return ColourScale(float(low), float(high), colormap)
+    return ColourScale(
+        float(low), float(high), colormap, CLTM_NAME, CLTM_MEANINGS, steps=(1, 5, 10)
+    )
+
+
+def sequential_scale(values: np.ndarray, name: str) -> ColourScale:
+    """Choose colours from the smallest of some values to the largest.
+
+    Args:
+        values: Any shape; NaN is left out.
+        name: Of the values.
+    """
+    values = values[np.isfinite(values)]
+    low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
+    if high - low < NARROWEST:
+        middle = (low + high) / 2
+        low, high = middle - NARROWEST / 2, middle + NARROWEST / 2
+    colormap = matplotlib.colormaps["cividis"]
+    return ColourScale(float(low), float(high), colormap, name)
 
 
 def relative_luminance(rgb: np.ndarray) -> float:

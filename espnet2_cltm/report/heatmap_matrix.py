@@ -1,24 +1,15 @@
 """Drawing the matrix of a heatmap: its cells, and the labels on its two sides.
 
 A cell's centre is at whole numbers of the axes, row 0 on top, as in an array. A cell
-without a value is hatched; the row of a target that is not identified is plain grey
-and marked.
+without a value is hatched, or plain grey in a faded row.
 """
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from espnet2_cltm.report.colour_scale import FAINT, INK, ColourScale
-from espnet2_cltm.report.heatmap_contents import (
-    MOST_WITH_VALUES,
-    Heatmap,
-    family_runs,
-    format_value,
-    grey_rows,
-    language_label,
-    shown_errors,
-)
+from espnet2_cltm.report.colour_scale import FAINT, INK
+from espnet2_cltm.report.heatmap_grid import Grid, family_runs
 from espnet2_cltm.report.heatmap_layout import (
     AXIS_SIZE,
     AXIS_TITLE,
@@ -29,34 +20,47 @@ from espnet2_cltm.report.heatmap_layout import (
     wrap,
 )
 
-NOT_IDENTIFIED = "#d4d4d4"
+NO_VALUE = "#d4d4d4"
 HATCH = "#9a9a9a"
-
-TARGET_TITLE = r"$\mathbf{target}\ i$ (tested)"
-DONOR_TITLE = r"$\mathbf{donor}\ j$ (adds $N$ utterances)"
+CORNER = 0.34  # from the centre of a cell with text to the marks in its corners
 
 
-def draw_cells(
-    axes: Axes, heatmap: Heatmap, scale: ColourScale, layout: Layout
-) -> None:
+def draw_cells(axes: Axes, grid: Grid, layout: Layout) -> None:
     """Draw the cells, what is written in them and the lines between families."""
-    n = len(heatmap.languages)
-    values = heatmap.values
-    grey = grey_rows(heatmap)
-    edges = np.arange(n + 1) - 0.5
+    rows, columns = grid.values.shape
     axes.pcolormesh(
-        edges,
-        edges,
-        np.ma.masked_invalid(values),
-        cmap=scale.colormap,
-        norm=scale.norm,
+        np.arange(columns + 1) - 0.5,
+        np.arange(rows + 1) - 0.5,
+        np.ma.masked_invalid(grid.values),
+        cmap=grid.scale.colormap,
+        norm=grid.scale.norm,
         edgecolors="white",
-        linewidth=0.8 if n <= MOST_WITH_VALUES else 0.25,
+        linewidth=0.8 if grid.has_texts else 0.25,
     )
-    for row, column in np.argwhere(np.isnan(values)):
+    _draw_missing(axes, grid)
+    if grid.has_texts:
+        _draw_texts(axes, grid, layout)
+    _draw_clipped(axes, grid, layout)
+    _draw_rings(axes, grid, layout)
+    line = {"color": INK, "linewidth": 0.9 if grid.has_texts else 0.5}
+    for _, start, _ in family_runs(grid.rows)[1:]:
+        axes.axhline(start - 0.5, **line)
+    for _, start, _ in family_runs(grid.columns)[1:]:
+        axes.axvline(start - 0.5, **line)
+    _draw_outlines(axes, grid)
+    axes.set_xlim(-0.5, columns - 0.5)
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color(INK)
+
+
+def _draw_missing(axes: Axes, grid: Grid) -> None:
+    for row, column in np.argwhere(np.isnan(grid.values)):
         box = {"xy": (column - 0.5, row - 0.5), "width": 1, "height": 1}
-        if grey[row]:
-            axes.add_patch(Rectangle(**box, facecolor=NOT_IDENTIFIED, linewidth=0))
+        if grid.faded[row]:
+            axes.add_patch(Rectangle(**box, facecolor=NO_VALUE, linewidth=0))
         else:
             axes.add_patch(
                 Rectangle(
@@ -64,62 +68,38 @@ def draw_cells(
                     facecolor="white",
                     edgecolor=HATCH,
                     linewidth=0,
-                    hatch="/////" if n > MOST_WITH_VALUES else "////",
+                    hatch="////" if grid.has_texts else "/////",
                 )
             )
-    if n <= MOST_WITH_VALUES:
-        _draw_values(axes, heatmap, scale, layout)
-    _draw_clipped(axes, values, scale, layout)
-    for _, start, _ in family_runs(heatmap.languages)[1:]:
-        line = {"color": INK, "linewidth": 0.9 if n <= MOST_WITH_VALUES else 0.5}
-        axes.axhline(start - 0.5, **line)
-        axes.axvline(start - 0.5, **line)
-    axes.set_xlim(-0.5, n - 0.5)
-    axes.set_ylim(n - 0.5, -0.5)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_color(INK)
 
 
-def _draw_values(
-    axes: Axes, heatmap: Heatmap, scale: ColourScale, layout: Layout
-) -> None:
-    size = min(11.0, layout.cell * POINTS * 0.30)
-    errors = shown_errors(heatmap)
-    for row, column in np.argwhere(np.isfinite(heatmap.values)):
-        value = heatmap.values[row, column]
-        error = np.nan if errors is None else errors[row, column]
-        colour = scale.text_colour(value)
-        lift = 0.10 if np.isfinite(error) else 0.0
+def _draw_texts(axes: Axes, grid: Grid, layout: Layout) -> None:
+    two_lines = grid.second_lines is not None
+    for row, column in np.argwhere(np.isfinite(grid.values)):
+        second = grid.second_lines[row, column] if two_lines else ""
+        style = {
+            "ha": "center",
+            "va": "center",
+            "color": grid.scale.text_colour(grid.values[row, column]),
+        }
         axes.text(
             column,
-            row - lift,
-            format_value(value),
-            ha="center",
-            va="center",
-            size=size,
-            color=colour,
-            fontweight="bold" if errors is not None else "normal",
+            row - (0.10 if second else 0.0),
+            grid.texts[row, column],
+            size=layout.text_size,
+            fontweight="bold" if two_lines else "normal",
+            **style,
         )
-        if np.isfinite(error):
-            axes.text(
-                column,
-                row + 0.17,
-                f"± {error:.2f}",
-                ha="center",
-                va="center",
-                size=size * 0.74,
-                color=colour,
-            )
+        if second:
+            axes.text(column, row + 0.17, second, size=layout.second_size, **style)
 
 
-def _draw_clipped(
-    axes: Axes, values: np.ndarray, scale: ColourScale, layout: Layout
-) -> None:
+def _draw_clipped(axes: Axes, grid: Grid, layout: Layout) -> None:
+    """Mark values beyond the scale with triangles that point where they lie."""
+    values, scale = grid.values, grid.scale
     for beyond, marker in ((values < scale.low, "v"), (values > scale.high, "^")):
         rows, columns = np.nonzero(beyond)
-        corner = 0.34 if len(values) <= MOST_WITH_VALUES else 0.0
+        corner = CORNER if grid.has_texts else 0.0
         axes.scatter(
             columns + corner,
             rows - corner if marker == "^" else rows + corner,
@@ -130,28 +110,67 @@ def _draw_clipped(
         )
 
 
-def draw_rows(axes: Axes, heatmap: Heatmap, layout: Layout) -> None:
-    """Write targets, their families and the title to the left of the matrix."""
-    grey = grey_rows(heatmap)
-    n = len(heatmap.languages)
+def _draw_rings(axes: Axes, grid: Grid, layout: Layout) -> None:
+    """Draw the small rings, away from text and triangles."""
+    if grid.dotted is None or not grid.dotted.any():
+        return
+    rows, columns = np.nonzero(grid.dotted)
+    corner = CORNER + 0.04 if grid.has_texts else 0.27
+    axes.scatter(
+        columns - corner,
+        rows - corner,
+        marker="o",
+        s=np.clip(layout.cell * POINTS * 0.2, 2.6, 4.6) ** 2,
+        facecolors="none",
+        edgecolors=[
+            grid.scale.text_colour(grid.values[cell])
+            for cell in zip(rows, columns, strict=True)
+        ],
+        linewidths=0.8 if grid.has_texts else 0.5,
+    )
+
+
+def _draw_outlines(axes: Axes, grid: Grid) -> None:
+    """Frame cells in black with white inside, to be seen on any colour."""
+    if grid.outlined is None:
+        return
+    width = 1.3 if grid.has_texts else 0.6
+    inset = 0.035 if grid.has_texts else 0.08
+    for row, column in np.argwhere(grid.outlined):
+        for colour, inwards in (("white", inset), (INK, 0.0)):
+            axes.add_patch(
+                Rectangle(
+                    (column - 0.5 + inwards, row - 0.5 + inwards),
+                    1 - 2 * inwards,
+                    1 - 2 * inwards,
+                    fill=False,
+                    edgecolor=colour,
+                    linewidth=width,
+                    zorder=3,
+                    clip_on=False,
+                )
+            )
+
+
+def draw_rows(axes: Axes, grid: Grid, layout: Layout) -> None:
+    """Write the rows' languages, their families and title to the left."""
 
     def x(inches: float) -> float:  # to the left of the matrix, in cells
         return -0.5 - inches / layout.cell
 
-    for row, language in enumerate(heatmap.languages):
-        mark = " †" if grey[row] else ""
+    for row, faded in enumerate(grid.faded):
         axes.text(
             x(GAP),
             row,
-            language_label(language, n) + mark,
+            grid.row_label(row),
             ha="right",
             va="center",
             size=layout.label_size,
-            color=FAINT if grey[row] else INK,
+            color=FAINT if faded else INK,
             clip_on=False,
         )
     bracket = GAP + layout.labels_left + GAP
-    for family, start, size in family_runs(heatmap.languages):
+    for family, start, size in family_runs(grid.rows):
         _draw_bracket(axes, x(bracket), x(bracket + BRACKET * 0.6), start, size, "y")
         axes.text(
             x(bracket + BRACKET + GAP * 0.6),
@@ -165,8 +184,8 @@ def draw_rows(axes: Axes, heatmap: Heatmap, layout: Layout) -> None:
     title = bracket + BRACKET + GAP + layout.families_left + GAP + AXIS_TITLE / 2
     axes.text(
         x(title),
-        (n - 1) / 2,
-        TARGET_TITLE,
+        (len(grid.rows) - 1) / 2,
+        grid.row_title,
         rotation=90,
         ha="center",
         va="center",
@@ -175,19 +194,18 @@ def draw_rows(axes: Axes, heatmap: Heatmap, layout: Layout) -> None:
     )
 
 
-def draw_columns(axes: Axes, heatmap: Heatmap, layout: Layout) -> None:
-    """Write donors, their families and the title below the matrix."""
-    n = len(heatmap.languages)
+def draw_columns(axes: Axes, grid: Grid, layout: Layout) -> None:
+    """Write the columns' languages, their families and title below."""
 
     def y(inches: float) -> float:  # below the matrix, in cells
-        return n - 0.5 + inches / layout.cell
+        return len(grid.rows) - 0.5 + inches / layout.cell
 
     rotation = 90 if layout.upright else 0
-    for column, language in enumerate(heatmap.languages):
+    for column in range(len(grid.columns)):
         axes.text(
             column,
             y(GAP),
-            language_label(language, n),
+            grid.column_label(column),
             rotation=rotation,
             ha="center",
             va="top",
@@ -195,7 +213,7 @@ def draw_columns(axes: Axes, heatmap: Heatmap, layout: Layout) -> None:
             color=INK,
         )
     bracket = GAP + layout.labels_below + GAP
-    for family, start, size in family_runs(heatmap.languages):
+    for family, start, size in family_runs(grid.columns):
         _draw_bracket(axes, y(bracket), y(bracket + BRACKET * 0.6), start, size, "x")
         text = family
         if not layout.upright:
@@ -215,9 +233,9 @@ def draw_columns(axes: Axes, heatmap: Heatmap, layout: Layout) -> None:
         )
     title = bracket + BRACKET + layout.families_below + 2 * GAP + AXIS_TITLE / 2
     axes.text(
-        (n - 1) / 2,
+        (len(grid.columns) - 1) / 2,
         y(title),
-        DONOR_TITLE,
+        grid.column_title,
         ha="center",
         va="center",
         size=AXIS_SIZE,
