@@ -145,6 +145,12 @@ def test_a_test_speaker_lost_to_corrupt_clips_gives_no_trial(recipe, tmp_path):
         (("--langs", "ca es", "--speaker_budget", "9"), 'give --task "gender"'),
         (("--speaker_config", "none.yaml"), "none.yaml, a training configuration"),
         (("--cross_language_trials", "true"), "give --shared_speakers true as well"),
+        (("--regime_budgets", "2 x"), "--regime_budgets holds 'x'"),
+        (("--regime_budgets", "2 5"), "2 5 has no N together with its double"),
+        (
+            ("--regime_budgets", "90 180", "--task", "gender"),
+            "No language can take part in gender with any N of 90 180 and its double",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -157,3 +163,32 @@ def test_what_cannot_be_planned_is_one_sentence(
     errors = [x for x in capsys.readouterr().err.splitlines() if ": error: " in x]
     assert len(errors) == 1 and message in errors[0]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("fraction", ["0", "1.01", "-0.5", "nan", "half"])
+def test_a_share_of_pairs_out_of_range_is_refused(recipe, tmp_path, capsys, fraction):
+    with pytest.raises(SystemExit):
+        make_plan(options(recipe, tmp_path, "--pairs_fraction", fraction))
+    assert f"at most 1, such as 0.2, not '{fraction}'" in capsys.readouterr().err
+
+
+def test_the_screen_tells_how_many_pairs_are_measured(recipe, tmp_path, capsys):
+    gender = ("--task", "gender", "--pairs_fraction", "0.4", "--pairs_seed", "3")
+    make_plan(options(recipe, tmp_path, *gender))
+    printed = capsys.readouterr().out
+    assert "gender: 8 runs (3 single, 3 double, 2 pair)" in printed
+    assert "gender: 2 of 3 pairs of languages, every language in 1 to 2" in printed
+
+
+def test_learning_curves_need_no_budget_and_name_every_n(recipe, tmp_path, capsys):
+    where = options(recipe, tmp_path)
+    budget = where.index("--gender_budget")
+    del where[budget : budget + 4]
+    make_plan([*where, "--task", "gender", "--regime_budgets", "1 2 4"])
+    printed = capsys.readouterr().out
+    assert "gender: 9 runs (single, N = 1 2 4), 3 languages (ca es two)" in printed
+    assert {p.test_languages for p in read_plan(ExperimentDir(tmp_path).plan)} == {
+        ("ca",),
+        ("es",),
+        ("two",),
+    }

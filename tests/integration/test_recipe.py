@@ -103,6 +103,55 @@ def test_second_call_makes_nothing_again_and_changes_nothing(recipe_dir, first_c
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+REGIME = ("--task", "gender", "--regime_budgets", "1 2 4 16")
+
+
+def test_learning_curves_lead_to_the_regime(recipe_dir, first_call):
+    code, output = run_recipe(recipe_dir, *OPTIONS, *REGIME)
+    assert code == 0, output
+    exp = recipe_dir / "exp" / "demo_gender_regime"
+    assert output.count("the learning curve lacks N = 16: train has 6 utterances") == 2
+    assert "12 runs planned, 0 done before" in output
+    regime = json.loads((exp / "regime" / "gender" / "regime.json").read_text())
+    assert regime["by_n"]["n"] == [1, 2]
+    assert regime["conclusion"] in output
+    for code in ("es", "tr"):
+        assert regime["languages"][code]["curve"]["n"] == [1, 2, 4]
+        assert regime["languages"][code]["curve"]["n_seeds"] == [2, 2, 2]
+    for name in ("regime.png", "regime.pdf", "learning_curves.tsv"):
+        assert (exp / "regime" / "gender" / name).stat().st_size > 0
+    assert not (exp / "cltm").exists()
+    # Two languages' runs at N = 2 are those of the matrix, single and double alike.
+    matrix = (recipe_dir / "exp" / TAG / "results.tsv").read_text().splitlines()
+    values = {
+        tuple(line.split("\t")[k] for k in (2, 3, 4, 5, 7)): line.split("\t")[8]
+        for line in matrix
+        if line.split("\t")[3] == line.split("\t")[6]
+    }
+    lines = (exp / "results.tsv").read_text().splitlines()[1:]
+    compared = 0
+    for fields in (line.split("\t") for line in lines):
+        kind, n = ("double", "2") if fields[4] == "4" else ("single", fields[4])
+        if n == "2":
+            key = (kind, fields[3], n, fields[5], fields[7])
+            assert fields[8] == values[key]
+            compared += 1
+    assert compared == 2 * 2 * 2 * 4
+
+    code, output = run_recipe(recipe_dir, *OPTIONS, *REGIME, "--stage", 3)
+    assert code == 0 and "12 runs planned, 12 done before" in output
+
+
+def test_dry_run_tells_the_cost_of_learning_curves(recipe_dir, first_call):
+    before = sorted(recipe_dir.rglob("*"))
+    dry = ("--tag", "curves", "--dry_run", "true", "--stage", 3)
+    code, output = run_recipe(recipe_dir, *OPTIONS, *REGIME, *dry)
+    assert code == 0, output
+    assert "gender: 12 runs (single, N = 1 2 4), 2 languages (es tr)" in output
+    assert "12 runs are left: about" in output and "of disk" in output
+    assert sorted(recipe_dir.rglob("*")) == before
+
+
 def test_rescoring_gives_the_same_results(recipe_dir, first_call):
     results = recipe_dir / "exp" / TAG / "results.tsv"
     before = results.read_bytes()
@@ -222,6 +271,13 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
         (("--stage", "three"), "--stage takes a whole number, not 'three'"),
         (("--dry_run", "maybe"), "--dry_run takes true or false, not 'maybe'"),
         (("--nj", "0"), "--nj takes a whole number from 1 on"),
+        (("--pairs_fraction", "0"), "--pairs_fraction takes a share above 0"),
+        (("--pairs_fraction", "1.5"), "--pairs_fraction takes a share above 0"),
+        (("--pairs_seed", "x"), "--pairs_seed takes a whole number, not 'x'"),
+        (("--regime_budgets", "2 x"), "--regime_budgets holds 'x'"),
+        (("--regime_budgets", "2 6"), "has no N together with its double"),
+        (("--regime_budgets", "50 100"), "No language can take part in gender"),
+        (("--regime_budgets", "1 2", "--tag", TAG), "not for learning curves"),
         (("--seeds", "one"), "--seeds holds 'one'"),
         (("--budget", "9999"), "Fewer than two languages can take part"),
         (("--model", "no/such-hubert"), "give its directory with --model"),
