@@ -47,7 +47,7 @@ def draw_cells(axes: Axes, grid: Grid, layout: Layout) -> None:
         axes.axhline(start - 0.5, **line)
     for _, start, _ in family_runs(grid.columns)[1:]:
         axes.axvline(start - 0.5, **line)
-    _draw_outlines(axes, grid)
+    _draw_outlines(axes, grid, layout)
     axes.set_xlim(-0.5, columns - 0.5)
     axes.set_ylim(rows - 0.5, -0.5)
     axes.set_xticks([])
@@ -130,12 +130,12 @@ def _draw_rings(axes: Axes, grid: Grid, layout: Layout) -> None:
     )
 
 
-def _draw_outlines(axes: Axes, grid: Grid) -> None:
+def _draw_outlines(axes: Axes, grid: Grid, layout: Layout) -> None:
     """Frame cells in black with white inside, to be seen on any colour."""
     if grid.outlined is None:
         return
-    width = 1.3 if grid.has_texts else 0.6
-    inset = 0.035 if grid.has_texts else 0.08
+    width = 1.3 if grid.has_texts else 0.6  # points
+    inset = 1.3 * width / (layout.cell * POINTS)
     for row, column in np.argwhere(grid.outlined):
         for colour, inwards in (("white", inset), (INK, 0.0)):
             axes.add_patch(

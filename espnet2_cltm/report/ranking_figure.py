@@ -33,15 +33,47 @@ from espnet2_cltm.report.heatmap_layout import (
 )
 
 # Okabe and Ito's palette, which can be told apart with any kind of colour vision.
-DONOR_COLOUR, TARGET_COLOUR = "#0072B2", "#D55E00"
+BLUE, VERMILION = "#0072B2", "#D55E00"
 GUIDE = "#dcdcdc"
 
 PANEL = 3.1  # inches, its width without the labels
 BETWEEN = 0.35
-PANEL_TITLE = 0.30
+PANEL_TITLE = 0.37
+HEADING_SIZE = 10.5
 AXIS = 0.52  # ticks and label beneath a panel
 LEAST_REACH = 1.0  # of CLTM, how far beyond the values intervals are shown
 SMALLEST_RANGE = 0.2  # of CLTM, shown in any case
+
+
+@dataclass(frozen=True)
+class PanelStyle:
+    """What tells a panel from the other.
+
+    Attributes:
+        name: In the heading.
+        meaning: Beside the name.
+        axis: Beneath the panel.
+        colour: Of name, points and lines.
+    """
+
+    name: str
+    meaning: str
+    axis: str
+    colour: str
+
+
+DONORS = PanelStyle(
+    name="Donors",
+    meaning="what each gives to other targets",
+    axis="mean CLTM$[i, j]$ over targets $i$",
+    colour=BLUE,
+)
+TARGETS = PanelStyle(
+    name="Targets",
+    meaning="what each gets from other donors",
+    axis="mean CLTM$[i, j]$ over donors $j$",
+    colour=VERMILION,
+)
 
 
 class RankedLanguage(NamedTuple):
@@ -94,49 +126,43 @@ def write_ranking_figure(
 
 def draw_ranking_figure(ranking: RankingFigure) -> Figure:
     """Draw the rankings; the figure belongs to no window and no global state."""
-    panels = [best_first(ranking.donors), best_first(ranking.targets)]
-    limits = _limits([entry for panel in panels for entry in panel])
+    donors, targets = best_first(ranking.donors), best_first(ranking.targets)
+    entries = [*donors, *targets]
+    limits = _limits(entries)
     n = max(len(ranking.donors), len(ranking.targets))
-    row, size = (0.235, 9.0) if n <= MOST_WITH_NAMES else (0.15, 7.0)
-    labels = max(
-        [text_width(language_label(e.language, n), size) for p in panels for e in p],
-        default=0.0,
-    )
-    rows = max(*map(len, panels), 2)
-    left = MARGIN + labels + 3 * GAP
-    width = 2 * (left + PANEL) + BETWEEN + MARGIN
+    row, label_size = (0.235, 9.0) if n <= MOST_WITH_NAMES else (0.15, 7.0)
+    rows = max(len(donors), len(targets), 2)
+    names = [language_label(entry.language, n) for entry in entries]
+    left = MARGIN + 3 * GAP
+    left += max((text_width(name, label_size) for name in names), default=0.0)
     width = max(
-        width,
+        2 * (left + PANEL) + BETWEEN + MARGIN,
         2 * MARGIN + text_width(ranking.title, TITLE_SIZE, bold=True),
         2 * MARGIN + text_width(ranking.subtitle, SUBTITLE_SIZE),
     )
-    panel_width = (width - BETWEEN - MARGIN) / 2 - left
+    across, down = (width - BETWEEN - MARGIN) / 2 - left, rows * row
     notes = [
         line
-        for note in (*_legend(ranking, panels, limits), *ranking.notes)
+        for note in (*_legend(ranking, (donors, targets), limits), *ranking.notes)
         for line in wrap(note, width - 2 * MARGIN, NOTE_SIZE)
     ]
-    top = MARGIN + (TITLE_SIZE * 1.5 + SUBTITLE_SIZE * 1.6) / POINTS + PANEL_TITLE + GAP
+    above = MARGIN + (TITLE_SIZE * 1.5 + SUBTITLE_SIZE * 1.6) / POINTS
     below = AXIS + len(notes) * NOTE_SIZE * 1.4 / POINTS + MARGIN
-    height = top + rows * row + below
+    height = above + PANEL_TITLE + down + below
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    styles = (
-        ("Donors", "what each gives to other targets", DONOR_COLOUR, "targets $i$"),
-        ("Targets", "what each gets from other donors", TARGET_COLOUR, "donors $j$"),
-    )
-    for index, (name, meaning, colour, over) in enumerate(styles):
-        x = left + index * (panel_width + BETWEEN + left)
+    for entries, x, style in (
+        (donors, left, DONORS),
+        (targets, 2 * left + across + BETWEEN, TARGETS),
+    ):
         axes = figure.add_axes(
-            (x / width, below / height, panel_width / width, rows * row / height)
+            (x / width, below / height, across / width, down / height),
+            xlim=limits,
+            ylim=(rows - 0.4, -0.6),
         )
-        _draw_panel(axes, panels[index], limits, colour, (n, size))
-        axes.set_xlabel(f"mean CLTM$[i, j]$ over {over}", size=AXIS_SIZE, color=INK)
-        y = (height - top + 0.09) / height
-        figure.text(x / width, y, name, size=10.5, fontweight="bold", color=colour)
-        beside = x + text_width(name, 10.5, bold=True) + 0.12
-        figure.text(beside / width, y, meaning, size=9.0, color=FAINT)
-    _draw_text(figure, ranking, notes, width, height)
+        _draw_panel(axes, entries, style, label_size, codes_only=n > MOST_WITH_NAMES)
+        _draw_heading(figure, style, x, below + down + 0.09)
+    _draw_text(figure, ranking, notes)
     return figure
 
 
@@ -181,60 +207,30 @@ def _limits(entries: list[RankedLanguage]) -> tuple[float, float]:
 def _draw_panel(
     axes: Axes,
     entries: list[RankedLanguage],
-    limits: tuple[float, float],
-    colour: str,
-    labels: tuple[int, float],
+    style: PanelStyle,
+    label_size: float,
+    *,
+    codes_only: bool,
 ) -> None:
-    n, size = labels
-    many = n > MOST_WITH_NAMES
+    limits = axes.get_xlim()
     rows = np.arange(len(entries))
-    axes.set_xlim(limits)
-    axes.set_ylim(max(len(entries), 2) - 0.4, -0.6)
     axes.hlines(rows, *limits, color=GUIDE, linewidth=0.5, zorder=0)
     for value in (0.0, 1.0):
         if limits[0] <= value <= limits[1]:
             axes.axvline(value, color=INK, linewidth=0.9, zorder=1)
-    with_interval = [row for row in rows if _has_interval(entries[row])]
-    if with_interval:
-        ends = np.array(
-            [(entries[row].low, entries[row].high) for row in with_interval]
-        )
-        shown = np.clip(ends, *limits)
-        axes.hlines(
-            with_interval,
-            shown[:, 0],
-            shown[:, 1],
-            color=colour,
-            linewidth=1.1 if many else 1.6,
-            alpha=0.75,
-            zorder=2,
-        )
-        for marker, beyond, edge in (
-            ("<", ends[:, 0] < limits[0], limits[0]),
-            (">", ends[:, 1] > limits[1], limits[1]),
-        ):
-            at = np.array(with_interval)[beyond]
-            axes.scatter(
-                np.full(len(at), edge),
-                at,
-                marker=marker,
-                s=12 if many else 22,
-                color=colour,
-                linewidths=0,
-                clip_on=False,
-                zorder=3,
-            )
+    _draw_intervals(axes, entries, style.colour, thin=codes_only)
     axes.scatter(
         [entry.value for entry in entries],
         rows,
-        s=13 if many else 30,
-        color=colour,
+        s=13 if codes_only else 30,
+        color=style.colour,
         edgecolors="white",
         linewidths=0.5,
         zorder=4,
     )
-    names = [language_label(entry.language, n) for entry in entries]
-    axes.set_yticks(rows, names, size=size, color=INK)
+    names = [e.language.code if codes_only else e.language.name for e in entries]
+    axes.set_yticks(rows, names, size=label_size, color=INK)
+    axes.set_xlabel(style.axis, size=AXIS_SIZE, color=INK)
     axes.tick_params(axis="y", length=0, pad=4)
     axes.tick_params(axis="x", labelsize=8.5, length=3, width=0.6, color=INK)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}".replace("-", MINUS))
@@ -243,9 +239,42 @@ def _draw_panel(
     axes.spines["bottom"].set_color(INK)
 
 
+def _draw_intervals(
+    axes: Axes, entries: list[RankedLanguage], colour: str, *, thin: bool
+) -> None:
+    """Draw lines, with an arrowhead where one goes on beyond the panel."""
+    rows = np.array([row for row, e in enumerate(entries) if _has_interval(e)], int)
+    if not len(rows):
+        return
+    low, high = axes.get_xlim()
+    ends = np.array([(entries[row].low, entries[row].high) for row in rows])
+    axes.hlines(
+        rows,
+        *np.clip(ends, low, high).T,
+        color=colour,
+        linewidth=1.1 if thin else 1.6,
+        alpha=0.75,
+        zorder=2,
+    )
+    for marker, beyond, edge in (
+        ("<", ends[:, 0] < low, low),
+        (">", ends[:, 1] > high, high),
+    ):
+        axes.scatter(
+            np.full(beyond.sum(), edge),
+            rows[beyond],
+            marker=marker,
+            s=12 if thin else 22,
+            color=colour,
+            linewidths=0,
+            clip_on=False,
+            zorder=3,
+        )
+
+
 def _legend(
     ranking: RankingFigure,
-    panels: list[list[RankedLanguage]],
+    panels: tuple[list[RankedLanguage], list[RankedLanguage]],
     limits: tuple[float, float],
 ) -> tuple[str, ...]:
     """Explain whatever the figure shows, and name who is not in it."""
@@ -269,21 +298,33 @@ def _legend(
     return tuple(notes)
 
 
-def _draw_text(
-    figure: Figure,
-    ranking: RankingFigure,
-    notes: list[str],
-    width: float,
-    height: float,
-) -> None:
-    x, top = MARGIN / width, height - MARGIN
-    style = {"va": "top", "color": INK}
+def _draw_heading(figure: Figure, style: PanelStyle, x: float, y: float) -> None:
+    """Write what a panel shows above its left end, ``x`` and ``y`` in inches."""
+    width, height = figure.get_size_inches()
     figure.text(
-        x, top / height, ranking.title, size=TITLE_SIZE, fontweight="bold", **style
+        x / width,
+        y / height,
+        style.name,
+        size=HEADING_SIZE,
+        fontweight="bold",
+        color=style.colour,
     )
-    style["color"] = FAINT
-    y = top - TITLE_SIZE * 1.5 / POINTS
-    figure.text(x, y / height, ranking.subtitle, size=SUBTITLE_SIZE, **style)
+    beside = x + text_width(style.name, HEADING_SIZE, bold=True) + 0.12
+    figure.text(
+        beside / width, y / height, style.meaning, size=HEADING_SIZE - 1.5, color=FAINT
+    )
+
+
+def _draw_text(figure: Figure, ranking: RankingFigure, notes: list[str]) -> None:
+    width, height = figure.get_size_inches()
+
+    def write(y: float, text: str, size: float, **style: str) -> None:
+        figure.text(MARGIN / width, y / height, text, size=size, va="top", **style)
+
+    top = height - MARGIN
+    write(top, ranking.title, TITLE_SIZE, color=INK, fontweight="bold")
+    below_title = top - TITLE_SIZE * 1.5 / POINTS
+    write(below_title, ranking.subtitle, SUBTITLE_SIZE, color=FAINT)
     for index, line in enumerate(notes):
         y = MARGIN + (len(notes) - index) * NOTE_SIZE * 1.4 / POINTS
-        figure.text(x, y / height, line, size=NOTE_SIZE, **style)
+        write(y, line, NOTE_SIZE, color=FAINT)

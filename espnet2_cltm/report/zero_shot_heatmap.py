@@ -6,13 +6,16 @@ Perf has no value that means something of itself, so its colours run from the sm
 value to the largest.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from espnet2_cltm.matrix.languages import Language
+from espnet2_cltm.matrix.languages import Language, describe, display_order
+from espnet2_cltm.matrix.metrics import METRICS
+from espnet2_cltm.matrix.scores import Scores, zero_shot_means
 from espnet2_cltm.report.colour_scale import sequential_scale
 from espnet2_cltm.report.figure_files import write_figure
 from espnet2_cltm.report.grid_figure import draw_grid
@@ -49,6 +52,39 @@ class ZeroShotHeatmap:
     notes: tuple[str, ...] = ()
 
 
+def zero_shot_heatmap(
+    scores: Scores, known: Mapping[str, Language], title: str, subtitle: str
+) -> ZeroShotHeatmap | None:
+    """Collect the means over seeds of all single runs.
+
+    Args:
+        scores: Of one task and metric.
+        known: Languages with name and family, by code.
+        title: First line.
+        subtitle: Second line.
+
+    Returns:
+        None where no run was tested on another language than its own.
+    """
+    test_codes, means = zero_shot_means(scores)
+    tested = tuple(display_order(describe(test_codes, known).values()))
+    trained = tuple(display_order(describe(scores.languages, known).values()))
+    rows = [test_codes.index(language.code) for language in tested]
+    columns = [scores.languages.index(language.code) for language in trained]
+    values = means.T[np.ix_(rows, columns)]
+    if not np.isfinite(values[~_same_language(tested, trained)]).any():
+        return None
+    label = METRICS[scores.source.metric].label
+    return ZeroShotHeatmap(tested, trained, values, label, title, subtitle)
+
+
+def _same_language(
+    tested: tuple[Language, ...], trained: tuple[Language, ...]
+) -> np.ndarray:
+    """(m, n) bool."""
+    return np.array([[row.code == column.code for column in trained] for row in tested])
+
+
 def write_zero_shot_heatmap(
     heatmap: ZeroShotHeatmap, png: Path | str, pdf: Path | str
 ) -> None:
@@ -68,12 +104,7 @@ def draw_zero_shot_heatmap(heatmap: ZeroShotHeatmap) -> Figure:
 def zero_shot_grid(heatmap: ZeroShotHeatmap) -> Grid:
     """Arrange a zero-shot heatmap for drawing."""
     values = heatmap.values
-    itself = np.array(
-        [
-            [row.code == column.code for column in heatmap.trained]
-            for row in heatmap.tested
-        ]
-    )
+    itself = _same_language(heatmap.tested, heatmap.trained)
     decimals = 3 if max(values.shape) <= MOST_WITH_THREE_DECIMALS else 2
     texts = np.full(values.shape, "", dtype=object)
     for cell in np.argwhere(np.isfinite(values)):
