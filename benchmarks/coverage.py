@@ -25,7 +25,6 @@ from espnet2_cltm.matrix.choice import Choice
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, estimate
 from espnet2_cltm.matrix.fieller import BOUNDED
 from espnet2_cltm.matrix.moments import cell_moments
-from espnet2_cltm.matrix.property_intervals import PROPERTIES, property_intervals
 from espnet2_cltm.matrix.read_scores import read_scores
 from espnet2_cltm.matrix.scores import SeedScores
 from espnet2_cltm.matrix.simulator import (
@@ -65,12 +64,6 @@ def get_parser() -> argparse.ArgumentParser:
         type=whole_number,
         default=200,
         help="of them, whose bootstrap interval is computed too",
-    )
-    parser.add_argument(
-        "--property_matrices",
-        type=whole_number,
-        default=100,
-        help="of them, whose summary numbers get intervals too",
     )
     parser.add_argument("--resamples", type=positive_number, default=2000)
     parser.add_argument(
@@ -123,28 +116,7 @@ def simulate(simulation: Simulation, number: int, args: argparse.Namespace) -> d
         inside = (limits.low <= truth.cltm) & (truth.cltm <= limits.high)
         counted["bootstrap"] = inside[shown]
         counted["bootstrap_bounded"] = np.isfinite(limits.high - limits.low)[shown]
-    if number < args.property_matrices:
-        counted |= _property_coverage(scores, matrix.cltm, truth.cltm, number, args)
     return counted
-
-
-def _property_coverage(
-    scores: SeedScores,
-    cltm: np.ndarray,
-    true_cltm: np.ndarray,
-    number: int,
-    args: argparse.Namespace,
-) -> dict[str, np.ndarray]:
-    """Tell which summary numbers' intervals hold those of the same cells in truth."""
-    intervals = property_intervals(scores, cltm, 0.95, args.resamples, number)
-    true_cltm = np.where(np.isfinite(cltm), true_cltm, np.nan)
-    held = {}
-    for name, interval in intervals.items():
-        if interval is not None:
-            low, high = interval
-            value = PROPERTIES[name](true_cltm)
-            held[f"property {name}"] = np.array([low <= value <= high])
-    return held
 
 
 def _false_discoveries(null: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -185,10 +157,6 @@ def report(label: str, all_cells: dict[str, np.ndarray]) -> bool:
         print(
             f"    bounded                   {all_cells['bootstrap_bounded'].mean():.3f}"
         )
-    for name, inside in all_cells.items():
-        if name.startswith("property "):
-            label = f"  {name.removeprefix('property ')} covered"
-            print(f"{label:<30}{inside.mean():.2f} of {len(inside)}")
     print(f"  false discoveries, q < {Q}  {rates[0]:.4f} (0), {rates[1]:.4f} (1)")
     print(f"  cells with q < {Q} (0)      {all_cells['discoveries'].mean():.3f}")
     print(

@@ -47,12 +47,13 @@ from espnet2_cltm.matrix.uncertainty import (
 from espnet2_cltm.report.heatmap import write_heatmap
 from espnet2_cltm.report.heatmap_contents import Heatmap
 from espnet2_cltm.report.summary import (
+    both_numbers,
     grey_targets,
     subtitle,
     summarise,
-    summary_text,
     title,
 )
+from espnet2_cltm.report.summary_text import summary_text
 
 HEATMAP_NOTE = (
     "CLTM[i, j] = (Perf(i+j) \N{MINUS SIGN} Perf(i)) / (Perf(i+i) \N{MINUS SIGN} "
@@ -142,12 +143,13 @@ def build(args: argparse.Namespace) -> None:
         png=args.outdir / "heatmap.png",
         pdf=args.outdir / "heatmap.pdf",
     )
-    summary = summarise(scores, matrix, uncertainty, languages)
+    numbers = both_numbers(scores, matrix, languages, settings)
+    summary = summarise(scores, matrix, uncertainty, languages, numbers)
     write_text(
         args.outdir / "summary.json",
         json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
     )
-    print(summary_text(scores, matrix, uncertainty, languages))
+    print(summary_text(scores, matrix, uncertainty, languages, numbers))
     print(f"Written to {args.outdir}: heatmap.png, cltm.csv, summary.json and others")
 
 

@@ -1,78 +1,257 @@
 """Summary numbers of a transfer matrix, as the method's authors define them.
 
-A matrix is an (n, n) array, rows targets and columns donors, NaN where a cell is not
-available. Numbers run over the cells that are there; where rows or cells are missing,
-RFD = ||M - 1||_F / n becomes the same root mean square over what is there.
+Each takes a :class:`~espnet2_cltm.matrix.matrix_layout.MatrixBatch`, one matrix or many
+resamples of it, and gives one number a matrix. Numbers of cells run over the
+off-diagonal cells that are there; those of a square (asymmetry, and those of
+:mod:`espnet2_cltm.matrix.spectrum`) over the languages of the layout's complete square.
+The positive part of a cell is max(cell, 0). With cells missing, RFD = ||M - 1||_F / n
+becomes the same root mean square over what is there.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from espnet2_cltm.matrix.matrix_layout import MatrixBatch, MatrixLayout
+from espnet2_cltm.matrix.spectrum import (
+    components_for_80_percent,
+    condition_number,
+    mean_row_cosine,
+    spectral_radius,
+)
+
+CELLS, PAIRS, FAMILIES, SQUARE = "cells", "pairs", "families", "square"
+
 
 @dataclass(frozen=True)
-class MatrixProperties:
-    """Summary numbers; None where nothing or not enough is there.
+class Property:
+    """A summary number.
 
     Attributes:
-        n_cells: Off-diagonal cells available.
-        mean_off_diagonal: Their mean.
-        share_positive: Share of them above 0.
-        share_above_one: Share of them above 1.
-        minimum: Smallest of them.
-        maximum: Largest of them.
-        rfd: Distance from full language independence, diagonal included.
-        relative_asymmetry: ||M - M^T||_F / ||M||_F over the languages with a row, if
-            all cells among them are there.
+        label: For people.
+        compute: Gives (m,) numbers of m matrices, NaN where not defined.
+        needs: What of the layout it runs over: ``CELLS``, ``PAIRS`` measured both
+            ways, pairs inside ``FAMILIES``, or the complete ``SQUARE``.
+        least: Smallest value that it can have.
+        most: Largest.
+        is_share: Whether people read it in percent.
+        is_count: Whether it is a whole number.
     """
 
-    n_cells: int
-    mean_off_diagonal: float | None
-    share_positive: float | None
-    share_above_one: float | None
-    minimum: float | None
-    maximum: float | None
-    rfd: float | None
-    relative_asymmetry: float | None
+    label: str
+    compute: Callable[[MatrixBatch], np.ndarray]
+    needs: str = CELLS
+    least: float = -np.inf
+    most: float = np.inf
+    is_share: bool = False
+    is_count: bool = False
 
 
-def matrix_properties(matrix: np.ndarray) -> MatrixProperties:
-    """Compute the summary numbers of an (n, n) matrix."""
-    cells = off_diagonal(matrix)
-    if not len(cells):
-        return MatrixProperties(0, *[None] * 7)
-    return MatrixProperties(
-        n_cells=len(cells),
-        mean_off_diagonal=float(cells.mean()),
-        share_positive=float((cells > 0).mean()),
-        share_above_one=float((cells > 1).mean()),
-        minimum=float(cells.min()),
-        maximum=float(cells.max()),
-        rfd=rfd(matrix),
-        relative_asymmetry=relative_asymmetry(matrix),
-    )
+def mean_off_diagonal(batch: MatrixBatch) -> np.ndarray:
+    """Average the off-diagonal cells."""
+    return batch.cells.mean(axis=-1)
 
 
-def off_diagonal(matrix: np.ndarray) -> np.ndarray:
-    """Give the available off-diagonal cells, row by row."""
-    there = np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
-    return matrix[there]
-
-
-def rfd(matrix: np.ndarray) -> float | None:
-    """RFD = ||M - 1||_F / n; 0 is a fully language-agnostic task."""
-    cells = matrix[np.isfinite(matrix)]
-    if not len(cells):
-        return None
+def rfd(batch: MatrixBatch) -> np.ndarray:
+    """RFD = ||M - 1||_F / n, diagonal included; 0 is a fully agnostic task."""
     # With all n * n cells there, the root mean square is the norm divided by n.
-    return float(np.sqrt(np.mean((cells - 1) ** 2)))
+    squares = ((batch.cells - 1) ** 2).sum(axis=-1)
+    return np.sqrt(squares / batch.layout.there.sum())
 
 
-def relative_asymmetry(matrix: np.ndarray) -> float | None:
-    """||M - M^T||_F / ||M||_F over languages that have a row; None if incomplete."""
-    rows = np.isfinite(matrix).any(axis=1)
-    square = matrix[np.ix_(rows, rows)]
-    if len(square) < 2 or not np.isfinite(square).all():
-        return None
-    norm = np.linalg.norm(square)
-    return float(np.linalg.norm(square - square.T) / norm) if norm > 0 else None
+def relative_asymmetry(batch: MatrixBatch) -> np.ndarray:
+    """||M - M^T||_F / ||M||_F over the square, diagonal included."""
+    square = batch.square
+    difference = np.linalg.norm(square - np.swapaxes(square, -1, -2), axis=(-2, -1))
+    norm = np.linalg.norm(square, axis=(-2, -1))
+    return np.divide(difference, norm, where=norm > 0, out=np.full(len(norm), np.nan))
+
+
+def share_positive(batch: MatrixBatch) -> np.ndarray:
+    """Give the share of off-diagonal cells above 0."""
+    return (batch.cells > 0).mean(axis=-1)
+
+
+def share_negative(batch: MatrixBatch) -> np.ndarray:
+    """Give the share of off-diagonal cells below 0."""
+    return (batch.cells < 0).mean(axis=-1)
+
+
+def share_above_one(batch: MatrixBatch) -> np.ndarray:
+    """Give the share of off-diagonal cells above 1."""
+    return (batch.cells > 1).mean(axis=-1)
+
+
+def minimum(batch: MatrixBatch) -> np.ndarray:
+    """Give the smallest off-diagonal cell."""
+    return batch.cells.min(axis=-1)
+
+
+def maximum(batch: MatrixBatch) -> np.ndarray:
+    """Give the largest off-diagonal cell."""
+    return batch.cells.max(axis=-1)
+
+
+def reciprocity(batch: MatrixBatch) -> np.ndarray:
+    """Give the share of unordered pairs that are positive both ways.
+
+    Of the pairs whose two cells are there.
+    """
+    i, j = batch.layout.both_ways
+    return ((batch.values[:, i, j] > 0) & (batch.values[:, j, i] > 0)).mean(axis=-1)
+
+
+def mean_row_entropy(batch: MatrixBatch) -> np.ndarray:
+    """Average over targets the entropy of what donors give, see :func:`entropy`."""
+    return _mean_defined(entropy(batch, axis=2))
+
+
+def mean_column_entropy(batch: MatrixBatch) -> np.ndarray:
+    """Average over donors the entropy of what targets take, see :func:`entropy`."""
+    return _mean_defined(entropy(batch, axis=1))
+
+
+def mean_row_gini(batch: MatrixBatch) -> np.ndarray:
+    """Average over targets the Gini coefficient of their cells, see :func:`gini`."""
+    return _mean_defined(gini(batch, axis=2))
+
+
+def mean_column_gini(batch: MatrixBatch) -> np.ndarray:
+    """Average over donors the Gini coefficient of their cells, see :func:`gini`."""
+    return _mean_defined(gini(batch, axis=1))
+
+
+def family_share(batch: MatrixBatch) -> np.ndarray:
+    """Give the share of the positive mass that lies between languages of a family."""
+    total = batch.positive.sum(axis=(1, 2))
+    inside = batch.positive[:, batch.layout.same_family].sum(axis=-1)
+    return np.divide(inside, total, where=total > 0, out=np.full(len(total), np.nan))
+
+
+def expected_family_share(layout: MatrixLayout) -> float:
+    """Give that share for a mass spread evenly over the off-diagonal cells there."""
+    inside = (layout.same_family & layout.off_diagonal).sum()
+    return float(inside / layout.off_diagonal.sum())
+
+
+def entropy(batch: MatrixBatch, axis: int) -> np.ndarray:
+    """Shannon entropy -sum p ln p, in nats, of the positive off-diagonal part.
+
+    k equal cells have ln k, a single positive one 0; it grows with the number of cells
+    that are there.
+
+    Args:
+        batch: Of m matrices.
+        axis: 2 for rows (targets), 1 for columns (donors).
+
+    Returns:
+        (m, n); NaN without any positive cell.
+    """
+    mass = batch.positive
+    total = mass.sum(axis=axis)
+    logarithm = np.log(mass, where=mass > 0, out=np.zeros_like(mass))
+    # With p = mass / total, -sum p ln p = ln total - sum mass ln mass / total.
+    within = np.multiply(mass, logarithm, out=logarithm).sum(axis=axis)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result = np.log(total) - within / total
+    return np.where(total > 0, np.maximum(result, 0.0), np.nan)
+
+
+def gini(batch: MatrixBatch, axis: int) -> np.ndarray:
+    """Gini coefficient of the off-diagonal cells there, negative ones counted as 0.
+
+    0 where all are equal, 1 - 1/k where one of k cells has all. The diagonal is no cell
+    of it: counted as one without transfer, it would raise every coefficient.
+
+    Args:
+        batch: Of m matrices.
+        axis: 2 for rows (targets), 1 for columns (donors).
+
+    Returns:
+        (m, n); NaN without any positive cell.
+    """
+    mass, there = batch.positive, batch.layout.off_diagonal
+    if axis == 1:
+        mass, there = np.swapaxes(mass, 1, 2), there.T
+    # Cells that are not there are 0 and come first: ranks then start among the others.
+    mass = np.sort(mass, axis=-1)
+    count = there.sum(axis=-1)
+    n = mass.shape[-1]
+    rank = np.arange(1, n + 1) - (n - count)[:, None]
+    weighted = np.einsum("mij,ij->mi", mass, np.maximum(rank, 0).astype(float))
+    total = mass.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result = 2 * weighted / (count * total) - (count + 1) / count
+    return np.where(total > 0, result, np.nan)
+
+
+def _mean_defined(values: np.ndarray) -> np.ndarray:
+    defined = np.isfinite(values)
+    count = defined.sum(axis=-1)
+    total = np.where(defined, values, 0.0).sum(axis=-1)
+    return np.divide(total, count, where=count > 0, out=np.full(len(total), np.nan))
+
+
+PROPERTIES = {
+    "mean_off_diagonal": Property("mean", mean_off_diagonal),
+    "rfd": Property("RFD", rfd, least=0),
+    "relative_asymmetry": Property(
+        "relative asymmetry", relative_asymmetry, SQUARE, least=0, most=2
+    ),
+    "share_positive": Property(
+        "positive", share_positive, least=0, most=1, is_share=True
+    ),
+    "share_negative": Property(
+        "negative", share_negative, least=0, most=1, is_share=True
+    ),
+    "share_above_one": Property(
+        "above 1", share_above_one, least=0, most=1, is_share=True
+    ),
+    "minimum": Property("smallest", minimum),
+    "maximum": Property("largest", maximum),
+    "reciprocity": Property(
+        "pairs positive both ways", reciprocity, PAIRS, least=0, most=1, is_share=True
+    ),
+    "mean_row_entropy": Property("entropy of rows", mean_row_entropy, least=0),
+    "mean_column_entropy": Property("entropy of columns", mean_column_entropy, least=0),
+    "mean_row_gini": Property("Gini of rows", mean_row_gini, least=0, most=1),
+    "mean_column_gini": Property("Gini of columns", mean_column_gini, least=0, most=1),
+    "family_share": Property(
+        "positive mass inside families",
+        family_share,
+        FAMILIES,
+        least=0,
+        most=1,
+        is_share=True,
+    ),
+    "mean_row_cosine": Property(
+        "cosine between rows", mean_row_cosine, SQUARE, least=-1, most=1
+    ),
+    "components_for_80_percent": Property(
+        "components for 80% of variance",
+        components_for_80_percent,
+        SQUARE,
+        least=0,
+        is_count=True,
+    ),
+    "spectral_radius": Property("spectral radius", spectral_radius, SQUARE, least=0),
+    "condition_number": Property("condition number", condition_number, SQUARE, least=1),
+}
+
+
+def why_not_available(name: str, layout: MatrixLayout) -> str:
+    """Say why a property has no value for such a matrix; else give nothing."""
+    if not layout.off_diagonal.any():
+        return "no cell"
+    needs = PROPERTIES[name].needs
+    if needs == PAIRS and not len(layout.both_ways[0]):
+        return "no pair has both of its cells"
+    if needs == FAMILIES and not (layout.same_family & layout.off_diagonal).any():
+        return "no cell between two languages of one family"
+    if needs == SQUARE and not len(layout.square):
+        return (
+            "too many cells are missing: less than two languages, or half of those "
+            "with a row, have all cells with each other"
+        )
+    return ""

@@ -1,35 +1,62 @@
-"""What a matrix says in few words: ``summary.json`` and the text on the terminal.
+"""What a matrix says in numbers: ``summary.json``.
 
-Every summary number is given twice: over identified targets only, which is what the
-matrix shows, and over all targets with an estimate.
+Every summary number is given twice, under ``identified_targets``, which is what the
+matrix shows, and under ``all_targets``, with the rows of targets that are not
+identified. Either holds
+
+    n_cells                the off-diagonal cells that the numbers rest on
+    square_languages       those of the complete square, for asymmetry, cosine,
+                           components, spectral radius and condition number
+    expected_family_share  family_share of a mass spread evenly over the cells
+    properties             by name (:data:`~espnet2_cltm.matrix.properties.PROPERTIES`)
+    strengths              by language and name
+                           (:data:`~espnet2_cltm.matrix.language_strengths.STRENGTHS`)
+    strongest_positive     up to ten cells, target, donor, CLTM and Fieller's interval
+    strongest_negative
+
+A property and a strength hold ``value``, the number of the estimated matrix;
+``corrected``, what is left of it without the seeds' noise; ``low`` and ``high``, its
+interval, which lies around ``corrected``; ``method`` and ``resamples`` of the interval;
+``note``, why something is missing; ``coverage_note``, where an interval was found to
+hold the truth too rarely. A strength also has ``rank``, 1 for the strongest, with
+``rank_low`` and ``rank_high``.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 
 from espnet2_cltm import __version__
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, TransferMatrix
 from espnet2_cltm.matrix.fieller import BOUNDED
-from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
+from espnet2_cltm.matrix.language_strengths import STRENGTHS
+from espnet2_cltm.matrix.languages import Language
+from espnet2_cltm.matrix.matrix_layout import same_family
 from espnet2_cltm.matrix.metrics import METRICS, TASK_TITLES, budget_text
-from espnet2_cltm.matrix.properties import MatrixProperties, matrix_properties
-from espnet2_cltm.matrix.property_intervals import property_intervals
+from espnet2_cltm.matrix.properties import expected_family_share
+from espnet2_cltm.matrix.property_intervals import (
+    ALL_COVER_LESS,
+    IDENTIFIED_COVER_LESS,
+    MatrixNumbers,
+    RankedStrength,
+    matrix_numbers,
+    matrix_numbers_with_intervals,
+)
 from espnet2_cltm.matrix.scores import (
-    CrossLanguageScores,
     Scores,
     SeedScores,
     cross_language_of,
     single_and_double,
     zero_shot_means,
 )
-from espnet2_cltm.matrix.uncertainty import CellUncertainty
+from espnet2_cltm.matrix.strongest_pairs import strongest_negative, strongest_positive
+from espnet2_cltm.matrix.uncertainty import CellUncertainty, IntervalSettings
+from espnet2_cltm.progress import progress
 
 FORMULA = "CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i))"
 FALSE_DISCOVERY_RATE = 0.05
-MOST_IN_TABLE = 12  # languages of the table on the terminal
-MOST_NAMED = 5  # of things that are missing
 
 
 def title(scores: Scores) -> str:
@@ -75,11 +102,55 @@ def grey_targets(matrix: TransferMatrix) -> np.ndarray:
     return ~matrix.target_identified & np.isfinite(np.diagonal(matrix.self_gain))
 
 
+@dataclass(frozen=True)
+class BothNumbers:
+    """Summary numbers over the identified targets, and over all with an estimate."""
+
+    identified: MatrixNumbers
+    all_targets: MatrixNumbers
+
+
+def both_numbers(
+    scores: Scores,
+    matrix: TransferMatrix,
+    languages: Mapping[str, Language],
+    settings: IntervalSettings,
+) -> BothNumbers:
+    """Compute the summary numbers and, where there are seeds, their intervals."""
+    related = same_family([languages[code] for code in matrix.languages])
+    if not isinstance(scores, SeedScores):
+        return BothNumbers(
+            matrix_numbers(matrix.cltm, related),
+            matrix_numbers(matrix.raw_cltm, related),
+        )
+
+    def of(
+        values: np.ndarray, cover_less: Mapping[str, float], targets: str
+    ) -> MatrixNumbers:
+        label = f"summary numbers, {targets} targets"
+        return matrix_numbers_with_intervals(
+            scores,
+            values,
+            related,
+            settings.confidence,
+            settings.resamples,
+            settings.bootstrap_seed,
+            cover_less,
+            partial(progress, description=label, unit="batch"),
+        )
+
+    identified = of(matrix.cltm, IDENTIFIED_COVER_LESS, "identified")
+    if np.array_equal(matrix.cltm, matrix.raw_cltm, equal_nan=True):
+        return BothNumbers(identified, identified)
+    return BothNumbers(identified, of(matrix.raw_cltm, ALL_COVER_LESS, "all"))
+
+
 def summarise(
     scores: Scores,
     matrix: TransferMatrix,
     uncertainty: CellUncertainty,
     languages: Mapping[str, Language],
+    numbers: BothNumbers,
 ) -> dict:
     """Collect what ``summary.json`` holds; None stands for not available."""
     source = scores.source
@@ -116,10 +187,14 @@ def summarise(
             "fewest_seeds": min(used_seeds, default=0),
             "most_seeds": max(used_seeds, default=0),
         },
-        "identified_targets": _properties(scores, matrix.cltm, uncertainty),
-        "all_targets": _properties(scores, matrix.raw_cltm, uncertainty),
-        "mean_single": _mean(single_and_double(scores)[0]),
-        "mean_double": _mean(single_and_double(scores)[1]),
+        "identified_targets": _numbers(
+            numbers.identified, matrix.cltm, matrix, uncertainty
+        ),
+        "all_targets": _numbers(
+            numbers.all_targets, matrix.raw_cltm, matrix, uncertainty
+        ),
+        "mean_single": mean_available(single_and_double(scores)[0]),
+        "mean_double": mean_available(single_and_double(scores)[1]),
         "targets": {
             code: _target(scores, matrix, index, languages[code])
             for index, code in enumerate(matrix.languages)
@@ -154,21 +229,59 @@ def _bootstrap_settings(uncertainty: CellUncertainty) -> dict[str, int] | None:
     return {"resamples": settings.resamples, "seed": settings.bootstrap_seed}
 
 
-def _properties(
-    scores: Scores, matrix: np.ndarray, uncertainty: CellUncertainty
+def _numbers(
+    numbers: MatrixNumbers,
+    values: np.ndarray,
+    matrix: TransferMatrix,
+    uncertainty: CellUncertainty,
 ) -> dict:
-    """Give the summary numbers and, where there are seeds, their intervals."""
-    intervals = None
-    if isinstance(scores, SeedScores):
-        settings = uncertainty.settings
-        intervals = property_intervals(
-            scores,
-            matrix,
-            settings.confidence,
-            settings.resamples,
-            settings.bootstrap_seed,
-        )
-    return {**asdict(matrix_properties(matrix)), "intervals": intervals}
+    """Write one version of the summary numbers, see the module's docstring."""
+    layout, codes = numbers.layout, matrix.languages
+    has_cells = layout.off_diagonal.any()
+    return {
+        "n_cells": int(layout.off_diagonal.sum()),
+        "square_languages": [codes[index] for index in layout.square],
+        "expected_family_share": expected_family_share(layout) if has_cells else None,
+        "properties": {name: asdict(one) for name, one in numbers.properties.items()},
+        "strengths": {
+            code: {name: _ranked(numbers.strengths[name][index]) for name in STRENGTHS}
+            for index, code in enumerate(codes)
+        },
+        "strongest_positive": [
+            _pair(cell, values, codes, uncertainty)
+            for cell in strongest_positive(values)
+        ],
+        "strongest_negative": [
+            _pair(cell, values, codes, uncertainty)
+            for cell in strongest_negative(values)
+        ],
+    }
+
+
+def _ranked(one: RankedStrength) -> dict:
+    return {
+        **asdict(one.strength),
+        "rank": one.rank,
+        "rank_low": one.rank_low,
+        "rank_high": one.rank_high,
+    }
+
+
+def _pair(
+    cell: tuple[int, int],
+    values: np.ndarray,
+    codes: Sequence[str],
+    uncertainty: CellUncertainty,
+) -> dict:
+    fieller = uncertainty.fieller
+    bounded = fieller.kind[cell] == BOUNDED
+    return {
+        "target": codes[cell[0]],
+        "donor": codes[cell[1]],
+        "cltm": float(values[cell]),
+        "low": float(fieller.low[cell]) if bounded else None,
+        "high": float(fieller.high[cell]) if bounded else None,
+    }
 
 
 def _off_diagonal_count(matrix: np.ndarray) -> int:
@@ -203,172 +316,7 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _mean(values: np.ndarray) -> float | None:
+def mean_available(values: np.ndarray) -> float | None:
+    """Average what is not NaN; None where nothing is left."""
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else None
-
-
-# Text ------------------------------------------------------------------------------
-
-
-def summary_text(
-    scores: Scores,
-    matrix: TransferMatrix,
-    uncertainty: CellUncertainty,
-    languages: Mapping[str, Language],
-) -> str:
-    """Write the summary for the terminal, at most a screen of it."""
-    lines = [title(scores), subtitle(scores, matrix), FORMULA]
-    if len(matrix.languages) <= MOST_IN_TABLE:
-        lines += ["", *_table(matrix, languages)]
-    lines += ["", *_key_figures(scores, matrix)]
-    lines += _findings(matrix, uncertainty)
-    lines += _remarks(scores, matrix, languages)
-    return "\n".join(lines)
-
-
-def _table(matrix: TransferMatrix, languages: Mapping[str, Language]) -> list[str]:
-    order = [
-        matrix.languages.index(language.code)
-        for language in display_order(languages[code] for code in matrix.languages)
-    ]
-    grey = grey_targets(matrix)
-    codes = [matrix.languages[index] for index in order]
-    names = [f"{code} {languages[code].name}" for code in codes]
-    names = [
-        f"{name} *" if grey[index] else name
-        for name, index in zip(names, order, strict=True)
-    ]
-    first = max(map(len, [*names, "target \\ donor"]))
-    width = max(6, *map(len, codes)) + 1
-    lines = ["target \\ donor".ljust(first) + "".join(c.rjust(width) for c in codes)]
-    for name, row in zip(names, order, strict=True):
-        cells = (_cell(matrix.cltm[row, column]) for column in order)
-        lines.append(name.ljust(first) + "".join(cell.rjust(width) for cell in cells))
-    if grey.any():
-        lines.append("* not identified")
-    return lines
-
-
-def _cell(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00") if np.isfinite(value) else "."
-
-
-def _key_figures(scores: Scores, matrix: TransferMatrix) -> list[str]:
-    label = METRICS[scores.source.metric].label
-    single, double = map(_mean, single_and_double(scores))
-    lines = [
-        f"Mean {label}: singles {_figure(single)}, doubles {_figure(double)}",
-        _properties_line("Off the diagonal", matrix_properties(matrix.cltm)),
-    ]
-    if grey_targets(matrix).any():
-        every = matrix_properties(matrix.raw_cltm)
-        lines.append(_properties_line("With targets not identified", every))
-    return lines
-
-
-def _findings(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[str]:
-    """Say how many cells differ from 0 and 1, where there are tests."""
-    tested = int(np.isfinite(uncertainty.q_zero).sum())
-    if not tested:
-        return []
-    count = cell_findings(matrix, uncertainty)
-    lines = [
-        f"Of {tested} cells, at a false discovery rate of {FALSE_DISCOVERY_RATE:.0%}: "
-        f"{count['cells_above_zero']} above 0, {count['cells_below_zero']} below 0; "
-        f"{count['cells_above_one']} above 1, {count['cells_below_one']} below 1"
-    ]
-    if count["cells_with_unbounded_set"]:
-        lines.append(
-            f"No bounded {100 * uncertainty.settings.confidence:.4g}% interval in "
-            f"{count['cells_with_unbounded_set']} of them: the self-gain is too "
-            "uncertain"
-        )
-    return lines
-
-
-def _properties_line(label: str, properties: MatrixProperties) -> str:
-    if not properties.n_cells:
-        return f"{label}: no cell"
-    return (
-        f"{label}: mean {_figure(properties.mean_off_diagonal)}, "
-        f"{properties.share_positive:.1%} positive, "
-        f"{properties.share_above_one:.1%} above 1 "
-        f"({properties.n_cells} cells); RFD {_figure(properties.rfd)}, "
-        f"asymmetry {_figure(properties.relative_asymmetry)}"
-    )
-
-
-def _figure(value: float | None) -> str:
-    return "not available" if value is None else f"{value:.3f}"
-
-
-def _remarks(
-    scores: Scores, matrix: TransferMatrix, languages: Mapping[str, Language]
-) -> list[str]:
-    lines = []
-    n = len(matrix.languages)
-    grey = grey_targets(matrix)
-    if grey.any():
-        reasons = [
-            f"{code} ({reason})"
-            for code, reason, is_grey in zip(
-                matrix.languages, matrix.target_reason, grey, strict=True
-            )
-            if is_grey
-        ]
-        lines.append(f"Not identified, {len(reasons)} of {n} targets: {_some(reasons)}")
-    if (np.diagonal(matrix.n_seeds) == 1).any() and matrix.target_identified.any():
-        lines.append(
-            "One seed: no standard errors, and a target counts as identified by the "
-            "sign of its self-gain alone."
-        )
-    missing = missing_cells(matrix)
-    if missing:
-        lines.append(
-            f"Not available, {len(missing)} of {n * (n - 1)} cells: "
-            f"{_some(_by_reason(missing))}"
-        )
-    cross_language = cross_language_of(scores)
-    if cross_language is not None:
-        lines.append(_cross_language_line(scores.source.metric, cross_language))
-    lines += scores.source.notes
-    unlisted = [c for c in matrix.languages if languages[c].family == UNLISTED]
-    if unlisted:
-        lines.append(
-            f"Without name and family: {_some(unlisted)}; add a line "
-            f"'{unlisted[0]}: {{name: ..., family: ...}}' to the file given by "
-            "--languages_conf."
-        )
-    return lines
-
-
-def _cross_language_line(metric: str, scores: CrossLanguageScores) -> str:
-    """Give the mean of each kind of run over its languages and all sets."""
-    kinds = np.array([kind for kind, _ in scores.runs])
-    means = ", ".join(
-        f"{kind}s {_figure(_mean(scores.perf[kinds == kind]))}"
-        for kind in dict.fromkeys(kinds.tolist())
-    )
-    return (
-        f"Cross-language trials, no part of the matrix ({_some(list(scores.sets))}): "
-        f"mean {METRICS[metric].label} of {means}; see cross_language.csv"
-    )
-
-
-def _by_reason(missing: list[tuple[str, str, str]]) -> list[str]:
-    """Name cells one by one, or together where one reason takes several away."""
-    cells: dict[str, list[str]] = {}
-    for target, donor, reason in missing:
-        cells.setdefault(reason, []).append(f"{target} from {donor}")
-    return [
-        f"{names[0]} ({reason})"
-        if len(names) == 1
-        else f"{len(names)} cells ({reason})"
-        for reason, names in sorted(cells.items(), key=lambda item: -len(item[1]))
-    ]
-
-
-def _some(items: list[str]) -> str:
-    more = len(items) - MOST_NAMED
-    return "; ".join(items[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,8 +100,17 @@ def test_all_files_are_written_and_agree(tmp_path, rows, capsys):
     assert summary["counts"]["cells_identified"] == 4
     assert summary["identified_targets"]["n_cells"] == 4
     assert summary["all_targets"]["n_cells"] == 6
-    low, high = summary["identified_targets"]["intervals"]["mean_off_diagonal"]
-    assert low < summary["identified_targets"]["mean_off_diagonal"] < high
+    mean = summary["identified_targets"]["properties"]["mean_off_diagonal"]
+    assert mean["low"] < mean["value"] < mean["high"]
+    assert (mean["method"], mean["resamples"]) == ("noise_corrected", 10_000)
+    first = summary["identified_targets"]["strongest_positive"][0]
+    assert (first["target"], first["donor"]) == ("es", "ca")
+    assert first["low"] < first["cltm"] < first["high"]
+    assert summary["identified_targets"]["square_languages"] == ["ca", "es"]
+    donor = summary["all_targets"]["strengths"]["ca"]["outgoing_mean"]
+    assert donor["rank_low"] <= donor["rank"] <= donor["rank_high"]
+    target = summary["identified_targets"]["strengths"]["tr"]["incoming_mean"]
+    assert (target["value"], target["note"]) == (None, "no cell")
     assert summary["targets"]["ca"]["best_donor"] == "es"
     assert summary["targets"]["tr"]["best_donor"] is None
     assert summary["targets"]["es"]["single"] == pytest.approx(0.60075)
@@ -115,6 +125,11 @@ def test_all_files_are_written_and_agree(tmp_path, rows, capsys):
         "Of 4 cells, at a false discovery rate of 5%: 2 above 0, 2 below 0; 0 above 1, "
         "4 below 1\n"
     ) in printed
+    assert re.search(r"\n +identified targets +all targets\n", printed)
+    assert re.search(r"\ncells off the diagonal +4 +6\n", printed)
+    assert re.search(r"\npositive +50\.0% \[.*\] +66\.7% \[.*\]\n", printed)
+    assert "\nDonors with the highest mean: ca 0.79 [0.78, 0.80], es" in printed
+    assert len(printed.splitlines()) <= 45
 
 
 def test_building_twice_gives_the_same_bytes(tmp_path, rows):
@@ -166,6 +181,9 @@ def test_means_and_variances_give_intervals_but_no_bootstrap(tmp_path, capsys):
     summary = json.loads((outdir / "summary.json").read_text())
     assert summary["bootstrap"] is None
     assert summary["counts"]["cells_above_zero"] == 2
+    mean = summary["identified_targets"]["properties"]["mean_off_diagonal"]
+    assert mean["value"] == pytest.approx(0.8)
+    assert mean["note"] == "no seeds: the file holds means and variances"
     with (outdir / "cells.tsv").open() as file:
         cell = list(csv.DictReader(file, delimiter="\t"))[1]
     assert float(cell["fieller_low"]) < 0.8 < float(cell["fieller_high"])
@@ -202,6 +220,10 @@ def test_one_seed_is_built_and_told(tmp_path, rows, capsys):
     printed = capsys.readouterr().out
     assert "One seed: no standard errors" in printed
     assert ", 1 seed, " in printed
+    summary = json.loads((tmp_path / "cltm" / "summary.json").read_text())
+    rfd = summary["identified_targets"]["properties"]["rfd"]
+    assert (rfd["low"], rfd["note"]) == (None, "one seed")
+    assert "[" not in printed.split("Mean macro F1")[1].split("One seed")[0]
 
 
 def test_unlisted_language_is_no_error(tmp_path, capsys):
@@ -230,6 +252,116 @@ def test_results_that_give_no_cell_are_refused_and_nothing_is_written(
     assert sentence in message
     assert message.count("\n") == 1
     assert not (tmp_path / "cltm").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "sentence"),
+    [
+        (lambda rows: [], (), "has a header and no line"),
+        (lambda rows: [*rows, rows[3]], (), "lines 5 and 74: the same result"),
+        (
+            lambda rows: [[*row[:8], "nan", "9"] for row in rows],
+            (),
+            "macro_f1 is undefined for the single run of ca",
+        ),
+        (
+            lambda rows: [[*rows[0][:8], "o.7", "9"], *rows[1:]],
+            (),
+            "line 2: value is 'o.7', not a number",
+        ),
+        (
+            lambda rows: rows,
+            ("--metric", "f0"),
+            "no metric 'f0' of task gender; it has macro_f1",
+        ),
+        (
+            lambda rows: [[*row[:7], "loss", *row[8:]] for row in rows],
+            ("--metric", "loss"),
+            "metric 'loss' is not known",
+        ),
+        (
+            lambda rows: [
+                row for row in rows if (row[2], row[6]) != ("single", row[3])
+            ],
+            (),
+            "no single run of ca",
+        ),
+        (
+            lambda rows: [row for row in rows if row[2] != "double"][:1],
+            (),
+            "one language",
+        ),
+    ],
+)
+def test_bad_results_are_told_in_one_sentence_and_nothing_is_written(
+    tmp_path, rows, capsys, content, options, sentence
+):
+    with pytest.raises(SystemExit) as raised:
+        run(tmp_path, content(rows), *options)
+    assert raised.value.code == 1
+    message = capsys.readouterr().err
+    assert sentence in message
+    assert message.count("\n") == 1
+    assert "results.tsv" in message
+    assert not (tmp_path / "cltm").exists()
+
+
+def test_empty_file_is_told_in_one_sentence(tmp_path, capsys):
+    results = tmp_path / "results.tsv"
+    results.touch()
+    outdir = ["--outdir", str(tmp_path / "cltm"), "--languages_conf", CONF]
+    with pytest.raises(SystemExit):
+        main(["--results", str(results), *outdir])
+    message = capsys.readouterr().err
+    assert f"{results} is empty" in message
+    assert message.count("\n") == 1
+    assert not (tmp_path / "cltm").exists()
+
+
+def test_missing_doubles_leave_gains_but_no_ratio(tmp_path, rows, capsys):
+    outdir = run(tmp_path, [row for row in rows if row[2] != "double"])
+    assert "2 cells (no double run of ca)" in capsys.readouterr().out
+    summary = json.loads((outdir / "summary.json").read_text())
+    for targets in ("identified_targets", "all_targets"):
+        assert summary[targets]["n_cells"] == 0
+        assert summary[targets]["properties"]["rfd"]["note"] == "no cell"
+        assert summary[targets]["strongest_positive"] == []
+    assert np.isfinite(read_matrix(outdir / "relative_gain.csv").values[0, 1])
+
+
+def test_missing_singles_of_one_language_take_its_row_only(tmp_path, rows, capsys):
+    outdir = run(tmp_path, [row for row in rows if row[2:4] != ["single", "es"]])
+    assert "2 cells (no single run of es)" in capsys.readouterr().out
+    summary = json.loads((outdir / "summary.json").read_text())
+    assert summary["all_targets"]["square_languages"] == ["ca", "tr"]
+    assert summary["all_targets"]["n_cells"] == 4
+
+
+def test_undefined_value_is_left_out_of_the_numbers_and_told(tmp_path, rows, capsys):
+    for row in rows:
+        if row[2] == "pair" and row[3] == "ca+es" and row[6] == "ca":
+            row[8] = "nan"
+    outdir = run(tmp_path, rows)
+    assert "macro_f1 is undefined for the pair run ca+es" in capsys.readouterr().out
+    summary = json.loads((outdir / "summary.json").read_text())
+    assert summary["identified_targets"]["n_cells"] == 3
+    assert summary["counts"]["results_undefined"] == 4
+
+
+def test_languages_that_differ_between_runs_leave_cells_empty(tmp_path, rows, capsys):
+    # de has single and double runs only, as where one file has a language more.
+    more = [
+        ["de" if field == "ca" else field for field in row]
+        for row in rows
+        if row[3] == "ca" and row[6] == "ca"
+    ]
+    outdir = run(tmp_path, rows + more)
+    assert "no pair run ca+de tested on ca" in capsys.readouterr().out
+    summary = json.loads((outdir / "summary.json").read_text())
+    assert summary["n_languages"] == 4
+    assert summary["identified_targets"]["n_cells"] == 4
+    strength = summary["identified_targets"]["strengths"]["de"]["outgoing_mean"]
+    assert strength["note"] == "no cell"
 
 
 def test_directory_that_cannot_be_written_is_named(tmp_path, rows, capsys):

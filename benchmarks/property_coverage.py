@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Whether the intervals of summary numbers, strengths and ranks hold the truth.
+
+Draws known matrices with the self-gains and noise of the demo's runs, or of other
+results, estimates each as stage 6 does, and counts how often each interval holds the
+number that the true matrix has over the same cells. Beside the coverage the median
+width, and how far estimate and corrected number lie from the truth (median over
+matrices). True cells are normal, 0.6 with deviation 0.4; ``--share_zero`` and
+``--share_one`` make some exactly 0 and 1. Takes about a quarter of an hour.
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.matrix.choice import Choice
+from espnet2_cltm.matrix.estimates import estimate
+from espnet2_cltm.matrix.moments import cell_moments
+from espnet2_cltm.matrix.property_intervals import (
+    MatrixNumbers,
+    matrix_numbers,
+    matrix_numbers_with_intervals,
+)
+from espnet2_cltm.matrix.read_scores import read_scores
+from espnet2_cltm.matrix.scores import SeedScores
+from espnet2_cltm.matrix.simulator import (
+    Simulation,
+    draw_scores,
+    draw_truth,
+    simulation_like,
+)
+from espnet2_cltm.progress import progress
+
+# As simulation_like finds them in the 280 runs of either task of the demo.
+DEMO = {
+    "gender": Simulation(
+        gain_mean=0.071, gain_sd=0.023, run_sd=0.051, seed_correlation=0.37
+    ),
+    "speaker": Simulation(
+        gain_mean=0.085, gain_sd=0.005, run_sd=0.063, seed_correlation=0.12
+    ),
+}
+FAMILY_SIZE = 4  # languages of one made-up family
+LEVEL = 0.95
+BAR = 0.9
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Give the options."""
+    parser = argparse.ArgumentParser(
+        description="Measure the coverage of summary numbers' intervals.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--results", type=Path, help="results that give self-gains and noise"
+    )
+    parser.add_argument("--task", nargs="+", default=["gender", "speaker"])
+    parser.add_argument("--seeds", type=positive_number, nargs="+", default=[5, 10])
+    parser.add_argument(
+        "--n_languages", type=positive_number, nargs="+", default=[9, 20]
+    )
+    parser.add_argument("--matrices", type=positive_number, default=200)
+    parser.add_argument("--resamples", type=positive_number, default=1000)
+    parser.add_argument("--share_zero", type=float, default=0.0)
+    parser.add_argument("--share_one", type=float, default=0.0)
+    parser.add_argument("--random_seed", type=whole_number, default=0)
+    return parser
+
+
+class Count:
+    """Coverage of one interval over matrices, or over languages and matrices."""
+
+    def __init__(self) -> None:
+        self.held: list[bool] = []
+        self.width: list[float] = []
+        self.bias: list[float] = []
+        self.corrected_bias: list[float] = []
+
+    def add(self, interval, truth: float) -> None:
+        """Count an interval with ``low``, ``high``, ``value`` and ``corrected``."""
+        tolerance = 1e-9 * max(1.0, abs(truth))
+        self.held.append(interval.low - tolerance <= truth <= interval.high + tolerance)
+        self.width.append(interval.high - interval.low)
+        self.bias.append(interval.value - truth)
+        if interval.corrected is not None:
+            self.corrected_bias.append(interval.corrected - truth)
+
+
+def count(counts: dict[str, Count], found: MatrixNumbers, truth: MatrixNumbers) -> None:
+    """Compare one matrix's numbers with the truth's."""
+    for name, interval in found.properties.items():
+        true_value = truth.properties[name].value
+        if interval.low is not None and true_value is not None:
+            counts[name].add(interval, true_value)
+    for name, languages in found.strengths.items():
+        for one, true_one in zip(languages, truth.strengths[name], strict=True):
+            if one.rank_low is not None:
+                counts[name].add(one.strength, true_one.strength.value)
+                rank = counts[f"rank by {name}"]
+                rank.held.append(one.rank_low <= true_one.rank <= one.rank_high)
+                rank.width.append(one.rank_high - one.rank_low)
+
+
+def simulations(args: argparse.Namespace) -> dict[str, Simulation]:
+    """Give every task's self-gains and noise."""
+    found = {}
+    for task in args.task:
+        if args.results is None:
+            if task not in DEMO:
+                raise UserError(
+                    f"no figures are known of task {task}: give --results, or one of "
+                    f"{', '.join(DEMO)}."
+                )
+            found[task] = DEMO[task]
+            continue
+        scores = read_scores(args.results, Choice(task))
+        if not isinstance(scores, SeedScores):
+            raise UserError(
+                f"{args.results} holds means over seeds: give a file with the seeds."
+            )
+        found[task] = simulation_like(scores)
+    return {
+        task: replace(one, share_zero=args.share_zero, share_one=args.share_one)
+        for task, one in found.items()
+    }
+
+
+def measure(args: argparse.Namespace) -> None:
+    """Go through all settings; print each, then the lowest coverage of all."""
+    lowest: dict[str, dict[str, float]] = {"identified": {}, "all": {}}
+    for task, simulation in simulations(args).items():
+        for n in args.n_languages:
+            family = np.arange(n) // FAMILY_SIZE
+            related = (family[:, None] == family) & ~np.eye(n, dtype=bool)
+            for n_seeds in args.seeds:
+                setting = replace(simulation, n_languages=n, n_seeds=n_seeds)
+                label = f"{task}, {n} languages, {n_seeds} seeds"
+                counts = _simulate(setting, related, label, args)
+                for targets, by_name in counts.items():
+                    _report(f"{label}, {targets} targets", by_name)
+                    for name, one in by_name.items():
+                        held = float(np.mean(one.held))
+                        before = lowest[targets].get(name, 1.0)
+                        lowest[targets][name] = min(held, before)
+    for targets, by_name in lowest.items():
+        print(f"lowest coverage, {targets} targets")
+        for name, held in by_name.items():
+            print(f"  {name:<28}{held:.3f}{'  BELOW' if held < BAR else ''}")
+
+
+def _simulate(
+    setting: Simulation, related: np.ndarray, label: str, args: argparse.Namespace
+) -> dict[str, dict[str, Count]]:
+    counts = {"identified": defaultdict(Count), "all": defaultdict(Count)}
+    for number in progress(range(args.matrices), description=label, unit="matrix"):
+        generator = np.random.default_rng((args.random_seed, number))
+        truth = draw_truth(setting, generator)
+        scores = draw_scores(truth, setting, generator)
+        matrix = estimate(cell_moments(scores))
+        for targets, values in (
+            ("identified", matrix.cltm),
+            ("all", matrix.raw_cltm),
+        ):
+            found = matrix_numbers_with_intervals(
+                scores, values, related, LEVEL, args.resamples, number
+            )
+            true_values = np.where(np.isfinite(values), truth.cltm, np.nan)
+            count(counts[targets], found, matrix_numbers(true_values, related))
+    return counts
+
+
+def _report(label: str, counts: dict[str, Count]) -> None:
+    print(f"{label}\n  {'':<28}covers   of  width   bias  corrected")
+    for name, one in counts.items():
+        biases = [
+            f"{np.median(values):+.3f}" if values else "     -"
+            for values in (one.bias, one.corrected_bias)
+        ]
+        print(
+            f"  {name:<28}{np.mean(one.held):.3f} {len(one.held):5d} "
+            f"{np.median(one.width):6.3g} {biases[0]} {biases[1]}",
+            flush=True,
+        )
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
+    args = get_parser().parse_args(cmd)
+    run_command(lambda: measure(args))
+
+
+if __name__ == "__main__":
+    main()

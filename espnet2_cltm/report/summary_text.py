@@ -1,0 +1,264 @@
+"""What a matrix says on the terminal: ``summary.json`` in about a screen of text."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from espnet2_cltm.matrix.estimates import TransferMatrix
+from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
+from espnet2_cltm.matrix.metrics import METRICS
+from espnet2_cltm.matrix.properties import PROPERTIES, Property
+from espnet2_cltm.matrix.property_intervals import Interval, MatrixNumbers
+from espnet2_cltm.matrix.scores import (
+    CrossLanguageScores,
+    Scores,
+    cross_language_of,
+    single_and_double,
+)
+from espnet2_cltm.matrix.uncertainty import CellUncertainty
+from espnet2_cltm.report.summary import (
+    FALSE_DISCOVERY_RATE,
+    FORMULA,
+    BothNumbers,
+    cell_findings,
+    grey_targets,
+    mean_available,
+    missing_cells,
+    subtitle,
+    title,
+)
+
+MOST_IN_TABLE = 12  # languages of the matrix on the terminal
+MOST_NAMED = 5  # of things that are missing
+MOST_RANKED = 3
+INTERVALS_NOTE = (
+    "In brackets intervals without what the seeds' noise adds: noise moves shares, "
+    "extremes and norms, so that a value can lie outside."
+)
+COVERS_LESS_MARK = "*"
+COVERS_LESS_NOTE = (
+    "held the truth in less than 90% of simulated matrices, see summary.json"
+)
+
+
+def summary_text(
+    scores: Scores,
+    matrix: TransferMatrix,
+    uncertainty: CellUncertainty,
+    languages: Mapping[str, Language],
+    numbers: BothNumbers,
+) -> str:
+    """Write the summary, about a screen of it."""
+    lines = [title(scores), subtitle(scores, matrix), FORMULA]
+    if len(matrix.languages) <= MOST_IN_TABLE:
+        lines += ["", *_table(matrix, languages)]
+    lines += ["", _means(scores), *_findings(matrix, uncertainty)]
+    lines += ["", *_numbers_table(matrix, numbers)]
+    lines += _strongest_languages(matrix, numbers.identified)
+    lines.append("")
+    lines += _remarks(scores, matrix, languages)
+    return "\n".join(lines)
+
+
+def _table(matrix: TransferMatrix, languages: Mapping[str, Language]) -> list[str]:
+    order = [
+        matrix.languages.index(language.code)
+        for language in display_order(languages[code] for code in matrix.languages)
+    ]
+    grey = grey_targets(matrix)
+    codes = [matrix.languages[index] for index in order]
+    names = [f"{code} {languages[code].name}" for code in codes]
+    names = [
+        f"{name} *" if grey[index] else name
+        for name, index in zip(names, order, strict=True)
+    ]
+    first = max(map(len, [*names, "target \\ donor"]))
+    width = max(6, *map(len, codes)) + 1
+    lines = ["target \\ donor".ljust(first) + "".join(c.rjust(width) for c in codes)]
+    for name, row in zip(names, order, strict=True):
+        cells = (_cell(matrix.cltm[row, column]) for column in order)
+        lines.append(name.ljust(first) + "".join(cell.rjust(width) for cell in cells))
+    if grey.any():
+        lines.append("* not identified")
+    return lines
+
+
+def _cell(value: float) -> str:
+    return f"{value:.2f}".replace("-0.00", "0.00") if np.isfinite(value) else "."
+
+
+def _means(scores: Scores) -> str:
+    label = METRICS[scores.source.metric].label
+    single, double = map(mean_available, single_and_double(scores))
+    return f"Mean {label}: singles {_figure(single)}, doubles {_figure(double)}"
+
+
+def _findings(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[str]:
+    """Say how many cells differ from 0 and 1, where there are tests."""
+    tested = int(np.isfinite(uncertainty.q_zero).sum())
+    if not tested:
+        return []
+    count = cell_findings(matrix, uncertainty)
+    lines = [
+        f"Of {tested} cells, at a false discovery rate of {FALSE_DISCOVERY_RATE:.0%}: "
+        f"{count['cells_above_zero']} above 0, {count['cells_below_zero']} below 0; "
+        f"{count['cells_above_one']} above 1, {count['cells_below_one']} below 1"
+    ]
+    if count["cells_with_unbounded_set"]:
+        lines.append(
+            f"No bounded {100 * uncertainty.settings.confidence:.4g}% interval in "
+            f"{count['cells_with_unbounded_set']} of them: the self-gain is too "
+            "uncertain"
+        )
+    return lines
+
+
+def _numbers_table(matrix: TransferMatrix, numbers: BothNumbers) -> list[str]:
+    """Show the properties, one a line; twice where targets are not identified."""
+    versions = {"identified targets": numbers.identified}
+    if grey_targets(matrix).any():
+        versions["all targets"] = numbers.all_targets
+    rows = [("", *versions)]
+    cells = (str(int(one.layout.off_diagonal.sum())) for one in versions.values())
+    rows.append(("cells off the diagonal", *cells))
+    for name, definition in PROPERTIES.items():
+        found = [_property(name, one) for one in versions.values()]
+        if any(found):
+            rows.append((definition.label, *(text or "-" for text in found)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            text.ljust(width) for text, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    intervals = [
+        one
+        for version in versions.values()
+        for one in version.properties.values()
+        if one.low is not None
+    ]
+    if intervals:
+        lines.append(INTERVALS_NOTE)
+    if any(f"]{COVERS_LESS_MARK}" in line for line in lines):
+        lines.append(f"{COVERS_LESS_MARK} {COVERS_LESS_NOTE}")
+    return lines
+
+
+def _property(name: str, numbers: MatrixNumbers) -> str:
+    """Write value and interval; empty where there is no value."""
+    one, definition = numbers.properties[name], PROPERTIES[name]
+    if one.value is None:
+        return ""
+    write = _writer(definition)
+    if one.low is None:
+        return write(one.value)
+    mark = COVERS_LESS_MARK if one.coverage_note else ""
+    return f"{write(one.value)} [{write(one.low)}, {write(one.high)}]{mark}"
+
+
+def _writer(definition: Property) -> Callable[[float], str]:
+    if definition.is_share:
+        return lambda value: f"{value:.1%}"
+    if definition.is_count:
+        return lambda value: f"{value:.0f}"
+    return lambda value: f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"
+
+
+def _strongest_languages(matrix: TransferMatrix, numbers: MatrixNumbers) -> list[str]:
+    lines = []
+    for label, name in (("Donors", "outgoing_mean"), ("Targets", "incoming_mean")):
+        ranked = [
+            (one.rank, code, one.strength)
+            for code, one in zip(matrix.languages, numbers.strengths[name], strict=True)
+            if one.rank is not None
+        ]
+        if len(ranked) < 2:
+            continue
+        first = [
+            f"{code} {_with_interval(one)}"
+            for _, code, one in sorted(ranked, key=lambda item: item[:2])[:MOST_RANKED]
+        ]
+        lines.append(f"{label} with the highest mean: {', '.join(first)}")
+    return lines
+
+
+def _with_interval(one: Interval) -> str:
+    if one.low is None:
+        return f"{one.value:.2f}"
+    return f"{one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
+
+
+def _figure(value: float | None) -> str:
+    return "not available" if value is None else f"{value:.3f}"
+
+
+def _remarks(
+    scores: Scores, matrix: TransferMatrix, languages: Mapping[str, Language]
+) -> list[str]:
+    lines = []
+    n = len(matrix.languages)
+    grey = grey_targets(matrix)
+    if grey.any():
+        reasons = [
+            f"{code} ({reason})"
+            for code, reason, is_grey in zip(
+                matrix.languages, matrix.target_reason, grey, strict=True
+            )
+            if is_grey
+        ]
+        lines.append(f"Not identified, {len(reasons)} of {n} targets: {_some(reasons)}")
+    if (np.diagonal(matrix.n_seeds) == 1).any() and matrix.target_identified.any():
+        lines.append(
+            "One seed: no standard errors, and a target counts as identified by the "
+            "sign of its self-gain alone."
+        )
+    missing = missing_cells(matrix)
+    if missing:
+        lines.append(
+            f"Not available, {len(missing)} of {n * (n - 1)} cells: "
+            f"{_some(_by_reason(missing))}"
+        )
+    cross_language = cross_language_of(scores)
+    if cross_language is not None:
+        lines.append(_cross_language_line(scores.source.metric, cross_language))
+    lines += scores.source.notes
+    unlisted = [c for c in matrix.languages if languages[c].family == UNLISTED]
+    if unlisted:
+        lines.append(
+            f"Without name and family: {_some(unlisted)}; add a line "
+            f"'{unlisted[0]}: {{name: ..., family: ...}}' to the file given by "
+            "--languages_conf."
+        )
+    return lines
+
+
+def _cross_language_line(metric: str, scores: CrossLanguageScores) -> str:
+    """Give the mean of each kind of run over its languages and all sets."""
+    kinds = np.array([kind for kind, _ in scores.runs])
+    means = ", ".join(
+        f"{kind}s {_figure(mean_available(scores.perf[kinds == kind]))}"
+        for kind in dict.fromkeys(kinds.tolist())
+    )
+    return (
+        f"Cross-language trials, no part of the matrix ({_some(list(scores.sets))}): "
+        f"mean {METRICS[metric].label} of {means}; see cross_language.csv"
+    )
+
+
+def _by_reason(missing: list[tuple[str, str, str]]) -> list[str]:
+    """Name cells one by one, or together where one reason takes several away."""
+    cells: dict[str, list[str]] = {}
+    for target, donor, reason in missing:
+        cells.setdefault(reason, []).append(f"{target} from {donor}")
+    return [
+        f"{names[0]} ({reason})"
+        if len(names) == 1
+        else f"{len(names)} cells ({reason})"
+        for reason, names in sorted(cells.items(), key=lambda item: -len(item[1]))
+    ]
+
+
+def _some(items: list[str]) -> str:
+    more = len(items) - MOST_NAMED
+    return "; ".join(items[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
