@@ -26,12 +26,14 @@ from scipy.cluster.hierarchy import (
     optimal_leaf_ordering,
 )
 
+from espnet2_cltm.matrix.decomposition import RANK_TOLERANCE
 from espnet2_cltm.matrix.mantel import LanguagePermutations
-from espnet2_cltm.matrix.relatedness import pair_effects
+from espnet2_cltm.matrix.relatedness import off_diagonal
 
 FEWEST_LANGUAGES = 4  # three leave one cell in common with a third language
 FEWEST_CELLS = 4
 MOST_CLUSTERS = 10
+LEAST_VARIANCE = 0.1  # of a target, as a share of the median
 TOLERANCE = 1e-12
 
 
@@ -178,16 +180,68 @@ def shuffle_pairs(effects: np.ndarray, generator: np.random.Generator) -> np.nda
 
 
 def scaled_pair_effects(matrix: np.ndarray) -> np.ndarray:
-    """Give pair effects in units of their root mean square over a target's cells.
+    """Give pair effects in units of each target's own deviation.
+
+    The additive fit weighs targets by the inverse of their variance; else a target
+    with large effects would leave its mark in the donor effects, and by these in the
+    residuals of all other targets, which would look alike.
 
     Args:
         matrix: (n, n), NaN where not available; the diagonal does not count.
     """
-    effects = pair_effects(matrix)
-    there = np.isfinite(effects)
-    count = np.maximum(there.sum(axis=1), 1)
-    size = np.sqrt((np.where(there, effects, 0.0) ** 2).sum(axis=1) / count)
-    return effects / np.where(size > 0, size, 1.0)[:, None]
+    cells = off_diagonal(matrix)
+    scale = np.sqrt(target_variances(cells))
+    rows, columns = np.nonzero(np.isfinite(cells))
+    effects = np.full(cells.shape, np.nan)
+    if not len(rows):
+        return effects
+    cell = np.arange(len(rows))
+    design = np.zeros((len(rows), 2 * len(cells)))
+    design[cell, rows] = design[cell, len(cells) + columns] = 1 / scale[rows]
+    values = cells[rows, columns] / scale[rows]
+    fitted = design @ np.linalg.lstsq(design, values, rcond=RANK_TOLERANCE)[0]
+    left = values - fitted
+    if not left.std() > RANK_TOLERANCE * values.std():
+        left[:] = 0.0  # all is explained, but for rounding
+    effects[rows, columns] = left
+    return effects
+
+
+def target_variances(cells: np.ndarray) -> np.ndarray:
+    """Estimate the variance of each target's pair effects, noise included.
+
+    In the difference of two targets' rows donor effects cancel: its variance over
+    donors is the sum of the two targets' variances, from which least squares find each
+    one's (Grubbs, J. Am. Stat. Assoc. 43 (1948), 243-264). An estimate that is much
+    smaller than the others is raised, so that no target has all the weight.
+
+    Args:
+        cells: (n, n), NaN where not available and on the diagonal.
+
+    Returns:
+        (n,), above 0; that of a usual target where it cannot be told.
+    """
+    n = len(cells)
+    pairs = []
+    variances = []
+    for i in range(n):
+        for k in range(i):
+            difference = cells[i] - cells[k]
+            difference = difference[np.isfinite(difference)]
+            if len(difference) >= 2:
+                pairs.append((i, k))
+                variances.append(difference.var(ddof=1))
+    if not variances or not max(variances) > 0:
+        return np.ones(n)
+    design = np.zeros((len(pairs), n))
+    for row, pair in enumerate(pairs):
+        design[row, pair] = 1.0
+    found = np.linalg.lstsq(design, np.array(variances), rcond=RANK_TOLERANCE)[0]
+    told = design.any(axis=0)
+    usual = np.mean(variances) / 2
+    middle = np.median(found[told])
+    middle = middle if middle > 0 else usual
+    return np.where(told, np.maximum(found, LEAST_VARIANCE * middle), middle)
 
 
 def profile_dissimilarity(effects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

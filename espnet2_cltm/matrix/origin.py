@@ -60,7 +60,7 @@ class OriginSettings:
     """
 
     permutations: int = 10_000
-    shuffles: int = 499
+    shuffles: int = 199
     seed: int = 0
 
 
