@@ -1,0 +1,189 @@
+"""Rank donors for a target language, from measured cells and predictions of others.
+
+Reads ``results.tsv`` (or the published framework's CSV), or a matrix: a directory that
+stage 6 wrote, a ``cltm.csv``, or the name of a published matrix. Prints the ranking, or
+writes it to a file. Takes seconds; where cells are missing, the predictions' error is
+found by cross-validation.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import write_text
+from espnet2_cltm.matrix.choice import Choice
+from espnet2_cltm.matrix.language_distances import (
+    SHIPPED,
+    language_distances,
+    read_pairs,
+)
+from espnet2_cltm.matrix.prediction import (
+    FEWEST_CELLS,
+    FOLDS,
+    Prediction,
+    PredictionError,
+    cross_validate,
+    predict_pairs,
+    relatedness,
+)
+from espnet2_cltm.matrix.prediction_model import ModelSettings
+from espnet2_cltm.matrix.published import PUBLISHED
+from espnet2_cltm.matrix.recommendation import MeasuredCells, rank_donors
+from espnet2_cltm.matrix.recommendation_input import (
+    cells_from_matrix,
+    cells_from_results,
+    with_language,
+)
+from espnet2_cltm.progress import progress
+from espnet2_cltm.report.recommendation import (
+    recommendation_table,
+    recommendation_text,
+    summarise_recommendation,
+)
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Define the options."""
+    parser = argparse.ArgumentParser(
+        description="Rank the donor languages of a target, measured or predicted.",
+        epilog="Published matrices: "
+        + "; ".join(f"{name} ({what})" for name, what in PUBLISHED.items()),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--results",
+        type=Path,
+        help="results.tsv, or the published framework's CSV (per seed or aggregated)",
+    )
+    source.add_argument(
+        "--matrix",
+        help="directory that stage 6 wrote, a cltm.csv, or a published matrix's name",
+    )
+    parser.add_argument("--target", required=True, help="language to find donors for")
+    parser.add_argument(
+        "--k", type=positive_number, default=5, help="how many donors are looked for"
+    )
+    parser.add_argument(
+        "--task", help="which task, where --results holds several (gender, speaker)"
+    )
+    parser.add_argument("--metric", help="which metric of --results")
+    parser.add_argument(
+        "--budget", type=int, help="which N, where --results holds several"
+    )
+    parser.add_argument(
+        "--distances",
+        type=Path,
+        help="distances between languages that are not shipped, same columns",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "tsv", "json"),
+        default="text",
+        help="text has the best k donors, the others have all",
+    )
+    parser.add_argument("--out", type=Path, help="file to write instead of printing")
+    parser.add_argument(
+        "--seed", type=whole_number, default=0, help="of the model and the simulation"
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read, predict, rank and write."""
+    cells = _read(args)
+    source = str(args.results or args.matrix)
+    cells = _with_target(cells, source, args.target, args.distances)
+    prediction, error = _predict(cells, args)
+    ranking = rank_donors(cells, args.target, args.k, prediction, args.seed)
+    if not ranking.donors:
+        reason = ranking.not_identified or f"{args.target} has no measured pair"
+        raise UserError(
+            f"{source} gives no donor for {args.target}: {reason}, and predictions "
+            f"need {FEWEST_CELLS} measured cells of identified targets; run pairs with "
+            f"{args.target} first."
+        )
+    if args.format == "text":
+        text = recommendation_text(source, ranking, prediction, error)
+    elif args.format == "tsv":
+        text = recommendation_table(ranking)
+    else:
+        text = json.dumps(
+            summarise_recommendation(source, ranking, prediction, error),
+            indent=2,
+            ensure_ascii=False,
+        )
+    if args.out is None:
+        print(text)
+        return
+    write_text(args.out, text + "\n")
+    print(f"Written to {args.out}")
+
+
+def _read(args: argparse.Namespace) -> MeasuredCells:
+    if args.results is not None:
+        return cells_from_results(
+            args.results, Choice(args.task, args.metric, args.budget)
+        )
+    for option in ("task", "metric", "budget"):
+        if getattr(args, option) is not None:
+            raise UserError(
+                f"--{option} chooses from --results; {args.matrix} is one matrix: "
+                "leave it out."
+            )
+    return cells_from_matrix(args.matrix)
+
+
+def _with_target(
+    cells: MeasuredCells, source: str, target: str, own_file: Path | None
+) -> MeasuredCells:
+    """Take in a target without runs, if its distances are known."""
+    if target in cells.languages:
+        return cells
+    pairs = read_pairs(SHIPPED) | (read_pairs(own_file) if own_file else {})
+    if target not in {code for pair in pairs for code in pair}:
+        raise UserError(
+            f"target '{target}' is not in {source}, which has "
+            f"{' '.join(cells.languages)}, and its distances to other languages are "
+            "not known: give one of these, or a table of distances by --distances."
+        )
+    return with_language(cells, target)
+
+
+def _predict(
+    cells: MeasuredCells, args: argparse.Namespace
+) -> tuple[Prediction | None, PredictionError | None]:
+    """Predict where a cell of the target is missing."""
+    row = cells.languages.index(args.target)
+    missing = np.isnan(cells.cltm[row])
+    missing[row] = False
+    if args.target in cells.reasons or not missing.any():
+        return None, None
+    relations = relatedness(language_distances(cells.languages, args.distances))
+    settings = ModelSettings(seed=args.seed)
+    prediction = predict_pairs(cells.cltm, relations, cells.cltm_se, settings)
+    error = cross_validate(
+        cells.cltm,
+        relations,
+        cells.cltm_se,
+        settings,
+        watch=lambda parts: progress(
+            parts, description="cross-validation", total=FOLDS, unit="part"
+        ),
+    )
+    return prediction, error
+
+
+def main(cmd: Sequence[str] | None = None) -> None:
+    """Run from the command line."""
+    args = get_parser().parse_args(cmd)
+    run_command(lambda: run(args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""Which donors help a target most: measured and predicted cells in one ranking.
+
+Takes the cells of a matrix with their standard errors, predicts those that are missing,
+and ranks the donors of one target. How sure the ranks are is found by simulation: every
+donor's value is drawn 10,000 times, a measured one from its estimate and standard error,
+a predicted one from the model's draws.
+
+Within one target the single and the double runs are the same for all donors. So the
+errors that count for the order are those of the pair runs only, and a target that is not
+identified still has an order: by Perf(i+j) - Perf(i).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from espnet2_cltm.matrix.prediction import LEVEL, Prediction
+from espnet2_cltm.matrix.significance import critical_value
+
+SIMULATIONS = 10_000
+CLTM, GAIN = "cltm", "cross_gain"
+
+
+@dataclass(frozen=True)
+class MeasuredCells:
+    """Cells of a matrix; arrays are (n, n), NaN where not known.
+
+    Attributes:
+        languages: The n languages, rows (targets) and columns (donors).
+        cltm: Cells that are identified.
+        cltm_se: Their standard errors.
+        cltm_low: Lower ends of their intervals; may be -inf.
+        cltm_high: Upper ends; may be inf.
+        gain: Perf(i+j) - Perf(i), also where a target is not identified.
+        gain_se: Its standard errors.
+        n_seeds: Seeds that a cell rests on; 0 where not known.
+        pair_se: Standard errors of Perf(i+j).
+        self_gain: Perf(i+i) - Perf(i).
+        reasons: By language, why it is not identified as a target.
+    """
+
+    languages: tuple[str, ...]
+    cltm: np.ndarray
+    cltm_se: np.ndarray
+    cltm_low: np.ndarray
+    cltm_high: np.ndarray
+    gain: np.ndarray
+    gain_se: np.ndarray
+    n_seeds: np.ndarray
+    pair_se: np.ndarray
+    self_gain: np.ndarray
+    reasons: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RankedDonor:
+    """One donor of a target.
+
+    Attributes:
+        donor: Its language.
+        rank: 1 for the best.
+        measured: Whether the value was measured; else it was predicted.
+        estimate: The value donors are ranked by.
+        low: Lower end of its interval at 95%; None without one, may be -inf.
+        high: Upper end.
+        among_best: Probability of being among the best k; None where measured
+            cells lack standard errors. Where all lack them and others are predicted,
+            the measured ones count as exact.
+        rank_low: Lower end of the 95% interval of the rank; None as above.
+        rank_high: Upper end.
+        like_best: Whether it cannot be told from the best: the 95% interval of the
+            difference holds 0. None as above.
+    """
+
+    donor: str
+    rank: int
+    measured: bool
+    estimate: float
+    low: float | None
+    high: float | None
+    among_best: float | None
+    rank_low: int | None
+    rank_high: int | None
+    like_best: bool | None
+
+
+@dataclass(frozen=True)
+class DonorRanking:
+    """The donors of one target, best first.
+
+    Attributes:
+        target: The language.
+        quantity: What they are ranked by, :data:`CLTM` or :data:`GAIN`.
+        not_identified: Why the target is not identified; empty where it is.
+        k: Of the probability to be among the best k.
+        donors: All that have a value.
+        without_value: Languages that have neither a measurement nor a prediction.
+        measured_exact: Measured cells have no standard errors and count as exact.
+    """
+
+    target: str
+    quantity: str
+    not_identified: str
+    k: int
+    donors: tuple[RankedDonor, ...]
+    without_value: tuple[str, ...]
+    measured_exact: bool = False
+
+    @property
+    def n_predicted(self) -> int:
+        """How many values are predictions."""
+        return sum(not donor.measured for donor in self.donors)
+
+
+def rank_donors(
+    cells: MeasuredCells,
+    target: str,
+    k: int,
+    prediction: Prediction | None = None,
+    seed: int = 0,
+) -> DonorRanking:
+    """Rank the donors of a target.
+
+    Args:
+        cells: What was measured.
+        target: One of its languages.
+        k: How many donors are looked for.
+        prediction: Of the cells of ``cells.cltm``; None leaves missing ones out.
+        seed: Of the simulation.
+    """
+    row = cells.languages.index(target)
+    reason = cells.reasons.get(target, "")
+    if reason:
+        quantity, values = GAIN, cells.gain[row].copy()
+        errors, rank_errors = cells.gain_se[row], cells.pair_se[row].copy()
+        width = critical_value(LEVEL, np.maximum(cells.n_seeds[row] - 1, 0)) * errors
+        low, high = values - width, values + width
+        prediction = None  # the model knows the scale of identified targets only
+    else:
+        quantity, values = CLTM, cells.cltm[row].copy()
+        low, high = cells.cltm_low[row].copy(), cells.cltm_high[row].copy()
+        rank_errors = _order_errors(cells, row)
+    values[row] = np.nan
+    measured = np.isfinite(values)
+    if prediction is not None:
+        values = np.where(measured, values, prediction.mean[row])
+        low = np.where(measured, low, prediction.low[row])
+        high = np.where(measured, high, prediction.high[row])
+    ranked = np.flatnonzero(np.isfinite(values))
+    order = ranked[np.argsort(-values[ranked], kind="stable")]
+    simulated = _simulate(values, rank_errors, measured, order, prediction, row, seed)
+    certainty = _certainty(simulated, k, len(order))
+    return DonorRanking(
+        target=target,
+        quantity=quantity,
+        not_identified=reason,
+        k=k,
+        donors=tuple(
+            RankedDonor(
+                donor=cells.languages[column],
+                rank=place + 1,
+                measured=bool(measured[column]),
+                estimate=float(values[column]),
+                low=_limit(low[column]),
+                high=_limit(high[column]),
+                **certainty[place],
+            )
+            for place, column in enumerate(order)
+        ),
+        without_value=tuple(
+            code
+            for column, code in enumerate(cells.languages)
+            if column != row and not np.isfinite(values[column])
+        ),
+        measured_exact=simulated is not None
+        and measured.any()
+        and not np.isfinite(rank_errors[measured]).any(),
+    )
+
+
+def _order_errors(cells: MeasuredCells, row: int) -> np.ndarray:
+    """Give errors that matter for the order; those of the cells where not known."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = cells.pair_se[row] / np.abs(cells.self_gain[row])
+    return np.where(np.isfinite(errors), errors, cells.cltm_se[row])
+
+
+def _limit(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _simulate(
+    values: np.ndarray,
+    errors: np.ndarray,
+    measured: np.ndarray,
+    order: np.ndarray,
+    prediction: Prediction | None,
+    row: int,
+    seed: int,
+) -> np.ndarray | None:
+    """Draw every donor's value: (simulations, donors), in the order of ``order``."""
+    known = np.isfinite(errors[order][measured[order]])
+    if len(order) < 2 or (known.any() and not known.all()):
+        return None
+    if not known.any():
+        if measured[order].all():
+            return None
+        errors = np.zeros_like(errors)  # what is measured counts as exact
+    generator = np.random.default_rng(seed)
+    noise = generator.standard_normal((SIMULATIONS, len(order)))
+    drawn = values[order] + np.where(measured[order], errors[order], 0.0) * noise
+    predicted = ~measured[order]
+    if predicted.any():
+        # Whole draws of the matrix, so that what predictions share stays shared.
+        which = generator.integers(len(prediction.draws), size=SIMULATIONS)
+        drawn[:, predicted] = prediction.draws[:, row, order[predicted]][which]
+    return drawn
+
+
+def _certainty(simulated: np.ndarray | None, k: int, count: int) -> list[dict]:
+    if simulated is None:
+        names = ("among_best", "rank_low", "rank_high", "like_best")
+        return [dict.fromkeys(names) for _ in range(count)]
+    ranks = (-simulated).argsort(axis=1, kind="stable").argsort(axis=1) + 1
+    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    limits = np.quantile(ranks, tails, axis=0, method="inverted_cdf")
+    behind = np.quantile(simulated[:, :1] - simulated, tails[0], axis=0)
+    return [
+        {
+            "among_best": float((ranks[:, place] <= k).mean()),
+            "rank_low": int(limits[0, place]),
+            "rank_high": int(limits[1, place]),
+            "like_best": bool(behind[place] <= 0),
+        }
+        for place in range(simulated.shape[1])
+    ]

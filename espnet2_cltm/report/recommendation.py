@@ -1,0 +1,164 @@
+"""A donor ranking as text, as a table and as JSON."""
+
+from dataclasses import asdict
+
+from espnet2_cltm import __version__
+from espnet2_cltm.matrix.prediction import LEVEL, Prediction, PredictionError
+from espnet2_cltm.matrix.recommendation import CLTM, DonorRanking, RankedDonor
+
+COLUMNS = (
+    "rank",
+    "donor",
+    "source",
+    "estimate",
+    "low",
+    "high",
+    "among_best",
+    "rank_low",
+    "rank_high",
+    "like_best",
+)
+
+
+def recommendation_text(
+    source: str,
+    ranking: DonorRanking,
+    prediction: Prediction | None,
+    error: PredictionError | None,
+) -> str:
+    """Write the best k donors for the terminal."""
+    shown = ranking.donors[: ranking.k]
+    measured = len(ranking.donors) - ranking.n_predicted
+    by = "CLTM" if ranking.quantity == CLTM else "Perf(i+j) - Perf(i)"
+    lines = [
+        f"Donors for target {ranking.target} by {by}, from {source}",
+        f"{len(ranking.donors)} donors: {measured} measured, "
+        f"{ranking.n_predicted} predicted; the best {len(shown)}:",
+        "",
+    ]
+    if ranking.not_identified:
+        lines[2:2] = [
+            f"Target {ranking.target} is not identified: {ranking.not_identified}.",
+            "More of its own data did not clearly help, so how much a donor is worth in "
+            "utterances of the target cannot be said; which donor helps more can.",
+        ]
+    width = max(len("donor"), *(len(donor.donor) for donor in shown))
+    lines.append(
+        f"  rank  {'donor':<{width}}  {by if by == 'CLTM' else 'gain':>7}  "
+        f"{f'{LEVEL:.0%} interval':<18}  {'':<9}  {'in best ' + str(ranking.k):>10}  "
+        f"rank, {LEVEL:.0%}"
+    )
+    lines += [_line(donor, width) for donor in shown]
+    if any(donor.like_best for donor in shown):
+        lines.append(
+            "  * cannot be told from the best (95% interval of the difference)"
+        )
+    lines += ["", *_remarks(ranking, prediction, error)]
+    return "\n".join(lines).rstrip()
+
+
+def _line(donor: RankedDonor, width: int) -> str:
+    interval = "not known"
+    if donor.low is not None and donor.high is not None:
+        interval = f"[{donor.low:.3f}, {donor.high:.3f}]"
+    best, rank = "not known", "not known"
+    if donor.among_best is not None:
+        best, rank = f"{donor.among_best:.0%}", f"{donor.rank_low} to {donor.rank_high}"
+    mark = "*" if donor.like_best else " "
+    return (
+        f"{mark} {donor.rank:>4}  {donor.donor:<{width}}  {donor.estimate:>7.3f}  "
+        f"{interval:<18}  {_source(donor):<9}  {best:>10}  {rank}"
+    )
+
+
+def _source(donor: RankedDonor) -> str:
+    return "measured" if donor.measured else "predicted"
+
+
+def _remarks(
+    ranking: DonorRanking,
+    prediction: Prediction | None,
+    error: PredictionError | None,
+) -> list[str]:
+    remarks = []
+    if ranking.donors[0].among_best is None:
+        remarks.append(
+            "How sure the ranks are is not known: the matrix tells no standard errors; "
+            "give results.tsv or the directory that stage 6 wrote."
+            if len(ranking.donors) > 1
+            else "There is only one donor."
+        )
+    else:
+        alike = sum(bool(donor.like_best) for donor in ranking.donors)
+        remarks.append(
+            f"{alike} of {len(ranking.donors)} donors cannot be told from the best "
+            "(the best itself counts)."
+        )
+    if ranking.measured_exact:
+        remarks.append(
+            "Measured cells count as exact: the matrix tells no standard errors."
+        )
+    if ranking.n_predicted and prediction is not None:
+        remarks.append(
+            f"Predictions rest on {prediction.n_cells:,} measured cells; {_error(error)}"
+        )
+        if ranking.n_predicted == len(ranking.donors):
+            remarks.append(
+                f"No cell of {ranking.target} was measured: a few pair runs with the "
+                "donors on top would tell more than any prediction."
+            )
+    if ranking.without_value:
+        remarks.append(
+            f"Neither measured nor predicted: {' '.join(ranking.without_value)}."
+        )
+    return remarks
+
+
+def _error(error: PredictionError | None) -> str:
+    if error is None:
+        return "too few to tell by cross-validation how good they are."
+    r = "not defined" if error.pearson is None else f"{error.pearson:.2f}"
+    return (
+        f"measured pairs left out in {error.folds} parts are predicted with RMSE "
+        f"{error.rmse:.3f}, Pearson r {r}, and {error.coverage:.0%} of them lie in "
+        f"their {LEVEL:.0%} interval."
+    )
+
+
+def recommendation_table(ranking: DonorRanking) -> str:
+    """Write all donors as tab-separated lines; empty where not known."""
+    lines = ["\t".join(COLUMNS)]
+    for donor in ranking.donors:
+        fields = {**asdict(donor), "source": _source(donor)}
+        lines.append("\t".join(_field(fields[name]) for name in COLUMNS))
+    return "\n".join(lines)
+
+
+def _field(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def summarise_recommendation(
+    source: str,
+    ranking: DonorRanking,
+    prediction: Prediction | None,
+    error: PredictionError | None,
+) -> dict:
+    """Collect what the JSON form holds; None stands for not known."""
+    return {
+        "version": __version__,
+        "source": source,
+        "target": ranking.target,
+        "quantity": ranking.quantity,
+        "not_identified": ranking.not_identified or None,
+        "k": ranking.k,
+        "level": LEVEL,
+        "donors": [asdict(donor) for donor in ranking.donors],
+        "without_value": list(ranking.without_value),
+        "predictions_rest_on_cells": prediction.n_cells if prediction else None,
+        "cross_validation": asdict(error) if error else None,
+    }
