@@ -4,7 +4,6 @@ Lengths are in inches, the origin of a figure is its lower left corner; sizes of
 are in points.
 """
 
-import textwrap
 from dataclasses import dataclass
 
 from matplotlib.font_manager import FontProperties
@@ -156,9 +155,15 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
 
 
 def wrap(text: str, width: float, size: float) -> list[str]:
-    """Break text into lines of at most ``width`` inches, at spaces."""
-    if text_width(text, size) <= width:
-        return [text]
-    per_character = text_width(text, size) / len(text)
-    fit = max(int(width / per_character), 1)
-    return textwrap.wrap(text, fit, break_long_words=False, break_on_hyphens=False)
+    """Break text into lines of at most ``width`` inches, at spaces.
+
+    A word that is wider than that has a line of its own.
+    """
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines or [""]

@@ -8,10 +8,11 @@ import matplotlib.image
 import numpy as np
 import pytest
 
+from espnet2_cltm.matrix.fieller import RatioSets, fieller_sets
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.report.figure_files import DPI
 from espnet2_cltm.report.heatmap import draw_heatmap, write_heatmap
-from espnet2_cltm.report.heatmap_contents import Heatmap, format_value
+from espnet2_cltm.report.heatmap_contents import Heatmap, format_limit, format_value
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,15 +68,101 @@ def test_language_labels_do_not_overlap(n):
             assert not one.overlaps(other)
 
 
-def test_values_are_written_for_few_languages_and_errors_for_very_few():
-    errors = np.full((4, 4), 0.123)
-    few = texts(draw_heatmap(heatmap(4, errors=errors)))
-    assert few.count("± 0.12") == 16
+def intervals(n: int, low: float = 0.69, high: float = 1.41, **kinds) -> RatioSets:
+    """Bounded sets everywhere but on the diagonal and where ``kinds`` tells."""
+    kind = np.full((n, n), "bounded", dtype=object)
+    kind[np.eye(n, dtype=bool)] = ""
+    for name, cell in kinds.items():
+        kind[cell] = name
+    return RatioSets(kind, np.full((n, n), low), np.full((n, n), high))
+
+
+def rings(figure) -> int:
+    """Count the hollow markers on the matrix."""
+    return sum(
+        len(marks.get_offsets())
+        for marks in figure.axes[0].collections
+        if len(marks.get_offsets()) and not len(marks.get_facecolor())
+    )
+
+
+def test_values_are_written_for_few_languages_and_intervals_for_very_few():
+    few = texts(draw_heatmap(heatmap(4, intervals=intervals(4))))
+    assert few.count("[0.69, 1.41]") == 12
     assert few.count("1.00") == 4
-    middling = texts(draw_heatmap(heatmap(9, errors=np.full((9, 9), 0.123))))
+    assert "In brackets: 95% interval (Fieller)." in few
+    middling = texts(draw_heatmap(heatmap(9, intervals=intervals(9))))
     assert middling.count("1.00") >= 9
-    assert "± 0.12" not in middling
+    assert "[0.69, 1.41]" not in middling
+    assert not any(text.startswith("In brackets") for text in middling)
     assert "1.00" not in texts(draw_heatmap(heatmap(54)))
+
+
+def test_standard_errors_are_written_where_no_interval_is_given():
+    errors = np.full((4, 4), 0.123)
+    assert texts(draw_heatmap(heatmap(4, errors=errors))).count("± 0.12") == 16
+    both = texts(draw_heatmap(heatmap(4, errors=errors, intervals=intervals(4))))
+    assert "± 0.12" not in both
+
+
+def test_every_kind_of_unbounded_interval_says_so():
+    # Self-gains of 0 to 2 standard errors, with every sign of what the donor adds.
+    gain, added = np.meshgrid([0.0, 0.5, 1.0, 2.0], [-3.0, 0.0, 0.1, 4.0])
+    one = np.ones((4, 4))
+    sets = fieller_sets(added, gain, one, one, 0 * one, 2.2 * one)
+    assert {"outside", "whole line"} <= set(sets.kind.flat)
+    written = texts(draw_heatmap(heatmap(4, intervals=sets)))
+    assert written.count("unbounded") == (sets.kind != "bounded").sum()
+    half_line = intervals(3, **{"half-line": (0, 1)})
+    written = texts(draw_heatmap(heatmap(3, intervals=half_line, confidence=0.9)))
+    assert written.count("unbounded") == 1
+    (note,) = (text for text in written if "unbounded:" in text)
+    assert note.startswith("In brackets: 90% interval (Fieller); ")
+
+
+def test_cells_without_a_value_show_no_interval():
+    values = heatmap(4).values
+    values[2] = np.nan
+    written = texts(draw_heatmap(heatmap(4, values=values, intervals=intervals(4))))
+    assert written.count("[0.69, 1.41]") == 9
+
+
+@pytest.mark.parametrize("reach", [1.0, 12.0, 345.0, 1e5])
+def test_an_interval_never_leaves_its_cell(reach):
+    sets = intervals(5, low=-reach, high=reach)
+    figure = draw_heatmap(heatmap(5, intervals=sets))
+    axes = figure.axes[0]
+    renderer = figure.canvas.get_renderer()
+    found = [text for text in axes.texts if text.get_text().startswith("[")]
+    assert len(found) == 20
+    for text in found:
+        column = text.get_position()[0]
+        left, right = axes.transData.transform([(column - 0.5, 0), (column + 0.5, 0)])
+        box = text.get_window_extent(renderer)
+        assert left[0] <= box.x0 and box.x1 <= right[0]
+
+
+@pytest.mark.parametrize("n", [2, 4, 9, 20, 54])
+def test_cells_that_do_not_differ_from_zero_have_a_ring(n):
+    q = np.full((n, n), 0.001)
+    np.fill_diagonal(q, np.nan)
+    q[0, 1] = 0.05  # is not below 0.05
+    q[1, 0] = 0.9
+    figure = draw_heatmap(heatmap(n, q_zero=q))
+    assert rings(figure) == 2
+    (note,) = (text for text in texts(figure) if text.startswith("○"))
+    assert note.endswith(f"2 of {n * (n - 1):,} cells.")
+
+
+def test_no_ring_where_there_is_no_test_or_no_value():
+    values = heatmap(4).values
+    values[0] = np.nan
+    q = np.full((4, 4), 0.9)
+    q[1] = np.nan
+    assert rings(draw_heatmap(heatmap(4, values=values, q_zero=q))) == 8
+    untested = draw_heatmap(heatmap(4, q_zero=np.full((4, 4), np.nan)))
+    assert rings(untested) == 0
+    assert not any(text.startswith("○") for text in texts(untested))
 
 
 def test_full_names_label_few_languages_and_codes_label_many():
@@ -113,6 +200,12 @@ def test_numbers_have_a_real_minus_and_no_negative_zero():
     assert format_value(-0.254) == "\N{MINUS SIGN}0.25"
 
 
+def test_large_limits_have_fewer_decimals():
+    written = [format_limit(x) for x in (9.99, -9.996, 12.34, 99.96, -1234.5)]
+    minus = "\N{MINUS SIGN}"
+    assert written == ["9.99", f"{minus}10.0", "12.3", "100", f"{minus}1234"]
+
+
 def test_matrix_without_any_value_can_be_drawn():
     draw_heatmap(heatmap(3, values=np.full((3, 3), np.nan)))
 
@@ -132,8 +225,9 @@ import sys
 import matplotlib
 matplotlib.rcParams["font.size"] = float(sys.argv[2])
 
-from tests.report.test_heatmap import heatmap, write_heatmap
-write_heatmap(heatmap(5), sys.argv[1] + ".png", sys.argv[1] + ".pdf")
+from tests.report.test_heatmap import heatmap, intervals, np, write_heatmap
+picture = heatmap(5, intervals=intervals(5), q_zero=np.full((5, 5), 0.5))
+write_heatmap(picture, sys.argv[1] + ".png", sys.argv[1] + ".pdf")
 """
 
 
