@@ -1,6 +1,6 @@
 """What a matrix says on the terminal: ``summary.json`` in about a screen of text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -32,8 +32,8 @@ MOST_IN_TABLE = 12  # languages of the matrix on the terminal
 MOST_NAMED = 5  # of things that are missing
 MOST_RANKED = 3
 INTERVALS_NOTE = (
-    "In brackets intervals without what the seeds' noise adds: noise moves shares, "
-    "extremes and norms, so that a value can lie outside."
+    "In brackets: intervals corrected for the seeds' noise, which moves shares, "
+    "extremes and norms, so that a value may lie outside its interval."
 )
 COVERS_LESS_MARK = "*"
 COVERS_LESS_NOTE = (
@@ -52,11 +52,11 @@ def summary_text(
     lines = [title(scores), subtitle(scores, matrix), FORMULA]
     if len(matrix.languages) <= MOST_IN_TABLE:
         lines += ["", *_table(matrix, languages)]
-    lines += ["", _means(scores), *_findings(matrix, uncertainty)]
+    lines += ["", means_line(scores), *cells_found(matrix, uncertainty)]
     lines += ["", *_numbers_table(matrix, numbers)]
-    lines += _strongest_languages(matrix, numbers.identified)
+    lines += strongest_languages(matrix, numbers.identified)
     lines.append("")
-    lines += _remarks(scores, matrix, languages)
+    lines += remarks(scores, matrix, languages)
     return "\n".join(lines)
 
 
@@ -87,13 +87,14 @@ def _cell(value: float) -> str:
     return f"{value:.2f}".replace("-0.00", "0.00") if np.isfinite(value) else "."
 
 
-def _means(scores: Scores) -> str:
+def means_line(scores: Scores) -> str:
+    """Give the mean over languages of single and of double runs."""
     label = METRICS[scores.source.metric].label
     single, double = map(mean_available, single_and_double(scores))
     return f"Mean {label}: singles {_figure(single)}, doubles {_figure(double)}"
 
 
-def _findings(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[str]:
+def cells_found(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[str]:
     """Say how many cells differ from 0 and 1, where there are tests."""
     tested = int(np.isfinite(uncertainty.q_zero).sum())
     if not tested:
@@ -122,7 +123,7 @@ def _numbers_table(matrix: TransferMatrix, numbers: BothNumbers) -> list[str]:
     cells = (str(int(one.layout.off_diagonal.sum())) for one in versions.values())
     rows.append(("cells off the diagonal", *cells))
     for name, definition in PROPERTIES.items():
-        found = [_property(name, one) for one in versions.values()]
+        found = [number_text(name, one) for one in versions.values()]
         if any(found):
             rows.append((definition.label, *(text or "-" for text in found)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -132,21 +133,22 @@ def _numbers_table(matrix: TransferMatrix, numbers: BothNumbers) -> list[str]:
         ).rstrip()
         for row in rows
     ]
-    intervals = [
-        one
-        for version in versions.values()
-        for one in version.properties.values()
-        if one.low is not None
-    ]
-    if intervals:
-        lines.append(INTERVALS_NOTE)
-    if any(f"]{COVERS_LESS_MARK}" in line for line in lines):
-        lines.append(f"{COVERS_LESS_MARK} {COVERS_LESS_NOTE}")
-    return lines
+    return lines + numbers_notes(versions.values())
 
 
-def _property(name: str, numbers: MatrixNumbers) -> str:
-    """Write value and interval; empty where there is no value."""
+def numbers_notes(versions: Iterable[MatrixNumbers]) -> list[str]:
+    """Say how the intervals that the properties have are to be read."""
+    found = [one for version in versions for one in version.properties.values()]
+    notes = []
+    if any(one.low is not None for one in found):
+        notes.append(INTERVALS_NOTE)
+    if any(one.coverage_note for one in found):
+        notes.append(f"{COVERS_LESS_MARK} {COVERS_LESS_NOTE}")
+    return notes
+
+
+def number_text(name: str, numbers: MatrixNumbers) -> str:
+    """Write a property's value and interval; empty where there is no value."""
     one, definition = numbers.properties[name], PROPERTIES[name]
     if one.value is None:
         return ""
@@ -165,7 +167,8 @@ def _writer(definition: Property) -> Callable[[float], str]:
     return lambda value: f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"
 
 
-def _strongest_languages(matrix: TransferMatrix, numbers: MatrixNumbers) -> list[str]:
+def strongest_languages(matrix: TransferMatrix, numbers: MatrixNumbers) -> list[str]:
+    """Name the best donors and targets, by the mean of their cells."""
     lines = []
     for label, name in (("Donors", "outgoing_mean"), ("Targets", "incoming_mean")):
         ranked = [
@@ -193,9 +196,10 @@ def _figure(value: float | None) -> str:
     return "not available" if value is None else f"{value:.3f}"
 
 
-def _remarks(
+def remarks(
     scores: Scores, matrix: TransferMatrix, languages: Mapping[str, Language]
 ) -> list[str]:
+    """Say what is missing, not identified or else to be known of the matrix."""
     lines = []
     n = len(matrix.languages)
     grey = grey_targets(matrix)

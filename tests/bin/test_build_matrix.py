@@ -129,6 +129,10 @@ def test_all_files_are_written_and_agree(tmp_path, rows, capsys):
     assert re.search(r"\ncells off the diagonal +4 +6\n", printed)
     assert re.search(r"\npositive +50\.0% \[.*\] +66\.7% \[.*\]\n", printed)
     assert "\nDonors with the highest mean: ca 0.79 [0.78, 0.80], es" in printed
+    assert re.search(r"\nabove 1 +0\.0% \[[^]]*\] +33\.3% \[[^]]*\]\*\n", printed)
+    assert "\n* held the truth in less than 90% of simulated matrices" in printed
+    note = summary["all_targets"]["properties"]["share_above_one"]["coverage_note"]
+    assert "in only 83% of the simulated matrices" in note
     assert len(printed.splitlines()) <= 45
 
 
