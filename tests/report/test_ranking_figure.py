@@ -94,14 +94,9 @@ def test_best_come_first_from_top_to_bottom():
         assert (np.diff(heights) < 0).all()
 
 
-@given(
-    st.lists(
-        st.one_of(st.none(), st.just(math.nan), st.floats(-3, 3)), min_size=1
-    ).flatmap(lambda values: st.tuples(st.just(values), st.permutations(values)))
-)
+@given(st.lists(st.one_of(st.none(), st.just(math.nan), st.floats(-3, 3))))
 @settings(deadline=None)
-def test_the_order_does_not_depend_on_the_order_given(drawn):
-    values, _ = drawn
+def test_the_order_does_not_depend_on_the_order_given(values):
     made = [
         (Language(f"l{i}", f"Language {i}", "Family"), value, None, None)
         for i, value in enumerate(values)
