@@ -167,6 +167,8 @@ def _predict(
     relations = relatedness(language_distances(cells.languages, args.distances))
     settings = ModelSettings(seed=args.seed)
     prediction = predict_pairs(cells.cltm, relations, cells.cltm_se, settings)
+    if prediction is None:
+        return None, None
     error = cross_validate(
         cells.cltm,
         relations,

@@ -17,8 +17,8 @@ from espnet2_cltm.matrix.language_distances import language_distances
 from espnet2_cltm.matrix.prediction_model import ModelSettings, draw_matrices
 
 LIMIT = 3.0
-RELATIONS = ("genetic", "geographic", "typological")
-NEARNESS = 4.0  # relatedness is exp(-4 distance / median distance)
+RELATIONS = ("genetic", "geographic", "inventory")
+NEARNESS = 2.0  # relatedness is exp(-2 distance / median distance)
 LEVEL = 0.95
 FEWEST_CELLS = 10
 FOLDS = 5

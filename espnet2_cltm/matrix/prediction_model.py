@@ -18,12 +18,15 @@ variances are learnt from the measured cells, by Gibbs sampling.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammaln
 
 # Scales of the priors, in units of the measured cells' deviation. They are weak: a few
 # languages' worth beside the data.
 EFFECT_VARIANCE = 0.3
 PAIR_VARIANCE = 0.1
 RELATION_VARIANCE = 0.02
+# Of the rest's Student distribution; which one is learnt, from heavy tails to normal.
+DEGREES_OF_FREEDOM = np.array([2.5, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0])
 SCALE_STRENGTH = 4.0  # cells that the targets' common scale is worth to each target
 
 
@@ -33,14 +36,12 @@ class ModelSettings:
 
     Attributes:
         rank: Length of u and v.
-        degrees_of_freedom: Of the rest's Student distribution.
         burn_in: Sweeps that are thrown away.
         draws: Sweeps that are kept.
         seed: Of all draws.
     """
 
     rank: int = 2
-    degrees_of_freedom: float = 4.0
     burn_in: int = 200
     draws: int = 400
     seed: int = 0
@@ -119,7 +120,7 @@ class _Sampler:
         self.noisy = known & (errors > 0)
         # The first regressor is the mean.
         self.regressors = np.concatenate([np.ones((n, n, 1)), relations], axis=-1)
-        self.freedom = settings.degrees_of_freedom
+        self.freedom = 4.0
         self.width = 1 + settings.rank
         self.cells = values.copy()
         self.rows = self._normal(n, self.width) * 0.1  # target_i, u_i
@@ -265,6 +266,7 @@ class _Sampler:
         rate = (self.freedom + squares / self.scale[:, None]) / 2
         shape = (self.freedom + self.known) / 2
         self.weights = self.generator.gamma(shape) / rate
+        self._draw_degrees_of_freedom()
         total = SCALE_STRENGTH * self.common_scale + (self.weights * squares).sum(
             axis=1
         )
@@ -274,6 +276,17 @@ class _Sampler:
         self.common_scale = float(
             self.generator.gamma(1 + n * SCALE_STRENGTH / 2)
             / (1 + SCALE_STRENGTH / 2 * (1 / self.scale).sum())
+        )
+
+    def _draw_degrees_of_freedom(self) -> None:
+        """Draw from those that are allowed, given the weights of the measured cells."""
+        weights = self.weights[self.known > 0]
+        half = DEGREES_OF_FREEDOM / 2
+        log_density = len(weights) * (half * np.log(half) - gammaln(half))
+        log_density += half * (np.log(weights) - weights).sum()
+        probability = np.exp(log_density - log_density.max())
+        self.freedom = self.generator.choice(
+            DEGREES_OF_FREEDOM, p=probability / probability.sum()
         )
 
 

@@ -1,13 +1,13 @@
 """Which donors help a target most: measured and predicted cells in one ranking.
 
-Takes the cells of a matrix with their standard errors, predicts those that are missing,
-and ranks the donors of one target. How sure the ranks are is found by simulation: every
-donor's value is drawn 10,000 times, a measured one from its estimate and standard error,
-a predicted one from the model's draws.
+Takes the cells of a matrix with their standard errors and predictions of those that are
+missing, and ranks the donors of one target. How sure the ranks are is found by
+simulation: every donor's value is drawn 10,000 times, a measured one from its estimate
+and standard error, a predicted one from the model's draws.
 
 Within one target the single and the double runs are the same for all donors. So the
-errors that count for the order are those of the pair runs only, and a target that is not
-identified still has an order: by Perf(i+j) - Perf(i).
+errors that count for the order are those of the pair runs only, and a target that is
+not identified still has an order: by Perf(i+j) - Perf(i).
 """
 
 from dataclasses import dataclass

@@ -39,7 +39,7 @@ def recommendation_text(
     if ranking.not_identified:
         lines[2:2] = [
             f"Target {ranking.target} is not identified: {ranking.not_identified}.",
-            "More of its own data did not clearly help, so how much a donor is worth in "
+            "More of its own data did not clearly help, so a donor's worth in "
             "utterances of the target cannot be said; which donor helps more can.",
         ]
     width = max(len("donor"), *(len(donor.donor) for donor in shown))
@@ -100,7 +100,8 @@ def _remarks(
         )
     if ranking.n_predicted and prediction is not None:
         remarks.append(
-            f"Predictions rest on {prediction.n_cells:,} measured cells; {_error(error)}"
+            f"Predictions rest on {prediction.n_cells:,} measured cells; "
+            f"{_error(error)}"
         )
         if ranking.n_predicted == len(ranking.donors):
             remarks.append(

@@ -1,0 +1,168 @@
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from espnet2_cltm.bin.build_matrix import main as build_matrix
+from espnet2_cltm.bin.recommend import get_parser, main
+from espnet2_cltm.matrix.published import read_published
+from tests.matrix.results_files import perf_rows, write_results
+
+ROOT = Path(__file__).parents[2]
+CODES = ("ca", "es", "eu", "tr")
+
+
+def perf(kind: str, tested: str, donor: str, seed: int) -> float:
+    base = {"ca": 0.70, "es": 0.60, "tr": 0.65, "eu": 0.6}[tested] + seed % 3 * 0.001
+    if kind == "single":
+        return base
+    noise = np.random.default_rng((seed, *map(ord, kind + tested + donor))).normal()
+    if kind == "double":
+        # Turkish gains nothing from more Turkish.
+        return base + (0.0 if tested == "tr" else 0.1) + (seed % 2) * 0.002
+    gain = {"ca": 0.08, "es": 0.05, "tr": -0.02, "eu": 0.01}[donor]
+    return base + gain + 0.002 * noise
+
+
+@pytest.fixture
+def results(tmp_path) -> Path:
+    rows = perf_rows(CODES, (42, 43, 44, 45), perf)
+    return write_results(tmp_path / "results.tsv", rows)
+
+
+def said(capsys, *options: str) -> str:
+    main(list(map(str, options)))
+    return capsys.readouterr().out
+
+
+def refused(capsys, *options: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        main(list(map(str, options)))
+    assert caught.value.code == 1
+    message = capsys.readouterr().err.splitlines()
+    assert len(message) == 1
+    return message[0]
+
+
+def test_measured_donors_are_ranked_with_certainty(results, capsys):
+    found = json.loads(
+        said(
+            capsys, "--results", results, "--target", "eu", "--k", 1, "--format", "json"
+        )
+    )
+    assert [donor["donor"] for donor in found["donors"]] == ["ca", "es", "tr"]
+    best, second, _ = found["donors"]
+    assert best["measured"] and best["among_best"] > 0.99
+    assert (best["rank_low"], best["rank_high"]) == (1, 1)
+    assert best["low"] < best["estimate"] < best["high"]
+    assert best["like_best"] and not second["like_best"]
+    assert found["cross_validation"] is None
+    assert found["quantity"] == "cltm"
+
+
+def test_a_directory_of_stage_6_gives_what_its_results_give(results, tmp_path, capsys):
+    outdir = tmp_path / "cltm"
+    conf = ROOT / "conf" / "languages.yaml"
+    main_options = ["--results", results, "--outdir", outdir, "--languages_conf", conf]
+    build_matrix(list(map(str, main_options)))
+    capsys.readouterr()
+    for target in ("eu", "tr"):
+        common = ("--target", target, "--format", "tsv")
+        from_results = said(capsys, "--results", results, *common)
+        assert said(capsys, "--matrix", outdir, *common) == from_results
+
+
+def test_a_target_that_is_not_identified_is_said_to_be_and_still_ranked(
+    results, capsys
+):
+    text = said(capsys, "--results", results, "--target", "tr")
+    assert "Target tr is not identified: self-gain" in text
+    assert "by Perf(i+j) - Perf(i)" in text
+    lines = [line.split() for line in text.splitlines() if "measured  " in line]
+    assert [line[line.index("measured") - 4] for line in lines] == ["ca", "es", "eu"]
+
+
+def test_missing_cells_are_predicted_and_said_to_be(tmp_path, capsys):
+    published = read_published("asr_mhubert")
+    holes = published.values.copy()
+    holes[0, 1:5] = np.nan
+    lines = [",".join(("target", *published.columns))]
+    for code, row in zip(published.rows, holes, strict=True):
+        lines.append(",".join((code, *("" if np.isnan(x) else str(x) for x in row))))
+    path = tmp_path / "cltm.csv"
+    path.write_text("\n".join(lines) + "\n")
+    options = ("--matrix", path, "--target", published.rows[0])
+    text = said(capsys, *options, "--k", 8)
+    assert "8 donors: 4 measured, 4 predicted" in text
+    assert "Measured cells count as exact" in text
+    assert "RMSE" in text and "Pearson r" in text and "95% interval" in text
+    table = said(capsys, *options, "--format", "tsv")
+    rows = list(csv.DictReader(io.StringIO(table), delimiter="\t"))
+    assert [int(row["rank"]) for row in rows] == list(range(1, 9))
+    assert {r["donor"] for r in rows if r["source"] == "predicted"} == set(
+        published.columns[1:5]
+    )
+    assert all(float(r["low"]) < float(r["high"]) for r in rows if r["low"])
+    assert said(capsys, *options, "--format", "tsv") == table
+
+
+def test_a_language_without_runs_is_predicted_by_its_distances(capsys):
+    text = said(capsys, "--matrix", "asr_mhubert", "--target", "mt", "--k", 2)
+    assert "9 donors: 0 measured, 9 predicted" in text
+    assert "No cell of mt was measured" in text
+
+
+def test_a_matrix_without_errors_says_that_ranks_are_not_known(capsys):
+    text = said(capsys, "--matrix", "gender_mhubert", "--target", "gl")
+    assert "53 donors: 53 measured, 0 predicted" in text
+    assert "How sure the ranks are is not known" in text
+
+
+def test_a_file_is_written_instead_of_printing(results, tmp_path, capsys):
+    out = tmp_path / "new" / "donors.json"
+    printed = said(
+        capsys, "--results", results, "--target", "eu", "--format", "json", "--out", out
+    )
+    assert printed == f"Written to {out}\n"
+    assert json.loads(out.read_text())["target"] == "eu"
+
+
+def test_every_mistake_is_one_sentence(results, tmp_path, capsys):
+    message = refused(capsys, "--results", results, "--target", "xx")
+    assert "target 'xx' is not in" in message and "ca es eu tr" in message
+    message = refused(capsys, "--matrix", "no_such", "--target", "ca")
+    assert "no_such is no directory of stage 6, no file and no published" in message
+    message = refused(
+        capsys, "--matrix", "asr_mhubert", "--target", "ca", "--budget", 5
+    )
+    assert "--budget chooses from --results" in message
+    message = refused(capsys, "--results", tmp_path / "none.tsv", "--target", "ca")
+    assert "none.tsv does not exist" in message
+    message = refused(capsys, "--results", results, "--target", "gl")
+    assert "gives no donor for gl" in message and "run pairs with gl first" in message
+    with pytest.raises(SystemExit) as caught:
+        main(["--matrix", "asr_mhubert", "--target", "ca", "--k", "0"])
+    assert caught.value.code == 2
+    assert "from 1 on" in capsys.readouterr().err
+
+
+def test_target_and_one_source_are_needed():
+    for options in (["--target", "ca"], ["--matrix", "a", "--results", "b"]):
+        with pytest.raises(SystemExit):
+            get_parser().parse_args(options)
+
+
+def test_script_of_the_recipe_is_executable_and_imports_no_torch():
+    assert os.access(ROOT / "local" / "recommend.py", os.X_OK)
+    code = (
+        "import sys; from espnet2_cltm.bin.recommend import main\n"
+        "main(['--matrix', 'asr_mhubert', '--target', 'es'])\n"
+        "assert not {'torch', 'espnet2', 'librosa', 'sklearn'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

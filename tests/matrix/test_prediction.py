@@ -1,0 +1,180 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from espnet2_cltm.matrix.prediction import (
+    RELATIONS,
+    cross_validate,
+    language_relatedness,
+    predict_pairs,
+    relatedness,
+)
+from espnet2_cltm.matrix.prediction_model import ModelSettings, draw_matrices
+from espnet2_cltm.matrix.published import read_published
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from predict_pairs import judge, keep_at_random
+
+SHORT = ModelSettings(burn_in=100, draws=200)
+
+
+def unrelated(n: int) -> np.ndarray:
+    return np.zeros((n, n, 3))
+
+
+def draw(seed: int, n: int, rest: float, latent: float = 0.0) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    matrix = 0.5 + generator.normal(size=(n, 1)) + 0.5 * generator.normal(size=(1, n))
+    matrix += latent * generator.normal(size=(n, 1)) * generator.normal(size=(1, n))
+    return matrix + rest * generator.normal(size=(n, n))
+
+
+def test_an_additive_matrix_is_found_again_from_a_third_of_its_cells():
+    whole = draw(1, 20, rest=0.01)
+    kept = keep_at_random(20, 0.35, "cells", 1)
+    found = predict_pairs(np.where(kept, whole, np.nan), unrelated(20), settings=SHORT)
+    left = ~kept & ~np.eye(20, dtype=bool)
+    clipped = np.clip(whole, -3, 3)
+    assert np.corrcoef(found.mean[left], clipped[left])[0, 1] > 0.98
+    assert found.n_cells == kept.sum()
+    assert np.isnan(np.diagonal(found.mean)).all()
+
+
+def test_what_targets_like_in_donors_is_found_beyond_target_and_donor():
+    whole = draw(2, 30, rest=0.1, latent=0.8)
+    kept = keep_at_random(30, 0.5, "cells", 2)
+    without, with_it = (
+        predict_pairs(
+            np.where(kept, whole, np.nan),
+            unrelated(30),
+            settings=ModelSettings(rank=rank, burn_in=150, draws=200),
+        )
+        for rank in (0, 2)
+    )
+    left = ~kept & ~np.eye(30, dtype=bool)
+    errors = [np.std((found.mean - whole)[left]) for found in (without, with_it)]
+    assert errors[1] < 0.6 * errors[0]
+
+
+def test_related_languages_help_each_other_where_measured_pairs_say_so():
+    n, kin = 24, np.arange(24) // 4
+    distance = (kin[:, None] != kin).astype(float)
+    names = RELATIONS
+    relations = relatedness(dict.fromkeys(names, distance))
+    whole = 1.0 - distance + draw(3, n, rest=0.1)
+    kept = keep_at_random(n, 0.3, "pairs", 3)
+    left = ~kept & ~np.eye(n, dtype=bool)
+    rows = np.where(kept, whole, np.nan)
+    found, blind = (
+        predict_pairs(rows, known, settings=SHORT)
+        for known in (relations, 0 * relations)
+    )
+    assert np.std((found.mean - whole)[left]) < 0.7 * np.std((blind.mean - whole)[left])
+
+
+def test_distances_that_are_not_known_count_as_average():
+    distance = np.array([[0, 0.2, np.nan], [0.2, 0, 0.8], [np.nan, 0.8, 0]])
+    found = relatedness(dict.fromkeys(RELATIONS, distance))
+    assert found.shape == (3, 3, 3)
+    assert (found[0, 2] == 0).all() and (found[0, 1] > 0).all()
+    assert np.isfinite(found).all()
+    assert language_relatedness(("ca", "es", "no_such")).shape == (3, 3, 3)
+
+
+def test_intervals_hold_nearly_as_many_left_out_cells_as_they_promise():
+    inside = []
+    for seed in range(4):
+        whole = np.clip(draw(seed, 18, rest=0.4), -3, 3)
+        kept = keep_at_random(18, 0.3, "pairs", seed)
+        found = predict_pairs(
+            np.where(kept, whole, np.nan), unrelated(18), settings=SHORT
+        )
+        left = ~kept & ~np.eye(18, dtype=bool)
+        inside.append(((found.low <= whole) & (whole <= found.high))[left])
+    assert 0.90 < np.concatenate(inside).mean() < 0.985
+
+
+def test_a_noisy_cell_counts_less_than_a_sure_one():
+    whole = draw(5, 12, rest=0.02)
+    spoilt = whole.copy()
+    spoilt[0, 1:] += 2.0
+    errors = np.full((12, 12), 0.01)
+    errors[0] = 5.0
+    sure, noisy = (
+        draw_matrices(spoilt, given, unrelated(12), SHORT).expected.mean(axis=0)
+        for given in (np.full((12, 12), 0.01), errors)
+    )
+    moved = np.abs(sure - spoilt)[0, 1:].mean(), np.abs(noisy - spoilt)[0, 1:].mean()
+    assert moved[1] > 5 * moved[0]
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_nearly_so():
+    matrix = draw(6, 10, rest=0.2)
+    first, again, other = (
+        predict_pairs(
+            matrix, unrelated(10), settings=ModelSettings(burn_in=100, seed=seed)
+        )
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first.draws, again.draws)
+    assert np.nanmax(np.abs(first.mean - other.mean)) < 0.3
+    assert np.nanmax(np.abs(first.mean - other.mean)) > 0
+
+
+def test_too_few_cells_give_no_prediction():
+    matrix = np.full((5, 5), np.nan)
+    matrix[0, 1:] = 0.5
+    assert predict_pairs(matrix, unrelated(5), settings=SHORT) is None
+    assert cross_validate(matrix, unrelated(5), settings=SHORT) is None
+    with pytest.raises(ValueError, match="two measured cells"):
+        draw_matrices(np.full((3, 3), np.nan), np.eye(3), unrelated(3), SHORT)
+
+
+def test_equal_cells_are_predicted_as_they_are():
+    found = predict_pairs(np.full((6, 6), 0.7), unrelated(6), settings=SHORT)
+    off = ~np.eye(6, dtype=bool)
+    np.testing.assert_allclose(found.mean[off], 0.7, atol=0.1)
+    checked = cross_validate(np.full((6, 6), 0.7), unrelated(6), settings=SHORT)
+    assert checked.pearson is None
+
+
+def test_cross_validation_leaves_out_both_directions_of_a_pair():
+    """Reciprocal cells are equal noise: only a leak could tell them."""
+    generator = np.random.default_rng(7)
+    half = np.triu(generator.normal(size=(14, 14)), 1)
+    found = cross_validate(half + half.T, unrelated(14), settings=SHORT)
+    assert found.n_cells == 14 * 13
+    assert found.folds == 5
+    assert abs(found.pearson) < 0.3
+    assert found.rmse == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("mask", ["cells", "pairs"])
+def test_masks_keep_their_share_and_nothing_of_the_diagonal(mask):
+    kept = keep_at_random(20, 0.2, mask, 0)
+    assert kept.sum() == 76
+    assert not np.diagonal(kept).any()
+    assert (kept == kept.T).all() == (mask == "pairs")
+
+
+# 20 masks are measured by benchmarks/predict_pairs.py.
+@pytest.mark.parametrize(
+    ("name", "bar"),
+    [("gender_mhubert", 0.75), ("speaker_mhubert", 0.865), ("speaker_ecapa", 0.59)],
+)
+def test_a_fifth_of_the_published_pairs_predicts_the_others(name, bar):
+    published = read_published(name)
+    matrix = np.clip(published.values, -3, 3)
+    relations = language_relatedness(published.rows)
+    found = np.array(
+        [
+            judge(matrix, relations, keep_at_random(len(matrix), 0.2, "pairs", seed))
+            for seed in range(2)
+        ]
+    )
+    additive, r, _, coverage = found.mean(axis=0)
+    assert r > bar
+    assert r > additive - 0.02
+    assert 0.90 < coverage < 0.98
