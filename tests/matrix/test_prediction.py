@@ -61,9 +61,8 @@ def test_what_targets_like_in_donors_is_found_beyond_target_and_donor():
 def test_related_languages_help_each_other_where_measured_pairs_say_so():
     n, kin = 24, np.arange(24) // 4
     distance = (kin[:, None] != kin).astype(float)
-    names = RELATIONS
-    relations = relatedness(dict.fromkeys(names, distance))
-    whole = 1.0 - distance + draw(3, n, rest=0.1)
+    relations = relatedness(dict.fromkeys(RELATIONS, distance))
+    whole = np.clip(1.0 - distance + draw(3, n, rest=0.1), -3, 3)
     kept = keep_at_random(n, 0.3, "pairs", 3)
     left = ~kept & ~np.eye(n, dtype=bool)
     rows = np.where(kept, whole, np.nan)
