@@ -24,6 +24,7 @@ gender_config=conf/train_gender.yaml
 speaker_config=conf/train_speaker.yaml
 demo_config=${root}/conf/demo.yaml
 languages_conf=${root}/conf/languages.yaml
+distances=
 use_validated=false
 require_gender=true
 max_train_utts=0
@@ -52,7 +53,8 @@ dry_run=false
 rescore=false
 
 options=(stage stop_stage task corpus corpus_dir langs budget gender_budget speaker_budget
-    seeds model gender_config speaker_config demo_config languages_conf use_validated
+    seeds model gender_config speaker_config demo_config languages_conf
+    distances use_validated
     require_gender max_train_utts max_test_utts max_rejected zero_shot pairs_fraction
     pairs_seed regime_budgets shared_speakers
     utts_per_speaker max_positives trials_seed cross_language_trials test_batch_bins
@@ -114,14 +116,44 @@ Resources
 Places
   --datadir ${datadir}  --dumpdir ${dumpdir}  --expdir ${expdir}
   --languages_conf conf/languages.yaml   names and families of languages
+  --distances     table with distances between languages that are not known here
 EOF
 )
+declare -A default=()
+for name in "${options[@]}"; do default[${name}]=${!name}; done
 . "${root}/local/parse_options.sh"
 
 log() { printf '%s (%s) %s\n' "$(date '+%Y-%m-%dT%H:%M:%S')" "${0##*/}" "$*"; }
 fail() {
     printf '%s: error: %s\n' "${0##*/}" "$*" >&2
     exit 1
+}
+
+# The command that makes this experiment, for its report: options other than the defaults,
+# but for those that no result depends on.
+declare -A asked_for=()
+for name in "${options[@]}"; do asked_for[${name}]=${!name}; done
+write_command() {
+    local name
+    [[ -z ${CLTM_RECIPE_DIR-} ]] || printf 'CLTM_RECIPE_DIR=%q ' "${CLTM_RECIPE_DIR#"${root}/"}"
+    printf './run.sh'
+    for name in "${options[@]}"; do
+        case ${name} in
+            stage | stop_stage | dry_run | rescore | nj | audio_cache) continue ;;
+        esac
+        [[ ${asked_for[${name}]} == "${default[${name}]}" ]] ||
+            printf ' --%s %s' "${name}" "$(quoted "${asked_for[${name}]}")"
+    done
+    printf '\n'
+}
+quoted() { # as a person would: %q puts a backslash before every blank
+    if [[ $1 =~ ^[[:alnum:]_./:+-]+$ ]]; then
+        printf '%s' "$1"
+    elif [[ $1 =~ ^[[:alnum:]_./:+\ -]*$ ]]; then
+        printf '"%s"' "$1"
+    else
+        printf '%q' "$1"
+    fi
 }
 
 for name in stage stop_stage ngpu trials_seed pairs_seed audio_cache; do
@@ -246,6 +278,10 @@ if ((stage <= 3 && stop_stage >= 3)); then
         --cross_language_trials "${cross_language_trials}" \
         --test_batch_bins "${test_batch_bins}" \
         --nj "${nj}" --ngpu "${ngpu}" --dry_run "${dry_run}"
+    if [[ ${dry_run} == false ]]; then
+        write_command >"${exp}/command.txt.tmp"
+        mv -- "${exp}/command.txt.tmp" "${exp}/command.txt"
+    fi
 fi
 
 if [[ ${dry_run} == true ]] && ((stop_stage > 3)); then
@@ -275,10 +311,15 @@ if ((stage <= 6 && stop_stage >= 6)) && [[ ${is_regime} == true ]]; then
 elif ((stage <= 6 && stop_stage >= 6)); then
     for name in ${task}; do
         log "Stage 6: build the matrix of ${name} in ${exp}/cltm/${name}"
+        matrix_options=()
+        [[ -z ${metric[${name}]} ]] || matrix_options+=(--metric "${metric[${name}]}")
+        [[ -z ${distances} ]] || matrix_options+=(--distances "${distances}")
+        regime=${expdir}/${corpus}_${name}_regime/regime/${name}/regime.json
+        [[ ! -e ${regime} ]] || matrix_options+=(--regime "${regime}")
         "${local_dir}/build_matrix.py" --results "${exp}/results.tsv" \
             --task "${name}" --outdir "${exp}/cltm/${name}" \
-            --languages_conf "${languages_conf}" ${metric[${name}]:+--metric "${metric[${name}]}"}
-        log "The matrix of ${name}: ${exp}/cltm/${name}/heatmap.png"
+            --languages_conf "${languages_conf}" "${matrix_options[@]}"
+        log "The report of ${name}: ${exp}/cltm/${name}/report.html"
     done
 fi
 

@@ -61,6 +61,19 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def remove_if_there(*paths: Path) -> None:
+    """Remove files that would otherwise be those of earlier contents.
+
+    Raises:
+        UserError: The file system refuses.
+    """
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+
 def cannot_write(path: Path | str, error: OSError) -> UserError:
     """Make the sentence for a file system that refuses ``path``."""
     reason = error.strerror or str(error)

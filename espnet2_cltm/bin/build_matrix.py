@@ -1,15 +1,18 @@
-"""Build the transfer matrix of one task from its results: tables, summary, heatmap.
+"""Build the transfer matrix of one task from its results: tables, figures, report.
 
 Stage 6. Reads ``results.tsv`` or the published framework's CSV files; writes
-``cltm.csv``, ``relative_gain.csv``, ``zero_shot.csv``, ``cells.tsv``, ``heatmap.png``,
-``heatmap.pdf`` and, last, ``summary.json``; where runs were tested on cross-language
-trials, ``cross_language.csv`` too. Takes seconds, so it always does all.
+``cltm.csv``, ``relative_gain.csv``, ``zero_shot.csv``, ``cells.tsv``, figures as PNG
+and PDF, ``summary.json`` and, last, ``report.html``; where runs were tested on
+cross-language trials, ``cross_language.csv`` too, and where pairs were not measured,
+``predicted.tsv``. Takes less than a minute, so it always does all.
 """
 
 import argparse
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +23,12 @@ from espnet2_cltm.bin.command_line import (
     whole_number,
 )
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import cannot_write, write_text
+from espnet2_cltm.files import remove_if_there, write_text
+from espnet2_cltm.matrix.analysis import Analysis, analyse
 from espnet2_cltm.matrix.choice import Choice
-from espnet2_cltm.matrix.estimates import TransferMatrix, estimate
-from espnet2_cltm.matrix.languages import (
-    Language,
-    describe,
-    display_order,
-    read_languages,
-)
+from espnet2_cltm.matrix.estimates import TransferMatrix
+from espnet2_cltm.matrix.language_distances import language_distances
+from espnet2_cltm.matrix.languages import Language, describe, read_languages
 from espnet2_cltm.matrix.matrix_files import (
     LabelledMatrix,
     write_cells,
@@ -36,29 +36,32 @@ from espnet2_cltm.matrix.matrix_files import (
     write_matrix,
 )
 from espnet2_cltm.matrix.metrics import METRICS
-from espnet2_cltm.matrix.moments import cell_moments
-from espnet2_cltm.matrix.read_scores import read_scores
+from espnet2_cltm.matrix.missing_pairs import (
+    MissingPairs,
+    predict_missing,
+    write_predicted,
+)
+from espnet2_cltm.matrix.origin import Origin, find_origin, lines
+from espnet2_cltm.matrix.read_scores import read_every_metric
+from espnet2_cltm.matrix.regime_file import read_regime
 from espnet2_cltm.matrix.scores import Scores, cross_language_of, zero_shot_means
-from espnet2_cltm.matrix.uncertainty import (
-    CellUncertainty,
-    IntervalSettings,
-    cell_uncertainty,
-)
-from espnet2_cltm.report.heatmap import write_heatmap
-from espnet2_cltm.report.heatmap_contents import Heatmap
-from espnet2_cltm.report.summary import (
-    both_numbers,
-    grey_targets,
-    subtitle,
-    summarise,
-    title,
-)
+from espnet2_cltm.matrix.uncertainty import IntervalSettings
+from espnet2_cltm.progress import progress
+from espnet2_cltm.report.matrix_figures import write_figures
+from espnet2_cltm.report.page.build import Report, build_page
+from espnet2_cltm.report.page.provenance import read_provenance
+from espnet2_cltm.report.page.write import write_page
+from espnet2_cltm.report.summary import both_numbers, summarise
 from espnet2_cltm.report.summary_text import summary_text
 
-HEATMAP_NOTE = (
-    "CLTM[i, j] = (Perf(i+j) \N{MINUS SIGN} Perf(i)) / (Perf(i+i) \N{MINUS SIGN} "
-    "Perf(i)): what N utterances of donor j add to N of target i, relative to what N "
-    "more of target i add."
+DOWNLOADS = (
+    "cltm.csv",
+    "relative_gain.csv",
+    "zero_shot.csv",
+    "cells.tsv",
+    "predicted.tsv",
+    "cross_language.csv",
+    "summary.json",
 )
 
 
@@ -93,6 +96,16 @@ def get_parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("conf/languages.yaml"),
         help="names and families of languages",
+    )
+    parser.add_argument(
+        "--distances",
+        type=Path,
+        help="table with distances between languages that are not known here",
+    )
+    parser.add_argument(
+        "--regime",
+        type=Path,
+        help="regime.json of the same task, to show in the report",
     )
     parser.add_argument(
         "--confidence",
@@ -130,27 +143,77 @@ def _confidence(text: str) -> float:
 def build(args: argparse.Namespace) -> None:
     """Read, estimate, write and print."""
     known = read_languages(args.languages_conf)
-    scores = read_scores(args.results, Choice(args.task, args.metric, args.budget))
-    moments = cell_moments(scores)
-    matrix = estimate(moments)
-    _require_cells(args.results, scores, matrix)
+    every = read_every_metric(args.results, Choice(args.task, args.metric, args.budget))
+    regime = read_regime(args.regime, every[0].source.task) if args.regime else None
     settings = IntervalSettings(args.confidence, args.resamples, args.bootstrap_seed)
-    uncertainty = cell_uncertainty(scores, moments, matrix, settings)
+    main_analysis = analyse(every[0], settings)
+    scores, matrix = main_analysis.scores, main_analysis.matrix
+    _require_cells(args.results, scores, matrix)
+    provenance = read_provenance(args.results, scores.source)
+    distances = language_distances(matrix.languages, args.distances)
     languages = describe(matrix.languages, known)
-    _write_tables(args.outdir, scores, matrix, uncertainty)
-    write_heatmap(
-        _heatmap(scores, matrix, languages),
-        png=args.outdir / "heatmap.png",
-        pdf=args.outdir / "heatmap.pdf",
-    )
+    analyses = [main_analysis, *_other_analyses(every[1:], settings)]
+
     numbers = both_numbers(scores, matrix, languages, settings)
-    summary = summarise(scores, matrix, uncertainty, languages, numbers)
+    origin = _origin(matrix, matrix.cltm, languages, distances)
+    missing = predict_missing(matrix, distances)
+    summary = summarise(scores, matrix, main_analysis.uncertainty, languages, numbers)
+    summary["origin"] = {
+        "identified_targets": asdict(origin),
+        "all_targets": asdict(_origin(matrix, matrix.raw_cltm, languages, distances)),
+    }
+    summary["prediction_error"] = asdict(missing.error) if missing else None
+
+    _write_tables(args.outdir, main_analysis, missing)
+    write_figures(args.outdir, main_analysis, languages, numbers)
     write_text(
         args.outdir / "summary.json",
         json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
     )
-    print(summary_text(scores, matrix, uncertainty, languages, numbers))
-    print(f"Written to {args.outdir}: heatmap.png, cltm.csv, summary.json and others")
+    report = Report(
+        analyses=analyses,
+        languages=languages,
+        numbers=numbers,
+        origin=origin,
+        provenance=provenance,
+        build_command=_build_command(args),
+        missing=missing,
+        regime=regime,
+        files=_downloads(args.outdir),
+    )
+    write_page(args.outdir / "report.html", *build_page(report))
+    text = summary_text(scores, matrix, main_analysis.uncertainty, languages, numbers)
+    print(
+        "\n".join(
+            [text.rstrip(), "", *lines(origin), *(missing.lines if missing else [])]
+        )
+    )
+    print(f"Written to {args.outdir}: report.html, heatmap.png, cltm.csv and others")
+
+
+def _other_analyses(
+    every: Sequence[Scores], settings: IntervalSettings
+) -> list[Analysis]:
+    """Analyse the task's other metrics; one that gives no cell is left out."""
+    with progress(every, description="Other metrics", unit="metric") as waiting:
+        found = [analyse(scores, settings) for scores in waiting]
+    return [analysis for analysis in found if _has_cells(analysis.matrix)]
+
+
+def _origin(
+    matrix: TransferMatrix,
+    cells: np.ndarray,
+    languages: Mapping[str, Language],
+    distances: Mapping[str, np.ndarray],
+) -> Origin:
+    described = [languages[code] for code in matrix.languages]
+    return find_origin(cells, matrix.raw_cltm_se, described, distances)
+
+
+def _has_cells(matrix: TransferMatrix) -> bool:
+    off_diagonal = ~np.eye(len(matrix.languages), dtype=bool)
+    usable = np.isfinite(matrix.raw_cltm) | np.isfinite(matrix.relative_gain)
+    return bool(usable[off_diagonal].any())
 
 
 def _require_cells(path: Path, scores: Scores, matrix: TransferMatrix) -> None:
@@ -161,9 +224,7 @@ def _require_cells(path: Path, scores: Scores, matrix: TransferMatrix) -> None:
             f"{path} has runs of one language only ({matrix.languages[0]}): a matrix "
             "needs at least two."
         )
-    off_diagonal = ~np.eye(n, dtype=bool)
-    usable = np.isfinite(matrix.raw_cltm) | np.isfinite(matrix.relative_gain)
-    if not usable[off_diagonal].any():
+    if not _has_cells(matrix):
         raise UserError(
             f"{path} gives none of the {n * (n - 1)} cells of the matrix of "
             f"{scores.source.metric} (the first, {matrix.languages[0]} from "
@@ -173,11 +234,9 @@ def _require_cells(path: Path, scores: Scores, matrix: TransferMatrix) -> None:
 
 
 def _write_tables(
-    outdir: Path,
-    scores: Scores,
-    matrix: TransferMatrix,
-    uncertainty: CellUncertainty,
+    outdir: Path, analysis: Analysis, missing: MissingPairs | None
 ) -> None:
+    scores, matrix = analysis.scores, analysis.matrix
     for name, values in (
         ("cltm.csv", matrix.cltm),
         ("relative_gain.csv", matrix.relative_gain),
@@ -190,36 +249,34 @@ def _write_tables(
         "train",
         LabelledMatrix(scores.languages, tested, zero_shot),
     )
-    write_cells(outdir / "cells.tsv", matrix, uncertainty)
-    _write_or_remove_cross_language(outdir / "cross_language.csv", scores)
-
-
-def _write_or_remove_cross_language(path: Path, scores: Scores) -> None:
+    write_cells(outdir / "cells.tsv", matrix, analysis.uncertainty)
     cross_language = cross_language_of(scores)
-    if cross_language is not None:
-        write_cross_language(path, cross_language)
-        return
-    try:  # of other results, or of another metric
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+    if cross_language is None:
+        remove_if_there(outdir / "cross_language.csv")
+    else:
+        write_cross_language(outdir / "cross_language.csv", cross_language)
+    if missing is None:
+        remove_if_there(outdir / "predicted.tsv")
+    else:
+        write_predicted(outdir / "predicted.tsv", missing)
 
 
-def _heatmap(
-    scores: Scores, matrix: TransferMatrix, languages: Mapping[str, Language]
-) -> Heatmap:
-    order = display_order(languages.values())
-    index = [matrix.languages.index(language.code) for language in order]
-    square = np.ix_(index, index)
-    return Heatmap(
-        languages=tuple(order),
-        values=matrix.cltm[square],
-        errors=matrix.raw_cltm_se[square],
-        not_identified=grey_targets(matrix)[index],
-        title=title(scores),
-        subtitle=subtitle(scores, matrix).replace(" - ", " \N{MINUS SIGN} "),
-        notes=(HEATMAP_NOTE,),
-    )
+def _downloads(outdir: Path) -> dict[str, str]:
+    return {
+        name: (outdir / name).read_text(encoding="utf-8")
+        for name in DOWNLOADS
+        if (outdir / name).exists()
+    }
+
+
+def _build_command(args: argparse.Namespace) -> str:
+    """Give the command that builds this matrix, with the options that differ."""
+    words = ["python3", "-m", "espnet2_cltm.bin.build_matrix"]
+    defaults = get_parser()
+    for name, value in vars(args).items():
+        if value is not None and value != defaults.get_default(name):
+            words += [f"--{name}", str(value)]
+    return shlex.join(words)
 
 
 def main(cmd: Sequence[str] | None = None) -> None:

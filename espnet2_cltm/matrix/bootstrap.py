@@ -71,6 +71,8 @@ def bootstrap_limits(
         No interval on the diagonal, with one seed or where a run is missing.
     """
     n = len(scores.languages)
+    if not scores.seeds:  # the metric is undefined in every run
+        return BootstrapLimits(np.full((n, n), np.nan), np.full((n, n), np.nan))
     weights = draw_weights(len(scores.seeds), resamples, seed)
     low, high = np.full((n, n), np.nan), np.full((n, n), np.nan)
     for target in range(n):  # a row at a time: 54 cells of 10,000 are 4 MiB

@@ -47,9 +47,14 @@ def test_all_files_are_written_and_agree(tmp_path, rows, capsys):
         "cltm.csv",
         "heatmap.pdf",
         "heatmap.png",
+        "rankings.pdf",
+        "rankings.png",
         "relative_gain.csv",
+        "report.html",
         "summary.json",
         "zero_shot.csv",
+        "zero_shot.pdf",
+        "zero_shot.png",
     ]
     cltm = read_matrix(outdir / "cltm.csv")
     assert cltm.rows == cltm.columns == LANGUAGES
@@ -129,10 +134,12 @@ def test_all_files_are_written_and_agree(tmp_path, rows, capsys):
     assert re.search(r"\ncells off the diagonal +4 +6\n", printed)
     assert re.search(r"\npositive +50\.0% \[.*\] +66\.7% \[.*\]\n", printed)
     assert "\nDonors with the highest mean: ca 0.79 [0.78, 0.80], es" in printed
-    assert re.search(r"\nabove 1 +0\.0% \[[^]]*\] +33\.3% \[[^]]*\]\*\n", printed)
+    assert re.search(
+        r"\nrelative asymmetry +0\.248 \[[^]]*\] +1\.418 \[.*\]\*\n", printed
+    )
     assert "\n* held the truth in less than 90% of simulated matrices" in printed
-    note = summary["all_targets"]["properties"]["share_above_one"]["coverage_note"]
-    assert "in only 83% of the simulated matrices" in note
+    note = summary["all_targets"]["properties"]["relative_asymmetry"]["coverage_note"]
+    assert "in only 82% of the simulated matrices" in note
     assert len(printed.splitlines()) <= 45
 
 
@@ -198,7 +205,10 @@ def test_task_may_be_named_where_the_file_has_only_that_one(tmp_path, rows):
     without = run(tmp_path, rows)
     before = {path.name: path.read_bytes() for path in without.iterdir()}
     named = run(tmp_path, rows, "--task", "gender")
-    assert {path.name: path.read_bytes() for path in named.iterdir()} == before
+    after = {path.name: path.read_bytes() for path in named.iterdir()}
+    # The report names the command.
+    assert after.pop("report.html") != before.pop("report.html")
+    assert after == before
 
 
 def test_task_that_the_file_lacks_is_refused(tmp_path, rows, capsys):
@@ -434,8 +444,8 @@ def test_heatmap_of_speaker_verification_says_what_it_shows(
 ):
     drawn = []
     monkeypatch.setattr(
-        "espnet2_cltm.bin.build_matrix.write_heatmap",
-        lambda heatmap, png, pdf: drawn.append(heatmap),
+        "espnet2_cltm.report.matrix_figures.write_heatmap",
+        lambda heatmap, *files: drawn.append(heatmap),
     )
     run(tmp_path, speaker_rows, "--metric", "min_dcf_p0.01")
     assert drawn[0].title == "Cross-lingual transfer matrix, speaker verification"

@@ -1,0 +1,150 @@
+// What a heatmap shows of a metric: values, which cells are greyed, words for each.
+"use strict";
+
+// A cell's look: in colour, or one of these.
+const GREY = { missing: 0, masked: 1, notIdentified: 2 };
+
+cltm.MATRICES = {
+  cltm: {
+    label: "CLTM: worth of a donor utterance",
+    digits: 2,
+    rows: "target", columns: "donor",
+    values: (metric) => metric.cltm,
+    hasTests: true,
+  },
+  relative_gain: {
+    label: "relative gain of N donor utterances",
+    digits: 3,
+    rows: "target", columns: "donor",
+    values: (metric) => metric.relative_gain,
+    hasTests: true,
+  },
+  pair: {
+    label: "Perf(i+j), on N of the target and N of the donor",
+    digits: 3,
+    rows: "target", columns: "donor",
+    values: (metric) => metric.perf_pair,
+    hasTests: false,
+  },
+  zero_shot: {
+    label: "zero-shot: trained on one language, tested on another",
+    digits: 3,
+    rows: "tested on", columns: "trained on",
+    values: (metric) => metric.zero_shot,
+    hasTests: false,
+  },
+};
+
+cltm.MASKS = {
+  none: { label: "all cells", shows: () => true },
+  zero: { label: "cells that differ from 0", shows: (metric, i, j) => isBelow(metric.q_zero[i][j]) },
+  one: { label: "cells that differ from 1", shows: (metric, i, j) => isBelow(metric.q_one[i][j]) },
+};
+
+function isBelow(q) {
+  return q !== null && q < cltm.data.false_discovery_rate;
+}
+
+// Everything drawHeatmap needs: cells are [row][column] in the order of data.languages.
+cltm.matrixView = function (metric, matrix, mask) {
+  const kind = cltm.MATRICES[matrix];
+  const all = kind.values(metric);
+  const n = cltm.data.languages.length;
+  const masked = kind.hasTests ? cltm.MASKS[mask] : cltm.MASKS.none;
+  const values = [], grey = [];
+  for (let i = 0; i < n; i++) {
+    values.push([]);
+    grey.push([]);
+    for (let j = 0; j < n; j++) {
+      let look = null;
+      if (all[i][j] === null) look = GREY.missing;
+      else if (matrix === "cltm" && !metric.identified[i][j]) look = GREY.notIdentified;
+      else if (i !== j && !masked.shows(metric, i, j)) look = GREY.masked;
+      values[i].push(look === null ? all[i][j] : null);
+      grey[i].push(look);
+    }
+  }
+  return { metric, matrix, kind, all, values, grey, scale: metric.scales[matrix] };
+};
+
+// Orders of the languages, the same on both axes. Each gives positions.
+cltm.ORDERS = {
+  family: { label: "language family", order: () => cltm.data.orders.family },
+  clusters: { label: "clusters of similar transfer", order: () => cltm.data.orders.clusters },
+  donor: { label: "strength as donor", order: (view) => byStrength(view, (i, j) => view.values[j][i]) },
+  target: { label: "gain as target", order: (view) => byStrength(view, (i, j) => view.values[i][j]) },
+  name: { label: "name", order: () => cltm.data.orders.name },
+};
+
+// Strongest first, by the mean of what is shown off the diagonal; without any, last.
+function byStrength(view, cell) {
+  const n = view.values.length;
+  const strength = [];
+  for (let i = 0; i < n; i++) {
+    const others = [];
+    for (let j = 0; j < n; j++) if (j !== i) others.push(cell(i, j));
+    strength.push(cltm.mean(others) ?? -Infinity);
+  }
+  return [...strength.keys()].sort((a, b) => strength[b] - strength[a] || a - b);
+}
+
+cltm.cellTitle = function (matrix, i, j) {
+  if (matrix === "zero_shot")
+    return i === j
+      ? `${cltm.fullName(i)}, trained and tested`
+      : `trained on ${cltm.fullName(j)}, tested on ${cltm.fullName(i)}`;
+  return i === j ? `${cltm.fullName(i)} itself` : `${cltm.fullName(i)} from ${cltm.fullName(j)}`;
+};
+
+// Lines about a cell, for hovering and for the panel beside the matrix.
+cltm.cellLines = function (view, i, j) {
+  const { metric, matrix, kind } = view;
+  const value = cltm.format(view.all[i][j], kind.digits);
+  if (matrix === "pair" || matrix === "zero_shot") {
+    const name = matrix === "pair" ? (i === j ? "Perf(i+i)" : "Perf(i+j)") : "Perf";
+    return [`${name}, ${metric.label}: ${value}${plusMinus(matrix === "pair" ? metric.perf_pair_se[i][j] : null)}`];
+  }
+  if (matrix === "relative_gain")
+    return [`relative gain: ${value}${plusMinus(metric.relative_gain_se[i][j])}`, ...testLines(metric, i, j)];
+  if (i === j) return [`CLTM 1 by definition`, ...selfGainLines(metric, i)];
+  const lines = [`CLTM: ${value}`];
+  if (view.all[i][j] !== null) {
+    const level = Math.round(1000 * cltm.data.confidence) / 10;
+    lines.push(`${level}% interval (Fieller): ${cltm.setText(metric.fieller_kind[i][j], metric.fieller_low[i][j], metric.fieller_high[i][j])}`);
+    if (metric.bootstrap_low)
+      lines.push(`${level}% interval (bootstrap): ${cltm.intervalText(metric.bootstrap_low[i][j], metric.bootstrap_high[i][j])}`);
+    lines.push(...testLines(metric, i, j));
+  }
+  const reason = cltm.data.reasons[metric.reason[i][j]];
+  if (reason) lines.push(reason);
+  const predicted = cltm.predictionLine(metric, i, j);
+  if (predicted) lines.push(predicted);
+  return lines;
+};
+
+cltm.predictionLine = function (metric, i, j) {
+  const found = metric.predicted && metric.predicted[i][j];
+  if (!found) return "";
+  return `predicted from the other cells: ${cltm.format(found[0])} ${cltm.intervalText(found[1], found[2])}`;
+};
+
+function plusMinus(error) {
+  return error === null ? "" : ` ± ${cltm.format(error, 3)} (standard error)`;
+}
+
+function testLines(metric, i, j) {
+  const seeds = metric.n_seeds[i][j];
+  const lines = [];
+  if (metric.q_zero[i][j] !== null)
+    lines.push(`q against 0: ${cltm.formatSmall(metric.q_zero[i][j])}; against 1: ${cltm.formatSmall(metric.q_one[i][j])}`);
+  lines.push(seeds === 1 ? "1 seed" : `${seeds} seeds`);
+  return lines;
+}
+
+function selfGainLines(metric, i) {
+  const target = metric.targets[i];
+  if (target.self_gain === null) return target.reason ? [target.reason] : [];
+  const lines = [`self-gain Perf(i+i) − Perf(i): ${cltm.format(target.self_gain, 3)}${plusMinus(target.self_gain_se)}`];
+  if (target.reason) lines.push(`not identified: ${target.reason}`);
+  return lines;
+}

@@ -1,0 +1,72 @@
+// What the page shows, and the data it shows it from.
+//
+// `data` is the JSON that matrix_data.py and page.py make; arrays of cells are
+// [target][donor], in the order of data.languages; null stands for not available.
+"use strict";
+
+const cltm = { data: null, listeners: [] };
+
+cltm.state = {
+  metric: null,
+  matrix: "cltm",
+  order: "family",
+  mask: "none",
+  target: null, // index of the chosen cell's target, and of its donor
+  donor: null,
+};
+
+cltm.update = function (changes) {
+  Object.assign(cltm.state, changes);
+  for (const listener of cltm.listeners) listener(changes);
+};
+
+cltm.metric = () => cltm.data.metrics[cltm.state.metric];
+
+cltm.name = (index) => cltm.data.languages[index].name;
+cltm.code = (index) => cltm.data.languages[index].code;
+cltm.fullName = (index) => {
+  const { name, code } = cltm.data.languages[index];
+  return name === code ? code : `${name} (${code})`;
+};
+
+// Numbers as text: a real minus sign, no minus before zero.
+cltm.format = function (value, digits = 2) {
+  if (value === null || value === undefined) return "not available";
+  if (value === "inf") return "∞";
+  if (value === "-inf") return "−∞";
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? (0).toFixed(digits) : text.replace("-", "−");
+};
+
+cltm.formatSmall = function (value) {
+  if (value === null || value === undefined) return "not available";
+  if (value < 0.001) return value === 0 ? "below 1e−300" : value.toExponential(1).replace("-", "−");
+  return value.toFixed(value < 0.1 ? 3 : 2);
+};
+
+// A confidence set of a ratio, which need not be an interval.
+cltm.setText = function (kind, low, high, digits = 2) {
+  const [a, b] = [cltm.format(low, digits), cltm.format(high, digits)];
+  if (!kind) return "not available";
+  if (kind === "whole line") return "unbounded (any value)";
+  if (kind === "outside") return `unbounded: below ${a} or above ${b}`;
+  if (kind === "half-line") return low === "-inf" ? `unbounded: below ${b}` : `unbounded: above ${a}`;
+  return `[${a}, ${b}]`;
+};
+
+cltm.intervalText = function (low, high, digits = 2) {
+  if (low === null || low === undefined) return "not available";
+  return `[${cltm.format(low, digits)}, ${cltm.format(high, digits)}]`;
+};
+
+cltm.mean = function (values) {
+  const there = values.filter((value) => typeof value === "number");
+  return there.length ? there.reduce((sum, value) => sum + value, 0) / there.length : null;
+};
+
+cltm.element = function (tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+};
