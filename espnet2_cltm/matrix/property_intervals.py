@@ -12,13 +12,16 @@ of every resample,
 
     corrected = Q,    low, high = Q + quantiles of D - median of D
 
-Quantiles are the normal 2.5 and 97.5% at a level of 95%, or further out for what rests
-on a few runs' seeds, by as much as Student's distribution is wider than the normal. The
-condition number, which depends on the smallest of all singular values, has the expanded
-percentile interval of :mod:`espnet2_cltm.matrix.bootstrap`.
+At a level of 95% the quantiles are those that a normal distribution has at Student's
+limits for so many seeds, as few seeds tell little of the noise; for a few numbers 2.5
+and 97.5% (``NORMAL_TAILS``). The condition number, which depends on the smallest of all
+singular values, has the expanded percentile interval of
+:mod:`espnet2_cltm.matrix.bootstrap`.
 
-``benchmarks/coverage.py`` measures how often they hold the truth; those that do in less
-than 90% of some setting say so.
+``benchmarks/property_coverage.py`` measures how often they hold the truth; those that
+do in less than 90% of some setting say so. Where many cells are exactly 0 or 1, the
+intervals of shares, reciprocity and entropy do not hold: noise puts half of those cells
+on the wrong side.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,17 +42,26 @@ from espnet2_cltm.matrix.significance import critical_value
 
 NOISE_CORRECTED, PERCENTILE = "noise_corrected", "percentile"
 BY_PERCENTILE = frozenset({"condition_number"})
-# A target's row shares its single and double runs: few seeds decide on all of it.
-STUDENT_TAILS = frozenset({"mean_row_gini", "incoming_sum", "incoming_mean"})
+# The others average over so many targets, or have such long tails, that the normal
+# quantiles hold the truth as often.
+NORMAL_TAILS = frozenset(
+    {"mean_off_diagonal", "rfd", "minimum", "maximum", "family_share", "outgoing_mean"}
+)
 # Eigenvalues of 10,000 matrices of 54 languages take 5 s.
 COSTLY = frozenset({"spectral_radius", "condition_number"})
 MOST_COSTLY = 2_000  # resamples of these
-# Lowest share of simulated matrices (9 and 20 languages, 5 and 10 seeds, both tasks) in
-# which a 95% interval held the truth, where it is below 90%: over identified targets,
-# and over all.
-IDENTIFIED_COVER_LESS: Mapping[str, float] = MappingProxyType({})
+# Lowest share of simulated matrices (9 and 20 languages, 5 and 10 seeds, both tasks,
+# independent and additive cells) in which a 95% interval held the truth, where it is
+# below 90%: over identified targets, and over all.
+IDENTIFIED_COVER_LESS: Mapping[str, float] = MappingProxyType(
+    {"mean_column_gini": 0.89}
+)
 ALL_COVER_LESS: Mapping[str, float] = MappingProxyType(
-    {"relative_asymmetry": 0.72, "share_above_one": 0.83}
+    {
+        "relative_asymmetry": 0.82,
+        "components_for_80_percent": 0.84,
+        "mean_row_gini": 0.88,
+    }
 )
 CELLS_AT_ONCE = 300_000  # in memory, 2.3 MiB an array: 100 matrices of 54 languages
 
@@ -198,7 +210,7 @@ class _Tails:
     def of(self, name: str) -> float:
         if name in BY_PERCENTILE:
             return self.expanded()
-        return self.student() if name in STUDENT_TAILS else self.normal()
+        return self.normal() if name in NORMAL_TAILS else self.student()
 
 
 def _numbers(matrix: np.ndarray, layout: MatrixLayout, note: str) -> MatrixNumbers:
