@@ -22,6 +22,7 @@ from espnet2_cltm.bin.command_line import (
     run_command,
     whole_number,
 )
+from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
 from espnet2_cltm.matrix.analysis import Analysis, analyse
@@ -35,7 +36,6 @@ from espnet2_cltm.matrix.matrix_files import (
     write_cross_language,
     write_matrix,
 )
-from espnet2_cltm.matrix.metrics import METRICS
 from espnet2_cltm.matrix.missing_pairs import (
     MissingPairs,
     predict_missing,
@@ -71,31 +71,11 @@ def get_parser() -> argparse.ArgumentParser:
         description="Build the cross-lingual transfer matrix of one task.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--results",
-        type=Path,
-        required=True,
-        help="results.tsv, or the published framework's CSV (per seed or aggregated)",
-    )
-    parser.add_argument(
-        "--outdir", type=Path, required=True, help="where the files are written"
-    )
-    parser.add_argument(
-        "--task", help="which task, where the file holds several (gender, speaker)"
-    )
-    parser.add_argument(
-        "--metric",
-        help="which metric (default: macro_f1, roc_auc or wer by task); known are "
-        + ", ".join(METRICS),
+    add_results_options(
+        parser, "results.tsv, or the published framework's CSV (per seed or aggregated)"
     )
     parser.add_argument(
         "--budget", type=int, help="which N, where the file holds several"
-    )
-    parser.add_argument(
-        "--languages_conf",
-        type=Path,
-        default=Path("conf/languages.yaml"),
-        help="names and families of languages",
     )
     parser.add_argument(
         "--distances",

@@ -10,12 +10,11 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from espnet2_cltm.bin.command_line import run_command, true_or_false
+from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import describe, read_languages
-from espnet2_cltm.matrix.metrics import METRICS
 from espnet2_cltm.matrix.regime import RegimeSettings, find_regime
 from espnet2_cltm.matrix.regime_indices import IndexSettings
 from espnet2_cltm.matrix.regime_input import read_curves
@@ -31,26 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
         "the index CI_min, and the dynamic regime.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--results", type=Path, required=True, help="results.tsv with several N"
-    )
-    parser.add_argument(
-        "--outdir", type=Path, required=True, help="where the files are written"
-    )
-    parser.add_argument(
-        "--task", help="which task, where the file holds several (gender, speaker)"
-    )
-    parser.add_argument(
-        "--metric",
-        help="which metric (default: macro_f1, roc_auc or wer by task); known are "
-        + ", ".join(METRICS),
-    )
-    parser.add_argument(
-        "--languages_conf",
-        type=Path,
-        default=Path("conf/languages.yaml"),
-        help="names and families of languages",
-    )
+    add_results_options(parser, "results.tsv with several N")
     parser.add_argument(
         "--tau",
         type=above_zero,

@@ -18,8 +18,8 @@ import humanfriendly
 import numpy as np
 import torch
 
+from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.planning import DrawnLanguage, DrawnSet, Planned
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.task_registry import testing
 from espnet2_cltm.experiment.test_set import TestSet

@@ -21,7 +21,8 @@ from espnet2_cltm.matrix.regime_indices import standard_error
 from espnet2_cltm.matrix.regime_input import LearningCurves
 from espnet2_cltm.matrix.regime_summary import budgets_in_regime, conclusion
 from espnet2_cltm.matrix.scores import mean_over_seeds
-from espnet2_cltm.report.colour_scale import FAINT, INK
+from espnet2_cltm.report.captions import lines_height, write_around
+from espnet2_cltm.report.colour_scale import INK
 from espnet2_cltm.report.figure_files import write_figure
 from espnet2_cltm.report.heatmap_contents import MINUS
 from espnet2_cltm.report.heatmap_layout import (
@@ -152,9 +153,12 @@ def draw_regime_figure(shown: RegimeFigure) -> Figure:
         line for note in _notes(shown, top) for line in wrap(note, room, NOTE_SIZE)
     ]
     above = (
-        MARGIN + _height(title, TITLE_SIZE) + _height(subtitle, SUBTITLE_SIZE) + 0.24
+        MARGIN
+        + lines_height(title, TITLE_SIZE)
+        + lines_height(subtitle, SUBTITLE_SIZE)
+        + 0.24
     )
-    below = BELOW + _height(notes, NOTE_SIZE) + MARGIN
+    below = BELOW + lines_height(notes, NOTE_SIZE) + MARGIN
     height = above + PLOT_HEIGHT + below
     figure = Figure(figsize=(WIDTH, height))
     FigureCanvasAgg(figure)
@@ -176,26 +180,8 @@ def draw_regime_figure(shown: RegimeFigure) -> Figure:
     for axes in (curves, index):
         _dress(axes, shown)
 
-    def write(lines: list[str], at: float, size: float, **style: object) -> None:
-        figure.text(
-            MARGIN / WIDTH,
-            at / height,
-            "\n".join(lines),
-            size=size,
-            va="top",
-            linespacing=1.25,
-            **style,
-        )
-
-    write(title, height - MARGIN, TITLE_SIZE, fontweight="bold", color=INK)
-    below_title = height - MARGIN - _height(title, TITLE_SIZE)
-    write(subtitle, below_title, SUBTITLE_SIZE, color=FAINT)
-    write(notes, MARGIN + _height(notes, NOTE_SIZE), NOTE_SIZE, color=FAINT)
+    write_around(figure, title, subtitle, notes)
     return figure
-
-
-def _height(lines: list[str], size: float) -> float:
-    return len(lines) * size * 1.45 / POINTS
 
 
 def _notes(shown: RegimeFigure, top: float) -> tuple[str, ...]:

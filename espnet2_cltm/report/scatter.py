@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
+from espnet2_cltm.report.captions import lines_height, write_around
 from espnet2_cltm.report.colour_scale import FAINT, INK
 from espnet2_cltm.report.figure_files import write_figure
 from espnet2_cltm.report.heatmap_contents import MINUS
@@ -88,8 +89,15 @@ def draw_scatter(scatter: Scatter) -> Figure:
     y_label = wrap(scatter.y_label, PLOT_HEIGHT, AXIS_SIZE)
     x_label = wrap(scatter.x_label, WIDTH - LEFT - RIGHT, AXIS_SIZE)
     axis_line = AXIS_SIZE * 1.3 / POINTS
-    above = MARGIN + _height(title, TITLE_SIZE) + _height(subtitle, SUBTITLE_SIZE) + 0.1
-    below = BELOW + (len(x_label) - 1) * axis_line + _height(notes, NOTE_SIZE) + MARGIN
+    above = (
+        MARGIN
+        + lines_height(title, TITLE_SIZE)
+        + lines_height(subtitle, SUBTITLE_SIZE)
+        + 0.1
+    )
+    below = (
+        BELOW + (len(x_label) - 1) * axis_line + lines_height(notes, NOTE_SIZE) + MARGIN
+    )
     left = LEFT + (len(y_label) - 1) * axis_line
     height = above + PLOT_HEIGHT + below
     figure = Figure(figsize=(WIDTH, height))
@@ -108,26 +116,8 @@ def draw_scatter(scatter: Scatter) -> Figure:
     axes.set_ylabel("\n".join(y_label), size=AXIS_SIZE)
     _draw_labels(axes, scatter)
 
-    def write(lines: list[str], top: float, size: float, **style: object) -> None:
-        figure.text(
-            MARGIN / WIDTH,
-            top / height,
-            "\n".join(lines),
-            size=size,
-            va="top",
-            linespacing=1.25,
-            **style,
-        )
-
-    write(title, height - MARGIN, TITLE_SIZE, fontweight="bold", color=INK)
-    below_title = height - MARGIN - _height(title, TITLE_SIZE)
-    write(subtitle, below_title, SUBTITLE_SIZE, color=FAINT)
-    write(notes, MARGIN + _height(notes, NOTE_SIZE), NOTE_SIZE, color=FAINT)
+    write_around(figure, title, subtitle, notes)
     return figure
-
-
-def _height(lines: list[str], size: float) -> float:
-    return len(lines) * size * 1.45 / POINTS
 
 
 def _legend(scatter: Scatter) -> tuple[str, ...]:

@@ -1,0 +1,51 @@
+"""A plan together with what was drawn for it."""
+
+from dataclasses import dataclass
+
+from espnet2_cltm.experiment.plan import PlannedRun
+from espnet2_cltm.experiment.utterance_list import ListedUtterance
+from espnet2_cltm.speaker.trials import TrialList
+
+
+@dataclass(frozen=True)
+class DrawnSet:
+    """Utterances to test or validate on, and their trials where the task has them."""
+
+    utterances: list[ListedUtterance]
+    trials: TrialList | None = None
+
+
+@dataclass(frozen=True)
+class DrawnLanguage:
+    """What is drawn of one language for one task.
+
+    Attributes:
+        train: By seed, the utterances of the largest run.
+        dev: To choose a checkpoint by.
+        test: To test on.
+        notes: What could not be made, each a few words.
+        grid: Of a learning curve: every N.
+    """
+
+    train: dict[int, list[ListedUtterance]]
+    dev: DrawnSet
+    test: DrawnSet
+    notes: tuple[str, ...] = ()
+    grid: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with what it rests on.
+
+    Attributes:
+        runs: All runs, tasks one after another.
+        drawn: Drawn utterances by (task, language).
+        across: Trials across languages by (task, ``<language>~<language>``).
+        left_out: Reasons by (task, language) that can't take part.
+    """
+
+    runs: list[PlannedRun]
+    drawn: dict[tuple[str, str], DrawnLanguage]
+    across: dict[tuple[str, str], DrawnSet]
+    left_out: dict[tuple[str, str], str]
