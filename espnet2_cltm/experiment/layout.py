@@ -3,6 +3,7 @@
 ::
 
     experiment.yaml             what every run has in common, encoder included
+    command.txt                 the call of run.sh that makes the experiment
     plan.tsv                    one line a run
     data/<task>/<lang>/         the seeds' subsets, dev and test lists, trials
     data/<task>/<lang>~<lang>/  test list and trials across languages
@@ -11,6 +12,7 @@
     logs/                       what each worker process printed
     results.tsv                 one line a run, test language and metric
     cltm/<task>/                matrix, figures, report
+    regime/<task>/              of learning curves: the dynamic regime
 """
 
 from dataclasses import dataclass

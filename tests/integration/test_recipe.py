@@ -1,6 +1,7 @@
 """The recipe from end to end, as a person types it, on a very small demo."""
 
 import csv
+import html
 import json
 import os
 import shutil
@@ -81,11 +82,36 @@ def test_one_command_leads_from_nothing_to_both_matrices(recipe_dir, first_call)
         assert len(list(csv.DictReader(plan, delimiter="\t"))) == 2 * 2 * (2 + 2 + 1)
     for task in ("gender", "speaker"):
         cltm = exp / "cltm" / task
-        for name in ("heatmap.png", "heatmap.pdf", "zero_shot.csv"):
+        for name in ("heatmap.png", "heatmap.pdf", "zero_shot.csv", "report.html"):
             assert (cltm / name).stat().st_size > 0
         rows = list(csv.reader((cltm / "cltm.csv").open()))
         assert rows[0] in (["target", "es", "tr"], ["target", "tr", "es"])
         assert json.loads((cltm / "summary.json").read_text())["task"] == task
+
+
+def test_the_command_is_kept_shown_and_plans_the_same_again(recipe_dir, first_call):
+    exp = recipe_dir / "exp" / TAG
+    command = (exp / "command.txt").read_text()
+    place = str(recipe_dir).replace(" ", "\\ ")
+    assert command == (
+        f"CLTM_RECIPE_DIR={place} ./run.sh --budget 2 --speaker_budget 4 "
+        '--seeds "1 2" --demo_config conf/demo.yaml\n'
+    )
+    for task in ("gender", "speaker"):
+        page = html.unescape((exp / "cltm" / task / "report.html").read_text())
+        assert command.strip() in page
+    plan = (exp / "plan.tsv").read_bytes()
+    (exp / "plan.tsv").unlink()
+    again = subprocess.run(
+        f"{command.strip()} --stage 3 --stop_stage 3",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    assert (exp / "plan.tsv").read_bytes() == plan
 
 
 def test_second_call_makes_nothing_again_and_changes_nothing(recipe_dir, first_call):
@@ -140,6 +166,13 @@ def test_learning_curves_lead_to_the_regime(recipe_dir, first_call):
 
     code, output = run_recipe(recipe_dir, *OPTIONS, *REGIME, "--stage", 3)
     assert code == 0 and "12 runs planned, 12 done before" in output
+
+    # The matrix's report shows it.
+    code, output = run_recipe(recipe_dir, *OPTIONS, "--stage", 6)
+    assert code == 0, output
+    cltm = recipe_dir / "exp" / TAG / "cltm"
+    assert regime["conclusion"] in (cltm / "gender" / "report.html").read_text()
+    assert "How large N must be" not in (cltm / "speaker" / "report.html").read_text()
 
 
 def test_dry_run_tells_the_cost_of_learning_curves(recipe_dir, first_call):
