@@ -4,17 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from espnet2_cltm import __version__
 from espnet2_cltm.matrix.analysis import Analysis
+from espnet2_cltm.matrix.fieller import BOUNDED
 from espnet2_cltm.matrix.languages import Language, display_order
 from espnet2_cltm.matrix.metrics import METRICS
 from espnet2_cltm.matrix.missing_pairs import MissingPairs
 from espnet2_cltm.matrix.origin import Origin
 from espnet2_cltm.matrix.properties import PROPERTIES
 from espnet2_cltm.matrix.property_intervals import MatrixNumbers
+from espnet2_cltm.matrix.strongest_pairs import strongest_negative, strongest_positive
 from espnet2_cltm.report.page.contents import (
     NumberRow,
     Page,
+    PairTable,
     Ranking,
     RankingRow,
     RegimePart,
@@ -50,6 +55,10 @@ from espnet2_cltm.report.summary_text import (
 )
 
 NOTE_IDENTIFIED = "All targets are identified, so there is one version of each number."
+NONE_IDENTIFIED = (
+    "No target's self-gain is clearly positive, so no cell can be told: more seeds, a "
+    "larger test set or another N would be needed."
+)
 NOTE_BOTH = (
     "Each number is given over the identified targets, which are what the matrix "
     "shows, and over all targets with an estimate."
@@ -114,6 +123,7 @@ def _page(report: Report, comparisons: Sequence[PublishedComparison]) -> Page:
         matrix_rows=matrix_rows(report.main, languages),
         zero_shot_rows=zero_shot_rows(report.main, languages),
         rankings=_rankings(report),
+        strongest=_strongest(report),
         number_columns=tuple(versions),
         numbers=_numbers(versions),
         numbers_note=NOTE_IDENTIFIED if len(versions) == 1 else NOTE_BOTH,
@@ -138,6 +148,7 @@ def _data(report: Report, comparisons: Sequence[PublishedComparison]) -> dict[st
     if report.missing is not None:
         metrics[0]["predicted"] = predicted_cells(report.missing)
     described = [report.languages[code] for code in codes]
+    has_zero_shot = bool(zero_shot_rows(report.main, described))
     return {
         "languages": [
             {"code": one.code, "name": one.name, "family": one.family}
@@ -146,6 +157,7 @@ def _data(report: Report, comparisons: Sequence[PublishedComparison]) -> dict[st
         "orders": _orders(report),
         "metrics": metrics,
         "reasons": reasons.sentences,
+        "has_zero_shot": has_zero_shot,
         "confidence": report.main.uncertainty.settings.confidence,
         "false_discovery_rate": FALSE_DISCOVERY_RATE,
         "rankings": {
@@ -182,6 +194,8 @@ def _in_short(report: Report) -> list[str]:
         f"{means_line(scores)}. Identified: {identified} of {n} targets.",
         *cells_found(matrix, report.main.uncertainty),
     ]
+    if not identified:
+        lines.append(NONE_IDENTIFIED)
     mean = number_text("mean_off_diagonal", report.numbers.identified)
     if mean:
         lines.append(
@@ -245,6 +259,27 @@ def _rankings(report: Report) -> list[Ranking]:
         ]
         rankings.append(Ranking(side, heading, explanation, axis, rows))
     return rankings
+
+
+def _strongest(report: Report) -> list[PairTable]:
+    matrix, cltm = report.main.matrix, report.main.matrix.cltm
+    fieller = report.main.uncertainty.fieller
+    if not np.isfinite(cltm[~np.eye(len(cltm), dtype=bool)]).any():
+        return []
+
+    def row(cell: tuple[int, int]) -> tuple[str, str, str, str]:
+        target, donor = (report.languages[matrix.languages[k]].name for k in cell)
+        interval = "unbounded" if fieller.kind[cell] else ""
+        if fieller.kind[cell] == BOUNDED:
+            interval = f"[{fieller.low[cell]:.2f}, {fieller.high[cell]:.2f}]"
+        return target, donor, f"{cltm[cell]:.2f}", interval
+
+    help_most = [row(cell) for cell in strongest_positive(cltm)]
+    hurt_most = [row(cell) for cell in strongest_negative(cltm)]
+    return [
+        PairTable("Help most", "No cell is above 0.", help_most),
+        PairTable("Hurt most", "No cell is below 0.", hurt_most),
+    ]
 
 
 def _ranking_data(report: Report, name: str) -> list[dict[str, Any]]:

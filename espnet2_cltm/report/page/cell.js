@@ -68,8 +68,8 @@ function fillTable(table, metric, runs, withoutDifference) {
   const by = Object.fromEntries(runs.map((run) => [run.kind, run.values]));
   const columns = runs.map((run) => [run.kind, (s) => run.values[s]]);
   const difference = (a, b) => (s) => (by[a][s] === null || by[b][s] === null ? null : by[a][s] - by[b][s]);
-  if (!withoutDifference) columns.push(["pair − single", difference("pair", "single")]);
-  if (by.double) columns.push(["double − single", difference("double", "single")]);
+  if (!withoutDifference) columns.push(["pair − single", difference("pair", "single")]);
+  if (by.double) columns.push(["double − single", difference("double", "single")]);
   const row = (name, texts) => {
     const line = cltm.element("tr", {}, cltm.element("th", { scope: "row" }, name));
     line.append(...texts.map((text) => cltm.element("td", {}, text)));

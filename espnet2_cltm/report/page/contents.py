@@ -1,4 +1,4 @@
-"""What the page says: words and tables. Its scripts draw :mod:`.page_data`."""
+"""What the page says: words and tables. Its scripts draw :mod:`.matrix_data`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,6 +35,21 @@ class Ranking:
 
 
 @dataclass(frozen=True)
+class PairTable:
+    """The strongest pairs of one sign.
+
+    Attributes:
+        title: Its heading.
+        none: What to say where there is none.
+        rows: Target, donor, CLTM and its interval as text, the strongest first.
+    """
+
+    title: str
+    none: str
+    rows: Sequence[tuple[str, str, str, str]]
+
+
+@dataclass(frozen=True)
 class NumberRow:
     """A summary number: its name, and a text for each version of it."""
 
@@ -53,9 +68,16 @@ class OriginPart:
 
 @dataclass(frozen=True)
 class ComparisonPart:
-    """A comparison with a published matrix."""
+    """A comparison with a published matrix.
+
+    Attributes:
+        title: Its heading.
+        numbers: The agreement in one line.
+        text: All numbers, in lines.
+    """
 
     title: str
+    numbers: str
     text: str
 
 
@@ -83,6 +105,8 @@ class Page:
         matrix_rows: The matrix as text.
         zero_shot_rows: The zero-shot matrix as text; empty where there is none.
         rankings: Of donors and targets.
+        strongest: The strongest pairs, positive and negative; empty where no target is
+            identified.
         number_columns: The versions of each summary number.
         numbers: All summary numbers.
         numbers_note: What the versions are.
@@ -111,6 +135,7 @@ class Page:
     matrix_rows: Sequence[tuple[Language, Sequence[str]]]
     zero_shot_rows: Sequence[tuple[Language, Sequence[str]]]
     rankings: Sequence[Ranking]
+    strongest: Sequence[PairTable]
     number_columns: Sequence[str]
     numbers: Sequence[NumberRow]
     numbers_note: str
@@ -132,6 +157,7 @@ class Page:
         sections = (
             ("the-matrix", "Matrix", True),
             ("rankings", "Donors and targets", bool(self.rankings)),
+            ("pairs", "Strongest pairs", bool(self.strongest)),
             ("numbers", "Summary numbers", True),
             ("origin", "Where transfer comes from", self.origin),
             ("zero-shot", "Zero-shot", self.zero_shot_rows),

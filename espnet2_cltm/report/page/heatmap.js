@@ -5,6 +5,7 @@ const INK = "#1a1a1a", FAINT = "#5f5f5f";
 const GREYS = ["#ffffff", "#dcdcdc", "#bdbdbd"]; // missing, masked, not identified
 const MOST_WITH_NAMES = 24; // more languages than this are labelled by code alone
 const MOST_WITH_VALUES = 20;
+const MEANINGS = { 0: "worth nothing", 1: "as good as<br>target data" }; // of CLTM
 
 cltm.FONT = { family: "system-ui, 'DejaVu Sans', sans-serif", color: INK };
 cltm.CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
@@ -14,65 +15,125 @@ cltm.drawHeatmap = function (where, view, order, options = {}) {
   const size = n <= 4 ? 84 : n <= 12 ? 58 : n <= 24 ? 32 : n <= 40 ? 18 : 13;
   const axis = [...order.keys()];
   const cells = (matrix) => order.map((i) => order.map((j) => matrix[i][j]));
-  const values = cells(view.values), grey = cells(view.grey);
   const hover = order.map((i) => order.map((j) => hoverText(view, i, j)));
-  const shown = (matrix, text) => matrix.map((row, y) => row.map((value, x) => (value === null ? "" : text(y, x))));
-  const withValues = n <= MOST_WITH_VALUES;
-  const asText = (y, x) => cltm.format(view.all[order[y]][order[x]], n <= 12 ? view.kind.digits : Math.min(view.kind.digits, 2));
   const common = {
-    type: "heatmap", x: axis, y: axis, xgap: n > 30 ? 0.5 : 1, ygap: n > 30 ? 0.5 : 1,
-    hoverongaps: false, customdata: order.map((i) => order.map((j) => [i, j])),
-    texttemplate: "%{text}", textfont: { size: n <= 6 ? 14 : n <= 12 ? 12 : 9 },
+    type: "heatmap", x: axis, y: axis, xgap: n > 30 ? 0.5 : 1, ygap: n > 30 ? 0.5 : 1, hoverongaps: false,
+    hovertext: hover, hoverinfo: "text", customdata: order.map((i) => order.map((j) => [i, j])),
   };
+  const barLength = Math.max(Math.min(n * size, 420), 300);
   const traces = [
     {
-      ...common, z: values, zmin: view.scale.low, zmax: view.scale.high, colorscale: view.scale.colours,
-      text: shown(values, (y, x) => (withValues ? asText(y, x) : "")), hovertext: hover, hoverinfo: "text",
-      colorbar: {
-        title: { text: options.bar ?? barTitle(view), side: "right" }, thickness: 14, lenmode: "pixels", len: Math.min(n * size, 380),
-        outlinewidth: 0, tickfont: { size: 11 },
-      },
+      ...common, z: cells(view.values), zmin: view.scale.low, zmax: view.scale.high, colorscale: view.scale.colours,
+      colorbar: colourBar(view, barLength, options.bar ?? barTitle(view)),
     },
-    {
-      ...common, z: grey, zmin: 0, zmax: 2, showscale: false, colorscale: GREYS.map((colour, k) => [k / 2, colour]),
-      text: shown(grey, (y, x) => (grey[y][x] === GREY.missing ? "×" : withValues ? asText(y, x) : "")),
-      hovertext: hover, hoverinfo: "text",
-    },
+    { ...common, z: cells(view.grey), zmin: 0, zmax: 2, showscale: false, colorscale: GREYS.map((colour, k) => [k / 2, colour]) },
+    cellTexts(view, order, n),
   ];
-  const label = (i) => escapeHtml(n <= MOST_WITH_NAMES ? cltm.name(i) : cltm.code(i));
-  const greyRow = (i) => view.matrix === "cltm" && view.metric.targets[i].not_identified;
+  const label = n <= MOST_WITH_NAMES ? cltm.name : cltm.code;
+  const greyRow = (i) => view.kind.isCltm && view.metric.targets[i].not_identified;
+  const rows = order.map((i) => label(i) + (greyRow(i) ? " †" : ""));
+  const columns = order.map(label);
   const tickSize = n <= 12 ? 13 : n <= 24 ? 12 : 10;
-  const longest = Math.max(...order.map((i) => label(i).length)) * tickSize * 0.62 + 34;
-  const margin = { l: longest + 14, r: 90, t: (n <= MOST_WITH_NAMES ? longest : 40) + 26, b: 12 };
-  const ticks = { tickmode: "array", tickvals: axis, tickfont: { size: tickSize }, showgrid: false, zeroline: false, ticks: "", fixedrange: true };
+  const tickAngle = n === 2 ? 0 : -90;
+  const besideLabels = 40; // the axis' title and the gaps
+  const families = options.withFamilies ? familyNames(order, options.byFamily) : { annotations: [], width: 0 };
+  const left = widest(rows, tickSize) + besideLabels;
+  const width = left + Math.max(n * size + families.width, barLength) + 16;
+  const hasColours = view.values.some((row) => row.some((value) => value !== null));
+  const margin = {
+    l: left, r: width - left - n * size, b: hasColours ? 104 : 12, autoexpand: false,
+    t: (tickAngle ? widest(columns, tickSize) : tickSize) + besideLabels,
+  };
+  const ticks = {
+    tickmode: "array", tickvals: axis, tickfont: { size: tickSize }, showgrid: false, zeroline: false, fixedrange: true,
+    ticks: "outside", ticklen: 5, tickcolor: "rgba(0,0,0,0)",
+  };
   const layout = {
-    font: cltm.FONT, margin, width: Math.max(n * size, 130) + margin.l + margin.r, height: n * size + margin.t + margin.b,
-    plot_bgcolor: "#ffffff", paper_bgcolor: "rgba(0,0,0,0)", dragmode: false,
-    xaxis: { ...ticks, ticktext: order.map(label), side: "top", tickangle: n === 2 ? 0 : -90, range: [-0.5, n - 0.5], title: axisTitle(view.kind.columns) },
-    yaxis: { ...ticks, ticktext: order.map((i) => label(i) + (greyRow(i) ? " †" : "")), range: [n - 0.5, -0.5], title: axisTitle(view.kind.rows) },
-    shapes: [...familyLines(order, options.byFamily), ...chosenCell(order, options.chosen)],
+    font: cltm.FONT, margin, width, height: n * size + margin.t + margin.b,
+    plot_bgcolor: "#ffffff", paper_bgcolor: "#ffffff", dragmode: false, showlegend: false,
+    xaxis: { ...ticks, ticktext: columns.map(cltm.escapeHtml), side: "top", tickangle: tickAngle, range: [-0.5, n - 0.5], title: axisTitle(view.kind.columns) },
+    yaxis: { ...ticks, ticktext: rows.map(cltm.escapeHtml), range: [n - 0.5, -0.5], title: axisTitle(view.kind.rows) },
+    shapes: cltm.heatmapShapes(order, options), annotations: families.annotations,
     hoverlabel: { bgcolor: "#ffffff", bordercolor: FAINT, font: { ...cltm.FONT, size: 12 }, align: "left" },
   };
   return Plotly.react(where, traces, layout, { ...cltm.CONFIG, responsive: false });
 };
 
+// Lines between families, and the frame of the chosen cell.
+cltm.heatmapShapes = (order, options) => [...familyLines(order, options.byFamily), ...chosenCell(order, options.chosen)];
+
+// Values as text, dark or light, whichever is easier to read on the cell's colour.
+function cellTexts(view, order, n) {
+  const digits = n <= 12 ? view.kind.digits : Math.min(view.kind.digits, 2);
+  const withValues = n <= MOST_WITH_VALUES;
+  const trace = { type: "scatter", mode: "text", hoverinfo: "skip", x: [], y: [], text: [] };
+  const colours = [];
+  order.forEach((i, y) => order.forEach((j, x) => {
+    const predicted = view.predicted[i][j];
+    const value = withValues ? cltm.format(view.all[i][j], digits) : "";
+    const text = view.all[i][j] === null ? "×" : predicted ? `<i>≈${value}</i>` : value;
+    if (!text) return;
+    trace.x.push(x);
+    trace.y.push(y);
+    trace.text.push(text);
+    colours.push(view.values[i][j] === null ? INK : textColour(view.scale, view.values[i][j]));
+  }));
+  return { ...trace, textfont: { size: n <= 6 ? 14 : n <= 12 ? 12 : 9, color: colours } };
+}
+
+function textColour({ low, high, colours }, value) {
+  const share = Math.min(Math.max((value - low) / (high - low), 0), 1);
+  return luminance(colours[Math.round(share * (colours.length - 1))][1]) < 0.22 ? "#ffffff" : INK;
+}
+
+// Relative luminance (WCAG 2) of #rrggbb.
+function luminance(colour) {
+  const [r, g, b] = [1, 3, 5].map((at) => {
+    const part = parseInt(colour.slice(at, at + 2), 16) / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+function colourBar(view, length, title) {
+  const { low, high } = view.scale;
+  const shown = view.values.flat().filter((value) => value !== null);
+  const bar = {
+    title: { text: title, side: "top", font: { size: 12, color: FAINT } }, orientation: "h", thickness: 12,
+    x: 0, xanchor: "left", xpad: 0, y: 0, yanchor: "top", ypad: 12,
+    lenmode: "pixels", len: length, outlinewidth: 0, tickfont: { size: 11 },
+  };
+  if (!view.kind.isCltm) return { ...bar, nticks: 6 };
+  const ticks = [];
+  for (let tick = Math.ceil(low * 2) / 2; tick <= high; tick += 0.5) ticks.push(tick);
+  const beyond = (tick) =>
+    tick === low && Math.min(...shown) < low ? "≤ " : tick === high && Math.max(...shown) > high ? "≥ " : "";
+  const text = (tick) => [beyond(tick) + cltm.format(tick, 1), MEANINGS[tick]].filter(Boolean).join("<br>");
+  return { ...bar, tickmode: "array", tickvals: ticks, ticktext: ticks.map(text) };
+}
+
 function barTitle(view) {
-  return view.matrix === "cltm" ? "CLTM" : view.matrix === "relative_gain" ? "relative gain" : view.metric.label;
+  return view.kind.isCltm ? "CLTM" : view.matrix === "relative_gain" ? "relative gain" : view.metric.label;
 }
 
 function axisTitle(text) {
   return { text, font: { size: 13, color: FAINT }, standoff: 8 };
 }
 
+// Pixels of the widest of some texts.
+function widest(texts, size) {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = `${size}px ${cltm.FONT.family}`;
+  return Math.ceil(Math.max(...texts.map((text) => pen.measureText(text).width)));
+}
+
 function hoverText(view, i, j) {
-  const lines = cltm.cellLines(view, i, j).map((line) => wrap(escapeHtml(line)));
-  return [`<b>${escapeHtml(cltm.cellTitle(view.matrix, i, j))}</b>`, ...lines].join("<br>");
+  const lines = cltm.cellLines(view, i, j).map((line) => wrap(cltm.escapeHtml(line)));
+  return [`<b>${cltm.escapeHtml(cltm.cellTitle(view.matrix, i, j))}</b>`, ...lines].join("<br>");
 }
 
 // Plotly's labels take some HTML and do not break lines.
-function escapeHtml(text) {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-}
+cltm.escapeHtml = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 function wrap(text, width = 70) {
   const lines = [""];
@@ -83,19 +144,37 @@ function wrap(text, width = 70) {
   return lines.join("<br>");
 }
 
+// Runs of neighbours of one family: its name, first and last place.
+function familyRuns(order) {
+  const runs = [];
+  for (const [place, index] of order.entries()) {
+    const { family } = cltm.data.languages[index];
+    if (runs.at(-1)?.family === family) runs.at(-1).last = place;
+    else runs.push({ family, first: place, last: place });
+  }
+  return runs;
+}
+
 // Between families, where languages stand in that order.
 function familyLines(order, byFamily) {
   if (!byFamily) return [];
   const line = { color: INK, width: 0.8 };
-  const lines = [];
-  for (let k = 1; k < order.length; k++) {
-    const [before, after] = [order[k - 1], order[k]].map((i) => cltm.data.languages[i].family);
-    if (before === after) continue;
-    const [at, first, last] = [k - 0.5, -0.5, order.length - 0.5];
-    lines.push({ type: "line", x0: at, x1: at, y0: first, y1: last, line });
-    lines.push({ type: "line", y0: at, y1: at, x0: first, x1: last, line });
-  }
-  return lines;
+  const [start, end] = [-0.5, order.length - 0.5];
+  return familyRuns(order).slice(1).flatMap(({ first }) => [
+    { type: "line", x0: first - 0.5, x1: first - 0.5, y0: start, y1: end, line },
+    { type: "line", y0: first - 0.5, y1: first - 0.5, x0: start, x1: end, line },
+  ]);
+}
+
+// Beside the rows; the room for them stays where languages stand in another order.
+function familyNames(order, byFamily) {
+  const size = order.length > 40 ? 10 : 11;
+  const names = cltm.data.languages.map(({ family }) => family);
+  const annotations = familyRuns(order).map(({ family, first, last }) => ({
+    text: cltm.escapeHtml(family), x: order.length - 0.5, xanchor: "left", xshift: 6, y: (first + last) / 2, yanchor: "middle",
+    showarrow: false, font: { size, color: FAINT },
+  }));
+  return { annotations: byFamily ? annotations : [], width: widest(names, size) + 10 };
 }
 
 function chosenCell(order, chosen) {

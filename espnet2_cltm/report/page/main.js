@@ -15,30 +15,75 @@ function fillSelect(id, choices, chosen) {
   return select;
 }
 
+// The languages as the matrix shows them; drawing it sets this.
+let shownOrder = [];
+
 function drawMatrix() {
-  const { matrix, mask, order, target, donor } = cltm.state;
+  const { matrix, mask, order } = cltm.state;
   const view = cltm.matrixView(cltm.metric(), matrix, mask);
   const where = document.getElementById("heatmap");
-  const chosen = { target, donor };
-  const byFamily = order === "family";
-  cltm.drawHeatmap(where, view, cltm.ORDERS[order].order(view), { byFamily, chosen });
+  shownOrder = cltm.ORDERS[order].order(view);
+  cltm.drawHeatmap(where, view, shownOrder, { ...frame(), withFamilies: true });
+  for (const option of document.getElementById("matrix").options) option.disabled = !cltm.isOffered(option.value, cltm.metric());
   document.getElementById("mask").disabled = !cltm.MATRICES[matrix].hasTests;
+  document.getElementById("shown").textContent = [
+    `${view.kind.label}; ${view.metric.label}`,
+    `order: ${cltm.ORDERS[order].label}`,
+    view.kind.hasTests ? cltm.MASKS[mask].label : "all cells",
+  ].join("; ");
+  for (const [id, name] of [["target-label", view.kind.rows], ["donor-label", view.kind.columns]])
+    document.getElementById(id).textContent = name[0].toUpperCase() + name.slice(1);
+  document.getElementById("legend-predicted").hidden = !view.predicted.flat().some(Boolean);
   const present = new Set(view.grey.flat());
   document.getElementById("legend-missing").hidden = !present.has(GREY.missing);
   document.getElementById("legend-masked").hidden = !present.has(GREY.masked);
   document.getElementById("legend-grey").hidden = !present.has(GREY.notIdentified);
 }
 
+function frame() {
+  const { order, target, donor } = cltm.state;
+  return { byFamily: order === "family", chosen: { target, donor } };
+}
+
+// Another cell is chosen: much less to do than drawing the matrix again.
+function frameCell() {
+  Plotly.relayout("heatmap", { shapes: cltm.heatmapShapes(shownOrder, frame()) });
+}
+
 function drawZeroShot() {
   const where = document.getElementById("zero-shot-heatmap");
   if (!where) return;
   const view = cltm.matrixView(cltm.metric(), "zero_shot", "none");
-  cltm.drawHeatmap(where, view, cltm.data.orders.family, { byFamily: true });
+  cltm.drawHeatmap(where, view, cltm.data.orders.family, { byFamily: true, withFamilies: true });
 }
 
 function chooseCell(event) {
   const [target, donor] = event.points[0].customdata;
   cltm.update({ target, donor });
+}
+
+// Arrow keys choose the neighbour of the chosen cell.
+const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+
+function moveCell(event) {
+  const step = STEPS[event.key];
+  if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  const [target, donor] = [cltm.state.target, cltm.state.donor].map((index, axis) => {
+    const place = shownOrder.indexOf(index) + step[axis];
+    return shownOrder[Math.min(Math.max(place, 0), shownOrder.length - 1)];
+  });
+  cltm.update({ target, donor });
+}
+
+// Charts are as wide as on the screen; paper may be narrower.
+const PAPER_WIDTH = 680; // of A4, in CSS pixels
+
+function fitToPaper() {
+  for (const chart of document.querySelectorAll(".js-plotly-plot")) {
+    const { width } = chart._fullLayout;
+    chart.style.setProperty("--print-zoom", Math.min(1, PAPER_WIDTH / width));
+  }
 }
 
 function startControls() {
@@ -47,7 +92,7 @@ function startControls() {
   const choices = {
     metric: data.metrics.map((metric, index) => [String(index), metric.label]),
     matrix: Object.entries(cltm.MATRICES)
-      .filter(([name]) => data.metrics[0].scales[name])
+      .filter(([name]) => data.metrics.some((metric) => cltm.isOffered(name, metric)))
       .map(([name, { label }]) => [name, label]),
     order: Object.entries(cltm.ORDERS)
       .filter(([name]) => !(name in data.orders) || data.orders[name])
@@ -63,7 +108,8 @@ function startControls() {
     );
   }
   document.getElementById("metric").disabled = data.metrics.length < 2;
-  cltm.listeners.push(drawMatrix, cltm.drawCell, (changes) => {
+  const onlyCell = (changes) => Object.keys(changes).every((name) => name === "target" || name === "donor");
+  cltm.listeners.push((changes) => (onlyCell(changes) ? frameCell() : drawMatrix()), cltm.drawCell, (changes) => {
     for (const name of Object.keys(changes)) document.getElementById(name).value = String(changes[name]);
     if ("metric" in changes) drawZeroShot();
   });
@@ -105,10 +151,13 @@ async function start() {
   startControls();
   startDownloads();
   for (const part of document.querySelectorAll("[data-interactive]")) part.hidden = false;
+  for (const table of document.querySelectorAll("details.table-alternative")) table.open = false;
   drawMatrix();
   cltm.drawCell();
   drawZeroShot();
   document.getElementById("heatmap").on("plotly_click", chooseCell);
+  document.getElementById("heatmap").addEventListener("keydown", moveCell);
+  window.addEventListener("beforeprint", fitToPaper);
   for (const side of ["donors", "targets"]) {
     const where = document.getElementById(`ranking-${side}`);
     if (where) cltm.drawRanking(where, cltm.data.rankings[side], where.dataset.title);

@@ -16,6 +16,7 @@ from espnet2_cltm.matrix.missing_pairs import MissingPairs
 from espnet2_cltm.matrix.moments import PAIR
 from espnet2_cltm.matrix.scores import SeedScores, zero_shot_means
 from espnet2_cltm.report.page.scales import gain_scale, perf_scale, transfer_scale
+from espnet2_cltm.report.page.signs import with_minus_signs
 from espnet2_cltm.report.summary import grey_targets
 
 PERF_DIGITS = 5
@@ -53,7 +54,10 @@ def metric_data(analysis: Analysis, reasons: ReasonTable) -> dict[str, Any]:
         "seeds": None,
         "cltm": _rounded(matrix.raw_cltm, CLTM_DIGITS),
         "identified": (matrix.reason == "").tolist(),
-        "reason": [[reasons.number(text) for text in row] for row in matrix.reason],
+        "reason": [
+            [reasons.number(with_minus_signs(text)) for text in row]
+            for row in matrix.reason
+        ],
         "n_seeds": matrix.n_seeds.tolist(),
         "relative_gain": _rounded(matrix.relative_gain, PERF_DIGITS),
         "relative_gain_se": _rounded(matrix.relative_gain_se, PERF_DIGITS),
@@ -67,10 +71,9 @@ def metric_data(analysis: Analysis, reasons: ReasonTable) -> dict[str, Any]:
             "cltm": transfer_scale(matrix.cltm, matrix.raw_cltm),
             "relative_gain": gain_scale(matrix.relative_gain),
             "pair": perf_scale(perf_pair),
+            "zero_shot": perf_scale(zero_shot),
         },
     }
-    if np.isfinite(zero_shot[~np.eye(len(zero_shot), dtype=bool)]).any():
-        data["scales"]["zero_shot"] = perf_scale(zero_shot)
     if isinstance(scores, SeedScores):
         data |= _seeds(scores)
     return data
@@ -116,7 +119,7 @@ def _targets(analysis: Analysis) -> list[dict[str, Any]]:
             "self_gain": gain,
             "self_gain_se": error,
             "not_identified": bool(is_grey),
-            "reason": reason,
+            "reason": with_minus_signs(reason),
         }
         for gain, error, is_grey, reason in zip(
             gains, errors, grey_targets(matrix), matrix.target_reason, strict=True

@@ -10,7 +10,16 @@ cltm.MATRICES = {
     digits: 2,
     rows: "target", columns: "donor",
     values: (metric) => metric.cltm,
-    hasTests: true,
+    hasTests: true, isCltm: true,
+  },
+  completed: {
+    label: "CLTM, unmeasured pairs predicted",
+    digits: 2,
+    rows: "target", columns: "donor", scale: "cltm",
+    values: (metric) => metric.cltm.map((row, i) => row.map((value, j) => value ?? metric.predicted[i][j]?.[0] ?? null)),
+    isPredicted: (metric, i, j) => metric.cltm[i][j] === null && Boolean(metric.predicted[i][j]),
+    isOffered: (metric) => Boolean(metric.predicted),
+    hasTests: true, isCltm: true,
   },
   relative_gain: {
     label: "relative gain of N donor utterances",
@@ -31,9 +40,13 @@ cltm.MATRICES = {
     digits: 3,
     rows: "tested on", columns: "trained on",
     values: (metric) => metric.zero_shot,
+    isOffered: () => cltm.data.has_zero_shot,
     hasTests: false,
   },
 };
+
+// Whether a metric has a matrix of this kind.
+cltm.isOffered = (matrix, metric) => (cltm.MATRICES[matrix].isOffered ?? (() => true))(metric);
 
 cltm.MASKS = {
   none: { label: "all cells", shows: () => true },
@@ -51,20 +64,23 @@ cltm.matrixView = function (metric, matrix, mask) {
   const all = kind.values(metric);
   const n = cltm.data.languages.length;
   const masked = kind.hasTests ? cltm.MASKS[mask] : cltm.MASKS.none;
-  const values = [], grey = [];
+  const isPredicted = kind.isPredicted ?? (() => false);
+  const values = [], grey = [], predicted = [];
   for (let i = 0; i < n; i++) {
     values.push([]);
     grey.push([]);
+    predicted.push([]);
     for (let j = 0; j < n; j++) {
       let look = null;
       if (all[i][j] === null) look = GREY.missing;
-      else if (matrix === "cltm" && !metric.identified[i][j]) look = GREY.notIdentified;
+      else if (kind.isCltm && !metric.identified[i][j] && !isPredicted(metric, i, j)) look = GREY.notIdentified;
       else if (i !== j && !masked.shows(metric, i, j)) look = GREY.masked;
       values[i].push(look === null ? all[i][j] : null);
       grey[i].push(look);
+      predicted[i].push(isPredicted(metric, i, j));
     }
   }
-  return { metric, matrix, kind, all, values, grey, scale: metric.scales[matrix] };
+  return { metric, matrix, kind, all, values, grey, predicted, scale: metric.scales[kind.scale ?? matrix] };
 };
 
 // Orders of the languages, the same on both axes. Each gives positions.
@@ -92,12 +108,22 @@ cltm.cellTitle = function (matrix, i, j) {
   if (matrix === "zero_shot")
     return i === j
       ? `${cltm.fullName(i)}, trained and tested`
-      : `trained on ${cltm.fullName(j)}, tested on ${cltm.fullName(i)}`;
+      : `Trained on ${cltm.fullName(j)}, tested on ${cltm.fullName(i)}`;
   return i === j ? `${cltm.fullName(i)} itself` : `${cltm.fullName(i)} from ${cltm.fullName(j)}`;
 };
 
 // Lines about a cell, for hovering and for the panel beside the matrix.
 cltm.cellLines = function (view, i, j) {
+  return [...valueLines(view, i, j), ...familyLine(i, j)];
+};
+
+function familyLine(i, j) {
+  const [target, donor] = [i, j].map((index) => cltm.data.languages[index].family);
+  if (target === donor) return [`family: ${target}`];
+  return [`families: ${target}; ${donor}`];
+}
+
+function valueLines(view, i, j) {
   const { metric, matrix, kind } = view;
   const value = cltm.format(view.all[i][j], kind.digits);
   if (matrix === "pair" || matrix === "zero_shot") {
@@ -107,8 +133,8 @@ cltm.cellLines = function (view, i, j) {
   if (matrix === "relative_gain")
     return [`relative gain: ${value}${plusMinus(metric.relative_gain_se[i][j])}`, ...testLines(metric, i, j)];
   if (i === j) return [`CLTM 1 by definition`, ...selfGainLines(metric, i)];
-  const lines = [`CLTM: ${value}`];
-  if (view.all[i][j] !== null) {
+  const lines = view.predicted[i][j] ? [] : [`CLTM: ${value}`];
+  if (metric.cltm[i][j] !== null) {
     const level = Math.round(1000 * cltm.data.confidence) / 10;
     lines.push(`${level}% interval (Fieller): ${cltm.setText(metric.fieller_kind[i][j], metric.fieller_low[i][j], metric.fieller_high[i][j])}`);
     if (metric.bootstrap_low)
@@ -120,7 +146,7 @@ cltm.cellLines = function (view, i, j) {
   const predicted = cltm.predictionLine(metric, i, j);
   if (predicted) lines.push(predicted);
   return lines;
-};
+}
 
 cltm.predictionLine = function (metric, i, j) {
   const found = metric.predicted && metric.predicted[i][j];

@@ -4,8 +4,8 @@ from espnet2_cltm.matrix.analysis import Analysis
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL
 from espnet2_cltm.matrix.metrics import METRICS, TASK_TITLES, budget_text
 from espnet2_cltm.matrix.scores import SeedScores
-from espnet2_cltm.report.heatmap_contents import MINUS
 from espnet2_cltm.report.page.provenance import Provenance
+from espnet2_cltm.report.page.signs import with_minus_signs
 from espnet2_cltm.report.summary import FALSE_DISCOVERY_RATE, seeds_text
 
 SOURCES = (
@@ -19,7 +19,7 @@ SOURCES = (
 
 def methods_paragraphs(analysis: Analysis, provenance: Provenance) -> tuple[str, ...]:
     """Write the paragraphs: the experiment, the matrix, its uncertainty, sources."""
-    matrix = _matrix(analysis).replace(" - ", f" {MINUS} ")
+    matrix = with_minus_signs(_matrix(analysis))
     return (
         _experiment(analysis, provenance),
         matrix,

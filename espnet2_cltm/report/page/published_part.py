@@ -51,7 +51,8 @@ def published_comparisons(analysis: Analysis) -> Iterator[PublishedComparison]:
             continue
         title = f"{PUBLISHED[name]}, as published"
         text = comparison_text(here, published, comparison, MOST_LISTED)
-        yield PublishedComparison(ComparisonPart(title, text), _cells(comparison))
+        part = ComparisonPart(title, _numbers(comparison), text)
+        yield PublishedComparison(part, _cells(comparison))
 
 
 def _compared(analysis: Analysis) -> ComparedMatrix:
@@ -71,6 +72,17 @@ def _compared(analysis: Analysis) -> ComparedMatrix:
         high=np.where(bounded, uncertainty.fieller.high, np.nan),
         intervals=f"Fieller's, {level}" if bounded.any() else "",
     )
+
+
+def _numbers(comparison: Comparison) -> str:
+    found = comparison.agreement
+    parts = [f"{len(comparison.languages)} languages, {found.n_cells:,} cells"]
+    if found.pearson is not None and found.spearman is not None:
+        parts.append(
+            f"Pearson r {found.pearson:.2f}, Spearman rho {found.spearman:.2f}"
+        )
+    parts += [f"RMSE {found.rmse:.2f}", f"same sign in {found.sign_agreement:.0%}"]
+    return ", ".join(parts)
 
 
 def _cells(comparison: Comparison) -> list[tuple]:

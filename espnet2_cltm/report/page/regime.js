@@ -45,10 +45,13 @@ function learningCurve(language, colour, inLegend) {
   const { n, mean, se, n_seeds: seeds } = language.curve;
   const band = se.every((value) => value !== null);
   const line = {
-    type: "scatter", mode: "lines+markers", name: language.name, x: n, y: mean, showlegend: inLegend,
+    type: "scatter", mode: "lines+markers", name: cltm.escapeHtml(language.name), x: n, y: mean, showlegend: inLegend,
     line: { color: colour, width: inLegend ? 2 : 1 }, marker: { color: colour, size: inLegend ? 7 : 4 },
-    text: seeds.map((count, k) => `${se[k] === null ? "" : `± ${cltm.format(se[k], 3)}, `}${count} seeds`),
-    hovertemplate: `${language.name}, N %{x}<br>%{y:.3f} %{text}<extra></extra>`,
+    hoverinfo: "text",
+    hovertext: seeds.map((count, k) => {
+      const error = se[k] === null ? "" : ` ± ${cltm.format(se[k], 3)}`;
+      return `${cltm.escapeHtml(language.name)}, N ${n[k]}<br>${cltm.format(mean[k], 3)}${error}, ${count === 1 ? "1 seed" : `${count} seeds`}`;
+    }),
   };
   if (!band || !inLegend) return [line];
   const ends = [...n, ...[...n].reverse()];

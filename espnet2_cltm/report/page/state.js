@@ -1,6 +1,6 @@
 // What the page shows, and the data it shows it from.
 //
-// `data` is the JSON that matrix_data.py and page.py make; arrays of cells are
+// `data` is the JSON that matrix_data.py and build.py make; arrays of cells are
 // [target][donor], in the order of data.languages; null stands for not available.
 "use strict";
 
@@ -17,6 +17,7 @@ cltm.state = {
 
 cltm.update = function (changes) {
   Object.assign(cltm.state, changes);
+  if (!cltm.isOffered(cltm.state.matrix, cltm.metric())) cltm.state.matrix = changes.matrix = "cltm";
   for (const listener of cltm.listeners) listener(changes);
 };
 

@@ -18,8 +18,15 @@ from plotly.offline import get_plotlyjs
 
 from espnet2_cltm.files import write_text
 from espnet2_cltm.report.page.contents import Page
+from espnet2_cltm.report.page.signs import with_minus_signs
 
 PARTS = files("espnet2_cltm.report.page")
+# Linked where they lie beside the page.
+FIGURES = tuple(
+    f"{name}.{ending}"
+    for name in ("heatmap", "rankings", "zero_shot")
+    for ending in ("png", "pdf")
+)
 SCRIPTS = (
     "state.js",
     "matrix_view.js",
@@ -48,9 +55,11 @@ def write_page(path: Path | str, page: Page, data: Mapping[str, Any]) -> None:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
+    environment.filters["minus"] = with_minus_signs
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     html = environment.get_template("report.html.jinja").render(
         page=page,
+        figures=[name for name in FIGURES if (Path(path).parent / name).exists()],
         style=_part("style.css"),
         scripts="\n".join(map(_part, SCRIPTS)),
         library=_library(),
