@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import yaml
@@ -67,22 +68,33 @@ def read_provenance(results: Path, source: Source) -> Provenance:
         UserError: ``experiment.yaml`` or ``command.txt`` is there and can't be read.
     """
     settings = _settings(results.parent / "experiment.yaml")
-    configs = settings.pop("train_config", None) or {}
+    train_config = settings.pop("train_config", {}).get(source.task) or {}
     command = _text(results.parent / "command.txt").strip()
-    return Provenance(
-        command, settings, configs.get(source.task, {}), _versions(source)
-    )
+    return Provenance(command, settings, train_config, _versions(source))
 
 
 def _settings(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
     try:
         content = yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path} is damaged ({reason}): restore it, or run stage 3 again."
-        ) from error
-    return content if isinstance(content, dict) else {}
+    except (yaml.YAMLError, ValueError) as error:  # a date that is none, for instance
+        raise _damaged(path, " ".join(str(error).split())) from error
+    if not isinstance(content, dict):
+        raise _damaged(path, "it holds no settings")
+    configs = content.get("train_config", {})
+    if not isinstance(configs, dict):
+        raise _damaged(path, "train_config is no mapping of tasks")
+    for task, config in configs.items():
+        if not isinstance(config, dict | NoneType):
+            raise _damaged(path, f"train_config of {task} is no mapping")
+        if not isinstance((config or {}).get("frontend_conf"), dict | NoneType):
+            raise _damaged(path, f"frontend_conf of {task} is no mapping")
+    return content
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(f"{path} is damaged ({reason}): restore it, or run stage 3 again.")
 
 
 def _text(path: Path) -> str:

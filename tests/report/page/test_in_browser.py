@@ -1,0 +1,617 @@
+"""The page in a real browser, opened from disk, with no network."""
+
+import csv
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from espnet2_cltm.bin import build_matrix, find_regime
+from espnet2_cltm.matrix.languages import describe, display_order, read_languages
+from espnet2_cltm.report.page.build import build_page
+from espnet2_cltm.report.page.write import write_page
+from tests.matrix.matrix_reader import read_matrix
+from tests.matrix.results_files import perf_rows, write_results
+from tests.report.page.reports import (
+    CONF,
+    NINE,
+    NOT_IDENTIFIED,
+    NOT_MEASURED,
+    SEEDS,
+    make_report,
+    nine_languages,
+    simulated,
+)
+
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+LAPTOP = {"width": 1366, "height": 768}
+NAMES = {code: one.name for code, one in describe(NINE, read_languages(CONF)).items()}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PIXELS = """([x, y]) => {
+    const heatmap = document.getElementById("heatmap");
+    heatmap.scrollIntoView({block: "center"});
+    const { xaxis, yaxis } = heatmap._fullLayout;
+    const box = heatmap.getBoundingClientRect();
+    return [
+        box.left + xaxis._offset + xaxis.d2p(x),
+        box.top + yaxis._offset + yaxis.d2p(y),
+    ];
+}"""
+
+
+def refuse_to_run(reason: str) -> None:
+    """Leave the tests out on a person's machine, fail where all have to run."""
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    found = [os.environ.get("CLTM_BROWSER"), *map(shutil.which, BROWSERS)]
+    path = next(filter(None, found), None)
+    if path is None:
+        refuse_to_run("no Chromium: install one, or name it in CLTM_BROWSER")
+    try:
+        from playwright import sync_api
+    except ImportError:
+        refuse_to_run("no playwright: install tools/requirements-test.txt")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=path, args=options)
+        yield opened
+        opened.close()
+
+
+class Tab:
+    """A page opened from disk, with everything it complained of or asked for."""
+
+    def __init__(self, browser, path: Path, before: str = "", **options):
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        context = browser.new_context(**{"viewport": LAPTOP, **options})
+        self.page = context.new_page()
+        self.page.set_default_timeout(15_000)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on(
+            "console",
+            lambda message: (
+                self.complaints.append(message.text)
+                if message.type in ("error", "warning")
+                else None
+            ),
+        )
+        self.page.route(re.compile("^(?!file:)"), self._block)
+        if before:
+            self.page.add_init_script(before)
+        self.page.goto(path.as_uri())
+
+    def _block(self, route):
+        self.requests.append(route.request.url)
+        route.abort()
+
+    def close(self):
+        self.page.context.close()
+
+    def wait(self) -> "Tab":
+        self.page.wait_for_selector("html[data-ready=true]")
+        return self
+
+    def choose(self, **selects: str):
+        for name, value in selects.items():
+            self.page.select_option(f"#{name}", value)
+
+    def names(self, axis: str) -> list[str]:
+        """Languages along an axis, without the mark of those not identified."""
+        ticks = self.page.evaluate(
+            f"document.getElementById('heatmap').layout.{axis}.ticktext"
+        )
+        return [tick.removesuffix(" †") for tick in ticks]
+
+    def order(self) -> list[str]:
+        """Codes in the order of the rows, which has to be that of the columns."""
+        rows, columns = self.names("yaxis"), self.names("xaxis")
+        assert rows == columns
+        codes = {name: code for code, name in NAMES.items()}
+        return [codes[name] for name in rows]
+
+    def shown(self) -> dict[tuple[str, str], str]:
+        """Texts in the cells by target and donor, as drawn."""
+        order = self.order()
+        trace = self.page.evaluate(
+            "(({x, y, text}) => ({x, y, text}))"
+            "(document.getElementById('heatmap').data[2])"
+        )
+        return {
+            (order[y], order[x]): text
+            for x, y, text in zip(trace["x"], trace["y"], trace["text"], strict=True)
+        }
+
+    def coloured(self) -> dict[tuple[str, str], float]:
+        """Values that have a colour, by target and donor."""
+        order = self.order()
+        z = self.page.evaluate("document.getElementById('heatmap').data[0].z")
+        return {
+            (target, donor): z[y][x]
+            for y, target in enumerate(order)
+            for x, donor in enumerate(order)
+            if z[y][x] is not None
+        }
+
+    def point_at(self, target: str, donor: str) -> str:
+        """Move the mouse onto a cell; gives what the label says."""
+        order = self.order()
+        return self.point_at_place(order.index(target), order.index(donor))
+
+    def point_at_place(self, row: int, column: int) -> str:
+        """Move the mouse onto the cell of a row and column."""
+        label = "#heatmap .hoverlayer .hovertext"
+        self.page.mouse.move(2, 2)
+        self.page.wait_for_selector(label, state="detached")
+        self.page.mouse.move(*self.page.evaluate(PIXELS, [column, row]))
+        self.page.wait_for_selector(label)
+        return self.page.text_content(label)
+
+    def click(self, target: str, donor: str):
+        """Click a cell."""
+        self.point_at(target, donor)
+        self.page.mouse.down()
+        self.page.mouse.up()
+
+    def table(self) -> dict[str, dict[str, str]]:
+        """The panel's table: by seed and column."""
+        rows = self.page.evaluate(
+            "[...document.querySelectorAll('#cell-table tr')]"
+            ".map((row) => [...row.cells].map((cell) => cell.textContent))"
+        )
+        head = [text.replace("\u00a0", " ") for text in rows[0]]
+        return {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows[1:]}
+
+
+@pytest.fixture(scope="module")
+def nine(tmp_path_factory):
+    """Nine languages, built by the command line."""
+    directory = tmp_path_factory.mktemp("nine languages")
+    curve = {2: 0.55, 4: 0.6, 8: 0.7, 16: 0.8, 32: 0.83}
+    rows = [
+        row
+        for budget in curve
+        for row in perf_rows(
+            ("ca", "tr"),
+            SEEDS,
+            lambda kind, tested, donor, seed, n=budget: curve[n] + seed % 3 * 0.002,
+            budget=budget,
+        )
+        if row[2] == "single" and row[3] == row[6]
+    ]
+    curves = write_results(directory / "curves.tsv", rows)
+    regime = directory / "regime"
+    find_regime.main(["--results", str(curves), "--outdir", str(regime)])
+    write_results(directory / "results.tsv", nine_languages(("macro_f1", "accuracy")))
+    options = {
+        "results": directory / "results.tsv",
+        "outdir": directory / "cltm",
+        "regime": regime / "regime.json",
+        "languages_conf": CONF,
+        "resamples": 200,
+    }
+    build_matrix.main([x for k, v in options.items() for x in (f"--{k}", str(v))])
+    return directory
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    path = tmp_path_factory.mktemp("many") / "report.html"
+    scores = simulated(54, gain_sd=0.06, run_sd=0.05)
+    write_page(path, *build_page(make_report([scores, scores])))
+    return path
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    path = tmp_path_factory.mktemp("two") / "report.html"
+    write_page(path, *build_page(make_report([simulated(2, 3)])))
+    return path
+
+
+@pytest.fixture(scope="module")
+def opened(browser, nine):
+    tab = Tab(browser, nine / "cltm" / "report.html").wait()
+    tab.page.evaluate("window.atFirst = {...cltm.state}")
+    yield tab
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def opened_two(browser, two):
+    tab = Tab(browser, two).wait()
+    yield tab
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def opened_many(browser, many):
+    tab = Tab(browser, many).wait()
+    yield tab
+    tab.close()
+
+
+@pytest.fixture
+def tab(opened):
+    """The page of nine languages, as it looks when it is opened."""
+    opened.page.evaluate("cltm.update(window.atFirst)")
+    yield opened
+    assert opened.complaints == []
+    assert opened.requests == []
+
+
+@pytest.fixture(scope="module")
+def cells(nine):
+    with (nine / "cltm" / "cells.tsv").open() as file:
+        lines = csv.DictReader(file, delimiter="\t")
+        return {(line["target"], line["donor"]): line for line in lines}
+
+
+@pytest.fixture(scope="module")
+def cltm(nine):
+    return read_matrix(nine / "cltm" / "cltm.csv")
+
+
+@pytest.fixture(scope="module")
+def results(nine):
+    """Values by metric, kind, languages, tested language and seed."""
+    with (nine / "results.tsv").open() as file:
+        return {
+            (
+                *(line["metric"], line["kind"], line["languages"]),
+                *(line["test_language"], line["seed"]),
+            ): float(line["value"])
+            for line in csv.DictReader(file, delimiter="\t")
+        }
+
+
+def text_of(value: float, digits: int = 2) -> str:
+    return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def test_page_opens_from_disk_without_a_complaint_or_the_network(
+    opened, opened_two, opened_many
+):
+    for tab in (opened, opened_two, opened_many):
+        assert (tab.complaints, tab.requests) == ([], [])
+        assert tab.page.locator("#notice").is_hidden()
+        assert not tab.page.evaluate(
+            "performance.getEntriesByType('resource')"
+            ".filter(({name}) => !name.startsWith('file:')).length"
+        )
+
+
+def test_page_never_scrolls_sideways(opened, opened_two, opened_many):
+    for tab in (opened, opened_two, opened_many):
+        for width in (800, 1920, 1366):
+            tab.page.set_viewport_size({"width": width, "height": 768})
+            tab.page.wait_for_timeout(150)
+            found = tab.page.evaluate(
+                "[document.documentElement.scrollWidth, window.innerWidth]"
+            )
+            assert found[0] <= found[1] == width
+
+
+def test_cells_show_the_matrix_and_what_is_missing(tab, cltm):
+    shown = tab.shown()
+    for i, target in enumerate(cltm.rows):
+        for j, donor in enumerate(cltm.columns):
+            pair = tuple(sorted((target, donor)))
+            if pair in NOT_MEASURED:
+                assert shown[target, donor] == TIMES
+            elif target != NOT_IDENTIFIED:
+                assert shown[target, donor] == text_of(cltm.values[i, j])
+    identified = {key for key in tab.coloured() if key[0] != NOT_IDENTIFIED}
+    assert identified == set(tab.coloured())
+
+
+def test_pointing_at_a_cell_shows_estimate_interval_q_and_seeds(tab, cells):
+    label = tab.point_at("ca", "es")
+    cell = cells["ca", "es"]
+    low, high = (text_of(float(cell[f"fieller_{end}"])) for end in ("low", "high"))
+    assert label.startswith("Catalan (ca) from Spanish (es)")
+    assert f"CLTM: {text_of(float(cell['cltm']))}" in label
+    assert f"95% interval (Fieller): [{low}, {high}]" in label
+    assert re.search(r"q against 0: [\d.]+\S*; against 1: [\d.]+", label)
+    assert "4 seeds" in label
+    assert "family: Indo-European (Romance)" in label
+
+
+def test_pointing_at_a_target_that_is_not_identified_tells_why(tab):
+    label = tab.point_at(NOT_IDENTIFIED, "tr")
+    # The label breaks lines, without a space between them.
+    assert "target not identified: self-gain" in label
+    assert "positive (lower 95% bound" in label
+    assert tab.page.locator("#legend-grey").is_visible()
+
+
+def test_pointing_at_a_pair_that_was_not_measured_tells_its_prediction(tab, nine):
+    label = tab.point_at("ca", "uz")
+    assert "no pair run ca+uz tested on ca" in label
+    with (nine / "cltm" / "predicted.tsv").open() as file:
+        found = {
+            (line["target"], line["donor"]): line
+            for line in csv.DictReader(file, delimiter="\t")
+        }["ca", "uz"]
+    assert f"predicted from the other cells: {text_of(float(found['cltm']))}" in label
+
+
+def test_clicking_a_cell_shows_its_runs_seed_by_seed(tab, results):
+    tab.click("es", "de")
+    assert tab.page.text_content("#cell-title") == "Spanish (es) from German (de)"
+    table = tab.table()
+    assert list(table) == [*map(str, SEEDS), "mean"]
+    for seed in map(str, SEEDS):
+        single = results["macro_f1", "single", "es", "es", seed]
+        double = results["macro_f1", "double", "es", "es", seed]
+        pair = results["macro_f1", "pair", "de+es", "es", seed]
+        assert table[seed] == {
+            "single": text_of(single, 4),
+            "pair": text_of(pair, 4),
+            "double": text_of(double, 4),
+            f"pair {MINUS} single": text_of(round(pair, 5) - round(single, 5), 4),
+            f"double {MINUS} single": text_of(round(double, 5) - round(single, 5), 4),
+        }
+    drawn = tab.page.evaluate(
+        "document.getElementById('cell-chart').data.filter(({mode}) =>"
+        " mode === 'lines+markers').map(({y}) => y)"
+    )
+    expected = [
+        [results[("macro_f1", *run, "es", str(seed))] for seed in SEEDS]
+        for run in (("single", "es"), ("pair", "de+es"), ("double", "es"))
+    ]
+    np.testing.assert_allclose(drawn, expected, atol=6e-6)
+
+
+def test_sorting_reorders_both_axes(tab, cltm, nine):
+    known = describe(NINE, read_languages(CONF))
+    assert tab.order() == [one.code for one in display_order(known.values())]
+
+    tab.choose(order="name")
+    assert tab.order() == sorted(NINE, key=NAMES.get)
+
+    values = np.where(np.eye(len(NINE)) == 1, np.nan, cltm.values)
+    tab.choose(order="donor")
+    strength = dict(zip(cltm.columns, np.nanmean(values, axis=0), strict=True))
+    assert tab.order() == sorted(NINE, key=lambda code: -strength[code])
+
+    tab.choose(order="target")
+    rows = {
+        code: np.nanmean(row)
+        for code, row in zip(cltm.rows, values, strict=True)
+        if np.isfinite(row).any()
+    }
+    assert tab.order()[-1] == NOT_IDENTIFIED
+    assert tab.order()[:-1] == sorted(rows, key=lambda code: -rows[code])
+
+    tab.choose(order="clusters")
+    summary = json.loads((nine / "cltm" / "summary.json").read_text())
+    clusters = summary["origin"]["identified_targets"]["clusters"]
+    assert tab.order() == clusters["order"]
+
+
+def test_cells_move_with_their_languages(tab, cltm):
+    before = tab.shown()
+    tab.choose(order="donor")
+    assert tab.shown() == before
+    assert "Catalan (ca) from Spanish (es)" in tab.point_at("ca", "es")
+
+
+@pytest.mark.parametrize(("mask", "q"), [("zero", "q_zero"), ("one", "q_one")])
+def test_mask_hides_the_cells_that_do_not_differ(tab, cells, mask, q):
+    tab.choose(mask=mask)
+    expected = {
+        key
+        for key, line in cells.items()
+        if line["identified"] == "yes" and (line[q] == "" or float(line[q]) < 0.05)
+    }
+    hidden = {key for key, x in cells.items() if x["identified"] == "yes"} - expected
+    assert set(tab.coloured()) == expected
+    assert tab.page.locator("#legend-masked").is_visible() == bool(hidden)
+    assert mask == "zero" or hidden
+
+
+def test_choice_of_the_metric_changes_values_and_runs(tab, results):
+    before = tab.shown()
+    tab.choose(metric="1", matrix="pair")
+    tab.click("es", "de")
+    value = np.mean(
+        [results["accuracy", "pair", "de+es", "es", str(seed)] for seed in SEEDS]
+    )
+    assert tab.shown()["es", "de"] == text_of(value, 3)
+    assert tab.shown() != before
+    assert tab.table()["42"]["pair"] == text_of(
+        results["accuracy", "pair", "de+es", "es", "42"], 4
+    )
+    assert "accuracy, seed by seed" in tab.page.text_content("#cell-table caption")
+
+
+def test_choice_of_the_matrix_changes_what_cells_say(tab, nine):
+    tab.choose(matrix="relative_gain")
+    gain = read_matrix(nine / "cltm" / "relative_gain.csv")
+    i, j = gain.rows.index("es"), gain.columns.index("de")
+    assert tab.shown()["es", "de"] == text_of(gain.values[i, j], 3)
+    assert "relative gain: " in tab.point_at("es", "de")
+    assert tab.page.locator("#mask").is_enabled()
+    tab.choose(matrix="zero_shot")
+    assert tab.page.locator("#mask").is_disabled()
+
+
+def test_predicted_cells_are_marked_and_offered_for_their_metric_only(tab, cltm):
+    tab.choose(matrix="completed")
+    shown = tab.shown()
+    predicted = {key for key, text in shown.items() if text.startswith("<i>≈")}
+    both_ways = {(a, b) for a, b in NOT_MEASURED} | {(b, a) for a, b in NOT_MEASURED}
+    assert predicted == {key for key in both_ways if key[0] != NOT_IDENTIFIED}
+    assert TIMES not in shown.values()
+    assert tab.page.locator("#legend-predicted").is_visible()
+    i, j = cltm.rows.index("es"), cltm.columns.index("de")
+    assert shown["es", "de"] == text_of(cltm.values[i, j])
+    tab.choose(metric="1")
+    assert tab.page.input_value("#matrix") == "cltm"
+    assert tab.page.locator("#matrix option[value=completed]").is_disabled()
+    assert tab.page.locator("#legend-predicted").is_hidden()
+
+
+def test_zero_shot_cell_shows_the_runs_trained_on_one_and_tested_on_another(
+    tab, results
+):
+    tab.choose(matrix="zero_shot")
+    tab.click("tr", "ca")
+    title = tab.page.text_content("#cell-title")
+    assert title == "Trained on Catalan (ca), tested on Turkish (tr)"
+    table = tab.table()
+    for seed in map(str, SEEDS):
+        value = results["macro_f1", "single", "ca", "tr", seed]
+        assert table[seed] == {"single": text_of(value, 4)}
+    assert tab.page.text_content("#target-label") == "Tested on"
+    assert tab.page.locator("#zero-shot-heatmap .hm image").count() > 0
+
+
+def test_everything_can_be_chosen_by_keyboard(tab):
+    page = tab.page
+    page.focus("#order")
+    page.keyboard.press("End")
+    assert tab.order() == sorted(NINE, key=NAMES.get)
+    page.focus("#target")
+    page.keyboard.type("Turk")
+    page.focus("#donor")
+    page.keyboard.type("Dutch")
+    assert page.text_content("#cell-title") == "Turkish (tr) from Dutch (nl)"
+    page.focus("#heatmap")
+    order = tab.order()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowLeft")
+    below = order[order.index("tr") + 1]
+    left = order[order.index("nl") - 1]
+    assert page.input_value("#target") == str(NINE.index(below))
+    assert page.input_value("#donor") == str(NINE.index(left))
+    for _ in NINE:
+        page.keyboard.press("ArrowUp")
+    assert page.input_value("#target") == str(NINE.index(order[0]))
+
+
+def test_downloads_give_the_files_byte_by_byte(tab, nine, tmp_path):
+    names = [
+        button.get_attribute("data-file")
+        for button in tab.page.locator("button[data-file]").all()
+    ]
+    assert {"cltm.csv", "cells.tsv", "predicted.tsv", "summary.json"} <= set(names)
+    for name in names:
+        with tab.page.expect_download() as download:
+            tab.page.click(f"button[data-file='{name}']")
+        assert download.value.suggested_filename == name
+        download.value.save_as(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == (nine / "cltm" / name).read_bytes()
+
+
+@pytest.mark.parametrize(("ending", "start"), [("svg", b"<svg"), ("png", b"\x89PNG")])
+def test_figure_can_be_saved(tab, tmp_path, ending, start):
+    with tab.page.expect_download() as download:
+        tab.page.click(f"button[data-format={ending}]")
+    assert download.value.suggested_filename == f"cltm_gender_matrix.{ending}"
+    download.value.save_as(tmp_path / "figure")
+    assert (tmp_path / "figure").read_bytes().startswith(start)
+
+
+def test_figures_beside_the_page_are_linked_where_they_lie(tab, nine):
+    links = [a.get_attribute("href") for a in tab.page.locator("#downloads a").all()]
+    figures = [
+        path.name
+        for path in (nine / "cltm").iterdir()
+        if path.suffix in (".png", ".pdf")
+    ]
+    assert sorted(links) == sorted(figures)
+    assert "zero_shot.pdf" in links
+
+
+def test_rankings_comparison_and_regime_are_drawn(tab):
+    for chart, marks in (
+        ("#ranking-donors", len(NINE)),
+        ("#ranking-targets", len(NINE) - 1),
+        ("#comparison-0", 1),
+        ("#regime-chart", 1),
+    ):
+        assert tab.page.locator(f"{chart} .scatterlayer .point").count() >= marks
+
+
+def test_without_javascript_tables_are_open_and_told_of(browser, nine, cltm):
+    tab = Tab(browser, nine / "cltm" / "report.html", java_script_enabled=False)
+    page = tab.page
+    notice = page.locator("noscript p")
+    assert "The interactive figures need JavaScript" in notice.text_content()
+    assert notice.bounding_box()["height"] > 20
+    assert page.locator("#heatmap").is_hidden()
+    assert page.locator("details.table-alternative table.matrix").first.is_visible()
+    row = page.locator("table.matrix").first.locator("tr", has_text="Catalan")
+    i = cltm.rows.index("ca")
+    # By family: Germanic, Romance, Turkic.
+    j = cltm.columns.index("de")
+    text = row.locator("td").nth(_column(page, "de")).text_content()
+    assert text.rstrip("*") == text_of(cltm.values[i, j])
+    tab.close()
+
+
+def _column(page, code: str) -> int:
+    heads = page.locator("table.matrix").first.locator("thead th").all_text_contents()
+    return heads.index(code) - 1
+
+
+def test_browser_that_cannot_unpack_says_so_and_shows_tables(browser, nine):
+    tab = Tab(
+        browser,
+        nine / "cltm" / "report.html",
+        before="delete window.DecompressionStream",
+    )
+    tab.page.wait_for_selector("#notice:not([hidden])")
+    notice = tab.page.text_content("#notice")
+    assert "could not be shown (this browser is older than 2023)" in notice
+    assert tab.page.locator("table.matrix").first.is_visible()
+    assert tab.page.locator("#heatmap").is_hidden()
+    tab.close()
+
+
+def test_paper_has_no_controls_and_figures_fit(opened_many):
+    page = opened_many.page
+    page.emulate_media(media="print")
+    for hidden in (".controls", ".buttons", "nav", "#downloads", "details"):
+        assert not any(one.is_visible() for one in page.locator(hidden).all())
+    assert page.locator("#shown").is_visible()
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    widths = page.evaluate(
+        "[...document.querySelectorAll('.js-plotly-plot')].map((chart) =>"
+        " chart._fullLayout.width * chart.style.getPropertyValue('--print-zoom'))"
+    )
+    page.emulate_media(media="screen")
+    assert widths
+    assert max(widths) < 681
+
+
+def test_54_languages_can_be_pointed_at_sorted_and_clicked(opened_many):
+    tab = opened_many
+    rows, columns = tab.names("yaxis"), tab.names("xaxis")
+    assert rows == columns
+    assert len(set(rows)) == 54
+    label = tab.point_at_place(10, 53)
+    assert f"({rows[10]}) from " in label
+    assert f" ({columns[53]})" in label
+    tab.page.mouse.down()
+    tab.page.mouse.up()
+    assert tab.page.text_content("#cell-title") in label
+    tab.choose(order="name")
+    assert tab.names("yaxis") == tab.names("xaxis") != rows
+    assert (tab.complaints, tab.requests) == ([], [])
+
+
+def test_two_languages_are_one_pair(opened_two):
+    page = opened_two.page
+    data = page.evaluate("document.getElementById('heatmap').data[0].z")
+    assert (len(data), len(data[0])) == (2, 2)
+    assert page.locator("#cell-table tr").count() == 5
