@@ -44,7 +44,9 @@ gender_metric=
 speaker_metric=
 audio_cache=500
 ngpu=0
+jobs_per_gpu=1
 nj=
+retry=failed
 datadir=data
 dumpdir=dump
 expdir=exp
@@ -58,7 +60,8 @@ options=(stage stop_stage task corpus corpus_dir langs budget gender_budget spea
     require_gender max_train_utts max_test_utts max_rejected zero_shot pairs_fraction
     pairs_seed regime_budgets shared_speakers
     utts_per_speaker max_positives trials_seed cross_language_trials test_batch_bins
-    gender_metric speaker_metric audio_cache ngpu nj datadir dumpdir expdir tag dry_run rescore)
+    gender_metric speaker_metric audio_cache ngpu jobs_per_gpu nj retry datadir dumpdir
+    expdir tag dry_run rescore)
 help_message=$(
     cat <<EOF
 Usage: ./run.sh [--stage 1] [--stop_stage 6] [--option value ...]
@@ -111,7 +114,9 @@ Experiment
                   with --regime_budgets <corpus>_<task>_regime)
   --rescore ${rescore}  score the predictions again in stage 5
 Resources
-  --nj            processes (default: number of cores, or of GPUs)   --ngpu ${ngpu}   GPUs, 0: CPU
+  --nj            processes (default: number of cores, or ngpu * jobs_per_gpu)
+  --ngpu ${ngpu}   GPUs, 0: CPU   --jobs_per_gpu ${jobs_per_gpu}   runs made at once on each GPU
+  --retry ${retry}   stage 4: failed: make runs again that failed before; none: leave them
   --audio_cache ${audio_cache}   MB of prepared test audio that a process keeps in memory
 Places
   --datadir ${datadir}  --dumpdir ${dumpdir}  --expdir ${expdir}
@@ -139,7 +144,7 @@ write_command() {
     printf './run.sh'
     for name in "${options[@]}"; do
         case ${name} in
-            stage | stop_stage | dry_run | rescore | nj | audio_cache) continue ;;
+            stage | stop_stage | dry_run | rescore | nj | jobs_per_gpu | retry | audio_cache) continue ;;
         esac
         [[ ${asked_for[${name}]} == "${default[${name}]}" ]] ||
             printf ' --%s %s' "${name}" "$(quoted "${asked_for[${name}]}")"
@@ -227,7 +232,9 @@ if [[ -z ${shared_speakers} ]]; then
 fi
 [[ ${shared_speakers} =~ ^(true|false)$ ]] ||
     fail "--shared_speakers takes true or false, not '${shared_speakers}'."
-for name in utts_per_speaker max_positives test_batch_bins; do
+[[ ${retry} == failed || ${retry} == none ]] ||
+    fail "--retry takes failed or none, not '${retry}'."
+for name in utts_per_speaker max_positives test_batch_bins jobs_per_gpu; do
     [[ ${!name} =~ ^[1-9][0-9]*$ ]] || fail "--${name} takes a whole number from 1 on, not '${!name}'."
 done
 for seed in ${seeds}; do
@@ -244,7 +251,7 @@ fi
 . "${root}/cmd.sh"
 if [[ -z ${nj} ]]; then
     nj=$(env -u OMP_NUM_THREADS nproc) # nproc takes that variable for the answer
-    ((ngpu == 0)) || nj=${ngpu}        # one process a GPU
+    ((ngpu == 0)) || nj=$((ngpu * jobs_per_gpu))
 fi
 [[ ${nj} =~ ^[1-9][0-9]*$ ]] || fail "--nj takes a whole number from 1 on, not '${nj}'."
 local_dir=${root}/local
@@ -292,7 +299,7 @@ fi
 if ((stage <= 4 && stop_stage >= 4)); then
     log "Stage 4: make the runs of ${exp}/plan.tsv (${cmd_backend:?}, ${nj} at a time)"
     "${local_dir}/run_plan.py" --exp "${exp}" --nj "${nj}" --ngpu "${ngpu}" \
-        --audio_cache "${audio_cache}"
+        --jobs_per_gpu "${jobs_per_gpu}" --audio_cache "${audio_cache}" --retry "${retry}"
 fi
 
 if ((stage <= 5 && stop_stage >= 5)); then

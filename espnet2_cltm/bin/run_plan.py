@@ -7,7 +7,8 @@ from pathlib import Path
 
 from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.local_executor import run_locally
+from espnet2_cltm.experiment.local_executor import LocalExecutor
+from espnet2_cltm.experiment.runner import make_all_runs
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -17,10 +18,18 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
     parser.add_argument(
-        "--nj", type=positive_number, default=1, help="Number of worker processes"
+        "--nj",
+        type=positive_number,
+        help="Number of worker processes (default: ngpu * jobs_per_gpu, on the CPU 1)",
     )
     parser.add_argument(
         "--ngpu", type=whole_number, default=0, help="Number of GPUs, 0 for CPU"
+    )
+    parser.add_argument(
+        "--jobs_per_gpu",
+        type=positive_number,
+        default=1,
+        help="Worker processes on each GPU",
     )
     parser.add_argument(
         "--audio_cache",
@@ -28,17 +37,31 @@ def get_parser() -> argparse.ArgumentParser:
         default=500,
         help="Most MB of prepared test waveforms that a worker keeps in memory",
     )
+    parser.add_argument(
+        "--retry",
+        choices=("failed", "none"),
+        default="failed",
+        help="Whether runs that failed before are made again",
+    )
     return parser
+
+
+def make_runs(args: argparse.Namespace) -> None:
+    """Make all runs of a plan with the chosen executor.
+
+    Raises:
+        UserError: A run failed, or workers can't be started or ended too early.
+    """
+    directory = ExperimentDir(args.exp)
+    nj = args.nj or max(args.ngpu * args.jobs_per_gpu, 1)
+    executor = LocalExecutor(directory, nj, args.ngpu, args.audio_cache)
+    make_all_runs(directory, executor, retry_failed=args.retry == "failed")
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
     """Make all runs of a plan."""
     args = get_parser().parse_args(cmd)
-    run_command(
-        lambda: run_locally(
-            ExperimentDir(args.exp), args.nj, args.ngpu, args.audio_cache
-        )
-    )
+    run_command(lambda: make_runs(args))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 A claim is a POSIX lock on one byte of the experiment's ``claims`` file, at an offset
 that follows from the run's name. The kernel gives it back when its process ends,
-however that ends, and on a shared file system the lock holds across machines.
+however that ends. On a shared file system the lock holds across machines (NFS; Lustre
+when mounted with ``flock``, not with ``localflock``), and the file server gives back
+what a machine held that has crashed.
 """
 
 import errno
 import fcntl
 import hashlib
 import os
+import struct
 from pathlib import Path
 
 from espnet2_cltm.errors import UserError
@@ -58,6 +61,14 @@ class Claims:
                 "started."
             ) from error
         return True
+
+    def is_taken(self, name: str) -> bool:
+        """Tell whether another living process has claimed a run, claiming nothing."""
+        # Linux's struct flock: type, whence, start, length, process (and padding).
+        layout = "hhqqi0q"
+        asked = struct.pack(layout, fcntl.F_WRLCK, os.SEEK_SET, _offset(name), 1, 0)
+        answer = fcntl.fcntl(self._descriptor, fcntl.F_GETLK, asked)
+        return struct.unpack(layout, answer)[0] != fcntl.F_UNLCK
 
     def give_back(self, name: str) -> None:
         """Give a claim back."""

@@ -10,6 +10,8 @@
     runs/<run>/                 train.yaml, train.log, predictions/, metrics.json
     claims                      locks of the runs being made
     logs/                       what each worker process printed
+    progress.json               how far stage 4 is: watch it from another terminal
+    slurm/                      of job arrays: jobs.txt, scripts, what each job printed
     results.tsv                 one line a run, test language and metric
     cltm/<task>/                matrix, figures, report
     regime/<task>/              of learning curves: the dynamic regime
@@ -50,6 +52,21 @@ class ExperimentDir:
         return self.root / "results.tsv"
 
     @property
+    def runs(self) -> Path:
+        """Give the directory of all runs."""
+        return self.root / "runs"
+
+    @property
+    def progress(self) -> Path:
+        """Give the file that tells how far the making of the runs is."""
+        return self.root / "progress.json"
+
+    @property
+    def slurm(self) -> Path:
+        """Give the directory of the Slurm jobs' scripts and logs."""
+        return self.root / "slurm"
+
+    @property
     def logs(self) -> Path:
         """Give the directory of the worker processes' logs."""
         return self.root / "logs"
@@ -68,7 +85,7 @@ class ExperimentDir:
 
     def run(self, name: str) -> Path:
         """Give a run's directory."""
-        return self.root / "runs" / name
+        return self.runs / name
 
     def predictions(self, name: str, test_language: str, suffix: str) -> Path:
         """Give the file of a run's predictions on a language."""

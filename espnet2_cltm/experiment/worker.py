@@ -10,6 +10,7 @@ import os
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -42,6 +43,7 @@ def work(
     ngpu: int = 0,
     parent: int | None = None,
     audio_cache: int = 0,
+    make: Callable[[ExperimentDir, Settings, PlannedRun, int], None] = make_run,
 ) -> list[str]:
     """Make runs until every run of the plan is done or has failed.
 
@@ -50,6 +52,7 @@ def work(
         ngpu: 0 for the CPU, 1 for a GPU.
         parent: Process id of the runner; the worker stops when that has ended.
         audio_cache: Most bytes of prepared test waveforms to keep in memory.
+        make: Makes one run.
 
     Returns:
         Names of the runs that were made here.
@@ -86,7 +89,7 @@ def work(
                 if parent is not None and os.getppid() != parent:
                     logging.warning("The runner has ended; this worker stops.")
                     return made
-                if _make_if_free(directory, settings, planned, claims, ngpu):
+                if _make_if_free(directory, settings, planned, claims, ngpu, make):
                     made.append(planned.run.name)
             if len(made) == n_made_before:
                 time.sleep(WAIT_SECONDS)
@@ -117,6 +120,7 @@ def _make_if_free(
     planned: PlannedRun,
     claims: Claims,
     ngpu: int,
+    make: Callable[[ExperimentDir, Settings, PlannedRun, int], None],
 ) -> bool:
     name = planned.run.name
     if directory.failure(name).exists() or not claims.take(name):
@@ -125,7 +129,7 @@ def _make_if_free(
         if is_done(directory, planned) or directory.failure(name).exists():
             return False
         logging.info("Making %s", name)
-        make_run(directory, settings, planned, ngpu)
+        make(directory, settings, planned, ngpu)
         return True
     except UserError as error:
         _report_failure(directory, name, str(error), str(error))
