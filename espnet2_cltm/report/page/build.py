@@ -277,8 +277,8 @@ def _strongest(report: Report) -> list[PairTable]:
     help_most = [row(cell) for cell in strongest_positive(cltm)]
     hurt_most = [row(cell) for cell in strongest_negative(cltm)]
     return [
-        PairTable("Help most", "No cell is above 0.", help_most),
-        PairTable("Hurt most", "No cell is below 0.", hurt_most),
+        PairTable("Strongest positive", "No cell is above 0.", help_most),
+        PairTable("Strongest negative", "No cell is below 0.", hurt_most),
     ]
 
 

@@ -76,13 +76,14 @@ function moveCell(event) {
   cltm.update({ target, donor });
 }
 
-// Charts are as wide as on the screen; paper may be narrower.
-const PAPER_WIDTH = 680; // of A4, in CSS pixels
+// Charts are as large as on the screen; paper may be smaller. In CSS pixels, of A4,
+// with room for a heading.
+const PAPER_WIDTH = 680, PAPER_HEIGHT = 800;
 
 function fitToPaper() {
   for (const chart of document.querySelectorAll(".js-plotly-plot")) {
-    const { width } = chart._fullLayout;
-    chart.style.setProperty("--print-zoom", Math.min(1, PAPER_WIDTH / width));
+    const { width, height } = chart._fullLayout;
+    chart.style.setProperty("--print-zoom", Math.min(1, PAPER_WIDTH / width, PAPER_HEIGHT / height));
   }
 }
 

@@ -50,7 +50,7 @@ def metric_data(analysis: Analysis, reasons: ReasonTable) -> dict[str, Any]:
     perf_pair = matrix.perf[..., PAIR]
     data = {
         "name": metric,
-        "label": METRICS[metric].label,
+        "label": with_minus_signs(METRICS[metric].label),
         "seeds": None,
         "cltm": _rounded(matrix.raw_cltm, CLTM_DIGITS),
         "identified": (matrix.reason == "").tolist(),

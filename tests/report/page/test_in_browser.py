@@ -610,6 +610,19 @@ def test_54_languages_can_be_pointed_at_sorted_and_clicked(opened_many):
     assert (tab.complaints, tab.requests) == ([], [])
 
 
+def test_panel_stands_beside_the_matrix_of_54_with_its_whole_table(opened_many):
+    boxes = [
+        opened_many.page.locator(place).bounding_box()
+        for place in ("#heatmap", "#cell")
+    ]
+    assert boxes[1]["x"] >= boxes[0]["x"] + boxes[0]["width"]
+    widths = opened_many.page.evaluate(
+        "(({scrollWidth, clientWidth}) => [scrollWidth, clientWidth])"
+        "(document.getElementById('cell-table').parentElement)"
+    )
+    assert widths[0] <= widths[1]
+
+
 def test_two_languages_are_one_pair(opened_two):
     page = opened_two.page
     data = page.evaluate("document.getElementById('heatmap').data[0].z")

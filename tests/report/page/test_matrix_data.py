@@ -129,7 +129,7 @@ def test_lower_is_better_metrics_enter_as_perf(tmp_path):
     path = write_results(tmp_path / "results.tsv", rows)
     scores = read_every_metric(path, Choice(metric="eer"))[0]
     data = metric_data(analysed(scores), ReasonTable())
-    assert data["label"] == "1 - EER"
+    assert data["label"] == "1 \N{MINUS SIGN} EER"
     assert data["single"][0] == [0.7] * len(SEEDS)
     assert data["cltm"][0][1] == pytest.approx(0.75)
 
