@@ -31,8 +31,6 @@ class Heatmap:
         values: (n, n), rows targets, columns donors; NaN where not available.
         title: First line.
         subtitle: Second line.
-        errors: (n, n) standard errors, NaN where there is none; or None. Written
-            only where no interval is given.
         not_identified: (n,) bool, rows to grey out.
         intervals: (n, n) confidence sets of the values; or None.
         confidence: Their level.
@@ -46,7 +44,6 @@ class Heatmap:
     values: np.ndarray
     title: str
     subtitle: str
-    errors: np.ndarray | None = None
     not_identified: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     intervals: RatioSets | None = None
@@ -90,28 +87,24 @@ def not_different_from_zero(heatmap: Heatmap) -> np.ndarray:
 
 
 def _second_lines(heatmap: Heatmap) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Write intervals, or else standard errors; say what they are."""
+    """Write intervals, and say what they are."""
     there = np.isfinite(heatmap.values)
     sets = heatmap.intervals
-    if sets is not None:
-        kind = np.where(there, sets.kind, "")
-        lines = np.full(there.shape, "", dtype=object)
-        for cell in np.argwhere(kind == BOUNDED):
-            low, high = sets.low[tuple(cell)], sets.high[tuple(cell)]
-            lines[tuple(cell)] = f"[{format_limit(low)}, {format_limit(high)}]"
-        unbounded = (kind != BOUNDED) & (kind != "")
-        lines[unbounded] = UNBOUNDED
-        meaning = f"In brackets: {100 * heatmap.confidence:.4g}% interval (Fieller)"
-        if unbounded.any():
-            meaning += (
-                f"; {UNBOUNDED}: there is no finite one, the self-gain is too uncertain"
-            )
-        return lines, (f"{meaning}.",)
-    if heatmap.errors is not None:
-        errors = np.where(there, heatmap.errors, np.nan)
-        lines = _texts(errors, lambda error: f"± {error:.2f}")
-        return lines, ("± standard error over seeds.",)
-    return np.full(there.shape, "", dtype=object), ()
+    if sets is None:
+        return np.full(there.shape, "", dtype=object), ()
+    kind = np.where(there, sets.kind, "")
+    lines = np.full(there.shape, "", dtype=object)
+    for cell in np.argwhere(kind == BOUNDED):
+        low, high = sets.low[tuple(cell)], sets.high[tuple(cell)]
+        lines[tuple(cell)] = f"[{format_limit(low)}, {format_limit(high)}]"
+    unbounded = (kind != BOUNDED) & (kind != "")
+    lines[unbounded] = UNBOUNDED
+    meaning = f"In brackets: {100 * heatmap.confidence:.4g}% interval (Fieller)"
+    if unbounded.any():
+        meaning += (
+            f"; {UNBOUNDED}: there is no finite one, the self-gain is too uncertain"
+        )
+    return lines, (f"{meaning}.",)
 
 
 def _texts(values: np.ndarray, write) -> np.ndarray:

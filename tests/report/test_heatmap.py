@@ -98,13 +98,6 @@ def test_values_are_written_for_few_languages_and_intervals_for_very_few():
     assert "1.00" not in texts(draw_heatmap(heatmap(54)))
 
 
-def test_standard_errors_are_written_where_no_interval_is_given():
-    errors = np.full((4, 4), 0.123)
-    assert texts(draw_heatmap(heatmap(4, errors=errors))).count("± 0.12") == 16
-    both = texts(draw_heatmap(heatmap(4, errors=errors, intervals=intervals(4))))
-    assert "± 0.12" not in both
-
-
 def test_every_kind_of_unbounded_interval_says_so():
     # Self-gains of 0 to 2 standard errors, with every sign of what the donor adds.
     gain, added = np.meshgrid([0.0, 0.5, 1.0, 2.0], [-3.0, 0.0, 0.1, 4.0])
