@@ -4,11 +4,12 @@ Takes a square matrix with missing cells (rows targets, columns donors), the mea
 cells' standard errors where known, and the languages' distances. Gives every cell an
 estimate, a standard deviation and an interval, and the error that cross-validation
 finds when measured pairs are left out: (i,j) and (j,i) together, since one run measures
-both. Cells beyond ± :data:`LIMIT` count as ± :data:`LIMIT`: a self-gain near 0 makes a
-ratio of any size.
+both; or all pairs of a language, for one that has no run at all. Cells beyond ±
+:data:`LIMIT` count as ± :data:`LIMIT`, measured or predicted: a self-gain near 0 makes
+a ratio of any size.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,8 @@ NEARNESS = 2.0  # relatedness is exp(-2 distance / median distance)
 LEVEL = 0.95
 FEWEST_CELLS = 10
 FOLDS = 5
+LANGUAGE_FOLDS = 10  # more, since a part takes many of the others' pairs with it
+PAIRS, LANGUAGES = "pairs", "languages"  # what cross-validation leaves out
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class PredictionError:
             does not vary.
         coverage: Share of measured cells inside their interval.
         n_cells: Cells predicted.
-        folds: Into how many parts the pairs were divided.
+        folds: Into how many parts the pairs, or languages, were divided.
+        left_out: :data:`PAIRS` or :data:`LANGUAGES`.
     """
 
     rmse: float
@@ -63,6 +67,7 @@ class PredictionError:
     coverage: float
     n_cells: int
     folds: int
+    left_out: str = PAIRS
 
 
 def relatedness(distances: dict[str, np.ndarray]) -> np.ndarray:
@@ -73,7 +78,8 @@ def relatedness(distances: dict[str, np.ndarray]) -> np.ndarray:
 
     Returns:
         (n, n, p): mean 0 and deviation 1 over the known off-diagonal cells, 0 where
-        not known and where all languages are equally far.
+        not known and where all languages are equally far; on the diagonal what
+        distance 0 comes to.
     """
     stacked = []
     for name in RELATIONS:
@@ -84,6 +90,7 @@ def relatedness(distances: dict[str, np.ndarray]) -> np.ndarray:
             unit = np.median(distance[known]) or distance[known].mean()
             near = np.exp(-NEARNESS * distance[known] / unit)
             closeness[known] = (near - near.mean()) / near.std()
+            np.fill_diagonal(closeness, (1 - near.mean()) / near.std())
         stacked.append(closeness)
     return np.stack(stacked, axis=-1)
 
@@ -115,7 +122,8 @@ def predict_pairs(
         return None
     if errors is None:
         errors = np.full(matrix.shape, np.nan)
-    drawn = draw_matrices(np.clip(matrix, -LIMIT, LIMIT), errors, relations, settings)
+    clipped = np.clip(matrix, -LIMIT, LIMIT)
+    drawn = draw_matrices(clipped, errors, relations, settings, LIMIT)
     diagonal = np.eye(len(matrix), dtype=bool)
     low, high = np.quantile(drawn.cells, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return Prediction(
@@ -138,54 +146,104 @@ def cross_validate(
     relations: np.ndarray,
     errors: np.ndarray | None = None,
     settings: ModelSettings | None = None,
-    folds: int = FOLDS,
-    watch: Callable[[range], Sequence[int]] = lambda parts: parts,
+    folds: int | None = None,
+    watch: Callable[[range], Iterable[int]] = lambda parts: parts,
+    leave_out: str = PAIRS,
 ) -> PredictionError | None:
-    """Predict measured pairs from the others.
+    """Predict measured cells from others.
 
     Args:
         matrix: As for :func:`predict_pairs`.
         relations: The same.
         errors: The same; a left-out cell's noise widens the interval it is held to.
-        settings: How the model is fitted; its seed divides the pairs, too.
-        folds: Into how many parts.
+        settings: How the model is fitted; its seed divides pairs or languages, too.
+        folds: Into how many parts; None for :data:`FOLDS` or :data:`LANGUAGE_FOLDS`.
         watch: Wraps the parts, to show progress.
+        leave_out: :data:`PAIRS`, or :data:`LANGUAGES`: then all runs with the languages
+            of a part are left out, and their cells as targets, with donors that are
+            not left out, are predicted.
 
     Returns:
         None where too few cells are left to fit the model.
+
+    Raises:
+        ValueError: ``leave_out`` is neither.
     """
     settings = settings or ModelSettings()
-    n = len(matrix)
-    known = np.isfinite(matrix) & ~np.eye(n, dtype=bool)
-    pairs = np.argwhere(np.triu(known | known.T, 1))
-    folds = min(folds, len(pairs))
-    if folds < 2:
+    known = np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
+    if leave_out == PAIRS:
+        parts = _parts_of_pairs(known, folds or FOLDS, settings.seed)
+    elif leave_out == LANGUAGES:
+        parts = _parts_of_languages(known, folds or LANGUAGE_FOLDS, settings.seed)
+    else:
+        raise ValueError(f"leave_out is '{leave_out}', not {PAIRS} or {LANGUAGES}")
+    if len(parts) < 2:
         return None
-    order = np.random.default_rng(settings.seed).permutation(len(pairs))
-    noise = np.zeros((n, n)) if errors is None else np.nan_to_num(errors, nan=0.0)
     measured = np.clip(matrix, -LIMIT, LIMIT)
     found: list[np.ndarray] = []
-    for part in watch(range(folds)):
-        out = np.zeros((n, n), dtype=bool)
-        out[tuple(pairs[order[part::folds]].T)] = True
-        out = (out | out.T) & known
-        fold_settings = replace(settings, seed=settings.seed + part)
-        rest = np.where(out, np.nan, matrix)
-        prediction = predict_pairs(rest, relations, errors, fold_settings)
+    for place in watch(range(len(parts))):
+        out, judged = parts[place]
+        prediction = predict_pairs(
+            np.where(out, np.nan, matrix),
+            relations,
+            errors,
+            replace(settings, seed=settings.seed + place),
+        )
         if prediction is None:
             return None
-        cells = prediction.draws[:, out]
-        generator = np.random.default_rng((settings.seed, part))
-        cells = cells + noise[out] * generator.standard_normal(cells.shape)
+        cells = prediction.draws[:, judged]
+        if errors is not None:
+            noise = np.nan_to_num(errors[judged], nan=0.0)
+            generator = np.random.default_rng((settings.seed, place))
+            cells = cells + noise * generator.standard_normal(cells.shape)
+            cells = np.clip(cells, -LIMIT, LIMIT)
         low, high = np.quantile(cells, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-        inside = (low <= measured[out]) & (measured[out] <= high)
-        found.append(np.stack([prediction.mean[out], measured[out], inside]))
+        truth = measured[judged]
+        inside = (low <= truth) & (truth <= high)
+        found.append(np.stack([prediction.mean[judged], truth, inside]))
     predicted, truth, inside = np.concatenate(found, axis=1)
+    if not len(truth):
+        return None
     varies = len(truth) > 2 and min(np.ptp(predicted), np.ptp(truth)) > 0
     return PredictionError(
         rmse=float(np.sqrt(np.mean((predicted - truth) ** 2))),
         pearson=float(np.corrcoef(predicted, truth)[0, 1]) if varies else None,
         coverage=float(inside.mean()),
         n_cells=len(truth),
-        folds=folds,
+        folds=len(parts),
+        left_out=leave_out,
     )
+
+
+def _parts_of_pairs(
+    known: np.ndarray, folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Divide the measured pairs; both masks of a part hold both cells of its pairs."""
+    pairs = np.argwhere(np.triu(known | known.T, 1))
+    order = np.random.default_rng(seed).permutation(len(pairs))
+    parts = []
+    for part in range(min(folds, len(pairs))):
+        out = np.zeros_like(known)
+        out[tuple(pairs[order[part::folds]].T)] = True
+        out = (out | out.T) & known
+        parts.append((out, out))
+    return parts
+
+
+def _parts_of_languages(
+    known: np.ndarray, folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Divide the targets that have cells: masks of what is left out and judged."""
+    targets = np.flatnonzero(known.any(axis=1))
+    order = np.random.default_rng(seed).permutation(targets)
+    parts = []
+    for part in range(min(folds, len(targets))):
+        chosen = np.zeros(len(known), dtype=bool)
+        chosen[order[part::folds]] = True
+        parts.append(
+            (
+                known & (chosen[:, None] | chosen),
+                known & chosen[:, None] & ~chosen,
+            )
+        )
+    return parts

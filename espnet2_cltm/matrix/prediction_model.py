@@ -5,29 +5,70 @@ Rows i are targets, columns j donors. A cell, in units of the measured cells' de
     cell[i,j] = mean + sum_k beta_k x_k[i,j]    how related the two languages are
                 + target_i + donor_j            how much i gains, how much j gives
                 + u_i . v_j                     which targets like which donors
+                + f_i . a + f_j . b + f_i B f_j'   related languages behave alike
                 + pair_{i,j}, the same for (j,i)
-                + rest[i,j]                     Student's t, scale by target
+                + rest[i,j]                     Student's t or normal
     measured  = cell + noise of known standard error
 
-The additive and multiplicative effects model of relational data (Hoff, *Dyadic data
-analysis with amen*, arXiv:1506.08237), with a heavy-tailed rest whose scale differs by
-target, because a small self-gain in the denominator makes a whole row noisy. All
-variances are learnt from the measured cells, by Gibbs sampling.
+It is the additive and multiplicative effects model of relational data (Hoff, *Dyadic
+data analysis with amen*, arXiv:1506.08237). f are the leading eigenvectors of the
+languages' relatedness, so that f_i B f_j' is a Gaussian process over pairs with a
+Kronecker kernel, of reduced rank (Bonilla, Chai and Williams, *Multi-task Gaussian
+Process Prediction*, 2007). Two structures of it are averaged (:data:`STRUCTURES`): one
+learns u and v, and a scale of the rest for each target, because a small self-gain in
+the denominator makes a whole row noisy; one has f instead and a single scale. Half of
+the draws come from each; the structures err in different cells.
+
+A cell measured at a limit lies there or beyond (Tobin's censored regression, 1958). All
+variances are learnt from the measured cells, by Gibbs sampling; deviations that may be
+0 have half-t priors (Huang and Wand, *Bayesian Analysis* 8, 2013), which let what the
+data do not show shrink away.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln
+from scipy.special import gammaln, ndtr, ndtri, stdtrit
 
 # Scales of the priors, in units of the measured cells' deviation. They are weak: a few
 # languages' worth beside the data.
-EFFECT_VARIANCE = 0.3
+EFFECT_DEVIATION = 1.0
+FACTOR_DEVIATION = 0.5
+FEATURE_DEVIATION = 0.2
+HALF_T_FREEDOM = 2.0  # correlations are uniform then
+MEAN_VARIANCE = 100.0
 PAIR_VARIANCE = 0.1
 RELATION_VARIANCE = 0.02
-# Of the rest's Student distribution; which one is learnt, from heavy tails to normal.
-DEGREES_OF_FREEDOM = np.array([2.5, 3.0, 4.0, 6.0, 10.0, 20.0, 50.0])
+REST_VARIANCE = 0.1
+VARIANCE_STRENGTH = 5.0  # values that the priors of the last are worth
 SCALE_STRENGTH = 4.0  # cells that the targets' common scale is worth to each target
+FARTHEST = 3.0  # a cell at a limit lies within this many limits
+STEPS = 8  # into which the rest's distribution is cut to find a clipped cell's mean
+
+
+@dataclass(frozen=True)
+class Structure:
+    """Which parts a model has.
+
+    Attributes:
+        factors: u and v.
+        features: Effects and pairs by f.
+        scale_by_target: Each target has its own scale of the rest.
+        degrees_of_freedom: What the rest's Student distribution may have; which, is
+            learnt. Heavier tails would take for chance what outlying cells tell.
+    """
+
+    factors: bool
+    features: bool
+    scale_by_target: bool
+    degrees_of_freedom: tuple[float, ...]
+
+
+STRUCTURES = (
+    Structure(True, False, True, (6.0, 10.0, 20.0, 50.0)),
+    Structure(False, True, False, (50.0,)),
+)
 
 
 @dataclass(frozen=True)
@@ -36,25 +77,27 @@ class ModelSettings:
 
     Attributes:
         rank: Length of u and v.
-        burn_in: Sweeps that are thrown away.
-        draws: Sweeps that are kept.
+        features: Length of f.
+        burn_in: Sweeps that are thrown away, of each structure.
+        draws: Sweeps that are kept, of each structure.
         seed: Of all draws.
     """
 
     rank: int = 2
+    features: int = 10
     burn_in: int = 200
-    draws: int = 400
+    draws: int = 500
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class MatrixDraws:
-    """Draws from the posterior.
+    """Draws from the posterior, of all structures.
 
     Attributes:
-        expected: (draws, n, n), cells without their rest.
+        expected: (draws, n, n), expected cells, within the limits.
         cells: (draws, n, n), cells with a rest drawn anew: what an unmeasured cell may
-            be.
+            be, within the limits.
     """
 
     expected: np.ndarray
@@ -66,6 +109,7 @@ def draw_matrices(
     errors: np.ndarray,
     relations: np.ndarray,
     settings: ModelSettings | None = None,
+    limit: float = math.inf,
 ) -> MatrixDraws:
     """Fit the model and draw from it.
 
@@ -73,8 +117,9 @@ def draw_matrices(
         matrix: (n, n), NaN where not measured; the diagonal does not count.
         errors: (n, n), standard errors of the measured cells; NaN, where not known,
             leaves the noise in the rest.
-        relations: (n, n, p), standardised; 0 where not known.
+        relations: (n, n, p), standardised, symmetric; 0 where not known.
         settings: How the model is fitted.
+        limit: Cells were clipped to ± this.
 
     Raises:
         ValueError: There are fewer than two measured cells.
@@ -85,21 +130,52 @@ def draw_matrices(
         raise ValueError("the model needs at least two measured cells")
     centre, unit = matrix[known].mean(), matrix[known].std()
     unit = unit if unit > 0 else 1.0
-    sampler = _Sampler(
-        np.where(known, (matrix - centre) / unit, 0.0),
-        known,
-        np.where(known & np.isfinite(errors), errors, 0.0) / unit,
-        relations,
-        settings,
-    )
-    shape = (settings.draws, *matrix.shape)
+    shape = (len(STRUCTURES) * settings.draws, *matrix.shape)
     expected, cells = np.empty(shape), np.empty(shape)
-    for sweep in range(-settings.burn_in, settings.draws):
-        sampler.sweep()
-        if sweep >= 0:
-            expected[sweep] = centre + unit * sampler.expected
-            cells[sweep] = expected[sweep] + unit * sampler.draw_rest()
+    for place, structure in enumerate(STRUCTURES):
+        sampler = _Sampler(
+            np.where(known, (matrix - centre) / unit, 0.0),
+            known,
+            np.where(known & np.isfinite(errors), errors, 0.0) / unit,
+            relations,
+            ((-limit - centre) / unit, (limit - centre) / unit),
+            (
+                (-FARTHEST * limit - centre) / unit,
+                (FARTHEST * limit - centre) / unit,
+            ),
+            structure,
+            settings,
+            np.random.default_rng((settings.seed, place)),
+        )
+        start = place * settings.draws
+        for sweep in range(-settings.burn_in, settings.draws):
+            sampler.sweep()
+            if sweep >= 0:
+                expected[start + sweep] = centre + unit * sampler.expected_within()
+                cells[start + sweep] = centre + unit * sampler.draw_within()
     return MatrixDraws(expected, cells)
+
+
+def relatedness_features(relations: np.ndarray, count: int) -> np.ndarray:
+    """Describe languages so that related ones have similar numbers.
+
+    Args:
+        relations: (n, n, p), symmetric; the diagonal tells a language's own closeness.
+        count: How many numbers at most.
+
+    Returns:
+        (n, q), eigenvectors of the mean relatedness, centred, each times the root of
+        its eigenvalue; as many as have a positive one. Mean squared length 1.
+    """
+    n = len(relations)
+    if relations.shape[-1] == 0 or not relations.any():
+        return np.zeros((n, 0))
+    centring = np.eye(n) - 1 / n
+    values, vectors = np.linalg.eigh(centring @ relations.mean(axis=-1) @ centring)
+    best = np.argsort(-values)[:count]
+    best = best[values[best] > 1e-9 * values.max()]
+    features = vectors[:, best] * np.sqrt(values[best])
+    return features / np.sqrt((features**2).sum() / n) if len(best) else features
 
 
 class _Sampler:
@@ -111,43 +187,83 @@ class _Sampler:
         known: np.ndarray,
         errors: np.ndarray,
         relations: np.ndarray,
+        limits: tuple[float, float],
+        farthest: tuple[float, float],
+        structure: Structure,
         settings: ModelSettings,
+        generator: np.random.Generator,
     ) -> None:
         n = len(values)
-        self.generator = np.random.default_rng(settings.seed)
-        self.values, self.errors = values, errors
+        self.generator, self.structure = generator, structure
+        self.values, self.errors = values.copy(), errors
         self.known = known.astype(float)
         self.noisy = known & (errors > 0)
-        # The first regressor is the mean.
-        self.regressors = np.concatenate([np.ones((n, n, 1)), relations], axis=-1)
-        self.freedom = 4.0
-        self.width = 1 + settings.rank
+        self.limits, self.farthest = limits, farthest
+        low, high = limits
+        # Where limits are infinite, no cell is at one.
+        slack = 1e-9 * (high - low) if np.isfinite(high - low) else 0.0
+        self.at_low = known & (values <= low + slack)
+        self.at_high = known & (values >= high - slack)
+
+        self.relations = relations
+        self.coefficients = np.zeros(relations.shape[-1])
+        self.relation_variance = RELATION_VARIANCE
+
+        features = relatedness_features(
+            relations, settings.features if structure.features else 0
+        )
+        # The constant makes one bilinear form of the mean, f_i.a, f_j.b and f_i B f_j'.
+        self.features = np.concatenate([np.ones((n, 1)), features], axis=1)
+        size = self.features.shape[1]
+        self.bilinear = np.zeros((size, size))
+        self.bilinear_variance = np.full((size, size), FEATURE_DEVIATION**2)
+        self.bilinear_variance[0, 0] = MEAN_VARIANCE
+        target, donor, both = np.zeros((3, size, size), dtype=bool)
+        target[1:, 0] = donor[0, 1:] = both[1:, 1:] = True
+        self.bilinear_groups = (target, donor, both) if size > 1 else ()
+        self.bilinear_priors = [1.0] * len(self.bilinear_groups)
+        self.feature_products = _products(self.features)
+
+        self.width = 1 + (settings.rank if structure.factors else 0)
         self.cells = values.copy()
         self.rows = self._normal(n, self.width) * 0.1  # target_i, u_i
         self.columns = self._normal(n, self.width) * 0.1  # donor_j, v_j
-        self.covariance = EFFECT_VARIANCE * np.eye(2 * self.width)
-        self.weights = np.ones((n, n))
-        self.scale = np.full(n, 0.5)
-        self.common_scale = 0.5
-        self.coefficients = np.zeros(self.regressors.shape[-1])
-        self.relation_variance = RELATION_VARIANCE
+        self.covariance = 0.3 * np.eye(2 * self.width)
+        self.covariance_priors = np.ones(2 * self.width)
         self.pair = np.zeros((n, n))
         self.pair_variance = PAIR_VARIANCE
+        self.weights = np.ones((n, n))
+        self.freedom = structure.degrees_of_freedom[0]
+        self.scale = np.full(n, 0.5)
+        self.common_scale = 0.5
 
     @property
     def expected(self) -> np.ndarray:
-        return self._fixed() + self._effects() + self.pair
+        """Cells without their rest, before clipping."""
+        return self._related() + self._bilinear() + self._effects() + self.pair
 
-    def draw_rest(self) -> np.ndarray:
-        shape = self.known.shape
-        return self.generator.standard_t(self.freedom, shape) * np.sqrt(
-            self.scale[:, None]
+    def expected_within(self) -> np.ndarray:
+        """Expected cells after clipping, the rest being what it may be."""
+        expected, deviation = self.expected, np.sqrt(self.scale)[:, None]
+        middles = (np.arange(STEPS) + 0.5) / STEPS
+        total = np.zeros_like(expected)
+        for quantile in stdtrit(self.freedom, middles):
+            total += np.clip(expected + deviation * quantile, *self.limits)
+        return total / STEPS
+
+    def draw_within(self) -> np.ndarray:
+        """Cells with a rest drawn anew, after clipping."""
+        rest = self.generator.standard_t(self.freedom, self.known.shape)
+        return np.clip(
+            self.expected + rest * np.sqrt(self.scale)[:, None], *self.limits
         )
 
     def sweep(self) -> None:
+        self._draw_beyond_limits()
         self._draw_cells()
         precision = self.known * self.weights / self.scale[:, None]
         self._draw_rows_and_columns(precision)
+        self._draw_bilinear(precision)
         self._draw_coefficients(precision)
         self._draw_pairs(precision)
         self._draw_covariance()
@@ -156,12 +272,38 @@ class _Sampler:
     def _normal(self, *shape: int) -> np.ndarray:
         return self.generator.standard_normal(shape)
 
-    def _fixed(self) -> np.ndarray:
-        return self.regressors @ self.coefficients
+    def _related(self) -> np.ndarray:
+        return self.relations @ self.coefficients
+
+    def _bilinear(self) -> np.ndarray:
+        return self.features @ self.bilinear @ self.features.T
 
     def _effects(self) -> np.ndarray:
         rows, columns = self.rows, self.columns
         return rows[:, :1] + columns[:, 0] + rows[:, 1:] @ columns[:, 1:].T
+
+    def _draw_beyond_limits(self) -> None:
+        """Draw what would have been measured at the cells that were clipped."""
+        (low, high), (lowest, highest) = self.limits, self.farthest
+        for there, start, end in (
+            (self.at_low, lowest, low),
+            (self.at_high, high, highest),
+        ):
+            if not there.any():
+                continue
+            of_rest = (self.scale[:, None] / self.weights)[there]
+            deviation = np.sqrt(of_rest + self.errors[there] ** 2)
+            expected = self.expected[there]
+            # From the side that keeps probabilities small, where they are exact.
+            side = np.sign(start + end - 2 * expected)
+            near, far = (
+                ndtr(-side * (edge - expected) / deviation) for edge in (start, end)
+            )
+            drawn = near + (far - near) * self.generator.random(len(near))
+            drawn = ndtri(np.clip(drawn, 1e-300, 1 - 1e-16))
+            drawn = expected - side * deviation * drawn
+            self.values[there] = np.clip(drawn, start, end)
+            self.cells[there] = self.values[there]
 
     def _draw_cells(self) -> None:
         """Draw what a cell would be without the noise of its measurement."""
@@ -183,7 +325,7 @@ class _Sampler:
             self.covariance[width:, width:],
         )
         between = self.covariance[:width, width:]
-        left = self.cells - self._fixed() - self.pair
+        left = self.cells - self._related() - self._bilinear() - self.pair
         self.rows = self._draw_effects(
             precision,
             left - self.columns[:, 0],
@@ -208,71 +350,113 @@ class _Sampler:
         """Draw one side's effects, given the other side's; all languages at once."""
         n, width = others.shape
         design = np.concatenate([np.ones((n, 1)), others[:, 1:]], axis=1)
-        squares = (design[:, :, None] * design[:, None]).reshape(n, -1)
-        posterior = (precision @ squares).reshape(n, width, width) + prior_precision
+        posterior = (precision @ _products(design)).reshape(
+            n, width, width
+        ) + prior_precision
         # A language's two sides are correlated: its own other side is its prior mean.
         pull = (precision * residual) @ design + others @ slope.T @ prior_precision
         lower = np.linalg.cholesky(posterior)
         half = np.linalg.solve(lower, pull[..., None]) + self._normal(n, width, 1)
         return np.linalg.solve(np.swapaxes(lower, 1, 2), half)[..., 0]
 
-    def _draw_coefficients(self, precision: np.ndarray) -> None:
-        known = self.known > 0
-        design, weight = self.regressors[known], precision[known]
-        left = (self.cells - self._effects() - self.pair)[known]
-        prior = np.full(design.shape[1], 1 / self.relation_variance)
-        prior[0] = 0.01  # of the mean, which the data know well
-        lower = np.linalg.cholesky((design.T * weight) @ design + np.diag(prior))
-        half = np.linalg.solve(lower, design.T @ (weight * left))
-        half += self._normal(len(prior))
-        self.coefficients = np.linalg.solve(lower.T, half)
-        of_relations = self.coefficients[1:]
-        if len(of_relations):
-            self.relation_variance = self._draw_variance(
-                of_relations, RELATION_VARIANCE, 1.0
+    def _draw_bilinear(self, precision: np.ndarray) -> None:
+        """Draw the mean and what features tell, all coefficients at once."""
+        left = self.cells - self._related() - self._effects() - self.pair
+        size = self.features.shape[1]
+        # X'PX of the design of all products f_i f_j, without writing it out.
+        products = self.feature_products
+        gram = (products.T @ precision @ products).reshape((size,) * 4)
+        gram = gram.transpose(0, 2, 1, 3).reshape(size**2, size**2)
+        pull = self.features.T @ (precision * left) @ self.features
+        drawn = self._draw_normal(
+            gram + np.diag(1 / self.bilinear_variance.ravel()), pull.ravel()
+        )
+        self.bilinear = drawn.reshape(size, size)
+        for place, group in enumerate(self.bilinear_groups):
+            prior = self.bilinear_priors[place]
+            squares = self.bilinear[group] ** 2
+            variance = (HALF_T_FREEDOM / prior + squares.sum() / 2) / float(
+                self.generator.gamma((HALF_T_FREEDOM + len(squares)) / 2)
+            )
+            self.bilinear_variance[group] = variance
+            self.bilinear_priors[place] = float(
+                (HALF_T_FREEDOM / variance + 1 / FEATURE_DEVIATION**2)
+                / self.generator.gamma((HALF_T_FREEDOM + 1) / 2)
             )
 
+    def _draw_normal(self, precision: np.ndarray, pull: np.ndarray) -> np.ndarray:
+        lower = np.linalg.cholesky(precision)
+        half = np.linalg.solve(lower, pull) + self._normal(len(pull))
+        return np.linalg.solve(lower.T, half)
+
+    def _draw_coefficients(self, precision: np.ndarray) -> None:
+        count = len(self.coefficients)
+        if not count:
+            return
+        known = self.known > 0
+        design, weight = self.relations[known], precision[known]
+        left = (self.cells - self._bilinear() - self._effects() - self.pair)[known]
+        self.coefficients = self._draw_normal(
+            (design.T * weight) @ design + np.eye(count) / self.relation_variance,
+            design.T @ (weight * left),
+        )
+        self.relation_variance = self._draw_variance(
+            self.coefficients, RELATION_VARIANCE
+        )
+
     def _draw_pairs(self, precision: np.ndarray) -> None:
-        weighted = precision * (self.cells - self._fixed() - self._effects())
+        left = self.cells - self._related() - self._bilinear() - self._effects()
+        weighted = precision * left
         variance = 1 / (precision + precision.T + 1 / self.pair_variance)
         mean = variance * (weighted + weighted.T)
         drawn = mean + np.sqrt(variance) * self._normal(*mean.shape)
         upper = np.triu(drawn, 1)
         self.pair = upper + upper.T
         there = np.triu(self.known + self.known.T, 1) > 0
-        self.pair_variance = self._draw_variance(self.pair[there], PAIR_VARIANCE, 5.0)
+        self.pair_variance = self._draw_variance(self.pair[there], PAIR_VARIANCE)
 
-    def _draw_variance(
-        self, values: np.ndarray, prior: float, strength: float
-    ) -> float:
-        total = strength * prior + (values**2).sum()
-        return float(total / 2 / self.generator.gamma((strength + len(values)) / 2))
+    def _draw_variance(self, values: np.ndarray, prior: float) -> float:
+        total = VARIANCE_STRENGTH * prior + (values**2).sum()
+        shape = (VARIANCE_STRENGTH + len(values)) / 2
+        return float(total / 2 / self.generator.gamma(shape))
 
     def _draw_covariance(self) -> None:
         """Draw from the inverse Wishart distribution, by Bartlett's decomposition."""
         size = 2 * self.width
         effects = np.concatenate([self.rows, self.columns], axis=1)
-        total = effects.T @ effects + 3 * EFFECT_VARIANCE * np.eye(size)
-        freedom = size + 2 + len(effects)
+        total = effects.T @ effects + np.diag(
+            2 * HALF_T_FREEDOM / self.covariance_priors
+        )
+        freedom = HALF_T_FREEDOM + size - 1 + len(effects)
         triangle = np.tril(self._normal(size, size), -1)
         chi_squared = self.generator.chisquare(freedom - np.arange(size))
         triangle[np.diag_indices(size)] = np.sqrt(chi_squared)
         root = np.linalg.cholesky(np.linalg.inv(total)) @ triangle
-        self.covariance = np.linalg.inv(root @ root.T)
+        precision = root @ root.T
+        self.covariance = np.linalg.inv(precision)
+        deviations = np.full(self.width, FACTOR_DEVIATION)
+        deviations[0] = EFFECT_DEVIATION
+        self.covariance_priors = (
+            HALF_T_FREEDOM * np.diag(precision) + 1 / np.tile(deviations, 2) ** 2
+        ) / self.generator.gamma((HALF_T_FREEDOM + size) / 2, size=size)
 
     def _draw_scales(self) -> None:
-        """Draw each cell's weight, each target's scale and the scale common to all."""
+        """Draw each cell's weight and the scale of each target, or of all."""
         squares = self.known * (self.cells - self.expected) ** 2
         rate = (self.freedom + squares / self.scale[:, None]) / 2
         shape = (self.freedom + self.known) / 2
         self.weights = self.generator.gamma(shape) / rate
         self._draw_degrees_of_freedom()
-        total = SCALE_STRENGTH * self.common_scale + (self.weights * squares).sum(
-            axis=1
-        )
+        weighted = self.weights * squares
+        n = len(self.scale)
+        if not self.structure.scale_by_target:
+            count = VARIANCE_STRENGTH + self.known.sum()
+            total = VARIANCE_STRENGTH * REST_VARIANCE + weighted.sum()
+            self.scale = np.full(n, total / 2 / self.generator.gamma(count / 2))
+            return
+        total = SCALE_STRENGTH * self.common_scale + weighted.sum(axis=1)
         count = SCALE_STRENGTH + self.known.sum(axis=1)
         self.scale = total / 2 / self.generator.gamma(count / 2)
-        n = len(self.scale)
         self.common_scale = float(
             self.generator.gamma(1 + n * SCALE_STRENGTH / 2)
             / (1 + SCALE_STRENGTH / 2 * (1 / self.scale).sum())
@@ -281,13 +465,19 @@ class _Sampler:
     def _draw_degrees_of_freedom(self) -> None:
         """Draw from those that are allowed, given the weights of the measured cells."""
         weights = self.weights[self.known > 0]
-        half = DEGREES_OF_FREEDOM / 2
+        half = np.array(self.structure.degrees_of_freedom) / 2
         log_density = len(weights) * (half * np.log(half) - gammaln(half))
         log_density += half * (np.log(weights) - weights).sum()
         probability = np.exp(log_density - log_density.max())
-        self.freedom = self.generator.choice(
-            DEGREES_OF_FREEDOM, p=probability / probability.sum()
+        self.freedom = 2 * self.generator.choice(
+            half, p=probability / probability.sum()
         )
+
+
+def _products(columns: np.ndarray) -> np.ndarray:
+    """All products of two of k columns: (n, k) to (n, k * k)."""
+    n = len(columns)
+    return (columns[:, :, None] * columns[:, None]).reshape(n, -1)
 
 
 def _conditional(

@@ -3,7 +3,12 @@
 from dataclasses import asdict
 
 from espnet2_cltm import __version__
-from espnet2_cltm.matrix.prediction import LEVEL, Prediction, PredictionError
+from espnet2_cltm.matrix.prediction import (
+    LANGUAGES,
+    LEVEL,
+    Prediction,
+    PredictionError,
+)
 from espnet2_cltm.matrix.recommendation import CLTM, DonorRanking, RankedDonor
 
 COLUMNS = (
@@ -119,8 +124,11 @@ def _error(error: PredictionError | None) -> str:
     if error is None:
         return "too few to tell by cross-validation how good they are."
     r = "not defined" if error.pearson is None else f"{error.pearson:.2f}"
+    what = f"pairs left out in {error.folds} parts"
+    if error.left_out == LANGUAGES:
+        what = f"targets, all their runs left out in {error.folds} parts,"
     return (
-        f"measured pairs left out in {error.folds} parts are predicted with RMSE "
+        f"measured {what} are predicted with RMSE "
         f"{error.rmse:.3f}, Pearson r {r}, and {error.coverage:.0%} of them lie in "
         f"their {LEVEL:.0%} interval."
     )

@@ -116,9 +116,14 @@ def test_a_language_without_runs_is_predicted_by_its_distances(capsys):
     text = said(capsys, "--matrix", "asr_mhubert", "--target", "mt", "--k", 2)
     assert "9 donors: 0 measured, 9 predicted" in text
     assert "No cell of mt was measured" in text
+    assert "measured targets, all their runs left out in 9 parts, are" in text
 
 
-def test_a_matrix_without_errors_says_that_ranks_are_not_known(capsys):
+def test_a_matrix_without_errors_says_that_ranks_are_not_known(capsys, monkeypatch):
+    def fit(*args, **options):
+        raise AssertionError("nothing is missing, and yet a model is fitted")
+
+    monkeypatch.setattr("espnet2_cltm.bin.recommend.predict_pairs", fit)
     text = said(capsys, "--matrix", "gender_mhubert", "--target", "gl")
     assert "53 donors: 53 measured, 0 predicted" in text
     assert "How sure the ranks are is not known" in text

@@ -5,13 +5,19 @@ import numpy as np
 import pytest
 
 from espnet2_cltm.matrix.prediction import (
+    LANGUAGES,
+    PAIRS,
     RELATIONS,
     cross_validate,
     language_relatedness,
     predict_pairs,
     relatedness,
 )
-from espnet2_cltm.matrix.prediction_model import ModelSettings, draw_matrices
+from espnet2_cltm.matrix.prediction_model import (
+    ModelSettings,
+    draw_matrices,
+    relatedness_features,
+)
 from espnet2_cltm.matrix.published import read_published
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -55,7 +61,8 @@ def test_what_targets_like_in_donors_is_found_beyond_target_and_donor():
     )
     left = ~kept & ~np.eye(30, dtype=bool)
     errors = [np.std((found.mean - whole)[left]) for found in (without, with_it)]
-    assert errors[1] < 0.6 * errors[0]
+    # Half of the draws are of the structure without u and v.
+    assert errors[1] < 0.7 * errors[0]
 
 
 def test_related_languages_help_each_other_where_measured_pairs_say_so():
@@ -150,6 +157,56 @@ def test_cross_validation_leaves_out_both_directions_of_a_pair():
     assert found.rmse == pytest.approx(1, abs=0.2)
 
 
+def test_leaving_languages_out_leaves_nothing_of_them_to_learn_from():
+    """Targets differ by their effect only, which nothing else tells."""
+    generator = np.random.default_rng(8)
+    whole = generator.normal(size=(20, 1)) + 0.05 * generator.normal(size=(20, 20))
+    by_pairs, by_languages = (
+        cross_validate(whole, unrelated(20), settings=SHORT, leave_out=what)
+        for what in (PAIRS, LANGUAGES)
+    )
+    assert (by_languages.left_out, by_languages.folds) == (LANGUAGES, 10)
+    assert by_languages.n_cells == 20 * 18  # less those between two left out
+    assert by_pairs.pearson > 0.95
+    assert by_languages.pearson < 0.3
+    assert by_languages.coverage > 0.85
+    with pytest.raises(ValueError, match="not pairs or languages"):
+        cross_validate(whole, unrelated(20), settings=SHORT, leave_out="cells")
+
+
+def test_cells_at_the_limit_count_as_there_or_beyond():
+    """Clipped cells of low rows tell donors apart no more; others must not follow."""
+    generator = np.random.default_rng(9)
+    true = generator.normal(-2.2, 1.0, size=(24, 1)) + generator.normal(size=(1, 24))
+    true = true + 0.2 * generator.normal(size=(24, 24))
+    clipped = np.clip(true, -3, 3)
+    kept = keep_at_random(24, 0.4, "cells", 9)
+    left = ~kept & ~np.eye(24, dtype=bool)
+    rows = np.where(kept, clipped, np.nan)
+    assert (clipped == -3).mean() > 0.2
+    told, not_told = (
+        draw_matrices(
+            rows, np.full_like(rows, np.nan), unrelated(24), SHORT, limit
+        ).expected.mean(axis=0)
+        for limit in (3.0, np.inf)
+    )
+    errors = [np.std((found - clipped)[left]) for found in (told, not_told)]
+    assert errors[0] < 0.9 * errors[1]
+    assert told.min() >= -3
+
+
+def test_features_of_languages_are_alike_where_languages_are_related():
+    kin = np.arange(12) // 3
+    distance = (kin[:, None] != kin).astype(float)
+    relations = relatedness(dict.fromkeys(RELATIONS, distance))
+    features = relatedness_features(relations, 10)
+    assert features.shape == (12, 3)  # four families, centred
+    between = ((features[:, None] - features) ** 2).sum(axis=-1)
+    assert between[distance == 0].max() < 1e-9 < 0.5 < between[distance == 1].min()
+    assert (features**2).sum(axis=1).mean() == pytest.approx(1)
+    assert relatedness_features(0 * relations, 10).shape == (12, 0)
+
+
 @pytest.mark.parametrize("mask", ["cells", "pairs"])
 def test_masks_keep_their_share_and_nothing_of_the_diagonal(mask):
     kept = keep_at_random(20, 0.2, mask, 0)
@@ -175,5 +232,5 @@ def test_a_fifth_of_the_published_pairs_predicts_the_others(name, bar):
     )
     additive, r, _, coverage = found.mean(axis=0)
     assert r > bar
-    assert r > additive - 0.02
+    assert r > additive
     assert 0.90 < coverage < 0.98
