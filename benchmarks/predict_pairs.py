@@ -4,12 +4,19 @@
 Keeps a share of the off-diagonal cells at random, or of the unordered pairs of
 languages, whose run measures (i,j) and (j,i); values are clipped to ± 3. Prints for
 each matrix, kind of mask and share, averaged over masks, Pearson's r between predicted
-and left-out cells by the additive fit and by the model, the model's RMSE, and how many
-left-out cells lie in their 95% interval. Where cells fall apart into groups, the
-additive fit predicts some of the left-out cells only; it is judged by these.
+and left-out cells by the additive fit and by the model with its standard error over
+masks, the model's RMSE, how many left-out cells lie in their 95% interval, and the
+seconds that a prediction took. Where cells fall apart into groups, the additive fit
+predicts some of the left-out cells only; it is judged by these. Lines come as they are
+found; the whole table, as Markdown, comes last.
+
+``--oracle`` tells how much there is to find: r of an additive fit to all cells, and r
+from the kept cells when donors' or targets' effects in the whole matrix, or also their
+leading profile beyond these, are known and only the other side is estimated.
 """
 
 import argparse
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +33,14 @@ from espnet2_cltm.matrix.published import PUBLISHED, read_published
 from espnet2_cltm.progress import progress
 
 MASKS = ("cells", "pairs")
+MEASURED = ("additive r", "model r", "se of r", "rmse", "coverage", "seconds")
+ORACLES = (
+    "additive fit of all",
+    "donor effects known",
+    "and donor profile",
+    "target effects known",
+    "and target profile",
+)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -41,6 +56,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--mask", nargs="+", choices=MASKS, default=list(MASKS))
     parser.add_argument(
         "--masks", type=positive_number, default=20, help="random masks, seeds from 0"
+    )
+    parser.add_argument(
+        "--oracle", action="store_true", help="tell how much there is to find instead"
     )
     return parser
 
@@ -84,40 +102,110 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
+def judge_oracles(matrix: np.ndarray, kept: np.ndarray) -> tuple[float, ...]:
+    """Give r of the oracles, in the order of :data:`ORACLES`."""
+    off = ~np.eye(len(matrix), dtype=bool)
+    left = ~kept & off
+    whole = np.where(off, matrix, np.nan)
+    fit = fit_additive(whole)
+    of_target, of_donor = _leading_profiles(np.where(off, whole - fit.fitted, np.nan))
+    measured = np.where(kept, matrix, np.nan)
+    predictions = [fit.fitted]
+    for columns, effect, profile in (
+        (measured, fit.donor, of_donor),
+        (measured.T, fit.target, of_target),
+    ):
+        for known in (None, np.stack([effect, profile], axis=1)):
+            found = _estimate_rows(columns, effect, known)
+            predictions.append(found if columns is measured else found.T)
+    return tuple(_pearson(found[left], matrix[left]) for found in predictions)
+
+
+def _leading_profiles(rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the leading factor of what is left, targets' and donors' side.
+
+    The empty diagonal is filled by the factor itself, again and again.
+    """
+    filled = np.nan_to_num(rest)
+    for _ in range(100):
+        left, singular, right = np.linalg.svd(filled)
+        factor = singular[0] * np.outer(left[:, 0], right[0])
+        filled = np.where(np.isfinite(rest), rest, factor)
+    scale = np.nanstd(rest)
+    return (
+        left[:, 0] / left[:, 0].std() * scale,
+        right[0] / right[0].std() * scale,
+    )
+
+
+def _estimate_rows(
+    matrix: np.ndarray, effect: np.ndarray, known: np.ndarray | None
+) -> np.ndarray:
+    """Estimate each row's own effect, and its slopes on what is known, by ridge."""
+    n = len(matrix)
+    mean = np.nanmean(matrix)
+    design = np.ones((n, 1)) if known is None else np.column_stack([np.ones(n), known])
+    # A slope's prior deviation is 1; an effect counts as half-known by one cell.
+    noise = np.nanvar(matrix) / 2
+    penalty = np.diag([1.0] + [noise] * (design.shape[1] - 1))
+    predicted = np.empty((n, n))
+    for row in range(n):
+        there = np.isfinite(matrix[row])
+        part = design[there]
+        left = matrix[row, there] - mean - effect[there]
+        slopes = np.linalg.solve(part.T @ part + penalty, part.T @ left)
+        predicted[row] = mean + effect + design @ slopes
+    return predicted
+
+
 def measure(args: argparse.Namespace) -> None:
     """Go through matrices, kinds of masks and shares."""
-    print(
-        "matrix\tmask\tkept\tadditive r\tmodel r\tse of r\trmse\tcoverage", flush=True
-    )
+    columns = ORACLES if args.oracle else MEASURED
+    header = ("matrix", "mask", "kept", *columns)
+    print("\t".join(header), flush=True)
+    lines = []
     for name in args.matrices:
         published = read_published(name)
         matrix = np.clip(published.values, -LIMIT, LIMIT)
         relations = language_relatedness(published.rows)
         for mask in args.mask:
             for share in args.kept:
+                found = []
                 label = f"{name} {mask} {share:.0%}"
-                found = [
-                    judge(
-                        matrix,
-                        relations,
-                        keep_at_random(len(matrix), share, mask, seed),
-                    )
-                    for seed in progress(range(args.masks), description=label)
-                ]
-                table = np.array(found)
-                means = [
-                    np.mean(column[np.isfinite(column)])
-                    if np.isfinite(column).any()
-                    else np.nan
-                    for column in table.T
-                ]
-                r = table[:, 1][np.isfinite(table[:, 1])]
-                error = r.std(ddof=1) / np.sqrt(len(r)) if len(r) > 1 else np.nan
-                print(
-                    f"{name}\t{mask}\t{share:.0%}\t{means[0]:.3f}\t{means[1]:.3f}\t"
-                    f"{error:.3f}\t{means[2]:.3f}\t{means[3]:.3f}",
-                    flush=True,
-                )
+                for seed in progress(range(args.masks), description=label):
+                    kept = keep_at_random(len(matrix), share, mask, seed)
+                    if args.oracle:
+                        found.append(judge_oracles(matrix, kept))
+                        continue
+                    start = time.perf_counter()
+                    numbers = judge(matrix, relations, kept)
+                    found.append((*numbers, time.perf_counter() - start))
+                numbers = _means(np.array(found))
+                if not args.oracle:
+                    numbers.insert(2, _standard_error(np.array(found)[:, 1]))
+                line = [name, mask, f"{share:.0%}", *(f"{x:.3f}" for x in numbers)]
+                print("\t".join(line), flush=True)
+                lines.append(line)
+    print()
+    for line in (header, ["---"] * len(header), *lines):
+        print("| " + " | ".join(line) + " |")
+
+
+def _means(table: np.ndarray) -> list[float]:
+    """Average columns over the masks that have a number."""
+    return [
+        float(np.mean(column[np.isfinite(column)]))
+        if np.isfinite(column).any()
+        else np.nan
+        for column in table.T
+    ]
+
+
+def _standard_error(values: np.ndarray) -> float:
+    values = values[np.isfinite(values)]
+    return (
+        float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else np.nan
+    )
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
