@@ -2,15 +2,17 @@
 # Where stage 4 executes its runs. Sourced by run.sh.
 #
 #   local   on this machine, --nj at a time
+#   slurm   on a cluster, as slurm_config says
 #
-# A cluster will be chosen here as well; so far there is no other way.
-export cmd_backend=local
+# Both may be set in the environment instead.
+export cmd_backend=${cmd_backend:-local}
+export slurm_config=${slurm_config:-$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/conf/slurm.yaml}
 
 case ${cmd_backend} in
-    local) ;;
+    local | slurm) ;;
     *)
         echo "cmd.sh: error: cmd_backend=${cmd_backend} is not known;" \
-            "set it to local in ${BASH_SOURCE[0]}." >&2
+            "set it to local or slurm in ${BASH_SOURCE[0]}." >&2
         return 1
         ;;
 esac

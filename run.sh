@@ -297,8 +297,11 @@ if [[ ${dry_run} == true ]] && ((stop_stage > 3)); then
 fi
 
 if ((stage <= 4 && stop_stage >= 4)); then
-    log "Stage 4: make the runs of ${exp}/plan.tsv (${cmd_backend:?}, ${nj} at a time)"
-    "${local_dir}/run_plan.py" --exp "${exp}" --nj "${nj}" --ngpu "${ngpu}" \
+    how="${nj} at a time"
+    [[ ${cmd_backend:?} == local ]] || how=${slurm_config}
+    log "Stage 4: make the runs of ${exp}/plan.tsv (${cmd_backend}, ${how}; how far: ${exp}/progress.json)"
+    "${local_dir}/run_plan.py" --exp "${exp}" --executor "${cmd_backend}" \
+        --slurm_config "${slurm_config:?}" --nj "${nj}" --ngpu "${ngpu}" \
         --jobs_per_gpu "${jobs_per_gpu}" --audio_cache "${audio_cache}" --retry "${retry}"
 fi
 

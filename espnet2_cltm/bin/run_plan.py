@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.executors import Executor
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.local_executor import LocalExecutor
 from espnet2_cltm.experiment.runner import make_all_runs
@@ -17,6 +19,18 @@ def get_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
+    parser.add_argument(
+        "--executor",
+        choices=("local", "slurm"),
+        default="local",
+        help="Make the runs on this machine, or in jobs of a cluster",
+    )
+    parser.add_argument(
+        "--slurm_config",
+        type=Path,
+        default=Path("conf/slurm.yaml"),
+        help="What each Slurm job asks for; instead of --nj and --jobs_per_gpu",
+    )
     parser.add_argument(
         "--nj",
         type=positive_number,
@@ -53,9 +67,30 @@ def make_runs(args: argparse.Namespace) -> None:
         UserError: A run failed, or workers can't be started or ended too early.
     """
     directory = ExperimentDir(args.exp)
-    nj = args.nj or max(args.ngpu * args.jobs_per_gpu, 1)
-    executor = LocalExecutor(directory, nj, args.ngpu, args.audio_cache)
+    executor = make_executor(args, directory)
     make_all_runs(directory, executor, retry_failed=args.retry == "failed")
+
+
+def make_executor(args: argparse.Namespace, directory: ExperimentDir) -> Executor:
+    """Make the chosen executor.
+
+    Raises:
+        UserError: Its configuration is wrong.
+    """
+    if args.executor == "local":
+        nj = args.nj or max(args.ngpu * args.jobs_per_gpu, 1)
+        return LocalExecutor(directory, nj, args.ngpu, args.audio_cache)
+    # Only here: an installation that uses no cluster does without it.
+    from espnet2_cltm.experiment.slurm_executor import SlurmExecutor
+    from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
+
+    settings = read_slurm_settings(args.slurm_config)
+    if args.ngpu > 0 and settings.gpus == 0:
+        raise UserError(
+            f"--ngpu {args.ngpu} was given, but the jobs of {args.slurm_config} have "
+            "no GPU: set gpus there to 1, or leave --ngpu out."
+        )
+    return SlurmExecutor(directory, settings, args.slurm_config, args.audio_cache)
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
