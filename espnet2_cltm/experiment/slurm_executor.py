@@ -6,13 +6,14 @@ finds them. While runs are left it replaces jobs that have ended, as long as tha
 runs.
 """
 
+import contextlib
 import fcntl
+import io
 import os
 import shlex
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -199,7 +200,8 @@ class SlurmExecutor:
             **{name: value for name, value in parameters.items() if value is not None}
         )
         try:
-            with executor.batch():
+            # submitit prints what sbatch says besides raising it.
+            with contextlib.redirect_stderr(io.StringIO()), executor.batch():
                 jobs = [executor.submit(self._job) for _ in range(n_jobs)]
         except (FailedJobError, FailedSubmissionError) as error:
             raise _RejectedError(self._why_rejected(str(error))) from error
@@ -226,7 +228,7 @@ class SlurmExecutor:
             )
         return f"Slurm rejects the jobs ({reason}): correct {self._config}."
 
-    @contextmanager
+    @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other runners of this experiment from submitting meanwhile."""
         path = self._directory.slurm / "lock"
