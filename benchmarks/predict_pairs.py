@@ -28,7 +28,7 @@ from espnet2_cltm.matrix.prediction import (
     language_relatedness,
     predict_pairs,
 )
-from espnet2_cltm.matrix.prediction_model import ModelSettings
+from espnet2_cltm.matrix.prediction_structure import ModelSettings
 from espnet2_cltm.matrix.published import PUBLISHED, read_published
 from espnet2_cltm.progress import progress
 

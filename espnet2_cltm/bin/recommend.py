@@ -32,7 +32,7 @@ from espnet2_cltm.matrix.prediction import (
     predict_pairs,
     relatedness,
 )
-from espnet2_cltm.matrix.prediction_model import ModelSettings
+from espnet2_cltm.matrix.prediction_structure import ModelSettings
 from espnet2_cltm.matrix.published import PUBLISHED
 from espnet2_cltm.matrix.recommendation import MeasuredCells, rank_donors
 from espnet2_cltm.matrix.recommendation_input import (

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from espnet2_cltm.matrix.language_distances import language_distances
-from espnet2_cltm.matrix.prediction_model import ModelSettings, draw_matrices
+from espnet2_cltm.matrix.prediction_model import draw_matrices
+from espnet2_cltm.matrix.prediction_structure import ModelSettings
 
 LIMIT = 3.0
 RELATIONS = ("genetic", "geographic", "inventory")

@@ -13,9 +13,9 @@ from espnet2_cltm.matrix.prediction import (
     predict_pairs,
     relatedness,
 )
-from espnet2_cltm.matrix.prediction_model import (
+from espnet2_cltm.matrix.prediction_model import draw_matrices
+from espnet2_cltm.matrix.prediction_structure import (
     ModelSettings,
-    draw_matrices,
     relatedness_features,
 )
 from espnet2_cltm.matrix.published import read_published
