@@ -95,8 +95,7 @@ class SlurmExecutor:
             found = queued_jobs(self._job_name)
             if found:
                 print(
-                    f"{len(found)} jobs of this experiment are in Slurm: "
-                    f"{_ids(found)}.",
+                    f"{_jobs(len(found))} of this experiment in Slurm: {_ids(found)}.",
                     file=sys.stderr,
                 )
             missing = self._wanted(n_left) - len(found)
@@ -212,7 +211,7 @@ class SlurmExecutor:
                 record.write(f"{now} {array} {n_jobs} jobs\n")
         except OSError as error:
             raise cannot_write(record.name, error) from error
-        print(f"{n_jobs} jobs submitted to Slurm: {array}.", file=sys.stderr)
+        print(f"{_jobs(n_jobs)} submitted to Slurm: {array}.", file=sys.stderr)
 
     def _why_rejected(self, message: str) -> str:
         lines = [
@@ -250,10 +249,14 @@ class _RejectedError(UserError):
 def _count(jobs: list[QueuedJob]) -> Workers:
     n_running = sum(job.is_running for job in jobs)
     waiting = [job for job in jobs if not job.is_running]
-    note = f"{n_running} jobs"
+    note = _jobs(n_running)
     if waiting:
         note += f", {len(waiting)} waiting ({waiting[0].reason})"
     return Workers(n_running, len(waiting), note)
+
+
+def _jobs(n: int) -> str:
+    return f"{n} job" if n == 1 else f"{n} jobs"
 
 
 def _ids(jobs: list[QueuedJob]) -> str:

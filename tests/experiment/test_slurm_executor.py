@@ -108,7 +108,7 @@ def test_jobs_that_are_there_are_found_not_submitted_again(slurm, tmp_path, caps
     again = executor_of(tmp_path)
     again.start(10)
     assert len(scripts(slurm)) == 1
-    assert "3 jobs of this experiment are in Slurm: 101." in capsys.readouterr().err
+    assert "3 jobs of this experiment in Slurm: 101." in capsys.readouterr().err
     name = job_name(tmp_path / "exp")
     assert all(
         f"--name={name}" in call
