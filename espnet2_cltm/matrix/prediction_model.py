@@ -15,9 +15,10 @@ data analysis with amen*, arXiv:1506.08237). f are the leading eigenvectors of t
 languages' relatedness, so that f_i B f_j' is a Gaussian process over pairs with a
 Kronecker kernel, of reduced rank (Bonilla, Chai and Williams, *Multi-task Gaussian
 Process Prediction*, 2007). Two structures of it are averaged (``STRUCTURES`` of
-:mod:`espnet2_cltm.matrix.prediction_structure`): one learns u and v, and a scale of the rest for each target, because a small self-gain in
-the denominator makes a whole row noisy; one has f instead and a single scale. Half of
-the draws come from each; the structures err in different cells.
+:mod:`espnet2_cltm.matrix.prediction_structure`): one learns u and v, and a scale of the
+rest for each target, because a small self-gain in the denominator makes a whole row
+noisy; one has f instead and a single scale. Half of the draws come from each; the
+structures err in different cells.
 
 A cell measured at a limit lies there or beyond (Tobin's censored regression, 1958). All
 variances are learnt from the measured cells, by Gibbs sampling; deviations that may be
