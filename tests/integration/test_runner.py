@@ -1,5 +1,6 @@
 """The runner as processes: killed, started twice, made to fail."""
 
+import json
 import os
 import random
 import re
@@ -48,7 +49,7 @@ def new_experiment(root, store, seeds=(42, 43), tasks=("gender",)):
     return directory
 
 
-def start(directory, nj=2):
+def start(directory, *options, nj=2):
     return subprocess.Popen(
         [
             sys.executable,
@@ -58,6 +59,7 @@ def start(directory, nj=2):
             str(directory.root),
             "--nj",
             str(nj),
+            *options,
         ],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -193,7 +195,17 @@ def test_a_failing_run_stops_no_other_and_is_named(store, tmp_path):
         for rest in ("single.fi", "double.fi", "pair.es+fi", "pair.fi+tr")
     }
     assert "4 of 18 runs failed" in output and "Traceback" not in output
+    assert "failed.txt and train.log beside it)" in output
     assert n_done(directory) == 14
+    progress = json.loads(directory.progress.read_text())
+    assert (progress["state"], progress["done"], progress["failed"]) == (
+        "failed",
+        14,
+        4,
+    )
+    code, output = finish(start(directory, "--retry", "none"))
+    assert code == 0 and "18 runs planned, 14 done before, 4 failed before." in output
+    assert output.count(" failed: ") == 4
     listed.write_text(whole)
     code, output = finish(start(directory))
     assert code == 0, output
