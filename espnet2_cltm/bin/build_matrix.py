@@ -26,6 +26,7 @@ from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
 from espnet2_cltm.matrix.analysis import Analysis, analyse
+from espnet2_cltm.matrix.cell_noise import CellNoise, cell_noise
 from espnet2_cltm.matrix.choice import Choice
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.language_distances import language_distances
@@ -135,15 +136,20 @@ def build(args: argparse.Namespace) -> None:
     analyses = [main_analysis, *_other_analyses(every[1:], settings)]
 
     numbers = both_numbers(scores, matrix, languages, settings)
-    origin = _origin(matrix, matrix.cltm, languages, distances)
+    noise = cell_noise(scores, matrix)
+    origin = _origin(matrix, matrix.cltm, noise, languages, distances)
     missing = predict_missing(matrix, distances)
     summary = summarise(scores, matrix, main_analysis.uncertainty, languages, numbers)
     summary["origin"] = {
         "identified_targets": asdict(origin),
-        "all_targets": asdict(_origin(matrix, matrix.raw_cltm, languages, distances)),
+        "all_targets": asdict(
+            _origin(matrix, matrix.raw_cltm, noise, languages, distances)
+        ),
     }
     summary["prediction_error"] = asdict(missing.error) if missing else None
 
+    # They are written last: never beside tables that they do not belong to.
+    remove_if_there(args.outdir / "report.html", args.outdir / "summary.json")
     _write_tables(args.outdir, main_analysis, missing)
     write_figures(args.outdir, main_analysis, languages, numbers)
     write_text(
@@ -183,11 +189,12 @@ def _other_analyses(
 def _origin(
     matrix: TransferMatrix,
     cells: np.ndarray,
+    noise: CellNoise,
     languages: Mapping[str, Language],
     distances: Mapping[str, np.ndarray],
 ) -> Origin:
     described = [languages[code] for code in matrix.languages]
-    return find_origin(cells, matrix.raw_cltm_se, described, distances)
+    return find_origin(cells, noise, described, distances)
 
 
 def _has_cells(matrix: TransferMatrix) -> bool:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from espnet2_cltm.matrix.cell_noise import CellNoise
+
 RANK_TOLERANCE = 1e-9  # relative to the largest singular value
 
 
@@ -103,28 +105,29 @@ def fit_additive(matrix: np.ndarray) -> AdditiveFit | None:
 
 
 def variance_components(
-    matrix: np.ndarray, standard_errors: np.ndarray | None = None
+    matrix: np.ndarray, noise: CellNoise | None = None
 ) -> VarianceComponents | None:
     """Tell how much of the variation is of targets, donors and pairs.
 
     Three sums of squares, of targets after donors, of donors after targets, and what
     both leave, are set equal to what is expected of them; an estimate below 0 becomes
-    0. Errors are taken as independent: what the cells of a target share, because the
-    same single and double runs stand in all of them, counts as target.
+    0. What noise is expected to add to each is taken out, with what cells have in
+    common: the same single and double runs stand in all cells of a target.
 
     Args:
         matrix: (n, n), NaN where not available; the diagonal does not count.
-        standard_errors: (n, n), of each cell. Cells without one are left out; where
-            no cell has one, noise stays in the pairs.
+        noise: Of the cells. Those whose noise is not known are left out; where it is
+            known of none, noise stays in the pairs.
 
     Returns:
         None where the cells are too few to tell the parts apart.
     """
-    known = standard_errors is not None and (np.isfinite(standard_errors)).any()
+    known = noise is not None and np.isfinite(noise.own).any()
     if known:
-        matrix = np.where(np.isfinite(standard_errors), matrix, np.nan)
+        matrix = np.where(np.isfinite(noise.own), matrix, np.nan)
     rows, columns, values = _cells(matrix)
-    noise = standard_errors[rows, columns] ** 2 if known else np.zeros(len(values))
+    shared = noise.shared[rows, columns] if known else np.zeros((len(values), 0))
+    own = noise.own[rows, columns] ** 2 if known else np.zeros(len(values))
     if len(values) < 2:
         return None
     values = values - values.mean()
@@ -139,28 +142,31 @@ def variance_components(
     if min(residual_df, target_df, donor_df) < 1:
         return None
 
-    # Diagonals of the projections: how much of each cell's noise a sum of squares has.
+    # What noise adds to a sum of squares is expected to be the trace of projection
+    # times covariance.
     of_both, of_targets, of_donors = (
-        (basis**2).sum(axis=1) for basis in (both, target_only, donor_only)
+        _explained(basis, shared) + float((basis**2).sum(axis=1) @ own)
+        for basis in (both, target_only, donor_only)
     )
+    noise_squares = float((shared**2).sum() + own.sum())
     explained = _explained(both, values)
     residual = values @ values - explained
-    pair = max(float(residual - (1 - of_both) @ noise) / residual_df, 0.0)
+    pair = max(float(residual - (noise_squares - of_both)) / residual_df, 0.0)
     target = _component(
         explained - _explained(donor_only, values),
-        pair * target_df + (of_both - of_donors) @ noise,
+        pair * target_df + of_both - of_donors,
         _explained(both, of_target) - _explained(donor_only, of_target),
     )
     donor = _component(
         explained - _explained(target_only, values),
-        pair * donor_df + (of_both - of_targets) @ noise,
+        pair * donor_df + of_both - of_targets,
         _explained(both, of_donor) - _explained(target_only, of_donor),
     )
     return VarianceComponents(
         target=target,
         donor=donor,
         pair=pair,
-        noise=float(noise.mean()) if known else None,
+        noise=noise_squares / len(values) if known else None,
         n_cells=len(values),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from espnet2_cltm.matrix.cell_noise import CellNoise
 from espnet2_cltm.matrix.clusters import (
     Clusters,
     FamilyAgreement,
@@ -114,7 +115,7 @@ class Origin:
 
 def find_origin(
     cells: np.ndarray,
-    standard_errors: np.ndarray | None,
+    noise: CellNoise | None,
     languages: Sequence[Language],
     distances: Mapping[str, np.ndarray],
     settings: OriginSettings = OriginSettings(),
@@ -123,7 +124,7 @@ def find_origin(
 
     Args:
         cells: (n, n), the CLTM of identified cells or of all; NaN where not available.
-        standard_errors: (n, n) of the cells, NaN where not known; None if of none.
+        noise: Of the cells; None if of none.
         languages: The n languages, in the order of rows and columns.
         distances: (n, n) by name, as
             :func:`espnet2_cltm.matrix.language_distances.language_distances` gives.
@@ -143,7 +144,7 @@ def find_origin(
         settings.seed,
     )
     return Origin(
-        decomposition=_decomposition(cells, standard_errors),
+        decomposition=_decomposition(cells, noise),
         relatedness=relatedness_tests(cells, relations, permutations),
         permutations=len(permutations.orders),
         exact=permutations.exact,
@@ -152,10 +153,8 @@ def find_origin(
     )
 
 
-def _decomposition(
-    cells: np.ndarray, standard_errors: np.ndarray | None
-) -> Decomposition | None:
-    parts = variance_components(cells, standard_errors)
+def _decomposition(cells: np.ndarray, noise: CellNoise | None) -> Decomposition | None:
+    parts = variance_components(cells, noise)
     if parts is None:
         return None
     shares = parts.shares or {}

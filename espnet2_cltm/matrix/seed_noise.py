@@ -113,6 +113,26 @@ def quiet_matrix(
     return result
 
 
+def cell_departures(
+    noise: SeedNoise, matrix: np.ndarray, layout: MatrixLayout
+) -> np.ndarray:
+    """Tell what each seed's departures change in the cells, to first order.
+
+    Args:
+        noise: Of the scores that the matrix was made of.
+        matrix: (n, n), estimates.
+        layout: Its cells.
+
+    Returns:
+        (n, n, s); over the seeds, products of two cells' sum to the covariance of
+        their errors. 0 where no cell is there.
+    """
+    rows, columns = np.nonzero(layout.off_diagonal)
+    departures = np.zeros(noise.there.shape)
+    departures[rows, columns] = _departures(noise, matrix[rows, columns], rows, columns)
+    return departures
+
+
 def _departures(
     noise: SeedNoise, cells: np.ndarray, rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:

@@ -4,6 +4,7 @@ Nothing in the files depends on time or on the user's matplotlib settings: the s
 contents give the same bytes.
 """
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,13 +44,13 @@ def write_figure(
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
         figure = draw()
-        with replacing(png) as temporary:
-            figure.savefig(
-                temporary, format="png", dpi=DPI, metadata={"Software": None}
-            )
-        with replacing(pdf) as temporary:
-            figure.savefig(
-                temporary,
-                format="pdf",
-                metadata={"CreationDate": None, "Title": title},
-            )
+        _write(png, figure, dpi=DPI, metadata={"Software": None})
+        _write(pdf, figure, metadata={"CreationDate": None, "Title": title})
+
+
+def _write(path: Path | str, figure: Figure, **options: object) -> None:
+    # Through memory: on a full disk matplotlib raises more than one error.
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=Path(path).suffix[1:], **options)
+    with replacing(path) as temporary:
+        temporary.write_bytes(drawn.getvalue())

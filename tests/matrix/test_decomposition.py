@@ -3,8 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espnet2_cltm.matrix.cell_noise import cell_noise, independent_noise
 from espnet2_cltm.matrix.decomposition import fit_additive, variance_components
+from espnet2_cltm.matrix.estimates import estimate
+from espnet2_cltm.matrix.moments import cell_moments
 from espnet2_cltm.matrix.published import read_published
+from espnet2_cltm.matrix.scores import AggregatedScores, Source
+from espnet2_cltm.matrix.simulator import Simulation, draw_scores, draw_truth
 
 
 def off_diagonal(matrix: np.ndarray) -> np.ndarray:
@@ -129,7 +134,7 @@ def test_noise_is_taken_out_of_the_pairs_where_standard_errors_are_known():
     for seed in range(60):
         noisy = draw(seed, 20, 0.6, 0.3, 0.4, 0.2)
         noisy = noisy + errors * generator.normal(size=errors.shape)
-        found.append(variance_components(noisy, errors))
+        found.append(variance_components(noisy, independent_noise(errors)))
         plain.append(variance_components(noisy))
     assert np.mean([x.pair for x in found]) == pytest.approx(0.16, abs=0.015)
     assert np.mean([x.target for x in found]) == pytest.approx(0.36, abs=0.045)
@@ -141,7 +146,7 @@ def test_noise_is_taken_out_of_the_pairs_where_standard_errors_are_known():
 
 
 def test_matrix_of_noise_alone_has_no_variance_below_zero():
-    noise = np.full((8, 8), 5.0)
+    noise = independent_noise(np.full((8, 8), 5.0))
     found = variance_components(draw(1, 8, 0.1, 0.1, 0.1), noise)
     assert (found.target, found.donor, found.pair) == (0.0, 0.0, 0.0)
     assert found.shares is None
@@ -151,3 +156,58 @@ def test_too_few_cells_give_nothing():
     two = np.array([[1, 0.5], [0.2, 1]])
     assert variance_components(two) is None
     assert variance_components(np.full((4, 4), np.nan)) is None
+
+
+def test_noise_of_shared_runs_does_not_pass_for_target_effects():
+    simulation = Simulation()  # noise as of the demo's runs, no target effects
+    allowed_for, as_if_independent, without_noise = [], [], []
+    for seed in range(20):
+        generator = np.random.default_rng(seed)
+        truth = draw_truth(simulation, generator)
+        scores = draw_scores(truth, simulation, generator)
+        matrix = estimate(cell_moments(scores))
+        noise = cell_noise(scores, matrix)
+        errors = independent_noise(matrix.raw_cltm_se)
+        allowed_for.append(variance_components(matrix.cltm, noise))
+        as_if_independent.append(variance_components(matrix.cltm, errors))
+        without_noise.append(variance_components(truth.cltm))
+    share = [
+        np.median([x.shares["target"] for x in found])
+        for found in (allowed_for, as_if_independent, without_noise)
+    ]
+    assert share[2] < 0.02
+    assert share[0] < 0.05 < share[1]
+
+
+def test_shared_and_own_noise_make_up_the_standard_error():
+    simulation = Simulation(n_languages=5)
+    generator = np.random.default_rng(0)
+    scores = draw_scores(draw_truth(simulation, generator), simulation, generator)
+    matrix = estimate(cell_moments(scores))
+    noise = cell_noise(scores, matrix)
+    off_diagonal = ~np.eye(5, dtype=bool)
+    variance = (noise.shared**2).sum(axis=-1) + noise.own**2
+    np.testing.assert_allclose(
+        variance[off_diagonal], matrix.raw_cltm_se[off_diagonal] ** 2
+    )
+
+
+def test_noise_of_aggregated_scores_is_that_of_independent_runs():
+    languages = ("ca", "es", "tr")
+    generator = np.random.default_rng(3)
+    shape = {"single": 3, "double": 3, "pair": (3, 3)}
+    mean = {"single": 0.7, "double": 0.8, "pair": 0.75}
+    scores = AggregatedScores(
+        Source("f.csv", "0", "gender", "macro_f1"),
+        languages,
+        {k: mean[k] + generator.normal(0, 0.01, size) for k, size in shape.items()},
+        {k: generator.uniform(1e-4, 4e-4, size) for k, size in shape.items()},
+        {k: np.full(size, 10) for k, size in shape.items()},
+    )
+    matrix = estimate(cell_moments(scores))
+    noise = cell_noise(scores, matrix)
+    off_diagonal = ~np.eye(3, dtype=bool)
+    variance = (noise.shared**2).sum(axis=-1) + noise.own**2
+    np.testing.assert_allclose(
+        variance[off_diagonal], matrix.raw_cltm_se[off_diagonal] ** 2
+    )

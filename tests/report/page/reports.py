@@ -8,6 +8,7 @@ import numpy as np
 import yaml
 
 from espnet2_cltm.matrix.analysis import Analysis, analyse
+from espnet2_cltm.matrix.cell_noise import cell_noise
 from espnet2_cltm.matrix.language_distances import language_distances
 from espnet2_cltm.matrix.languages import Language, describe, read_languages
 from espnet2_cltm.matrix.origin import OriginSettings, find_origin
@@ -101,7 +102,11 @@ def make_report(
         languages=languages,
         numbers=both_numbers(main.scores, main.matrix, languages, FAST),
         origin=find_origin(
-            main.matrix.cltm, main.matrix.raw_cltm_se, described, distances, FEW
+            main.matrix.cltm,
+            cell_noise(main.scores, main.matrix),
+            described,
+            distances,
+            FEW,
         ),
         **{
             "provenance": Provenance("./run.sh --corpus demo"),
