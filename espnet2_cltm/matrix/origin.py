@@ -36,6 +36,8 @@ from espnet2_cltm.matrix.relatedness import (
 SAME_FAMILY = "same_family"
 FALSE_DISCOVERY_RATE = 0.05
 LEVEL = 0.05
+FEWEST_PERMUTATIONS = 120  # of 5 languages; of 4 no test among several gets below 5%
+FEW_CELLS = 50  # shares of variance are rough then
 CLEAR_SILHOUETTE = 0.25  # see clusters.Clusters
 MOST_NAMED = 8  # languages of a cluster on the terminal
 
@@ -222,6 +224,8 @@ def _decomposition_line(parts: Decomposition | None) -> str:
         f"targets {parts.target_share:.0%}, donors {parts.donor_share:.0%}, pairs "
         f"{parts.pair_share:.0%} of the variation"
     )
+    if parts.n_cells < FEW_CELLS:
+        shares += f" ({parts.n_cells} cells only)"
     if parts.noise is None:
         return f"{start}{shares}, noise counting as pairs (no standard errors)"
     return f"{start}{shares}, noise taken out ({parts.noise_share:.0%} of all)"
@@ -233,6 +237,11 @@ def _relatedness_lines(origin: Origin) -> list[str]:
         OF_PAIR_EFFECTS: "Relatedness and what targets and donors leave",
     }
     found = []
+    if origin.exact and origin.permutations < FEWEST_PERMUTATIONS:
+        return [
+            "Relatedness: too few languages to tell, they have "
+            f"{origin.permutations} orders only"
+        ]
     for statistic, title in titles.items():
         tests = [test for test in origin.relatedness if test.statistic == statistic]
         defined = [test for test in tests if test.q is not None]
@@ -267,7 +276,7 @@ def _cluster_lines(origin: Origin) -> list[str]:
     apart = "" if clusters.silhouette >= CLEAR_SILHOUETTE else ", not set apart clearly"
     line = (
         f"{len(clusters.members)} clusters of languages by transfer (mean silhouette "
-        f"{clusters.silhouette:.2f}{apart}): {groups}"
+        f"{clusters.silhouette:.2f}{apart}, p = {clusters.p:.2g}): {groups}"
     )
     agreement = origin.family_agreement
     if agreement is None:

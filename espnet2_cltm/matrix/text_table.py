@@ -90,6 +90,10 @@ def read_text_table(path: Path | str) -> TextTable:
             f"{path} is not a table: its lines have more fields than its header."
         ) from error
     except pd.errors.ParserError as error:
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt) or (
+            "calling read(nbytes)" in str(error)  # how pandas reports an interrupt
+        ):
+            raise KeyboardInterrupt from error
         raise UserError(f"{path} is not a table: {_reason(error)}.") from error
     rows.index = pd.RangeIndex(FIRST_LINE, FIRST_LINE + len(rows))
     while len(rows) and (rows.iloc[-1] == "").all():  # blank lines at the end

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from espnet2_cltm.matrix.absent_seeds import absent_seeds
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
 from espnet2_cltm.matrix.metrics import METRICS
@@ -12,6 +13,7 @@ from espnet2_cltm.matrix.property_intervals import Interval, MatrixNumbers
 from espnet2_cltm.matrix.scores import (
     CrossLanguageScores,
     Scores,
+    SeedScores,
     cross_language_of,
     single_and_double,
 )
@@ -156,7 +158,10 @@ def number_text(name: str, numbers: MatrixNumbers) -> str:
     if one.low is None:
         return write(one.value)
     mark = COVERS_LESS_MARK if one.coverage_note else ""
-    return f"{write(one.value)} [{write(one.low)}, {write(one.high)}]{mark}"
+    corrected = ""
+    if one.corrected is not None and not one.low <= one.value <= one.high:
+        corrected = f", corrected {write(one.corrected)}"
+    return f"{write(one.value)}{corrected} [{write(one.low)}, {write(one.high)}]{mark}"
 
 
 def _writer(definition: Property) -> Callable[[float], str]:
@@ -222,6 +227,11 @@ def remarks(
         lines.append(
             f"Not available, {len(missing)} of {n * (n - 1)} cells: "
             f"{_some(_by_reason(missing))}"
+        )
+    absent = absent_seeds(scores) if isinstance(scores, SeedScores) else []
+    if absent:
+        lines.append(
+            f"Without a result in some seeds, {len(absent)} run(s): {_some(absent)}"
         )
     cross_language = cross_language_of(scores)
     if cross_language is not None:

@@ -82,7 +82,7 @@ def test_few_languages_give_sentences_with_reasons(n):
     assert "No clusters of languages: 0 of" in lines(found)[-1]
     if n < 3:
         assert "too few cells" in lines(found)[0]
-        assert "no test, known for" in lines(found)[1]
+        assert "Relatedness: too few languages to tell" in lines(found)[1]
 
 
 def test_matrix_without_a_cell_gives_sentences_with_reasons():

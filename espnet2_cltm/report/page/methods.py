@@ -40,10 +40,27 @@ def _experiment(analysis: Analysis, provenance: Provenance) -> str:
     return (
         f"Task: {task}, {n} languages{of_corpus}.{model} For every language i, runs "
         f"on N utterances of i (single) and on 2N (double){budget}; for every pair, "
-        "one on N of i and N of j, tested on both. The runs of a seed share their "
-        "draws of utterances and the initial weights of the head, so differences "
-        f"between them are paired; {seeds_text(analysis.matrix)}. No run was left out "
-        "for its score."
+        f"one on N of i and N of j, tested on both. {_seeds(analysis, provenance)}"
+    )
+
+
+def _seeds(analysis: Analysis, provenance: Provenance) -> str:
+    """Say of the seeds what is known of them."""
+    seeds = seeds_text(analysis.matrix)
+    if not isinstance(analysis.scores, SeedScores):
+        return (
+            f"The results hold means and variances over seeds ({seeds}); which runs "
+            "these rest on is not known here."
+        )
+    if not provenance.settings:
+        return (
+            f"Runs of one seed are taken as paired; {seeds}. No run in the results "
+            "was left out for its score."
+        )
+    return (
+        "The runs of a seed share their draws of utterances and the initial weights "
+        f"of the head, so differences between them are paired; {seeds}. No run was "
+        "left out for its score."
     )
 
 

@@ -20,7 +20,8 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.scores import Source
 
 # Whose versions may change a number.
-PACKAGES = ("espnet", "torch", "torchaudio", "transformers", "numpy", "scipy")
+STATISTICS_PACKAGES = ("numpy", "scipy")
+PACKAGES = ("espnet", "torch", "torchaudio", "transformers", *STATISTICS_PACKAGES)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def read_provenance(results: Path, source: Source) -> Provenance:
     settings = _settings(results.parent / "experiment.yaml")
     train_config = settings.pop("train_config", {}).get(source.task) or {}
     command = _text(results.parent / "command.txt").strip()
-    return Provenance(command, settings, train_config, _versions(source))
+    versions = _versions(source, made_here=bool(settings))
+    return Provenance(command, settings, train_config, versions)
 
 
 def _settings(path: Path) -> dict[str, Any]:
@@ -107,9 +109,10 @@ def _text(path: Path) -> str:
         raise UserError(f"{path} cannot be read ({reason}): restore it.") from error
 
 
-def _versions(source: Source) -> tuple[tuple[str, str], ...]:
+def _versions(source: Source, made_here: bool) -> tuple[tuple[str, str], ...]:
+    """List versions; those of the training only of results that were made here."""
     found = [("espnet2_cltm", __version__), ("Python", platform.python_version())]
-    for name in PACKAGES:
+    for name in PACKAGES if made_here else STATISTICS_PACKAGES:
         try:
             found.append((name, version(name)))
         except PackageNotFoundError:
