@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> None:
     prediction, error = _predict(cells, args)
     ranking = rank_donors(cells, args.target, args.k, prediction, args.seed)
     if not ranking.donors:
-        reason = ranking.not_identified or f"{args.target} has no measured pair"
+        reason = cells.reasons.get(args.target, f"{args.target} has no measured pair")
         raise UserError(
             f"{source} gives no donor for {args.target}: {reason}, and predictions "
             f"need {FEWEST_CELLS} measured cells of identified targets; run pairs with "
@@ -163,7 +163,7 @@ def _predict(
     row = cells.languages.index(args.target)
     missing = np.isnan(cells.cltm[row])
     missing[row] = False
-    if args.target in cells.reasons or not missing.any():
+    if cells.lacks_scale(args.target) or not missing.any():
         return None, None
     relations = relatedness(language_distances(cells.languages, args.distances))
     settings = ModelSettings(seed=args.seed)

@@ -18,6 +18,7 @@ from scipy.stats import pearsonr, rankdata, spearmanr
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.comparison_input import ComparedMatrix
 from espnet2_cltm.matrix.mantel import (
+    FEWEST_CELLS,
     LanguagePermutations,
     mantel_p_value,
     permute_languages,
@@ -25,7 +26,6 @@ from espnet2_cltm.matrix.mantel import (
 from espnet2_cltm.matrix.matrix_files import LabelledMatrix
 
 FEWEST_LANGUAGES = 3
-FEWEST_CELLS = 3
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from itertools import permutations as all_orders
 
 import numpy as np
 
+FEWEST_CELLS = 3
 TOLERANCE = 1e-12  # rounding between sums in another order
 CHUNK_CELLS = 500_000
 
@@ -74,42 +75,80 @@ def mantel_p_value(
     Returns:
         None where the correlation is not defined.
     """
-    a, b = (_standardised(matrix) for matrix in (a, b))
-    if a is None or b is None:
-        return None
-    observed = _correlations(a, b[None])[0]
-    if not np.isfinite(observed):
-        return None
-    extreme = 0
-    for reordered in permutations.reorder(b):
-        found = np.abs(_correlations(a, reordered))
-        # An order that leaves no correlation counts as extreme: p is never too small.
-        extreme += int((~(found < abs(observed) - TOLERANCE)).sum())
-    return permutations.p_value(extreme)
+    _, p, _ = mantel_tests(off_diagonal(b), off_diagonal(a)[None], permutations)
+    return float(p[0]) if np.isfinite(p[0]) else None
 
 
-def _standardised(matrix: np.ndarray) -> np.ndarray | None:
+def off_diagonal(matrix: np.ndarray) -> np.ndarray:
+    """Give a copy with NaN on the diagonal."""
+    return np.where(np.eye(len(matrix), dtype=bool), np.nan, matrix)
+
+
+def mantel_tests(
+    matrix: np.ndarray, relations: np.ndarray, permutations: LanguagePermutations
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Correlate one matrix with many, and with each order of its languages.
+
+    Each reordered matrix is made once for all relations.
+
+    Args:
+        matrix: (n, n), NaN where not available and on the diagonal; its languages are
+            permuted.
+        relations: (k, n, n), NaN as above.
+        permutations: Orders of the n languages.
+
+    Returns:
+        (k,) Pearson's r, NaN where not defined; (k,) p-values; (k,) numbers of cells
+        available in both.
+    """
+    k = len(relations)
+    matrix = _standardised(matrix)
+    flat = np.array([_standardised(relation) for relation in relations]).reshape(k, -1)
+    observed, count = _correlations(matrix[None], flat)
+    observed, count = observed[0], count[0]
+    extreme = np.zeros(k, dtype=int)
+    if np.isfinite(observed).any():
+        for reordered in permutations.reorder(matrix):
+            found = np.abs(_correlations(reordered, flat)[0])
+            # An order that leaves no correlation counts as extreme: p is never too
+            # small.
+            extreme += (~(found < np.abs(observed) - TOLERANCE)).sum(axis=0)
+    p = np.array([permutations.p_value(int(number)) for number in extreme])
+    return observed, np.where(np.isfinite(observed), p, np.nan), count
+
+
+def _standardised(matrix: np.ndarray) -> np.ndarray:
     """Bring cells to mean 0 and deviation 1, so that sums of squares are accurate."""
-    matrix = matrix.astype(float)
-    np.fill_diagonal(matrix, np.nan)
     cells = matrix[np.isfinite(matrix)]
-    if len(cells) < 3 or not np.ptp(cells) > 0:
-        return None
-    return (matrix - cells.mean()) / cells.std()
+    if not len(cells):
+        return matrix
+    deviation = cells.std()
+    return (matrix - cells.mean()) / (deviation if np.ptp(cells) > 0 else 1.0)
 
 
-def _correlations(a: np.ndarray, reordered: np.ndarray) -> np.ndarray:
-    """Pearson's r of (n, n) with each of (k, n, n), over cells available in both."""
-    a = a.ravel()
-    b = reordered.reshape(len(reordered), -1)
-    in_a, in_b = np.isfinite(a).astype(float), np.isfinite(b).astype(float)
-    a, b = np.where(in_a, a, 0.0), np.where(in_b, b, 0.0)
-    count, sum_a, sum_aa = (in_b @ np.stack([in_a, a, a * a], axis=1)).T
-    sum_b, sum_ab = (b @ np.stack([in_a, a], axis=1)).T
-    sum_bb = (b * b) @ in_a
+def _correlations(
+    matrices: np.ndarray, relations: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pearson's r of each of (m, n, n) with each of (k, n * n), and numbers of cells.
+
+    Sums over the cells available in both are products with 0 in the place of NaN.
+
+    Returns:
+        (m, k) and (m, k).
+    """
+    x = matrices.reshape(len(matrices), -1)
+    in_x, in_y = np.isfinite(x).astype(float), np.isfinite(relations).astype(float)
+    x, y = np.where(in_x, x, 0.0), np.where(in_y, relations, 0.0)
+    k = len(y)
+    of_in_x = in_x @ np.concatenate([in_y, y, y * y]).T
+    count, sum_y, sum_yy = of_in_x[:, :k], of_in_x[:, k : 2 * k], of_in_x[:, 2 * k :]
+    of_x = x @ np.concatenate([in_y, y]).T
+    sum_x, sum_xy = of_x[:, :k], of_x[:, k:]
+    sum_xx = (x * x) @ in_y.T
     with np.errstate(divide="ignore", invalid="ignore"):
-        covariance = sum_ab - sum_a * sum_b / count
-        var_a = sum_aa - sum_a**2 / count
-        var_b = sum_bb - sum_b**2 / count
-        defined = (count >= 3) & (np.minimum(var_a, var_b) > TOLERANCE * count)
-        return np.where(defined, covariance / np.sqrt(var_a * var_b), np.nan)
+        covariance = sum_xy - sum_x * sum_y / count
+        var_x = sum_xx - sum_x**2 / count
+        var_y = sum_yy - sum_y**2 / count
+        varies = np.minimum(var_x, var_y) > TOLERANCE * count
+        r = covariance / np.sqrt(var_x * var_y)
+    return np.where((count >= FEWEST_CELLS) & varies, r, np.nan), count

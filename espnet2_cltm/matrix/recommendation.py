@@ -7,12 +7,14 @@ and standard error, a predicted one from the model's draws.
 
 Within one target the single and the double runs are the same for all donors. So the
 errors that count for the order are those of the pair runs only, and a target that is
-not identified still has an order: by Perf(i+j) - Perf(i).
+not identified, or whose double runs are missing, still has an order: by
+Perf(i+j) - Perf(i).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from espnet2_cltm.matrix.prediction import LEVEL, Prediction
 from espnet2_cltm.matrix.significance import critical_value
@@ -36,7 +38,8 @@ class MeasuredCells:
         n_seeds: Seeds that a cell rests on; 0 where not known.
         pair_se: Standard errors of Perf(i+j).
         self_gain: Perf(i+i) - Perf(i).
-        reasons: By language, why it is not identified as a target.
+        reasons: By language, why it is not identified as a target, or why it has no
+            self-gain.
     """
 
     languages: tuple[str, ...]
@@ -51,6 +54,23 @@ class MeasuredCells:
     self_gain: np.ndarray
     reasons: dict[str, str]
 
+    def has_self_gain(self, target: str) -> bool:
+        """Whether the target's single and double runs were measured."""
+        row = self.languages.index(target)
+        return bool(np.isfinite(self.self_gain[row, row]))
+
+    def lacks_scale(self, target: str) -> bool:
+        """Whether pair runs tell donors' gains, but not what these are worth.
+
+        The self-gain is not clearly positive, or was not measured. A target without
+        self-gain and pair runs is not meant: it is one of which nothing is known.
+        """
+        if target not in self.reasons:
+            return False
+        row = self.languages.index(target)
+        has_gain = np.isfinite(np.delete(self.gain[row], row)).any()
+        return self.has_self_gain(target) or bool(has_gain)
+
 
 @dataclass(frozen=True)
 class RankedDonor:
@@ -58,7 +78,8 @@ class RankedDonor:
 
     Attributes:
         donor: Its language.
-        rank: 1 for the best.
+        rank: 1 for the best; donors of the same value share the smallest rank.
+        tied: Whether another donor has the same value.
         measured: Whether the value was measured; else it was predicted.
         estimate: The value donors are ranked by.
         low: Lower end of its interval at 95%; None without one, may be -inf.
@@ -74,6 +95,7 @@ class RankedDonor:
 
     donor: str
     rank: int
+    tied: bool
     measured: bool
     estimate: float
     low: float | None
@@ -91,25 +113,36 @@ class DonorRanking:
     Attributes:
         target: The language.
         quantity: What they are ranked by, :data:`CLTM` or :data:`GAIN`.
-        not_identified: Why the target is not identified; empty where it is.
+        not_identified: Why the target is not identified, though it has a self-gain;
+            empty otherwise.
+        no_self_gain: Why the target has no self-gain; empty where it has.
         k: Of the probability to be among the best k.
         donors: All that have a value.
         without_value: Languages that have neither a measurement nor a prediction.
+        n_one_seed: How many measured donors rest on one seed, which has no standard
+            error.
         measured_exact: Measured cells have no standard errors and count as exact.
     """
 
     target: str
     quantity: str
     not_identified: str
+    no_self_gain: str
     k: int
     donors: tuple[RankedDonor, ...]
     without_value: tuple[str, ...]
+    n_one_seed: int = 0
     measured_exact: bool = False
 
     @property
     def n_predicted(self) -> int:
         """How many values are predictions."""
         return sum(not donor.measured for donor in self.donors)
+
+    @property
+    def best(self) -> tuple[RankedDonor, ...]:
+        """The best k, and those tied with the last of them."""
+        return tuple(donor for donor in self.donors if donor.rank <= self.k)
 
 
 def rank_donors(
@@ -130,7 +163,7 @@ def rank_donors(
     """
     row = cells.languages.index(target)
     reason = cells.reasons.get(target, "")
-    if reason:
+    if cells.lacks_scale(target):
         quantity, values = GAIN, cells.gain[row].copy()
         errors, rank_errors = cells.gain_se[row], cells.pair_se[row].copy()
         width = critical_value(LEVEL, np.maximum(cells.n_seeds[row] - 1, 0)) * errors
@@ -148,17 +181,20 @@ def rank_donors(
         high = np.where(measured, high, prediction.high[row])
     ranked = np.flatnonzero(np.isfinite(values))
     order = ranked[np.argsort(-values[ranked], kind="stable")]
+    ranks = rankdata(-values[order], method="min").astype(int)
     simulated = _simulate(values, rank_errors, measured, order, prediction, row, seed)
     certainty = _certainty(simulated, k, len(order))
     return DonorRanking(
         target=target,
         quantity=quantity,
-        not_identified=reason,
+        not_identified=reason if cells.has_self_gain(target) else "",
+        no_self_gain="" if cells.has_self_gain(target) else reason,
         k=k,
         donors=tuple(
             RankedDonor(
                 donor=cells.languages[column],
-                rank=place + 1,
+                rank=int(ranks[place]),
+                tied=bool((ranks == ranks[place]).sum() > 1),
                 measured=bool(measured[column]),
                 estimate=float(values[column]),
                 low=_limit(low[column]),
@@ -172,6 +208,7 @@ def rank_donors(
             for column, code in enumerate(cells.languages)
             if column != row and not np.isfinite(values[column])
         ),
+        n_one_seed=int((cells.n_seeds[row][measured] == 1).sum()),
         measured_exact=simulated is not None
         and measured.any()
         and not np.isfinite(rank_errors[measured]).any(),
@@ -221,7 +258,7 @@ def _certainty(simulated: np.ndarray | None, k: int, count: int) -> list[dict]:
     if simulated is None:
         names = ("among_best", "rank_low", "rank_high", "like_best")
         return [dict.fromkeys(names) for _ in range(count)]
-    ranks = (-simulated).argsort(axis=1, kind="stable").argsort(axis=1) + 1
+    ranks = rankdata(-simulated, method="min", axis=1).astype(int)
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
     limits = np.quantile(ranks, tails, axis=0, method="inverted_cdf")
     behind = np.quantile(simulated[:, :1] - simulated, tails[0], axis=0)

@@ -123,12 +123,16 @@ def _read_cells(
             parse_value(path, line, column, field)
             for line, field in table.rows[column].items()
         ]
+    # The diagonal tells why a target has no self-gain, or why that is too small.
     return {
         target: reason.removeprefix(NOT_IDENTIFIED)
-        for target, reason in zip(
-            table.rows["target"], table.rows["reason"], strict=True
+        for target, donor, reason in zip(
+            table.rows["target"],
+            table.rows["donor"],
+            table.rows["reason"],
+            strict=True,
         )
-        if reason.startswith(NOT_IDENTIFIED)
+        if target == donor and reason
     }
 
 

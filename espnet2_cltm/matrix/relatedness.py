@@ -19,13 +19,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from espnet2_cltm.matrix.decomposition import fit_additive
-from espnet2_cltm.matrix.mantel import LanguagePermutations
+from espnet2_cltm.matrix.mantel import (
+    FEWEST_CELLS,
+    LanguagePermutations,
+    mantel_tests,
+    off_diagonal,
+)
 from espnet2_cltm.matrix.significance import benjamini_hochberg
 
 OF_CELLS = "of_cells"
 OF_PAIR_EFFECTS = "of_pair_effects"
-FEWEST_CELLS = 3
-TOLERANCE = 1e-12  # rounding between sums in another order
 NOTHING_LEFT = 1e-9  # of the deviation, what a fit leaves of cells that it explains
 
 
@@ -87,11 +90,6 @@ def relatedness_tests(
     )
 
 
-def off_diagonal(matrix: np.ndarray) -> np.ndarray:
-    """Give a copy with NaN on the diagonal."""
-    return np.where(np.eye(len(matrix), dtype=bool), np.nan, matrix)
-
-
 def pair_effects(matrix: np.ndarray) -> np.ndarray:
     """Give what the additive fit of targets and donors leaves of each cell.
 
@@ -146,74 +144,3 @@ def _reason(statistic: str, cells: np.ndarray, relation: np.ndarray) -> str:
     if statistic == OF_PAIR_EFFECTS:
         return "targets and donors explain all of it, or all of the cells"
     return "no difference between these pairs of languages, or between the cells"
-
-
-def mantel_tests(
-    matrix: np.ndarray, relations: np.ndarray, permutations: LanguagePermutations
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Correlate one matrix with many, and with each order of its languages.
-
-    The same test as :func:`espnet2_cltm.matrix.mantel.mantel_p_value`, which takes
-    one pair of matrices; here each reordered matrix is made once for all relations.
-
-    Args:
-        matrix: (n, n), NaN where not available and on the diagonal; its languages are
-            permuted.
-        relations: (k, n, n), NaN as above.
-        permutations: Orders of the n languages.
-
-    Returns:
-        (k,) Pearson's r, NaN where not defined; (k,) p-values; (k,) numbers of cells
-        available in both.
-    """
-    k = len(relations)
-    matrix = _standardised(matrix)
-    flat = np.array([_standardised(relation) for relation in relations]).reshape(k, -1)
-    observed, count = _correlations(matrix[None], flat)
-    observed, count = observed[0], count[0]
-    extreme = np.zeros(k, dtype=int)
-    if np.isfinite(observed).any():
-        for reordered in permutations.reorder(matrix):
-            found = np.abs(_correlations(reordered, flat)[0])
-            # An order that leaves no correlation counts as extreme: p is never too
-            # small.
-            extreme += (~(found < np.abs(observed) - TOLERANCE)).sum(axis=0)
-    p = np.array([permutations.p_value(int(number)) for number in extreme])
-    return observed, np.where(np.isfinite(observed), p, np.nan), count
-
-
-def _standardised(matrix: np.ndarray) -> np.ndarray:
-    """Bring cells to mean 0 and deviation 1, so that sums of squares are accurate."""
-    cells = matrix[np.isfinite(matrix)]
-    if not len(cells):
-        return matrix
-    deviation = cells.std()
-    return (matrix - cells.mean()) / (deviation if np.ptp(cells) > 0 else 1.0)
-
-
-def _correlations(
-    matrices: np.ndarray, relations: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pearson's r of each of (m, n, n) with each of (k, n * n), and numbers of cells.
-
-    Sums over the cells available in both are products with 0 in the place of NaN.
-
-    Returns:
-        (m, k) and (m, k).
-    """
-    x = matrices.reshape(len(matrices), -1)
-    in_x, in_y = np.isfinite(x).astype(float), np.isfinite(relations).astype(float)
-    x, y = np.where(in_x, x, 0.0), np.where(in_y, relations, 0.0)
-    k = len(y)
-    of_in_x = in_x @ np.concatenate([in_y, y, y * y]).T
-    count, sum_y, sum_yy = of_in_x[:, :k], of_in_x[:, k : 2 * k], of_in_x[:, 2 * k :]
-    of_x = x @ np.concatenate([in_y, y]).T
-    sum_x, sum_xy = of_x[:, :k], of_x[:, k:]
-    sum_xx = (x * x) @ in_y.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        covariance = sum_xy - sum_x * sum_y / count
-        var_x = sum_xx - sum_x**2 / count
-        var_y = sum_yy - sum_y**2 / count
-        varies = np.minimum(var_x, var_y) > TOLERANCE * count
-        r = covariance / np.sqrt(var_x * var_y)
-    return np.where((count >= FEWEST_CELLS) & varies, r, np.nan), count

@@ -1,5 +1,6 @@
 """A donor ranking as text, as a table and as JSON."""
 
+from collections import Counter
 from dataclasses import asdict
 
 from espnet2_cltm import __version__
@@ -9,10 +10,11 @@ from espnet2_cltm.matrix.prediction import (
     Prediction,
     PredictionError,
 )
-from espnet2_cltm.matrix.recommendation import CLTM, DonorRanking, RankedDonor
+from espnet2_cltm.matrix.recommendation import CLTM, GAIN, DonorRanking, RankedDonor
 
 COLUMNS = (
     "rank",
+    "tied",
     "donor",
     "source",
     "estimate",
@@ -32,7 +34,7 @@ def recommendation_text(
     error: PredictionError | None,
 ) -> str:
     """Write the best k donors for the terminal."""
-    shown = ranking.donors[: ranking.k]
+    shown = ranking.best
     measured = len(ranking.donors) - ranking.n_predicted
     by = "CLTM" if ranking.quantity == CLTM else "Perf(i+j) - Perf(i)"
     lines = [
@@ -47,6 +49,15 @@ def recommendation_text(
             "More of its own data did not clearly help, so a donor's worth in "
             "utterances of the target cannot be said; which donor helps more can.",
         ]
+    if ranking.no_self_gain:
+        lines[2:2] = [
+            f"Target {ranking.target} has no self-gain: {ranking.no_self_gain}."
+        ]
+        if ranking.quantity == GAIN:
+            lines[3:3] = [
+                "Without both its single and double runs a donor's worth in "
+                "utterances of the target cannot be said; which donor helps more can."
+            ]
     width = max(len("donor"), *(len(donor.donor) for donor in shown))
     lines.append(
         f"  rank  {'donor':<{width}}  {by if by == 'CLTM' else 'gain':>7}  "
@@ -70,8 +81,9 @@ def _line(donor: RankedDonor, width: int) -> str:
     if donor.among_best is not None:
         best, rank = f"{donor.among_best:.0%}", f"{donor.rank_low} to {donor.rank_high}"
     mark = "*" if donor.like_best else " "
+    place = f"{donor.rank}=" if donor.tied else donor.rank
     return (
-        f"{mark} {donor.rank:>4}  {donor.donor:<{width}}  {donor.estimate:>7.3f}  "
+        f"{mark} {place:>4}  {donor.donor:<{width}}  {donor.estimate:>7.3f}  "
         f"{interval:<18}  {_source(donor):<9}  {best:>10}  {rank}"
     )
 
@@ -88,8 +100,7 @@ def _remarks(
     remarks = []
     if ranking.donors[0].among_best is None:
         remarks.append(
-            "How sure the ranks are is not known: the matrix tells no standard errors; "
-            "give results.tsv or the directory that stage 6 wrote."
+            f"How sure the ranks are is not known: {_why_no_errors(ranking)}."
             if len(ranking.donors) > 1
             else "There is only one donor."
         )
@@ -99,10 +110,15 @@ def _remarks(
             f"{alike} of {len(ranking.donors)} donors cannot be told from the best "
             "(the best itself counts)."
         )
-    if ranking.measured_exact:
+    ties = Counter(donor.rank for donor in ranking.best if donor.tied)
+    if ties:
+        ranks = ", ".join(f"{count} at {rank}=" for rank, count in ties.items())
         remarks.append(
-            "Measured cells count as exact: the matrix tells no standard errors."
+            f"Donors of the same value share a rank ({ranks}); the order in which they "
+            "stand says nothing."
         )
+    if ranking.measured_exact:
+        remarks.append(f"Measured cells count as exact: {_why_no_errors(ranking)}.")
     if ranking.n_predicted and prediction is not None:
         remarks.append(
             f"Predictions rest on {prediction.n_cells:,} measured cells; "
@@ -118,6 +134,19 @@ def _remarks(
             f"Neither measured nor predicted: {' '.join(ranking.without_value)}."
         )
     return remarks
+
+
+def _why_no_errors(ranking: DonorRanking) -> str:
+    if not ranking.n_one_seed:
+        return (
+            "the matrix tells no standard errors; give results.tsv or the directory "
+            "that stage 6 wrote"
+        )
+    measured = len(ranking.donors) - ranking.n_predicted
+    return (
+        f"{ranking.n_one_seed} of {measured} measured donors rest on one seed, which "
+        "gives no standard error; run more seeds"
+    )
 
 
 def _error(error: PredictionError | None) -> str:
@@ -164,6 +193,7 @@ def summarise_recommendation(
         "target": ranking.target,
         "quantity": ranking.quantity,
         "not_identified": ranking.not_identified or None,
+        "no_self_gain": ranking.no_self_gain or None,
         "k": ranking.k,
         "level": LEVEL,
         "donors": [asdict(donor) for donor in ranking.donors],

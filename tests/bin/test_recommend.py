@@ -88,6 +88,106 @@ def test_a_target_that_is_not_identified_is_said_to_be_and_still_ranked(
     assert [line[line.index("measured") - 4] for line in lines] == ["ca", "es", "eu"]
 
 
+@pytest.fixture
+def without_doubles_of_eu(results, tmp_path) -> Path:
+    lines = results.read_text().splitlines(keepends=True)
+    left = [line for line in lines if line.split("\t")[2:4] != ["double", "eu"]]
+    assert len(left) == len(lines) - 4
+    path = tmp_path / "without_doubles_of_eu.tsv"
+    path.write_text("".join(left))
+    return path
+
+
+def test_a_target_without_double_runs_is_not_said_to_gain_nothing(
+    without_doubles_of_eu, tmp_path, capsys
+):
+    options = ("--results", without_doubles_of_eu, "--target", "eu")
+    text = said(capsys, *options)
+    assert "Target eu has no self-gain: no double run of eu." in text
+    assert "not identified" not in text and "did not clearly help" not in text
+    assert "by Perf(i+j) - Perf(i)" in text
+    found = json.loads(said(capsys, *options, "--format", "json"))
+    assert found["not_identified"] is None
+    assert found["no_self_gain"] == "no double run of eu"
+    assert [donor["donor"] for donor in found["donors"]] == ["ca", "es", "tr"]
+    # The directory that stage 6 makes of it knows as much.
+    conf = ROOT / "conf" / "languages.yaml"
+    outdir = tmp_path / "cltm"
+    build = [*options[:2], "--outdir", outdir, "--languages_conf", conf]
+    build_matrix(list(map(str, build)))
+    capsys.readouterr()
+    of_directory = said(capsys, "--matrix", outdir, "--target", "eu")
+    assert of_directory.splitlines()[1:] == text.splitlines()[1:]
+
+
+def test_a_target_of_which_no_run_was_made_is_predicted(tmp_path, capsys):
+    codes = ("ca", "es", "eu", "gl", "pt")
+
+    def perf_of_five(kind: str, tested: str, donor: str, seed: int) -> float:
+        return perf(
+            kind, *({"gl": "ca", "pt": "es"}.get(c, c) for c in (tested, donor)), seed
+        )
+
+    rows = [
+        row
+        for row in perf_rows(codes, (42, 43, 44), perf_of_five)
+        if row[6] != "pt"  # only a donor
+    ]
+    path = write_results(tmp_path / "donor_only.tsv", rows)
+    text = said(capsys, "--results", path, "--target", "pt")
+    assert "Target pt has no self-gain: no single run of pt." in text
+    assert "4 donors: 0 measured, 4 predicted" in text
+    assert "No cell of pt was measured" in text
+
+
+def test_one_seed_is_said_to_give_no_standard_errors(tmp_path, capsys):
+    rows = perf_rows(CODES, (42,), perf)
+    path = write_results(tmp_path / "one_seed.tsv", rows)
+    text = said(capsys, "--results", path, "--target", "eu")
+    assert "3 of 3 measured donors rest on one seed, which gives no standard" in text
+    assert "run more seeds" in text
+    assert "give results.tsv" not in text
+
+
+def test_donors_of_the_same_value_share_a_rank(capsys):
+    published = read_published("gender_mhubert")
+    row = published.values[published.rows.index("gl")]
+    others = np.array(published.columns) != "gl"
+    best = {c for c, x in zip(published.columns, row, strict=True) if x == 1.0} - {"gl"}
+    assert len(best) == 6
+    options = ("--matrix", "gender_mhubert", "--target", "gl")
+    text = said(capsys, *options, "--k", 2)
+    lines = [line.split() for line in text.splitlines() if "measured  " in line]
+    assert [line[0] for line in lines] == ["1="] * 6
+    assert {line[1] for line in lines} == best
+    assert "(6 at 1=)" in text
+    table = said(capsys, *options, "--format", "tsv")
+    for donor in csv.DictReader(io.StringIO(table), delimiter="\t"):
+        value = float(donor["estimate"])
+        assert int(donor["rank"]) == 1 + (row[others] > value).sum()
+        assert donor["tied"] == ("yes" if (row[others] == value).sum() > 1 else "no")
+
+
+def test_tied_exact_donors_are_as_likely_among_the_best(tmp_path, capsys):
+    """Those that stand first are not preferred by the simulation."""
+    published = read_published("asr_mhubert")
+    holes = published.values.copy()
+    holes[0, 1:5] = np.nan
+    holes[0, 5:8] = 9.0  # far above any prediction
+    lines = [",".join(("target", *published.columns))]
+    for code, row in zip(published.rows, holes, strict=True):
+        lines.append(",".join((code, *("" if np.isnan(x) else str(x) for x in row))))
+    path = tmp_path / "cltm.csv"
+    path.write_text("\n".join(lines) + "\n")
+    options = ("--matrix", path, "--target", published.rows[0], "--k", 1)
+    found = json.loads(said(capsys, *options, "--format", "json"))
+    tied = [donor for donor in found["donors"] if donor["tied"]]
+    assert [donor["rank"] for donor in tied] == [1, 1, 1]
+    assert len({donor["among_best"] for donor in tied}) == 1
+    assert tied[0]["among_best"] > 0.9
+    assert {(donor["rank_low"], donor["rank_high"]) for donor in tied} == {(1, 1)}
+
+
 def test_missing_cells_are_predicted_and_said_to_be(tmp_path, capsys):
     published = read_published("asr_mhubert")
     holes = published.values.copy()

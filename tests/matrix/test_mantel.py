@@ -4,7 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr
 
-from espnet2_cltm.matrix.mantel import mantel_p_value, permute_languages
+from espnet2_cltm.matrix.mantel import (
+    mantel_p_value,
+    mantel_tests,
+    permute_languages,
+)
 
 
 def matrices(n: int, seed: int, share_missing: float = 0.0) -> list[np.ndarray]:
@@ -45,6 +49,21 @@ def test_p_value_of_drawn_orders_counts_the_original_one_too():
     extreme = p_value_cell_by_cell(a, b, permutations.orders) * 200
     assert mantel_p_value(a, b, permutations) == pytest.approx((extreme + 1) / 201)
     assert mantel_p_value(a, a, permutations) == pytest.approx(1 / 201)
+
+
+@pytest.mark.parametrize("share_missing", [0.0, 0.2])
+def test_many_relations_at_once_follow_the_definition_one_by_one(share_missing):
+    matrix, first = matrices(9, 2, share_missing)
+    second, third = matrices(9, 4, share_missing)
+    relations = np.stack([first, second, third])
+    permutations = permute_languages(9, 150, seed=3)
+    r, p, count = mantel_tests(matrix, relations, permutations)
+    for k, relation in enumerate(relations):
+        both = np.isfinite(matrix) & np.isfinite(relation)
+        assert count[k] == both.sum()
+        assert r[k] == pytest.approx(pearsonr(matrix[both], relation[both])[0])
+        extreme = 150 * p_value_cell_by_cell(relation, matrix, permutations.orders)
+        assert p[k] == pytest.approx((extreme + 1) / 151)
 
 
 def test_unrelated_matrices_with_strong_rows_are_rarely_called_related():

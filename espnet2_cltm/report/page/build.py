@@ -8,6 +8,7 @@ import numpy as np
 
 from espnet2_cltm import __version__
 from espnet2_cltm.matrix.analysis import Analysis
+from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.fieller import BOUNDED
 from espnet2_cltm.matrix.languages import Language, display_order
 from espnet2_cltm.matrix.metrics import METRICS
@@ -55,6 +56,10 @@ from espnet2_cltm.report.summary_text import (
 )
 
 NOTE_IDENTIFIED = "All targets are identified, so there is one version of each number."
+NONE_MEASURED = (
+    "No target has a self-gain, which takes single and double runs of the same target, "
+    "so no cell can be told: the runs that are missing have to be made first."
+)
 NONE_IDENTIFIED = (
     "No target's self-gain is clearly positive, so no cell can be told: more seeds, a "
     "larger test set or another N would be needed."
@@ -126,7 +131,7 @@ def _page(report: Report, comparisons: Sequence[PublishedComparison]) -> Page:
         strongest=_strongest(report),
         number_columns=tuple(versions),
         numbers=_numbers(versions),
-        numbers_note=NOTE_IDENTIFIED if len(versions) == 1 else NOTE_BOTH,
+        numbers_note=_numbers_note(matrix),
         number_notes=numbers_notes(versions.values()),
         methods=methods_paragraphs(report.main, report.provenance),
         command=report.provenance.command,
@@ -190,12 +195,14 @@ def _in_short(report: Report) -> list[str]:
     scores, matrix = report.main.scores, report.main.matrix
     n = len(matrix.languages)
     identified = int(matrix.target_identified.sum())
+    unmeasured = int(_without_self_gain(matrix).sum())
+    without = f" (without self-gain: {unmeasured})" if unmeasured else ""
     lines = [
-        f"{means_line(scores)}. Identified: {identified} of {n} targets.",
+        f"{means_line(scores)}. Identified: {identified} of {n} targets{without}.",
         *cells_found(matrix, report.main.uncertainty),
     ]
     if not identified:
-        lines.append(NONE_IDENTIFIED)
+        lines.append(NONE_IDENTIFIED if unmeasured < n else NONE_MEASURED)
     mean = number_text("mean_off_diagonal", report.numbers.identified)
     if mean:
         lines.append(
@@ -203,6 +210,27 @@ def _in_short(report: Report) -> list[str]:
             "one more of the target's own."
         )
     return lines + strongest_languages(matrix, report.numbers.identified)
+
+
+def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
+    """(n,) bool: targets that lack single or double runs: nothing is found of them."""
+    return ~np.isfinite(np.diagonal(matrix.self_gain))
+
+
+def _numbers_note(matrix: TransferMatrix) -> str:
+    """Say why there are one or two versions of each number."""
+    if grey_targets(matrix).any():
+        return NOTE_BOTH
+    without = int(_without_self_gain(matrix).sum())
+    n = len(matrix.languages)
+    if not without:
+        return NOTE_IDENTIFIED
+    if without == n:
+        return "There are no numbers: no target has a self-gain."
+    return (
+        f"All targets that have a self-gain, {n - without} of {n}, are identified, so "
+        "there is one version of each number."
+    )
 
 
 def _versions(report: Report) -> dict[str, MatrixNumbers]:

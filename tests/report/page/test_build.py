@@ -6,7 +6,13 @@ import pytest
 from espnet2_cltm.matrix.language_distances import language_distances
 from espnet2_cltm.matrix.missing_pairs import predict_missing
 from espnet2_cltm.matrix.read_scores import read_every_metric
-from espnet2_cltm.report.page.build import NONE_IDENTIFIED, build_page
+from espnet2_cltm.report.page.build import (
+    NONE_IDENTIFIED,
+    NONE_MEASURED,
+    NOTE_BOTH,
+    NOTE_IDENTIFIED,
+    build_page,
+)
 from tests.matrix.results_files import perf_rows, write_results
 from tests.report.page.reports import (
     NINE,
@@ -137,6 +143,37 @@ def test_no_identified_target_leaves_no_ranking_and_says_so(tmp_path):
     ids = {id_ for id_, _ in page.contents}
     assert not ids & {"rankings", "pairs", "comparison"}
     assert data["orders"]["clusters"] is None
+
+
+def page_without_doubles(tmp_path, languages: str):
+    rows = perf_rows(
+        ("ca", "es", "tr"),
+        SEEDS,
+        lambda kind, *run: (
+            {"single": 0.6, "pair": 0.65, "double": 0.7}[kind] + run[-1] % 3 * 0.001
+        ),
+    )
+    rows = [r for r in rows if not (r[2] == "double" and r[6] in languages.split())]
+    path = write_results(tmp_path / "results.tsv", rows)
+    return build_page(make_report(read_every_metric(path)))[0]
+
+
+def test_targets_without_doubles_are_not_said_to_gain_nothing(tmp_path):
+    page = page_without_doubles(tmp_path, "ca es tr")
+    assert NONE_MEASURED in page.in_short
+    assert NONE_IDENTIFIED not in page.in_short
+    assert "Identified: 0 of 3 targets (without self-gain: 3)." in page.in_short[0]
+    assert page.numbers_note == "There are no numbers: no target has a self-gain."
+
+
+def test_one_target_without_doubles_does_not_count_as_identified(tmp_path):
+    page = page_without_doubles(tmp_path, "es")
+    assert "Identified: 2 of 3 targets (without self-gain: 1)." in page.in_short[0]
+    assert not {NONE_MEASURED, NONE_IDENTIFIED} & set(page.in_short)
+    assert page.numbers_note not in (NOTE_IDENTIFIED, NOTE_BOTH)
+    assert "All targets that have a self-gain, 2 of 3, are identified" in (
+        page.numbers_note
+    )
 
 
 def test_without_zero_shot_runs_there_is_no_such_part(tmp_path):
