@@ -271,3 +271,18 @@ def test_script_of_the_recipe_is_executable_and_imports_no_torch():
         "assert not {'torch', 'espnet2', 'librosa', 'sklearn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_closed_pipe_ends_the_command_without_a_trace():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "espnet2_cltm.bin.recommend"]
+        + ["--matrix", "gender_mhubert", "--target", "gl"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
