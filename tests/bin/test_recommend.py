@@ -277,8 +277,10 @@ def test_a_closed_pipe_ends_the_command_without_a_trace():
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [sys.executable, "-m", "espnet2_cltm.bin.recommend"]
-        + ["--matrix", "gender_mhubert", "--target", "gl"],
+        [
+            *(sys.executable, "-m", "espnet2_cltm.bin.recommend"),
+            *("--matrix", "gender_mhubert", "--target", "gl"),
+        ],
         stdout=writer,
         stderr=subprocess.PIPE,
         text=True,
