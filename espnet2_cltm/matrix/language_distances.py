@@ -15,7 +15,7 @@ import numpy as np
 
 from espnet2_cltm import data
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.languages import UNLISTED, Language
+from espnet2_cltm.matrix.languages import UNLISTED, Language, family
 from espnet2_cltm.matrix.text_table import (
     TextTable,
     read_text_table,
@@ -27,9 +27,6 @@ TYPOLOGICAL_PARTS = ("syntactic", "phonological", "inventory")
 DISTANCES = ("geographic", "genetic", *TYPOLOGICAL_PARTS)
 TYPOLOGICAL = "typological"
 SHIPPED = Path(data.__file__).parent / "languages" / "distances.tsv"
-
-# Groups of conf/languages.yaml whose members are not related by being in them.
-NO_FAMILIES = frozenset({"Constructed", "Creole", "Language isolate"})
 
 Pairs = dict[tuple[str, str], tuple[float, ...]]
 
@@ -152,12 +149,6 @@ def _to_distance(what: str, text: str) -> float:
             f"{what} is {text}; distances are shares from 0 (the same) to 1."
         )
     return value
-
-
-def family(language: Language) -> str | None:
-    """Give the family without its branch; None where a language has none."""
-    name = language.family.split(" (")[0]
-    return None if name in NO_FAMILIES or name == UNLISTED else name
 
 
 def same_family(languages: Iterable[Language]) -> np.ndarray:

@@ -14,6 +14,8 @@ import yaml
 from espnet2_cltm.errors import UserError
 
 UNLISTED = "unlisted"
+# Listed under these are languages that share no ancestor for it.
+NO_FAMILIES = frozenset({"Constructed", "Creole", "Language isolate", UNLISTED})
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class Language:
     code: str
     name: str
     family: str
+
+
+def family(language: Language) -> str | None:
+    """Give the family without its branch; None where a language has none."""
+    name = language.family.split(" (")[0]
+    return None if name in NO_FAMILIES else name
 
 
 def read_languages(path: Path | str) -> dict[str, Language]:

@@ -10,10 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from espnet2_cltm.matrix.languages import UNLISTED, Language
+from espnet2_cltm.matrix.languages import Language, family
 
-# Listed under these are languages that share no ancestor for it.
-NO_FAMILIES = ("Constructed", "Creole", "Language isolate", UNLISTED)
 LEAST_OF_SQUARE = 0.5  # of the languages with a row; fewer do not stand for them
 
 
@@ -94,10 +92,10 @@ def same_family(languages: Sequence[Language]) -> np.ndarray:
     Returns:
         (n, n) bool; the diagonal is False.
     """
-    families = [language.family.partition("(")[0].strip() for language in languages]
+    families = [family(language) for language in languages]
     return np.array(
         [
-            [i != j and a == b and a not in NO_FAMILIES for j, b in enumerate(families)]
+            [i != j and a == b and a is not None for j, b in enumerate(families)]
             for i, a in enumerate(families)
         ],
         dtype=bool,

@@ -21,10 +21,9 @@ from espnet2_cltm.matrix.decomposition import variance_components
 from espnet2_cltm.matrix.language_distances import (
     DISTANCES,
     TYPOLOGICAL,
-    family,
     same_family,
 )
-from espnet2_cltm.matrix.languages import UNLISTED, Language
+from espnet2_cltm.matrix.languages import UNLISTED, Language, family
 from espnet2_cltm.matrix.mantel import permute_languages
 from espnet2_cltm.matrix.relatedness import (
     OF_CELLS,
@@ -32,9 +31,9 @@ from espnet2_cltm.matrix.relatedness import (
     RelatednessTest,
     relatedness_tests,
 )
+from espnet2_cltm.matrix.significance import FALSE_DISCOVERY_RATE
 
 SAME_FAMILY = "same_family"
-FALSE_DISCOVERY_RATE = 0.05
 LEVEL = 0.05
 FEWEST_PERMUTATIONS = 120  # of 5 languages; of 4 no test among several gets below 5%
 FEW_CELLS = 50  # shares of variance are rough then

@@ -7,6 +7,8 @@ false discoveries (Benjamini and Hochberg 1995). NaN stands for no test.
 import numpy as np
 from scipy.special import stdtr, stdtrit  # scipy.stats loads slowly
 
+FALSE_DISCOVERY_RATE = 0.05  # a cell or a test is told where its q is below
+
 
 def critical_value(level: float, degrees_of_freedom: np.ndarray) -> np.ndarray:
     """Give Student's two-sided critical value; NaN without degrees of freedom."""

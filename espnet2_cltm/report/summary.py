@@ -51,12 +51,12 @@ from espnet2_cltm.matrix.scores import (
     single_and_double,
     zero_shot_means,
 )
+from espnet2_cltm.matrix.significance import FALSE_DISCOVERY_RATE
 from espnet2_cltm.matrix.strongest_pairs import strongest_negative, strongest_positive
 from espnet2_cltm.matrix.uncertainty import CellUncertainty, IntervalSettings
 from espnet2_cltm.progress import progress
 
 FORMULA = "CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i))"
-FALSE_DISCOVERY_RATE = 0.05
 
 
 def title(scores: Scores) -> str:
