@@ -23,10 +23,11 @@ import numpy as np
 
 from espnet2_cltm.bin.command_line import positive_number, run_command
 from espnet2_cltm.matrix.decomposition import fit_additive
+from espnet2_cltm.matrix.language_distances import language_distances
 from espnet2_cltm.matrix.prediction import (
     LIMIT,
-    language_relatedness,
     predict_pairs,
+    relatedness,
 )
 from espnet2_cltm.matrix.prediction_structure import ModelSettings
 from espnet2_cltm.matrix.published import PUBLISHED, read_published
@@ -167,7 +168,7 @@ def measure(args: argparse.Namespace) -> None:
     for name in args.matrices:
         published = read_published(name)
         matrix = np.clip(published.values, -LIMIT, LIMIT)
-        relations = language_relatedness(published.rows)
+        relations = relatedness(language_distances(published.rows))
         for mask in args.mask:
             for share in args.kept:
                 found = []

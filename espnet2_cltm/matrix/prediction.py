@@ -9,12 +9,11 @@ both; or all pairs of a language, for one that has no run at all. Cells beyond Â
 a ratio of any size.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from espnet2_cltm.matrix.language_distances import language_distances
 from espnet2_cltm.matrix.prediction_model import draw_matrices
 from espnet2_cltm.matrix.prediction_structure import ModelSettings
 
@@ -94,11 +93,6 @@ def relatedness(distances: dict[str, np.ndarray]) -> np.ndarray:
             np.fill_diagonal(closeness, (1 - near.mean()) / near.std())
         stacked.append(closeness)
     return np.stack(stacked, axis=-1)
-
-
-def language_relatedness(codes: Sequence[str]) -> np.ndarray:
-    """Give :func:`relatedness` by the shipped distances."""
-    return relatedness(language_distances(codes))
 
 
 def predict_pairs(

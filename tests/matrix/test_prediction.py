@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from espnet2_cltm.matrix.language_distances import language_distances
 from espnet2_cltm.matrix.prediction import (
     LANGUAGES,
     PAIRS,
     RELATIONS,
     cross_validate,
-    language_relatedness,
     predict_pairs,
     relatedness,
 )
@@ -86,7 +86,7 @@ def test_distances_that_are_not_known_count_as_average():
     assert found.shape == (3, 3, 3)
     assert (found[0, 2] == 0).all() and (found[0, 1] > 0).all()
     assert np.isfinite(found).all()
-    assert language_relatedness(("ca", "es", "no_such")).shape == (3, 3, 3)
+    assert relatedness(language_distances(("ca", "es", "no_such"))).shape == (3, 3, 3)
 
 
 def test_intervals_hold_nearly_as_many_left_out_cells_as_they_promise():
@@ -225,7 +225,7 @@ def test_masks_keep_their_share_and_nothing_of_the_diagonal(mask):
 def test_a_fifth_of_the_published_pairs_predicts_the_others(name, bar):
     published = read_published(name)
     matrix = np.clip(published.values, -3, 3)
-    relations = language_relatedness(published.rows)
+    relations = relatedness(language_distances(published.rows))
     found = np.array(
         [
             judge(matrix, relations, keep_at_random(len(matrix), 0.2, "pairs", seed))
