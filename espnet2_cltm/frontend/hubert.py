@@ -7,18 +7,21 @@ batch: padding enters neither the waveform's normalisation, nor the group norm o
 the first convolution, nor attention.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import nn
-from transformers import HubertModel
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.checkpoint import load_hubert
+from espnet2_cltm.frontend.encoder_steps import enter_transformer, states_above
+from espnet2_cltm.frontend.freezing import CONVOLUTIONS, freeze_parts
+from espnet2_cltm.frontend.frozen_states import FrozenStates
+from espnet2_cltm.frontend.masked_group_norm import use_masked_group_norm
 
+Lengths = TypeVar("Lengths", int, torch.Tensor)
 LAYER_CHOICES = ("last", "mean", "weighted")
 
 
@@ -48,6 +51,9 @@ class HubertFrontend(AbsFrontend):
             are encoded. On a CPU every new length costs a set of kernels, as much
             time as several steps; 1600 (0.1 s) leaves some dozens of lengths.
             Features stay as they are, padding enters nothing.
+        reuse_frozen: Compute what is frozen once for each utterance, and keep it in
+            memory (:mod:`.frozen_states`) for later epochs and models. SpecAugment,
+            which comes before the layers, is turned off where layers are frozen.
 
     Raises:
         UserError: An argument is not among its choices, or the checkpoint can't be
@@ -63,6 +69,7 @@ class HubertFrontend(AbsFrontend):
         freeze_layers: int = 0,
         config_overrides: Mapping[str, Any] | None = None,
         length_multiple: int = 1,
+        reuse_frozen: bool = False,
     ):
         super().__init__()
         if length_multiple < 1:
@@ -82,6 +89,17 @@ class HubertFrontend(AbsFrontend):
                 f"layers: {layers} needs every layer in every step: set layerdrop to "
                 "0.0 in config_overrides."
             )
+        if reuse_frozen and (freeze == "all" or freeze_layers > 0):
+            if overrides.setdefault("apply_spec_augment", False):
+                raise UserError(
+                    "reuse_frozen needs SpecAugment off where layers are frozen: set "
+                    "apply_spec_augment to false in config_overrides."
+                )
+        elif reuse_frozen and freeze == "none":
+            raise UserError(
+                "reuse_frozen in frontend_conf has nothing to reuse: set freeze or "
+                "freeze_layers beside it, or leave it out."
+            )
         checkpoint = load_hubert(model, overrides)
         self.hubert = checkpoint.model
         self.normalize_waveform = checkpoint.normalize_waveform
@@ -95,8 +113,11 @@ class HubertFrontend(AbsFrontend):
             )
         if layers == "weighted":
             self.layer_weights = nn.Parameter(torch.zeros(depth + 1))
-        self.group_norm = _use_masked_group_norm(self.hubert)
-        self._frozen = _freeze(self.hubert, freeze, freeze_layers)
+        self.group_norm = use_masked_group_norm(self.hubert)
+        self._frozen, self._highest_frozen = freeze_parts(
+            self.hubert, freeze, freeze_layers
+        )
+        self._kept = FrozenStates(self._frozen) if reuse_frozen else None
 
     def output_size(self) -> int:
         """Give the size of a frame's feature vector."""
@@ -111,11 +132,7 @@ class HubertFrontend(AbsFrontend):
         Returns:
             (batch,) numbers of frames, 0 or less where a waveform is too short.
         """
-        return _lengths_after(
-            sample_lengths,
-            self.hubert.config.conv_kernel,
-            self.hubert.config.conv_stride,
-        )
+        return self._n_frames(sample_lengths)
 
     def train(self, mode: bool = True) -> "HubertFrontend":
         """Set training mode; frozen parts stay in evaluation mode."""
@@ -165,160 +182,158 @@ class HubertFrontend(AbsFrontend):
         layers: str,
         num_layers: int,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        longest = int(input_lengths.max())
-        padding = -longest % self.length_multiple
-        input = nn.functional.pad(input[:, :longest], (0, padding))
-        frame_lengths = self.frame_lengths(input_lengths)
-        if int(frame_lengths.min()) < 1:
+        n_samples = input_lengths.tolist()  # the only time that the GPU is waited for
+        longest = max(n_samples)
+        if self._n_frames(min(n_samples)) < 1:
             raise UserError(
-                f"An utterance of {int(input_lengths.min())} samples is too short for "
-                "HuBERT, which needs 400: stage 2 leaves such utterances out."
+                f"An utterance of {min(n_samples)} samples is too short for HuBERT, "
+                "which needs 400: stage 2 leaves such utterances out."
             )
-        is_padded = bool((input_lengths != input.shape[1]).any())
-        sample_mask = _valid_mask(input_lengths, input.shape[1]) if is_padded else None
-        if self.normalize_waveform:
-            input = _zero_mean_unit_variance(input, sample_mask)
-        feats = self._encode(input, sample_mask, input_lengths, layers, num_layers)
-        if is_padded:
-            feats = feats[:, : int(frame_lengths.max())]
-            frame_mask = _valid_mask(frame_lengths, feats.shape[1])
-            feats = feats.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
-        return feats, frame_lengths
-
-    def _encode(
-        self,
-        waveforms: torch.Tensor,
-        sample_mask: torch.Tensor | None,
-        sample_lengths: torch.Tensor,
-        layers: str,
-        num_layers: int,
-    ) -> torch.Tensor:
-        config = self.hubert.config
-        if self.group_norm is not None:
-            self.group_norm.valid_lengths = (
-                None
-                if sample_mask is None
-                else _lengths_after(
-                    sample_lengths, config.conv_kernel[:1], config.conv_stride[:1]
-                ).tolist()
-            )
-        output = self.hubert(
-            waveforms,
-            attention_mask=None if sample_mask is None else sample_mask.long(),
-            mask_time_indices=self._no_mask_if_short(waveforms),
-            output_hidden_states=layers != "last",
-            return_dict=True,
-        )
-        last = output.last_hidden_state
+        depth = self.hubert.config.num_hidden_layers
+        first = {"last": depth, "mean": depth + 1 - num_layers, "weighted": 0}
+        lowest = first[layers]
+        states = self._states(input[:, :longest], n_samples, lowest)
         if layers == "last":
-            return last
-        states = [*output.hidden_states[:-1], last]
-        if layers == "mean":
-            return torch.stack(states[-num_layers:]).mean(dim=0)
-        weights = torch.softmax(self.layer_weights, dim=0)
-        return torch.einsum("l,lbtd->btd", weights, torch.stack(states))
+            feats = states[-1]
+        elif layers == "mean":
+            feats = torch.stack(states).mean(dim=0)
+        else:
+            weights = torch.softmax(self.layer_weights, dim=0)
+            feats = torch.einsum("l,lbtd->btd", weights, torch.stack(states))
+        feats = feats[:, : self._n_frames(longest)]
+        frame_mask = self._frame_mask(n_samples, feats)
+        if frame_mask is not None:
+            feats = feats.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
+        return feats, self.frame_lengths(input_lengths)
 
-    def _no_mask_if_short(self, waveforms: torch.Tensor) -> torch.Tensor | None:
+    def _states(
+        self, input: torch.Tensor, n_samples: Sequence[int], lowest: int
+    ) -> list[torch.Tensor]:
+        """Give the hidden states from ``lowest`` to the last."""
+        if self._kept is None:
+            features = self._convolve(input, n_samples)
+            frame_mask = self._frame_mask(n_samples, features)
+            return self._states_above_convolutions(features, frame_mask, lowest)
+        kept = [
+            self._kept_states(row[:n], lowest)
+            for n, row in zip(n_samples, input.unbind(0), strict=True)
+        ]
+        longest = max(n_samples)
+        n_frames = self._n_frames(longest + self._padding(longest))
+        *below, state = (
+            _padded(utterances, n_frames) for utterances in zip(*kept, strict=True)
+        )
+        frame_mask = self._frame_mask(n_samples, state)
+        if self._highest_frozen == CONVOLUTIONS:
+            return self._states_above_convolutions(state, frame_mask, lowest)
+        above = states_above(self.hubert, state, self._highest_frozen, frame_mask)
+        # Of what is below, the states that were asked for.
+        n_states = self.hubert.config.num_hidden_layers + 1 - lowest
+        return [*below, state, *above][-n_states:]
+
+    def _kept_states(
+        self, waveform: torch.Tensor, lowest: int
+    ) -> tuple[torch.Tensor, ...]:
+        """Give what of an utterance's states is frozen, without padding.
+
+        Returns:
+            Hidden states from ``lowest`` (or from the highest frozen one, where that
+            is lower) to the highest frozen one, or what the convolutions give: each
+            (frames, size).
+        """
+        highest = self._highest_frozen
+        lowest = min(lowest, highest)
+
+        def compute() -> tuple[torch.Tensor, ...]:
+            # A prediction's tensors could not be trained on later.
+            with torch.inference_mode(False), torch.no_grad():
+                n_samples = [len(waveform)]
+                states = [self._convolve(waveform.clone().unsqueeze(0), n_samples)]
+                if highest != CONVOLUTIONS:
+                    frame_mask = self._frame_mask(n_samples, states[0])
+                    states = self._states_above_convolutions(
+                        states[0], frame_mask, lowest, highest
+                    )
+                n_frames = self._n_frames(len(waveform))
+                return tuple(state[0, :n_frames].clone() for state in states)
+
+        precision = "float32"
+        if torch.is_autocast_enabled(waveform.device.type):
+            precision = str(torch.get_autocast_dtype(waveform.device.type))
+        what = f"states {lowest} to {highest} in {precision}"
+        return self._kept.get(waveform, what, compute)
+
+    def _convolve(self, input: torch.Tensor, n_samples: Sequence[int]) -> torch.Tensor:
+        """Normalise waveforms and give the convolutions' (batch, frames, channels)."""
+        config = self.hubert.config
+        input = nn.functional.pad(input, (0, self._padding(input.shape[1])))
+        is_padded = min(n_samples) < input.shape[1]
+        if self.normalize_waveform:
+            mask = None
+            if is_padded:
+                mask = _valid_mask(n_samples, input.shape[1], input.device)
+            input = _zero_mean_unit_variance(input, mask)
+        if self.group_norm is not None:
+            kernel, stride = config.conv_kernel[0], config.conv_stride[0]
+            self.group_norm.valid_lengths = (
+                [(n - kernel) // stride + 1 for n in n_samples] if is_padded else None
+            )
+        return self.hubert.feature_extractor(input).transpose(1, 2)
+
+    def _states_above_convolutions(
+        self,
+        features: torch.Tensor,
+        frame_mask: torch.Tensor | None,
+        lowest: int,
+        highest: int | None = None,
+    ) -> list[torch.Tensor]:
+        """Give the hidden states from ``lowest`` on, to the last by default."""
+        state = enter_transformer(
+            self.hubert, features, frame_mask, self._no_mask_if_short(features)
+        )
+        above = states_above(self.hubert, state, 0, frame_mask, highest)
+        return [state, *above][lowest:]
+
+    def _frame_mask(
+        self, n_samples: Sequence[int], frames: torch.Tensor
+    ) -> torch.Tensor | None:
+        n_frames = [self._n_frames(n) for n in n_samples]
+        if min(n_frames) == frames.shape[1]:
+            return None
+        return _valid_mask(n_frames, frames.shape[1], frames.device)
+
+    def _padding(self, n_samples: int) -> int:
+        return -n_samples % self.length_multiple
+
+    def _n_frames(self, n_samples: Lengths) -> Lengths:
+        config = self.hubert.config
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            n_samples = (n_samples - kernel) // stride + 1
+        return n_samples
+
+    def _no_mask_if_short(self, features: torch.Tensor) -> torch.Tensor | None:
         """Leave out time masking where a batch is shorter than one mask.
 
         transformers refuses such a batch; a mask over all of an utterance would
         teach nothing either.
         """
-        batch, n_samples = waveforms.shape
-        n_frames = int(self.frame_lengths(torch.tensor(n_samples)))
+        batch, n_frames, _ = features.shape
         if not self.training or n_frames > self.hubert.config.mask_time_length:
             return None
-        return torch.zeros(batch, n_frames, dtype=torch.bool, device=waveforms.device)
+        return torch.zeros(batch, n_frames, dtype=torch.bool, device=features.device)
 
 
-class MaskedGroupNorm(nn.GroupNorm):
-    """Group norm over time that leaves padding out of mean and variance.
-
-    With ``valid_lengths`` None it is ``torch.nn.GroupNorm``. Otherwise each utterance
-    is cut to its length, normalised by the same kernel, and padded with zeros again:
-    on a CPU that is twice as fast as masked sums over the whole batch.
-    """
-
-    valid_lengths: list[int] | None = None
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Normalise (batch, channels, time) over time, within valid lengths."""
-        if self.valid_lengths is None:
-            return super().forward(input)
-        size = input.shape[2]
-        rows = [
-            nn.functional.pad(super(MaskedGroupNorm, self).forward(row), (0, size - n))
-            for n, row in (
-                (n, row[None, :, :n])
-                for n, row in zip(self.valid_lengths, input.unbind(0), strict=True)
-            )
-        ]
-        return torch.cat(rows)
+def _padded(utterances: Sequence[torch.Tensor], n_frames: int) -> torch.Tensor:
+    """Put (frames, size) of several utterances into one (batch, n_frames, size)."""
+    rows = [nn.functional.pad(u, (0, 0, 0, n_frames - len(u))) for u in utterances]
+    return torch.stack(rows)
 
 
-def _use_masked_group_norm(hubert: HubertModel) -> MaskedGroupNorm | None:
-    """Put :class:`MaskedGroupNorm` where the encoder has a group norm."""
-    first = hubert.feature_extractor.conv_layers[0]
-    norm = getattr(first, "layer_norm", None)
-    if not isinstance(norm, nn.GroupNorm):
-        return None
-    masked = MaskedGroupNorm(norm.num_groups, norm.num_channels, eps=norm.eps)
-    masked.weight = norm.weight
-    masked.bias = norm.bias
-    first.layer_norm = masked
-    return masked
-
-
-def _freeze(hubert: HubertModel, freeze: str, freeze_layers: int) -> list[nn.Module]:
-    """Take the gradient from parts of the encoder and return those parts."""
-    depth = hubert.config.num_hidden_layers
-    if freeze not in ("none", "cnn", "all"):
-        raise UserError(
-            f"freeze: {freeze} in frontend_conf is unknown: give none, cnn or all."
-        )
-    if not 0 <= freeze_layers <= depth:
-        raise UserError(
-            f"freeze_layers: {freeze_layers} in frontend_conf must lie between 0 and "
-            f"{depth} for this encoder."
-        )
-    if freeze == "all":
-        frozen: list[nn.Module] = [hubert]
-    elif freeze_layers > 0:
-        encoder = hubert.encoder
-        frozen = [
-            hubert.feature_extractor,
-            hubert.feature_projection,
-            encoder.pos_conv_embed,
-            *encoder.layers[:freeze_layers],
-        ]
-        if not hubert.config.do_stable_layer_norm:
-            frozen.append(encoder.layer_norm)  # stands before the first layer
-    elif freeze == "cnn":
-        frozen = [hubert.feature_extractor]
-    else:
-        return []
-    hubert.feature_extractor._freeze_parameters()
-    for module in frozen:
-        module.requires_grad_(False)
-    logging.info(
-        "Frozen encoder parameters: %d of %d",
-        sum(p.numel() for p in hubert.parameters() if not p.requires_grad),
-        sum(p.numel() for p in hubert.parameters()),
-    )
-    return frozen
-
-
-def _lengths_after(
-    lengths: torch.Tensor, kernels: Sequence[int], strides: Sequence[int]
+def _valid_mask(
+    lengths: Sequence[int], size: int, device: torch.device
 ) -> torch.Tensor:
-    for kernel, stride in zip(kernels, strides, strict=True):
-        lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
-    return lengths
-
-
-def _valid_mask(lengths: torch.Tensor, size: int) -> torch.Tensor:
-    positions = torch.arange(size, device=lengths.device)
-    return positions.unsqueeze(0) < lengths.unsqueeze(1)
+    positions = torch.arange(size, device=device)
+    return positions.unsqueeze(0) < torch.tensor(lengths, device=device).unsqueeze(1)
 
 
 def _zero_mean_unit_variance(

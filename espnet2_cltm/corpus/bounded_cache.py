@@ -1,0 +1,73 @@
+"""Values kept in memory up to a number of bytes, the least recently used dropped.
+
+What is kept is anything that knows its size as ``nbytes``: arrays of numpy, tensors of
+torch. Made for one thread.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, Protocol, TypeVar
+
+
+class HasBytes(Protocol):
+    """An array."""
+
+    @property
+    def nbytes(self) -> int:
+        """Give the size of its elements in bytes."""
+
+
+Value = TypeVar("Value", bound=HasBytes)
+
+
+class BoundedCache(Generic[Value]):
+    """Tuples of arrays by key.
+
+    Args:
+        max_bytes: Most bytes of elements that are kept; 0 keeps nothing.
+    """
+
+    def __init__(self, max_bytes: int):
+        if max_bytes < 0:
+            raise ValueError(f"max_bytes is {max_bytes}, less than 0")
+        self.max_bytes = max_bytes
+        self.n_bytes = 0
+        self._entries: OrderedDict[Hashable, tuple[Value, ...]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._entries
+
+    def get(
+        self, key: Hashable, make: Callable[[], tuple[Value, ...]]
+    ) -> tuple[Value, ...]:
+        """Give what ``make`` made for this key, now or the last time.
+
+        Args:
+            key: Tells what is made: whatever ``make`` depends on.
+            make: Called where nothing is kept for the key; what it raises is passed
+                on, and nothing is kept.
+
+        Returns:
+            The arrays. An entry that is larger than all the room there is comes back
+            without being kept.
+        """
+        if key in self._entries:
+            self._entries.move_to_end(key)
+            return self._entries[key]
+        values = make()
+        size = _size(values)
+        if size <= self.max_bytes and self.max_bytes > 0:
+            while self.n_bytes + size > self.max_bytes:
+                _, dropped = self._entries.popitem(last=False)
+                self.n_bytes -= _size(dropped)
+            self._entries[key] = values
+            self.n_bytes += size
+        return values
+
+
+def _size(values: tuple[HasBytes, ...]) -> int:
+    """Count bytes of elements; an array that stands twice counts once."""
+    return sum({id(value): value.nbytes for value in values}.values())
