@@ -20,6 +20,7 @@ gender_budget=
 speaker_budget=
 seeds="42 43 44 45 46 47 48 49 50 51"
 model=
+freeze=
 gender_config=conf/train_gender.yaml
 speaker_config=conf/train_speaker.yaml
 demo_config=${root}/conf/demo.yaml
@@ -55,7 +56,7 @@ dry_run=false
 rescore=false
 
 options=(stage stop_stage task corpus corpus_dir langs budget gender_budget speaker_budget
-    seeds model gender_config speaker_config demo_config languages_conf
+    seeds model freeze gender_config speaker_config demo_config languages_conf
     distances use_validated
     require_gender max_train_utts max_test_utts max_rejected zero_shot pairs_fraction
     pairs_seed regime_budgets shared_speakers
@@ -93,6 +94,9 @@ Experiment
   --seeds "42 43" one run of each kind for every seed (default: 42 to 51)
   --model         HuBERT: hub id, directory, or YAML file of a small random one
                   (default: what the training configuration names)
+  --freeze        what of it is not trained but computed once for each utterance: none,
+                  cnn, all or the number of lowest transformer layers (default: what the
+                  training configuration says)
   --gender_config ${gender_config}  --speaker_config ${speaker_config}
                   ESPnet training configurations
   --zero_shot ${zero_shot}    test single runs on every language
@@ -117,7 +121,8 @@ Resources
   --nj            processes (default: number of cores, or ngpu * jobs_per_gpu)
   --ngpu ${ngpu}   GPUs, 0: CPU   --jobs_per_gpu ${jobs_per_gpu}   runs made at once on each GPU
   --retry ${retry}   stage 4: failed: make runs again that failed before; none: leave them
-  --audio_cache ${audio_cache}   MB of prepared test audio that a process keeps in memory
+  --audio_cache ${audio_cache}   MB of prepared test audio that a process keeps in memory, and as
+                  many of what is frozen of the encoder
 Places
   --datadir ${datadir}  --dumpdir ${dumpdir}  --expdir ${expdir}
   --languages_conf conf/languages.yaml   names and families of languages
@@ -232,6 +237,8 @@ if [[ -z ${shared_speakers} ]]; then
 fi
 [[ ${shared_speakers} =~ ^(true|false)$ ]] ||
     fail "--shared_speakers takes true or false, not '${shared_speakers}'."
+[[ ${freeze} =~ ^(|none|cnn|all|[0-9]+)$ ]] ||
+    fail "--freeze takes none, cnn, all or a number of transformer layers, not '${freeze}'."
 [[ ${retry} == failed || ${retry} == none ]] ||
     fail "--retry takes failed or none, not '${retry}'."
 for name in utts_per_speaker max_positives test_batch_bins jobs_per_gpu; do
@@ -277,7 +284,7 @@ if ((stage <= 3 && stop_stage >= 3)); then
     log "Stage 3: draw subsets and write the plan of ${exp}"
     "${local_dir}/make_plan.py" --exp "${exp}" --task "${task}" --corpus "${corpus}" \
         --dumpdir "${dumpdir}" --langs "${langs}" --seeds "${seeds}" "${plan_options[@]}" \
-        --model "${model}" --zero_shot "${zero_shot}" \
+        --model "${model}" --freeze "${freeze}" --zero_shot "${zero_shot}" \
         --pairs_fraction "${pairs_fraction}" --pairs_seed "${pairs_seed}" \
         --regime_budgets "${regime_budgets}" \
         --shared_speakers "${shared_speakers}" --utts_per_speaker "${utts_per_speaker}" \

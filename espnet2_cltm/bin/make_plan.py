@@ -35,12 +35,9 @@ from espnet2_cltm.experiment.planning import (
     make_plan,
     write_experiment,
 )
-from espnet2_cltm.experiment.settings import (
-    Settings,
-    check_unchanged,
-    read_train_configs,
-)
+from espnet2_cltm.experiment.settings import Settings, check_unchanged
 from espnet2_cltm.experiment.task_registry import TASKS
+from espnet2_cltm.experiment.train_config_reading import read_train_configs
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -62,6 +59,12 @@ def get_parser() -> argparse.ArgumentParser:
         "--model",
         default="",
         help="Hub id, directory or YAML file; default: the configuration's",
+    )
+    parser.add_argument(
+        "--freeze",
+        default="",
+        help="Of the encoder: none, cnn, all or the number of lowest transformer "
+        "layers, computed once for each utterance; default: the configuration's",
     )
     for task in TASKS:
         parser.add_argument(
@@ -181,6 +184,7 @@ def read_settings_from(args: argparse.Namespace) -> Settings:
         train_config=read_train_configs(
             {task: getattr(args, f"{task}_config") for task in tasks},
             args.model or None,
+            args.freeze or None,
         ),
         pairs_fraction=args.pairs_fraction,
         pairs_seed=args.pairs_seed,

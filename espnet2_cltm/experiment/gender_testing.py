@@ -14,6 +14,7 @@ from espnet2_cltm.experiment.utterance_list import (
     espnet_data_options,
     write_espnet_data,
 )
+from espnet2_cltm.frontend.frozen_states import keep_frozen_states
 from espnet2_cltm.frontend.length_batches import length_batches
 from espnet2_cltm.gender.inference import (
     predict_gender,
@@ -31,7 +32,11 @@ OPTIONS_WITHOUT_DATA: dict[str, Any] = {}
 
 
 def cache_audio(max_bytes: int) -> None:
-    """Keep nothing: reading the audio store is quick."""
+    """Keep what the encoder's frozen part gives, in at most ``max_bytes``.
+
+    Waveforms are not kept: reading the audio store is quick.
+    """
+    keep_frozen_states(max_bytes)
 
 
 def write_training_data(

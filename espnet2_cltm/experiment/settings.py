@@ -5,7 +5,6 @@ that can't be compared would stand in one matrix. The exceptions, in :data:`MAY_
 tell how many runs there are, not how one is made.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -160,96 +159,6 @@ def check_unchanged(path: Path, settings: Settings) -> None:
             f"{path} was made with other settings ({'; '.join(changes)}): give the "
             "new ones a --tag of their own, or delete the old experiment."
         )
-
-
-def read_train_configs(
-    paths: Mapping[str, Path], model: str | None
-) -> dict[str, dict[str, Any]]:
-    """Read each task's training configuration and put the encoder into it.
-
-    Args:
-        paths: YAML file by task.
-        model: The encoder of every task whose frontend is ``hubert``, or None to
-            keep what each configuration names.
-
-    Raises:
-        UserError: A file can't be used, or ``model`` is of use to no task.
-    """
-    configs = {task: read_train_config(path, model) for task, path in paths.items()}
-    if model is None:
-        return configs
-    others = {task for task in configs if frontend_of(configs[task]) != "hubert"}
-    if others == configs.keys():
-        raise UserError(
-            f"--model {model} is of no use: the frontend of "
-            f"{' and '.join(str(paths[task]) for task in sorted(others))} is not "
-            "hubert; leave --model out."
-        )
-    for task in sorted(others):
-        logging.info(
-            "--model does not apply to %s: the frontend of %s is %s",
-            task,
-            paths[task],
-            frontend_of(configs[task]),
-        )
-    return configs
-
-
-def frontend_of(config: Mapping[str, Any]) -> str | None:
-    """Name a training configuration's frontend; None where there is none."""
-    return config.get("frontend", "hubert")
-
-
-def read_train_config(path: Path, model: str | None) -> dict[str, Any]:
-    """Read a training configuration and put the encoder into it.
-
-    An encoder that is a YAML file of a small random one is taken in whole, so that
-    the experiment does not change when that file does.
-
-    Args:
-        path: YAML file of ESPnet options.
-        model: Hub id, directory or YAML file that replaces the configuration's
-            ``frontend_conf.model``, or None to keep it; of no effect where the
-            frontend is not ``hubert``.
-
-    Raises:
-        UserError: A file is missing or is no mapping.
-    """
-    config = _read_mapping(path, "a training configuration of ESPnet")
-    if frontend_of(config) != "hubert":
-        return config
-    frontend_conf = config.setdefault("frontend_conf", {})
-    if not isinstance(frontend_conf, dict):
-        raise UserError(
-            f"frontend_conf in {path} must hold 'name: value' lines: write them below "
-            "it, indented."
-        )
-    encoder = model if model is not None else frontend_conf.get("model")
-    if encoder is None:
-        raise UserError(f"{path} names no encoder: set frontend_conf.model or --model.")
-    if isinstance(encoder, str) and encoder.endswith((".yaml", ".yml")):
-        encoder = _read_mapping(Path(encoder), "a HuBERT configuration")
-    frontend_conf["model"] = encoder
-    return config
-
-
-def _read_mapping(path: Path, what: str) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path}, {what}, cannot be read ({error.strerror}): correct its path."
-        ) from error
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        where = f", line {place.line + 1}," if place else ""
-        raise UserError(
-            f"{path}{where} is not valid YAML "
-            f"({getattr(error, 'problem', None) or 'unreadable'}): correct it."
-        ) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must be {what}, 'name: value' lines.")
-    return content
 
 
 def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:

@@ -16,6 +16,7 @@ from espnet2_cltm.experiment.utterance_list import (
     write_espnet_data,
 )
 from espnet2_cltm.files import replacing, write_text
+from espnet2_cltm.frontend.frozen_states import keep_frozen_states
 from espnet2_cltm.speaker.embedding import cache_waveforms, embed_utterances
 from espnet2_cltm.speaker.metrics import score_speaker
 from espnet2_cltm.speaker.model import SpeakerModel
@@ -29,8 +30,14 @@ OPTIONS_WITHOUT_DATA = {"spk_num": 2}
 
 
 def cache_audio(max_bytes: int) -> None:
-    """Keep trimmed and time-stretched waveforms in memory, at most ``max_bytes``."""
+    """Keep waveforms, and what the encoder's frozen part gives, in memory.
+
+    Args:
+        max_bytes: Most bytes of trimmed and time-stretched waveforms, and as many of
+            frozen states.
+    """
     cache_waveforms(max_bytes)
+    keep_frozen_states(max_bytes)
 
 
 def write_training_data(

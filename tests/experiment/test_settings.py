@@ -9,10 +9,9 @@ from espnet2_cltm.experiment.settings import (
     Settings,
     check_unchanged,
     read_settings,
-    read_train_config,
-    read_train_configs,
     write_settings,
 )
+from espnet2_cltm.experiment.train_config_reading import read_train_config
 
 CONFIG = {"frontend_conf": {"model": "m"}, "optim_conf": {"lr": 0.001}}
 SETTINGS = Settings("demo", "dump", {"gender": 12}, train_config={"gender": CONFIG})
@@ -107,37 +106,6 @@ def test_dev_trials_are_needed_where_they_choose_the_epoch(tmp_path, speaker, ne
     assert settings.rules("speaker").budget == 30
 
 
-@pytest.fixture
-def configs(tmp_path):
-    texts = {
-        "gender": "frontend_conf: {model: m}\n",
-        "speaker": "frontend: melspec_torch\n",
-    }
-    for task, text in texts.items():
-        (tmp_path / f"{task}.yaml").write_text(text)
-    return {task: tmp_path / f"{task}.yaml" for task in texts}
-
-
-def test_an_encoder_is_given_to_the_tasks_that_take_one(configs, caplog):
-    caplog.set_level("INFO")
-    read = read_train_configs(configs, "org/hubert")
-    assert read == {
-        "gender": {"frontend_conf": {"model": "org/hubert"}},
-        "speaker": {"frontend": "melspec_torch"},
-    }
-    assert caplog.messages == [
-        f"--model does not apply to speaker: the frontend of {configs['speaker']} is "
-        "melspec_torch"
-    ]
-
-
-def test_an_encoder_that_no_task_takes_is_refused(configs):
-    del configs["gender"]
-    assert read_train_configs(configs, None)["speaker"]["frontend"] == "melspec_torch"
-    with pytest.raises(UserError, match=r"--model m is of no use: the frontend of .*"):
-        read_train_configs(configs, "m")
-
-
 def test_damaged_settings_are_refused(tmp_path):
     path = tmp_path / "experiment.yaml"
     path.write_text("corpus: demo\nbugdet: 3\n")
@@ -145,43 +113,3 @@ def test_damaged_settings_are_refused(tmp_path):
         read_settings(path)
     with pytest.raises(UserError, match="run stage 3 first"):
         read_settings(tmp_path / "none.yaml")
-
-
-def test_small_encoder_is_taken_into_the_experiment(tmp_path):
-    (tmp_path / "encoder.yaml").write_text("hidden_size: 32\n")
-    config = tmp_path / "train.yaml"
-    config.write_text(f"frontend_conf:\n  model: {tmp_path}/encoder.yaml\n")
-    assert read_train_config(config, None)["frontend_conf"]["model"] == {
-        "hidden_size": 32
-    }
-    assert read_train_config(config, "org/hubert")["frontend_conf"]["model"] == (
-        "org/hubert"
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "model", "message"),
-    [
-        ("optim: adamw\n", None, "names no encoder"),
-        ("- a\n", None, "must be a training configuration"),
-        ("a: [1\n", None, r"line \d, is not valid YAML"),
-        ("frontend_conf: {model: none.yaml}\n", None, "HuBERT configuration, cannot"),
-    ],
-)
-def test_configuration_that_cannot_be_used_is_refused(tmp_path, text, model, message):
-    config = tmp_path / "train.yaml"
-    config.write_text(text)
-    with pytest.raises(UserError, match=message):
-        read_train_config(config, model)
-
-
-def test_missing_configuration_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"none\.yaml.*correct its path"):
-        read_train_config(tmp_path / "none.yaml", None)
-
-
-def test_empty_frontend_conf_is_named(tmp_path):
-    config = tmp_path / "train.yaml"
-    config.write_text("frontend_conf:\n")
-    with pytest.raises(UserError, match=r"frontend_conf in .* must hold"):
-        read_train_config(config, "some/hubert")
