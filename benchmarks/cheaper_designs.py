@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """What a cheaper design costs, and how near its matrix comes to the full one's.
 
-Every experiment has been run to its end (stages 3 to 6) on the same languages and seeds.
-Cost is the time in which workers were at work on runs, training and testing. Likeness is
-Pearson's r over the off-diagonal cells of the CLTM, predicted cells where pairs were not
-measured, and over mean scores Perf by kind of run and tested language, which tell more
-where there are few cells.
+Every experiment has been run to its end (stages 3 to 6) on the same languages and
+seeds. Cost is the time in which workers were at work on runs, training and testing.
+Likeness is Pearson's r over the off-diagonal cells of the CLTM, predicted cells where
+pairs were not measured, and over mean scores Perf by kind of run and tested language,
+which tell more where there are few cells.
 
     benchmarks/cheaper_designs.py --task gender --full exp/full --design cnn=exp/cnn
 """
