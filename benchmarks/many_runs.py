@@ -167,8 +167,6 @@ def measure(args: argparse.Namespace) -> None:
 
 def work(cmd: list[str]) -> None:
     """Be a worker: the runner's own, with the stub."""
-    # What ESPnet imports must not find this directory's coverage.py.
-    sys.path.remove(str(Path(__file__).resolve().parent))
     from espnet2_cltm.bin import run_worker
 
     args = run_worker.get_parser().parse_args(cmd)
