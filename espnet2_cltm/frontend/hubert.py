@@ -55,6 +55,10 @@ class HubertFrontend(AbsFrontend):
             memory (:mod:`.frozen_states`) for later epochs and models. SpecAugment,
             which comes before the layers, is turned off where layers are frozen.
 
+    Attributes:
+        reuses_while_training: Whether training reuses what is frozen as well; set to
+            False by tasks that train on random crops, none of which comes again.
+
     Raises:
         UserError: An argument is not among its choices, or the checkpoint can't be
             had.
@@ -118,6 +122,7 @@ class HubertFrontend(AbsFrontend):
             self.hubert, freeze, freeze_layers
         )
         self._kept = FrozenStates(self._frozen) if reuse_frozen else None
+        self.reuses_while_training = True
 
     def output_size(self) -> int:
         """Give the size of a frame's feature vector."""
@@ -210,7 +215,8 @@ class HubertFrontend(AbsFrontend):
         self, input: torch.Tensor, n_samples: Sequence[int], lowest: int
     ) -> list[torch.Tensor]:
         """Give the hidden states from ``lowest`` to the last."""
-        if self._kept is None:
+        reuses = not self.training or self.reuses_while_training
+        if self._kept is None or not reuses:
             features = self._convolve(input, n_samples)
             frame_mask = self._frame_mask(n_samples, features)
             return self._states_above_convolutions(features, frame_mask, lowest)

@@ -198,6 +198,8 @@ class SpeakerTask(spk.SpeakerTask):
             )
         args.spk_num = _count_speakers(args)
         frontend = build_part(frontend_choices, args)
+        if isinstance(frontend, HubertFrontend):
+            frontend.reuses_while_training = not _crops(args)
         torch.manual_seed(args.seed)
         encoder = build_part(
             encoder_choices,
@@ -263,6 +265,11 @@ def _embedding_settings(conf: dict[str, Any]) -> EmbeddingSettings:
         ) from error
 
 
+def _crops(args: argparse.Namespace) -> bool:
+    """Tell whether training takes random crops of utterances."""
+    return bool(args.preprocessor_conf.get("target_duration"))
+
+
 def _require_equal_lengths(args: argparse.Namespace) -> None:
     """Refuse to train on padding where something looks at it.
 
@@ -273,9 +280,8 @@ def _require_equal_lengths(args: argparse.Namespace) -> None:
         and args.encoder == "identity"
         and args.pooling != "chn_attn_stat"
     )
-    is_cropped = bool(args.preprocessor_conf.get("target_duration"))
     has_one = args.batch_size == 1 and args.batch_type in _BATCHES_BY_NUMBER
-    if not (hides_padding or is_cropped or has_one):
+    if not (hides_padding or _crops(args) or has_one):
         raise UserError(
             f"The encoder {args.encoder} with the pooling {args.pooling} would see the "
             "padding of a batch of whole utterances: set preprocessor_conf: "

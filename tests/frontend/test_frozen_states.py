@@ -161,3 +161,17 @@ def test_reuse_of_layers_turns_spec_augment_off_and_refuses_it_on():
 def test_reuse_where_nothing_is_frozen_is_refused():
     with pytest.raises(UserError, match="has nothing to reuse"):
         HubertFrontend(SMALL, reuse_frozen=True)
+
+
+def test_training_on_crops_keeps_nothing(monkeypatch):
+    frontend = HubertFrontend(SMALL, freeze="cnn", reuse_frozen=True).train()
+    frontend.reuses_while_training = False
+    calls = convolutions_of(frontend, monkeypatch)
+    speech = [waveform(8000, 1), waveform(8000, 2)]
+    for _ in range(2):
+        encode(frontend, *speech)
+    assert [shape[0] for shape in calls] == [2, 2]
+    frontend.eval()
+    for _ in range(2):
+        encode(frontend, *speech)
+    assert len(calls) == 4
