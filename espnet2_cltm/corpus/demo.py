@@ -130,7 +130,7 @@ def _draw_items(config: DemoConfig, lang: str) -> list[_Item]:
                 voice=voice,
                 rate=speaker.rate,
                 volume=speaker.volume,
-                text=draw_prompt(kind, random),
+                text=draw_prompt(kind, random, lang),
             )
             items.append(_Item(f"{speaker.id}-{number:02d}", speaker, speech))
     return items

@@ -143,7 +143,7 @@ class Speech:
 def _cannot_read(utterance: Utterance, how: str) -> UserError:
     return UserError(
         f"espeak-ng reads {utterance.text!r} {how} because it does not know the "
-        f"numbers of the language {utterance.lang!r}: leave this language out."
+        f"words of the language {utterance.lang!r} for it: leave this language out."
     )
 
 

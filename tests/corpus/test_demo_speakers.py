@@ -107,7 +107,7 @@ def test_a_drawn_speaker_is_fixed_for_all_time():
         rate=169,
         volume=83,
     )
-    assert draw_prompt("digits", random.Random("1 es")) == "1 0 0 7 9 6"
+    assert draw_prompt("digits", random.Random("1 es"), "es") == "1 0 0 7 9 6"
 
 
 def test_every_speaker_has_a_voice_of_their_own():
@@ -141,10 +141,10 @@ def test_the_mean_of_the_vowel_formants_is_the_speakers():
         assert sum(map(int, first)) / 3 == pytest.approx(110, abs=2)
 
 
-@given(st.sampled_from(sorted(KINDS)), st.integers())
-def test_prompts_need_no_letters(kind, seed):
-    prompt = draw_prompt(kind, random.Random(seed))
+@given(st.sampled_from(sorted(set(KINDS) - {"names"})), st.integers())
+def test_prompts_but_names_need_no_letters(kind, seed):
+    prompt = draw_prompt(kind, random.Random(seed), "es")
     assert re.fullmatch(r"[0-9][0-9: ]*[0-9]", prompt)
-    assert prompt == draw_prompt(kind, random.Random(seed))
+    assert prompt == draw_prompt(kind, random.Random(seed), "es")
     for hour, minute in re.findall(r"(\d+):(\d+)", prompt):
         assert int(hour) < 24 and int(minute) < 60
