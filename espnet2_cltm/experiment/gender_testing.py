@@ -5,7 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from espnet2_cltm.corpus.audio import load_audio
+from espnet2_cltm.corpus.waveform_cache import WaveformCache
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.test_set import TestSet
 from espnet2_cltm.experiment.training import Criterion
@@ -30,12 +33,17 @@ PREDICTIONS_SUFFIX = ".tsv"
 OPTIONS_WITHOUT_DATA: dict[str, Any] = {}
 """What the task's parser must be told to build a model before there is data."""
 
+_waveforms = WaveformCache(0)
+
 
 def cache_audio(max_bytes: int) -> None:
-    """Keep what the encoder's frozen part gives, in at most ``max_bytes``.
+    """Keep test waveforms, and what the encoder's frozen part gives, in memory.
 
-    Waveforms are not kept: reading the audio store is quick.
+    Args:
+        max_bytes: Most bytes of waveforms, and as many of frozen states.
     """
+    global _waveforms
+    _waveforms = WaveformCache(max_bytes)
     keep_frozen_states(max_bytes)
 
 
@@ -90,9 +98,13 @@ def predict(
     batches = length_batches(
         {u.utt: u.num_samples for u in test.utterances}, batch_bins
     )
+
+    def read_waveform(utt: str) -> np.ndarray:
+        (waveform,) = _waveforms.get(audio[utt], lambda: [load_audio(audio[utt])])
+        return waveform
+
     write_predictions(
-        predictions,
-        predict_gender(model, lambda utt: load_audio(audio[utt]), batches, device),
+        predictions, predict_gender(model, read_waveform, batches, device)
     )
 
 

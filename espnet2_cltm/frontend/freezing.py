@@ -48,6 +48,7 @@ def freeze_parts(
             hubert.feature_extractor,
             hubert.feature_projection,
             encoder.pos_conv_embed,
+            encoder.dropout,
             *encoder.layers[:freeze_layers],
         ]
         if not hubert.config.do_stable_layer_norm:

@@ -55,7 +55,7 @@ def predict_gender(
     model.eval()
     predictions = []
     for batch in batches:
-        waveforms = [torch.from_numpy(read_waveform(utt)) for utt in batch]
+        waveforms = [torch.tensor(read_waveform(utt)) for utt in batch]
         lengths = torch.tensor([len(waveform) for waveform in waveforms])
         speech = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
         logits = model.logits(speech.to(device), lengths.to(device))
