@@ -48,6 +48,7 @@ ngpu=0
 jobs_per_gpu=1
 nj=
 retry=failed
+keep_models=none
 datadir=data
 dumpdir=dump
 expdir=exp
@@ -61,7 +62,7 @@ options=(stage stop_stage task corpus corpus_dir langs budget gender_budget spea
     require_gender max_train_utts max_test_utts max_rejected zero_shot pairs_fraction
     pairs_seed regime_budgets shared_speakers
     utts_per_speaker max_positives trials_seed cross_language_trials test_batch_bins
-    gender_metric speaker_metric audio_cache ngpu jobs_per_gpu nj retry datadir dumpdir
+    gender_metric speaker_metric audio_cache ngpu jobs_per_gpu nj retry keep_models datadir dumpdir
     expdir tag dry_run rescore)
 help_message=$(
     cat <<EOF
@@ -121,6 +122,8 @@ Resources
   --nj            processes (default: number of cores, or ngpu * jobs_per_gpu)
   --ngpu ${ngpu}   GPUs, 0: CPU   --jobs_per_gpu ${jobs_per_gpu}   runs made at once on each GPU
   --retry ${retry}   stage 4: failed: make runs again that failed before; none: leave them
+  --keep_models ${keep_models}   runs whose trained model is kept: none, single or all; a language
+                  that is added later is only tested on models of single runs
   --audio_cache ${audio_cache}   MB of prepared test audio that a process keeps in memory, and as
                   many of what is frozen of the encoder
 Places
@@ -149,7 +152,7 @@ write_command() {
     printf './run.sh'
     for name in "${options[@]}"; do
         case ${name} in
-            stage | stop_stage | dry_run | rescore | nj | jobs_per_gpu | retry | audio_cache) continue ;;
+            stage | stop_stage | dry_run | rescore | nj | jobs_per_gpu | retry | audio_cache | keep_models) continue ;;
         esac
         [[ ${asked_for[${name}]} == "${default[${name}]}" ]] ||
             printf ' --%s %s' "${name}" "$(quoted "${asked_for[${name}]}")"
@@ -241,6 +244,8 @@ fi
     fail "--freeze takes none, cnn, all or a number of transformer layers, not '${freeze}'."
 [[ ${retry} == failed || ${retry} == none ]] ||
     fail "--retry takes failed or none, not '${retry}'."
+[[ ${keep_models} =~ ^(none|single|all)$ ]] ||
+    fail "--keep_models takes none, single or all, not '${keep_models}'."
 for name in utts_per_speaker max_positives test_batch_bins jobs_per_gpu; do
     [[ ${!name} =~ ^[1-9][0-9]*$ ]] || fail "--${name} takes a whole number from 1 on, not '${!name}'."
 done
@@ -309,7 +314,8 @@ if ((stage <= 4 && stop_stage >= 4)); then
     log "Stage 4: make the runs of ${exp}/plan.tsv (${cmd_backend}, ${how}; how far: ${exp}/progress.json)"
     "${local_dir}/run_plan.py" --exp "${exp}" --executor "${cmd_backend}" \
         --slurm_config "${slurm_config:?}" --nj "${nj}" --ngpu "${ngpu}" \
-        --jobs_per_gpu "${jobs_per_gpu}" --audio_cache "${audio_cache}" --retry "${retry}"
+        --jobs_per_gpu "${jobs_per_gpu}" --audio_cache "${audio_cache}" --retry "${retry}" \
+        --keep_models "${keep_models}"
 fi
 
 if ((stage <= 5 && stop_stage >= 5)); then

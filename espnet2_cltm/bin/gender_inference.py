@@ -4,15 +4,99 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
 
 from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.corpus.datadir import GENDERS
 from espnet2_cltm.experiment.training import check_device
 from espnet2_cltm.frontend.length_batches import length_batches
 from espnet2_cltm.gender.inference import predict_gender, write_predictions
 from espnet2_cltm.progress import progress
 from espnet2_cltm.tasks.gender import GenderTask
-from espnet2_cltm.tasks.inference import Speech, add_key_file, inference_parser
-from espnet2_cltm.tasks.load_model import load_model
+from espnet2_cltm.tasks.inference import (
+    Speech,
+    add_key_file,
+    inference_parser,
+    load_chosen_model,
+    usable_waveform,
+)
+
+
+class Speech2Gender:
+    """Predicts the gender of one speaker after another.
+
+    Example::
+
+        speech2gender = Speech2Gender.from_pretrained("exp/<tag>/runs/<run>")
+        label, probabilities = speech2gender(waveform)  # "f", {"f": 0.9, "m": 0.1}
+
+    Predictions are those of the run, but for the last bits: there an utterance shares
+    a batch with others.
+
+    Args:
+        train_config: A training's ``config.yaml``.
+        model_file: Its weights.
+        device: ``cpu`` or ``cuda``.
+        model_tag: In place of both files; see :meth:`from_pretrained`.
+        language: With ``model_tag``: whose checkpoint, where there are several.
+
+    Raises:
+        UserError: The model can't be had.
+    """
+
+    def __init__(
+        self,
+        train_config: Path | str | None = None,
+        model_file: Path | str | None = None,
+        device: str = "cpu",
+        *,
+        model_tag: Path | str | None = None,
+        language: str | None = None,
+    ):
+        model = load_chosen_model(
+            GenderTask, "gender", train_config, model_file, model_tag, language
+        )
+        self.model = model.to(device).eval()
+        self.device = device
+
+    @classmethod
+    def from_pretrained(
+        cls, model_tag: Path | str | None = None, **kwargs: Any
+    ) -> "Speech2Gender":
+        """Build it from a model that an experiment has kept (``--keep_models``).
+
+        Args:
+            model_tag: A run's directory, its ``model.zip``, or the id of a repository
+                on the Hugging Face hub that holds one.
+            **kwargs: Arguments of the class.
+
+        Raises:
+            UserError: The model can't be had.
+        """
+        return cls(model_tag=model_tag, **kwargs)
+
+    def __call__(
+        self, speech: np.ndarray | torch.Tensor
+    ) -> tuple[str, dict[str, float]]:
+        """Predict the gender of a speaker.
+
+        Args:
+            speech: (samples,) at 16 kHz, floats in [-1, 1) or 16-bit integers.
+
+        Returns:
+            ``f`` or ``m``, the more probable one, and the probability of each.
+
+        Raises:
+            UserError: The waveform can't be used.
+        """
+        waveform = usable_waveform(speech)
+        (predicted,) = predict_gender(
+            self.model, lambda _: waveform, [["speech"]], self.device
+        )
+        return predicted.label, dict(zip(GENDERS, predicted.probabilities, strict=True))
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -32,10 +116,19 @@ def inference(args: argparse.Namespace) -> None:
     device = "cuda" if args.ngpu > 0 else "cpu"
     speech = Speech(args.data_path_and_name_and_type)
     utts = speech.choose(args.key_file)
-    model = load_model(GenderTask, args.train_config, args.model_file).to(device)
+    speech2gender = Speech2Gender.from_pretrained(
+        args.model_tag,
+        train_config=args.train_config,
+        model_file=args.model_file,
+        language=args.language,
+        device=device,
+    )
     batches = length_batches(speech.count_samples(utts), args.batch_bins)
     predictions = predict_gender(
-        model, speech.read, progress(batches, description="Predicting"), device
+        speech2gender.model,
+        speech.read,
+        progress(batches, description="Predicting"),
+        device,
     )
     write_predictions(Path(args.output_dir) / "predictions.tsv", predictions)
 

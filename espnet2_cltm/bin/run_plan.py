@@ -8,6 +8,7 @@ from pathlib import Path
 from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.executors import Executor
+from espnet2_cltm.experiment.keep_choices import KEEP_CHOICES
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.local_executor import LocalExecutor
 from espnet2_cltm.experiment.runner import make_all_runs
@@ -57,6 +58,12 @@ def get_parser() -> argparse.ArgumentParser:
         default="failed",
         help="Whether runs that failed before are made again",
     )
+    parser.add_argument(
+        "--keep_models",
+        choices=KEEP_CHOICES,
+        default="none",
+        help="Of which runs the trained model is kept, as model.zip",
+    )
     return parser
 
 
@@ -79,7 +86,9 @@ def make_executor(args: argparse.Namespace, directory: ExperimentDir) -> Executo
     """
     if args.executor == "local":
         nj = args.nj or max(args.ngpu * args.jobs_per_gpu, 1)
-        return LocalExecutor(directory, nj, args.ngpu, args.audio_cache)
+        return LocalExecutor(
+            directory, nj, args.ngpu, args.audio_cache, args.keep_models
+        )
     # Only here: an installation that uses no cluster does without it.
     from espnet2_cltm.experiment.slurm_executor import SlurmExecutor
     from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
@@ -90,7 +99,9 @@ def make_executor(args: argparse.Namespace, directory: ExperimentDir) -> Executo
             f"--ngpu {args.ngpu} was given, but the jobs of {args.slurm_config} have "
             "no GPU: set gpus there to 1, or leave --ngpu out."
         )
-    return SlurmExecutor(directory, settings, args.slurm_config, args.audio_cache)
+    return SlurmExecutor(
+        directory, settings, args.slurm_config, args.audio_cache, args.keep_models
+    )
 
 
 def main(cmd: Sequence[str] | None = None) -> None:

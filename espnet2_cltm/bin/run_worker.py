@@ -7,6 +7,7 @@ sees the same directory, one more joins in.
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import (
@@ -14,6 +15,8 @@ from espnet2_cltm.bin.command_line import (
     run_command,
     whole_number,
 )
+from espnet2_cltm.experiment.execution import make_run
+from espnet2_cltm.experiment.keep_choices import KEEP_CHOICES
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.worker import work
 
@@ -32,6 +35,12 @@ def get_parser() -> argparse.ArgumentParser:
         default=500,
         help="Most MB of prepared test waveforms to keep in memory",
     )
+    parser.add_argument(
+        "--keep_models",
+        choices=KEEP_CHOICES,
+        default="none",
+        help="Of which runs the trained model is kept, as model.zip",
+    )
     return parser
 
 
@@ -46,6 +55,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
             args.ngpu,
             args.parent,
             audio_cache=args.audio_cache * 10**6,
+            make=partial(make_run, keep_models=args.keep_models),
         )
 
     run_command(make_runs)

@@ -4,7 +4,10 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
 from espnet2.utils.types import str_or_none
 
 from espnet2_cltm.bin.command_line import configure_logging, run_command
@@ -13,9 +16,109 @@ from espnet2_cltm.speaker.embedding import embed_utterances
 from espnet2_cltm.speaker.embedding_files import write_embeddings
 from espnet2_cltm.speaker.scoring import cosine_scores, write_scores
 from espnet2_cltm.speaker.trials import read_trials
-from espnet2_cltm.tasks.inference import Speech, add_key_file, inference_parser
-from espnet2_cltm.tasks.load_model import load_model
+from espnet2_cltm.tasks.inference import (
+    Speech,
+    add_key_file,
+    inference_parser,
+    load_chosen_model,
+    usable_waveform,
+)
 from espnet2_cltm.tasks.speaker import SpeakerTask
+
+
+class Speech2Embedding:
+    """Embeds utterances, and scores whether two are of one speaker.
+
+    Example::
+
+        speech2embedding = Speech2Embedding.from_pretrained("exp/<tag>/runs/<run>")
+        embedding = speech2embedding(waveform)
+        score = speech2embedding.score(waveform, other_waveform)
+
+    Scores are those of the run, but for the last bits: there an utterance shares a
+    batch with others.
+
+    Args:
+        train_config: A training's ``config.yaml``.
+        model_file: Its weights.
+        device: ``cpu`` or ``cuda``.
+        batch_bins: Most samples in a batch of an utterance's speeds.
+        model_tag: In place of both files; see :meth:`from_pretrained`.
+        language: With ``model_tag``: whose checkpoint, where there are several.
+
+    Raises:
+        UserError: The model can't be had.
+    """
+
+    def __init__(
+        self,
+        train_config: Path | str | None = None,
+        model_file: Path | str | None = None,
+        device: str = "cpu",
+        batch_bins: int = 480_000,
+        *,
+        model_tag: Path | str | None = None,
+        language: str | None = None,
+    ):
+        model = load_chosen_model(
+            SpeakerTask, "speaker", train_config, model_file, model_tag, language
+        )
+        self.model = model.to(device).eval()
+        self.device = device
+        self.batch_bins = batch_bins
+
+    @classmethod
+    def from_pretrained(
+        cls, model_tag: Path | str | None = None, **kwargs: Any
+    ) -> "Speech2Embedding":
+        """Build it from a model that an experiment has kept (``--keep_models``).
+
+        Args:
+            model_tag: A run's directory, its ``model.zip``, or the id of a repository
+                on the Hugging Face hub that holds one.
+            **kwargs: Arguments of the class. A pair's model may hold a checkpoint for
+                each of its languages: ``language`` says which.
+
+        Raises:
+            UserError: The model can't be had.
+        """
+        return cls(model_tag=model_tag, **kwargs)
+
+    def __call__(self, speech: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """Embed an utterance.
+
+        Args:
+            speech: (samples,) at 16 kHz, floats in [-1, 1) or 16-bit integers.
+
+        Returns:
+            (size,) float32, of length 1, on the CPU.
+
+        Raises:
+            UserError: The waveform can't be used.
+        """
+        waveform = usable_waveform(speech)
+        embeddings = embed_utterances(
+            self.model,
+            {"speech": len(waveform)},
+            lambda _: waveform,
+            self.batch_bins,
+            self.device,
+        )
+        return torch.from_numpy(embeddings[0])
+
+    def score(
+        self, first: np.ndarray | torch.Tensor, second: np.ndarray | torch.Tensor
+    ) -> float:
+        """Give the cosine of two utterances' embeddings, the higher the more alike.
+
+        Args:
+            first: As for calling.
+            second: As for calling.
+
+        Raises:
+            UserError: A waveform can't be used.
+        """
+        return float(torch.dot(self(first), self(second)))
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -47,11 +150,18 @@ def inference(args: argparse.Namespace) -> None:
     else:
         utts = list(trials.utts)
         speech.require(utts, args.trials)
-    model = load_model(SpeakerTask, args.train_config, args.model_file).to(device)
+    speech2embedding = Speech2Embedding.from_pretrained(
+        args.model_tag,
+        train_config=args.train_config,
+        model_file=args.model_file,
+        language=args.language,
+        device=device,
+        batch_bins=args.batch_bins,
+    )
     scores = Path(args.output_dir) / "scores"
     scores.unlink(missing_ok=True)
     embeddings = embed_utterances(
-        model,
+        speech2embedding.model,
         speech.count_samples(utts),
         speech.read_with_progress(utts, "Embedding"),
         args.batch_bins,

@@ -4,14 +4,13 @@ A run is done when its ``metrics.json`` has all that the plan wants, has failed 
 it has a ``failed.txt`` instead, and is being made when it is claimed.
 """
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.claims import Claims
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.metrics_file import read_metrics
 from espnet2_cltm.experiment.plan import PlannedRun
 
 
@@ -19,22 +18,13 @@ def is_done(directory: ExperimentDir, planned: PlannedRun) -> bool:
     """Tell whether a run has all the results that the plan wants of it.
 
     A single run that was made before a language was added lacks that language's
-    zero-shot result and has to be made again: its model was not kept.
+    zero-shot result: its model is tested on it where it was kept, else made again.
 
     Raises:
         UserError: The run's ``metrics.json`` is damaged.
     """
-    path = directory.metrics(planned.run.name)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-    try:
-        return set(planned.test_languages) <= json.loads(text)["test"].keys()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} is damaged ({error}): delete {path.parent} and run stage 4 again."
-        ) from error
+    metrics = read_metrics(directory.metrics(planned.run.name))
+    return metrics is not None and set(planned.test_languages) <= metrics["test"].keys()
 
 
 def runs_left(directory: ExperimentDir, plan: Iterable[PlannedRun]) -> list[PlannedRun]:

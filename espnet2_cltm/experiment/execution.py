@@ -1,14 +1,14 @@
 """Making one run: train, predict, score, and only then say that it is done.
 
 ``metrics.json`` is written last, to a temporary name, and renamed: a run whose file
-exists is whole, and a run that was killed leaves none.
+exists is whole, and a run that was killed leaves none. A run that lacks tests only, on
+languages that were added later, is tested with its model, where that was kept.
 """
 
-import json
 import logging
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,13 @@ from typing import Any
 import espnet
 import torch
 import transformers
+from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 import espnet2_cltm
+from espnet2_cltm.experiment.keep_choices import is_kept
+from espnet2_cltm.experiment.kept_models import keep_model, load_kept_model
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.metrics_file import read_metrics, write_metrics
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.planning import training_utterances
 from espnet2_cltm.experiment.run import Run
@@ -28,54 +32,70 @@ from espnet2_cltm.experiment.test_set import read_test_set
 from espnet2_cltm.experiment.train_config_file import write_train_config
 from espnet2_cltm.experiment.training import train_in_memory, training_arguments
 from espnet2_cltm.experiment.utterance_list import ListedUtterance
-from espnet2_cltm.files import write_text
 
 
 def make_run(
-    directory: ExperimentDir, settings: Settings, planned: PlannedRun, ngpu: int = 0
+    directory: ExperimentDir,
+    settings: Settings,
+    planned: PlannedRun,
+    ngpu: int = 0,
+    keep_models: str = "none",
 ) -> None:
-    """Train a run's model, test it, and write its ``metrics.json``.
-
-    Besides, the run's directory gets ``train.yaml``, with which the task's own
-    command makes the same training, ``train.log`` and the predictions.
+    """Make what a run lacks: train and test it, or add tests with its kept model.
 
     Args:
         directory: The experiment.
         settings: Its settings.
         planned: The run.
         ngpu: 0 for the CPU, 1 for a GPU.
+        keep_models: Of which runs the model is kept, one of ``KEEP_CHOICES``.
 
     Raises:
         UserError: The configuration or the data does not allow the training.
     """
+    name = planned.run.name
+    directory.failure(name).unlink(missing_ok=True)
+    directory.run(name).mkdir(parents=True, exist_ok=True)
+    metrics = read_metrics(directory.metrics(name))
+    log = directory.run(name) / "train.log"
+    with _logging_to(log, mode="w" if metrics is None else "a"):
+        if metrics is not None and _add_tests(
+            directory, settings, planned, ngpu, metrics
+        ):
+            return
+        _train_and_test(directory, settings, planned, ngpu, keep_models)
+
+
+def _train_and_test(
+    directory: ExperimentDir,
+    settings: Settings,
+    planned: PlannedRun,
+    ngpu: int,
+    keep_models: str,
+) -> None:
+    """Train a run's model, test it, and write its ``metrics.json``.
+
+    Besides, the run's directory gets ``train.yaml``, with which the task's own
+    command makes the same training, ``train.log``, the predictions and, where it is
+    to be kept, the model.
+    """
     run = planned.run
-    run_dir = directory.run(run.name)
     task = testing(run.task)
-    directory.failure(run.name).unlink(missing_ok=True)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with _logging_to(run_dir / "train.log"):
-        started = time.monotonic()
-        utterances = training_utterances(directory, run)
-        config = write_train_yaml(directory, settings, run, utterances)
-        args = training_arguments(task.ESPNET_TASK, config, ["--ngpu", str(ngpu)])
-        criteria = task.criteria(vars(args), run.languages, planned.test_languages)
-        trained = train_in_memory(task.ESPNET_TASK, args, criteria.values())
-        trained_at = time.monotonic()
-        test: dict[str, Any] = {}
-        checkpoints: dict[str, Any] = {}
-        for name in planned.test_languages:
-            checkpoints[name] = trained.use(criteria.get(name))
-            test_set = read_test_set(directory, run.task, name)
-            predictions = directory.predictions(run.name, name, task.PREDICTIONS_SUFFIX)
-            task.predict(
-                trained.model,
-                test_set,
-                predictions,
-                batch_bins=settings.test_batch_bins,
-                device="cuda" if ngpu > 0 else "cpu",
-            )
-            test[name] = task.score(test_set, predictions)
-        logging.info("Tested on %s", ", ".join(test))
+    started = time.monotonic()
+    utterances = training_utterances(directory, run)
+    config = write_train_yaml(directory, settings, run, utterances)
+    args = training_arguments(task.ESPNET_TASK, config, ["--ngpu", str(ngpu)])
+    criteria = task.criteria(vars(args), run.languages, planned.test_languages)
+    trained = train_in_memory(task.ESPNET_TASK, args, criteria.values())
+    trained_at = time.monotonic()
+    test: dict[str, Any] = {}
+    checkpoints: dict[str, Any] = {}
+    for name in planned.test_languages:
+        checkpoints[name] = trained.use(criteria.get(name))
+        test[name] = _test(directory, settings, run, name, trained.model, ngpu)
+    logging.info("Tested on %s", ", ".join(test))
+    if is_kept(keep_models, run):
+        keep_model(directory, planned, args, trained, criteria, checkpoints)
     done = {
         "run": run.name,
         "utterances": len(utterances),
@@ -86,7 +106,83 @@ def make_run(
         "test_seconds": round(time.monotonic() - trained_at, 3),
         "versions": versions(ngpu),
     }
-    write_text(directory.metrics(run.name), json.dumps(done, indent=1) + "\n")
+    write_metrics(directory.metrics(run.name), done)
+
+
+def _add_tests(
+    directory: ExperimentDir,
+    settings: Settings,
+    planned: PlannedRun,
+    ngpu: int,
+    metrics: dict[str, Any],
+) -> bool:
+    """Test a finished run's kept model on what it was not tested on.
+
+    Returns:
+        False where there is no model to do it with.
+    """
+    run = planned.run
+    kept = load_kept_model(directory, run)
+    if kept is None:
+        return False
+    model, checkpoint = kept
+    started = time.monotonic()
+    added = [name for name in planned.test_languages if name not in metrics["test"]]
+    test = dict(metrics["test"])
+    checkpoints = dict(metrics["checkpoints"])
+    _set_backends(settings.train_config[run.task])
+    model.to("cuda" if ngpu > 0 else "cpu")
+    for name in added:
+        test[name] = _test(directory, settings, run, name, model, ngpu)
+        checkpoints[name] = checkpoint
+    logging.info("Tested the kept model on %s", ", ".join(added))
+    seconds = metrics["test_seconds"] + time.monotonic() - started
+    # In the order of a run that is tested on all at once.
+    gone = [name for name in test if name not in planned.test_languages]
+    order = [*planned.test_languages, *gone]
+    done = {
+        **metrics,
+        "test": {name: test[name] for name in order},
+        "checkpoints": {name: checkpoints[name] for name in order},
+        "test_seconds": round(seconds, 3),
+        "added_tests": [
+            *metrics.get("added_tests", ()),
+            {"languages": added, "versions": versions(ngpu)},
+        ],
+    }
+    write_metrics(directory.metrics(run.name), done)
+    return True
+
+
+def _set_backends(config: Mapping[str, Any]) -> None:
+    """Have a GPU compute as it does after a training with this configuration."""
+    torch.backends.cudnn.deterministic = config.get("cudnn_deterministic", True)
+    torch.backends.cudnn.benchmark = config.get("cudnn_benchmark", False)
+    if config.get("use_tf32", False):
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+
+
+def _test(
+    directory: ExperimentDir,
+    settings: Settings,
+    run: Run,
+    name: str,
+    model: AbsESPnetModel,
+    ngpu: int,
+) -> dict[str, Any]:
+    """Predict on a test language, write the predictions and score them."""
+    task = testing(run.task)
+    test_set = read_test_set(directory, run.task, name)
+    predictions = directory.predictions(run.name, name, task.PREDICTIONS_SUFFIX)
+    task.predict(
+        model,
+        test_set,
+        predictions,
+        batch_bins=settings.test_batch_bins,
+        device="cuda" if ngpu > 0 else "cpu",
+    )
+    return task.score(test_set, predictions)
 
 
 def write_train_yaml(
@@ -120,9 +216,9 @@ def versions(ngpu: int) -> dict[str, str]:
 
 
 @contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
+def _logging_to(path: Path, mode: str) -> Iterator[None]:
     """Send the process's log to ``path`` while a run is made."""
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler = logging.FileHandler(path, mode=mode, encoding="utf-8")
     handler.setFormatter(
         logging.Formatter(
             "%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s"

@@ -7,7 +7,8 @@
     plan.tsv                    one line a run
     data/<task>/<lang>/         the seeds' subsets, dev and test lists, trials
     data/<task>/<lang>~<lang>/  test list and trials across languages
-    runs/<run>/                 train.yaml, train.log, predictions/, metrics.json
+    runs/<run>/                 train.yaml, train.log, predictions/, metrics.json, and
+                                model.zip of a model that is kept
     claims                      locks of the runs being made
     logs/                       what each worker process printed
     progress.json               how far stage 4 is: watch it from another terminal
@@ -90,6 +91,10 @@ class ExperimentDir:
     def predictions(self, name: str, test_language: str, suffix: str) -> Path:
         """Give the file of a run's predictions on a language."""
         return self.run(name) / "predictions" / f"{test_language}{suffix}"
+
+    def model(self, name: str) -> Path:
+        """Give the file of a run's model, where it is kept."""
+        return self.run(name) / "model.zip"
 
     def failure(self, name: str) -> Path:
         """Give the file that tells why a run failed."""

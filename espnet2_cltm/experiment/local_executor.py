@@ -34,6 +34,7 @@ class LocalExecutor:
         nj: Number of worker processes.
         ngpu: Number of GPUs, which the workers share in turn; 0 for the CPU.
         audio_cache: Most MB of prepared test waveforms that a worker keeps.
+        keep_models: Of which runs the model is kept, one of ``KEEP_CHOICES``.
         command: What starts a worker; its options are added.
     """
 
@@ -45,12 +46,17 @@ class LocalExecutor:
         nj: int,
         ngpu: int = 0,
         audio_cache: int = 500,
+        keep_models: str = "none",
         command: Sequence[str] = WORKER,
     ):
         self._directory = directory
         self._nj = nj
         self._ngpu = ngpu
-        self._options = ("--ngpu", str(min(ngpu, 1)), "--audio_cache", str(audio_cache))
+        self._options = (
+            *("--ngpu", str(min(ngpu, 1))),
+            *("--audio_cache", str(audio_cache)),
+            *("--keep_models", keep_models),
+        )
         self._command = command
         self._workers: list[_Worker] = []
 

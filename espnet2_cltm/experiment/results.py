@@ -3,14 +3,13 @@
 One line a run, test language and metric, sorted, values in full precision.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.metrics_file import is_damaged, read_metrics
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.task_registry import testing
 from espnet2_cltm.experiment.test_set import read_test_set
@@ -56,10 +55,13 @@ def collect_results(
     """
     for planned in plan:
         path = directory.metrics(planned.run.name)
-        if not path.exists():
+        metrics = read_metrics(path)
+        if metrics is None:
             continue
         scores = (
-            _rescore(directory, planned) if rescore else _read_scores(path, planned)
+            _rescore(directory, planned)
+            if rescore
+            else _take_scores(path, metrics["test"], planned)
         )
         for lang, metrics in scores.items():
             for metric, value in metrics.items():
@@ -89,19 +91,16 @@ def write_results(path: Path, results: Iterable[Result]) -> int:
     return len(lines)
 
 
-def _read_scores(path: Path, planned: PlannedRun) -> dict[str, dict[str, Any]]:
+def _take_scores(
+    path: Path, tested: dict[str, Any], planned: PlannedRun
+) -> dict[str, dict[str, Any]]:
+    scores = {lang: tested[lang] for lang in planned.test_languages if lang in tested}
     try:
-        tested = json.loads(path.read_text(encoding="utf-8"))["test"]
-        scores = {
-            lang: tested[lang] for lang in planned.test_languages if lang in tested
-        }
         for metrics in scores.values():
             _require_numbers(metrics)
-        return scores
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} is damaged ({error}): delete {path.parent} and run stage 4 again."
-        ) from error
+        raise is_damaged(path, error) from error
+    return scores
 
 
 def _require_numbers(metrics: dict[str, Any]) -> None:

@@ -53,6 +53,7 @@ class SlurmExecutor:
         settings: What each job asks for.
         config: The file of the settings, for messages.
         audio_cache: Most MB of prepared test waveforms that a worker keeps.
+        keep_models: Of which runs the model is kept, one of ``KEEP_CHOICES``.
     """
 
     name = "slurm"
@@ -63,6 +64,7 @@ class SlurmExecutor:
         settings: SlurmSettings,
         config: Path,
         audio_cache: int = 500,
+        keep_models: str = "none",
     ):
         self._directory = directory
         self._settings = settings
@@ -72,6 +74,7 @@ class SlurmExecutor:
             *("--exp", str(directory.root.resolve())),
             *("--ngpu", str(settings.gpus)),
             *("--audio_cache", str(audio_cache)),
+            *("--keep_models", keep_models),
         )
         self._job = WorkerJob(options, settings.workers)
         self._workers = Workers(0)

@@ -18,7 +18,12 @@ from typing import Any
 import torch
 import yaml
 from huggingface_hub.errors import StrictDataclassError
-from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
+from transformers import (
+    HubertConfig,
+    HubertModel,
+    PretrainedConfig,
+    Wav2Vec2FeatureExtractor,
+)
 from transformers.utils import logging as transformers_logging
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
@@ -80,6 +85,26 @@ def load_hubert(
         _loaded[key] = _read(model, overrides)
     pristine = _loaded[key]
     return HubertCheckpoint(copy.deepcopy(pristine.model), pristine.normalize_waveform)
+
+
+def describe_hubert(config: HubertConfig, normalize_waveform: bool) -> dict[str, Any]:
+    """Describe a HuBERT so that :func:`load_hubert` builds one of the same shape.
+
+    Args:
+        config: The model's configuration.
+        normalize_waveform: How it wants its input.
+
+    Returns:
+        A mapping for :func:`load_hubert`, of plain values; weights are not in it.
+    """
+    # What every model of transformers has tells nothing of this one.
+    common = PretrainedConfig().to_dict().keys()
+    fields = {k: v for k, v in config.to_dict().items() if k not in common}
+    known = HubertConfig().to_dict().keys()
+    return {
+        **{k: v for k, v in fields.items() if k in known},
+        "normalize_waveform": normalize_waveform,
+    }
 
 
 def _identity(model: str | Mapping[str, Any]) -> Any:

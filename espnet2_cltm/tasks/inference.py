@@ -1,13 +1,18 @@
-"""What the tasks' inference commands share: options, utterances, waveforms.
+"""What the tasks' inference commands share: options, the model, utterances, waveforms.
 
 Options are named as in ESPnet's inference commands. An utterance's length is that of
 its waveform, so that batches are those of the experiment runner.
 """
 
 import argparse
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
+import torch
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.dataset import ESPnetDataset
 from espnet2.utils import config_argparse
 from espnet2.utils.types import str2triple_str, str_or_none
@@ -16,6 +21,8 @@ from espnet2_cltm.corpus.audio import MIN_SAMPLES
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
+from espnet2_cltm.tasks.load_model import load_model
+from espnet2_cltm.tasks.packed_model import find_packed_model
 from espnet2_cltm.tasks.waveform import scale_waveform
 
 
@@ -41,13 +48,101 @@ def inference_parser(description: str) -> argparse.ArgumentParser:
         action="append",
         help="wav.scp,speech,kaldi_ark or wav.scp,speech,sound",
     )
-    parser.add_argument(
-        "--train_config", required=True, help="config.yaml of the training"
+    group = parser.add_argument_group("The model: two files of a training, or one tag")
+    group.add_argument(
+        "--train_config", type=str_or_none, help="config.yaml of the training"
     )
-    parser.add_argument(
-        "--model_file", required=True, help="Weights, for instance latest.pth"
+    group.add_argument(
+        "--model_file", type=str_or_none, help="Weights, for instance latest.pth"
+    )
+    group.add_argument(
+        "--model_tag",
+        type=str_or_none,
+        help="A run whose model was kept, exp/<tag>/runs/<run>, its model.zip, or the "
+        "id of a repository on the Hugging Face hub that holds one",
+    )
+    group.add_argument(
+        "--language",
+        type=str_or_none,
+        help="With --model_tag: take the checkpoint that was chosen for this language",
     )
     return parser
+
+
+def load_chosen_model(
+    task: type[AbsTask],
+    name: str,
+    train_config: Path | str | None,
+    model_file: Path | str | None,
+    model_tag: Path | str | None = None,
+    language: str | None = None,
+) -> AbsESPnetModel:
+    """Build the model that the options name.
+
+    Args:
+        task: Its task.
+        name: The task's name, ``gender`` or ``speaker``.
+        train_config: The training's ``config.yaml``.
+        model_file: The weights.
+        model_tag: In place of both: a run's directory, a packed model, or a hub id.
+        language: With ``model_tag``: whose checkpoint, where there are several.
+
+    Returns:
+        The model on the CPU.
+
+    Raises:
+        UserError: The model can't be had, or something else was named.
+    """
+    files = {"train_config": train_config, "model_file": model_file}
+    if model_tag is None:
+        if language is not None:
+            raise UserError(
+                f"language {language!r} was given without model_tag: leave it out, the "
+                "weights are those of model_file."
+            )
+        if None in files.values():
+            raise UserError(
+                "No model was named: give train_config and model_file, or model_tag."
+            )
+        return load_model(task, **files)
+    if any(path is not None for path in files.values()):
+        raise UserError(
+            "Two models were named: give either model_tag, or train_config and "
+            "model_file."
+        )
+    packed = find_packed_model(model_tag, name)
+    with tempfile.TemporaryDirectory() as directory:
+        return load_model(task, **packed.extract(directory, language))
+
+
+def usable_waveform(speech: np.ndarray | torch.Tensor) -> np.ndarray:
+    """Bring a waveform of one's own into the form that models take.
+
+    Args:
+        speech: (samples,) at 16 kHz, floats in [-1, 1) or 16-bit integers.
+
+    Returns:
+        (samples,) float32.
+
+    Raises:
+        UserError: It has channels, is too short, or holds what is no number.
+    """
+    if isinstance(speech, torch.Tensor):
+        speech = speech.detach().cpu().numpy()
+    waveform = scale_waveform(np.asarray(speech))
+    if waveform.ndim != 1:
+        raise UserError(
+            f"The waveform has the shape {waveform.shape}, not (samples,): give one "
+            "channel."
+        )
+    if len(waveform) < MIN_SAMPLES:
+        raise UserError(
+            f"The waveform has {len(waveform)} samples, fewer than {MIN_SAMPLES}: give "
+            "a longer one."
+        )
+    if not np.isfinite(waveform).all():
+        raise UserError("The waveform holds NaN or infinity: give finite samples.")
+    return waveform
 
 
 def add_key_file(group: argparse._ActionsContainer) -> None:

@@ -51,11 +51,13 @@ def said_by(executor):
 def test_each_worker_sees_one_gpu_and_knows_its_runner(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     script = "import os, sys; print(os.environ['CUDA_VISIBLE_DEVICES'], *sys.argv[1:])"
-    executor = LocalExecutor(
-        ExperimentDir(tmp_path), 4, 2, 70, command=(sys.executable, "-c", script)
-    )
+    command = (sys.executable, "-c", script)
+    executor = LocalExecutor(ExperimentDir(tmp_path), 4, 2, 70, "single", command)
     executor.start(9)
-    options = f"--exp {tmp_path} --ngpu 1 --audio_cache 70 --parent {os.getpid()}\n"
+    options = (
+        f"--exp {tmp_path} --ngpu 1 --audio_cache 70 --keep_models single "
+        f"--parent {os.getpid()}\n"
+    )
     assert said_by(executor) == [f"{gpu} {options}" for gpu in "0011"]
     executor.stop(is_over=True)
 
