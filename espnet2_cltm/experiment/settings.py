@@ -138,22 +138,18 @@ def check_unchanged(path: Path, settings: Settings) -> None:
     """
     if not path.exists():
         return
-    before = asdict(read_settings(path))
-    now = asdict(settings)
-    if bool(before["regime_budgets"]) != bool(now["regime_budgets"]):
+    before = read_settings(path)
+    if bool(before.regime_budgets) != bool(settings.regime_budgets):
         what = ("a transfer matrix", "learning curves (--regime_budgets)")
-        is_curves = bool(before["regime_budgets"])
+        is_curves = bool(before.regime_budgets)
         raise UserError(
             f"{path} is of an experiment for {what[is_curves]}, not for "
             f"{what[not is_curves]}: give the new one a --tag of its own."
         )
-    for name in MAY_CHANGE:
-        del before[name], now[name]
-    for name in BY_TASK:
-        both = before[name].keys() & now[name].keys()
-        for side in (before, now):
-            side[name] = {task: side[name][task] for task in sorted(both)}
-    changes = list(_differences(before, now))
+    changes = [
+        f"{name}: {old} before, {new} now"
+        for name, old, new in list_differences(before, settings)
+    ]
     if changes:
         raise UserError(
             f"{path} was made with other settings ({'; '.join(changes)}): give the "
@@ -161,10 +157,30 @@ def check_unchanged(path: Path, settings: Settings) -> None:
         )
 
 
-def _differences(before: Any, now: Any, name: str = "") -> Iterator[str]:
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for key in sorted({*before, *now}, key=str):
+def list_differences(first: Settings, second: Settings) -> list[tuple[str, Any, Any]]:
+    """List the settings for which runs of two experiments can't stand in one matrix.
+
+    Tasks that only one of them has do not count.
+
+    Returns:
+        Name, first's value and second's value of each, None where there is none.
+    """
+    one, other = asdict(first), asdict(second)
+    for name in MAY_CHANGE:
+        del one[name], other[name]
+    for name in BY_TASK:
+        both = one[name].keys() & other[name].keys()
+        for side in (one, other):
+            side[name] = {task: side[name][task] for task in sorted(both)}
+    return list(_differences(one, other))
+
+
+def _differences(
+    first: Any, second: Any, name: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        for key in sorted({*first, *second}, key=str):
             below = f"{name}.{key}" if name else str(key)
-            yield from _differences(before.get(key), now.get(key), below)
-    elif before != now:
-        yield f"{name}: {before} before, {now} now"
+            yield from _differences(first.get(key), second.get(key), below)
+    elif first != second:
+        yield name, first, second
