@@ -20,6 +20,7 @@ from espnet2_cltm.frontend.encoder_steps import enter_transformer, states_above
 from espnet2_cltm.frontend.freezing import CONVOLUTIONS, freeze_parts
 from espnet2_cltm.frontend.frozen_states import FrozenStates
 from espnet2_cltm.frontend.masked_group_norm import use_masked_group_norm
+from espnet2_cltm.frontend.matrix_convolutions import use_matrix_products
 
 Lengths = TypeVar("Lengths", int, torch.Tensor)
 LAYER_CHOICES = ("last", "mean", "weighted")
@@ -118,6 +119,7 @@ class HubertFrontend(AbsFrontend):
         if layers == "weighted":
             self.layer_weights = nn.Parameter(torch.zeros(depth + 1))
         self.group_norm = use_masked_group_norm(self.hubert)
+        use_matrix_products(self.hubert)
         self._frozen, self._highest_frozen = freeze_parts(
             self.hubert, freeze, freeze_layers
         )
