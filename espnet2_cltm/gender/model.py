@@ -11,6 +11,7 @@ from espnet2.spk.projector.abs_projector import AbsProjector
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
+from espnet2_cltm.frontend.precision import check_autocast, encoder_precision
 from espnet2_cltm.gender.classifier import AbsGenderClassifier
 
 
@@ -24,6 +25,10 @@ class GenderModel(AbsESPnetModel):
         classifier: Vector to two logits.
         extract_feats_in_collect_stats: Taken for ESPnet's ``collect_stats``; the
             raw audio's lengths are all that training needs, so False.
+        autocast: Precision of the frontend, see :mod:`espnet2_cltm.frontend.precision`.
+
+    Raises:
+        UserError: There is no such precision.
     """
 
     def __init__(
@@ -33,8 +38,11 @@ class GenderModel(AbsESPnetModel):
         projector: AbsProjector,
         classifier: AbsGenderClassifier,
         extract_feats_in_collect_stats: bool = False,
+        autocast: str = "none",
     ):
         super().__init__()
+        check_autocast(autocast)
+        self.autocast = autocast
         self.frontend = frontend
         self.pooling = pooling
         self.projector = projector
@@ -71,8 +79,10 @@ class GenderModel(AbsESPnetModel):
         self, speech: torch.Tensor, speech_lengths: torch.Tensor
     ) -> torch.Tensor:
         """Give (batch, 2) logits in the order of GENDERS."""
-        feats, feats_lengths = self.frontend(speech, speech_lengths)
-        pooled = self.pooling(feats.transpose(1, 2), feat_lengths=feats_lengths)
+        with encoder_precision(self.autocast, speech.device):
+            feats, feats_lengths = self.frontend(speech, speech_lengths)
+        frames = feats.float().transpose(1, 2)
+        pooled = self.pooling(frames, feat_lengths=feats_lengths)
         return self.classifier(self.projector(pooled))
 
     def collect_feats(

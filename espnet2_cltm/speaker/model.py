@@ -15,6 +15,7 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.frontend.precision import check_autocast, encoder_precision
 from espnet2_cltm.speaker.batch_norm import accept_single_values
 from espnet2_cltm.speaker.contrastive import ContrastiveLoss
 from espnet2_cltm.speaker.embedding_settings import EmbeddingSettings
@@ -32,9 +33,13 @@ class SpeakerModel(ESPnetSpeakerModel):
         projector: That vector to the embedding, or None.
         loss: Embeddings to a loss.
         embedding: What :meth:`embed` gives and how it is asked to be tested.
+        autocast: Precision of a HuBERT and of the encoder, see
+            :mod:`espnet2_cltm.frontend.precision`. Features of another kind are
+            computed in 32 bits.
 
     Raises:
-        UserError: The embedding needs what the model lacks.
+        UserError: The embedding needs what the model lacks, or there is no such
+            precision.
     """
 
     def __init__(
@@ -47,12 +52,15 @@ class SpeakerModel(ESPnetSpeakerModel):
         projector: torch.nn.Module | None,
         loss: torch.nn.Module,
         embedding: EmbeddingSettings,
+        autocast: str = "none",
     ):
         super().__init__(
             frontend, specaug, normalize, encoder, pooling, projector, loss
         )
         if embedding.source == "hidden_layers":
             _check_hidden_layers(frontend, embedding.num_layers)
+        check_autocast(autocast)
+        self.autocast = autocast
         self.embedding = embedding
         self.mean_pooling = MeanPooling(0)
         accept_single_values(self)
@@ -110,16 +118,21 @@ class SpeakerModel(ESPnetSpeakerModel):
             return self._network_embedding(speech, speech_lengths)
         if source == "pooling":
             return self._pooled(speech, speech_lengths)
-        feats, lengths = self.frontend.mean_of_layers(
-            speech, speech_lengths, self.embedding.num_layers
-        )
-        return self.mean_pooling(feats.transpose(1, 2), feat_lengths=lengths)
+        with encoder_precision(self.autocast, speech.device):
+            feats, lengths = self.frontend.mean_of_layers(
+                speech, speech_lengths, self.embedding.num_layers
+            )
+        return self.mean_pooling(feats.float().transpose(1, 2), feat_lengths=lengths)
 
     def _pooled(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor
     ) -> torch.Tensor:
-        feats, lengths = self.extract_feats(speech, speech_lengths)
-        frames = self.encode_frame(feats)
+        is_hubert = isinstance(self.frontend, HubertFrontend)
+        of_features = self.autocast if is_hubert else "none"
+        with encoder_precision(of_features, speech.device):
+            feats, lengths = self.extract_feats(speech, speech_lengths)
+        with encoder_precision(self.autocast, speech.device):
+            frames = self.encode_frame(feats).float()
         if not isinstance(self.encoder, IdentityEncoder):
             # Such an encoder may change the number of frames, and looks at padding
             # anyway: its inputs are of one length.

@@ -226,6 +226,7 @@ class SpeakerTask(spk.SpeakerTask):
             projector=projector,
             loss=loss,
             embedding=_embedding_settings(args.embedding_conf),
+            autocast=_autocast(args.model_conf),
         )
 
 
@@ -268,6 +269,16 @@ def _embedding_settings(conf: dict[str, Any]) -> EmbeddingSettings:
 def _crops(args: argparse.Namespace) -> bool:
     """Tell whether training takes random crops of utterances."""
     return bool(args.preprocessor_conf.get("target_duration"))
+
+
+def _autocast(model_conf: dict[str, Any]) -> str:
+    # The latter is of no effect here, but ESPnet's recipes give it to every task.
+    unknown = model_conf.keys() - {"autocast", "extract_feats_in_collect_stats"}
+    if unknown:
+        raise UserError(
+            f"model_conf has no option {min(unknown)}: give autocast, or leave it out."
+        )
+    return model_conf.get("autocast", "none")
 
 
 def _require_equal_lengths(args: argparse.Namespace) -> None:
