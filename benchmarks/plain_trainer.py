@@ -4,8 +4,8 @@
 Fine-tunes transformers' ``HubertForSequenceClassification`` with its ``Trainer`` on one
 list of utterances, predicts another, and writes the macro F1. A list is a table
 ``audio label`` without header; audio is what kaldiio reads. This is what
-``benchmarks/whole_experiment.py`` starts once for every ordered pair of languages, as the
-published framework does; it uses nothing of this project.
+``benchmarks/whole_experiment.py`` starts once for every ordered pair of languages, as
+the published framework does; it uses nothing of this project.
 
     benchmarks/plain_trainer.py --model DIR --train train.tsv --test test.tsv \
         --output_dir out --seed 42 --learning_rate 1e-3
