@@ -89,7 +89,10 @@ def test_seeds_made_apart_are_those_made_at_once(by_seed, tmp_path, capsys):
     before = {d.root: contents(d) for d in (a, b)}
     merged = ExperimentDir(tmp_path / "exp")
     main(["--exp", str(a.root), str(b.root), "--outdir", str(merged.root)])
-    assert "20 runs planned, 20 done." in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "20 runs planned, 20 done." in output
+    assert f"Next: ./run.sh --stage 5 --expdir {tmp_path} --tag exp" in output
+    assert "no plan has" not in output
     assert merged.plan.read_bytes() == at_once.plan.read_bytes()
     assert merged.settings.read_bytes() == at_once.settings.read_bytes()
     assert make_left(merged) == []
@@ -130,7 +133,9 @@ def test_a_merged_run_can_be_trained_where_it_is_now(by_seed, tmp_path):
     assert yaml.safe_load(path.read_text()) == before
 
 
-def test_languages_made_apart_grow_together(by_language, store, tmp_path, monkeypatch):
+def test_languages_made_apart_grow_together(
+    by_language, store, tmp_path, monkeypatch, capsys
+):
     at_once, a, b = by_language
     trained = []
     train = execution._train_and_test
@@ -141,7 +146,10 @@ def test_languages_made_apart_grow_together(by_language, store, tmp_path, monkey
 
     monkeypatch.setattr(execution, "_train_and_test", note)
     root = tmp_path / "exp"
-    merge_experiments(roots(a, b), root)
+    main(["--exp", str(a.root), str(b.root), "--outdir", str(root)])
+    output = capsys.readouterr().out
+    assert "8 runs planned, 6 done.\nNext: ./run.sh --stage 4" in output
+    assert "Pair runs that no plan has: 1; stage 3 adds them" in output
     merged = ExperimentDir(root)
     # Stage 4 adds the tests that each lacks of the other's language, with kept models.
     left = make_left(merged)
