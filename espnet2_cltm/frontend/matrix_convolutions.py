@@ -33,7 +33,12 @@ class MatrixFeatureEncoder(HubertFeatureEncoder):
     """transformers' stack of convolutions with another way to compute it."""
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
-        """Give (batch, channels, frames) features of (batch, samples) waveforms."""
+        """Give (batch, channels, frames) features of (batch, samples) waveforms.
+
+        Utterances go through all layers one after another, which keeps them in the
+        processor's cache, and without their padding where the group norm knows it;
+        frames of padding are zero.
+        """
         if (
             input_values.device.type != "cpu"
             or input_values.dtype != torch.float32
@@ -41,7 +46,26 @@ class MatrixFeatureEncoder(HubertFeatureEncoder):
             or self.gradient_checkpointing
         ):
             return super().forward(input_values)
-        frames = input_values.unsqueeze(2)
+        rows = [
+            self._convolve(waveform[:n_samples])
+            for waveform, n_samples in zip(
+                input_values.unbind(0), self._valid_samples(input_values), strict=True
+            )
+        ]
+        n_frames = input_values.shape[1]
+        for layer in self.conv_layers:
+            conv = layer.conv
+            n_frames = (n_frames - conv.kernel_size[0]) // conv.stride[0] + 1
+        if len(rows) == 1 and len(rows[0]) == n_frames:
+            return rows[0].t().unsqueeze(0)
+        padded = [
+            nn.functional.pad(row, (0, 0, 0, n_frames - len(row))) for row in rows
+        ]
+        return torch.stack(padded).transpose(1, 2)
+
+    def _convolve(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Give (frames, channels) of one utterance."""
+        frames = waveform.unsqueeze(1)
         for layer in self.conv_layers:
             conv = layer.conv
             frames = strided_convolution(frames, conv.weight, conv.bias, conv.stride[0])
@@ -51,7 +75,16 @@ class MatrixFeatureEncoder(HubertFeatureEncoder):
             elif norm is not None:
                 frames = norm(frames)
             frames = layer.activation(frames)
-        return frames.transpose(1, 2)
+        return frames
+
+    def _valid_samples(self, waveforms: torch.Tensor) -> list[int]:
+        """Count the samples of each waveform that the valid frames come from."""
+        first = self.conv_layers[0]
+        lengths = getattr(getattr(first, "layer_norm", None), "valid_lengths", None)
+        if lengths is None:
+            return [waveforms.shape[1]] * len(waveforms)
+        kernel, stride = first.conv.kernel_size[0], first.conv.stride[0]
+        return [(n - 1) * stride + kernel for n in lengths]
 
 
 def strided_convolution(
@@ -63,13 +96,13 @@ def strided_convolution(
     """Convolve over time without padding, as ``torch.nn.functional.conv1d`` does.
 
     Args:
-        frames: (batch, time, channels) float32, contiguous.
+        frames: (time, channels), contiguous.
         weight: (outputs, channels, taps), as ``torch.nn.Conv1d`` keeps it.
         bias: (outputs,) or None.
-        stride: In frames.
+        stride: In frames, at most the number of taps.
 
     Returns:
-        (batch, (time - taps) // stride + 1, outputs).
+        ((time - taps) // stride + 1, outputs).
     """
     return _StridedConvolution.apply(frames.contiguous(), weight, bias, stride)
 
@@ -91,17 +124,16 @@ class _StridedConvolution(torch.autograd.Function):
         n_outputs, n_channels, n_taps = weight.shape
         # (taps * channels, outputs): a row of the matrix is a piece of memory.
         kernel = weight.permute(2, 1, 0).reshape(n_taps * n_channels, n_outputs)
-        n_frames = (frames.shape[1] - n_taps) // stride + 1
-        output = frames.new_empty(frames.shape[0], n_frames, n_outputs)
-        for utterance, result in zip(frames, output, strict=True):
-            for start, rows in _parts(utterance, n_taps, stride, n_frames):
-                part = kernel[start : start + rows.shape[1]]
-                if start > 0:
-                    result.addmm_(rows, part)
-                elif bias is None:
-                    torch.mm(rows, part, out=result)
-                else:
-                    torch.addmm(bias, rows, part, out=result)
+        n_frames = (len(frames) - n_taps) // stride + 1
+        output = frames.new_empty(n_frames, n_outputs)
+        for start, rows in _parts(frames, n_taps, stride, n_frames):
+            part = kernel[start : start + rows.shape[1]]
+            if start > 0:
+                output.addmm_(rows, part)
+            elif bias is None:
+                torch.mm(rows, part, out=output)
+            else:
+                torch.addmm(bias, rows, part, out=output)
         ctx.save_for_backward(frames, kernel)
         ctx.shape, ctx.stride = weight.shape, stride
         return output
@@ -110,37 +142,34 @@ class _StridedConvolution(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(
         ctx: torch.autograd.function.FunctionCtx, gradient: torch.Tensor
-    ) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor | None, None]:
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, None]:
         frames, kernel = ctx.saved_tensors
         n_outputs, n_channels, n_taps = ctx.shape
         gradient = gradient.contiguous()
-        n_frames = gradient.shape[1]
-        of_kernel = torch.zeros_like(kernel) if ctx.needs_input_grad[1] else None
-        of_frames = torch.empty_like(frames) if ctx.needs_input_grad[0] else None
-        for index, result in enumerate(gradient):
-            if of_kernel is not None:
-                for start, rows in _parts(frames[index], n_taps, ctx.stride, n_frames):
-                    of_kernel[start : start + rows.shape[1]].addmm_(rows.t(), result)
-            if of_frames is not None:
-                # The first part's rows fill the beginning without gaps.
-                of_frames[index, n_frames * ctx.stride :] = 0.0
-                for start, rows in _parts(
-                    of_frames[index], n_taps, ctx.stride, n_frames
-                ):
-                    part = kernel[start : start + rows.shape[1]].t()
-                    if start == 0:
-                        torch.mm(result, part, out=rows)
-                    else:
-                        rows.addmm_(result, part)
-        of_weight = None
-        if of_kernel is not None:
+        n_frames = len(gradient)
+        of_frames = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_frames = torch.empty_like(frames)
+            # The first part's rows fill the beginning without gaps.
+            of_frames[n_frames * ctx.stride :] = 0.0
+            for start, rows in _parts(of_frames, n_taps, ctx.stride, n_frames):
+                part = kernel[start : start + rows.shape[1]].t()
+                if start > 0:
+                    rows.addmm_(gradient, part)
+                else:
+                    torch.mm(gradient, part, out=rows)
+        if ctx.needs_input_grad[1]:
+            of_kernel = torch.empty_like(kernel)
+            for start, rows in _parts(frames, n_taps, ctx.stride, n_frames):
+                part = of_kernel[start : start + rows.shape[1]]
+                torch.mm(rows.t(), gradient, out=part)
             of_weight = of_kernel.view(n_taps, n_channels, n_outputs).permute(2, 1, 0)
-        of_bias = gradient.sum(dim=(0, 1)) if ctx.needs_input_grad[2] else None
+        of_bias = gradient.sum(dim=0) if ctx.needs_input_grad[2] else None
         return of_frames, of_weight, of_bias, None
 
 
 def _parts(
-    utterance: torch.Tensor, n_taps: int, stride: int, n_frames: int
+    frames: torch.Tensor, n_taps: int, stride: int, n_frames: int
 ) -> list[tuple[int, torch.Tensor]]:
     """Look at (time, channels) as one matrix for each part of the kernel.
 
@@ -148,43 +177,28 @@ def _parts(
         For each part its first row in the kernel and the (n_frames, taps * channels)
         view whose row t holds frames ``t * stride + first tap`` and so on.
     """
-    n_channels = utterance.shape[1]
+    n_channels = frames.shape[1]
     parts = []
     for tap in range(0, n_taps, stride):
         size = min(stride, n_taps - tap) * n_channels
-        rows = utterance.as_strided(
+        rows = frames.as_strided(
             (n_frames, size),
             (stride * n_channels, 1),
-            utterance.storage_offset() + tap * n_channels,
+            frames.storage_offset() + tap * n_channels,
         )
         parts.append((tap * n_channels, rows))
     return parts
 
 
 def _normalize_over_time(frames: torch.Tensor, norm: nn.GroupNorm) -> torch.Tensor:
-    """Normalise every channel of each utterance over its valid frames.
+    """Normalise every channel of (time, channels) over time.
 
-    That is group norm with a group for every channel, and batch norm of one utterance,
-    which PyTorch computes for channels that lie innermost.
+    That is group norm of one utterance with a group for every channel, and batch
+    norm, which PyTorch computes for channels that lie innermost.
     """
-    n_utterances, size, n_channels = frames.shape
-    lengths = getattr(norm, "valid_lengths", None)
-    if n_utterances == 1 and lengths is None:
-        only = _normalize_columns(frames.view(size, n_channels), norm)
-        return only.view(1, size, n_channels)
-    rows = [
-        nn.functional.pad(_normalize_columns(row[:n], norm), (0, 0, 0, size - n))
-        for n, row in zip(
-            lengths or [size] * n_utterances, frames.unbind(0), strict=True
-        )
-    ]
-    return torch.stack(rows)
-
-
-def _normalize_columns(columns: torch.Tensor, norm: nn.GroupNorm) -> torch.Tensor:
     no_average, is_training, momentum, cudnn = None, True, 0.0, False
     return torch.batch_norm(
-        columns,
+        frames,
         norm.weight,
         norm.bias,
         no_average,

@@ -19,7 +19,6 @@ from tests.frontend.test_hubert import NORMALISATIONS, SMALL
 
 @settings(max_examples=60, deadline=None)
 @given(
-    batch=st.integers(1, 3),
     channels=st.integers(1, 4),
     taps=st.integers(1, 7),
     stride=st.integers(1, 4),
@@ -27,7 +26,7 @@ from tests.frontend.test_hubert import NORMALISATIONS, SMALL
     has_bias=st.booleans(),
 )
 def test_convolution_and_its_gradients_are_pytorchs(
-    batch, channels, taps, stride, more, has_bias
+    channels, taps, stride, more, has_bias
 ):
     stride = min(stride, taps)
     generator = torch.Generator().manual_seed(0)
@@ -36,16 +35,16 @@ def test_convolution_and_its_gradients_are_pytorchs(
         values = torch.randn(*shape, generator=generator, dtype=torch.float64)
         return values.requires_grad_()
 
-    frames, weight = draw(batch, taps + more, channels), draw(5, channels, taps)
+    frames, weight = draw(taps + more, channels), draw(5, channels, taps)
     bias = draw(5) if has_bias else None
     inputs = [x for x in (frames, weight, bias) if x is not None]
-    expected = torch.nn.functional.conv1d(frames.transpose(1, 2), weight, bias, stride)
+    expected = torch.nn.functional.conv1d(frames.t(), weight, bias, stride)
     got = strided_convolution(frames, weight, bias, stride)
     direction = torch.randn(got.shape, generator=generator, dtype=torch.float64)
-    torch.testing.assert_close(got, expected.transpose(1, 2))
+    torch.testing.assert_close(got, expected.t())
     for one, other in zip(
         torch.autograd.grad(got, inputs, direction),
-        torch.autograd.grad(expected, inputs, direction.transpose(1, 2)),
+        torch.autograd.grad(expected, inputs, direction.t()),
         strict=True,
     ):
         torch.testing.assert_close(one, other)
@@ -73,12 +72,16 @@ def test_features_and_gradients_are_those_of_transformers(norm, conv_bias, n_sam
     speech = torch.zeros(len(n_samples), max(n_samples))
     for row, n in zip(speech, n_samples, strict=True):
         row[:n] = 0.1 * torch.randn(n)
+    n_frames = [(n - 400) // 320 + 1 for n in n_samples]
     features = []
     for encoder in (theirs, ours):
         first = getattr(encoder.conv_layers[0], "layer_norm", None)
         if norm == "group norm" and min(n_samples) < max(n_samples):
             first.valid_lengths = [(n - 10) // 5 + 1 for n in n_samples]
-        features.append(encoder(speech))
+        found = encoder(speech).transpose(1, 2)
+        features.append(
+            torch.cat([f[:n] for f, n in zip(found, n_frames, strict=True)])
+        )
         features[-1].square().sum().backward()
     torch.testing.assert_close(features[1], features[0], rtol=1e-4, atol=1e-5)
     expected = dict(theirs.named_parameters())
