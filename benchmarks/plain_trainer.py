@@ -84,6 +84,7 @@ def main() -> None:
         args=TrainingArguments(
             output_dir=str(args.output_dir),
             per_device_train_batch_size=1,
+            per_device_eval_batch_size=1,  # else padding enters group norm and mean
             num_train_epochs=1,
             learning_rate=args.learning_rate,
             lr_scheduler_type="constant",
