@@ -53,9 +53,10 @@ def merge_data(
             _merge_trials(places[name], target)
     if without_audio:
         logging.warning(
-            "The audio of %s is not where the lists say: before a run is made with it, "
-            "run stages 1 to 3 here with all --langs.",
-            " ".join(sorted(without_audio)),
+            "The audio of %d languages, %s first, is not where the lists say: before a "
+            "run is made with it, run stages 1 to 3 here with all --langs.",
+            len(without_audio),
+            min(without_audio),
         )
 
 
