@@ -310,7 +310,9 @@ def test_places_of_the_audio_may_differ(by_seed, changed, store, tmp_path, caplo
     assert all(u.audio.startswith(str(store)) for u in listed)
     assert results_of(merged) == results_of(at_once)
     # Subsets that only the other machine drew point there, which is said.
-    assert "The audio of 2 languages, es first, is not where the lists say" in caplog.text
+    assert (
+        "The audio of 2 languages, es first, is not where the lists say" in caplog.text
+    )
     listed = read_utterance_list(merged.train_list("gender", "es", 42))
     assert all(u.audio.startswith("/elsewhere/dump") for u in listed)
 
