@@ -1,0 +1,109 @@
+"""Targets of pretraining: k-means clusters of MFCC, voices or a HuBERT's layer."""
+
+import argparse
+from pathlib import Path
+
+from espnet2_cltm.bin.command_line import (
+    configure_logging,
+    positive_number,
+    run_command,
+    whole_number,
+)
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.pretraining.targets import FEATURES, TargetSettings, make_targets
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command's options."""
+    parser = argparse.ArgumentParser(
+        description="Cluster the frames of a corpus that stage 2 has decoded, and "
+        "write the cluster of every frame. Does only what is missing; can be "
+        "interrupted and started again at any time.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--dump", required=True, type=Path, help="audio store: <dumpdir>/<corpus>"
+    )
+    parser.add_argument(
+        "--langs", default="", help="language codes; none: all under --dump"
+    )
+    parser.add_argument(
+        "--features",
+        choices=FEATURES,
+        default="mfcc",
+        help="what is clustered: mfcc; voice, the long-term spectrum around a frame; "
+        "layer, a hidden layer of --model",
+    )
+    parser.add_argument("--model", default="", help="HuBERT: hub id or directory")
+    parser.add_argument(
+        "--layer", type=positive_number, default=2, help="of --model, from 1"
+    )
+    parser.add_argument("--num_clusters", type=positive_number, default=100)
+    parser.add_argument(
+        "--fit_frames",
+        type=positive_number,
+        default=300_000,
+        help="frames that k-means is fitted on",
+    )
+    parser.add_argument(
+        "--min_seconds",
+        type=float,
+        default=3.0,
+        help="leave out shorter utterances: crop_seconds of the training",
+    )
+    parser.add_argument("--seed", type=whole_number, default=0)
+    parser.add_argument("--nj", type=positive_number, default=1, help="processes")
+    parser.add_argument("--outdir", required=True, type=Path)
+    return parser
+
+
+def main(cmd: list[str] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        cmd: Options; None: those of the command line.
+    """
+    args = get_parser().parse_args(cmd)
+    configure_logging("WARNING")
+    run_command(lambda: _make(args))
+
+
+def _make(args: argparse.Namespace) -> None:
+    if args.features == "layer" and not args.model:
+        raise UserError("--features layer needs a HuBERT: give --model.")
+    settings = TargetSettings(
+        dump=str(args.dump),
+        langs=_choose_languages(args.dump, args.langs.split()),
+        features=args.features,
+        model=args.model if args.features == "layer" else "",
+        layer=args.layer if args.features == "layer" else 0,
+        num_clusters=args.num_clusters,
+        fit_frames=args.fit_frames,
+        min_seconds=args.min_seconds,
+        seed=args.seed,
+    )
+    for line in make_targets(settings, args.outdir, args.nj):
+        print(line, flush=True)
+
+
+def _choose_languages(dump: Path, wanted: list[str]) -> tuple[str, ...]:
+    known = sorted(
+        path.name
+        for path in (dump.iterdir() if dump.is_dir() else [])
+        if (path / "train" / "wav.scp").exists()
+    )
+    if not known:
+        raise UserError(
+            f"{dump} holds no decoded language: run stages 1 and 2, or correct --dump."
+        )
+    unknown = [lang for lang in wanted if lang not in known]
+    if unknown:
+        raise UserError(
+            f"{dump} has no {', '.join(unknown)}, only {', '.join(known)}: correct "
+            "--langs, or run stages 1 and 2 for what is missing."
+        )
+    return tuple(dict.fromkeys(wanted)) or tuple(known)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""What disturbs the speech that is pretrained on: noise, voices, rooms, bands, levels.
+
+Targets come from the clean signal, so the encoder learns to see through all this (as in
+WavLM, arXiv:2110.13900). Every draw comes from the generator that is handed in: a crop
+sounds the same whatever process disturbs it, and in whatever order. Waveforms are
+float32 at 16 kHz with full scale at 1; probabilities are of each disturbance on its
+own, ranges ``[lowest, highest]`` are drawn from uniformly, or where a ratio matters
+(seconds, Hz) in their logarithm.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
+from espnet2_cltm.errors import UserError
+
+Range = Sequence[float]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How often and how strongly crops are disturbed.
+
+    Attributes:
+        reverb_prob: A room: exponentially decaying noise after the direct sound.
+        rt60: Seconds in which the room's sound decays by 60 dB.
+        direct_to_reverberant: dB.
+        band_prob: A band-pass with soft edges.
+        low_cut: Hz, lower edge.
+        high_cut: Hz, upper edge.
+        noise_prob: Noise whose power falls with frequency.
+        noise_snr: dB.
+        noise_slope: Power of 1/f: 0 is white, 1 pink, 2 brown.
+        babble_prob: Other crops of the same batch.
+        babble_snr: dB.
+        babble_voices: How many at most.
+        level: dB that the crop is made louder; what exceeds full scale is clipped.
+        codec_prob: Companded quantisation (mu-law).
+        codec_bits: Bits a sample.
+    """
+
+    reverb_prob: float = 0.4
+    rt60: Range = (0.1, 0.8)
+    direct_to_reverberant: Range = (-3.0, 12.0)
+    band_prob: float = 0.3
+    low_cut: Range = (50.0, 400.0)
+    high_cut: Range = (2500.0, 7500.0)
+    noise_prob: float = 0.5
+    noise_snr: Range = (0.0, 30.0)
+    noise_slope: Range = (0.0, 2.0)
+    babble_prob: float = 0.25
+    babble_snr: Range = (3.0, 20.0)
+    babble_voices: int = 4
+    level: Range = (-25.0, 15.0)
+    codec_prob: float = 0.15
+    codec_bits: Range = (5.0, 8.0)
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name.endswith("_prob"):
+                valid, wanted = _is_share(value), "a probability from 0 to 1"
+            elif name == "babble_voices":
+                valid = isinstance(value, int) and value >= 1
+                wanted = "a whole number from 1 on"
+            else:
+                valid, wanted = _is_range(value), "[lowest, highest]"
+            if not valid:
+                raise UserError(
+                    f"{name}: {value} in augmentation_conf must be {wanted}."
+                )
+        for name in ("rt60", "low_cut", "high_cut"):
+            if getattr(self, name)[0] <= 0:
+                raise UserError(f"{name} in augmentation_conf must lie above 0.")
+
+    def disturb(
+        self,
+        crop: np.ndarray,
+        others: Sequence[np.ndarray],
+        random: np.random.Generator,
+    ) -> np.ndarray:
+        """Disturb one crop.
+
+        Args:
+            crop: (samples,) float32.
+            others: Clean crops of the same length to make babble of; may be empty.
+            random: Of this crop alone.
+
+        Returns:
+            (samples,) float32 in [-1, 1].
+        """
+        # All draws come first and always, so that they do not depend on each other.
+        reverb, band, noise, babble, codec = random.random(5) < (
+            self.reverb_prob,
+            self.band_prob,
+            self.noise_prob,
+            self.babble_prob,
+            self.codec_prob,
+        )
+        rt60, low_cut, high_cut = (
+            _draw_log(random, limits)
+            for limits in (self.rt60, self.low_cut, self.high_cut)
+        )
+        ratio, noise_snr, slope, babble_snr, level, bits = (
+            float(random.uniform(*limits))
+            for limits in (
+                self.direct_to_reverberant,
+                self.noise_snr,
+                self.noise_slope,
+                self.babble_snr,
+                self.level,
+                self.codec_bits,
+            )
+        )
+        signal = crop
+        if babble and others:
+            signal = add_at_snr(signal, self._babble(others, random), babble_snr)
+        if reverb or band:
+            room = draw_room(rt60, ratio, random) if reverb else None
+            signal = filtered(signal, room, (low_cut, high_cut) if band else None)
+        if noise:
+            signal = add_at_snr(
+                signal, coloured_noise(len(signal), slope, random), noise_snr
+            )
+        signal = np.clip(signal * np.float32(10 ** (level / 20)), -1, 1)
+        return mu_law(signal, round(bits)) if codec else signal
+
+    def _babble(
+        self, others: Sequence[np.ndarray], random: np.random.Generator
+    ) -> np.ndarray:
+        number = int(random.integers(1, self.babble_voices + 1))
+        chosen = random.permutation(len(others))[:number]
+        return np.sum([_unit_power(others[index]) for index in chosen], axis=0)
+
+
+def draw_room(
+    rt60: float, direct_to_reverberant: float, random: np.random.Generator
+) -> np.ndarray:
+    """Draw a room's impulse response: an impulse, then decaying white noise.
+
+    Args:
+        rt60: Seconds in which it decays by 60 dB; it ends there.
+        direct_to_reverberant: Energy of the impulse over that of the rest, dB.
+        random: Source of the noise.
+
+    Returns:
+        (samples,) float32, its impulse 1 at the first sample.
+    """
+    samples = max(2, round(rt60 * SAMPLE_RATE))
+    decay = np.exp(np.linspace(0, -np.log(1000), samples, dtype=np.float32))
+    tail = random.standard_normal(samples, dtype=np.float32) * decay
+    tail[0] = 0
+    tail *= 10 ** (-direct_to_reverberant / 20) / np.sqrt(np.sum(tail**2))
+    tail[0] = 1
+    return tail
+
+
+def filtered(
+    signal: np.ndarray, room: np.ndarray | None, band: tuple[float, float] | None
+) -> np.ndarray:
+    """Send a signal through a room and a band-pass, with one pair of transforms.
+
+    Args:
+        signal: (samples,) float32.
+        room: Impulse response, or None.
+        band: Edges in Hz where the power falls to a half (Butterworth, order 4 at
+            each edge, no delay), or None.
+
+    Returns:
+        (samples,) float32; what rings on after the end is cut off.
+    """
+    tail = 0 if room is None else len(room)
+    size = scipy.fft.next_fast_len(len(signal) + tail, real=True)
+    spectrum = scipy.fft.rfft(signal, size)
+    if room is not None:
+        spectrum *= scipy.fft.rfft(room, size)
+    if band is not None:
+        hertz = np.arange(len(spectrum), dtype=np.float32) * (SAMPLE_RATE / size)
+        low, high = band
+        spectrum /= np.sqrt(1 + (hertz / high) ** 8)
+        spectrum *= np.sqrt(1 - 1 / (1 + (hertz / low) ** 8))
+    return scipy.fft.irfft(spectrum, size)[: len(signal)].astype(np.float32)
+
+
+def coloured_noise(
+    samples: int, slope: float, random: np.random.Generator
+) -> np.ndarray:
+    """Draw noise whose power density falls as 1/f**slope above 20 Hz.
+
+    Returns:
+        (samples,) float32.
+    """
+    size = scipy.fft.next_fast_len(samples, real=True)
+    bins = size // 2 + 1
+    hertz = np.maximum(np.arange(bins, dtype=np.float32) * (SAMPLE_RATE / size), 20)
+    noise = random.standard_normal((bins, 2), dtype=np.float32).view(np.complex64)
+    return scipy.fft.irfft(noise[:, 0] * hertz ** (-slope / 2), size)[:samples]
+
+
+def add_at_snr(signal: np.ndarray, noise: np.ndarray, snr: float) -> np.ndarray:
+    """Add noise so that the signal's power is ``snr`` dB above it.
+
+    Silence, on either side, leaves the signal as it is.
+    """
+    signal_power, noise_power = (float(np.mean(x**2)) for x in (signal, noise))
+    if signal_power == 0 or noise_power == 0:
+        return signal
+    gain = np.sqrt(signal_power / noise_power) * 10 ** (-snr / 20)
+    return signal + np.float32(gain) * noise
+
+
+def mu_law(signal: np.ndarray, bits: int) -> np.ndarray:
+    """Quantise to ``2**bits`` steps, finer near zero, as telephone codecs do."""
+    mu = np.float32(255)
+    steps = np.float32(2 ** (bits - 1))
+    companded = np.sign(signal) * np.log1p(mu * np.abs(signal)) / np.log1p(mu)
+    companded = np.round(companded * steps) / steps
+    return np.sign(companded) * np.expm1(np.abs(companded) * np.log1p(mu)) / mu
+
+
+def _unit_power(signal: np.ndarray) -> np.ndarray:
+    power = float(np.mean(signal**2))
+    return signal if power == 0 else signal / np.float32(np.sqrt(power))
+
+
+def _draw_log(random: np.random.Generator, limits: Range) -> float:
+    return float(np.exp(random.uniform(*np.log(limits))))
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
+
+
+def _is_range(value: object) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and len(value) == 2
+        and all(isinstance(end, int | float) for end in value)
+        and value[0] <= value[1]
+    )

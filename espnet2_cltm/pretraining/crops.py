@@ -1,0 +1,149 @@
+"""From utterances to a batch of crops of one length, disturbed, with their clusters.
+
+Crops begin at a frame's first sample, so that a crop's frames are the utterance's and
+have its clusters. What is drawn for an utterance depends on the seed, the epoch and
+its id, and on nothing else but which utterances are in its batch, of which babble is
+made; that ESPnet draws from seed and epoch too. So neither the number of loading
+processes nor an interruption changes a training.
+"""
+
+import hashlib
+from collections.abc import Collection
+
+import numpy as np
+import torch
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
+
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.pretraining.augmentation import Augmentation
+
+FRAME_SHIFT = 320
+"""Samples between the beginnings of HuBERT's frames."""
+FRAME_LENGTH = 400
+"""Samples that a frame hears."""
+
+
+def count_frames(samples: int) -> int:
+    """Count the frames that HuBERT makes of a waveform; 0 of less than 400 samples."""
+    return max(0, (samples - FRAME_LENGTH) // FRAME_SHIFT + 1)
+
+
+class CropCollate:
+    """ESPnet's ``collate_fn``: makes a batch of utterances one of crops.
+
+    Args:
+        crop_seconds: Length of a crop; it is cut to a whole number of frames.
+        seed: Of all draws.
+        augmentation: None: crops stay clean.
+        moving: Whether crops move from epoch to epoch; if not, they are those of
+            epoch 0, which makes epochs comparable in validation.
+
+    Attributes:
+        epoch: Set by :class:`EpochIterFactory`.
+    """
+
+    def __init__(
+        self,
+        crop_seconds: float,
+        seed: int,
+        augmentation: Augmentation | None,
+        moving: bool,
+    ):
+        self.frames = count_frames(round(crop_seconds * SAMPLE_RATE))
+        if self.frames < 1:
+            raise UserError(
+                f"crop_seconds: {crop_seconds} is shorter than a frame (0.025)."
+            )
+        # No more than these frames hear, so that the last crop ends in the utterance.
+        self.samples = (self.frames - 1) * FRAME_SHIFT + FRAME_LENGTH
+        self.seed = seed
+        self.augmentation = augmentation
+        self.moving = moving
+        self.epoch = 0
+
+    def __call__(
+        self, data: Collection[tuple[str, dict[str, np.ndarray]]]
+    ) -> tuple[list[str], dict[str, torch.Tensor]]:
+        """Crop and disturb.
+
+        Args:
+            data: Utterance ids with ``speech``, (samples,) float32; everything else
+                is (frames,) clusters.
+
+        Returns:
+            The ids, and ``speech`` (batch, samples) float32 with clusters
+            (batch, frames) int64.
+
+        Raises:
+            UserError: An utterance is shorter than a crop, or has not one cluster a
+                frame.
+        """
+        utts = [utt for utt, _ in data]
+        epoch = self.epoch if self.moving else 0
+        generators = [utterance_generator(self.seed, epoch, utt) for utt in utts]
+        crops: list[np.ndarray] = []
+        clusters: dict[str, list[np.ndarray]] = {}
+        for (utt, row), random in zip(data, generators, strict=True):
+            speech = row["speech"]
+            self._check(utt, row)
+            first = int(random.integers(count_frames(len(speech)) - self.frames + 1))
+            begin = first * FRAME_SHIFT
+            crops.append(speech[begin : begin + self.samples])
+            for name in row.keys() - {"speech"}:
+                crop = row[name][first : first + self.frames]
+                clusters.setdefault(name, []).append(crop)
+        ready = crops
+        if self.augmentation is not None:
+            ready = [
+                self.augmentation.disturb(
+                    crop, [*crops[:index], *crops[index + 1 :]], generators[index]
+                )
+                for index, crop in enumerate(crops)
+            ]
+        return utts, {
+            "speech": torch.from_numpy(np.stack(ready).astype(np.float32, copy=False)),
+            **{
+                name: torch.from_numpy(np.stack(rows).astype(np.int64))
+                for name, rows in sorted(clusters.items())
+            },
+        }
+
+    def _check(self, utt: str, row: dict[str, np.ndarray]) -> None:
+        samples = len(row["speech"])
+        if samples < self.samples:
+            raise UserError(
+                f"Utterance {utt} has {samples} samples, crops have {self.samples}: "
+                "leave it out of the shape file, or lower crop_seconds."
+            )
+        for name in row.keys() - {"speech"}:
+            if len(row[name]) != count_frames(samples):
+                raise UserError(
+                    f"Utterance {utt} has {len(row[name])} clusters in {name} for "
+                    f"{count_frames(samples)} frames: make them from the same audio "
+                    "again."
+                )
+
+
+def utterance_generator(seed: int, epoch: int, utt: str) -> np.random.Generator:
+    """Give the generator of an utterance in an epoch."""
+    key = hashlib.blake2b(f"{seed} {epoch} {utt}".encode(), digest_size=16).digest()
+    return np.random.default_rng(int.from_bytes(key, "little"))
+
+
+class EpochIterFactory(AbsIterFactory):
+    """ESPnet's iterator factory, which tells the collate function the epoch.
+
+    Args:
+        factory: ESPnet's own.
+        collate: Its ``collate_fn``; loading processes copy it when an epoch begins.
+    """
+
+    def __init__(self, factory: AbsIterFactory, collate: CropCollate):
+        self.factory = factory
+        self.collate = collate
+
+    def build_iter(self, epoch: int, shuffle: bool | None = None):
+        """Build the loader of an epoch."""
+        self.collate.epoch = epoch
+        return self.factory.build_iter(epoch, shuffle)

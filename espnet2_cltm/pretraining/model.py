@@ -1,0 +1,222 @@
+"""HuBERT's masked prediction: which cluster does a frame belong to that is not heard?
+
+Takes crops of waveforms and the k-means cluster of each of their frames. Spans of
+frames are hidden from the transformer; each hidden frame's output is compared with a
+learned embedding of every cluster, and the cross-entropy over clusters is the loss
+(arXiv:2106.07447, section II-B: logits are cosines divided by 0.1; the loss is
+``alpha L_m + (1 - alpha) L_u``, of masked and of heard frames).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from espnet2.torch_utils.device_funcs import force_gatherable
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from torch import nn
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.pretraining.masking import draw_spans
+
+AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16}
+
+
+class MaskedHubert(HubertFrontend):
+    """The frontend, with frames hidden from its transformer.
+
+    Args:
+        model: See :class:`HubertFrontend`; further pretraining of a checkpoint and
+            training from random weights are the same.
+    """
+
+    def __init__(self, model: str | Mapping[str, Any]):
+        # Whole layers are not dropped: which one it was would depend on the process.
+        super().__init__(
+            model,
+            config_overrides={
+                "apply_spec_augment": True,
+                "mask_time_prob": 0.05,  # above 0, for there to be a mask embedding
+                "mask_feature_prob": 0.0,
+                "layerdrop": 0.0,
+            },
+        )
+        self._mask: torch.Tensor | None = None
+
+    def masked(self, crops: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Encode crops of one length with some frames hidden.
+
+        Args:
+            crops: (batch, samples) waveforms at 16 kHz, without padding.
+            mask: (batch, frames) bool, true where a frame is hidden.
+
+        Returns:
+            (batch, frames, size) last hidden states.
+        """
+        lengths = torch.full((len(crops),), crops.shape[1])
+        self._mask = mask
+        try:
+            features, _ = self(crops, lengths)
+        finally:
+            self._mask = None
+        return features
+
+    def _no_mask_if_short(self, waveforms: torch.Tensor) -> torch.Tensor | None:
+        if self._mask is not None:
+            return self._mask
+        return super()._no_mask_if_short(waveforms)
+
+
+class ClusterHead(nn.Module):
+    """Compares frames with a learned embedding of every cluster.
+
+    Args:
+        input_size: Size of a frame.
+        num_clusters: Number of clusters.
+        code_size: Size of the embeddings that both are compared in.
+        temperature: Divides the cosines.
+    """
+
+    def __init__(
+        self, input_size: int, num_clusters: int, code_size: int, temperature: float
+    ):
+        super().__init__()
+        self.final_proj = nn.Linear(input_size, code_size)
+        self.label_embeddings = nn.Parameter(torch.randn(num_clusters, code_size))
+        self.temperature = temperature
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Map (frames, input_size) to (frames, num_clusters) logits."""
+        codes = nn.functional.normalize(self.final_proj(hidden), dim=1)
+        labels = nn.functional.normalize(self.label_embeddings, dim=1)
+        return codes @ labels.T / self.temperature
+
+
+class MaskedPredictionModel(AbsESPnetModel):
+    """HuBERT with the parts that pretraining needs besides.
+
+    Args:
+        hubert: The encoder.
+        num_clusters: Number of clusters in ``target``.
+        num_voices: Number of clusters in ``voice``; 0: there is no such target.
+        voice_weight: The loss of ``voice`` counts so much, that of ``target`` 1.
+        code_size: Size of the embeddings that outputs and clusters are compared in.
+        mask_share: Share of frames in spans, before spans overlap.
+        mask_length: Frames a span.
+        masked_weight: ``alpha``. With less than 1 the disturbed but heard frames
+            teach too, and first: a small encoder then learns much sooner.
+        temperature: Divides the cosines.
+        autocast: ``float32``, or ``bfloat16`` for the encoder's matrix products.
+        extract_feats_in_collect_stats: Taken for ESPnet's ``collect_stats``.
+    """
+
+    def __init__(
+        self,
+        hubert: MaskedHubert,
+        num_clusters: int,
+        num_voices: int = 0,
+        voice_weight: float = 1.0,
+        code_size: int = 64,
+        mask_share: float = 0.8,
+        mask_length: int = 10,
+        masked_weight: float = 1.0,
+        temperature: float = 0.1,
+        autocast: str = "float32",
+        extract_feats_in_collect_stats: bool = False,
+    ):
+        super().__init__()
+        if autocast not in AUTOCAST_DTYPES:
+            raise UserError(
+                f"autocast: {autocast} in model_conf is unknown: give one of "
+                f"{', '.join(AUTOCAST_DTYPES)}."
+            )
+        if not 0 < mask_share <= 1 or mask_length < 1:
+            raise UserError(
+                f"mask_share: {mask_share} in model_conf must lie above 0 and at most "
+                f"at 1, mask_length: {mask_length} must be 1 or more."
+            )
+        if not 0 < masked_weight <= 1:
+            raise UserError(
+                f"masked_weight: {masked_weight} in model_conf must lie above 0 and at "
+                "most at 1."
+            )
+        self.hubert = hubert
+        size = hubert.output_size()
+        self.target_head = ClusterHead(size, num_clusters, code_size, temperature)
+        self.voice_head = (
+            ClusterHead(size, num_voices, code_size, temperature)
+            if num_voices > 0
+            else None
+        )
+        self.voice_weight = voice_weight
+        self.mask_share = mask_share
+        self.mask_length = mask_length
+        self.masked_weight = masked_weight
+        self.autocast_dtype = AUTOCAST_DTYPES[autocast]
+        self.extract_feats_in_collect_stats = extract_feats_in_collect_stats
+
+    def forward(
+        self,
+        speech: torch.Tensor,
+        target: torch.Tensor,
+        voice: torch.Tensor | None = None,
+        **kwargs: object,
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
+        """Compute the loss of a batch; which frames are hidden is drawn here.
+
+        Args:
+            speech: (batch, samples) waveforms at 16 kHz, all of one length.
+            target: (batch, frames) int64 clusters.
+            voice: (batch, frames) int64 clusters of another kind.
+            **kwargs: ``utt_id``, which ESPnet adds.
+
+        Returns:
+            Loss; statistics, of which ``acc`` is the share of masked frames whose
+            ``target`` is found, ``acc_heard`` that of the others, and ``acc_voice``
+            that of all frames whose ``voice`` is found; the batch size as weight.
+        """
+        batch, frames = target.shape
+        mask = draw_spans(batch, frames, self.mask_share, self.mask_length)
+        mask = mask.to(speech.device)
+        with torch.autocast(
+            speech.device.type,
+            dtype=self.autocast_dtype,
+            enabled=self.autocast_dtype is not None,
+        ):
+            hidden = self.hubert.masked(speech, mask)
+        logits = self.target_head(hidden.flatten(0, 1).float())
+        loss, stats = self._compare(logits, target.flatten(), mask.flatten())
+        if self.voice_head is not None:
+            logits = self.voice_head(hidden.flatten(0, 1).float())
+            voice_loss = nn.functional.cross_entropy(logits, voice.flatten())
+            loss = loss + self.voice_weight * voice_loss
+            stats["loss_voice"] = voice_loss.detach()
+            stats["acc_voice"] = (
+                (logits.argmax(dim=1) == voice.flatten()).float().mean()
+            )
+        stats["loss"] = loss.detach()
+        return force_gatherable((loss, stats, batch), loss.device)
+
+    def _compare(
+        self, logits: torch.Tensor, target: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Weigh the losses of masked and heard frames.
+
+        Args:
+            logits: (frames, clusters).
+            target: (frames,) clusters.
+            mask: (frames,) true where masked; frames of both kinds are there.
+        """
+        losses = nn.functional.cross_entropy(logits, target, reduction="none")
+        hits = (logits.argmax(dim=1) == target).float()
+        loss = self.masked_weight * losses[mask].mean()
+        stats = {"acc": hits[mask].mean(), "acc_heard": hits[~mask].mean()}
+        if self.masked_weight < 1:
+            loss = loss + (1 - self.masked_weight) * losses[~mask].mean()
+        return loss, stats
+
+    def collect_feats(
+        self, speech: torch.Tensor, **kwargs: object
+    ) -> dict[str, torch.Tensor]:
+        """Give nothing: the audio store's lengths are all that training needs."""
+        return {}

@@ -1,0 +1,158 @@
+"""Masked prediction of k-means clusters, HuBERT's pretraining, as an ESPnet task.
+
+Data: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz), ``target`` and,
+where ``--num_voices`` is not 0, ``voice`` (one cluster a frame, type ``kaldi_ark`` or
+``text_int``), as :mod:`espnet2_cltm.bin.hubert_targets` writes them.
+"""
+
+import argparse
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+import torch
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from espnet2.tasks.abs_task import AbsTask
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.train.class_choices import ClassChoices
+from espnet2.train.distributed_utils import DistributedOption
+from espnet2.train.trainer import Trainer
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.pretraining.augmentation import Augmentation
+from espnet2_cltm.pretraining.crops import CropCollate, EpochIterFactory
+from espnet2_cltm.pretraining.model import MaskedHubert, MaskedPredictionModel
+from espnet2_cltm.tasks.parts import build_part
+from espnet2_cltm.tasks.waveform import scale_waveform
+
+frontend_choices = ClassChoices(
+    name="frontend",
+    classes={"hubert": MaskedHubert},
+    type_check=MaskedHubert,
+    default="hubert",
+)
+augmentation_choices = ClassChoices(
+    name="augmentation",
+    classes={"simulated": Augmentation},
+    type_check=Augmentation,
+    default=None,
+    optional=True,
+)
+model_choices = ClassChoices(
+    name="model",
+    classes={"masked_prediction": MaskedPredictionModel},
+    type_check=AbsESPnetModel,
+    default="masked_prediction",
+)
+
+
+class PretrainingPreprocessor:
+    """Scales waveforms; clusters stay as they are."""
+
+    def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
+        """Give float32 ``speech`` and all clusters."""
+        return {**data, "speech": scale_waveform(data["speech"])}
+
+
+class PretrainingTask(AbsTask):
+    """ESPnet's task interface for :class:`.pretraining.model.MaskedPredictionModel`."""
+
+    num_optimizers = 1
+    train_command = "hubert_pretrain"
+    trainer = Trainer
+    class_choices_list = [  # noqa: RUF012 (ESPnet's interface)
+        frontend_choices,
+        augmentation_choices,
+        model_choices,
+    ]
+
+    @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Add ``--crop_seconds``, ``--num_clusters``, ``--frontend`` and so on."""
+        group = parser.add_argument_group(description="Task related")
+        group.add_argument(
+            "--num_clusters", type=int, default=100, help="clusters in target"
+        )
+        group.add_argument(
+            "--num_voices", type=int, default=0, help="clusters in voice; 0: not used"
+        )
+        group.add_argument(
+            "--crop_seconds",
+            type=float,
+            default=3.0,
+            help="length of the crops; every utterance must be as long",
+        )
+        for choices in cls.class_choices_list:
+            choices.add_arguments(group)
+
+    @classmethod
+    def build_collate_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> Callable[
+        [Collection[tuple[str, dict[str, np.ndarray]]]],
+        tuple[list[str], dict[str, torch.Tensor]],
+    ]:
+        """Crop, and in training disturb, the utterances of a batch."""
+        return CropCollate(
+            crop_seconds=args.crop_seconds,
+            seed=args.seed,
+            augmentation=build_part(augmentation_choices, args) if train else None,
+            moving=train,
+        )
+
+    @classmethod
+    def build_preprocess_fn(
+        cls, args: argparse.Namespace, train: bool
+    ) -> Callable[[str, dict[str, Any]], dict[str, np.ndarray]]:
+        """Scale waveforms."""
+        return PretrainingPreprocessor()
+
+    @classmethod
+    def required_data_names(
+        cls, train: bool = True, inference: bool = False
+    ) -> tuple[str, ...]:
+        """Name the data that must be given."""
+        return ("speech",) if inference else ("speech", "target")
+
+    @classmethod
+    def optional_data_names(
+        cls, train: bool = True, inference: bool = False
+    ) -> tuple[str, ...]:
+        """Name the data that may be given."""
+        return ("voice",)
+
+    @classmethod
+    def build_iter_factory(
+        cls,
+        args: argparse.Namespace,
+        distributed_option: DistributedOption,
+        mode: str,
+        kwargs: dict | None = None,
+    ) -> AbsIterFactory:
+        """Build ESPnet's iterator factory of a phase, with the epoch told to draws.
+
+        Raises:
+            UserError: Another kind of iterator is asked for.
+        """
+        if args.iterator_type != "sequence" or args.valid_iterator_type not in (
+            None,
+            "sequence",
+        ):
+            raise UserError(
+                "Pretraining crops utterances itself: set iterator_type to sequence."
+            )
+        factory = super().build_iter_factory(args, distributed_option, mode, kwargs)
+        return EpochIterFactory(factory, factory.collate_fn)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace) -> MaskedPredictionModel:
+        """Build the model; what is new in it depends on ``args.seed`` alone."""
+        frontend = build_part(frontend_choices, args)
+        torch.manual_seed(args.seed)
+        return build_part(
+            model_choices,
+            args,
+            hubert=frontend,
+            num_clusters=args.num_clusters,
+            num_voices=args.num_voices,
+        )
