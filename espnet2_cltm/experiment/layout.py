@@ -3,6 +3,7 @@
 ::
 
     experiment.yaml             what every run has in common, encoder included
+    encoders.json               what was found under a pretrained encoder's name
     command.txt                 the call of run.sh that makes the experiment
     plan.tsv                    one line a run
     data/<task>/<lang>/         the seeds' subsets, dev and test lists, trials
@@ -36,6 +37,11 @@ class ExperimentDir:
     def settings(self) -> Path:
         """Give the file of what every run has in common."""
         return self.root / "experiment.yaml"
+
+    @property
+    def encoders(self) -> Path:
+        """Give the file of what the encoders were when the first run was made."""
+        return self.root / "encoders.json"
 
     @property
     def plan(self) -> Path:

@@ -7,6 +7,7 @@ changes. A merge that was interrupted goes on, and one that is made again takes 
 what is new.
 """
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from typing import TypeVar
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.encoder_identity import read_encoders
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.merged_data import merge_data
 from espnet2_cltm.experiment.merged_runs import merge_run
@@ -27,6 +29,7 @@ from espnet2_cltm.experiment.settings import (
     write_settings,
 )
 from espnet2_cltm.experiment.utterance_list import read_utterance_list
+from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress
 
 # Where the audio lies, and which share of the pairs was drawn first, may differ: no
@@ -79,8 +82,11 @@ def merge_experiments(experiments: Sequence[Path], outdir: Path) -> list[Planned
     first, *others = sources
     for other in others:
         _require_equal_settings(first, other)
+    encoders = _merge_encoders(sources)
     _require_equal_languages_where_speakers_are_shared(sources)
     write_settings(merged.settings, _merge_settings(sources))
+    if encoders:
+        write_text(merged.encoders, json.dumps(encoders, indent=1) + "\n")
     directories = [source.directory for source in sources]
     merge_data(directories, merged, may_grow=bool(first.settings.regime_budgets))
     plan = _merge_plans(merged, sources)
@@ -126,6 +132,21 @@ def _require_equal_settings(first: Source, other: Source) -> None:
             f"{places} cannot be merged, they were made with different settings "
             f"({shown}): make one of them again with the settings of the other."
         )
+
+
+def _merge_encoders(sources: Sequence[Source]) -> dict[str, str]:
+    """Put together which encoders were found, or refuse other ones of one name."""
+    seen: dict[str, tuple[Path, str]] = {}
+    for source in sources:
+        for model, identity in read_encoders(source.directory).items():
+            root, before = seen.setdefault(model, (source.directory.root, identity))
+            if before != identity:
+                raise UserError(
+                    f"{root} and {source.directory.root} cannot be merged: the encoder "
+                    f"{model} was another ({before[:20]} and {identity[:20]}); make "
+                    "one of them again with the encoder of the other."
+                )
+    return {model: identity for model, (_, identity) in sorted(seen.items())}
 
 
 def _require_equal_languages_where_speakers_are_shared(

@@ -18,6 +18,7 @@ import torch
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.claims import Claims
 from espnet2_cltm.experiment.completion import is_done, runs_left
+from espnet2_cltm.experiment.encoder_identity import check_encoder
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
@@ -58,7 +59,8 @@ def work(
         Names of the runs that were made here.
 
     Raises:
-        UserError: The plan or the settings can't be read.
+        UserError: The plan or the settings can't be read, or the encoder has changed
+            since the first run.
     """
     # One thread gives the same sums whatever the number of cores and workers.
     torch.set_num_threads(1)
@@ -72,6 +74,8 @@ def work(
                 "stage 3 again."
             )
         build_once(settings, task, ngpu)
+        frontend_conf = settings.train_config[task].get("frontend_conf") or {}
+        check_encoder(directory, frontend_conf.get("model"))
         testing(task).cache_audio(audio_cache)
     claims = Claims(directory.claims)
     made: list[str] = []
