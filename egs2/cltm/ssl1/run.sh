@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# Pretrain a small HuBERT: masked prediction of k-means clusters, of MFCC first and of a
+# layer of the first model then. Makes the checkpoint that comes with the project, or one
+# of your own languages.
+#   ./run.sh --stage 1 --stop_stage 8
+set -euo pipefail
+
+recipe=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
+root=$(readlink -f -- "${recipe}/../../..")
+cd -- "${recipe}"
+. "${root}/db.sh"
+
+stage=1
+stop_stage=8
+corpus=demo
+corpus_dir=
+langs=
+demo_config=conf/corpus.yaml
+model=conf/hubert_small.yaml
+ssl_config=conf/train_ssl.yaml
+first_clusters=100
+second_clusters=300
+second_layer=2
+num_voices=256
+fit_frames=300000
+min_seconds=3.0
+steps_per_epoch=125
+first_epochs=16
+second_epochs=40
+dtype=float16
+probe_dump=
+nj=
+ngpu=0
+seed=0
+datadir=data
+dumpdir=dump
+expdir=exp
+tag=
+
+options=(stage stop_stage corpus corpus_dir langs demo_config model ssl_config
+    first_clusters second_clusters second_layer num_voices fit_frames min_seconds
+    steps_per_epoch first_epochs second_epochs dtype probe_dump nj ngpu seed datadir
+    dumpdir expdir tag)
+help_message=$(
+    cat <<EOF
+Usage: ./run.sh [--stage 1] [--stop_stage 8] [--option value ...]
+
+Pretrains a HuBERT by masked prediction of k-means clusters. Without options it makes
+the small multilingual one that comes with the project, from synthetic speech.
+
+Stages: 1 prepare each language   2 decode audio
+        3 clusters of MFCC, and of voices             4 first training
+        5 clusters of a layer of the first model      6 second training
+        7 export                                      8 probe
+Each may be run again alone; it does only what is missing.
+
+Flow
+  --stage ${stage}  --stop_stage ${stop_stage}  first and last stage
+Data
+  --corpus ${corpus}    demo (spoken by espeak-ng), common_voice or kaldi
+  --corpus_dir    where it lies (default: DEMO, COMMON_VOICE or KALDI in db.sh)
+  --langs "ca es" language codes (default: in stage 1 all of the corpus, of demo those of
+                  --demo_config; in later stages all that are prepared)
+  --demo_config ${demo_config}   languages, speakers and prompts of demo
+Targets
+  --first_clusters ${first_clusters}  --second_clusters ${second_clusters}  numbers of clusters
+  --second_layer ${second_layer}   layer of the first model that is clustered, from 1
+  --num_voices ${num_voices}   clusters of long-term spectra, predicted besides; 0: none
+  --fit_frames ${fit_frames}   frames that k-means is fitted on
+  --min_seconds ${min_seconds}   shortest utterance: crop_seconds of the configuration
+Training
+  --model ${model}   what both trainings begin with: YAML file for
+                  random weights; hub id or directory to go on with a checkpoint
+  --ssl_config ${ssl_config}   ESPnet training configuration
+  --steps_per_epoch ${steps_per_epoch}   steps between checkpoints
+  --first_epochs ${first_epochs}  --second_epochs ${second_epochs}  their numbers
+  --seed ${seed}        of everything
+Results
+  --dtype ${dtype}   of the checkpoint
+  --probe_dump    audio stores to probe on, <dumpdir>/<corpus> of another recipe, separated
+                  by spaces (default: this corpus's own)
+  --tag           name of the experiment (default: ssl_<corpus>)
+Resources
+  --nj            processes, and threads of a training (default: number of cores)
+  --ngpu ${ngpu}   GPUs, 0: CPU
+Places
+  --datadir ${datadir}  --dumpdir ${dumpdir}  --expdir ${expdir}
+EOF
+)
+. "${root}/local/parse_options.sh"
+
+log() { printf '%s (%s) %s\n' "$(date '+%Y-%m-%dT%H:%M:%S')" "${0##*/}" "$*"; }
+fail() {
+    printf '%s: error: %s\n' "${0##*/}" "$*" >&2
+    exit 1
+}
+
+for name in stage stop_stage ngpu seed num_voices; do
+    [[ ${!name} =~ ^[0-9]+$ ]] || fail "--${name} takes a whole number, not '${!name}'."
+done
+for name in first_clusters second_clusters second_layer fit_frames steps_per_epoch \
+    first_epochs second_epochs; do
+    [[ ${!name} =~ ^[1-9][0-9]*$ ]] || fail "--${name} takes a whole number from 1 on, not '${!name}'."
+done
+case ${corpus} in
+    demo) corpus_dir=${corpus_dir:-${DEMO}} ;;
+    common_voice) corpus_dir=${corpus_dir:-${COMMON_VOICE}} ;;
+    kaldi) corpus_dir=${corpus_dir:-${KALDI}} ;;
+    *) fail "the corpus '${corpus}' is unknown: give --corpus demo, common_voice or kaldi." ;;
+esac
+[[ -r ${ssl_config} ]] || fail "--ssl_config ${ssl_config} cannot be read: correct the path."
+
+. "${root}/path.sh"
+nj=${nj:-$(env -u OMP_NUM_THREADS nproc)} # nproc takes that variable for the answer
+[[ ${nj} =~ ^[1-9][0-9]*$ ]] || fail "--nj takes a whole number from 1 on, not '${nj}'."
+exp=${expdir}/${tag:-ssl_${corpus}}
+dump=${dumpdir}/${corpus}
+start=${SECONDS}
+
+if ((stage <= 2 && stop_stage >= 1)); then
+    last=2
+    ((stop_stage >= 2)) || last=1
+    log "Stages 1 and 2: prepare the languages of ${corpus}, decode their audio"
+    CLTM_RECIPE_DIR=${recipe} "${root}/run.sh" --stage "${stage}" --stop_stage "${last}" \
+        --corpus "${corpus}" --corpus_dir "${corpus_dir}" --langs "${langs}" \
+        --demo_config "${demo_config}" --require_gender false \
+        --datadir "${datadir}" --dumpdir "${dumpdir}" --nj "${nj}"
+fi
+
+make_targets() { # <directory> <clusters> [option ...]
+    local outdir=$1 clusters=$2
+    shift 2
+    python3 -m espnet2_cltm.bin.hubert_targets --dump "${dump}" --langs "${langs}" \
+        --num_clusters "${clusters}" --fit_frames "${fit_frames}" \
+        --min_seconds "${min_seconds}" --seed "${seed}" --nj "${nj}" \
+        --outdir "${outdir}" "$@"
+}
+
+# ESPnet goes on after the last epoch that was finished; finished.txt says that it was the
+# last of all.
+train() { # <directory> <targets> <clusters> <epochs>
+    local outdir=$1 targets=$2 clusters=$3 epochs=$4 settings mode name
+    settings="model ${model}, ${clusters} clusters, ${num_voices} voices, ${epochs} epochs of ${steps_per_epoch}, seed ${seed}"
+    if [[ -e ${outdir}/settings.txt && $(<"${outdir}/settings.txt") != "${settings}" ]]; then
+        fail "${outdir} holds a training of another setting ($(<"${outdir}/settings.txt")): give another --tag, or delete it."
+    fi
+    if [[ -e ${outdir}/finished.txt ]]; then
+        log "${outdir}: trained before, skipped"
+        return
+    fi
+    mkdir -p -- "${outdir}"
+    printf '%s\n' "${settings}" >"${outdir}/settings.txt.tmp"
+    mv -- "${outdir}/settings.txt.tmp" "${outdir}/settings.txt"
+    local data=()
+    for mode in train valid; do
+        name=${mode/valid/dev}
+        data+=("--${mode}_data_path_and_name_and_type" "${targets}/${name}/wav.scp,speech,kaldi_ark"
+            "--${mode}_data_path_and_name_and_type" "${targets}/${name}/target.scp,target,kaldi_ark"
+            "--${mode}_shape_file" "${targets}/${name}/utt2num_samples")
+        ((num_voices == 0)) ||
+            data+=("--${mode}_data_path_and_name_and_type" "${exp}/voices/${name}/target.scp,voice,kaldi_ark")
+    done
+    # The scheduler's steps are counted here, so that it ends with the training.
+    log "${outdir}: how far it is stands in ${outdir}/train.log"
+    OMP_NUM_THREADS=${nj} MKL_NUM_THREADS=${nj} python3 -m espnet2_cltm.bin.hubert_pretrain \
+        --config "${ssl_config}" --frontend_conf model="${model}" \
+        --num_clusters "${clusters}" --num_voices "${num_voices}" "${data[@]}" \
+        --num_iters_per_epoch "${steps_per_epoch}" --max_epoch "${epochs}" \
+        --scheduler_conf total_steps="$((steps_per_epoch * epochs))" \
+        --ngpu "${ngpu}" --seed "${seed}" --resume true --output_dir "${outdir}" \
+        >>"${outdir}/train.log" 2>&1 || {
+        tail -n 20 -- "${outdir}/train.log" >&2
+        fail "the training in ${outdir} did not finish: see the end of its train.log above, then run the same command again, which goes on after the last whole epoch."
+    }
+    grep 'epoch results' "${outdir}/train.log" | tail -n 1 | sed 's/.*\[valid\]/valid:/'
+    echo "${epochs} epochs" >"${outdir}/finished.txt"
+}
+
+export_model() { # <training> <directory> <dtype>
+    if [[ -e $2/model.safetensors ]]; then
+        log "$2: exported before, skipped"
+        return
+    fi
+    python3 -m espnet2_cltm.bin.hubert_export --train_config "$1/config.yaml" \
+        --model_file "$1/latest.pth" --outdir "$2" --dtype "$3"
+}
+
+if ((stage <= 3 && stop_stage >= 3)); then
+    log "Stage 3: clusters of MFCC${num_voices:+ and of voices} in ${exp}"
+    make_targets "${exp}/first_targets" "${first_clusters}" --features mfcc
+    ((num_voices == 0)) || make_targets "${exp}/voices" "${num_voices}" --features voice
+fi
+
+if ((stage <= 4 && stop_stage >= 4)); then
+    log "Stage 4: first training in ${exp}/first"
+    train "${exp}/first" "${exp}/first_targets" "${first_clusters}" "${first_epochs}"
+fi
+
+if ((stage <= 5 && stop_stage >= 5)); then
+    log "Stage 5: clusters of layer ${second_layer} of the first model in ${exp}/second_targets"
+    export_model "${exp}/first" "${exp}/first/hf" float32
+    make_targets "${exp}/second_targets" "${second_clusters}" --features layer \
+        --model "${exp}/first/hf" --layer "${second_layer}"
+fi
+
+if ((stage <= 6 && stop_stage >= 6)); then
+    log "Stage 6: second training in ${exp}/second"
+    train "${exp}/second" "${exp}/second_targets" "${second_clusters}" "${second_epochs}"
+fi
+
+if ((stage <= 7 && stop_stage >= 7)); then
+    log "Stage 7: export to ${exp}/hf"
+    export_model "${exp}/second" "${exp}/hf" "${dtype}"
+    python3 -m espnet2_cltm.bin.hubert_card --exp "${exp}" --corpus "${corpus}" \
+        --seed "${seed}"
+fi
+
+if ((stage <= 8 && stop_stage >= 8)); then
+    log "Stage 8: probe the features"
+    read -r -a stores <<<"${probe_dump:-${dump}}"
+    if [[ -e ${exp}/probe.tsv ]]; then
+        log "${exp}/probe.tsv: probed before, skipped"
+    else
+        python3 "${root}/benchmarks/probe_features.py" --dump "${stores[@]}" \
+            --model "${exp}/hf" --outfile "${exp}/probe.tsv"
+    fi
+fi
+
+log "Successfully finished. [elapsed=$((SECONDS - start))s]"

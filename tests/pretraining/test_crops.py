@@ -1,0 +1,95 @@
+"""Crops: aligned with their clusters, the same whoever makes them."""
+
+import numpy as np
+import pytest
+import torch
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.pretraining.augmentation import Augmentation
+from espnet2_cltm.pretraining.crops import CropCollate, count_frames
+from tests.speech import TINY_HUBERT
+
+
+def utterance(name, samples):
+    """Samples tell their place; clusters tell their frame."""
+    return name, {
+        "speech": (np.arange(samples) / 2**20).astype(np.float32),
+        "target": np.arange(count_frames(samples), dtype=np.int32),
+    }
+
+
+BATCH = [utterance("a", 20000), utterance("b", 16080), utterance("c", 31999)]
+
+
+def test_frames_are_counted_as_hubert_counts_them():
+    frontend = HubertFrontend(TINY_HUBERT)
+    lengths = torch.tensor([400, 719, 720, 16000, 47760, 48000, 60001])
+    assert frontend.frame_lengths(lengths).tolist() == [
+        count_frames(length) for length in lengths.tolist()
+    ]
+    assert count_frames(399) == 0
+
+
+def test_a_crop_has_the_clusters_of_its_own_frames():
+    collate = CropCollate(1.0, seed=0, augmentation=None, moving=True)
+    for epoch in range(20):
+        collate.epoch = epoch
+        utts, batch = collate(BATCH)
+        assert utts == ["a", "b", "c"]
+        assert batch["speech"].shape == (3, 48 * 320 + 400)
+        assert batch["target"].shape == (3, 49)
+        for speech, target in zip(batch["speech"], batch["target"], strict=True):
+            assert torch.equal(target, torch.arange(target[0], target[0] + 49))
+            assert round(float(speech[0]) * 2**20) == int(target[0]) * 320
+
+
+def test_every_place_of_an_utterance_is_reached():
+    collate = CropCollate(1.0, seed=0, augmentation=None, moving=True)
+    firsts = set()
+    for epoch in range(100):
+        collate.epoch = epoch
+        firsts.add(int(collate([BATCH[0]])[1]["target"][0, 0]))
+    assert firsts == set(range(count_frames(20000) - 49 + 1))
+
+
+def test_draws_depend_on_seed_epoch_and_utterance_alone():
+    def crops(seed=0, epoch=1, batch=BATCH):
+        collate = CropCollate(1.0, seed, Augmentation(babble_prob=0), moving=True)
+        collate.epoch = epoch
+        utts, ready = collate(batch)
+        return dict(zip(utts, ready["speech"], strict=True))
+
+    first = crops()
+    for utt, crop in crops(batch=BATCH[::-1][:2]).items():
+        assert torch.equal(crop, first[utt])
+    assert not torch.equal(crops(epoch=2)["a"], first["a"])
+    assert not torch.equal(crops(seed=1)["a"], first["a"])
+
+
+def test_validation_crops_stay_where_they_are():
+    collate = CropCollate(1.0, seed=0, augmentation=None, moving=False)
+    first = collate(BATCH)[1]["speech"]
+    collate.epoch = 7
+    assert torch.equal(collate(BATCH)[1]["speech"], first)
+
+
+def test_an_utterance_shorter_than_a_crop_is_named():
+    collate = CropCollate(3.0, seed=0, augmentation=None, moving=True)
+    with pytest.raises(
+        UserError, match="Utterance a has 20000 samples, crops have 47760"
+    ):
+        collate(BATCH)
+
+
+def test_clusters_of_other_audio_are_refused():
+    collate = CropCollate(1.0, seed=0, augmentation=None, moving=True)
+    name, row = utterance("a", 20000)
+    row["target"] = row["target"][:-1]
+    with pytest.raises(UserError, match="Utterance a has 61 clusters in target for 62"):
+        collate([(name, row)])
+
+
+def test_a_crop_below_one_frame_is_refused():
+    with pytest.raises(UserError, match=r"crop_seconds: 0\.02 is shorter than a frame"):
+        CropCollate(0.02, seed=0, augmentation=None, moving=True)
