@@ -296,7 +296,9 @@ if ((stage <= 3 && stop_stage >= 3)); then
         --max_positives "${max_positives}" --trials_seed "${trials_seed}" \
         --cross_language_trials "${cross_language_trials}" \
         --test_batch_bins "${test_batch_bins}" \
-        --nj "${nj}" --ngpu "${ngpu}" --dry_run "${dry_run}"
+        --executor "${cmd_backend:?}" --slurm_config "${slurm_config:?}" \
+        --nj "${nj}" --ngpu "${ngpu}" --audio_cache "${audio_cache}" \
+        --keep_models "${keep_models}" --dry_run "${dry_run}"
     if [[ ${dry_run} == false ]]; then
         write_command >"${exp}/command.txt.tmp"
         mv -- "${exp}/command.txt.tmp" "${exp}/command.txt"

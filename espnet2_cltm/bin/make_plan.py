@@ -5,12 +5,13 @@ With --regime_budgets the runs are those of learning curves: single runs at ever
 each tested on its own language.
 
 With --dry_run true nothing is written: the runs, the hours of audio and an estimate
-of time and disk are printed, from a few training steps made for that purpose.
+of time and disk are printed, from a few small runs made for that purpose.
 """
 
 import argparse
 import logging
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from espnet2_cltm.bin.command_line import (
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.completion import runs_left
+from espnet2_cltm.experiment.estimate import Workers, estimate_cost
+from espnet2_cltm.experiment.keep_choices import KEEP_CHOICES
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.learning_curves import parse_grid
 from espnet2_cltm.experiment.plan import PlannedRun
@@ -36,6 +39,7 @@ from espnet2_cltm.experiment.planning import (
     write_experiment,
 )
 from espnet2_cltm.experiment.settings import Settings, check_unchanged
+from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
 from espnet2_cltm.experiment.task_registry import TASKS
 from espnet2_cltm.experiment.train_config_reading import read_train_configs
 
@@ -121,11 +125,14 @@ def get_parser() -> argparse.ArgumentParser:
         help="Every N of learning curves, such as '4 8 16 32', in place of a matrix",
     )
     parser.add_argument("--test_batch_bins", type=positive_number, default=480_000)
-    parser.add_argument(
-        "--nj", type=positive_number, default=1, help="For the estimate"
-    )
-    parser.add_argument("--ngpu", type=whole_number, default=0, help="For the estimate")
     parser.add_argument("--dry_run", type=true_or_false, default=False)
+    group = parser.add_argument_group("For the estimate of --dry_run, as in stage 4")
+    group.add_argument("--executor", choices=("local", "slurm"), default="local")
+    group.add_argument("--slurm_config", type=Path, default=Path("conf/slurm.yaml"))
+    group.add_argument("--nj", type=positive_number, default=1)
+    group.add_argument("--ngpu", type=whole_number, default=0)
+    group.add_argument("--audio_cache", type=whole_number, default=500)
+    group.add_argument("--keep_models", choices=KEEP_CHOICES, default="none")
     return parser
 
 
@@ -277,6 +284,21 @@ def _describe_pairs(
     ]
 
 
+def workers_of(args: argparse.Namespace) -> Workers:
+    """Say who will make the runs.
+
+    Raises:
+        UserError: The configuration of Slurm is wrong.
+    """
+    kept = (args.audio_cache, args.keep_models)
+    if args.executor == "local":
+        of_cpu = min(args.nj, len(os.sched_getaffinity(0)))
+        together = -(-args.nj // args.ngpu) if args.ngpu else of_cpu
+        return Workers(args.nj, together, min(args.ngpu, 1), *kept)
+    slurm = read_slurm_settings(args.slurm_config)
+    return Workers(slurm.jobs * slurm.workers, slurm.workers, slurm.gpus, *kept)
+
+
 def run(args: argparse.Namespace) -> None:
     """Make the plan, and write it or print what it would cost."""
     settings = read_settings_from(args)
@@ -288,11 +310,9 @@ def run(args: argparse.Namespace) -> None:
     print(describe(planned))
     check_same_data(directory, planned)
     if args.dry_run:
-        from espnet2_cltm.experiment.estimate import estimate_cost
-
         left = runs_left(directory, planned.runs)
         print(f"{len(planned.runs) - len(left)} of these runs are done already")
-        print(estimate_cost(settings, planned, left, args.nj, args.ngpu))
+        print(estimate_cost(settings, planned, left, workers_of(args)))
         print("Nothing was written (--dry_run true).", file=sys.stderr)
         return
     write_experiment(directory, settings, planned)

@@ -14,6 +14,11 @@ class DrawnSet:
     utterances: list[ListedUtterance]
     trials: TrialList | None = None
 
+    @property
+    def n_items(self) -> int:
+        """Count what a prediction holds: trials, or utterances where there are none."""
+        return len(self.utterances) if self.trials is None else len(self.trials)
+
 
 @dataclass(frozen=True)
 class DrawnLanguage:
@@ -49,3 +54,9 @@ class Planned:
     drawn: dict[tuple[str, str], DrawnLanguage]
     across: dict[tuple[str, str], DrawnSet]
     left_out: dict[tuple[str, str], str]
+
+    def tested(self, task: str, name: str) -> DrawnSet:
+        """Give what is tested under a name: a language, or trials across two."""
+        if (task, name) in self.across:
+            return self.across[task, name]
+        return self.drawn[task, name].test

@@ -1,250 +1,284 @@
-"""What an experiment will cost, from a few steps really made.
+"""What an experiment will cost, from small runs really made.
 
-Two short trainings on utterances of the plan separate what every run costs from what
-a second of audio costs; one prediction gives the cost of testing and validation.
+A run's time is taken to be what every run takes, and so much for each second of audio
+that it trains on, validates on and is tested on, and for each test. Small and large
+runs (:mod:`.timed_runs`) tell these apart. What a worker meets for the first time
+costs it more: a length of audio, for which a CPU prepares, and a test utterance,
+which is read. The runs that are left are then shared out to workers as the runner
+does it.
 """
 
 import logging
-import tempfile
-import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from statistics import median
 from typing import Any
 
 import humanfriendly
-import numpy as np
-import torch
 
-from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
+from espnet2_cltm.experiment.disk import run_bytes
+from espnet2_cltm.experiment.drawn import Planned
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.settings import Settings
-from espnet2_cltm.experiment.task_registry import testing
-from espnet2_cltm.experiment.test_set import TestSet
-from espnet2_cltm.experiment.train_config_file import write_train_config
-from espnet2_cltm.experiment.training import (
-    Trained,
-    check_device,
-    train_in_memory,
-    training_arguments,
+from espnet2_cltm.experiment.task_registry import drawing
+from espnet2_cltm.experiment.timed_runs import (
+    N_ITERATIONS,
+    TimedRun,
+    TimedTask,
+    TimedWorker,
+    time_runs,
 )
+from espnet2_cltm.experiment.train_config_reading import frontend_of
 from espnet2_cltm.experiment.utterance_list import ListedUtterance, total_seconds
-from espnet2_cltm.speaker.trials import TrialList
 
-# Sizes measured on finished runs: files of a run, and its lines on an utterance.
-RUN_BYTES = 20_000
-UTTERANCE_BYTES = 200
-START_SECONDS = 10.0  # a worker imports torch and ESPnet
-FEW, MANY = 2, 8  # training utterances of each of up to four languages
-N_TRIALS = 16
+MOST_WORKERS = 16  # that are timed at the same time
 
 
 @dataclass(frozen=True)
-class StepCosts:
-    """Measured costs of a task on this machine.
+class Workers:
+    """Who will make the runs.
 
     Attributes:
-        run: Seconds that every run takes.
-        train: Seconds per second of audio in training, all epochs.
-        test: Seconds per second of audio in testing.
+        total: Number of workers.
+        together: How many of them share a machine's cores, or a GPU.
+        ngpu: 0 for the CPU.
+        audio_cache: Most MB of prepared test waveforms that each keeps.
+        keep_models: Of which runs the models are kept.
+    """
+
+    total: int
+    together: int
+    ngpu: int = 0
+    audio_cache: int = 500
+    keep_models: str = "none"
+
+
+@dataclass(frozen=True)
+class RunCosts:
+    """Measured costs of a task, in seconds.
+
+    Attributes:
+        run: Of every run.
+        train: Of a second of audio in training, all epochs.
+        new_length: More, of a training utterance whose length is new to the worker.
+        each_test: Of every test.
+        test: Of a second of audio in testing, or in a validation.
+        new_test: More, of a test utterance that is new to the worker.
         n_validations: How often a run validates, where it has trials for that.
     """
 
     run: float
     train: float
+    new_length: float
+    each_test: float
     test: float
+    new_test: float
     n_validations: int
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What the runs that are left will take.
+
+    Attributes:
+        runs: Their number.
+        workers: Who makes them.
+        seconds: By the clock.
+        size: Bytes on disk.
+    """
+
+    runs: int
+    workers: Workers
+    seconds: float
+    size: int
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        return (
+            f"{self.runs} runs are left: about "
+            f"{humanfriendly.format_timespan(round(self.seconds))} "
+            f"with {self.workers.total} worker(s), "
+            f"{humanfriendly.format_size(self.size)} of disk"
+        )
+
+
 def estimate_cost(
-    settings: Settings,
-    planned: Planned,
-    left: Sequence[PlannedRun],
-    nj: int,
-    ngpu: int,
-) -> str:
-    """Say in one sentence how long the runs that are left will take.
+    settings: Settings, planned: Planned, left: Sequence[PlannedRun], workers: Workers
+) -> Cost:
+    """Predict how long the runs that are left will take, and how much disk.
 
     Args:
         settings: The experiment's settings.
-        planned: Its plan, for utterances to try steps on.
+        planned: Its plan, for utterances to make small runs of.
         left: The runs that are not done.
-        nj: Number of worker processes.
-        ngpu: Number of GPUs, 0 for the CPU.
-    """
-    check_device(ngpu)
-    logging.info("A few training steps are made, to take their time")
-    torch.set_num_threads(1)
-    seconds = 0.0
-    size = 0
-    for task in sorted({p.run.task for p in left}):
-        costs = measure_steps(settings, planned, task, ngpu)
-        for run in (p for p in left if p.run.task == task):
-            dev = [
-                u
-                for lang in run.run.languages
-                if planned.drawn[task, lang].dev.trials is not None
-                for u in planned.drawn[task, lang].dev.utterances
-            ]
-            seconds += costs.run + costs.train * run.train_seconds
-            seconds += costs.test * run.test_seconds
-            seconds += costs.test * costs.n_validations * total_seconds(dev)
-            size += RUN_BYTES + UTTERANCE_BYTES * (run.utterances + len(dev))
-            size += sum(
-                testing(task).predictions_bytes(*_size_of(planned, task, name))
-                for name in run.test_languages
-            )
-    wall = seconds / nj + (START_SECONDS if left else 0.0)
-    return (
-        f"{len(left)} runs are left: about "
-        f"{humanfriendly.format_timespan(round(wall))} "
-        f"with {nj} worker(s), {humanfriendly.format_size(size)} of disk"
-    )
-
-
-def measure_steps(
-    settings: Settings, planned: Planned, task: str, ngpu: int
-) -> StepCosts:
-    """Train and predict on a few utterances and take the time.
+        workers: Who will make them.
 
     Raises:
-        UserError: The training configuration or the encoder can't be used.
+        UserError: A small run failed.
     """
-    languages = [drawn for (name, _), drawn in planned.drawn.items() if name == task]
-    few, many = [], []
-    for drawn in languages[:4]:
-        utterances = next(iter(drawn.train.values()))
-        few += utterances[:FEW]
-        many += utterances[:MANY]
-    with tempfile.TemporaryDirectory() as name, _quiet():
-        directory = Path(name)
-        args = (directory, settings, task, ngpu)
-        if settings.train_config[task].get("num_iters_per_epoch") is None:
-            run, per_second, trained = _time_by_audio(*args, few, many)
-        else:
-            run, trained = _time_by_iterations(*args, languages)
-            per_second = 0.0
-        testing(task).cache_audio(10**9)  # a worker meets its test audio again
-        test = _some(languages[0].test)
-        for _ in range(2):
-            started = time.monotonic()
-            testing(task).predict(
-                trained.model,
-                test,
-                directory / f"predictions{testing(task).PREDICTIONS_SUFFIX}",
-                settings.test_batch_bins,
-                "cuda" if ngpu > 0 else "cpu",
-            )
-            test_seconds = time.monotonic() - started
-        testing(task).cache_audio(0)
-    needs_dev = settings.rules(task).needs_dev_trials
-    return StepCosts(
-        run=run,
-        train=per_second,
-        test=test_seconds / total_seconds(test.utterances),
-        n_validations=trained.last_epoch if needs_dev else 0,
+    if not left:
+        return Cost(0, workers, 0.0, 0)
+    logging.info("A few small runs are made, to take their time")
+    tasks = sorted({p.run.task for p in left})
+    together = min(workers.together, workers.total, len(left), MOST_WORKERS)
+    timed = time_runs(
+        settings,
+        planned,
+        tasks,
+        together,
+        workers.ngpu,
+        workers.audio_cache,
+        workers.keep_models,
+    )
+    costs = {
+        task: _mean([run_costs(worker.tasks[task]) for worker in timed])
+        for task in tasks
+    }
+    for task in tasks:
+        n_iterations = settings.train_config[task].get("num_iters_per_epoch")
+        if n_iterations:
+            costs[task] = _by_iterations(costs[task], timed, task, n_iterations)
+    start = sum(_start(worker, tasks[0]) for worker in timed) / len(timed)
+    seconds = start + _makespan(settings, planned, left, costs, workers.total)
+    size = sum(
+        run_bytes(planned, p, timed[0].tasks[p.run.task], workers.keep_models)
+        for p in left
+    )
+    return Cost(len(left), workers, seconds, size)
+
+
+def run_costs(timed: TimedTask) -> RunCosts:
+    """Tell apart what the time of runs depends on.
+
+    Args:
+        timed: Small and large runs.
+    """
+    small, large = (_typical(runs) for runs in (timed.small, timed.large))
+    test = _slope(large.test - small.test, large.test_audio - small.test_audio)
+    train = _slope(large.train - small.train, large.train_audio - small.train_audio)
+    validating = small.n_validations * test * small.dev_audio
+    training = train * small.train_audio
+    rest = max(small.whole - small.train - small.test, 0.0)
+    return RunCosts(
+        run=rest + max(small.train - validating - training, 0.0),
+        train=train,
+        new_length=_slope(timed.cold.train - large.train, len(timed.cold.lengths)),
+        each_test=max(small.test - test * small.test_audio, 0.0),
+        test=test,
+        new_test=_slope(timed.cold.test - large.test, timed.cold.test_utterances),
+        n_validations=small.n_validations,
     )
 
 
-def _size_of(planned: Planned, task: str, name: str) -> tuple[int, int]:
-    """Give the numbers of utterances and trials of a test."""
-    if (task, name) in planned.across:
-        test = planned.across[task, name]
-    else:
-        test = planned.drawn[task, name].test
-    return len(test.utterances), 0 if test.trials is None else len(test.trials)
+def _typical(runs: Sequence[TimedRun]) -> TimedRun:
+    """Take medians of the times of runs that are otherwise alike."""
+    times = ("train", "test", "whole")
+    values: dict[str, Any] = {
+        f.name: getattr(runs[0], f.name) for f in fields(TimedRun)
+    }
+    for name in times:
+        values[name] = median(getattr(run, name) for run in runs)
+    return TimedRun(**values)
 
 
-def _some(test: DrawnSet) -> TestSet:
-    """Take a small part of a test set."""
-    if test.trials is None:
-        return TestSet("some", test.utterances[: 2 * N_TRIALS])
-    utts = np.array(test.trials.utts)
-    trials = TrialList.from_pairs(
-        utts[test.trials.enrol[:N_TRIALS]],
-        utts[test.trials.test[:N_TRIALS]],
-        test.trials.is_target[:N_TRIALS],
+def _slope(more: float, units: float) -> float:
+    return max(more, 0.0) / units if units > 0 else 0.0
+
+
+def _by_iterations(
+    costs: RunCosts, timed: Sequence[TimedWorker], task: str, n_iterations: int
+) -> RunCosts:
+    """Take a training's time from its number of iterations, whatever the audio."""
+    few = [_typical(worker.tasks[task].small) for worker in timed]
+    training = sum(run.train for run in few) / len(few)
+    validating = costs.n_validations * costs.test * few[0].dev_audio
+    rest = costs.run - max(training - validating, 0.0)
+    each = max(training - validating, 0.0) / N_ITERATIONS
+    return RunCosts(
+        **{
+            **{f.name: getattr(costs, f.name) for f in fields(RunCosts)},
+            "run": max(rest, 0.0) + n_iterations * each,
+            "train": 0.0,
+        }
     )
-    named = set(trials.utts)
-    return TestSet("some", [u for u in test.utterances if u.utt in named], trials)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep ESPnet's training log and PyTorch's announcements off the screen."""
-    logging.disable(logging.INFO)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        logging.disable(logging.NOTSET)
+def _mean(costs: Sequence[RunCosts]) -> RunCosts:
+    """Average over workers."""
+    names = [f.name for f in fields(RunCosts) if f.name != "n_validations"]
+    means = {
+        name: sum(getattr(cost, name) for cost in costs) / len(costs) for name in names
+    }
+    return RunCosts(**means, n_validations=costs[0].n_validations)
 
 
-def _time_by_audio(
-    directory: Path,
+def _start(worker: TimedWorker, task: str) -> float:
+    """Give the seconds before a worker's first run, and what that takes more."""
+    again = _typical(worker.tasks[task].small)
+    return max(worker.start - again.whole, 0.0)
+
+
+def _makespan(
     settings: Settings,
-    task: str,
-    ngpu: int,
-    few: Sequence[ListedUtterance],
-    many: Sequence[ListedUtterance],
-) -> tuple[float, float, Trained]:
-    """Time two trainings of different size.
+    planned: Planned,
+    left: Sequence[PlannedRun],
+    costs: Mapping[str, RunCosts],
+    n_workers: int,
+) -> float:
+    """Share the runs out in their order, each to the worker that is free first.
 
     Returns:
-        Seconds that every run takes, seconds per second of audio, a trained model.
+        Seconds until the last worker has made its last run.
     """
-    args = (directory, settings, task, ngpu)
-    _time_training(*args, many)  # prepares kernels for the lengths at hand
-    run_few, _ = _time_training(*args, few)
-    run_many, trained = _time_training(*args, many)
-    per_second = max(run_many - run_few, 0.0) / max(
-        total_seconds(many) - total_seconds(few), 1
-    )
-    return max(run_few - per_second * total_seconds(few), 0.0), per_second, trained
+    met: list[set] = [set() for _ in range(min(n_workers, len(left)))]
+    free_at = [0.0] * len(met)
+    for run in left:
+        cost = costs[run.run.task]
+        worker = free_at.index(min(free_at))
+        seconds = cost.run + cost.train * run.train_seconds
+        lengths = {
+            _padded(u.num_samples, settings, run.run.task)
+            for u in _training_utterances(planned, run)
+        }
+        seconds += cost.new_length * len(lengths - met[worker])
+        met[worker] |= lengths
+        seconds += cost.each_test * len(run.test_languages)
+        seconds += cost.test * run.test_seconds
+        for name in run.test_languages:
+            test = planned.tested(run.run.task, name).utterances
+            seconds += _first_time(cost, met[worker], ("test", name), test)
+        for lang in run.run.languages:
+            dev = planned.drawn[run.run.task, lang].dev
+            if cost.n_validations and dev.trials is not None:
+                audio = total_seconds(dev.utterances)
+                seconds += cost.n_validations * cost.test * audio
+                seconds += _first_time(cost, met[worker], ("dev", lang), dev.utterances)
+        free_at[worker] += seconds
+    return max(free_at)
 
 
-def _time_by_iterations(
-    directory: Path,
-    settings: Settings,
-    task: str,
-    ngpu: int,
-    languages: Sequence[DrawnLanguage],
-) -> tuple[float, Trained]:
-    """Time a few iterations of a training whose epochs have a fixed number of them.
+def _first_time(
+    cost: RunCosts, met: set, key: tuple[str, str], test: Sequence[ListedUtterance]
+) -> float:
+    if key in met:
+        return 0.0
+    met.add(key)
+    return cost.new_test * len(test)
 
-    Returns:
-        Seconds of a whole training, a trained model.
-    """
+
+def _padded(num_samples: int, settings: Settings, task: str) -> tuple[str, int]:
+    """Give the length at which the encoder sees an utterance."""
     config = settings.train_config[task]
-    pool = [u for drawn in languages for u in next(iter(drawn.train.values()))]
-    utterances = pool[: 2 * config.get("batch_size", 20)]
-    args = (directory, settings, task, ngpu, utterances)
-    _time_training(*args, {"num_iters_per_epoch": 1})  # prepares kernels
-    one, _ = _time_training(*args, {"num_iters_per_epoch": 1})
-    three, trained = _time_training(*args, {"num_iters_per_epoch": 3})
-    each = max(three - one, 0.0) / 2
-    return one + (config["num_iters_per_epoch"] - 1) * each, trained
+    multiple = 1
+    if frontend_of(config) == "hubert":
+        multiple = config.get("frontend_conf", {}).get("length_multiple", 1)
+    return task, -(-num_samples // multiple)
 
 
-def _time_training(
-    directory: Path,
-    settings: Settings,
-    task: str,
-    ngpu: int,
-    utterances: Sequence[ListedUtterance],
-    changes: Mapping[str, Any] | None = None,
-) -> tuple[float, Trained]:
-    data = testing(task).write_training_data(
-        directory, utterances, [], settings.test_batch_bins
-    )
-    path = directory / "train.yaml"
-    espnet_task = testing(task).ESPNET_TASK
-    config = {**settings.train_config[task], **data, **(changes or {})}
-    write_train_config(espnet_task, config, path)
-    started = time.monotonic()
-    options = training_arguments(espnet_task, path, ["--ngpu", str(min(ngpu, 1))])
-    trained = train_in_memory(espnet_task, options)
-    return time.monotonic() - started, trained
+def _training_utterances(planned: Planned, run: PlannedRun) -> list[ListedUtterance]:
+    n_drawn = drawing(run.run.task).n_drawn(run.run.utterances_per_language)
+    return [
+        utterance
+        for lang in run.run.languages
+        for utterance in planned.drawn[run.run.task, lang].train[run.run.seed][:n_drawn]
+    ]

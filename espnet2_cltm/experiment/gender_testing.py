@@ -129,8 +129,3 @@ def score(test: TestSet, predictions: Path) -> dict[str, Any]:
     return asdict(
         score_gender([reference[u] for u in utts], [hypothesis[u] for u in utts])
     )
-
-
-def predictions_bytes(n_utterances: int, n_trials: int) -> int:
-    """Estimate the size of a table of predictions, as measured on finished runs."""
-    return 60 * n_utterances

@@ -174,8 +174,3 @@ def score(test: TestSet, predictions: Path) -> dict[str, Any]:
             "directory and run stage 4 again."
         )
     return score_speaker(scores, test.trials.is_target)
-
-
-def predictions_bytes(n_utterances: int, n_trials: int) -> int:
-    """Give the size of a file of scores."""
-    return 128 + 4 * n_trials

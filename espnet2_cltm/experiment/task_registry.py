@@ -7,7 +7,7 @@ A task is two modules: ``<task>_drawing``, which stage 3 uses, free of torch (se
 * ``write_training_data(run_dir, train, dev, batch_bins)``, giving ESPnet's options;
 * ``criteria(config, languages, tests)``, what chooses the epoch for each test;
 * ``predict(model, test, predictions, batch_bins, device)`` and ``score(test,
-  predictions)``, with ``PREDICTIONS_SUFFIX`` and ``predictions_bytes``;
+  predictions)``, with ``PREDICTIONS_SUFFIX``;
 * ``cache_audio(max_bytes)``.
 """
 
