@@ -18,6 +18,7 @@ from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.experiment.task_registry import testing
 from espnet2_cltm.experiment.training import Criterion, Trained
+from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.tasks.load_model import load_model
 from espnet2_cltm.tasks.packed_model import (
     PackedModel,
@@ -57,6 +58,8 @@ def keep_model(
             weights[file] = trained.last.weights
     run = planned.run
     path = directory.model(run.name)
+    # Half a base model that a killed process left is some 100 MB.
+    remove_if_there(*path.parent.glob(f".{path.name}.*"))
     packed = PackedModel(path, run.task, run.name, run.languages, entries)
     pack_model(path, trained.model, args, weights, packed)
 

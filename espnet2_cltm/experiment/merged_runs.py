@@ -62,7 +62,7 @@ def merge_run(
             pattern = f"{_escaped(test)}.*"
             for path in source.run(name).glob(f"predictions/{pattern}"):
                 _link(path, merged.run(name) / "predictions" / path.name)
-    kept = [s for s in (*found, *sources) if s.model(name).exists()]
+    kept = [source for source in found if source.model(name).exists()]
     if kept and not merged.model(name).exists():
         _link(kept[0].model(name), merged.model(name))
     metrics = _merge_metrics(found, origin, planned)

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -167,8 +168,6 @@ def flip_a_weight(path):
 
 
 def grow_until_killed(root, stop_at):
-    from pathlib import Path
-
     from espnet2_cltm.experiment.layout import ExperimentDir
 
     written = execution.write_metrics
@@ -238,3 +237,32 @@ def test_a_seed_that_is_added_makes_its_own_runs_only(kept, settings, tmp_path):
     left = [p.run for p in runs_left(grown, read_plan(grown.plan))]
     assert len(left) == 10 and {run.seed for run in left} == {43}
     assert predictions_of(grown) == before
+
+
+def keep_until_killed(root):
+    from espnet2_cltm.experiment.layout import ExperimentDir
+    from espnet2_cltm.tasks import packed_model
+
+    def save(state, output):
+        output.write(b"half a model")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    packed_model.torch.save = save
+    make_left(ExperimentDir(Path(root)), "all")
+
+
+def test_a_kill_while_a_model_is_packed_leaves_no_model_and_no_rest(store, tmp_path):
+    directory = plan_experiment(tmp_path / "exp", settings_for(store), ["es", "fi"])
+    process = spawn.Process(target=keep_until_killed, args=(directory.root,))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    planned = read_plan(directory.plan)[0]
+    run_dir = directory.run(planned.run.name)
+    assert not is_done(directory, planned)
+    assert [p.name for p in run_dir.iterdir() if "model.zip" in p.name] != ["model.zip"]
+    execution.make_run(
+        directory, read_settings(directory.settings), planned, keep_models="all"
+    )
+    assert [p.name for p in run_dir.iterdir() if "model.zip" in p.name] == ["model.zip"]
+    assert is_done(directory, planned)
