@@ -62,8 +62,8 @@ options=(stage stop_stage task corpus corpus_dir langs budget gender_budget spea
     require_gender max_train_utts max_test_utts max_rejected zero_shot pairs_fraction
     pairs_seed regime_budgets shared_speakers
     utts_per_speaker max_positives trials_seed cross_language_trials test_batch_bins
-    gender_metric speaker_metric audio_cache ngpu jobs_per_gpu nj retry keep_models datadir dumpdir
-    expdir tag dry_run rescore)
+    gender_metric speaker_metric audio_cache ngpu jobs_per_gpu nj retry keep_models
+    datadir dumpdir expdir tag dry_run rescore)
 help_message=$(
     cat <<EOF
 Usage: ./run.sh [--stage 1] [--stop_stage 6] [--option value ...]
@@ -152,7 +152,8 @@ write_command() {
     printf './run.sh'
     for name in "${options[@]}"; do
         case ${name} in
-            stage | stop_stage | dry_run | rescore | nj | jobs_per_gpu | retry | audio_cache | keep_models) continue ;;
+            stage | stop_stage | dry_run | rescore) continue ;;
+            nj | jobs_per_gpu | retry | audio_cache | keep_models) continue ;;
         esac
         [[ ${asked_for[${name}]} == "${default[${name}]}" ]] ||
             printf ' --%s %s' "${name}" "$(quoted "${asked_for[${name}]}")"
