@@ -99,7 +99,9 @@ class MaskedPredictionModel(AbsESPnetModel):
         hubert: The encoder.
         num_clusters: Number of clusters in ``target``.
         num_voices: Number of clusters in ``voice``; 0: there is no such target.
-        voice_weight: The loss of ``voice`` counts so much, that of ``target`` 1.
+        voice_weight: The loss of ``voice`` counts so much, that of ``target`` 1. It
+            keeps in the features whose voice it is, which a small encoder otherwise
+            forgets.
         code_size: Size of the embeddings that outputs and clusters are compared in.
         mask_share: Share of frames in spans, before spans overlap.
         mask_length: Frames a span.
@@ -172,8 +174,8 @@ class MaskedPredictionModel(AbsESPnetModel):
 
         Returns:
             Loss; statistics, of which ``acc`` is the share of masked frames whose
-            ``target`` is found, ``acc_heard`` that of the others, and ``acc_voice``
-            that of all frames whose ``voice`` is found; the batch size as weight.
+            ``target`` is found, ``acc_heard`` that of the others, ``acc_voice`` the
+            share of crops whose ``voice`` is found; the batch size as weight.
         """
         batch, frames = target.shape
         mask = draw_spans(batch, frames, self.mask_share, self.mask_length)
@@ -187,13 +189,14 @@ class MaskedPredictionModel(AbsESPnetModel):
         logits = self.target_head(hidden.flatten(0, 1).float())
         loss, stats = self._compare(logits, target.flatten(), mask.flatten())
         if self.voice_head is not None:
-            logits = self.voice_head(hidden.flatten(0, 1).float())
-            voice_loss = nn.functional.cross_entropy(logits, voice.flatten())
+            # The window of a voice is as long as a crop: the cluster in the middle is
+            # that of the crop, and is told from what is used downstream, the mean.
+            logits = self.voice_head(hidden.float().mean(dim=1))
+            voice = voice[:, frames // 2]
+            voice_loss = nn.functional.cross_entropy(logits, voice)
             loss = loss + self.voice_weight * voice_loss
             stats["loss_voice"] = voice_loss.detach()
-            stats["acc_voice"] = (
-                (logits.argmax(dim=1) == voice.flatten()).float().mean()
-            )
+            stats["acc_voice"] = (logits.argmax(dim=1) == voice).float().mean()
         stats["loss"] = loss.detach()
         return force_gatherable((loss, stats, batch), loss.device)
 

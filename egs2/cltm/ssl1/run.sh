@@ -31,6 +31,7 @@ dtype=float16
 probe_dump=
 nj=
 ngpu=0
+train_processes=1
 seed=0
 datadir=data
 dumpdir=dump
@@ -39,8 +40,8 @@ tag=
 
 options=(stage stop_stage corpus corpus_dir langs demo_config model ssl_config
     first_clusters second_clusters second_layer num_voices fit_frames min_seconds
-    steps_per_epoch first_epochs second_epochs dtype probe_dump nj ngpu seed datadir
-    dumpdir expdir tag)
+    steps_per_epoch first_epochs second_epochs dtype probe_dump nj ngpu train_processes
+    seed datadir dumpdir expdir tag)
 help_message=$(
     cat <<EOF
 Usage: ./run.sh [--stage 1] [--stop_stage 8] [--option value ...]
@@ -82,6 +83,8 @@ Results
   --tag           name of the experiment (default: ssl_<corpus>)
 Resources
   --nj            processes, and threads of a training (default: number of cores)
+  --train_processes ${train_processes}   processes that share these threads and each batch, on a CPU: 2
+                  are faster where other programs run
   --ngpu ${ngpu}   GPUs, 0: CPU
 Places
   --datadir ${datadir}  --dumpdir ${dumpdir}  --expdir ${expdir}
@@ -99,7 +102,7 @@ for name in stage stop_stage ngpu seed num_voices; do
     [[ ${!name} =~ ^[0-9]+$ ]] || fail "--${name} takes a whole number, not '${!name}'."
 done
 for name in first_clusters second_clusters second_layer fit_frames steps_per_epoch \
-    first_epochs second_epochs; do
+    first_epochs second_epochs train_processes; do
     [[ ${!name} =~ ^[1-9][0-9]*$ ]] || fail "--${name} takes a whole number from 1 on, not '${!name}'."
 done
 case ${corpus} in
@@ -136,6 +139,41 @@ make_targets() { # <directory> <clusters> [option ...]
         --outdir "${outdir}" "$@"
 }
 
+# On a CPU, --train_processes share each batch (ESPnet's distributed training): threads wait
+# for each other in every operation, processes once a step, which counts where other
+# programs run. The first one writes train.log; where one ends, all do.
+run_training() { # <directory> <command ...>
+    local outdir=$1 processes=${train_processes} threads port rank failed=0
+    shift
+    local distributed=()
+    if ((ngpu > 0)); then processes=1; fi
+    threads=$(((nj + processes - 1) / processes))
+    if ((processes > 1)); then
+        port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+        distributed=(--dist_backend gloo --dist_world_size "${processes}"
+            --dist_master_addr 127.0.0.1 --dist_master_port "${port}")
+    fi
+    local pids=()
+    for ((rank = 0; rank < processes; rank++)); do
+        local log_file=${outdir}/train.log
+        ((rank == 0)) || log_file=${outdir}/train.${rank}.log
+        ((processes == 1)) || distributed+=(--dist_rank "${rank}")
+        OMP_NUM_THREADS=${threads} MKL_NUM_THREADS=${threads} "$@" "${distributed[@]}" \
+            >>"${log_file}" 2>&1 &
+        pids+=("$!")
+    done
+    trap 'kill -- "${pids[@]}" 2>/dev/null || true' EXIT
+    trap 'exit 130' INT TERM
+    for ((rank = 0; rank < processes; rank++)); do
+        if ! wait -n; then
+            failed=1
+            kill -- "${pids[@]}" 2>/dev/null || true
+        fi
+    done
+    trap - EXIT INT TERM
+    return "${failed}"
+}
+
 # ESPnet goes on after the last epoch that was finished; finished.txt says that it was the
 # last of all.
 train() { # <directory> <targets> <clusters> <epochs>
@@ -161,17 +199,17 @@ train() { # <directory> <targets> <clusters> <epochs>
             data+=("--${mode}_data_path_and_name_and_type" "${exp}/voices/${name}/target.scp,voice,kaldi_ark")
     done
     # The scheduler's steps are counted here, so that it ends with the training.
+    local command=(python3 -m espnet2_cltm.bin.hubert_pretrain
+        --config "${ssl_config}" --frontend_conf model="${model}"
+        --num_clusters "${clusters}" --num_voices "${num_voices}" "${data[@]}"
+        --num_iters_per_epoch "${steps_per_epoch}" --max_epoch "${epochs}"
+        --scheduler_conf total_steps="$((steps_per_epoch * epochs))"
+        --ngpu "${ngpu}" --seed "${seed}" --resume true --output_dir "${outdir}")
     log "${outdir}: how far it is stands in ${outdir}/train.log"
-    OMP_NUM_THREADS=${nj} MKL_NUM_THREADS=${nj} python3 -m espnet2_cltm.bin.hubert_pretrain \
-        --config "${ssl_config}" --frontend_conf model="${model}" \
-        --num_clusters "${clusters}" --num_voices "${num_voices}" "${data[@]}" \
-        --num_iters_per_epoch "${steps_per_epoch}" --max_epoch "${epochs}" \
-        --scheduler_conf total_steps="$((steps_per_epoch * epochs))" \
-        --ngpu "${ngpu}" --seed "${seed}" --resume true --output_dir "${outdir}" \
-        >>"${outdir}/train.log" 2>&1 || {
+    if ! run_training "${outdir}" "${command[@]}"; then
         tail -n 20 -- "${outdir}/train.log" >&2
         fail "the training in ${outdir} did not finish: see the end of its train.log above, then run the same command again, which goes on after the last whole epoch."
-    }
+    fi
     grep 'epoch results' "${outdir}/train.log" | tail -n 1 | sed 's/.*\[valid\]/valid:/'
     echo "${epochs} epochs" >"${outdir}/finished.txt"
 }
@@ -185,14 +223,24 @@ export_model() { # <training> <directory> <dtype>
         --model_file "$1/latest.pth" --outdir "$2" --dtype "$3"
 }
 
+write_card() {
+    local commit
+    commit=$(git -C "${root}" rev-parse HEAD 2>/dev/null || echo "not known")
+    [[ -s ${exp}/commit.txt ]] || printf '%s\n' "${commit}" >"${exp}/commit.txt"
+    python3 -m espnet2_cltm.bin.hubert_card --exp "${exp}" --template conf/model_card.md \
+        --title "${exp##*/}" --commit "$(<"${exp}/commit.txt")"
+}
+
 if ((stage <= 3 && stop_stage >= 3)); then
-    log "Stage 3: clusters of MFCC${num_voices:+ and of voices} in ${exp}"
+    log "Stage 3: clusters of MFCC and of voices in ${exp}"
     make_targets "${exp}/first_targets" "${first_clusters}" --features mfcc
     ((num_voices == 0)) || make_targets "${exp}/voices" "${num_voices}" --features voice
 fi
 
 if ((stage <= 4 && stop_stage >= 4)); then
     log "Stage 4: first training in ${exp}/first"
+    [[ -e ${exp}/first/settings.txt ]] ||
+        git -C "${root}" rev-parse HEAD >"${exp}/commit.txt" 2>/dev/null || true
     train "${exp}/first" "${exp}/first_targets" "${first_clusters}" "${first_epochs}"
 fi
 
@@ -211,8 +259,7 @@ fi
 if ((stage <= 7 && stop_stage >= 7)); then
     log "Stage 7: export to ${exp}/hf"
     export_model "${exp}/second" "${exp}/hf" "${dtype}"
-    python3 -m espnet2_cltm.bin.hubert_card --exp "${exp}" --corpus "${corpus}" \
-        --seed "${seed}"
+    write_card
 fi
 
 if ((stage <= 8 && stop_stage >= 8)); then
@@ -224,6 +271,7 @@ if ((stage <= 8 && stop_stage >= 8)); then
         python3 "${root}/benchmarks/probe_features.py" --dump "${stores[@]}" \
             --model "${exp}/hf" --outfile "${exp}/probe.tsv"
     fi
+    write_card
 fi
 
 log "Successfully finished. [elapsed=$((SECONDS - start))s]"

@@ -1,0 +1,50 @@
+"""Write the model card of a pretrained HuBERT from its experiment's files."""
+
+import argparse
+from pathlib import Path
+
+from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.frontend.checkpoint import load_hubert
+from espnet2_cltm.pretraining.model_card import CardFacts, write_card
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Build the parser of the command's options."""
+    parser = argparse.ArgumentParser(
+        description="Write <exp>/hf/README.md: data, targets, training, figures.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--exp", required=True, type=Path, help="of the recipe")
+    parser.add_argument(
+        "--template", required=True, type=Path, help="conf/model_card.md"
+    )
+    parser.add_argument("--title", default="A pretrained HuBERT")
+    parser.add_argument("--commit", default="not known", help="of the source code")
+    parser.add_argument("--command", default="./run.sh", help="that made it")
+    return parser
+
+
+def main(cmd: list[str] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        cmd: Options; None: those of the command line.
+    """
+    args = get_parser().parse_args(cmd)
+    configure_logging("WARNING")
+    run_command(lambda: _write(args))
+
+
+def _write(args: argparse.Namespace) -> None:
+    model = load_hubert(str(args.exp / "hf")).model
+    facts = CardFacts(
+        title=args.title,
+        commit=args.commit,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        command=args.command,
+    )
+    print(write_card(args.exp, args.template, facts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Masked prediction: the loss is the paper's, and hidden frames are hidden."""
+
+import numpy as np
+import pytest
+import torch
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.pretraining import model as model_module
+from espnet2_cltm.pretraining.model import MaskedHubert, MaskedPredictionModel
+from tests.speech import TINY_HUBERT
+
+SAMPLES = 9 * 320 + 400
+
+
+def build(**options):
+    torch.manual_seed(0)
+    return MaskedPredictionModel(
+        MaskedHubert(TINY_HUBERT), num_clusters=5, code_size=4, **options
+    )
+
+
+def batch(seed=0, voices=0):
+    generator = torch.Generator().manual_seed(seed)
+    made = {
+        "speech": torch.randn(3, SAMPLES, generator=generator),
+        "target": torch.randint(5, (3, 10), generator=generator),
+    }
+    if voices:
+        made["voice"] = torch.randint(voices, (3, 10), generator=generator)
+    return made
+
+
+def logits_by_hand(head, hidden):
+    """Equation 3 of arXiv:2106.07447, in numpy."""
+    weight, bias = (
+        value.detach().double().numpy() for value in head.final_proj.parameters()
+    )
+    codes = hidden @ weight.T + bias
+    labels = head.label_embeddings.detach().double().numpy()
+    cosines = (codes @ labels.T) / (
+        np.linalg.norm(codes, axis=-1, keepdims=True) * np.linalg.norm(labels, axis=-1)
+    )
+    return cosines / 0.1
+
+
+def cross_entropies(logits, target):
+    log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    return -np.take_along_axis(log_probabilities, target[..., None], axis=-1)[..., 0]
+
+
+@pytest.fixture
+def fixed_mask(monkeypatch):
+    mask = torch.zeros(3, 10, dtype=torch.bool)
+    mask[0, 2:5] = mask[1, 7:] = mask[2, :4] = True
+    monkeypatch.setattr(model_module, "draw_spans", lambda *arguments: mask)
+    return mask
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+def test_the_loss_is_that_of_the_paper(fixed_mask, alpha):
+    model = build(masked_weight=alpha).eval()
+    data = batch()
+    loss, stats, weight = model(**data)
+    hidden = model.hubert.masked(data["speech"], fixed_mask).detach().double().numpy()
+    losses = cross_entropies(
+        logits_by_hand(model.target_head, hidden), data["target"].numpy()
+    )
+    mask = fixed_mask.numpy()
+    wanted = alpha * losses[mask].mean() + (1 - alpha) * losses[~mask].mean()
+    assert float(loss) == pytest.approx(wanted, rel=1e-5)
+    assert float(stats["loss"]) == pytest.approx(wanted, rel=1e-5)
+    assert int(weight) == 3
+
+
+def test_accuracy_counts_the_masked_frames_that_are_right(fixed_mask):
+    model = build().eval()
+    data = batch()
+    hidden = model.hubert.masked(data["speech"], fixed_mask).detach().double().numpy()
+    right = (
+        logits_by_hand(model.target_head, hidden).argmax(-1) == data["target"].numpy()
+    )
+    _, stats, _ = model(**data)
+    assert float(stats["acc"]) == pytest.approx(right[fixed_mask.numpy()].mean())
+    assert float(stats["acc_heard"]) == pytest.approx(right[~fixed_mask.numpy()].mean())
+
+
+def test_a_voice_is_told_from_the_mean_of_a_crop(fixed_mask):
+    model = build(num_voices=7, voice_weight=0.25).eval()
+    data = batch(voices=7)
+    loss, stats, _ = model(**data)
+    hidden = model.hubert.masked(data["speech"], fixed_mask).detach().double().numpy()
+    voice_loss = cross_entropies(
+        logits_by_hand(model.voice_head, hidden.mean(axis=1)),
+        data["voice"][:, 5].numpy(),
+    ).mean()
+    assert float(stats["loss_voice"]) == pytest.approx(voice_loss, rel=1e-5)
+    model.voice_weight = 0.0
+    assert float(loss - model(**data)[0]) == pytest.approx(0.25 * voice_loss, rel=1e-4)
+
+
+def test_what_a_hidden_frame_sounds_like_is_not_known():
+    model = build().eval()
+    speech = batch()["speech"]
+    everything = torch.ones(3, 10, dtype=torch.bool)
+    # Waveforms of equal mean and variance, so that only frames could tell them apart.
+    hidden = model.hubert.masked(speech, everything)
+    torch.testing.assert_close(hidden, model.hubert.masked(speech.flip(1), everything))
+    nothing = torch.zeros(3, 10, dtype=torch.bool)
+    assert not torch.allclose(
+        model.hubert.masked(speech, nothing),
+        model.hubert.masked(speech.flip(1), nothing),
+    )
+
+
+def test_without_hidden_frames_it_is_the_frontend():
+    model = build().eval()
+    speech = batch()["speech"]
+    torch.testing.assert_close(
+        model.hubert.masked(speech, torch.zeros(3, 10, dtype=torch.bool)),
+        model.hubert(speech, torch.full((3,), SAMPLES))[0],
+    )
+
+
+def test_every_weight_learns(fixed_mask):
+    model = build(num_voices=7, masked_weight=0.5)
+    model(**batch(voices=7))[0].backward()
+    without = [name for name, value in model.named_parameters() if value.grad is None]
+    assert without == []
+
+
+def test_bfloat16_gives_about_the_same_loss(fixed_mask):
+    data = batch()
+    exact = float(build().eval()(**data)[0])
+    assert float(build(autocast="bfloat16").eval()(**data)[0]) == pytest.approx(
+        exact, rel=0.03
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"autocast": "float16"}, "autocast: float16 .* float32, bfloat16"),
+        ({"mask_share": 0.0}, "mask_share: 0.0 in model_conf must lie above 0"),
+        ({"mask_length": 0}, "mask_length: 0 must be 1 or more"),
+        ({"masked_weight": 1.5}, "masked_weight: 1.5 .* at most at 1"),
+    ],
+)
+def test_a_wrong_setting_is_named(option, message):
+    with pytest.raises(UserError, match=message):
+        build(**option)
