@@ -13,6 +13,9 @@ from torch import nn
 from transformers import HubertModel
 from transformers.models.hubert.modeling_hubert import HubertFeatureEncoder
 
+MOST_COPIED = 32
+"""Numbers in a row (taps times channels) up to which rows are copied."""
+
 
 def use_matrix_products(hubert: HubertModel) -> None:
     """Have an encoder compute its convolutions as matrix products on CPUs.
@@ -111,6 +114,7 @@ class _StridedConvolution(torch.autograd.Function):
     """The kernel is cut into parts of at most ``stride`` taps.
 
     The rows of a part's matrix do not overlap, so that its gradient is one product too.
+    Where rows are short, as those of a waveform are, copying them whole is faster.
     """
 
     @staticmethod
@@ -126,7 +130,7 @@ class _StridedConvolution(torch.autograd.Function):
         kernel = weight.permute(2, 1, 0).reshape(n_taps * n_channels, n_outputs)
         n_frames = (len(frames) - n_taps) // stride + 1
         output = frames.new_empty(n_frames, n_outputs)
-        for start, rows in _parts(frames, n_taps, stride, n_frames):
+        for start, rows in _rows(frames, n_taps, stride, n_frames):
             part = kernel[start : start + rows.shape[1]]
             if start > 0:
                 output.addmm_(rows, part)
@@ -160,12 +164,25 @@ class _StridedConvolution(torch.autograd.Function):
                     torch.mm(gradient, part, out=rows)
         if ctx.needs_input_grad[1]:
             of_kernel = torch.empty_like(kernel)
-            for start, rows in _parts(frames, n_taps, ctx.stride, n_frames):
+            for start, rows in _rows(frames, n_taps, ctx.stride, n_frames):
                 part = of_kernel[start : start + rows.shape[1]]
                 torch.mm(rows.t(), gradient, out=part)
             of_weight = of_kernel.view(n_taps, n_channels, n_outputs).permute(2, 1, 0)
         of_bias = gradient.sum(dim=0) if ctx.needs_input_grad[2] else None
         return of_frames, of_weight, of_bias, None
+
+
+def _rows(
+    frames: torch.Tensor, n_taps: int, stride: int, n_frames: int
+) -> list[tuple[int, torch.Tensor]]:
+    """Give what is multiplied: :func:`_parts`, or short rows whole."""
+    size = n_taps * frames.shape[1]
+    if size > MOST_COPIED:
+        return _parts(frames, n_taps, stride, n_frames)
+    whole = frames.as_strided(
+        (n_frames, size), (stride * frames.shape[1], 1), frames.storage_offset()
+    )
+    return [(0, whole.contiguous())]
 
 
 def _parts(

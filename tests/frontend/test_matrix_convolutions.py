@@ -19,7 +19,7 @@ from tests.frontend.test_hubert import NORMALISATIONS, SMALL
 
 @settings(max_examples=60, deadline=None)
 @given(
-    channels=st.integers(1, 4),
+    channels=st.integers(1, 9),
     taps=st.integers(1, 7),
     stride=st.integers(1, 4),
     more=st.integers(0, 9),
