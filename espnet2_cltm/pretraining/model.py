@@ -82,7 +82,10 @@ class ClusterHead(nn.Module):
     ):
         super().__init__()
         self.final_proj = nn.Linear(input_size, code_size)
-        self.label_embeddings = nn.Parameter(torch.randn(num_clusters, code_size))
+        # Short, for directions to turn as fast as the rest learns: only they count, and
+        # an optimiser such as Adam moves every coordinate by about the learning rate.
+        labels = 0.05 * torch.randn(num_clusters, code_size)
+        self.label_embeddings = nn.Parameter(labels)
         self.temperature = temperature
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:

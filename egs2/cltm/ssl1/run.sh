@@ -17,16 +17,17 @@ corpus_dir=
 langs=
 demo_config=conf/corpus.yaml
 model=conf/hubert_small.yaml
+second_model=first
 ssl_config=conf/train_ssl.yaml
 first_clusters=100
-second_clusters=300
-second_layer=2
+second_clusters=200
+second_layer=3
 num_voices=256
 fit_frames=300000
 min_seconds=3.0
 steps_per_epoch=125
-first_epochs=16
-second_epochs=40
+first_epochs=6
+second_epochs=11
 dtype=float16
 probe_dump=
 nj=
@@ -38,7 +39,7 @@ dumpdir=dump
 expdir=exp
 tag=
 
-options=(stage stop_stage corpus corpus_dir langs demo_config model ssl_config
+options=(stage stop_stage corpus corpus_dir langs demo_config model second_model ssl_config
     first_clusters second_clusters second_layer num_voices fit_frames min_seconds
     steps_per_epoch first_epochs second_epochs dtype probe_dump nj ngpu train_processes
     seed datadir dumpdir expdir tag)
@@ -70,8 +71,10 @@ Targets
   --fit_frames ${fit_frames}   frames that k-means is fitted on
   --min_seconds ${min_seconds}   shortest utterance: crop_seconds of the configuration
 Training
-  --model ${model}   what both trainings begin with: YAML file for
-                  random weights; hub id or directory to go on with a checkpoint
+  --model ${model}   what the first training begins with: YAML file
+                  for random weights; hub id or directory to go on with a checkpoint
+  --second_model ${second_model}   what the second begins with: first, the first model's
+                  weights, which saves time; or as --model
   --ssl_config ${ssl_config}   ESPnet training configuration
   --steps_per_epoch ${steps_per_epoch}   steps between checkpoints
   --first_epochs ${first_epochs}  --second_epochs ${second_epochs}  their numbers
@@ -176,9 +179,9 @@ run_training() { # <directory> <command ...>
 
 # ESPnet goes on after the last epoch that was finished; finished.txt says that it was the
 # last of all.
-train() { # <directory> <targets> <clusters> <epochs>
-    local outdir=$1 targets=$2 clusters=$3 epochs=$4 settings mode name
-    settings="model ${model}, ${clusters} clusters, ${num_voices} voices, ${epochs} epochs of ${steps_per_epoch}, seed ${seed}"
+train() { # <directory> <targets> <clusters> <epochs> <model>
+    local outdir=$1 targets=$2 clusters=$3 epochs=$4 begin=$5 settings mode name
+    settings="model ${begin}, ${clusters} clusters, ${num_voices} voices, ${epochs} epochs of ${steps_per_epoch}, seed ${seed}"
     if [[ -e ${outdir}/settings.txt && $(<"${outdir}/settings.txt") != "${settings}" ]]; then
         fail "${outdir} holds a training of another setting ($(<"${outdir}/settings.txt")): give another --tag, or delete it."
     fi
@@ -200,7 +203,7 @@ train() { # <directory> <targets> <clusters> <epochs>
     done
     # The scheduler's steps are counted here, so that it ends with the training.
     local command=(python3 -m espnet2_cltm.bin.hubert_pretrain
-        --config "${ssl_config}" --frontend_conf model="${model}"
+        --config "${ssl_config}" --frontend_conf model="${begin}"
         --num_clusters "${clusters}" --num_voices "${num_voices}" "${data[@]}"
         --num_iters_per_epoch "${steps_per_epoch}" --max_epoch "${epochs}"
         --scheduler_conf total_steps="$((steps_per_epoch * epochs))"
@@ -241,7 +244,8 @@ if ((stage <= 4 && stop_stage >= 4)); then
     log "Stage 4: first training in ${exp}/first"
     [[ -e ${exp}/first/settings.txt ]] ||
         git -C "${root}" rev-parse HEAD >"${exp}/commit.txt" 2>/dev/null || true
-    train "${exp}/first" "${exp}/first_targets" "${first_clusters}" "${first_epochs}"
+    train "${exp}/first" "${exp}/first_targets" "${first_clusters}" "${first_epochs}" \
+        "${model}"
 fi
 
 if ((stage <= 5 && stop_stage >= 5)); then
@@ -253,7 +257,9 @@ fi
 
 if ((stage <= 6 && stop_stage >= 6)); then
     log "Stage 6: second training in ${exp}/second"
-    train "${exp}/second" "${exp}/second_targets" "${second_clusters}" "${second_epochs}"
+    [[ ${second_model} != first ]] || second_model=${exp}/first/hf
+    train "${exp}/second" "${exp}/second_targets" "${second_clusters}" "${second_epochs}" \
+        "${second_model}"
 fi
 
 if ((stage <= 7 && stop_stage >= 7)); then
