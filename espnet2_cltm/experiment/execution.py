@@ -30,7 +30,11 @@ from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.task_registry import testing
 from espnet2_cltm.experiment.test_set import read_test_set
 from espnet2_cltm.experiment.train_config_file import write_train_config
-from espnet2_cltm.experiment.training import train_in_memory, training_arguments
+from espnet2_cltm.experiment.training import (
+    set_backends,
+    train_in_memory,
+    training_arguments,
+)
 from espnet2_cltm.experiment.utterance_list import ListedUtterance
 
 
@@ -130,7 +134,7 @@ def _add_tests(
     added = [name for name in planned.test_languages if name not in metrics["test"]]
     test = dict(metrics["test"])
     checkpoints = dict(metrics["checkpoints"])
-    _set_backends(settings.train_config[run.task])
+    set_backends(settings.train_config[run.task])
     model.to("cuda" if ngpu > 0 else "cpu")
     for name in added:
         test[name] = _test(directory, settings, run, name, model, ngpu)
@@ -152,15 +156,6 @@ def _add_tests(
     }
     write_metrics(directory.metrics(run.name), done)
     return True
-
-
-def _set_backends(config: Mapping[str, Any]) -> None:
-    """Have a GPU compute as it does after a training with this configuration."""
-    torch.backends.cudnn.deterministic = config.get("cudnn_deterministic", True)
-    torch.backends.cudnn.benchmark = config.get("cudnn_benchmark", False)
-    if config.get("use_tf32", False):
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True
 
 
 def _test(

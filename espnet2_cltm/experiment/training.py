@@ -160,12 +160,7 @@ def train_in_memory(
     distributed = build_dataclass(DistributedOption, args)
     distributed.init_options()
     set_all_random_seed(args.seed)
-    torch.backends.cudnn.enabled = args.cudnn_enabled
-    torch.backends.cudnn.benchmark = args.cudnn_benchmark
-    torch.backends.cudnn.deterministic = args.cudnn_deterministic
-    if args.use_tf32:
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.allow_tf32 = True
+    set_backends(vars(args))
     model, optimizers, schedulers = build_training(task, args)
     for param in args.init_param:
         load_pretrained_model(
@@ -270,6 +265,20 @@ def build_training(
             "correct the training configuration."
         ) from error
     return model, optimizers, _build_schedulers(args, optimizers)
+
+
+def set_backends(config: Mapping[str, Any]) -> None:
+    """Have a GPU compute as ESPnet's options ask.
+
+    Args:
+        config: ESPnet's options by name, or those that differ from its defaults.
+    """
+    torch.backends.cudnn.enabled = config.get("cudnn_enabled", True)
+    torch.backends.cudnn.benchmark = config.get("cudnn_benchmark", False)
+    torch.backends.cudnn.deterministic = config.get("cudnn_deterministic", True)
+    if config.get("use_tf32", False):
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
 
 
 def check_device(ngpu: int) -> None:
