@@ -100,9 +100,10 @@ def _describe_training(exp: Path) -> str:
         rate = config["scheduler_conf"].get("max_lr", config["optim_conf"]["lr"])
         steps = config["max_epoch"] * config["num_iters_per_epoch"]
         lines.append(
-            f"* {name}, from `{_first_name(config)}`: {steps} steps of "
+            f"* {name}, from {_first_name(config)}: {steps} steps of "
             f"{config['batch_size']} crops of {config['crop_seconds']} s, learning "
-            f"rate up to {rate}, seed {config['seed']}; {_last_validation(exp / name / 'train.log')}"
+            f"rate up to {rate}, seed {config['seed']}; "
+            f"{_last_validation(exp / name / 'train.log')}"
         )
     return "\n".join(lines)
 
@@ -110,7 +111,7 @@ def _describe_training(exp: Path) -> str:
 def _first_name(config: dict) -> str:
     """Name what a training began with, without the place where it was made."""
     path = Path(config["frontend_conf"]["model"])
-    return "the first model" if path.parts[-2:] == ("first", "hf") else str(path)
+    return "the first model" if path.parts[-2:] == ("first", "hf") else f"`{path}`"
 
 
 def _last_validation(log: Path) -> str:

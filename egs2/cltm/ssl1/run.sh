@@ -19,6 +19,7 @@ demo_config=conf/corpus.yaml
 model=conf/hubert_small.yaml
 second_model=first
 ssl_config=conf/train_ssl.yaml
+second_max_lr=2.0e-3
 first_clusters=100
 second_clusters=200
 second_layer=3
@@ -27,7 +28,7 @@ fit_frames=300000
 min_seconds=3.0
 steps_per_epoch=125
 first_epochs=6
-second_epochs=11
+second_epochs=9
 dtype=float16
 probe_dump=
 nj=
@@ -40,7 +41,7 @@ expdir=exp
 tag=
 
 options=(stage stop_stage corpus corpus_dir langs demo_config model second_model ssl_config
-    first_clusters second_clusters second_layer num_voices fit_frames min_seconds
+    second_max_lr first_clusters second_clusters second_layer num_voices fit_frames min_seconds
     steps_per_epoch first_epochs second_epochs dtype probe_dump nj ngpu train_processes
     seed datadir dumpdir expdir tag)
 help_message=$(
@@ -76,6 +77,8 @@ Training
   --second_model ${second_model}   what the second begins with: first, the first model's
                   weights, which saves time; or as --model
   --ssl_config ${ssl_config}   ESPnet training configuration
+  --second_max_lr ${second_max_lr}   highest learning rate of the second training; empty: that of the
+                  configuration
   --steps_per_epoch ${steps_per_epoch}   steps between checkpoints
   --first_epochs ${first_epochs}  --second_epochs ${second_epochs}  their numbers
   --seed ${seed}        of everything
@@ -179,8 +182,8 @@ run_training() { # <directory> <command ...>
 
 # ESPnet goes on after the last epoch that was finished; finished.txt says that it was the
 # last of all.
-train() { # <directory> <targets> <clusters> <epochs> <model>
-    local outdir=$1 targets=$2 clusters=$3 epochs=$4 begin=$5 settings mode name
+train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr>
+    local outdir=$1 targets=$2 clusters=$3 epochs=$4 begin=$5 max_lr=$6 settings mode name
     settings="model ${begin}, ${clusters} clusters, ${num_voices} voices, ${epochs} epochs of ${steps_per_epoch}, seed ${seed}"
     if [[ -e ${outdir}/settings.txt && $(<"${outdir}/settings.txt") != "${settings}" ]]; then
         fail "${outdir} holds a training of another setting ($(<"${outdir}/settings.txt")): give another --tag, or delete it."
@@ -207,6 +210,7 @@ train() { # <directory> <targets> <clusters> <epochs> <model>
         --num_clusters "${clusters}" --num_voices "${num_voices}" "${data[@]}"
         --num_iters_per_epoch "${steps_per_epoch}" --max_epoch "${epochs}"
         --scheduler_conf total_steps="$((steps_per_epoch * epochs))"
+        ${max_lr:+--scheduler_conf max_lr="${max_lr}"}
         --ngpu "${ngpu}" --seed "${seed}" --resume true --output_dir "${outdir}")
     log "${outdir}: how far it is stands in ${outdir}/train.log"
     if ! run_training "${outdir}" "${command[@]}"; then
@@ -245,7 +249,7 @@ if ((stage <= 4 && stop_stage >= 4)); then
     [[ -e ${exp}/first/settings.txt ]] ||
         git -C "${root}" rev-parse HEAD >"${exp}/commit.txt" 2>/dev/null || true
     train "${exp}/first" "${exp}/first_targets" "${first_clusters}" "${first_epochs}" \
-        "${model}"
+        "${model}" ""
 fi
 
 if ((stage <= 5 && stop_stage >= 5)); then
@@ -259,7 +263,7 @@ if ((stage <= 6 && stop_stage >= 6)); then
     log "Stage 6: second training in ${exp}/second"
     [[ ${second_model} != first ]] || second_model=${exp}/first/hf
     train "${exp}/second" "${exp}/second_targets" "${second_clusters}" "${second_epochs}" \
-        "${second_model}"
+        "${second_model}" "${second_max_lr}"
 fi
 
 if ((stage <= 7 && stop_stage >= 7)); then
