@@ -182,8 +182,9 @@ run_training() { # <directory> <command ...>
 
 # ESPnet goes on after the last epoch that was finished; finished.txt says that it was the
 # last of all.
-train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr>
+train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option ...]
     local outdir=$1 targets=$2 clusters=$3 epochs=$4 begin=$5 max_lr=$6 settings mode name
+    shift 6
     settings="model ${begin}, ${clusters} clusters, ${num_voices} voices, ${epochs} epochs of ${steps_per_epoch}, seed ${seed}"
     if [[ -e ${outdir}/settings.txt && $(<"${outdir}/settings.txt") != "${settings}" ]]; then
         fail "${outdir} holds a training of another setting ($(<"${outdir}/settings.txt")): give another --tag, or delete it."
@@ -211,7 +212,7 @@ train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr>
         --num_iters_per_epoch "${steps_per_epoch}" --max_epoch "${epochs}"
         --scheduler_conf total_steps="$((steps_per_epoch * epochs))"
         ${max_lr:+--scheduler_conf max_lr="${max_lr}"}
-        --ngpu "${ngpu}" --seed "${seed}" --resume true --output_dir "${outdir}")
+        --ngpu "${ngpu}" --seed "${seed}" --resume true --output_dir "${outdir}" "$@")
     log "${outdir}: how far it is stands in ${outdir}/train.log"
     if ! run_training "${outdir}" "${command[@]}"; then
         tail -n 20 -- "${outdir}/train.log" >&2
@@ -261,9 +262,15 @@ fi
 
 if ((stage <= 6 && stop_stage >= 6)); then
     log "Stage 6: second training in ${exp}/second"
-    [[ ${second_model} != first ]] || second_model=${exp}/first/hf
+    begin_options=()
+    if [[ ${second_model} == first ]]; then
+        second_model=${exp}/first/hf
+        # Voices are the same in both trainings, and rare: what is known of them is kept.
+        ((num_voices == 0)) ||
+            begin_options=(--init_param "${exp}/first/latest.pth:voice_head:voice_head")
+    fi
     train "${exp}/second" "${exp}/second_targets" "${second_clusters}" "${second_epochs}" \
-        "${second_model}" "${second_max_lr}"
+        "${second_model}" "${second_max_lr}" "${begin_options[@]}"
 fi
 
 if ((stage <= 7 && stop_stage >= 7)); then
