@@ -270,9 +270,10 @@ def measure_plain(args: argparse.Namespace, encoder: Path) -> Measured:
             for run in group[:: max(len(group) // args.max_plain, 1)][: args.max_plain]
         ]
     for run in runs:
-        write_list(
-            root / run.name / "train.tsv", training_utterances(directory, run.ours)
-        )
+        train = training_utterances(directory, run.ours)
+        # Trainer shuffles equal numbers of utterances alike, in all runs of a seed.
+        Random(run.name).shuffle(train)
+        write_list(root / run.name / "train.tsv", train)
         test = directory.utterance_list("gender", run.target, "test")
         write_list(root / run.name / "test.tsv", read_utterance_list(test))
     learning_rate = yaml.safe_load(TRAIN_CONFIG.read_text())["optim_conf"]["lr"]
