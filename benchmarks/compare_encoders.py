@@ -56,7 +56,15 @@ def describe(path: Path) -> str:
 
 def compare(args: argparse.Namespace) -> None:
     """Print the table."""
-    header = "encoder single double identified bounded mean_width median_width".split()
+    header = [
+        "encoder",
+        "single",
+        "double",
+        "identified",
+        "bounded",
+        "mean_width",
+        "median_width",
+    ]
     print(f"| {' | '.join(header).replace('_', ' ')} |")
     print(f"|{'---|' * len(header)}")
     for experiment in args.experiments:
