@@ -82,10 +82,7 @@ class ClusterHead(nn.Module):
     ):
         super().__init__()
         self.final_proj = nn.Linear(input_size, code_size)
-        # Short, for directions to turn as fast as the rest learns: only they count, and
-        # an optimiser such as Adam moves every coordinate by about the learning rate.
-        labels = 0.25 * torch.randn(num_clusters, code_size)
-        self.label_embeddings = nn.Parameter(labels)
+        self.label_embeddings = nn.Parameter(torch.randn(num_clusters, code_size))
         self.temperature = temperature
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -177,8 +174,8 @@ class MaskedPredictionModel(AbsESPnetModel):
 
         Returns:
             Loss; statistics, of which ``acc`` is the share of masked frames whose
-            ``target`` is found, ``acc_heard`` that of the others, ``acc_voice`` that
-            of all frames whose ``voice`` is found; the batch size as weight.
+            ``target`` is found, ``acc_heard`` that of the others, ``acc_voice`` the
+            share of crops whose ``voice`` is found; the batch size as weight.
         """
         batch, frames = target.shape
         mask = draw_spans(batch, frames, self.mask_share, self.mask_length)
@@ -192,10 +189,10 @@ class MaskedPredictionModel(AbsESPnetModel):
         logits = self.target_head(hidden.flatten(0, 1).float())
         loss, stats = self._compare(logits, target.flatten(), mask.flatten())
         if self.voice_head is not None:
-            # Of every frame, so that the mean over time, which is used downstream, is
-            # mostly about the voice.
-            logits = self.voice_head(hidden.flatten(0, 1).float())
-            voice = voice.flatten()
+            # The window of a voice is as long as a crop: the cluster in the middle is
+            # that of the crop, and is told from what is used downstream, the mean.
+            logits = self.voice_head(hidden.float().mean(dim=1))
+            voice = voice[:, frames // 2]
             voice_loss = nn.functional.cross_entropy(logits, voice)
             loss = loss + self.voice_weight * voice_loss
             stats["loss_voice"] = voice_loss.detach()

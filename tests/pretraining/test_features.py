@@ -32,7 +32,7 @@ def two_layers(tmp_path_factory):
 def test_there_is_a_vector_for_every_frame(samples, two_layers):
     for features, size in (
         (Mfcc(), 39),
-        (Voice(), 79),
+        (Voice(), 81),
         (HiddenLayer(str(two_layers[0]), 1), 16),
     ):
         frames = features(waveform(samples))
@@ -69,6 +69,22 @@ def test_a_voice_is_mean_and_deviation_over_its_window():
     np.testing.assert_allclose(whole, np.repeat(whole[:1], len(whole), 0), atol=1e-4)
     short = Voice(seconds=0.2)(waveform())
     assert np.ptp(short, axis=0).max() > 0.5
+
+
+def test_a_voice_knows_its_pitch():
+    seconds = np.arange(16000) / 16000
+    for hertz in (80.0, 140.0, 330.0):
+        glide = hertz * (1 + 0.02 * np.sin(2 * np.pi * 3 * seconds))
+        phase = np.cumsum(glide) / 16000
+        pulses = np.diff(np.floor(phase), prepend=0.0).astype(np.float32)
+        mean, deviation = Voice(seconds=10, pitch_scale=1.0)(pulses)[25, -2:]
+        assert np.exp(mean) * 150 == pytest.approx(hertz, rel=0.02)
+        assert 0 < deviation < 0.1
+
+
+def test_noise_has_no_pitch():
+    noise = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    assert abs(Voice()(noise)[25, -2]) < 1e-6
 
 
 def test_a_hidden_layer_is_transformers_own(two_layers):

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Pretrain a small HuBERT: masked prediction of k-means clusters, of MFCC first and of a
-# layer of the first model then. Makes the checkpoint that comes with the project, or one
-# of your own languages.
+# layer of the first model then. From synthetic speech of 67 languages, or from a corpus
+# of your own.
 #   ./run.sh --stage 1 --stop_stage 8
 set -euo pipefail
 
@@ -27,7 +27,7 @@ num_voices=256
 fit_frames=300000
 min_seconds=3.0
 steps_per_epoch=125
-first_epochs=6
+first_epochs=8
 second_epochs=10
 dtype=float16
 probe_dump=
@@ -49,7 +49,7 @@ help_message=$(
 Usage: ./run.sh [--stage 1] [--stop_stage 8] [--option value ...]
 
 Pretrains a HuBERT by masked prediction of k-means clusters. Without options it makes
-the small multilingual one that comes with the project, from synthetic speech.
+a small multilingual one from synthetic speech.
 
 Stages: 1 prepare each language   2 decode audio
         3 clusters of MFCC, and of voices             4 first training
