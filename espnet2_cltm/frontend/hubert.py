@@ -49,9 +49,9 @@ class HubertFrontend(AbsFrontend):
         config_overrides: ``HubertConfig`` fields that replace the checkpoint's, for
             instance ``{"layerdrop": 0.0, "apply_spec_augment": False}``.
         length_multiple: Pad waveforms to a multiple of so many samples before they
-            are encoded. On a CPU every new length costs a set of kernels, as much
-            time as several steps; 1600 (0.1 s) leaves some dozens of lengths.
-            Features stay as they are, padding enters nothing.
+            are encoded, where every new length has a cost of its own: on a CPU under
+            autocast oneDNN prepares kernels for each. Features stay as they are,
+            padding enters nothing.
         reuse_frozen: Compute what is frozen once for each utterance, and keep it in
             memory (:mod:`.frozen_states`) for later epochs and models. SpecAugment,
             which comes before the layers, is turned off where layers are frozen.
