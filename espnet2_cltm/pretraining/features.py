@@ -115,8 +115,12 @@ def _pitch(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     lags = np.arange(SAMPLE_RATE // 400, SAMPLE_RATE // 60 + 1)
     power = np.maximum(correlation[:, :1], 1e-9)
     alike = correlation[:, lags] / power / (window[lags] / window[0])
-    # The shortest lag that is nearly the best: twice the period is as good as one.
-    best = (alike > 0.9 * alike.max(axis=1, keepdims=True)).argmax(axis=1)
+    # The first peak that is nearly the highest: twice the period is as good as one.
+    first = (alike > 0.9 * alike.max(axis=1, keepdims=True)).argmax(axis=1)
+    is_first_peak = (lags >= lags[first][:, None]) & (
+        lags < 1.25 * lags[first][:, None]
+    )
+    best = np.where(is_first_peak, alike, -np.inf).argmax(axis=1)
     log_pitch = np.log(SAMPLE_RATE / lags[best])
     loud = power[:, 0] > 0.1 * power[:, 0].mean()
     return log_pitch, (loud & (alike.max(axis=1) > 0.5)).astype(np.float64)
