@@ -17,9 +17,8 @@ from torch import nn
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.frontend.precision import check_autocast, encoder_precision
 from espnet2_cltm.pretraining.masking import draw_spans
-
-AUTOCAST_DTYPES = {"float32": None, "bfloat16": torch.bfloat16}
 
 
 class MaskedHubert(HubertFrontend):
@@ -108,7 +107,7 @@ class MaskedPredictionModel(AbsESPnetModel):
         masked_weight: ``alpha``. With less than 1 the disturbed but heard frames
             teach too, and first: a small encoder then learns much sooner.
         temperature: Divides the cosines.
-        autocast: ``float32``, or ``bfloat16`` for the encoder's matrix products.
+        autocast: The encoder's precision: ``none`` or ``bfloat16``.
         extract_feats_in_collect_stats: Taken for ESPnet's ``collect_stats``.
     """
 
@@ -123,15 +122,11 @@ class MaskedPredictionModel(AbsESPnetModel):
         mask_length: int = 10,
         masked_weight: float = 1.0,
         temperature: float = 0.1,
-        autocast: str = "float32",
+        autocast: str = "none",
         extract_feats_in_collect_stats: bool = False,
     ):
         super().__init__()
-        if autocast not in AUTOCAST_DTYPES:
-            raise UserError(
-                f"autocast: {autocast} in model_conf is unknown: give one of "
-                f"{', '.join(AUTOCAST_DTYPES)}."
-            )
+        check_autocast(autocast)
         if not 0 < mask_share <= 1 or mask_length < 1:
             raise UserError(
                 f"mask_share: {mask_share} in model_conf must lie above 0 and at most "
@@ -154,7 +149,7 @@ class MaskedPredictionModel(AbsESPnetModel):
         self.mask_share = mask_share
         self.mask_length = mask_length
         self.masked_weight = masked_weight
-        self.autocast_dtype = AUTOCAST_DTYPES[autocast]
+        self.autocast = autocast
         self.extract_feats_in_collect_stats = extract_feats_in_collect_stats
 
     def forward(
@@ -180,11 +175,7 @@ class MaskedPredictionModel(AbsESPnetModel):
         batch, frames = target.shape
         mask = draw_spans(batch, frames, self.mask_share, self.mask_length)
         mask = mask.to(speech.device)
-        with torch.autocast(
-            speech.device.type,
-            dtype=self.autocast_dtype,
-            enabled=self.autocast_dtype is not None,
-        ):
+        with encoder_precision(self.autocast, speech.device):
             hidden = self.hubert.masked(speech, mask)
         logits = self.target_head(hidden.flatten(0, 1).float())
         loss, stats = self._compare(logits, target.flatten(), mask.flatten())
