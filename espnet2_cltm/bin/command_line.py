@@ -26,6 +26,7 @@ def run_command(command: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)  # what a shell gives for SIGPIPE
     except UserError as error:
+        sys.stdout.flush()  # the message is the last line of a log of both
         print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
