@@ -221,9 +221,11 @@ def _logging_to(path: Path, mode: str) -> Iterator[None]:
     )
     root = logging.getLogger()
     others, level = root.handlers[:], root.level
-    root.handlers, root.level = [handler], logging.INFO
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)  # by assignment, what a logger remembers would stay
     try:
         yield
     finally:
-        root.handlers, root.level = others, level
+        root.handlers = others
+        root.setLevel(level)
         handler.close()
