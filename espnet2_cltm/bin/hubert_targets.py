@@ -1,4 +1,4 @@
-"""Targets of pretraining: k-means clusters of MFCC, voices or a HuBERT's layer."""
+"""Targets of pretraining: k-means clusters of MFCC or of a HuBERT's layer."""
 
 import argparse
 from pathlib import Path
@@ -10,6 +10,7 @@ from espnet2_cltm.bin.command_line import (
     whole_number,
 )
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.pretraining.target_files import choose_languages
 from espnet2_cltm.pretraining.targets import FEATURES, TargetSettings, make_targets
 
 
@@ -31,8 +32,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--features",
         choices=FEATURES,
         default="mfcc",
-        help="what is clustered: mfcc; voice, the long-term spectrum around a frame; "
-        "layer, a hidden layer of --model",
+        help="what is clustered: mfcc; layer, a hidden layer of --model",
     )
     parser.add_argument("--model", default="", help="HuBERT: hub id or directory")
     parser.add_argument(
@@ -73,7 +73,7 @@ def _make(args: argparse.Namespace) -> None:
         raise UserError("--features layer needs a HuBERT: give --model.")
     settings = TargetSettings(
         dump=str(args.dump),
-        langs=_choose_languages(args.dump, args.langs.split()),
+        langs=choose_languages(args.dump, args.langs.split()),
         features=args.features,
         model=args.model if args.features == "layer" else "",
         layer=args.layer if args.features == "layer" else 0,
@@ -84,25 +84,6 @@ def _make(args: argparse.Namespace) -> None:
     )
     for line in make_targets(settings, args.outdir, args.nj):
         print(line, flush=True)
-
-
-def _choose_languages(dump: Path, wanted: list[str]) -> tuple[str, ...]:
-    known = sorted(
-        path.name
-        for path in (dump.iterdir() if dump.is_dir() else [])
-        if (path / "train" / "wav.scp").exists()
-    )
-    if not known:
-        raise UserError(
-            f"{dump} holds no decoded language: run stages 1 and 2, or correct --dump."
-        )
-    unknown = [lang for lang in wanted if lang not in known]
-    if unknown:
-        raise UserError(
-            f"{dump} has no {', '.join(unknown)}, only {', '.join(known)}: correct "
-            "--langs, or run stages 1 and 2 for what is missing."
-        )
-    return tuple(dict.fromkeys(wanted)) or tuple(known)
 
 
 if __name__ == "__main__":

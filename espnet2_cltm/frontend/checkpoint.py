@@ -28,6 +28,7 @@ from transformers.utils import logging as transformers_logging
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.filterbank import start_as_filterbank
 
 # The only parameter that published checkpoints may lack: it is used for masking
 # in pretraining alone.
@@ -65,7 +66,8 @@ def load_hubert(
 
     Args:
         model: Hub id, local directory, or for random weights a YAML file or mapping
-            of ``HubertConfig`` fields, with ``init_seed`` (int, default 0) and
+            of ``HubertConfig`` fields, with ``init_seed`` (int, default 0),
+            ``init_filterbank`` (bool, default false: see :mod:`.filterbank`) and
             ``normalize_waveform`` (bool, default true) beside them.
         config_overrides: ``HubertConfig`` fields that replace the checkpoint's,
             for instance ``{"layerdrop": 0.0}``.
@@ -143,6 +145,7 @@ def _draw(
 ) -> HubertCheckpoint:
     fields = {**fields, **overrides}
     init_seed = fields.pop("init_seed", 0)
+    init_filterbank = fields.pop("init_filterbank", False)
     normalize_waveform = fields.pop("normalize_waveform", True)
     unknown = sorted(set(fields) - set(HubertConfig().to_dict()))
     if unknown:
@@ -155,6 +158,8 @@ def _draw(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(init_seed)
             model = HubertModel(config)
+        if init_filterbank:
+            start_as_filterbank(model)
     except _BAD_FIELDS as error:
         raise UserError(
             f"{source} does not describe a HuBERT ({error}): correct it."

@@ -22,6 +22,8 @@ FRAME_SHIFT = 320
 """Samples between the beginnings of HuBERT's frames."""
 FRAME_LENGTH = 400
 """Samples that a frame hears."""
+UTTERANCE_TARGETS = ("voice",)
+"""Targets that an utterance has as a whole."""
 
 
 def count_frames(samples: int) -> int:
@@ -38,6 +40,8 @@ class CropCollate:
         augmentation: None: crops stay clean.
         moving: Whether crops move from epoch to epoch; if not, they are those of
             epoch 0, which makes epochs comparable in validation.
+        crops: How many are made of each utterance: the first of all utterances stand
+            first in the batch, then the second ones in the same order, and so on.
 
     Attributes:
         epoch: Set by :class:`EpochIterFactory`.
@@ -49,6 +53,7 @@ class CropCollate:
         seed: int,
         augmentation: Augmentation | None,
         moving: bool,
+        crops: int = 1,
     ):
         self.frames = count_frames(round(crop_seconds * SAMPLE_RATE))
         if self.frames < 1:
@@ -60,6 +65,7 @@ class CropCollate:
         self.seed = seed
         self.augmentation = augmentation
         self.moving = moving
+        self.crops = crops
         self.epoch = 0
 
     def __call__(
@@ -68,12 +74,12 @@ class CropCollate:
         """Crop and disturb.
 
         Args:
-            data: Utterance ids with ``speech``, (samples,) float32; everything else
-                is (frames,) clusters.
+            data: Utterance ids with ``speech``, (samples,) float32; ``voice``, where
+                it is there, is one vector; everything else is (frames,) clusters.
 
         Returns:
-            The ids, and ``speech`` (batch, samples) float32 with clusters
-            (batch, frames) int64.
+            The ids, and of every crop a row of ``speech`` (rows, samples) float32,
+            of ``voice`` (rows, size) float32, and of clusters (rows, frames) int64.
 
         Raises:
             UserError: An utterance is shorter than a crop, or has not one cluster a
@@ -82,32 +88,43 @@ class CropCollate:
         utts = [utt for utt, _ in data]
         epoch = self.epoch if self.moving else 0
         generators = [utterance_generator(self.seed, epoch, utt) for utt in utts]
-        crops: list[np.ndarray] = []
-        clusters: dict[str, list[np.ndarray]] = {}
-        for (utt, row), random in zip(data, generators, strict=True):
-            speech = row["speech"]
+        for utt, row in data:
             self._check(utt, row)
-            first = int(random.integers(count_frames(len(speech)) - self.frames + 1))
-            begin = first * FRAME_SHIFT
-            crops.append(speech[begin : begin + self.samples])
-            for name in row.keys() - {"speech"}:
-                crop = row[name][first : first + self.frames]
-                clusters.setdefault(name, []).append(crop)
-        ready = crops
-        if self.augmentation is not None:
-            ready = [
-                self.augmentation.disturb(
-                    crop, [*crops[:index], *crops[index + 1 :]], generators[index]
-                )
-                for index, crop in enumerate(crops)
-            ]
+        speech: list[np.ndarray] = []
+        targets: dict[str, list[np.ndarray]] = {}
+        for _ in range(self.crops):
+            crops: list[np.ndarray] = []
+            for (_, row), random in zip(data, generators, strict=True):
+                frames = count_frames(len(row["speech"]))
+                first = int(random.integers(frames - self.frames + 1))
+                begin = first * FRAME_SHIFT
+                crops.append(row["speech"][begin : begin + self.samples])
+                for name, value in row.items():
+                    if name in UTTERANCE_TARGETS:
+                        targets.setdefault(name, []).append(value)
+                    elif name != "speech":
+                        crop = value[first : first + self.frames].astype(np.int64)
+                        targets.setdefault(name, []).append(crop)
+            speech += self._disturb(crops, generators)
         return utts, {
-            "speech": torch.from_numpy(np.stack(ready).astype(np.float32, copy=False)),
+            "speech": torch.from_numpy(np.stack(speech).astype(np.float32, copy=False)),
             **{
-                name: torch.from_numpy(np.stack(rows).astype(np.int64))
-                for name, rows in sorted(clusters.items())
+                name: torch.from_numpy(np.stack(rows))
+                for name, rows in sorted(targets.items())
             },
         }
+
+    def _disturb(
+        self, crops: list[np.ndarray], generators: list[np.random.Generator]
+    ) -> list[np.ndarray]:
+        if self.augmentation is None:
+            return crops
+        return [
+            self.augmentation.disturb(
+                crop, [*crops[:index], *crops[index + 1 :]], generators[index]
+            )
+            for index, crop in enumerate(crops)
+        ]
 
     def _check(self, utt: str, row: dict[str, np.ndarray]) -> None:
         samples = len(row["speech"])
@@ -116,7 +133,7 @@ class CropCollate:
                 f"Utterance {utt} has {samples} samples, crops have {self.samples}: "
                 "leave it out of the shape file, or lower crop_seconds."
             )
-        for name in row.keys() - {"speech"}:
+        for name in row.keys() - {"speech", *UTTERANCE_TARGETS}:
             if len(row[name]) != count_frames(samples):
                 raise UserError(
                     f"Utterance {utt} has {len(row[name])} clusters in {name} for "

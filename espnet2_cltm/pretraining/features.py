@@ -1,8 +1,8 @@
-"""Frames that clusters are made of: MFCC, a voice's long-term spectrum, a hidden layer.
+"""What targets are made of: MFCC, a hidden layer, an utterance's voice.
 
-All give one vector for each of HuBERT's frames, ``(n - 400) // 320 + 1`` of n samples,
-and all begin with a waveform of zero mean and unit variance, so that clusters do not
-depend on how loud a recording is.
+The first two give a vector for each of HuBERT's frames, ``(n - 400) // 320 + 1`` of n
+samples. All begin with a waveform of zero mean and unit variance, so that targets do
+not depend on how loud a recording is.
 """
 
 from abc import ABC, abstractmethod
@@ -51,57 +51,36 @@ class Mfcc(FrameFeatures):
         return np.ascontiguousarray(stacked[:, ::2].T, dtype=np.float32)
 
 
-class Voice(FrameFeatures):
-    """Spectrum and pitch over the seconds around a frame: who speaks, not what.
+def describe_voice(waveform: np.ndarray) -> np.ndarray:
+    """Describe an utterance as a whole: who speaks and how, not what.
 
-    Mean and deviation of 40 cepstral coefficients, without the mean level, and of the
-    logarithm of the pitch where there is one. What is being said averages out; vocal
-    tract, pitch and manner of speaking are left.
+    Mean and deviation over time of 40 cepstral coefficients, without the mean level,
+    and of the logarithm of the pitch where there is one (0 where nothing is voiced).
+    What is being said averages out; vocal tract, pitch and manner of speaking are left.
 
     Args:
-        seconds: Length of the window, cut off at the utterance's ends.
-        pitch_scale: What the logarithm of the pitch is multiplied by; 20 lets pitch
-            and spectrum have about the same weight in distances.
+        waveform: (samples,) float32 at 16 kHz, a frame or longer.
+
+    Returns:
+        (81,) float32.
     """
-
-    def __init__(self, seconds: float = 3.0, pitch_scale: float = 20.0):
-        self._half = max(1, round(seconds * SAMPLE_RATE / FRAME_SHIFT / 2))
-        self._pitch_scale = pitch_scale
-
-    def __call__(self, waveform: np.ndarray) -> np.ndarray:
-        """Map (samples,) to (frames, 81)."""
-        cepstra = _cepstra(waveform, FRAME_SHIFT, n_mels=80, n_mfcc=40).T
-        log_pitch, voicing = _pitch(waveform)
-        spectrum = self._mean_and_deviation(cepstra, np.ones(len(cepstra)))
-        pitch = self._mean_and_deviation(
-            self._pitch_scale * (log_pitch - np.log(150))[:, None], voicing
-        )
-        return np.concatenate([spectrum[:, 1:], pitch], axis=1).astype(np.float32)
-
-    def _mean_and_deviation(
-        self, values: np.ndarray, weights: np.ndarray
-    ) -> np.ndarray:
-        """Give (frames, 2 * size) over each frame's window; 0 where nothing weighs."""
-        frames = len(values)
-        first = np.maximum(np.arange(frames) - self._half, 0)
-        last = np.minimum(np.arange(frames) + self._half + 1, frames)
-
-        def window_sum(rows: np.ndarray) -> np.ndarray:
-            sums = np.cumsum(np.pad(rows, ((1, 0), (0, 0))), axis=0)
-            return sums[last] - sums[first]
-
-        weights = weights.astype(np.float64)[:, None]
-        total = np.maximum(window_sum(weights), 1e-9)
-        mean = window_sum(weights * values) / total
-        square = window_sum(weights * values**2) / total
-        return np.concatenate([mean, np.sqrt(np.maximum(square - mean**2, 0))], axis=1)
+    cepstra = _cepstra(waveform, FRAME_SHIFT, n_mels=80, n_mfcc=40)
+    log_pitch, is_voiced = _pitch(waveform)
+    log_pitch = log_pitch[is_voiced] - np.log(150) if is_voiced.any() else np.zeros(1)
+    return np.concatenate(
+        [
+            cepstra.mean(axis=1)[1:],
+            cepstra.std(axis=1),
+            [log_pitch.mean(), log_pitch.std()],
+        ]
+    ).astype(np.float32)
 
 
 def _pitch(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Estimate the pitch of each frame by autocorrelation.
 
     Returns:
-        (frames,) natural logarithm of Hz, from 60 to 400, and (frames,) 1 where the
+        (frames,) natural logarithm of Hz, from 60 to 400, and (frames,) true where the
         frame is voiced: louder than a tenth of the utterance's power, and alike by
         more than 0.5 one period later. Frames are heard for 50 ms around their middle.
     """
@@ -123,7 +102,7 @@ def _pitch(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     best = np.where(is_first_peak, alike, -np.inf).argmax(axis=1)
     log_pitch = np.log(SAMPLE_RATE / lags[best])
     loud = power[:, 0] > 0.1 * power[:, 0].mean()
-    return log_pitch, (loud & (alike.max(axis=1) > 0.5)).astype(np.float64)
+    return log_pitch, loud & (alike.max(axis=1) > 0.5)
 
 
 def _cepstra(waveform: np.ndarray, shift: int, n_mels: int, n_mfcc: int) -> np.ndarray:

@@ -5,6 +5,13 @@ frames are hidden from the transformer; each hidden frame's output is compared w
 learned embedding of every cluster, and the cross-entropy over clusters is the loss
 (arXiv:2106.07447, section II-B: logits are cosines divided by 0.1; the loss is
 ``alpha L_m + (1 - alpha) L_u``, of masked and of heard frames).
+
+Two more losses keep in the features who speaks and how, which a small encoder forgets
+otherwise. Both are of the mean over time, which is what is used downstream: it is to
+tell the *voice*, a vector of spectrum and pitch of the whole utterance, by linear
+regression; and two crops of one utterance are to be more alike than crops of two (the
+contrastive loss of SimCLR, arXiv:2002.05709, equation 1; for utterances as in
+UniSpeech-SAT, arXiv:2110.05752).
 """
 
 from collections.abc import Mapping
@@ -40,6 +47,8 @@ class MaskedHubert(HubertFrontend):
                 "layerdrop": 0.0,
             },
         )
+        # For backward passes of short crops on a CPU it is the fastest.
+        self.hubert.set_attn_implementation("eager")
         self._mask: torch.Tensor | None = None
 
     def masked(self, crops: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -81,7 +90,8 @@ class ClusterHead(nn.Module):
     ):
         super().__init__()
         self.final_proj = nn.Linear(input_size, code_size)
-        self.label_embeddings = nn.Parameter(torch.randn(num_clusters, code_size))
+        # All of one orthant at first: cosines then differ little, and so do clusters.
+        self.label_embeddings = nn.Parameter(torch.rand(num_clusters, code_size))
         self.temperature = temperature
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -97,10 +107,11 @@ class MaskedPredictionModel(AbsESPnetModel):
     Args:
         hubert: The encoder.
         num_clusters: Number of clusters in ``target``.
-        num_voices: Number of clusters in ``voice``; 0: there is no such target.
-        voice_weight: The loss of ``voice`` counts so much, that of ``target`` 1. It
-            keeps in the features whose voice it is, which a small encoder otherwise
-            forgets.
+        voice_size: Size of ``voice``; 0: there is no such target.
+        voice_weight: The loss of ``voice`` counts so much, that of ``target`` 1.
+        contrast_weight: So much counts the loss of telling utterances apart. Above 0
+            a batch holds two crops of each utterance, the first crops of all first.
+        contrast_temperature: Divides the cosines of that loss.
         code_size: Size of the embeddings that outputs and clusters are compared in.
         mask_share: Share of frames in spans, before spans overlap.
         mask_length: Frames a span.
@@ -115,8 +126,10 @@ class MaskedPredictionModel(AbsESPnetModel):
         self,
         hubert: MaskedHubert,
         num_clusters: int,
-        num_voices: int = 0,
+        voice_size: int = 0,
         voice_weight: float = 1.0,
+        contrast_weight: float = 0.0,
+        contrast_temperature: float = 0.1,
         code_size: int = 64,
         mask_share: float = 0.8,
         mask_length: int = 10,
@@ -140,12 +153,10 @@ class MaskedPredictionModel(AbsESPnetModel):
         self.hubert = hubert
         size = hubert.output_size()
         self.target_head = ClusterHead(size, num_clusters, code_size, temperature)
-        self.voice_head = (
-            ClusterHead(size, num_voices, code_size, temperature)
-            if num_voices > 0
-            else None
-        )
+        self.voice_head = nn.Linear(size, voice_size) if voice_size > 0 else None
         self.voice_weight = voice_weight
+        self.contrast_weight = contrast_weight
+        self.contrast_temperature = contrast_temperature
         self.mask_share = mask_share
         self.mask_length = mask_length
         self.masked_weight = masked_weight
@@ -164,13 +175,13 @@ class MaskedPredictionModel(AbsESPnetModel):
         Args:
             speech: (batch, samples) waveforms at 16 kHz, all of one length.
             target: (batch, frames) int64 clusters.
-            voice: (batch, frames) int64 clusters of another kind.
+            voice: (batch, voice_size) vectors of the utterances.
             **kwargs: ``utt_id``, which ESPnet adds.
 
         Returns:
             Loss; statistics, of which ``acc`` is the share of masked frames whose
-            ``target`` is found, ``acc_heard`` that of the others, ``acc_voice`` the
-            share of crops whose ``voice`` is found; the batch size as weight.
+            ``target`` is found, ``acc_heard`` that of the others, ``acc_contrast`` the
+            share of crops whose other crop is found; the batch size as weight.
         """
         batch, frames = target.shape
         mask = draw_spans(batch, frames, self.mask_share, self.mask_length)
@@ -179,15 +190,17 @@ class MaskedPredictionModel(AbsESPnetModel):
             hidden = self.hubert.masked(speech, mask)
         logits = self.target_head(hidden.flatten(0, 1).float())
         loss, stats = self._compare(logits, target.flatten(), mask.flatten())
+        mean = hidden.float().mean(dim=1)
         if self.voice_head is not None:
-            # The window of a voice is as long as a crop: the cluster in the middle is
-            # that of the crop, and is told from what is used downstream, the mean.
-            logits = self.voice_head(hidden.float().mean(dim=1))
-            voice = voice[:, frames // 2]
-            voice_loss = nn.functional.cross_entropy(logits, voice)
+            voice_loss = nn.functional.smooth_l1_loss(self.voice_head(mean), voice)
             loss = loss + self.voice_weight * voice_loss
             stats["loss_voice"] = voice_loss.detach()
-            stats["acc_voice"] = (logits.argmax(dim=1) == voice).float().mean()
+        if self.contrast_weight > 0:
+            logits, other = compare_pairs(mean, self.contrast_temperature)
+            contrast = nn.functional.cross_entropy(logits, other)
+            loss = loss + self.contrast_weight * contrast
+            stats["loss_contrast"] = contrast.detach()
+            stats["acc_contrast"] = (logits.argmax(dim=1) == other).float().mean()
         stats["loss"] = loss.detach()
         return force_gatherable((loss, stats, batch), loss.device)
 
@@ -214,3 +227,25 @@ class MaskedPredictionModel(AbsESPnetModel):
     ) -> dict[str, torch.Tensor]:
         """Give nothing: the audio store's lengths are all that training needs."""
         return {}
+
+
+def compare_pairs(
+    vectors: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compare each crop with all others, one of which is of its utterance.
+
+    Args:
+        vectors: (2 * utterances, size): the first crops of all utterances, then the
+            second ones in the same order.
+        temperature: Divides the cosines.
+
+    Returns:
+        (2 * utterances, 2 * utterances) logits, those of a crop with itself as low as
+        can be; and which is right, (2 * utterances,) int64.
+    """
+    vectors = nn.functional.normalize(vectors, dim=1)
+    logits = (vectors @ vectors.T) / temperature
+    itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+    lowest = torch.finfo(logits.dtype).min
+    right = torch.arange(len(vectors), device=vectors.device).roll(len(vectors) // 2)
+    return logits.masked_fill(itself, lowest), right

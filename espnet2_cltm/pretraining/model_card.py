@@ -76,19 +76,21 @@ def _describe_data(exp: Path) -> str:
 
 def _describe_targets(exp: Path) -> str:
     lines = []
-    for name in ("first_targets", "second_targets", "voices"):
+    for name in ("first_targets", "second_targets"):
         directory = exp / name
-        if not directory.exists():
-            continue
         settings = _read_settings(directory)
         what = {
             "mfcc": "MFCC with differences",
-            "voice": "mean and deviation of cepstra over 3 s (voices)",
             "layer": f"layer {settings['layer']} of the first model",
         }[settings["features"]]
         lines.append(
             f"* {settings['num_clusters']} clusters of {what}, k-means on "
             f"{settings['fit_frames']} frames, seed {settings['seed']}"
+        )
+    if (exp / "voices").exists():
+        lines.append(
+            "* beside them, spectrum and pitch of the utterance (mean and deviation "
+            "over time), to be told from the mean over a crop's frames"
         )
     return "\n".join(lines)
 

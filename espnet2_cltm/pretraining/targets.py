@@ -1,23 +1,19 @@
 """Targets of masked prediction: the k-means cluster of every frame of a corpus.
 
-Takes the audio store of stage 2, ``<dump>/<lang>/{train,dev}``, and leaves in one
-directory:
+Takes the audio store of stage 2 and leaves, beside what all targets have
+(:mod:`.target_files`; here an int32 vector an utterance),
 
-* ``settings.json``: what the targets are made from; another setting is refused;
 * ``kmeans.npy``: (clusters, size) float32, fitted on frames of ``train``;
-* ``languages/<lang>.{train,dev}.ark`` with ``.scp``: an int32 vector an utterance;
 * ``{train,dev}/{target.scp,wav.scp,utt2num_samples}``: what a training takes, of the
   utterances that are as long as a crop, with the languages mixed. ``wav.scp`` comes
   last: a split that has one is complete.
 
 Clusters depend on the audio, the settings and the seed, not on the number of
-processes. Each language is one piece of work: an interruption costs at most those
-that were being made.
+processes.
 """
 
 import hashlib
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -37,14 +33,18 @@ from espnet2_cltm.pretraining.features import (
     FrameFeatures,
     HiddenLayer,
     Mfcc,
-    Voice,
     check_frames,
+)
+from espnet2_cltm.pretraining.target_files import (
+    SPLITS,
+    claim,
+    piece,
+    read_audio,
+    write_ark,
 )
 from espnet2_cltm.progress import progress
 
-FEATURES = ("mfcc", "voice", "layer")
-
-SPLITS = ("train", "dev")
+FEATURES = ("mfcc", "layer")
 
 BATCH_FRAMES = 10_000
 """Frames in each step of mini-batch k-means."""
@@ -57,7 +57,7 @@ class TargetSettings:
     Attributes:
         dump: The audio store of a corpus.
         langs: Languages.
-        features: ``mfcc``, ``voice`` or ``layer``.
+        features: ``mfcc`` or ``layer``.
         model: HuBERT whose layer is clustered, else empty.
         layer: That layer, from 1, else 0.
         num_clusters: Clusters.
@@ -80,7 +80,7 @@ class TargetSettings:
         """Build what gives the vectors to be clustered."""
         if self.features == "layer":
             return HiddenLayer(self.model, self.layer)
-        return {"mfcc": Mfcc, "voice": Voice}[self.features]()
+        return Mfcc()
 
 
 def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
@@ -98,7 +98,7 @@ def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
         UserError: ``outdir`` holds other targets, audio is missing or too short, or
             there are fewer frames than clusters.
     """
-    _claim(settings, outdir)
+    claim(asdict(settings), outdir)
     if all((outdir / split / "wav.scp").exists() for split in SPLITS):
         return [f"{outdir}: all targets were made before, skipped"]
     done = []
@@ -116,7 +116,7 @@ def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
             (settings, outdir, lang, split)
             for lang in settings.langs
             for split in SPLITS
-            if not _pieces(outdir, lang, split)[1].exists()
+            if not piece(outdir, lang, split).exists()
         ]
         with progress(
             description="assigning clusters",
@@ -131,28 +131,6 @@ def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
     for split in SPLITS:
         done.append(_merge(settings, outdir, split))
     return done
-
-
-def _claim(settings: TargetSettings, outdir: Path) -> None:
-    """Mark the directory as that of these settings, or refuse it."""
-    path = outdir / "settings.json"
-    wanted = json.loads(json.dumps(asdict(settings)))
-    if not path.exists():
-        write_text(path, json.dumps(wanted, indent=2) + "\n")
-        return
-    try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(
-            f"{path} is damaged ({error}): delete {outdir} and start again."
-        ) from error
-    different = [name for name in wanted if there.get(name) != wanted[name]]
-    if different:
-        name = different[0]
-        raise UserError(
-            f"{outdir} holds targets of another setting ({name}: {there.get(name)}, "
-            f"now {wanted[name]}): give another directory, or delete it."
-        )
 
 
 def _fit(
@@ -234,15 +212,13 @@ def _assign(settings: TargetSettings, outdir: Path, lang: str, split: str) -> No
     features = _features(settings)
     centroids = np.load(outdir / "kmeans.npy")
     directory = Path(settings.dump) / lang / split
-    ark, scp = _pieces(outdir, lang, split)
-    lines = []
-    with replacing(ark) as temporary, temporary.open("wb") as file:
-        for utt, audio in _read_audio(directory).items():
-            clusters = nearest_centroids(_frames(features, utt, audio), centroids)
-            offset = file.tell() + len(utt.encode()) + 1
-            kaldiio.save_ark(file, {utt: clusters})
-            lines.append(f"{utt} {ark}:{offset}\n")
-    write_text(scp, "".join(lines))
+    write_ark(
+        piece(outdir, lang, split),
+        (
+            (utt, nearest_centroids(_frames(features, utt, audio), centroids))
+            for utt, audio in read_audio(directory).items()
+        ),
+    )
 
 
 def nearest_centroids(frames: np.ndarray, centroids: np.ndarray) -> np.ndarray:
@@ -268,9 +244,9 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
         directory = Path(settings.dump) / lang / split
         if not (directory / "wav.scp").exists():
             continue
-        audio = _read_audio(directory)
+        audio = read_audio(directory)
         lengths = _read_lengths(directory)
-        for utt, location in read_table(_pieces(outdir, lang, split)[1]).items():
+        for utt, location in read_table(piece(outdir, lang, split)).items():
             if lengths[utt] < max(settings.min_seconds * 16000, FRAME_LENGTH):
                 short += 1
                 continue
@@ -304,19 +280,6 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
     return f"{directory}: {len(rows)} utterances, {hours:.2f} hours" + (
         f"; {short} shorter than {settings.min_seconds} s left out" if short else ""
     )
-
-
-def _pieces(outdir: Path, lang: str, split: str) -> tuple[Path, Path]:
-    base = outdir / "languages" / f"{lang}.{split}"
-    return Path(f"{base}.ark"), Path(f"{base}.scp")
-
-
-def _read_audio(directory: Path) -> dict[str, str]:
-    path = directory / "wav.scp"
-    # A corpus may have no dev utterances of a language, but all have some to train on.
-    if directory.name != "train" and not path.exists():
-        return {}
-    return read_table(path)
 
 
 def _read_lengths(directory: Path) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """Masked prediction of k-means clusters, HuBERT's pretraining, as an ESPnet task.
 
-Data: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz), ``target`` and,
-where ``--num_voices`` is not 0, ``voice`` (one cluster a frame, type ``kaldi_ark`` or
-``text_int``), as :mod:`espnet2_cltm.bin.hubert_targets` writes them.
+Data: ``speech`` (``wav.scp``, 16 kHz), ``target`` (one cluster a frame) and,
+where ``--voice_size`` is not 0, ``voice`` (a vector), all of type ``kaldi_ark``, as
+:mod:`espnet2_cltm.bin.hubert_targets` and :mod:`espnet2_cltm.bin.hubert_voices` write
+them.
 """
 
 import argparse
@@ -47,10 +48,10 @@ model_choices = ClassChoices(
 
 
 class PretrainingPreprocessor:
-    """Scales waveforms; clusters stay as they are."""
+    """Scales waveforms; targets stay as they are."""
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Give float32 ``speech`` and all clusters."""
+        """Give float32 ``speech`` and all targets."""
         return {**data, "speech": scale_waveform(data["speech"])}
 
 
@@ -74,7 +75,7 @@ class PretrainingTask(AbsTask):
             "--num_clusters", type=int, default=100, help="clusters in target"
         )
         group.add_argument(
-            "--num_voices", type=int, default=0, help="clusters in voice; 0: not used"
+            "--voice_size", type=int, default=0, help="size of voice; 0: not used"
         )
         group.add_argument(
             "--crop_seconds",
@@ -98,6 +99,7 @@ class PretrainingTask(AbsTask):
             seed=args.seed,
             augmentation=build_part(augmentation_choices, args) if train else None,
             moving=train,
+            crops=2 if args.model_conf.get("contrast_weight", 0) > 0 else 1,
         )
 
     @classmethod
@@ -154,5 +156,5 @@ class PretrainingTask(AbsTask):
             args,
             hubert=frontend,
             num_clusters=args.num_clusters,
-            num_voices=args.num_voices,
+            voice_size=args.voice_size,
         )

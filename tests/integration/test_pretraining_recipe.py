@@ -51,7 +51,7 @@ def setting(tmp_path):
         *("--corpus_dir", tmp_path / "downloads", "--datadir", tmp_path / "data"),
         *("--dumpdir", tmp_path / "dump", "--expdir", tmp_path / "exp"),
         *("--model", tmp_path / "tiny.yaml", "--ssl_config", tmp_path / "train.yaml"),
-        *("--first_clusters", 8, "--second_clusters", 8, "--num_voices", 4),
+        *("--first_clusters", 8, "--second_clusters", 8),
         *("--second_layer", 1, "--min_seconds", 1.0, "--steps_per_epoch", 3),
         *("--first_epochs", 1, "--second_epochs", 1, "--tag", "tiny"),
     ]
@@ -70,7 +70,7 @@ def test_the_recipe_leaves_a_checkpoint_its_card_and_its_probes(tmp_path, settin
     for fact in (
         "2 languages (eu fi)",
         "8 clusters of MFCC",
-        "4 clusters of",
+        "spectrum and pitch",
         "8 clusters of layer 1 of the first model",
         "3 steps of 4 crops of 1.0 s",
         "from the first model",

@@ -6,7 +6,11 @@ import torch
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.pretraining import model as model_module
-from espnet2_cltm.pretraining.model import MaskedHubert, MaskedPredictionModel
+from espnet2_cltm.pretraining.model import (
+    MaskedHubert,
+    MaskedPredictionModel,
+    compare_pairs,
+)
 from tests.speech import TINY_HUBERT
 
 SAMPLES = 9 * 320 + 400
@@ -19,14 +23,14 @@ def build(**options):
     )
 
 
-def batch(seed=0, voices=0):
+def batch(seed=0, voice_size=0):
     generator = torch.Generator().manual_seed(seed)
     made = {
         "speech": torch.randn(3, SAMPLES, generator=generator),
         "target": torch.randint(5, (3, 10), generator=generator),
     }
-    if voices:
-        made["voice"] = torch.randint(voices, (3, 10), generator=generator)
+    if voice_size:
+        made["voice"] = torch.randn(3, voice_size, generator=generator)
     return made
 
 
@@ -85,17 +89,46 @@ def test_accuracy_counts_the_masked_frames_that_are_right(fixed_mask):
 
 
 def test_a_voice_is_told_from_the_mean_of_a_crop(fixed_mask):
-    model = build(num_voices=7, voice_weight=0.25).eval()
-    data = batch(voices=7)
+    model = build(voice_size=7, voice_weight=0.25).eval()
+    data = batch(voice_size=7)
     loss, stats, _ = model(**data)
     hidden = model.hubert.masked(data["speech"], fixed_mask).detach().double().numpy()
-    voice_loss = cross_entropies(
-        logits_by_hand(model.voice_head, hidden.mean(axis=1)),
-        data["voice"][:, 5].numpy(),
-    ).mean()
-    assert float(stats["loss_voice"]) == pytest.approx(voice_loss, rel=1e-5)
+    weight, bias = (
+        value.detach().double().numpy() for value in model.voice_head.parameters()
+    )
+    errors = np.abs(hidden.mean(axis=1) @ weight.T + bias - data["voice"].numpy())
+    wanted = np.where(errors < 1, errors**2 / 2, errors - 0.5).mean()
+    assert float(stats["loss_voice"]) == pytest.approx(wanted, rel=1e-5)
     model.voice_weight = 0.0
-    assert float(loss - model(**data)[0]) == pytest.approx(0.25 * voice_loss, rel=1e-4)
+    assert float(loss - model(**data)[0]) == pytest.approx(0.25 * wanted, rel=1e-4)
+
+
+def test_each_crop_is_to_be_nearest_to_the_other_of_its_utterance():
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(6, 4))
+    logits, other = compare_pairs(torch.from_numpy(vectors), temperature=0.5)
+    assert other.tolist() == [3, 4, 5, 0, 1, 2]
+    loss = torch.nn.functional.cross_entropy(logits, other)
+    # Equation 1 of arXiv:2002.05709, pair by pair.
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    losses = []
+    for one in range(6):
+        alike = {k: np.exp(unit[one] @ unit[k] / 0.5) for k in range(6) if k != one}
+        losses.append(-np.log(alike[(one + 3) % 6] / sum(alike.values())))
+    assert float(loss) == pytest.approx(np.mean(losses))
+
+
+def test_the_contrast_counts_as_much_as_it_is_told(monkeypatch):
+    mask = torch.zeros(6, 10, dtype=torch.bool)
+    mask[:, 2:5] = True
+    monkeypatch.setattr(model_module, "draw_spans", lambda *arguments: mask)
+    model = build(contrast_weight=0.5).eval()
+    data = {name: torch.cat([value, value]) for name, value in batch().items()}
+    loss, stats, _ = model(**data)
+    assert float(stats["acc_contrast"]) == 1  # the crops of a pair are the same here
+    model.contrast_weight = 0.0
+    difference = float(loss - model(**data)[0])
+    assert difference == pytest.approx(0.5 * float(stats["loss_contrast"]), rel=1e-4)
 
 
 def test_what_a_hidden_frame_sounds_like_is_not_known():
@@ -122,8 +155,8 @@ def test_without_hidden_frames_it_is_the_frontend():
 
 
 def test_every_weight_learns(fixed_mask):
-    model = build(num_voices=7, masked_weight=0.5)
-    model(**batch(voices=7))[0].backward()
+    model = build(voice_size=7, masked_weight=0.5)
+    model(**batch(voice_size=7))[0].backward()
     without = [name for name, value in model.named_parameters() if value.grad is None]
     assert without == []
 

@@ -6,7 +6,12 @@ import torch
 import yaml
 from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
-from espnet2_cltm.bin import hubert_export, hubert_pretrain, hubert_targets
+from espnet2_cltm.bin import (
+    hubert_export,
+    hubert_pretrain,
+    hubert_targets,
+    hubert_voices,
+)
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.pretraining.model import MaskedPredictionModel
 from tests.speech import TINY_HUBERT, write_dump
@@ -16,7 +21,12 @@ CONFIG = {
     "num_clusters": 8,
     "crop_seconds": 0.25,
     "augmentation": "simulated",
-    "model_conf": {"code_size": 8, "mask_length": 3, "masked_weight": 0.5},
+    "model_conf": {
+        "code_size": 8,
+        "mask_length": 3,
+        "masked_weight": 0.5,
+        "contrast_weight": 0.5,
+    },
     "optim": "adamw",
     "optim_conf": {"lr": 1.0e-3},
     "scheduler": "onecyclelr",
@@ -39,14 +49,14 @@ CONFIG = {
 def targets(tmp_path_factory):
     root = tmp_path_factory.mktemp("pretraining")
     write_dump(root / "dump" / "demo", ["es", "tr"], {"train": 2, "dev": 1})
-    for features, directory in (("mfcc", "targets"), ("voice", "voices")):
-        hubert_targets.main(
-            [
-                *("--dump", str(root / "dump" / "demo"), "--num_clusters", "8"),
-                *("--min_seconds", "0.25", "--features", features),
-                *("--outdir", str(root / directory)),
-            ]
-        )
+    dump = ("--dump", str(root / "dump" / "demo"))
+    hubert_targets.main(
+        [
+            *(*dump, "--num_clusters", "8", "--min_seconds", "0.25"),
+            *("--outdir", str(root / "targets")),
+        ]
+    )
+    hubert_voices.main([*dump, "--outdir", str(root / "voices")])
     return root
 
 
@@ -62,11 +72,11 @@ def train(targets, outdir, seed=1, **changes):
             f"--{mode}_data_path_and_name_and_type",
             f"{directory}/target.scp,target,kaldi_ark",
             f"--{mode}_data_path_and_name_and_type",
-            f"{targets / 'voices' / split}/target.scp,voice,kaldi_ark",
+            f"{targets / 'voices' / split}/voice.scp,voice,kaldi_ark",
             f"--{mode}_shape_file",
             f"{directory}/utt2num_samples",
         ]
-    hubert_pretrain.main([*options, "--num_voices", "8", "--output_dir", str(outdir)])
+    hubert_pretrain.main([*options, "--voice_size", "81", "--output_dir", str(outdir)])
     return outdir
 
 

@@ -19,16 +19,16 @@ demo_config=conf/corpus.yaml
 model=conf/hubert_small.yaml
 second_model=first
 ssl_config=conf/train_ssl.yaml
-second_max_lr=1.0e-3
+second_max_lr=1.5e-3
 first_clusters=100
-second_clusters=200
+second_clusters=100
 second_layer=3
-num_voices=256
+voices=true
 fit_frames=300000
 min_seconds=3.0
-steps_per_epoch=125
-first_epochs=8
-second_epochs=10
+steps_per_epoch=150
+first_epochs=20
+second_epochs=28
 dtype=float16
 probe_dump=
 nj=
@@ -41,7 +41,7 @@ expdir=exp
 tag=
 
 options=(stage stop_stage corpus corpus_dir langs demo_config model second_model ssl_config
-    second_max_lr first_clusters second_clusters second_layer num_voices fit_frames min_seconds
+    second_max_lr first_clusters second_clusters second_layer voices fit_frames min_seconds
     steps_per_epoch first_epochs second_epochs dtype probe_dump nj ngpu train_processes
     seed datadir dumpdir expdir tag)
 help_message=$(
@@ -52,7 +52,7 @@ Pretrains a HuBERT by masked prediction of k-means clusters. Without options it 
 a small multilingual one from synthetic speech.
 
 Stages: 1 prepare each language   2 decode audio
-        3 clusters of MFCC, and of voices             4 first training
+        3 clusters of MFCC, and voices             4 first training
         5 clusters of a layer of the first model      6 second training
         7 export                                      8 probe
 Each may be run again alone; it does only what is missing.
@@ -68,7 +68,7 @@ Data
 Targets
   --first_clusters ${first_clusters}  --second_clusters ${second_clusters}  numbers of clusters
   --second_layer ${second_layer}   layer of the first model that is clustered, from 1
-  --num_voices ${num_voices}   clusters of long-term spectra, predicted besides; 0: none
+  --voices ${voices}   spectrum and pitch of utterances are predicted besides; or false
   --fit_frames ${fit_frames}   frames that k-means is fitted on
   --min_seconds ${min_seconds}   shortest utterance: crop_seconds of the configuration
 Training
@@ -104,13 +104,14 @@ fail() {
     exit 1
 }
 
-for name in stage stop_stage ngpu seed num_voices; do
+for name in stage stop_stage ngpu seed; do
     [[ ${!name} =~ ^[0-9]+$ ]] || fail "--${name} takes a whole number, not '${!name}'."
 done
 for name in first_clusters second_clusters second_layer fit_frames steps_per_epoch \
     first_epochs second_epochs train_processes; do
     [[ ${!name} =~ ^[1-9][0-9]*$ ]] || fail "--${name} takes a whole number from 1 on, not '${!name}'."
 done
+[[ ${voices} == true || ${voices} == false ]] || fail "--voices takes true or false, not '${voices}'."
 case ${corpus} in
     demo) corpus_dir=${corpus_dir:-${DEMO}} ;;
     common_voice) corpus_dir=${corpus_dir:-${COMMON_VOICE}} ;;
@@ -184,8 +185,9 @@ run_training() { # <directory> <command ...>
 # last of all.
 train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option ...]
     local outdir=$1 targets=$2 clusters=$3 epochs=$4 begin=$5 max_lr=$6 settings mode name
+    local voice_size=0
     shift 6
-    settings="model ${begin}, ${clusters} clusters, ${num_voices} voices, ${epochs} epochs of ${steps_per_epoch}, seed ${seed}"
+    settings="model ${begin}, ${clusters} clusters, voices ${voices}, ${epochs} epochs of ${steps_per_epoch}, seed ${seed}"
     if [[ -e ${outdir}/settings.txt && $(<"${outdir}/settings.txt") != "${settings}" ]]; then
         fail "${outdir} holds a training of another setting ($(<"${outdir}/settings.txt")): give another --tag, or delete it."
     fi
@@ -196,19 +198,24 @@ train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option .
     mkdir -p -- "${outdir}"
     printf '%s\n' "${settings}" >"${outdir}/settings.txt.tmp"
     mv -- "${outdir}/settings.txt.tmp" "${outdir}/settings.txt"
+    if [[ ${voices} == true ]]; then
+        voice_size=$(python3 -c 'import sys; from pathlib import Path
+from espnet2_cltm.pretraining.voices import read_voice_size
+print(read_voice_size(Path(sys.argv[1])))' "${exp}/voices")
+    fi
     local data=()
     for mode in train valid; do
         name=${mode/valid/dev}
         data+=("--${mode}_data_path_and_name_and_type" "${targets}/${name}/wav.scp,speech,kaldi_ark"
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/target.scp,target,kaldi_ark"
             "--${mode}_shape_file" "${targets}/${name}/utt2num_samples")
-        ((num_voices == 0)) ||
-            data+=("--${mode}_data_path_and_name_and_type" "${exp}/voices/${name}/target.scp,voice,kaldi_ark")
+        ((voice_size == 0)) ||
+            data+=("--${mode}_data_path_and_name_and_type" "${exp}/voices/${name}/voice.scp,voice,kaldi_ark")
     done
     # The scheduler's steps are counted here, so that it ends with the training.
     local command=(python3 -m espnet2_cltm.bin.hubert_pretrain
         --config "${ssl_config}" --frontend_conf model="${begin}"
-        --num_clusters "${clusters}" --num_voices "${num_voices}" "${data[@]}"
+        --num_clusters "${clusters}" --voice_size "${voice_size}" "${data[@]}"
         --num_iters_per_epoch "${steps_per_epoch}" --max_epoch "${epochs}"
         --scheduler_conf total_steps="$((steps_per_epoch * epochs))"
         ${max_lr:+--scheduler_conf max_lr="${max_lr}"}
@@ -240,9 +247,11 @@ write_card() {
 }
 
 if ((stage <= 3 && stop_stage >= 3)); then
-    log "Stage 3: clusters of MFCC and of voices in ${exp}"
+    log "Stage 3: clusters of MFCC, and voices in ${exp}"
     make_targets "${exp}/first_targets" "${first_clusters}" --features mfcc
-    ((num_voices == 0)) || make_targets "${exp}/voices" "${num_voices}" --features voice
+    [[ ${voices} == false ]] ||
+        python3 -m espnet2_cltm.bin.hubert_voices --dump "${dump}" --langs "${langs}" \
+            --nj "${nj}" --outdir "${exp}/voices"
 fi
 
 if ((stage <= 4 && stop_stage >= 4)); then
@@ -265,8 +274,8 @@ if ((stage <= 6 && stop_stage >= 6)); then
     begin_options=()
     if [[ ${second_model} == first ]]; then
         second_model=${exp}/first/hf
-        # Voices are the same in both trainings, and rare: what is known of them is kept.
-        ((num_voices == 0)) ||
+        # Voices are the same in both trainings.
+        [[ ${voices} == false ]] ||
             begin_options=(--init_param "${exp}/first/latest.pth:voice_head:voice_head")
     fi
     train "${exp}/second" "${exp}/second_targets" "${second_clusters}" "${second_epochs}" \
