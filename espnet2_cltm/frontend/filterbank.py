@@ -39,10 +39,7 @@ def start_as_filterbank(hubert: HubertModel) -> None:
             f"init_filterbank needs an even number in conv_dim, not {channels}: a "
             "band has a cosine and a sine."
         )
-    mel = np.linspace(
-        *(2595 * np.log10(1 + np.array([LOWEST, HIGHEST]) / 700)), channels // 2
-    )
-    hertz = 700 * (10 ** (mel / 2595) - 1)
+    hertz = librosa.mel_frequencies(channels // 2, fmin=LOWEST, fmax=HIGHEST, htk=True)
     bandwidth = 24.7 * (4.37 * hertz / 1000 + 1)
     seconds = (np.arange(taps) - (taps - 1) / 2) / SAMPLE_RATE
     # 0.6: a Gaussian of this deviation has about that equivalent bandwidth.
