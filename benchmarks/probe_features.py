@@ -2,9 +2,10 @@
 """What frozen features know: gender, speaker and language, by linear probes.
 
 Takes audio stores of stage 2. For each layer of a HuBERT, for each layer of the same
-architecture with random weights, and for 80 log-mel bands, every utterance becomes one
-vector: the mean over time of the features; of log-mel also the standard deviation. In
-each of several seeds half of a language's speakers train and the others test:
+architecture with random weights (and of what its training began with, ``--start``), and
+for 80 log-mel bands, every utterance becomes one vector: the mean over time of the
+features; of log-mel also the standard deviation. In each of several seeds half of a
+language's speakers train and the others test:
 
 * ``gender``: macro F1 of logistic regression, all languages together, classes balanced;
 * ``language``: accuracy of logistic regression;
@@ -28,14 +29,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from transformers import HubertModel, Wav2Vec2FeatureExtractor
+from transformers import Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.bin.command_line import positive_number, run_command
 from espnet2_cltm.corpus.audio import SAMPLE_RATE, load_audio
 from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance, read_data_dir
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
-from espnet2_cltm.frontend.checkpoint import load_hubert
+from espnet2_cltm.frontend.checkpoint import HubertCheckpoint, load_hubert
 from espnet2_cltm.progress import progress
 from espnet2_cltm.speaker.metrics import score_speaker
 from espnet2_cltm.speaker.trial_drawing import draw_trials
@@ -56,6 +57,12 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model", required=True, help="HuBERT: hub id, directory or YAML file"
+    )
+    parser.add_argument(
+        "--start",
+        default="",
+        help="what its training began with, where that is not random weights as "
+        "transformers draws them",
     )
     parser.add_argument(
         "--seeds", type=positive_number, default=5, help="number of seeds"
@@ -82,9 +89,11 @@ def _probe(args: argparse.Namespace) -> None:
             "init_seed": 0,
         }
     )
+    encoders = {"trained": trained, "random": random}
+    if args.start:
+        encoders["start"] = load_hubert(args.start)
     kinds: dict[str, Callable[[np.ndarray], dict[str, np.ndarray]]] = {
-        "trained": _hidden_layers(trained.model, trained.normalize_waveform),
-        "random": _hidden_layers(random.model, random.normalize_waveform),
+        **{name: _hidden_layers(encoder) for name, encoder in encoders.items()},
         "log-mel": _log_mel,
     }
     rows = [["corpus", "features", *MEASURES, *(f"{name}_sd" for name in MEASURES)]]
@@ -151,10 +160,10 @@ def _embed(
 
 
 def _hidden_layers(
-    model: HubertModel, normalize: bool
+    encoder: HubertCheckpoint,
 ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     extractor = Wav2Vec2FeatureExtractor(
-        sampling_rate=SAMPLE_RATE, do_normalize=normalize
+        sampling_rate=SAMPLE_RATE, do_normalize=encoder.normalize_waveform
     )
 
     @torch.inference_mode()
@@ -162,7 +171,7 @@ def _hidden_layers(
         values = extractor(
             waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt"
         ).input_values
-        states = model(values, output_hidden_states=True).hidden_states
+        states = encoder.model(values, output_hidden_states=True).hidden_states
         return {
             f" layer {number}": state[0].mean(dim=0).numpy()
             for number, state in enumerate(states)

@@ -1,1 +1,1 @@
-"""Tables that come with the package, each directory with its source and licence."""
+"""What comes with the package, each directory with its source and licence."""

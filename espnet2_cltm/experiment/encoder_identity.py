@@ -17,6 +17,7 @@ from huggingface_hub.errors import HFValidationError
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.files import write_text
+from espnet2_cltm.frontend.shipped import locate_encoder
 
 _CONFIGURATION = ("config.json", "preprocessor_config.json")
 _WEIGHTS = ("*.safetensors", "*.bin")
@@ -52,7 +53,8 @@ def encoder_identity(model: Any) -> str | None:
     """Tell which encoder is there.
 
     Args:
-        model: A directory, a hub id, or fields of a random one.
+        model: A directory, a hub id, one that comes with the package, or fields of a
+            random one.
 
     Returns:
         ``blake2b:`` and a digest of a directory's files, ``commit:`` and the commit of
@@ -60,8 +62,9 @@ def encoder_identity(model: Any) -> str | None:
     """
     if not isinstance(model, str):
         return None
-    if Path(model).is_dir():
-        return f"blake2b:{_digest(Path(model))}"
+    directory = Path(locate_encoder(model))
+    if directory.is_dir():
+        return f"blake2b:{_digest(directory)}"
     try:
         config = try_to_load_from_cache(model, _CONFIGURATION[0])
     except HFValidationError:

@@ -1,7 +1,8 @@
 """Reading a HuBERT checkpoint once per process.
 
 A checkpoint is named by a hub id (``utter-project/mHuBERT-147``), by a local
-directory written by ``save_pretrained``, or by a YAML file or mapping of
+directory written by ``save_pretrained``, by the name of one that comes with the package
+(:mod:`.shipped`), or by a YAML file or mapping of
 ``HubertConfig`` fields for a small one with random weights. Experiments build
 thousands of models from one checkpoint: it is read, or drawn, the first time and
 copied in memory afterwards.
@@ -29,6 +30,7 @@ from transformers.utils import logging as transformers_logging
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.filterbank import start_as_filterbank
+from espnet2_cltm.frontend.shipped import locate_encoder
 
 # The only parameter that published checkpoints may lack: it is used for masking
 # in pretraining alone.
@@ -65,16 +67,19 @@ def load_hubert(
     next does not depend on where the encoder came from.
 
     Args:
-        model: Hub id, local directory, or for random weights a YAML file or mapping
-            of ``HubertConfig`` fields, with ``init_seed`` (int, default 0),
-            ``init_filterbank`` (bool, default false: see :mod:`.filterbank`) and
-            ``normalize_waveform`` (bool, default true) beside them.
+        model: Hub id, local directory, ``hubert-small``, or for random weights a
+            YAML file or mapping of ``HubertConfig`` fields, with ``init_seed`` (int,
+            default 0), ``init_filterbank`` (bool, default false: see
+            :mod:`.filterbank`) and ``normalize_waveform`` (bool, default true) beside
+            them.
         config_overrides: ``HubertConfig`` fields that replace the checkpoint's,
             for instance ``{"layerdrop": 0.0}``.
 
     Raises:
         UserError: The checkpoint can't be had, isn't a HuBERT, or lacks weights.
     """
+    if isinstance(model, str):
+        model = locate_encoder(model)
     overrides = dict(config_overrides or {})
     unknown = sorted(set(overrides) - set(HubertConfig().to_dict()))
     if unknown:

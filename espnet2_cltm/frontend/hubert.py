@@ -35,8 +35,9 @@ class HubertFrontend(AbsFrontend):
         feats, feats_lengths = frontend(speech, speech_lengths)
 
     Args:
-        model: Hub id, local directory, or for random weights a YAML file or mapping
-            of ``HubertConfig`` fields (see :func:`.checkpoint.load_hubert`).
+        model: Hub id, local directory, ``hubert-small``, which comes with the package,
+            or for random weights a YAML file or mapping of ``HubertConfig`` fields (see
+            :func:`.checkpoint.load_hubert`).
         layers: ``last``: the last hidden state; ``mean``: the mean of the last
             ``num_layers`` hidden states; ``weighted``: a learned weighted sum of
             all of them, softmax weights starting equal, as in SUPERB

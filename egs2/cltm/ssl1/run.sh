@@ -295,7 +295,7 @@ if ((stage <= 8 && stop_stage >= 8)); then
         log "${exp}/probe.tsv: probed before, skipped"
     else
         python3 "${root}/benchmarks/probe_features.py" --dump "${stores[@]}" \
-            --model "${exp}/hf" --outfile "${exp}/probe.tsv"
+            --model "${exp}/hf" --start "${model}" --outfile "${exp}/probe.tsv"
     fi
     write_card
 fi
