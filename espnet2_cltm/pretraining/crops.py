@@ -22,8 +22,10 @@ FRAME_SHIFT = 320
 """Samples between the beginnings of HuBERT's frames."""
 FRAME_LENGTH = 400
 """Samples that a frame hears."""
-UTTERANCE_TARGETS = ("voice",)
-"""Targets that an utterance has as a whole."""
+VOICE = "voice"
+"""The target that an utterance has as a whole."""
+OTHER = "other_"
+"""Begins the names of what is another utterance's."""
 
 
 def count_frames(samples: int) -> int:
@@ -40,8 +42,7 @@ class CropCollate:
         augmentation: None: crops stay clean.
         moving: Whether crops move from epoch to epoch; if not, they are those of
             epoch 0, which makes epochs comparable in validation.
-        crops: How many are made of each utterance: the first of all utterances stand
-            first in the batch, then the second ones in the same order, and so on.
+        paired: Whether a crop of ``other_speech``, with its ``other_target``, follows.
 
     Attributes:
         epoch: Set by :class:`EpochIterFactory`.
@@ -53,7 +54,7 @@ class CropCollate:
         seed: int,
         augmentation: Augmentation | None,
         moving: bool,
-        crops: int = 1,
+        paired: bool = False,
     ):
         self.frames = count_frames(round(crop_seconds * SAMPLE_RATE))
         if self.frames < 1:
@@ -65,7 +66,7 @@ class CropCollate:
         self.seed = seed
         self.augmentation = augmentation
         self.moving = moving
-        self.crops = crops
+        self.paired = paired
         self.epoch = 0
 
     def __call__(
@@ -76,10 +77,12 @@ class CropCollate:
         Args:
             data: Utterance ids with ``speech``, (samples,) float32; ``voice``, where
                 it is there, is one vector; everything else is (frames,) clusters.
+                Where crops are paired, ``other_`` names another utterance's.
 
         Returns:
-            The ids, and of every crop a row of ``speech`` (rows, samples) float32,
-            of ``voice`` (rows, size) float32, and of clusters (rows, frames) int64.
+            The ids; ``speech`` (rows, samples) float32 and clusters (rows, frames)
+            int64, rows being crops of all utterances and then, where crops are
+            paired, of all others in the same order; ``voice`` (batch, size) float32.
 
         Raises:
             UserError: An utterance is shorter than a crop, or has not one cluster a
@@ -88,24 +91,23 @@ class CropCollate:
         utts = [utt for utt, _ in data]
         epoch = self.epoch if self.moving else 0
         generators = [utterance_generator(self.seed, epoch, utt) for utt in utts]
-        for utt, row in data:
-            self._check(utt, row)
         speech: list[np.ndarray] = []
         targets: dict[str, list[np.ndarray]] = {}
-        for _ in range(self.crops):
+        for prefix in ("", OTHER) if self.paired else ("",):
             crops: list[np.ndarray] = []
-            for (_, row), random in zip(data, generators, strict=True):
-                frames = count_frames(len(row["speech"]))
+            for (utt, row), random in zip(data, generators, strict=True):
+                parts = _parts(utt, row, prefix)
+                self._check(utt, parts)
+                frames = count_frames(len(parts["speech"]))
                 first = int(random.integers(frames - self.frames + 1))
                 begin = first * FRAME_SHIFT
-                crops.append(row["speech"][begin : begin + self.samples])
-                for name, value in row.items():
-                    if name in UTTERANCE_TARGETS:
-                        targets.setdefault(name, []).append(value)
-                    elif name != "speech":
-                        crop = value[first : first + self.frames].astype(np.int64)
-                        targets.setdefault(name, []).append(crop)
+                crops.append(parts.pop("speech")[begin : begin + self.samples])
+                for name, clusters in parts.items():
+                    crop = clusters[first : first + self.frames].astype(np.int64)
+                    targets.setdefault(name, []).append(crop)
             speech += self._disturb(crops, generators)
+        if all(VOICE in row for _, row in data):
+            targets[VOICE] = [row[VOICE] for _, row in data]
         return utts, {
             "speech": torch.from_numpy(np.stack(speech).astype(np.float32, copy=False)),
             **{
@@ -133,13 +135,27 @@ class CropCollate:
                 f"Utterance {utt} has {samples} samples, crops have {self.samples}: "
                 "leave it out of the shape file, or lower crop_seconds."
             )
-        for name in row.keys() - {"speech", *UTTERANCE_TARGETS}:
+        for name in row.keys() - {"speech"}:
             if len(row[name]) != count_frames(samples):
                 raise UserError(
                     f"Utterance {utt} has {len(row[name])} clusters in {name} for "
                     f"{count_frames(samples)} frames: make them from the same audio "
                     "again."
                 )
+
+
+def _parts(utt: str, row: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """Give an utterance's waveform and clusters, or those of its other."""
+    if f"{prefix}speech" not in row:
+        raise UserError(
+            f"Utterance {utt} has no {prefix}speech, which contrast_weight needs: give "
+            "it as other_wav.scp, or set contrast_weight to 0."
+        )
+    return {
+        name.removeprefix(prefix): value
+        for name, value in row.items()
+        if name.startswith(OTHER) == (prefix == OTHER) and name != VOICE
+    }
 
 
 def utterance_generator(seed: int, epoch: int, utt: str) -> np.random.Generator:

@@ -9,9 +9,9 @@ learned embedding of every cluster, and the cross-entropy over clusters is the l
 Two more losses keep in the features who speaks and how, which a small encoder forgets
 otherwise. Both are of the mean over time, which is what is used downstream: it is to
 tell the *voice*, a vector of spectrum and pitch of the whole utterance, by linear
-regression; and two crops of one utterance are to be more alike than crops of two (the
-contrastive loss of SimCLR, arXiv:2002.05709, equation 1; for utterances as in
-UniSpeech-SAT, arXiv:2110.05752).
+regression; and crops of two utterances of one speaker are to be more alike than crops
+of two speakers' (the contrastive loss of SimCLR, arXiv:2002.05709, equation 1). Crops
+of one utterance would not do: they are told from others by what is said, too.
 """
 
 from collections.abc import Mapping
@@ -109,8 +109,9 @@ class MaskedPredictionModel(AbsESPnetModel):
         num_clusters: Number of clusters in ``target``.
         voice_size: Size of ``voice``; 0: there is no such target.
         voice_weight: The loss of ``voice`` counts so much, that of ``target`` 1.
-        contrast_weight: So much counts the loss of telling utterances apart. Above 0
-            a batch holds two crops of each utterance, the first crops of all first.
+        contrast_weight: So much counts the loss of telling speakers apart. Above 0 a
+            batch holds crops in pairs: of all utterances, and then, in the same order,
+            of another utterance of each one's speaker.
         contrast_temperature: Divides the cosines of that loss.
         code_size: Size of the embeddings that outputs and clusters are compared in.
         mask_share: Share of frames in spans, before spans overlap.
@@ -175,13 +176,13 @@ class MaskedPredictionModel(AbsESPnetModel):
         Args:
             speech: (batch, samples) waveforms at 16 kHz, all of one length.
             target: (batch, frames) int64 clusters.
-            voice: (batch, voice_size) vectors of the utterances.
+            voice: (utterances, voice_size) vectors of the first crops' utterances.
             **kwargs: ``utt_id``, which ESPnet adds.
 
         Returns:
             Loss; statistics, of which ``acc`` is the share of masked frames whose
             ``target`` is found, ``acc_heard`` that of the others, ``acc_contrast`` the
-            share of crops whose other crop is found; the batch size as weight.
+            share of crops whose pair is found; the batch size as weight.
         """
         batch, frames = target.shape
         mask = draw_spans(batch, frames, self.mask_share, self.mask_length)
@@ -192,7 +193,9 @@ class MaskedPredictionModel(AbsESPnetModel):
         loss, stats = self._compare(logits, target.flatten(), mask.flatten())
         mean = hidden.float().mean(dim=1)
         if self.voice_head is not None:
-            voice_loss = nn.functional.smooth_l1_loss(self.voice_head(mean), voice)
+            voice_loss = nn.functional.smooth_l1_loss(
+                self.voice_head(mean[: len(voice)]), voice
+            )
             loss = loss + self.voice_weight * voice_loss
             stats["loss_voice"] = voice_loss.detach()
         if self.contrast_weight > 0:
@@ -232,16 +235,16 @@ class MaskedPredictionModel(AbsESPnetModel):
 def compare_pairs(
     vectors: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compare each crop with all others, one of which is of its utterance.
+    """Compare each crop with all others, one of which is its pair's.
 
     Args:
-        vectors: (2 * utterances, size): the first crops of all utterances, then the
-            second ones in the same order.
+        vectors: (2 * pairs, size): the first crops of all pairs, then the second ones
+            in the same order.
         temperature: Divides the cosines.
 
     Returns:
-        (2 * utterances, 2 * utterances) logits, those of a crop with itself as low as
-        can be; and which is right, (2 * utterances,) int64.
+        (2 * pairs, 2 * pairs) logits, those of a crop with itself as low as can be;
+        and which is right, (2 * pairs,) int64.
     """
     vectors = nn.functional.normalize(vectors, dim=1)
     logits = (vectors @ vectors.T) / temperature

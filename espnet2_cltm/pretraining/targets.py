@@ -5,8 +5,10 @@ Takes the audio store of stage 2 and leaves, beside what all targets have
 
 * ``kmeans.npy``: (clusters, size) float32, fitted on frames of ``train``;
 * ``{train,dev}/{target.scp,wav.scp,utt2num_samples}``: what a training takes, of the
-  utterances that are as long as a crop, with the languages mixed. ``wav.scp`` comes
-  last: a split that has one is complete.
+  utterances that are as long as a crop, with the languages mixed; ``other_target.scp``
+  and ``other_wav.scp`` have under an utterance's id another utterance of its speaker,
+  or itself where there is none. ``wav.scp`` comes last: a split that has one is
+  complete.
 
 Clusters depend on the audio, the settings and the seed, not on the number of
 processes.
@@ -246,11 +248,13 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
             continue
         audio = read_audio(directory)
         lengths = _read_lengths(directory)
+        speakers = read_table(directory / "utt2spk")
         for utt, location in read_table(piece(outdir, lang, split)).items():
             if lengths[utt] < max(settings.min_seconds * 16000, FRAME_LENGTH):
                 short += 1
                 continue
-            rows.append((utt, audio[utt], location, lengths[utt]))
+            speaker = (lang, speakers[utt])
+            rows.append((utt, audio[utt], location, lengths[utt], speaker))
     if not rows:
         raise UserError(
             f"{settings.dump} has no utterance of {settings.min_seconds} s or more in "
@@ -265,8 +269,11 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
         )
     # ESPnet makes batches of neighbours: neighbours must not be one speaker's.
     mixed = sorted(rows, key=lambda row: _draw_key(settings.seed, row[0]))
+    other = _others(rows)
     directory = outdir / split
     tables: dict[str, Callable[[tuple], object]] = {
+        "other_target.scp": lambda row: other[row[0]][2],
+        "other_wav.scp": lambda row: other[row[0]][1],
         "target.scp": lambda row: row[2],
         "utt2num_samples": lambda row: row[3],
         "wav.scp": lambda row: row[1],
@@ -280,6 +287,18 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
     return f"{directory}: {len(rows)} utterances, {hours:.2f} hours" + (
         f"; {short} shorter than {settings.min_seconds} s left out" if short else ""
     )
+
+
+def _others(rows: list[tuple]) -> dict[str, tuple]:
+    """Give for each utterance the next of its speaker's, after the last the first."""
+    of_speaker: dict[tuple, list[tuple]] = {}
+    for row in rows:
+        of_speaker.setdefault(row[4], []).append(row)
+    return {
+        row[0]: group[(place + 1) % len(group)]
+        for group in of_speaker.values()
+        for place, row in enumerate(group)
+    }
 
 
 def _read_lengths(directory: Path) -> dict[str, int]:

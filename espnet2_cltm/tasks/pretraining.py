@@ -1,9 +1,10 @@
 """Masked prediction of k-means clusters, HuBERT's pretraining, as an ESPnet task.
 
 Data: ``speech`` (``wav.scp``, 16 kHz), ``target`` (one cluster a frame) and,
-where ``--voice_size`` is not 0, ``voice`` (a vector), all of type ``kaldi_ark``, as
-:mod:`espnet2_cltm.bin.hubert_targets` and :mod:`espnet2_cltm.bin.hubert_voices` write
-them.
+where ``--voice_size`` is not 0, ``voice`` (a vector), where ``contrast_weight`` in
+``model_conf`` is not 0, ``other_speech`` and ``other_target`` of another utterance of
+the speaker; all of type ``kaldi_ark``, as :mod:`espnet2_cltm.bin.hubert_targets` and
+:mod:`espnet2_cltm.bin.hubert_voices` write them.
 """
 
 import argparse
@@ -52,7 +53,10 @@ class PretrainingPreprocessor:
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
         """Give float32 ``speech`` and all targets."""
-        return {**data, "speech": scale_waveform(data["speech"])}
+        return {
+            name: scale_waveform(value) if name.endswith("speech") else value
+            for name, value in data.items()
+        }
 
 
 class PretrainingTask(AbsTask):
@@ -99,7 +103,7 @@ class PretrainingTask(AbsTask):
             seed=args.seed,
             augmentation=build_part(augmentation_choices, args) if train else None,
             moving=train,
-            crops=2 if args.model_conf.get("contrast_weight", 0) > 0 else 1,
+            paired=args.model_conf.get("contrast_weight", 0) > 0,
         )
 
     @classmethod
@@ -121,7 +125,7 @@ class PretrainingTask(AbsTask):
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
         """Name the data that may be given."""
-        return ("voice",)
+        return ("voice", "other_speech", "other_target")
 
     @classmethod
     def build_iter_factory(

@@ -67,6 +67,35 @@ def test_draws_depend_on_seed_epoch_and_utterance_alone():
     assert not torch.equal(crops(seed=1)["a"], first["a"])
 
 
+def test_crops_of_other_utterances_follow_in_the_same_order():
+    collate = CropCollate(1.0, seed=0, augmentation=None, moving=True, paired=True)
+    others = [utterance("d", 30000), utterance("e", 16080), utterance("f", 20000)]
+    data = []
+    for number, ((utt, row), (_, other)) in enumerate(zip(BATCH, others, strict=True)):
+        other = {"other_speech": other["speech"] + 1, "other_target": other["target"]}
+        data.append((utt, {**row, **other, "voice": np.full(2, number, np.float32)}))
+    utts, batch = collate(data)
+    assert utts == ["a", "b", "c"]
+    assert batch["speech"].shape == (6, 48 * 320 + 400)
+    assert batch["target"].shape == (6, 49)
+    assert batch["voice"].tolist() == [[0, 0], [1, 1], [2, 2]]
+    for place, (speech, target) in enumerate(
+        zip(batch["speech"], batch["target"], strict=True)
+    ):
+        start = (float(speech[0]) - (place >= 3)) * 2**20
+        assert start == pytest.approx(int(target[0]) * 320, abs=1)
+    # Where they are not asked for they are not there.
+    plain = CropCollate(1.0, seed=0, augmentation=None, moving=True)(data)[1]
+    assert torch.equal(plain["speech"], batch["speech"][:3])
+    assert plain["target"].shape == (3, 49)
+
+
+def test_pairs_without_another_utterance_are_refused():
+    collate = CropCollate(1.0, seed=0, augmentation=None, moving=True, paired=True)
+    with pytest.raises(UserError, match="Utterance a has no other_speech"):
+        collate(BATCH)
+
+
 def test_validation_crops_stay_where_they_are():
     collate = CropCollate(1.0, seed=0, augmentation=None, moving=False)
     first = collate(BATCH)[1]["speech"]

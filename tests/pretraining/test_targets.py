@@ -95,6 +95,26 @@ def test_neighbours_in_the_shape_file_are_of_mixed_languages(made):
     assert changes > len(languages) / 4
 
 
+def test_every_utterance_has_another_of_its_speaker(dump, made):
+    audio = read_table(made / "train" / "wav.scp")
+    utt_of = {location: utt for utt, location in audio.items()}
+    speaker = {
+        utt: (lang, name)
+        for lang in ("es", "tr")
+        for utt, name in read_table(dump / lang / "train" / "utt2spk").items()
+    }
+    others = read_table(made / "train" / "other_wav.scp")
+    clusters_of = read_table(made / "train" / "target.scp")
+    assert others.keys() == audio.keys()
+    for utt, location in others.items():
+        other = utt_of[location]
+        assert speaker[other] == speaker[utt]
+        alone = sum(speaker[any_utt] == speaker[utt] for any_utt in audio) == 1
+        assert (other == utt) == alone
+        found = read_table(made / "train" / "other_target.scp")[utt]
+        assert found == clusters_of[other]
+
+
 def test_processes_do_not_matter(dump, made, tmp_path):
     again = make(dump, tmp_path / "again", "--nj", "2")
     assert (again / "kmeans.npy").read_bytes() == (made / "kmeans.npy").read_bytes()

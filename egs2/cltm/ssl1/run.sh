@@ -27,7 +27,7 @@ voices=true
 fit_frames=300000
 min_seconds=3.0
 steps_per_epoch=150
-first_epochs=20
+first_epochs=14
 second_epochs=28
 dtype=float16
 probe_dump=
@@ -208,6 +208,8 @@ print(read_voice_size(Path(sys.argv[1])))' "${exp}/voices")
         name=${mode/valid/dev}
         data+=("--${mode}_data_path_and_name_and_type" "${targets}/${name}/wav.scp,speech,kaldi_ark"
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/target.scp,target,kaldi_ark"
+            "--${mode}_data_path_and_name_and_type" "${targets}/${name}/other_wav.scp,other_speech,kaldi_ark"
+            "--${mode}_data_path_and_name_and_type" "${targets}/${name}/other_target.scp,other_target,kaldi_ark"
             "--${mode}_shape_file" "${targets}/${name}/utt2num_samples")
         ((voice_size == 0)) ||
             data+=("--${mode}_data_path_and_name_and_type" "${exp}/voices/${name}/voice.scp,voice,kaldi_ark")
