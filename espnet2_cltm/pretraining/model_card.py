@@ -87,10 +87,18 @@ def _describe_targets(exp: Path) -> str:
             f"* {settings['num_clusters']} clusters of {what}, k-means on "
             f"{settings['fit_frames']} frames, seed {settings['seed']}"
         )
+    weights = _read_config(exp / "second").get("model_conf") or {}
     if (exp / "voices").exists():
         lines.append(
-            "* beside them, spectrum and pitch of the utterance (mean and deviation "
-            "over time), to be told from the mean over a crop's frames"
+            "* spectrum and pitch of the utterance (mean and deviation over time), to "
+            "be told from the mean over a crop's frames: weight "
+            f"{weights.get('voice_weight', 1.0)}"
+        )
+    if weights.get("contrast_weight"):
+        lines.append(
+            "* the speaker: the means of crops of two utterances of one speaker are to "
+            "be more alike than those of two speakers: weight "
+            f"{weights['contrast_weight']}"
         )
     return "\n".join(lines)
 
@@ -98,16 +106,22 @@ def _describe_targets(exp: Path) -> str:
 def _describe_training(exp: Path) -> str:
     lines = []
     for name in ("first", "second"):
-        config = yaml.safe_load(_read(exp / name / "config.yaml"))
+        config = _read_config(exp / name)
         rate = config["scheduler_conf"].get("max_lr", config["optim_conf"]["lr"])
         steps = config["max_epoch"] * config["num_iters_per_epoch"]
+        pairs = bool((config["model_conf"] or {}).get("contrast_weight"))
         lines.append(
             f"* {name}, from {_first_name(config)}: {steps} steps of "
-            f"{config['batch_size']} crops of {config['crop_seconds']} s, learning "
-            f"rate up to {rate}, seed {config['seed']}; "
+            f"{config['batch_size']} {'pairs of ' if pairs else ''}crops of "
+            f"{config['crop_seconds']} s, learning rate up to {rate}, "
+            f"seed {config['seed']}; "
             f"{_last_validation(exp / name / 'train.log')}"
         )
     return "\n".join(lines)
+
+
+def _read_config(directory: Path) -> dict:
+    return yaml.safe_load(_read(directory / "config.yaml"))
 
 
 def _first_name(config: dict) -> str:

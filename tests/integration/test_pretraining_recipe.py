@@ -72,7 +72,8 @@ def test_the_recipe_leaves_a_checkpoint_its_card_and_its_probes(tmp_path, settin
         "8 clusters of MFCC",
         "spectrum and pitch",
         "8 clusters of layer 1 of the first model",
-        "3 steps of 4 crops of 1.0 s",
+        "3 steps of 4 pairs of crops of 1.0 s",
+        "the speaker: the means of crops",
         "from the first model",
         "| demo | log-mel mean+sd |",
     ):
