@@ -22,8 +22,8 @@ FRAME_SHIFT = 320
 """Samples between the beginnings of HuBERT's frames."""
 FRAME_LENGTH = 400
 """Samples that a frame hears."""
-VOICE = "voice"
-"""The target that an utterance has as a whole."""
+WHOLE = ("speaker", "voice")
+"""What an utterance has as a whole."""
 OTHER = "other_"
 """Begins the names of what is another utterance's."""
 
@@ -75,14 +75,16 @@ class CropCollate:
         """Crop and disturb.
 
         Args:
-            data: Utterance ids with ``speech``, (samples,) float32; ``voice``, where
-                it is there, is one vector; everything else is (frames,) clusters.
-                Where crops are paired, ``other_`` names another utterance's.
+            data: Utterance ids with ``speech``, (samples,) float32; ``voice`` and
+                ``speaker``, where they are there, are one vector each; everything else
+                is (frames,) clusters. ``other_`` begins the names of what is another
+                utterance's of the speaker.
 
         Returns:
             The ids; ``speech`` (rows, samples) float32 and clusters (rows, frames)
             int64, rows being crops of all utterances and then, where crops are
-            paired, of all others in the same order; ``voice`` (batch, size) float32.
+            paired, of all others in the same order; ``voice`` (batch, size) float32
+            and ``speaker`` (batch, 1) int64.
 
         Raises:
             UserError: An utterance is shorter than a crop, or has not one cluster a
@@ -106,8 +108,9 @@ class CropCollate:
                     crop = clusters[first : first + self.frames].astype(np.int64)
                     targets.setdefault(name, []).append(crop)
             speech += self._disturb(crops, generators)
-        if all(VOICE in row for _, row in data):
-            targets[VOICE] = [row[VOICE] for _, row in data]
+        for name in WHOLE:
+            if all(name in row for _, row in data):
+                targets[name] = [row[name] for _, row in data]
         return utts, {
             "speech": torch.from_numpy(np.stack(speech).astype(np.float32, copy=False)),
             **{
@@ -154,7 +157,7 @@ def _parts(utt: str, row: dict[str, np.ndarray], prefix: str) -> dict[str, np.nd
     return {
         name.removeprefix(prefix): value
         for name, value in row.items()
-        if name.startswith(OTHER) == (prefix == OTHER) and name != VOICE
+        if name.startswith(OTHER) == (prefix == OTHER) and name not in WHOLE
     }
 
 

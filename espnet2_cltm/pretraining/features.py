@@ -19,6 +19,9 @@ from espnet2_cltm.pretraining.crops import FRAME_LENGTH, FRAME_SHIFT, count_fram
 
 _FFT = 512
 
+PITCH_SIZE = 2
+"""How many values at the end of a voice are of its pitch."""
+
 
 class FrameFeatures(ABC):
     """Gives a vector for every frame of an utterance."""

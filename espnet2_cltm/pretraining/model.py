@@ -169,6 +169,7 @@ class MaskedPredictionModel(AbsESPnetModel):
         speech: torch.Tensor,
         target: torch.Tensor,
         voice: torch.Tensor | None = None,
+        speaker: torch.Tensor | None = None,
         **kwargs: object,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """Compute the loss of a batch; which frames are hidden is drawn here.
@@ -177,6 +178,8 @@ class MaskedPredictionModel(AbsESPnetModel):
             speech: (batch, samples) waveforms at 16 kHz, all of one length.
             target: (batch, frames) int64 clusters.
             voice: (utterances, voice_size) vectors of the first crops' utterances.
+            speaker: (utterances, 1) int64 numbers of their speakers, with
+                ``contrast_weight``.
             **kwargs: ``utt_id``, which ESPnet adds.
 
         Returns:
@@ -199,7 +202,9 @@ class MaskedPredictionModel(AbsESPnetModel):
             loss = loss + self.voice_weight * voice_loss
             stats["loss_voice"] = voice_loss.detach()
         if self.contrast_weight > 0:
-            logits, other = compare_pairs(mean, self.contrast_temperature)
+            logits, other = compare_pairs(
+                mean, speaker.flatten(), self.contrast_temperature
+            )
             contrast = nn.functional.cross_entropy(logits, other)
             loss = loss + self.contrast_weight * contrast
             stats["loss_contrast"] = contrast.detach()
@@ -233,22 +238,24 @@ class MaskedPredictionModel(AbsESPnetModel):
 
 
 def compare_pairs(
-    vectors: torch.Tensor, temperature: float
+    vectors: torch.Tensor, speakers: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compare each crop with all others, one of which is its pair's.
+    """Compare each crop with its pair's other one and with all of other speakers.
 
     Args:
         vectors: (2 * pairs, size): the first crops of all pairs, then the second ones
             in the same order.
+        speakers: (pairs,) int64 numbers.
         temperature: Divides the cosines.
 
     Returns:
-        (2 * pairs, 2 * pairs) logits, those of a crop with itself as low as can be;
+        (2 * pairs, 2 * pairs) logits, as low as can be where crops are not compared;
         and which is right, (2 * pairs,) int64.
     """
     vectors = nn.functional.normalize(vectors, dim=1)
     logits = (vectors @ vectors.T) / temperature
-    itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
-    lowest = torch.finfo(logits.dtype).min
-    right = torch.arange(len(vectors), device=vectors.device).roll(len(vectors) // 2)
-    return logits.masked_fill(itself, lowest), right
+    right = torch.arange(len(vectors), device=vectors.device).roll(len(speakers))
+    speakers = speakers.repeat(2)
+    left_out = speakers.unsqueeze(1) == speakers
+    left_out.scatter_(1, right.unsqueeze(1), False)
+    return logits.masked_fill(left_out, torch.finfo(logits.dtype).min), right

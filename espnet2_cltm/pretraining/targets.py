@@ -7,8 +7,8 @@ Takes the audio store of stage 2 and leaves, beside what all targets have
 * ``{train,dev}/{target.scp,wav.scp,utt2num_samples}``: what a training takes, of the
   utterances that are as long as a crop, with the languages mixed; ``other_target.scp``
   and ``other_wav.scp`` have under an utterance's id another utterance of its speaker,
-  or itself where there is none. ``wav.scp`` comes last: a split that has one is
-  complete.
+  or itself where there is none; ``utt2lang``, and ``utt2spk`` with numbers in place of
+  names. ``wav.scp`` comes last: a split that has one is complete.
 
 Clusters depend on the audio, the settings and the seed, not on the number of
 processes.
@@ -270,11 +270,15 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
     # ESPnet makes batches of neighbours: neighbours must not be one speaker's.
     mixed = sorted(rows, key=lambda row: _draw_key(settings.seed, row[0]))
     other = _others(rows)
+    speakers = sorted({row[4] for row in rows})
+    numbers = {speaker: number for number, speaker in enumerate(speakers)}
     directory = outdir / split
     tables: dict[str, Callable[[tuple], object]] = {
         "other_target.scp": lambda row: other[row[0]][2],
         "other_wav.scp": lambda row: other[row[0]][1],
         "target.scp": lambda row: row[2],
+        "utt2lang": lambda row: row[4][0],
+        "utt2spk": lambda row: numbers[row[4]],
         "utt2num_samples": lambda row: row[3],
         "wav.scp": lambda row: row[1],
     }

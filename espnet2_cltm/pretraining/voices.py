@@ -3,9 +3,11 @@
 Takes the audio store of stage 2 and leaves, beside what all targets have
 (:mod:`.target_files`),
 
-* ``scale.npy``: (2, size) float32, mean and deviation over ``train``;
+* ``scale.npy``: (2, size) float32, what is taken from each value (the mean over
+  ``train``) and what it is divided by (the deviation);
 * ``{train,dev}/voice.scp`` with ``voice.ark``: a (size,) float32 vector of every
-  utterance, scaled by these.
+  utterance, scaled by these; pitch is three times as large as all else, since it is
+  told by two numbers of many.
 
 Languages hold the vectors as they are. The result depends on the audio alone.
 """
@@ -19,7 +21,7 @@ from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import replacing
-from espnet2_cltm.pretraining.features import describe_voice
+from espnet2_cltm.pretraining.features import PITCH_SIZE, describe_voice
 from espnet2_cltm.pretraining.target_files import (
     SPLITS,
     claim,
@@ -28,6 +30,9 @@ from espnet2_cltm.pretraining.target_files import (
     write_ark,
 )
 from espnet2_cltm.progress import progress
+
+PITCH_WEIGHT = 3.0
+"""How many times as large as all else the pitch is made."""
 
 
 def make_voices(dump: Path, langs: tuple[str, ...], outdir: Path, nj: int) -> list[str]:
@@ -77,6 +82,7 @@ def make_voices(dump: Path, langs: tuple[str, ...], outdir: Path, nj: int) -> li
     }
     heard = np.stack(list(vectors["train"].values()))
     scale = np.stack([heard.mean(axis=0), np.maximum(heard.std(axis=0), 1e-5)])
+    scale[1, -PITCH_SIZE:] /= PITCH_WEIGHT
     with replacing(outdir / "scale.npy") as temporary, temporary.open("wb") as file:
         np.save(file, scale)
     done = []

@@ -2,13 +2,15 @@
 
 Data: ``speech`` (``wav.scp``, 16 kHz), ``target`` (one cluster a frame) and,
 where ``--voice_size`` is not 0, ``voice`` (a vector), where ``contrast_weight`` in
-``model_conf`` is not 0, ``other_speech`` and ``other_target`` of another utterance of
-the speaker; all of type ``kaldi_ark``, as :mod:`espnet2_cltm.bin.hubert_targets` and
+``model_conf`` is not 0, ``speaker`` (a number) with ``other_speech`` and
+``other_target`` of another utterance of the speaker. Numbers are of type ``text_int``,
+all else of type ``kaldi_ark``, as :mod:`espnet2_cltm.bin.hubert_targets` and
 :mod:`espnet2_cltm.bin.hubert_voices` write them.
 """
 
 import argparse
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +22,10 @@ from espnet2.train.class_choices import ClassChoices
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.trainer import Trainer
 
+from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.pretraining.augmentation import Augmentation
+from espnet2_cltm.pretraining.batches import GroupedBatches
 from espnet2_cltm.pretraining.crops import CropCollate, EpochIterFactory
 from espnet2_cltm.pretraining.model import MaskedHubert, MaskedPredictionModel
 from espnet2_cltm.tasks.parts import build_part
@@ -87,6 +91,12 @@ class PretrainingTask(AbsTask):
             default=3.0,
             help="length of the crops; every utterance must be as long",
         )
+        group.add_argument(
+            "--batch_groups",
+            default=None,
+            help="table of an utterance and its group a line, such as utt2lang: "
+            "training batches are drawn of one group each",
+        )
         for choices in cls.class_choices_list:
             choices.add_arguments(group)
 
@@ -125,7 +135,7 @@ class PretrainingTask(AbsTask):
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
         """Name the data that may be given."""
-        return ("voice", "other_speech", "other_target")
+        return ("voice", "speaker", "other_speech", "other_target")
 
     @classmethod
     def build_iter_factory(
@@ -148,6 +158,15 @@ class PretrainingTask(AbsTask):
                 "Pretraining crops utterances itself: set iterator_type to sequence."
             )
         factory = super().build_iter_factory(args, distributed_option, mode, kwargs)
+        if mode == "train" and args.batch_groups:
+            processes = distributed_option.dist_world_size or 1
+            factory.sampler = GroupedBatches(
+                [utt for batch in factory.sampler.generate(0) for utt in batch],
+                read_table(Path(args.batch_groups)),
+                batch_size=max(1, args.batch_size // processes),
+                source=args.batch_groups,
+            )
+            factory.shuffle_within_batch = False
         return EpochIterFactory(factory, factory.collate_fn)
 
     @classmethod

@@ -52,6 +52,7 @@ def test_every_utterance_has_its_voice_scaled_by_the_training_set(dump, made):
         assert found.keys() == rows.keys()
         for utt, row in rows.items():
             wanted = (row - heard.mean(axis=0)) / heard.std(axis=0)
+            wanted[-2:] *= 3
             np.testing.assert_allclose(found[utt], wanted, rtol=1e-3, atol=1e-3)
     assert read_voice_size(made) == 81
 

@@ -35,7 +35,6 @@ CONFIG = {
     "num_iters_per_epoch": 4,
     "batch_type": "unsorted",
     "batch_size": 4,
-    "shuffle_within_batch": True,
     "num_workers": 0,
     "use_tensorboard": False,
     "use_matplotlib": False,
@@ -76,10 +75,13 @@ def train(targets, outdir, seed=1, **changes):
             f"--{mode}_data_path_and_name_and_type",
             f"{directory}/other_target.scp,other_target,kaldi_ark",
             f"--{mode}_data_path_and_name_and_type",
+            f"{directory}/utt2spk,speaker,text_int",
+            f"--{mode}_data_path_and_name_and_type",
             f"{targets / 'voices' / split}/voice.scp,voice,kaldi_ark",
             f"--{mode}_shape_file",
             f"{directory}/utt2num_samples",
         ]
+    options += ["--batch_groups", str(targets / "targets" / "train" / "utt2lang")]
     hubert_pretrain.main([*options, "--voice_size", "81", "--output_dir", str(outdir)])
     return outdir
 

@@ -27,8 +27,8 @@ voices=true
 fit_frames=300000
 min_seconds=3.0
 steps_per_epoch=150
-first_epochs=14
-second_epochs=28
+first_epochs=10
+second_epochs=18
 dtype=float16
 probe_dump=
 nj=
@@ -210,6 +210,7 @@ print(read_voice_size(Path(sys.argv[1])))' "${exp}/voices")
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/target.scp,target,kaldi_ark"
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/other_wav.scp,other_speech,kaldi_ark"
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/other_target.scp,other_target,kaldi_ark"
+            "--${mode}_data_path_and_name_and_type" "${targets}/${name}/utt2spk,speaker,text_int"
             "--${mode}_shape_file" "${targets}/${name}/utt2num_samples")
         ((voice_size == 0)) ||
             data+=("--${mode}_data_path_and_name_and_type" "${exp}/voices/${name}/voice.scp,voice,kaldi_ark")
@@ -218,6 +219,7 @@ print(read_voice_size(Path(sys.argv[1])))' "${exp}/voices")
     local command=(python3 -m espnet2_cltm.bin.hubert_pretrain
         --config "${ssl_config}" --frontend_conf model="${begin}"
         --num_clusters "${clusters}" --voice_size "${voice_size}" "${data[@]}"
+        --batch_groups "${targets}/train/utt2lang"
         --num_iters_per_epoch "${steps_per_epoch}" --max_epoch "${epochs}"
         --scheduler_conf total_steps="$((steps_per_epoch * epochs))"
         ${max_lr:+--scheduler_conf max_lr="${max_lr}"}
