@@ -73,12 +73,14 @@ def test_crops_of_other_utterances_follow_in_the_same_order():
     data = []
     for number, ((utt, row), (_, other)) in enumerate(zip(BATCH, others, strict=True)):
         other = {"other_speech": other["speech"] + 1, "other_target": other["target"]}
-        data.append((utt, {**row, **other, "voice": np.full(2, number, np.float32)}))
+        whole = {"voice": np.full(2, number, np.float32), "speaker": np.array([number])}
+        data.append((utt, {**row, **other, **whole}))
     utts, batch = collate(data)
     assert utts == ["a", "b", "c"]
     assert batch["speech"].shape == (6, 48 * 320 + 400)
     assert batch["target"].shape == (6, 49)
     assert batch["voice"].tolist() == [[0, 0], [1, 1], [2, 2]]
+    assert batch["speaker"].tolist() == [[0], [1], [2]]
     for place, (speech, target) in enumerate(
         zip(batch["speech"], batch["target"], strict=True)
     ):

@@ -103,18 +103,23 @@ def test_a_voice_is_told_from_the_mean_of_a_crop(fixed_mask):
     assert float(loss - model(**data)[0]) == pytest.approx(0.25 * wanted, rel=1e-4)
 
 
-def test_each_crop_is_to_be_nearest_to_the_other_of_its_utterance():
+def test_each_crop_is_to_be_nearest_to_its_pairs():
     random = np.random.default_rng(0)
-    vectors = random.normal(size=(6, 4))
-    logits, other = compare_pairs(torch.from_numpy(vectors), temperature=0.5)
-    assert other.tolist() == [3, 4, 5, 0, 1, 2]
+    vectors = random.normal(size=(8, 4))
+    speakers = [7, 2, 7, 5]  # the first and the third pair are of one speaker
+    logits, other = compare_pairs(
+        torch.from_numpy(vectors), torch.tensor(speakers), temperature=0.5
+    )
+    assert other.tolist() == [4, 5, 6, 7, 0, 1, 2, 3]
     loss = torch.nn.functional.cross_entropy(logits, other)
-    # Equation 1 of arXiv:2002.05709, pair by pair.
+    # Equation 1 of arXiv:2002.05709, pair by pair, against other speakers.
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     losses = []
-    for one in range(6):
-        alike = {k: np.exp(unit[one] @ unit[k] / 0.5) for k in range(6) if k != one}
-        losses.append(-np.log(alike[(one + 3) % 6] / sum(alike.values())))
+    for one in range(8):
+        pair = (one + 4) % 8
+        against = [k for k in range(8) if speakers[k % 4] != speakers[one % 4]]
+        alike = {k: np.exp(unit[one] @ unit[k] / 0.5) for k in (pair, *against)}
+        losses.append(-np.log(alike[pair] / sum(alike.values())))
     assert float(loss) == pytest.approx(np.mean(losses))
 
 
@@ -124,6 +129,7 @@ def test_the_contrast_counts_as_much_as_it_is_told(monkeypatch):
     monkeypatch.setattr(model_module, "draw_spans", lambda *arguments: mask)
     model = build(contrast_weight=0.5).eval()
     data = {name: torch.cat([value, value]) for name, value in batch().items()}
+    data["speaker"] = torch.tensor([[0], [1], [2]])
     loss, stats, _ = model(**data)
     assert float(stats["acc_contrast"]) == 1  # the crops of a pair are the same here
     model.contrast_weight = 0.0
