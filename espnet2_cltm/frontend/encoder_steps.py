@@ -34,10 +34,22 @@ def enter_transformer(
     state = hubert._mask_hidden_states(state, mask_time_indices=mask_time_indices)
     if frame_mask is not None:
         state = state.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
-    state = state + encoder.pos_conv_embed(state)
+    state = state + _positions(hubert, state)
     if not hubert.config.do_stable_layer_norm:
         state = encoder.layer_norm(state)
     return encoder.dropout(state)
+
+
+def _positions(hubert: HubertModel, state: torch.Tensor) -> torch.Tensor:
+    """Give the convolution's positional embeddings, on a CPU always in 32 bits.
+
+    In bfloat16, PyTorch 2.13 with oneDNN on CPUs with AMX gives wrong values where a
+    group has 8 channels: errors as large as the values themselves.
+    """
+    if state.device.type != "cpu":
+        return hubert.encoder.pos_conv_embed(state)
+    with torch.autocast("cpu", enabled=False):
+        return hubert.encoder.pos_conv_embed(state.float())
 
 
 def states_above(
