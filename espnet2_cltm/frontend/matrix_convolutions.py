@@ -15,6 +15,8 @@ from transformers.models.hubert.modeling_hubert import HubertFeatureEncoder
 
 MOST_COPIED = 32
 """Numbers in a row (taps times channels) up to which rows are copied."""
+MOST_PARTS = 4
+"""Parts of a kernel up to which longer rows are not."""
 
 
 def use_matrix_products(hubert: HubertModel) -> None:
@@ -102,7 +104,7 @@ def strided_convolution(
         frames: (time, channels), contiguous.
         weight: (outputs, channels, taps), as ``torch.nn.Conv1d`` keeps it.
         bias: (outputs,) or None.
-        stride: In frames, at most the number of taps.
+        stride: In frames.
 
     Returns:
         ((time - taps) // stride + 1, outputs).
@@ -114,7 +116,8 @@ class _StridedConvolution(torch.autograd.Function):
     """The kernel is cut into parts of at most ``stride`` taps.
 
     The rows of a part's matrix do not overlap, so that its gradient is one product too.
-    Where rows are short, as those of a waveform are, copying them whole is faster.
+    Where rows are short, as those of a waveform are, or parts are many, copying rows
+    whole is faster.
     """
 
     @staticmethod
@@ -153,9 +156,12 @@ class _StridedConvolution(torch.autograd.Function):
         n_frames = len(gradient)
         of_frames = of_weight = None
         if ctx.needs_input_grad[0]:
-            of_frames = torch.empty_like(frames)
-            # The first part's rows fill the beginning without gaps.
-            of_frames[n_frames * ctx.stride :] = 0.0
+            if ctx.stride > n_taps:
+                of_frames = torch.zeros_like(frames)
+            else:
+                of_frames = torch.empty_like(frames)
+                # The first part's rows fill the beginning without gaps.
+                of_frames[n_frames * ctx.stride :] = 0.0
             for start, rows in _parts(of_frames, n_taps, ctx.stride, n_frames):
                 part = kernel[start : start + rows.shape[1]].t()
                 if start > 0:
@@ -175,9 +181,9 @@ class _StridedConvolution(torch.autograd.Function):
 def _rows(
     frames: torch.Tensor, n_taps: int, stride: int, n_frames: int
 ) -> list[tuple[int, torch.Tensor]]:
-    """Give what is multiplied: :func:`_parts`, or short rows whole."""
+    """Give what is multiplied: :func:`_parts`, or whole rows."""
     size = n_taps * frames.shape[1]
-    if size > MOST_COPIED:
+    if size > MOST_COPIED and n_taps <= MOST_PARTS * stride:
         return _parts(frames, n_taps, stride, n_frames)
     whole = frames.as_strided(
         (n_frames, size), (stride * frames.shape[1], 1), frames.storage_offset()
@@ -234,6 +240,5 @@ def _is_supported(layer: nn.Module) -> bool:
         conv.groups == 1
         and conv.dilation == (1,)
         and conv.padding == (0,)
-        and conv.stride[0] <= conv.kernel_size[0]
         and (not isinstance(norm, nn.GroupNorm) or norm.num_groups == norm.num_channels)
     )

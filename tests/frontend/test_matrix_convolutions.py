@@ -20,15 +20,14 @@ from tests.frontend.test_hubert import NORMALISATIONS, SMALL
 @settings(max_examples=60, deadline=None)
 @given(
     channels=st.integers(1, 9),
-    taps=st.integers(1, 7),
-    stride=st.integers(1, 4),
+    taps=st.integers(1, 24),
+    stride=st.integers(1, 6),
     more=st.integers(0, 9),
     has_bias=st.booleans(),
 )
 def test_convolution_and_its_gradients_are_pytorchs(
     channels, taps, stride, more, has_bias
 ):
-    stride = min(stride, taps)
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape):

@@ -5,9 +5,13 @@ import pytest
 import torch
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.encoder_steps import enter_transformer
+from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.frontend.precision import encoder_precision
 from espnet2_cltm.gender.inference import predict_gender
 from tests.speech import (
     TINY_GENDER,
+    TINY_HUBERT,
     TINY_SPEAKER,
     build_gender_model,
     build_speaker_model,
@@ -80,6 +84,32 @@ def test_the_encoder_really_computes_in_bfloat16():
         )
         assert logits.dtype == torch.float32
     assert seen == {"none": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@pytest.mark.parametrize("channels_per_group", [1, 4, 8, 16, 48])
+def test_positions_are_right_whatever_the_groups_of_their_convolution(
+    channels_per_group,
+):
+    # oneDNN's convolution in bfloat16 is not, on some processors.
+    size = 2 * channels_per_group
+    frontend = HubertFrontend(
+        {
+            **TINY_HUBERT,
+            "hidden_size": size,
+            "num_attention_heads": 1,
+            "num_conv_pos_embeddings": 32,
+            "num_conv_pos_embedding_groups": 2,
+        }
+    ).eval()
+    generator = torch.Generator().manual_seed(0)
+    channels = frontend.hubert.config.conv_dim[-1]
+    features = torch.randn(1, 75, channels, generator=generator)
+    found = {}
+    for autocast in ("none", "bfloat16"):
+        with torch.inference_mode(), encoder_precision(autocast, features.device):
+            found[autocast] = enter_transformer(frontend.hubert, features, None)
+    error = (found["bfloat16"] - found["none"]).norm() / found["none"].norm()
+    assert error < 0.05
 
 
 def test_trained_models_agree_with_those_of_float32():
