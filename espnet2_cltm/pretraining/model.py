@@ -10,8 +10,7 @@ Two more losses keep in the features who speaks and how, which a small encoder f
 otherwise. Both are of the mean over time, which is what is used downstream: it is to
 tell the *voice*, a vector of spectrum and pitch of the whole utterance, by linear
 regression; and crops of two utterances of one speaker are to be more alike than crops
-of two speakers' (the contrastive loss of SimCLR, arXiv:2002.05709, equation 1). Crops
-of one utterance would not do: they are told from others by what is said, too.
+of two speakers' (the contrastive loss of SimCLR, arXiv:2002.05709, equation 1).
 """
 
 from collections.abc import Mapping
