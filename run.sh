@@ -91,7 +91,7 @@ Data
   --max_rejected ${max_rejected}   share of a language's recordings that may be unusable
 Experiment
   --budget N      utterances (gender: per class) of a single run
-  --gender_budget N  --speaker_budget N   another N for one task (demo: 6 and 32)
+  --gender_budget N  --speaker_budget N   another N for one task (demo: 3 and 32)
   --seeds "42 43" one run of each kind for every seed (default: 42 to 51)
   --model         HuBERT: hub id, directory, or YAML file of a small random one
                   (default: what the training configuration names)
@@ -190,7 +190,7 @@ done
 task=$(for name in gender speaker; do [[ -z ${asked[${name}]-} ]] || printf '%s ' "${name}"; done)
 task=${task% }
 # What each task has its own of.
-declare -A demo_budget=([gender]=6 [speaker]=32)
+declare -A demo_budget=([gender]=3 [speaker]=32)
 declare -A own_budget=([gender]=${gender_budget} [speaker]=${speaker_budget})
 declare -A config=([gender]=${gender_config} [speaker]=${speaker_config})
 declare -A metric=([gender]=${gender_metric} [speaker]=${speaker_metric})

@@ -5,7 +5,7 @@ CPU seconds of one thread, medians: of a training step (forward and backward) an
 prediction of one utterance, at a length that was met before and at a new one, for which
 PyTorch's convolutions prepare.
 
-    benchmarks/convolutions.py --config benchmarks/conf/hubert_7x32.yaml --seconds 2.3
+    benchmarks/convolutions.py --config conf/hubert_random.yaml --seconds 2.3
     benchmarks/convolutions.py --config benchmarks/conf/hubert_4x128.yaml --seconds 4.3
 """
 
@@ -26,7 +26,7 @@ REPEATS = 12
 def get_parser() -> argparse.ArgumentParser:
     """Give the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", default="benchmarks/conf/hubert_7x32.yaml")
+    parser.add_argument("--config", default="conf/hubert_random.yaml")
     parser.add_argument("--seconds", type=float, default=2.3)
     return parser
 

@@ -49,7 +49,7 @@ class Setting:
 
 
 DEMO = "--langs cmn,es,tr --seeds 42,43,44"
-GENDER = "--task gender --gender_budget 6"
+GENDER = "--task gender --gender_budget 3"
 SPEAKER = "--task speaker --speaker_budget 32"
 ECAPA = "--speaker_config conf/tuning/train_speaker_ecapa.yaml"
 CV = "--langs pl,ur --shared_speakers true --seeds 42,43,44,45"
@@ -59,7 +59,7 @@ SETTINGS = {
     "demo_gender": Setting("demo", f"{DEMO} {GENDER}"),
     "demo_speaker_nj1": Setting("demo", f"{DEMO} {SPEAKER}", 1),
     "demo_speaker": Setting("demo", f"{DEMO} {SPEAKER}"),
-    "demo_both": Setting("demo", f"{DEMO} --gender_budget 6 --speaker_budget 32"),
+    "demo_both": Setting("demo", f"{DEMO} --gender_budget 3 --speaker_budget 32"),
     "demo_ecapa": Setting("demo", f"{DEMO} {SPEAKER} {ECAPA}"),
     "cv_gender": Setting("common_voice", f"{CV} --task gender --gender_budget 30"),
     "cv_speaker": Setting("common_voice", f"{CV} --task speaker --speaker_budget 50"),

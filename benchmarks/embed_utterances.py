@@ -63,7 +63,7 @@ def build(config: Path, **hubert: Any) -> SpeakerModel:
     """
     args = SpeakerTask.get_parser().parse_args(["--config", str(config)])
     if hubert:
-        fields = yaml.safe_load((ROOT / "benchmarks/conf/hubert_7x32.yaml").read_text())
+        fields = yaml.safe_load((ROOT / "conf/hubert_random.yaml").read_text())
         args.frontend_conf = {**args.frontend_conf, "model": {**fields, **hubert}}
     args.spk_num = 100
     return SpeakerTask.build_model(args)

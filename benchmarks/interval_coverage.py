@@ -52,7 +52,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--results",
         type=Path,
-        default=Path("exp/demo_gender_n6_speaker_n32/results.tsv"),
+        default=Path("exp/demo_gender_n3_speaker_n32/results.tsv"),
         help="real results that give self-gains and noise",
     )
     parser.add_argument("--task", nargs="+", default=["gender", "speaker"])

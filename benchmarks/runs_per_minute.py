@@ -6,7 +6,7 @@ and must give the same predictions. The command line trains in one process a run
 predicts all of the run's test languages in another; the runner's time includes its
 start. Prints runs per minute, their ratio and each side's peak memory.
 
-    benchmarks/runs_per_minute.py --exp exp/demo_gender_n6_speaker_n32 --seed 42
+    benchmarks/runs_per_minute.py --exp exp/demo_gender_n3_speaker_n32 --seed 42
 """
 
 import argparse
