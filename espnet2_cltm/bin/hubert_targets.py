@@ -1,7 +1,6 @@
 """Targets of pretraining: k-means clusters of MFCC or of a HuBERT's layer."""
 
 import argparse
-from pathlib import Path
 
 from espnet2_cltm.bin.command_line import (
     configure_logging,
@@ -9,6 +8,7 @@ from espnet2_cltm.bin.command_line import (
     run_command,
     whole_number,
 )
+from espnet2_cltm.bin.target_options import add_target_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.pretraining.target_files import choose_languages
 from espnet2_cltm.pretraining.targets import FEATURES, TargetSettings, make_targets
@@ -22,12 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
         "interrupted and started again at any time.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--dump", required=True, type=Path, help="audio store: <dumpdir>/<corpus>"
-    )
-    parser.add_argument(
-        "--langs", default="", help="language codes; none: all under --dump"
-    )
+    add_target_options(parser)
     parser.add_argument(
         "--features",
         choices=FEATURES,
@@ -52,8 +47,6 @@ def get_parser() -> argparse.ArgumentParser:
         help="leave out shorter utterances: crop_seconds of the training",
     )
     parser.add_argument("--seed", type=whole_number, default=0)
-    parser.add_argument("--nj", type=positive_number, default=1, help="processes")
-    parser.add_argument("--outdir", required=True, type=Path)
     return parser
 
 

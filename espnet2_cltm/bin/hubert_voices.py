@@ -1,13 +1,9 @@
 """Voices for pretraining: spectrum and pitch of every utterance as a whole."""
 
 import argparse
-from pathlib import Path
 
-from espnet2_cltm.bin.command_line import (
-    configure_logging,
-    positive_number,
-    run_command,
-)
+from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.target_options import add_target_options
 from espnet2_cltm.pretraining.target_files import choose_languages
 from espnet2_cltm.pretraining.voices import make_voices
 
@@ -19,14 +15,7 @@ def get_parser() -> argparse.ArgumentParser:
         "Does only what is missing; can be interrupted and started again at any time.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--dump", required=True, type=Path, help="audio store: <dumpdir>/<corpus>"
-    )
-    parser.add_argument(
-        "--langs", default="", help="language codes; none: all under --dump"
-    )
-    parser.add_argument("--nj", type=positive_number, default=1, help="processes")
-    parser.add_argument("--outdir", required=True, type=Path)
+    add_target_options(parser)
     return parser
 
 
