@@ -185,7 +185,16 @@ class MaskedPredictionModel(AbsESPnetModel):
             Loss; statistics, of which ``acc`` is the share of masked frames whose
             ``target`` is found, ``acc_heard`` that of the others, ``acc_contrast`` the
             share of crops whose pair is found; the batch size as weight.
+
+        Raises:
+            UserError: ``voice`` or ``speaker`` is needed and not there.
         """
+        if self.voice_head is not None and voice is None:
+            raise UserError("voice_size needs the data voice: give voice.scp, or 0.")
+        if self.contrast_weight > 0 and speaker is None:
+            raise UserError(
+                "contrast_weight needs the data speaker: give utt2spk, or set it to 0."
+            )
         batch, frames = target.shape
         mask = draw_spans(batch, frames, self.mask_share, self.mask_length)
         mask = mask.to(speech.device)

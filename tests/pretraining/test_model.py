@@ -137,6 +137,18 @@ def test_the_contrast_counts_as_much_as_it_is_told(monkeypatch):
     assert difference == pytest.approx(0.5 * float(stats["loss_contrast"]), rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"voice_size": 7}, "needs the data voice"),
+        ({"contrast_weight": 0.5}, "needs the data speaker"),
+    ],
+)
+def test_a_target_that_is_not_there_is_named(option, message):
+    with pytest.raises(UserError, match=message):
+        build(**option)(**batch())
+
+
 def test_what_a_hidden_frame_sounds_like_is_not_known():
     model = build().eval()
     speech = batch()["speech"]
