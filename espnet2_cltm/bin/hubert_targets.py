@@ -44,7 +44,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--min_seconds",
         type=float,
         default=3.0,
-        help="leave out shorter utterances: crop_seconds of the training",
+        help="leave out shorter utterances; crop_seconds of the training or more",
     )
     parser.add_argument("--seed", type=whole_number, default=0)
     return parser

@@ -1,11 +1,13 @@
 """hubert-small, the encoder that comes with the package."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors import safe_open
 from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
@@ -14,6 +16,8 @@ from espnet2_cltm.frontend.checkpoint import load_hubert
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.frontend.shipped import SHIPPED, locate_encoder
 from tests.speech import voice
+
+RECIPE = Path(__file__).parents[2] / "egs2" / "cltm" / "ssl1"
 
 
 @pytest.fixture(params=SHIPPED)
@@ -46,7 +50,51 @@ def test_its_card_tells_where_it_comes_from(directory):
     for heading in ("Data", "Targets", "Training", "Limits", "Licence"):
         assert f"## {heading}\n" in card
     assert "license: apache-2.0" in card
+    assert re.search(r"commit `[0-9a-f]{40}`", card)
+    assert re.search(r"seed \d+", card)
     assert "not known" not in card and "Not probed yet" not in card
+    for corpus in ("demo", "common_voice"):
+        for features in ("trained layer 4", "random layer 4", "log-mel mean+sd"):
+            assert f"| {corpus} | {features} |" in card
+
+
+def test_it_is_what_the_recipe_describes(directory):
+    wanted = yaml.safe_load((RECIPE / "conf" / "hubert_small.yaml").read_text())
+    config = json.loads((directory / "config.json").read_text())
+    for name, value in wanted.items():
+        if name not in ("init_seed", "init_filterbank", "normalize_waveform"):
+            assert config[name] == value, name
+
+
+def test_it_is_read_whole(directory):
+    checkpoint = load_hubert(directory.name)
+    assert checkpoint.normalize_waveform
+    state = checkpoint.model.state_dict()
+    with safe_open(directory / "model.safetensors", "pt") as weights:
+        assert set(weights.keys()) == set(state)
+        for name, value in state.items():
+            assert torch.equal(value, weights.get_tensor(name).float()), name
+            assert value.isfinite().all(), name
+
+
+def test_it_is_not_what_training_began_with(directory):
+    start = load_hubert(str(RECIPE / "conf" / "hubert_small.yaml")).model.state_dict()
+    for name, value in load_hubert(directory.name).model.state_dict().items():
+        assert not torch.allclose(value, start[name], atol=1e-3), name
+
+
+@pytest.mark.parametrize("samples", [400, 16000, 51234])
+def test_its_features_are_finite_and_do_not_depend_on_the_level(directory, samples):
+    frontend = HubertFrontend(directory.name).eval()
+    speech = torch.randn(2, samples, generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([samples, samples])
+    with torch.inference_mode():
+        features, frames = frontend(speech, lengths)
+        quieter, _ = frontend(0.01 * speech, lengths)
+    assert features.shape == (2, int(frames[0]), 128)
+    assert features.isfinite().all()
+    assert not torch.allclose(features[0], features[1], atol=1e-2)
+    torch.testing.assert_close(quieter, features, atol=2e-2, rtol=0)
 
 
 def test_it_is_known_by_its_name_wherever_one_is(directory, tmp_path, monkeypatch):

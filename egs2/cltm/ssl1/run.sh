@@ -70,7 +70,7 @@ Targets
   --second_layer ${second_layer}   layer of the first model that is clustered, from 1
   --voices ${voices}   spectrum and pitch of utterances are predicted besides; or false
   --fit_frames ${fit_frames}   frames that k-means is fitted on
-  --min_seconds ${min_seconds}   shortest utterance: crop_seconds of the configuration
+  --min_seconds ${min_seconds}   shortest utterance; crop_seconds of the configuration or more
 Training
   --model ${model}   what the first training begins with: YAML file
                   for random weights; hub id or directory to go on with a checkpoint
