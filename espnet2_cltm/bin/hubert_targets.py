@@ -1,6 +1,7 @@
 """Targets of pretraining: k-means clusters of MFCC or of a HuBERT's layer."""
 
 import argparse
+from pathlib import Path
 
 from espnet2_cltm.bin.command_line import (
     configure_logging,
@@ -8,7 +9,6 @@ from espnet2_cltm.bin.command_line import (
     run_command,
     whole_number,
 )
-from espnet2_cltm.bin.target_options import add_target_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.pretraining.target_files import choose_languages
 from espnet2_cltm.pretraining.targets import FEATURES, TargetSettings, make_targets
@@ -22,7 +22,14 @@ def get_parser() -> argparse.ArgumentParser:
         "interrupted and started again at any time.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    add_target_options(parser)
+    parser.add_argument(
+        "--dump", required=True, type=Path, help="audio store: <dumpdir>/<corpus>"
+    )
+    parser.add_argument(
+        "--langs", default="", help="language codes; none: all under --dump"
+    )
+    parser.add_argument("--nj", type=positive_number, default=1, help="processes")
+    parser.add_argument("--outdir", required=True, type=Path)
     parser.add_argument(
         "--features",
         choices=FEATURES,
@@ -43,7 +50,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--min_seconds",
         type=float,
-        default=3.0,
+        default=1.5,
         help="leave out shorter utterances; crop_seconds of the training or more",
     )
     parser.add_argument("--seed", type=whole_number, default=0)

@@ -1,8 +1,10 @@
-"""What disturbs the speech that is pretrained on: noise, voices, rooms, bands, levels.
+"""What disturbs the speech that is pretrained on: noise, voices, rooms, microphones.
 
 Targets come from the clean signal, so the encoder learns to see through all this (as in
 WavLM, arXiv:2110.13900). Every draw comes from the generator that is handed in: a crop
-sounds the same whatever process disturbs it, and in whatever order. Waveforms are
+sounds the same whatever process disturbs it, and in whatever order. Rooms,
+microphones, levels and codecs are a *channel*, which several crops can have in common,
+as recordings of one speaker have; noise and voices are each crop's own. Waveforms are
 float32 at 16 kHz with full scale at 1; probabilities are of each disturbance on its
 own, ranges ``[lowest, highest]`` are drawn from uniformly, or where a ratio matters
 (seconds, Hz) in their logarithm.
@@ -11,6 +13,7 @@ own, ranges ``[lowest, highest]`` are drawn from uniformly, or where a ratio mat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import librosa
 import numpy as np
 import scipy.fft
 
@@ -19,18 +22,44 @@ from espnet2_cltm.errors import UserError
 
 Range = Sequence[float]
 
+COLOUR_PLACES = 10
+"""Places on the mel scale that a microphone has gains of its own at."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What a recording goes through besides noise.
+
+    Attributes:
+        room: Impulse response, or None.
+        band: Edges of a band-pass in Hz, or None.
+        colour: Gains in dB at places that lie evenly on the mel scale from 0 Hz to
+            half the sampling rate, or None.
+        level: dB.
+        bits: Bits a sample of companded quantisation, or None.
+    """
+
+    room: np.ndarray | None
+    band: tuple[float, float] | None
+    colour: np.ndarray | None
+    level: float
+    bits: int | None
+
 
 @dataclass(frozen=True)
 class Augmentation:
     """How often and how strongly crops are disturbed.
 
     Attributes:
+        same_channel_prob: The second crop of a pair has the channel of the first.
         reverb_prob: A room: exponentially decaying noise after the direct sound.
         rt60: Seconds in which the room's sound decays by 60 dB.
         direct_to_reverberant: dB.
         band_prob: A band-pass with soft edges.
         low_cut: Hz, lower edge.
         high_cut: Hz, upper edge.
+        colour_prob: A microphone that amplifies some frequencies more than others.
+        colour: dB, standard deviation of its gains.
         noise_prob: Noise whose power falls with frequency.
         noise_snr: dB.
         noise_slope: Power of 1/f: 0 is white, 1 pink, 2 brown.
@@ -42,12 +71,15 @@ class Augmentation:
         codec_bits: Bits a sample.
     """
 
+    same_channel_prob: float = 0.0
     reverb_prob: float = 0.4
     rt60: Range = (0.1, 0.8)
     direct_to_reverberant: Range = (-3.0, 12.0)
     band_prob: float = 0.3
     low_cut: Range = (50.0, 400.0)
     high_cut: Range = (2500.0, 7500.0)
+    colour_prob: float = 0.0
+    colour: float = 5.0
     noise_prob: float = 0.5
     noise_snr: Range = (0.0, 30.0)
     noise_slope: Range = (0.0, 2.0)
@@ -62,6 +94,8 @@ class Augmentation:
         for name, value in vars(self).items():
             if name.endswith("_prob"):
                 valid, wanted = _is_share(value), "a probability from 0 to 1"
+            elif name == "colour":
+                valid, wanted = _is_deviation(value), "0 or more (dB)"
             elif name == "babble_voices":
                 valid = isinstance(value, int) and value >= 1
                 wanted = "a whole number from 1 on"
@@ -75,10 +109,37 @@ class Augmentation:
             if getattr(self, name)[0] <= 0:
                 raise UserError(f"{name} in augmentation_conf must lie above 0.")
 
+    def draw_channel(self, random: np.random.Generator) -> Channel:
+        """Draw a channel."""
+        # All draws come first and always, so that they do not depend on each other.
+        reverb, band, colour, codec = random.random(4) < (
+            self.reverb_prob,
+            self.band_prob,
+            self.colour_prob,
+            self.codec_prob,
+        )
+        rt60, low_cut, high_cut = (
+            _draw_log(random, limits)
+            for limits in (self.rt60, self.low_cut, self.high_cut)
+        )
+        ratio, level, bits = (
+            float(random.uniform(*limits))
+            for limits in (self.direct_to_reverberant, self.level, self.codec_bits)
+        )
+        gains = self.colour * random.standard_normal(COLOUR_PLACES, dtype=np.float32)
+        return Channel(
+            room=draw_room(rt60, ratio, random) if reverb else None,
+            band=(low_cut, high_cut) if band else None,
+            colour=gains if colour else None,
+            level=level,
+            bits=round(bits) if codec else None,
+        )
+
     def disturb(
         self,
         crop: np.ndarray,
         others: Sequence[np.ndarray],
+        channel: Channel,
         random: np.random.Generator,
     ) -> np.ndarray:
         """Disturb one crop.
@@ -86,46 +147,27 @@ class Augmentation:
         Args:
             crop: (samples,) float32.
             others: Clean crops of the same length to make babble of; may be empty.
-            random: Of this crop alone.
+            channel: What it goes through.
+            random: Of this crop's noise and babble.
 
         Returns:
             (samples,) float32 in [-1, 1].
         """
-        # All draws come first and always, so that they do not depend on each other.
-        reverb, band, noise, babble, codec = random.random(5) < (
-            self.reverb_prob,
-            self.band_prob,
-            self.noise_prob,
-            self.babble_prob,
-            self.codec_prob,
-        )
-        rt60, low_cut, high_cut = (
-            _draw_log(random, limits)
-            for limits in (self.rt60, self.low_cut, self.high_cut)
-        )
-        ratio, noise_snr, slope, babble_snr, level, bits = (
+        noise, babble = random.random(2) < (self.noise_prob, self.babble_prob)
+        noise_snr, slope, babble_snr = (
             float(random.uniform(*limits))
-            for limits in (
-                self.direct_to_reverberant,
-                self.noise_snr,
-                self.noise_slope,
-                self.babble_snr,
-                self.level,
-                self.codec_bits,
-            )
+            for limits in (self.noise_snr, self.noise_slope, self.babble_snr)
         )
         signal = crop
         if babble and others:
             signal = add_at_snr(signal, self._babble(others, random), babble_snr)
-        if reverb or band:
-            room = draw_room(rt60, ratio, random) if reverb else None
-            signal = filtered(signal, room, (low_cut, high_cut) if band else None)
+        signal = filtered(signal, channel.room, channel.band, channel.colour)
         if noise:
             signal = add_at_snr(
                 signal, coloured_noise(len(signal), slope, random), noise_snr
             )
-        signal = np.clip(signal * np.float32(10 ** (level / 20)), -1, 1)
-        return mu_law(signal, round(bits)) if codec else signal
+        signal = np.clip(signal * np.float32(10 ** (channel.level / 20)), -1, 1)
+        return signal if channel.bits is None else mu_law(signal, channel.bits)
 
     def _babble(
         self, others: Sequence[np.ndarray], random: np.random.Generator
@@ -158,29 +200,40 @@ def draw_room(
 
 
 def filtered(
-    signal: np.ndarray, room: np.ndarray | None, band: tuple[float, float] | None
+    signal: np.ndarray,
+    room: np.ndarray | None = None,
+    band: tuple[float, float] | None = None,
+    colour: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Send a signal through a room and a band-pass, with one pair of transforms.
+    """Send a signal through what is linear in a channel, with one pair of transforms.
 
     Args:
         signal: (samples,) float32.
         room: Impulse response, or None.
         band: Edges in Hz where the power falls to a half (Butterworth, order 4 at
             each edge, no delay), or None.
+        colour: Gains in dB at places that lie evenly on the mel scale from 0 Hz to
+            half the sampling rate, joined by straight lines (no delay); or None.
 
     Returns:
         (samples,) float32; what rings on after the end is cut off.
     """
+    if room is None and band is None and colour is None:
+        return signal
     tail = 0 if room is None else len(room)
     size = scipy.fft.next_fast_len(len(signal) + tail, real=True)
     spectrum = scipy.fft.rfft(signal, size)
     if room is not None:
         spectrum *= scipy.fft.rfft(room, size)
+    hertz = np.arange(len(spectrum), dtype=np.float32) * (SAMPLE_RATE / size)
     if band is not None:
-        hertz = np.arange(len(spectrum), dtype=np.float32) * (SAMPLE_RATE / size)
         low, high = band
         spectrum /= np.sqrt(1 + (hertz / high) ** 8)
         spectrum *= np.sqrt(1 - 1 / (1 + (hertz / low) ** 8))
+    if colour is not None:
+        mel = librosa.hz_to_mel(hertz, htk=True)
+        decibels = np.interp(mel, np.linspace(0, mel[-1], len(colour)), colour)
+        spectrum *= 10 ** (decibels / 20)
     return scipy.fft.irfft(spectrum, size)[: len(signal)].astype(np.float32)
 
 
@@ -231,6 +284,10 @@ def _draw_log(random: np.random.Generator, limits: Range) -> float:
 
 def _is_share(value: object) -> bool:
     return isinstance(value, int | float) and 0 <= value <= 1
+
+
+def _is_deviation(value: object) -> bool:
+    return isinstance(value, int | float) and value >= 0
 
 
 def _is_range(value: object) -> bool:

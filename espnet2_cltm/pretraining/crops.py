@@ -16,13 +16,13 @@ from espnet2.iterators.abs_iter_factory import AbsIterFactory
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.pretraining.augmentation import Augmentation
+from espnet2_cltm.pretraining.augmentation import Augmentation, Channel
 
 FRAME_SHIFT = 320
 """Samples between the beginnings of HuBERT's frames."""
 FRAME_LENGTH = 400
 """Samples that a frame hears."""
-WHOLE = ("speaker", "voice")
+SPEAKER = "speaker"
 """What an utterance has as a whole."""
 OTHER = "other_"
 """Begins the names of what is another utterance's."""
@@ -75,16 +75,15 @@ class CropCollate:
         """Crop and disturb.
 
         Args:
-            data: Utterance ids with ``speech``, (samples,) float32; ``voice`` and
-                ``speaker``, where they are there, are one vector each; everything else
-                is (frames,) clusters. ``other_`` begins the names of what is another
-                utterance's of the speaker.
+            data: Utterance ids with ``speech``, (samples,) float32; ``speaker``, where
+                it is there, is (1,) int64; everything else is (frames,) clusters.
+                ``other_`` begins the names of what is another utterance's of the
+                speaker.
 
         Returns:
             The ids; ``speech`` (rows, samples) float32 and clusters (rows, frames)
             int64, rows being crops of all utterances and then, where crops are
-            paired, of all others in the same order; ``voice`` (batch, size) float32
-            and ``speaker`` (batch, 1) int64.
+            paired, of all others in the same order; ``speaker`` (batch, 1) int64.
 
         Raises:
             UserError: An utterance is shorter than a crop, or has not one cluster a
@@ -95,6 +94,7 @@ class CropCollate:
         generators = [utterance_generator(self.seed, epoch, utt) for utt in utts]
         speech: list[np.ndarray] = []
         targets: dict[str, list[np.ndarray]] = {}
+        channels: list[Channel] | None = None
         for prefix in ("", OTHER) if self.paired else ("",):
             crops: list[np.ndarray] = []
             for (utt, row), random in zip(data, generators, strict=True):
@@ -107,10 +107,10 @@ class CropCollate:
                 for name, clusters in parts.items():
                     crop = clusters[first : first + self.frames].astype(np.int64)
                     targets.setdefault(name, []).append(crop)
-            speech += self._disturb(crops, generators)
-        for name in WHOLE:
-            if all(name in row for _, row in data):
-                targets[name] = [row[name] for _, row in data]
+            disturbed, channels = self._disturb(crops, generators, channels)
+            speech += disturbed
+        if all(SPEAKER in row for _, row in data):
+            targets[SPEAKER] = [row[SPEAKER] for _, row in data]
         return utts, {
             "speech": torch.from_numpy(np.stack(speech).astype(np.float32, copy=False)),
             **{
@@ -120,16 +120,32 @@ class CropCollate:
         }
 
     def _disturb(
-        self, crops: list[np.ndarray], generators: list[np.random.Generator]
-    ) -> list[np.ndarray]:
+        self,
+        crops: list[np.ndarray],
+        generators: list[np.random.Generator],
+        before: list[Channel] | None,
+    ) -> tuple[list[np.ndarray], list[Channel] | None]:
+        """Disturb the crops of all utterances.
+
+        Args:
+            crops: Clean ones.
+            generators: Of each utterance.
+            before: The channels of the pairs' first crops; None: these are the first.
+
+        Returns:
+            The crops and their channels.
+        """
         if self.augmentation is None:
-            return crops
-        return [
-            self.augmentation.disturb(
-                crop, [*crops[:index], *crops[index + 1 :]], generators[index]
-            )
-            for index, crop in enumerate(crops)
-        ]
+            return crops, None
+        disturbed, channels = [], []
+        for index, (crop, random) in enumerate(zip(crops, generators, strict=True)):
+            channel = self.augmentation.draw_channel(random)
+            if before and random.random() < self.augmentation.same_channel_prob:
+                channel = before[index]
+            others = [*crops[:index], *crops[index + 1 :]]
+            disturbed.append(self.augmentation.disturb(crop, others, channel, random))
+            channels.append(channel)
+        return disturbed, channels
 
     def _check(self, utt: str, row: dict[str, np.ndarray]) -> None:
         samples = len(row["speech"])
@@ -157,7 +173,7 @@ def _parts(utt: str, row: dict[str, np.ndarray], prefix: str) -> dict[str, np.nd
     return {
         name.removeprefix(prefix): value
         for name, value in row.items()
-        if name.startswith(OTHER) == (prefix == OTHER) and name not in WHOLE
+        if name.startswith(OTHER) == (prefix == OTHER) and name != SPEAKER
     }
 
 

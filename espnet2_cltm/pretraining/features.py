@@ -1,7 +1,7 @@
-"""What targets are made of: MFCC, a hidden layer, an utterance's voice.
+"""What clusters are made of: MFCC, or a hidden layer.
 
-The first two give a vector for each of HuBERT's frames, ``(n - 400) // 320 + 1`` of n
-samples. All begin with a waveform of zero mean and unit variance, so that targets do
+Both give a vector for each of HuBERT's frames, ``(n - 400) // 320 + 1`` of n samples,
+and begin with a waveform of zero mean and unit variance, so that targets do
 not depend on how loud a recording is.
 """
 
@@ -18,9 +18,6 @@ from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.pretraining.crops import FRAME_LENGTH, FRAME_SHIFT, count_frames
 
 _FFT = 512
-
-PITCH_SIZE = 2
-"""How many values at the end of a voice are of its pitch."""
 
 
 class FrameFeatures(ABC):
@@ -52,60 +49,6 @@ class Mfcc(FrameFeatures):
             ]
         )
         return np.ascontiguousarray(stacked[:, ::2].T, dtype=np.float32)
-
-
-def describe_voice(waveform: np.ndarray) -> np.ndarray:
-    """Describe an utterance as a whole: who speaks and how, not what.
-
-    Mean and deviation over time of 40 cepstral coefficients, without the mean level,
-    and of the logarithm of the pitch where there is one (0 where nothing is voiced).
-    What is being said averages out; vocal tract, pitch and manner of speaking are left.
-
-    Args:
-        waveform: (samples,) float32 at 16 kHz, a frame or longer.
-
-    Returns:
-        (81,) float32.
-    """
-    cepstra = _cepstra(waveform, FRAME_SHIFT, n_mels=80, n_mfcc=40)
-    log_pitch, is_voiced = _pitch(waveform)
-    log_pitch = log_pitch[is_voiced] - np.log(150) if is_voiced.any() else np.zeros(1)
-    return np.concatenate(
-        [
-            cepstra.mean(axis=1)[1:],
-            cepstra.std(axis=1),
-            [log_pitch.mean(), log_pitch.std()],
-        ]
-    ).astype(np.float32)
-
-
-def _pitch(waveform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Estimate the pitch of each frame by autocorrelation.
-
-    Returns:
-        (frames,) natural logarithm of Hz, from 60 to 400, and (frames,) true where the
-        frame is voiced: louder than a tenth of the utterance's power, and alike by
-        more than 0.5 one period later. Frames are heard for 50 ms around their middle.
-    """
-    size, shift = 800, FRAME_SHIFT
-    padded = np.pad(waveform - waveform.mean(), (size - FRAME_LENGTH) // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::shift]
-    frames = frames * np.hanning(size)
-    transform = 2048  # holds all lags without wrapping around
-    correlation = np.fft.irfft(np.abs(np.fft.rfft(frames, transform)) ** 2)
-    window = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(size), transform)) ** 2)
-    lags = np.arange(SAMPLE_RATE // 400, SAMPLE_RATE // 60 + 1)
-    power = np.maximum(correlation[:, :1], 1e-9)
-    alike = correlation[:, lags] / power / (window[lags] / window[0])
-    # The first peak that is nearly the highest: twice the period is as good as one.
-    first = (alike > 0.9 * alike.max(axis=1, keepdims=True)).argmax(axis=1)
-    is_first_peak = (lags >= lags[first][:, None]) & (
-        lags < 1.25 * lags[first][:, None]
-    )
-    best = np.where(is_first_peak, alike, -np.inf).argmax(axis=1)
-    log_pitch = np.log(SAMPLE_RATE / lags[best])
-    loud = power[:, 0] > 0.1 * power[:, 0].mean()
-    return log_pitch, loud & (alike.max(axis=1) > 0.5)
 
 
 def _cepstra(waveform: np.ndarray, shift: int, n_mels: int, n_mfcc: int) -> np.ndarray:

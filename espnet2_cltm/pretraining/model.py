@@ -7,10 +7,11 @@ learned embedding of every cluster, and the cross-entropy over clusters is the l
 ``alpha L_m + (1 - alpha) L_u``, of masked and of heard frames).
 
 Two more losses keep in the features who speaks and how, which a small encoder forgets
-otherwise. Both are of the mean over time, which is what is used downstream: it is to
-tell the *voice*, a vector of spectrum and pitch of the whole utterance, by linear
-regression; and crops of two utterances of one speaker are to be more alike than crops
-of two speakers' (the contrastive loss of SimCLR, arXiv:2002.05709, equation 1).
+otherwise. Both are of the mean over time of the frames that are heard, which is what is
+used downstream: it is to tell by linear regression what they sound like as a whole
+(:mod:`.sound_summary`), disturbances included; and crops of two utterances of one
+speaker are to be more alike than crops of two speakers' (the contrastive loss of
+SimCLR, arXiv:2002.05709, equation 1).
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.frontend.precision import check_autocast, encoder_precision
 from espnet2_cltm.pretraining.masking import draw_spans
+from espnet2_cltm.pretraining.sound_summary import SoundSummary, mean_over
 
 
 class MaskedHubert(HubertFrontend):
@@ -106,8 +108,8 @@ class MaskedPredictionModel(AbsESPnetModel):
     Args:
         hubert: The encoder.
         num_clusters: Number of clusters in ``target``.
-        voice_size: Size of ``voice``; 0: there is no such target.
-        voice_weight: The loss of ``voice`` counts so much, that of ``target`` 1.
+        summary_weight: The loss of the sound's summary counts so much, that of
+            ``target`` 1.
         contrast_weight: So much counts the loss of telling speakers apart. Above 0 a
             batch holds crops in pairs: of all utterances, and then, in the same order,
             of another utterance of each one's speaker.
@@ -126,8 +128,7 @@ class MaskedPredictionModel(AbsESPnetModel):
         self,
         hubert: MaskedHubert,
         num_clusters: int,
-        voice_size: int = 0,
-        voice_weight: float = 1.0,
+        summary_weight: float = 0.0,
         contrast_weight: float = 0.0,
         contrast_temperature: float = 0.1,
         code_size: int = 64,
@@ -153,8 +154,14 @@ class MaskedPredictionModel(AbsESPnetModel):
         self.hubert = hubert
         size = hubert.output_size()
         self.target_head = ClusterHead(size, num_clusters, code_size, temperature)
-        self.voice_head = nn.Linear(size, voice_size) if voice_size > 0 else None
-        self.voice_weight = voice_weight
+        self.summary_weight = summary_weight
+        if summary_weight > 0:
+            self.summary = SoundSummary()
+            # What is used of it: mean and variance of all batches so far.
+            self.summary_scale = nn.BatchNorm1d(
+                self.summary.size, affine=False, momentum=None
+            )
+            self.summary_head = nn.Linear(size, self.summary.size)
         self.contrast_weight = contrast_weight
         self.contrast_temperature = contrast_temperature
         self.mask_share = mask_share
@@ -167,7 +174,6 @@ class MaskedPredictionModel(AbsESPnetModel):
         self,
         speech: torch.Tensor,
         target: torch.Tensor,
-        voice: torch.Tensor | None = None,
         speaker: torch.Tensor | None = None,
         **kwargs: object,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
@@ -176,7 +182,6 @@ class MaskedPredictionModel(AbsESPnetModel):
         Args:
             speech: (batch, samples) waveforms at 16 kHz, all of one length.
             target: (batch, frames) int64 clusters.
-            voice: (utterances, voice_size) vectors of the first crops' utterances.
             speaker: (utterances, 1) int64 numbers of their speakers, with
                 ``contrast_weight``.
             **kwargs: ``utt_id``, which ESPnet adds.
@@ -187,10 +192,8 @@ class MaskedPredictionModel(AbsESPnetModel):
             share of crops whose pair is found; the batch size as weight.
 
         Raises:
-            UserError: ``voice`` or ``speaker`` is needed and not there.
+            UserError: ``speaker`` is needed and not there.
         """
-        if self.voice_head is not None and voice is None:
-            raise UserError("voice_size needs the data voice: give voice.scp, or 0.")
         if self.contrast_weight > 0 and speaker is None:
             raise UserError(
                 "contrast_weight needs the data speaker: give utt2spk, or set it to 0."
@@ -202,13 +205,13 @@ class MaskedPredictionModel(AbsESPnetModel):
             hidden = self.hubert.masked(speech, mask)
         logits = self.target_head(hidden.flatten(0, 1).float())
         loss, stats = self._compare(logits, target.flatten(), mask.flatten())
-        mean = hidden.float().mean(dim=1)
-        if self.voice_head is not None:
-            voice_loss = nn.functional.smooth_l1_loss(
-                self.voice_head(mean[: len(voice)]), voice
+        mean = mean_over(hidden.float(), ~mask)
+        if self.summary_weight > 0:
+            summary_loss = nn.functional.smooth_l1_loss(
+                self.summary_head(mean), self._summarise(speech, ~mask)
             )
-            loss = loss + self.voice_weight * voice_loss
-            stats["loss_voice"] = voice_loss.detach()
+            loss = loss + self.summary_weight * summary_loss
+            stats["loss_summary"] = summary_loss.detach()
         if self.contrast_weight > 0:
             logits, other = compare_pairs(
                 mean, speaker.flatten(), self.contrast_temperature
@@ -219,6 +222,19 @@ class MaskedPredictionModel(AbsESPnetModel):
             stats["acc_contrast"] = (logits.argmax(dim=1) == other).float().mean()
         stats["loss"] = loss.detach()
         return force_gatherable((loss, stats, batch), loss.device)
+
+    def _summarise(self, speech: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
+        """Give summaries with the zero mean and unit variance of all so far.
+
+        Not those of the batch: what tells its language from others would be lost.
+        """
+        summary = self.summary(speech, heard)
+        scale = self.summary_scale
+        if self.training:
+            scale(summary)
+        return nn.functional.batch_norm(
+            summary, scale.running_mean, scale.running_var, eps=scale.eps
+        )
 
     def _compare(
         self, logits: torch.Tensor, target: torch.Tensor, mask: torch.Tensor

@@ -88,11 +88,11 @@ def _describe_targets(exp: Path) -> str:
             f"{settings['fit_frames']} frames, seed {settings['seed']}"
         )
     weights = _read_config(exp / "second").get("model_conf") or {}
-    if (exp / "voices").exists():
+    if weights.get("summary_weight"):
         lines.append(
-            "* spectrum and pitch of the utterance (mean and deviation over time), to "
-            "be told from the mean over a crop's frames: weight "
-            f"{weights.get('voice_weight', 1.0)}"
+            "* what a crop sounds like as a whole (mean and deviation over time of its "
+            "spectrum, periodicity at 16 pitches), to be told from the mean over its "
+            f"frames: weight {weights['summary_weight']}"
         )
     if weights.get("contrast_weight"):
         lines.append(

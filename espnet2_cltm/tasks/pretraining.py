@@ -1,11 +1,10 @@
 """Masked prediction of k-means clusters, HuBERT's pretraining, as an ESPnet task.
 
-Data: ``speech`` (``wav.scp``, 16 kHz), ``target`` (one cluster a frame) and,
-where ``--voice_size`` is not 0, ``voice`` (a vector), where ``contrast_weight`` in
-``model_conf`` is not 0, ``speaker`` (a number) with ``other_speech`` and
-``other_target`` of another utterance of the speaker. Numbers are of type ``text_int``,
-all else of type ``kaldi_ark``, as :mod:`espnet2_cltm.bin.hubert_targets` and
-:mod:`espnet2_cltm.bin.hubert_voices` write them.
+Data: ``speech`` (``wav.scp``, 16 kHz), ``target`` (one cluster a frame) and, where
+``contrast_weight`` in ``model_conf`` is not 0, ``speaker`` (a number) with
+``other_speech`` and ``other_target`` of another utterance of the speaker. Numbers are
+of type ``text_int``, all else of type ``kaldi_ark``, as
+:mod:`espnet2_cltm.bin.hubert_targets` writes them.
 """
 
 import argparse
@@ -83,9 +82,6 @@ class PretrainingTask(AbsTask):
             "--num_clusters", type=int, default=100, help="clusters in target"
         )
         group.add_argument(
-            "--voice_size", type=int, default=0, help="size of voice; 0: not used"
-        )
-        group.add_argument(
             "--crop_seconds",
             type=float,
             default=3.0,
@@ -135,7 +131,7 @@ class PretrainingTask(AbsTask):
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
         """Name the data that may be given."""
-        return ("voice", "speaker", "other_speech", "other_target")
+        return ("speaker", "other_speech", "other_target")
 
     @classmethod
     def build_iter_factory(
@@ -179,5 +175,4 @@ class PretrainingTask(AbsTask):
             args,
             hubert=frontend,
             num_clusters=args.num_clusters,
-            voice_size=args.voice_size,
         )

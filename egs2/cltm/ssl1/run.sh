@@ -23,12 +23,11 @@ second_max_lr=1.5e-3
 first_clusters=100
 second_clusters=100
 second_layer=3
-voices=true
 fit_frames=300000
-min_seconds=3.0
+min_seconds=1.5
 steps_per_epoch=200
 first_epochs=4
-second_epochs=10
+second_epochs=15
 dtype=float16
 probe_dump=
 nj=
@@ -41,7 +40,7 @@ expdir=exp
 tag=
 
 options=(stage stop_stage corpus corpus_dir langs demo_config model second_model ssl_config
-    second_max_lr first_clusters second_clusters second_layer voices fit_frames min_seconds
+    second_max_lr first_clusters second_clusters second_layer fit_frames min_seconds
     steps_per_epoch first_epochs second_epochs dtype probe_dump nj ngpu train_processes
     seed datadir dumpdir expdir tag)
 help_message=$(
@@ -52,7 +51,7 @@ Pretrains a HuBERT by masked prediction of k-means clusters. Without options it 
 a small multilingual one from synthetic speech.
 
 Stages: 1 prepare each language   2 decode audio
-        3 clusters of MFCC, and voices             4 first training
+        3 clusters of MFCC                         4 first training
         5 clusters of a layer of the first model      6 second training
         7 export                                      8 probe
 Each may be run again alone; it does only what is missing.
@@ -68,7 +67,6 @@ Data
 Targets
   --first_clusters ${first_clusters}  --second_clusters ${second_clusters}  numbers of clusters
   --second_layer ${second_layer}   layer of the first model that is clustered, from 1
-  --voices ${voices}   spectrum and pitch of utterances are predicted besides; or false
   --fit_frames ${fit_frames}   frames that k-means is fitted on
   --min_seconds ${min_seconds}   shortest utterance; crop_seconds of the configuration or more
 Training
@@ -111,7 +109,6 @@ for name in first_clusters second_clusters second_layer fit_frames steps_per_epo
     first_epochs second_epochs train_processes; do
     [[ ${!name} =~ ^[1-9][0-9]*$ ]] || fail "--${name} takes a whole number from 1 on, not '${!name}'."
 done
-[[ ${voices} == true || ${voices} == false ]] || fail "--voices takes true or false, not '${voices}'."
 case ${corpus} in
     demo) corpus_dir=${corpus_dir:-${DEMO}} ;;
     common_voice) corpus_dir=${corpus_dir:-${COMMON_VOICE}} ;;
@@ -185,9 +182,8 @@ run_training() { # <directory> <command ...>
 # last of all.
 train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option ...]
     local outdir=$1 targets=$2 clusters=$3 epochs=$4 begin=$5 max_lr=$6 settings mode name
-    local voice_size=0
     shift 6
-    settings="model ${begin}, ${clusters} clusters, voices ${voices}, ${epochs} epochs of ${steps_per_epoch}, seed ${seed}"
+    settings="model ${begin}, ${clusters} clusters, ${epochs} epochs of ${steps_per_epoch}, seed ${seed}"
     if [[ -e ${outdir}/settings.txt && $(<"${outdir}/settings.txt") != "${settings}" ]]; then
         fail "${outdir} holds a training of another setting ($(<"${outdir}/settings.txt")): give another --tag, or delete it."
     fi
@@ -198,11 +194,6 @@ train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option .
     mkdir -p -- "${outdir}"
     printf '%s\n' "${settings}" >"${outdir}/settings.txt.tmp"
     mv -- "${outdir}/settings.txt.tmp" "${outdir}/settings.txt"
-    if [[ ${voices} == true ]]; then
-        voice_size=$(python3 -c 'import sys; from pathlib import Path
-from espnet2_cltm.pretraining.voices import read_voice_size
-print(read_voice_size(Path(sys.argv[1])))' "${exp}/voices")
-    fi
     local data=()
     for mode in train valid; do
         name=${mode/valid/dev}
@@ -212,13 +203,11 @@ print(read_voice_size(Path(sys.argv[1])))' "${exp}/voices")
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/other_target.scp,other_target,kaldi_ark"
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/utt2spk,speaker,text_int"
             "--${mode}_shape_file" "${targets}/${name}/utt2num_samples")
-        ((voice_size == 0)) ||
-            data+=("--${mode}_data_path_and_name_and_type" "${exp}/voices/${name}/voice.scp,voice,kaldi_ark")
     done
     # The scheduler's steps are counted here, so that it ends with the training.
     local command=(python3 -m espnet2_cltm.bin.hubert_pretrain
         --config "${ssl_config}" --frontend_conf model="${begin}"
-        --num_clusters "${clusters}" --voice_size "${voice_size}" "${data[@]}"
+        --num_clusters "${clusters}" "${data[@]}"
         --batch_groups "${targets}/train/utt2lang"
         --num_iters_per_epoch "${steps_per_epoch}" --max_epoch "${epochs}"
         --scheduler_conf total_steps="$((steps_per_epoch * epochs))"
@@ -251,11 +240,8 @@ write_card() {
 }
 
 if ((stage <= 3 && stop_stage >= 3)); then
-    log "Stage 3: clusters of MFCC, and voices in ${exp}"
+    log "Stage 3: clusters of MFCC in ${exp}/first_targets"
     make_targets "${exp}/first_targets" "${first_clusters}" --features mfcc
-    [[ ${voices} == false ]] ||
-        python3 -m espnet2_cltm.bin.hubert_voices --dump "${dump}" --langs "${langs}" \
-            --nj "${nj}" --outdir "${exp}/voices"
 fi
 
 if ((stage <= 4 && stop_stage >= 4)); then
@@ -275,15 +261,11 @@ fi
 
 if ((stage <= 6 && stop_stage >= 6)); then
     log "Stage 6: second training in ${exp}/second"
-    begin_options=()
     if [[ ${second_model} == first ]]; then
         second_model=${exp}/first/hf
-        # Voices are the same in both trainings.
-        [[ ${voices} == false ]] ||
-            begin_options=(--init_param "${exp}/first/latest.pth:voice_head:voice_head")
     fi
     train "${exp}/second" "${exp}/second_targets" "${second_clusters}" "${second_epochs}" \
-        "${second_model}" "${second_max_lr}" "${begin_options[@]}"
+        "${second_model}" "${second_max_lr}"
 fi
 
 if ((stage <= 7 && stop_stage >= 7)); then
