@@ -70,7 +70,7 @@ def test_the_recipe_leaves_a_checkpoint_its_card_and_its_probes(tmp_path, settin
     for fact in (
         "2 languages (eu fi)",
         "8 clusters of MFCC",
-        "spectrum and pitch",
+        "what a crop sounds like as a whole",
         "8 clusters of layer 1 of the first model",
         "3 steps of 4 pairs of crops of 1.0 s",
         "the speaker: the means of crops",
@@ -83,7 +83,7 @@ def test_the_recipe_leaves_a_checkpoint_its_card_and_its_probes(tmp_path, settin
     # Everything is there: the second call makes nothing.
     times = {path: path.stat().st_mtime_ns for path in exp.rglob("*.pth")}
     again = run(*setting, "--train_processes", 2, "--stage", 3)
-    assert again.stdout.count("skipped") >= 7
+    assert again.stdout.count("skipped") >= 6
     assert times == {path: path.stat().st_mtime_ns for path in exp.rglob("*.pth")}
     # Another setting under the same name is refused.
     other = run(*setting, "--stage", 4, "--stop_stage", 4, "--seed", 1, check=False)

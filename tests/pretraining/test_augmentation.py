@@ -17,11 +17,17 @@ from espnet2_cltm.pretraining.augmentation import (
 NOTHING = {
     "reverb_prob": 0,
     "band_prob": 0,
+    "colour_prob": 0,
     "noise_prob": 0,
     "babble_prob": 0,
     "codec_prob": 0,
     "level": [0, 0],
 }
+
+
+def disturb(augmentation, crop, others, random):
+    channel = augmentation.draw_channel(random)
+    return augmentation.disturb(crop, others, channel, random)
 
 
 def generator(seed=0):
@@ -39,29 +45,32 @@ def decibels(ratio):
 def test_the_same_generator_disturbs_in_the_same_way():
     augmentation = Augmentation(reverb_prob=1, noise_prob=1, babble_prob=1)
     others = [speech(1), speech(2)]
-    first = augmentation.disturb(speech(), others, generator(5))
+    first = disturb(augmentation, speech(), others, generator(5))
     assert first.dtype == np.float32 and np.abs(first).max() <= 1
     np.testing.assert_array_equal(
-        first, augmentation.disturb(speech(), others, generator(5))
+        first, disturb(augmentation, speech(), others, generator(5))
     )
     assert not np.array_equal(
-        first, augmentation.disturb(speech(), others, generator(6))
+        first, disturb(augmentation, speech(), others, generator(6))
     )
 
 
 def test_what_is_switched_off_changes_nothing():
     crop = speech()
-    quiet = Augmentation(**NOTHING).disturb(crop, [speech(1)], generator())
+    quiet = disturb(Augmentation(**NOTHING), crop, [speech(1)], generator())
     np.testing.assert_array_equal(quiet, crop)
 
 
 def test_one_disturbance_does_not_change_the_draws_of_another():
     level = {"level": [-20, -5]}
-    without = Augmentation(**{**NOTHING, **level}).disturb(speech(), [], generator(1))
+    without = disturb(Augmentation(**{**NOTHING, **level}), speech(), [], generator(1))
     gain = without / speech()
-    coded = Augmentation(
-        **{**NOTHING, **level, "codec_prob": 1, "codec_bits": [8, 8]}
-    ).disturb(speech(), [], generator(1))
+    coded = disturb(
+        Augmentation(**{**NOTHING, **level, "codec_prob": 1, "codec_bits": [8, 8]}),
+        speech(),
+        [],
+        generator(1),
+    )
     np.testing.assert_allclose(coded, speech() * gain.mean(), atol=0.02)
 
 
@@ -80,14 +89,11 @@ def test_silence_is_left_alone():
     np.testing.assert_array_equal(
         add_at_snr(speech()[:1000], silence, 0), speech()[:1000]
     )
-    np.testing.assert_array_equal(
-        Augmentation(noise_prob=1, babble_prob=1).disturb(
-            silence, [silence], generator()
-        ),
-        Augmentation(noise_prob=1, babble_prob=1).disturb(
-            silence, [silence], generator()
-        ),
+    everything = Augmentation(
+        **{name: 1.0 for name in vars(Augmentation()) if name.endswith("_prob")}
     )
+    disturbed = disturb(everything, silence, [silence], generator())
+    assert disturbed.shape == (1000,) and not disturbed.any()
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0, 2.0])
@@ -126,6 +132,33 @@ def test_a_band_halves_the_power_at_its_edges():
         assert ratio == pytest.approx(wanted, abs=0.1)
 
 
+def test_a_microphone_amplifies_what_it_is_told_to():
+    gains = np.zeros(10, np.float32)
+    gains[5] = 6.0
+    # Ten places from 0 to 2,840 mel (8 kHz): the sixth is 1,578 mel, 2,139 Hz.
+    seconds = np.arange(16000) / 16000
+    for hertz, wanted in ((2139, 6.0), (500, 0.0), (6000, 0.0)):
+        tone = np.sin(2 * np.pi * hertz * seconds).astype(np.float32)
+        passed = filtered(tone, colour=gains)
+        middle = slice(4000, 12000)
+        ratio = decibels(np.mean(passed[middle] ** 2) / np.mean(tone[middle] ** 2))
+        assert ratio == pytest.approx(wanted, abs=0.1)
+
+
+def test_crops_of_one_channel_differ_in_their_noise_only():
+    augmentation = Augmentation(**{**NOTHING, "reverb_prob": 1, "colour_prob": 1})
+    channel = augmentation.draw_channel(generator(3))
+    first, second = (
+        augmentation.disturb(speech(), [], channel, generator(seed)) for seed in (4, 5)
+    )
+    np.testing.assert_array_equal(first, second)
+    noisy = Augmentation(**{**NOTHING, "noise_prob": 1})
+    first, second = (
+        noisy.disturb(speech(), [], channel, generator(seed)) for seed in (4, 5)
+    )
+    assert not np.array_equal(first, second)
+
+
 def test_companding_is_coarse_but_keeps_the_signal():
     signal = np.linspace(-1, 1, 5001, dtype=np.float32)
     assert len(np.unique(mu_law(signal, 5))) == 2**5 + 1
@@ -139,6 +172,7 @@ def test_companding_is_coarse_but_keeps_the_signal():
         ({"noise_prob": 1.5}, "noise_prob: 1.5 .* a probability from 0 to 1"),
         ({"rt60": 0.3}, r"rt60: 0.3 .* \[lowest, highest\]"),
         ({"noise_snr": [20, 0]}, r"noise_snr: .* \[lowest, highest\]"),
+        ({"colour": -1}, r"colour: -1 .* 0 or more \(dB\)"),
         ({"babble_voices": 0}, "babble_voices: 0 .* a whole number from 1 on"),
         ({"low_cut": [0, 100]}, "low_cut in augmentation_conf must lie above 0"),
     ],

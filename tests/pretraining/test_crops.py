@@ -73,13 +73,11 @@ def test_crops_of_other_utterances_follow_in_the_same_order():
     data = []
     for number, ((utt, row), (_, other)) in enumerate(zip(BATCH, others, strict=True)):
         other = {"other_speech": other["speech"] + 1, "other_target": other["target"]}
-        whole = {"voice": np.full(2, number, np.float32), "speaker": np.array([number])}
-        data.append((utt, {**row, **other, **whole}))
+        data.append((utt, {**row, **other, "speaker": np.array([number])}))
     utts, batch = collate(data)
     assert utts == ["a", "b", "c"]
     assert batch["speech"].shape == (6, 48 * 320 + 400)
     assert batch["target"].shape == (6, 49)
-    assert batch["voice"].tolist() == [[0, 0], [1, 1], [2, 2]]
     assert batch["speaker"].tolist() == [[0], [1], [2]]
     for place, (speech, target) in enumerate(
         zip(batch["speech"], batch["target"], strict=True)
@@ -90,6 +88,25 @@ def test_crops_of_other_utterances_follow_in_the_same_order():
     plain = CropCollate(1.0, seed=0, augmentation=None, moving=True)(data)[1]
     assert torch.equal(plain["speech"], batch["speech"][:3])
     assert plain["target"].shape == (3, 49)
+
+
+@pytest.mark.parametrize("same", [0.0, 1.0])
+def test_crops_of_a_pair_may_have_one_channel(same):
+    levels = Augmentation(
+        same_channel_prob=same,
+        **{
+            name: 0.0
+            for name in vars(Augmentation())
+            if name.endswith("_prob") and name != "same_channel_prob"
+        },
+    )
+    collate = CropCollate(1.0, seed=0, augmentation=levels, moving=True, paired=True)
+    ones = {"speech": np.full(20000, 0.01), "target": np.arange(count_frames(20000))}
+    pair = {**ones, **{f"other_{name}": value for name, value in ones.items()}}
+    speech = collate([(name, pair) for name in "abcdef"])[1]["speech"]
+    alike = (speech[:6, 0] == speech[6:, 0]).tolist()
+    assert alike == [same == 1.0] * 6
+    assert len(set(speech[:6, 0].tolist())) == 6
 
 
 def test_pairs_without_another_utterance_are_refused():

@@ -1,21 +1,15 @@
-"""Frames to be clustered, one for each of HuBERT's; voices of whole utterances."""
+"""Frames to be clustered, one for each of HuBERT's."""
 
 import librosa
 import numpy as np
 import pytest
 import scipy.fft
-import scipy.signal
 import torch
 from transformers import HubertConfig, HubertModel
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.pretraining.crops import count_frames
-from espnet2_cltm.pretraining.features import (
-    HiddenLayer,
-    Mfcc,
-    check_frames,
-    describe_voice,
-)
+from espnet2_cltm.pretraining.features import HiddenLayer, Mfcc, check_frames
 from tests.speech import TINY_HUBERT, voice
 
 
@@ -48,10 +42,9 @@ def test_there_is_a_vector_for_every_frame(samples, two_layers):
         check_frames("a", frames, samples)
 
 
-@pytest.mark.parametrize("features", [Mfcc(), describe_voice])
-def test_level_does_not_matter(features):
+def test_level_does_not_matter():
     np.testing.assert_allclose(
-        features(waveform()), features(0.1 * waveform()), rtol=1e-2, atol=1e-2
+        Mfcc()(waveform()), Mfcc()(0.1 * waveform()), rtol=1e-2, atol=1e-2
     )
 
 
@@ -67,39 +60,6 @@ def test_cepstra_are_those_of_the_frames_own_samples():
     wanted = scipy.fft.dct(np.log(mel + 1e-5), norm="ortho")[:13]
     # librosa's decibel conversion does not take part: S is given.
     np.testing.assert_allclose(Mfcc()(speech)[3, :13], wanted, rtol=1e-3, atol=1e-3)
-
-
-def test_a_voice_is_mean_and_deviation_of_cepstra():
-    speech = waveform()
-    voice = describe_voice(speech)
-    assert voice.shape == (81,) and voice.dtype == np.float32
-    # MFCC has other bands than a voice: 80 in place of 40, 40 coefficients of them.
-    normal = (speech - speech.mean()) / np.sqrt(speech.var() + 1e-7)
-    emphasised = np.append(normal[:1], normal[1:] - 0.97 * normal[:-1])
-    windows = np.lib.stride_tricks.sliding_window_view(emphasised, 400)[::320]
-    power = (
-        np.abs(np.fft.rfft(windows * scipy.signal.get_window("hann", 400), 512)) ** 2
-    )
-    mel = power @ librosa.filters.mel(sr=16000, n_fft=512, n_mels=80, fmin=20).T
-    cepstra = scipy.fft.dct(np.log(mel + 1e-5), norm="ortho")[:, :40]
-    np.testing.assert_allclose(voice[:39], cepstra.mean(axis=0)[1:], atol=1e-3)
-    np.testing.assert_allclose(voice[39:79], cepstra.std(axis=0), atol=1e-3)
-
-
-def test_a_voice_knows_its_pitch():
-    seconds = np.arange(16000) / 16000
-    for hertz in (80.0, 140.0, 330.0):
-        glide = hertz * (1 + 0.02 * np.sin(2 * np.pi * 3 * seconds))
-        phase = np.cumsum(glide) / 16000
-        harmonics = sum(np.cos(2 * np.pi * k * phase) / k for k in range(1, 9))
-        mean, deviation = describe_voice(harmonics.astype(np.float32))[-2:]
-        assert np.exp(mean) * 150 == pytest.approx(hertz, rel=0.02)
-        assert 0 < deviation < 0.1
-
-
-def test_noise_has_no_pitch():
-    noise = np.random.default_rng(0).standard_normal(16000).astype(np.float32)
-    assert describe_voice(noise)[-2:].tolist() == [0, 0]
 
 
 def test_a_hidden_layer_is_transformers_own(two_layers):

@@ -23,15 +23,12 @@ def build(**options):
     )
 
 
-def batch(seed=0, voice_size=0):
+def batch(seed=0):
     generator = torch.Generator().manual_seed(seed)
-    made = {
+    return {
         "speech": torch.randn(3, SAMPLES, generator=generator),
         "target": torch.randint(5, (3, 10), generator=generator),
     }
-    if voice_size:
-        made["voice"] = torch.randn(3, voice_size, generator=generator)
-    return made
 
 
 def logits_by_hand(head, hidden):
@@ -88,19 +85,41 @@ def test_accuracy_counts_the_masked_frames_that_are_right(fixed_mask):
     assert float(stats["acc_heard"]) == pytest.approx(right[~fixed_mask.numpy()].mean())
 
 
-def test_a_voice_is_told_from_the_mean_of_a_crop(fixed_mask):
-    model = build(voice_size=7, voice_weight=0.25).eval()
-    data = batch(voice_size=7)
-    loss, stats, _ = model(**data)
-    hidden = model.hubert.masked(data["speech"], fixed_mask).detach().double().numpy()
-    weight, bias = (
-        value.detach().double().numpy() for value in model.voice_head.parameters()
+def test_the_sound_is_told_from_the_mean_of_what_is_heard(fixed_mask):
+    model = build(summary_weight=0.25)
+    speech = [batch(seed)["speech"] for seed in range(4)]
+    heard = ~fixed_mask
+    for number in range(3):
+        model(speech[number], batch()["target"])
+    model.eval()
+    loss, stats, _ = model(speech[3], batch()["target"])
+    # Scaled by what was heard in training, and by all of it alike.
+    known = torch.stack([model.summary(row, heard) for row in speech[:3]])
+    mean, variance = known.mean(dim=(0, 1)), known.var(dim=1).mean(dim=0)
+    summary = (model.summary(speech[3], heard) - mean) / (variance + 1e-5).sqrt()
+    hidden = model.hubert.masked(speech[3], fixed_mask).detach().double().numpy()
+    heard_mean = np.stack(
+        [row[ok].mean(axis=0) for row, ok in zip(hidden, heard.numpy(), strict=True)]
     )
-    errors = np.abs(hidden.mean(axis=1) @ weight.T + bias - data["voice"].numpy())
+    weight, bias = (
+        value.detach().double().numpy() for value in model.summary_head.parameters()
+    )
+    errors = np.abs(heard_mean @ weight.T + bias - summary.numpy())
     wanted = np.where(errors < 1, errors**2 / 2, errors - 0.5).mean()
-    assert float(stats["loss_voice"]) == pytest.approx(wanted, rel=1e-5)
-    model.voice_weight = 0.0
-    assert float(loss - model(**data)[0]) == pytest.approx(0.25 * wanted, rel=1e-4)
+    assert float(stats["loss_summary"]) == pytest.approx(wanted, rel=1e-4)
+    model.summary_weight = 1e-9
+    rest = float(model(speech[3], batch()["target"])[0])
+    assert float(loss) - rest == pytest.approx(0.25 * wanted, rel=1e-3)
+
+
+def test_what_a_language_sounds_like_is_not_scaled_away(fixed_mask):
+    model = build(summary_weight=1.0)
+    target = batch()["target"]
+    low = torch.cumsum(batch()["speech"], dim=1)  # brown noise: low sounds
+    model(low, target)
+    model(batch()["speech"], target)
+    summary = model.eval()._summarise(low, ~fixed_mask)
+    assert (summary[:, :5] > 0.5).all() and (summary[:, 35:40] < -0.5).all()
 
 
 def test_each_crop_is_to_be_nearest_to_its_pairs():
@@ -137,16 +156,9 @@ def test_the_contrast_counts_as_much_as_it_is_told(monkeypatch):
     assert difference == pytest.approx(0.5 * float(stats["loss_contrast"]), rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ({"voice_size": 7}, "needs the data voice"),
-        ({"contrast_weight": 0.5}, "needs the data speaker"),
-    ],
-)
-def test_a_target_that_is_not_there_is_named(option, message):
-    with pytest.raises(UserError, match=message):
-        build(**option)(**batch())
+def test_a_speaker_that_is_not_there_is_named():
+    with pytest.raises(UserError, match="needs the data speaker"):
+        build(contrast_weight=0.5)(**batch())
 
 
 def test_what_a_hidden_frame_sounds_like_is_not_known():
@@ -173,8 +185,8 @@ def test_without_hidden_frames_it_is_the_frontend():
 
 
 def test_every_weight_learns(fixed_mask):
-    model = build(voice_size=7, masked_weight=0.5)
-    model(**batch(voice_size=7))[0].backward()
+    model = build(summary_weight=1.0, masked_weight=0.5)
+    model(**batch())[0].backward()
     without = [name for name, value in model.named_parameters() if value.grad is None]
     assert without == []
 

@@ -6,12 +6,7 @@ import torch
 import yaml
 from transformers import HubertModel, Wav2Vec2FeatureExtractor
 
-from espnet2_cltm.bin import (
-    hubert_export,
-    hubert_pretrain,
-    hubert_targets,
-    hubert_voices,
-)
+from espnet2_cltm.bin import hubert_export, hubert_pretrain, hubert_targets
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.pretraining.model import MaskedPredictionModel
 from tests.speech import TINY_HUBERT, write_dump
@@ -26,6 +21,7 @@ CONFIG = {
         "mask_length": 3,
         "masked_weight": 0.5,
         "contrast_weight": 0.5,
+        "summary_weight": 1.0,
     },
     "optim": "adamw",
     "optim_conf": {"lr": 1.0e-3},
@@ -48,14 +44,13 @@ CONFIG = {
 def targets(tmp_path_factory):
     root = tmp_path_factory.mktemp("pretraining")
     write_dump(root / "dump" / "demo", ["es", "tr"], {"train": 2, "dev": 1})
-    dump = ("--dump", str(root / "dump" / "demo"))
     hubert_targets.main(
         [
-            *(*dump, "--num_clusters", "8", "--min_seconds", "0.25"),
+            *("--dump", str(root / "dump" / "demo")),
+            *("--num_clusters", "8", "--min_seconds", "0.25"),
             *("--outdir", str(root / "targets")),
         ]
     )
-    hubert_voices.main([*dump, "--outdir", str(root / "voices")])
     return root
 
 
@@ -76,13 +71,11 @@ def train(targets, outdir, seed=1, **changes):
             f"{directory}/other_target.scp,other_target,kaldi_ark",
             f"--{mode}_data_path_and_name_and_type",
             f"{directory}/utt2spk,speaker,text_int",
-            f"--{mode}_data_path_and_name_and_type",
-            f"{targets / 'voices' / split}/voice.scp,voice,kaldi_ark",
             f"--{mode}_shape_file",
             f"{directory}/utt2num_samples",
         ]
     options += ["--batch_groups", str(targets / "targets" / "train" / "utt2lang")]
-    hubert_pretrain.main([*options, "--voice_size", "81", "--output_dir", str(outdir)])
+    hubert_pretrain.main([*options, "--output_dir", str(outdir)])
     return outdir
 
 
