@@ -27,7 +27,12 @@ from espnet2_cltm.corpus import espeak
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance
 from espnet2_cltm.corpus.demo_config import DemoConfig, read_config
 from espnet2_cltm.corpus.demo_prompts import draw_prompt
-from espnet2_cltm.corpus.demo_speakers import Speaker, draw_speakers, voice_text
+from espnet2_cltm.corpus.demo_speakers import (
+    Speaker,
+    draw_moods,
+    draw_speakers,
+    voice_text,
+)
 from espnet2_cltm.corpus.espeak_worker import speak_files
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits
 from espnet2_cltm.errors import UserError
@@ -122,12 +127,12 @@ def _draw_items(config: DemoConfig, lang: str) -> list[_Item]:
     items = []
     for speaker in draw_speakers(config, lang):
         random = Random(f"{config.seed} {speaker.id}")
-        voice = f"{language_voice}\n{voice_text(speaker)}"
-        for number in range(1, config.splits[speaker.split].utterances + 1):
+        moods = draw_moods(config, speaker)
+        for number, mood in enumerate(moods, start=1):
             kind = config.prompts[(number - 1) % len(config.prompts)]
             speech = espeak.Utterance(
                 lang=lang,
-                voice=voice,
+                voice=f"{language_voice}\n{voice_text(speaker, mood)}",
                 rate=speaker.rate,
                 volume=speaker.volume,
                 text=draw_prompt(kind, random, lang),

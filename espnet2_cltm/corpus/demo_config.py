@@ -58,6 +58,7 @@ class DemoConfig:
         splits: Sizes by split name.
         voices: By gender, ``f`` and ``m``.
         intonation: Percent of the pitch that a speaker's intonation spans.
+        moods: Percent of the speaker's pitch that an utterance is spoken at.
         single_formants: Percent by which each formant is moved on its own.
         flutter: espeak-ng's measure of unsteady pitch; 2 is its own choice.
         rate: Words per minute.
@@ -70,6 +71,7 @@ class DemoConfig:
     splits: dict[str, SplitSize]
     voices: dict[str, VoiceRanges]
     intonation: Range
+    moods: Range
     single_formants: Range
     flutter: Range
     rate: Range
@@ -82,6 +84,7 @@ _LIMITS = {
     "pitch": (40, 400),
     "formants": (70, 150),
     "intonation": (0, 100),
+    "moods": (50, 200),
     "single_formants": (80, 120),
     "flutter": (0, 20),
     "rate": (80, 300),
@@ -144,6 +147,7 @@ class _Reader:
                 name: self.range(top[name], name, name)
                 for name in (
                     "intonation",
+                    "moods",
                     "single_formants",
                     "flutter",
                     "rate",

@@ -1,7 +1,8 @@
 """The demo's speakers: who they are, and the espeak-ng voice file of each.
 
 A speaker is a timbre (one of espeak-ng's voice variants), a pitch, formants, and a
-manner of speaking, drawn from the ranges of the speaker's gender. Within a gender and
+manner of speaking, drawn from the ranges of the speaker's gender; the pitch rises and
+falls from utterance to utterance with the speaker's mood. Within a gender and
 a split every range is covered evenly: it is cut into as many parts as there are
 speakers, and each part is used once, so that six test speakers are as varied as
 twenty. All values are whole numbers, and so the same on every machine.
@@ -63,6 +64,15 @@ def draw_speakers(config: DemoConfig, lang: str) -> list[Speaker]:
     return speakers
 
 
+def draw_moods(config: DemoConfig, speaker: Speaker) -> list[int]:
+    """Draw in which mood a speaker says each utterance, in percent of the pitch.
+
+    A speaker's utterances cover the range evenly, in an order that is drawn.
+    """
+    random = Random(f"{config.seed} {speaker.id} moods")
+    return _spread(random, config.moods, config.splits[speaker.split].utterances)
+
+
 def _draw_group(config: DemoConfig, lang: str, gender: str, split: str) -> list[dict]:
     count = config.splits[split].speakers
     ranges = config.voices[gender]
@@ -118,13 +128,20 @@ def _shuffled(random: Random, values: list) -> list:
 _TIMBRE = ("roughness", "tone", "voicing", "consonants", "stressAmp")
 
 
-def voice_text(speaker: Speaker) -> str:
+def voice_text(speaker: Speaker, mood: int = 100) -> str:
     """Write the lines that make espeak-ng's voice of any language this speaker's.
 
-    The variant's formants keep their relation to each other and their strength;
-    their mean, which would give the gender away, is replaced by the speaker's.
+    Args:
+        speaker: Whose voice.
+        mood: Percent of the speaker's pitch and intonation.
+
+    Returns:
+        Lines of a voice file. The variant's formants keep their relation to each other
+        and their strength; their mean, which would give the gender away, is replaced
+        by the speaker's.
     """
-    lines = [["pitch", speaker.pitch, speaker.pitch + speaker.intonation]]
+    pitch = speaker.pitch * mood // 100
+    lines = [["pitch", pitch, pitch + speaker.intonation * mood // 100]]
     lines += [["flutter", speaker.flutter]]
     variant = voice_lines(variant_file(speaker.variant))
     lines += [line for line in variant if line[0] in _TIMBRE]

@@ -17,7 +17,12 @@ from espnet2_cltm.corpus.demo_config import (
     read_config,
 )
 from espnet2_cltm.corpus.demo_prompts import KINDS, draw_prompt
-from espnet2_cltm.corpus.demo_speakers import Speaker, draw_speakers, voice_text
+from espnet2_cltm.corpus.demo_speakers import (
+    Speaker,
+    draw_moods,
+    draw_speakers,
+    voice_text,
+)
 
 CONFIG = read_config(Path(__file__).parents[2] / "conf" / "demo.yaml")
 
@@ -89,6 +94,7 @@ def test_a_drawn_speaker_is_fixed_for_all_time():
             "m": VoiceRanges(("m1", "m2"), (70, 160), (90, 106)),
         },
         intonation=(25, 50),
+        moods=(80, 125),
         single_formants=(96, 104),
         flutter=(1, 6),
         rate=(150, 200),
@@ -108,6 +114,27 @@ def test_a_drawn_speaker_is_fixed_for_all_time():
         volume=83,
     )
     assert draw_prompt("digits", random.Random("1 es"), "es") == "1 0 0 7 9 6"
+    more = replace(config, splits={"train": SplitSize(2, 4)})
+    assert draw_moods(more, draw_speakers(config, "es")[7]) == [122, 97, 104, 91]
+
+
+@given(st.integers(1, 99), st.integers(0, 2**31))
+def test_a_speakers_moods_cover_the_range_evenly(count, seed):
+    config = replace(
+        CONFIG, seed=seed, moods=(60, 159), splits={"train": SplitSize(1, count)}
+    )
+    speaker = Speaker("es-f01", "f", "train", "f1", 150, 50, (100,) * 9, 2, 170, 100)
+    moods = sorted(draw_moods(config, speaker))
+    assert len(moods) == count
+    for number, mood in enumerate(moods):
+        assert number * 100 / count - 1 < mood - 60 < (number + 1) * 100 / count
+
+
+def test_a_mood_changes_the_pitch_and_nothing_else():
+    speaker = replace(draw_speakers(CONFIG, "es")[0], pitch=150, intonation=50)
+    calm, angry = voice_text(speaker).splitlines(), voice_text(speaker, 120)
+    assert calm[0] == "pitch 150 200"
+    assert angry.splitlines() == ["pitch 180 240", *calm[1:]]
 
 
 def test_every_speaker_has_a_voice_of_their_own():
