@@ -82,7 +82,8 @@ Training
   --seed ${seed}        of everything
 Results
   --dtype ${dtype}   of the checkpoint
-  --probe_dump    audio stores to probe on, <dumpdir>/<corpus> of another recipe, separated
+  --probe_dump    audio stores to probe on, <dumpdir>/<corpus> of another recipe that was run
+                  with absolute --datadir and --dumpdir, separated
                   by spaces (default: this corpus's own)
   --tag           name of the experiment (default: ssl_<corpus>)
 Resources
