@@ -230,7 +230,7 @@ class MaskedPredictionModel(AbsESPnetModel):
         """
         summary = self.summary(speech, heard)
         scale = self.summary_scale
-        if self.training:
+        if self.training and len(summary) > 1:  # one alone has no variance
             scale(summary)
         return nn.functional.batch_norm(
             summary, scale.running_mean, scale.running_var, eps=scale.eps

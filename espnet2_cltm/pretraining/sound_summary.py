@@ -52,8 +52,7 @@ class SoundSummary(nn.Module):
 
         Args:
             waveforms: (batch, samples) float32 at 16 kHz.
-            frames: (batch, frames) bool, true on those of HuBERT's frames that count,
-                at least one an utterance.
+            frames: (batch, frames) bool, true on those of HuBERT's frames that count.
 
         Returns:
             (batch, 2 * n_mels + n_pitches) float32, over these frames: the mean of
@@ -79,10 +78,10 @@ def mean_over(vectors: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
 
     Args:
         vectors: (batch, frames, size).
-        frames: (batch, frames) bool, at least one true an utterance.
+        frames: (batch, frames) bool.
 
     Returns:
-        (batch, size).
+        (batch, size), zero where no frame is taken.
     """
     weights = frames.to(vectors.dtype).unsqueeze(2)
-    return (vectors * weights).sum(dim=1) / weights.sum(dim=1)
+    return (vectors * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)

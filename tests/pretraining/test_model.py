@@ -122,6 +122,13 @@ def test_what_a_language_sounds_like_is_not_scaled_away(fixed_mask):
     assert (summary[:, :5] > 0.5).all() and (summary[:, 35:40] < -0.5).all()
 
 
+def test_a_batch_of_one_crop_is_trained_on():
+    data = {name: value[:1] for name, value in batch().items()}
+    for mask_length in (3, 10):  # ten hide the whole crop
+        model = build(summary_weight=1.0, mask_length=mask_length)
+        assert model(**data)[0].isfinite()
+
+
 def test_each_crop_is_to_be_nearest_to_its_pairs():
     random = np.random.default_rng(0)
     vectors = random.normal(size=(8, 4))

@@ -105,3 +105,7 @@ def test_a_mean_over_all_frames_is_the_mean():
     one = torch.zeros(3, 7, dtype=torch.bool)
     one[:, 4] = True
     torch.testing.assert_close(mean_over(vectors, one), vectors[:, 4])
+
+
+def test_a_mean_over_no_frame_is_zero():
+    assert not mean_over(torch.ones(1, 7, 5), torch.zeros(1, 7, dtype=torch.bool)).any()
