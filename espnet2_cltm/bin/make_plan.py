@@ -25,7 +25,6 @@ from espnet2_cltm.bin.command_line import (
 )
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.completion import runs_left
 from espnet2_cltm.experiment.estimate import Workers, estimate_cost
 from espnet2_cltm.experiment.keep_choices import KEEP_CHOICES
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -40,6 +39,7 @@ from espnet2_cltm.experiment.planning import (
 )
 from espnet2_cltm.experiment.settings import Settings, check_unchanged
 from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
+from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.experiment.task_registry import TASKS
 from espnet2_cltm.experiment.train_config_reading import read_train_configs
 
