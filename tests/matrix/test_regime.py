@@ -115,7 +115,7 @@ def test_curves_of_one_task_do_not_mix_with_another(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is empty: run stages 4 and 5 first"),
+        ("", "is empty: "),
         ("a\tb\n1\t2\n", "has an unknown header"),
         ("model_id,type,lang_src,lang_tgt,seed,f1\n", "does not tell N"),
     ],
@@ -134,7 +134,7 @@ def with_value(row, column, text):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([[]], "has a header and no line of results"),
+        ([[]], "has a header and no line after it"),
         ([rows(4)], r"for N = 4 only: .*--regime_budgets '4 8 16'"),
         ([rows(4), rows(12)], "N = 4 12, but no language has N and 2N with the same"),
         (
