@@ -40,7 +40,6 @@ from espnet2_cltm import __version__
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import Language
-
 from espnet2_cltm.matrix.regime import (
     INDICES,
     NO_GAIN,

@@ -154,7 +154,7 @@ def with_value(row, column, text):
             r"no value of gender in macro_f1, all are undefined",
         ),
         ([rows(4), rows(8), rows(8)], "the same result twice"),
-        ([[with_value(row, 8, "71.3") for row in rows(4)]], "not percentages"),
+        ([[with_value(row, 8, "71.3") for row in rows(4)]], "not a fraction"),
         ([[with_value(row, 2, "sngle") for row in rows(4)]], "kind is 'sngle'"),
         ([[with_value(row, 4, "0") for row in rows(4)]], "budget is 0; N is 1 or more"),
         ([[with_value(row, 4, "x") for row in rows(4)]], "budget is 'x', not a whole"),

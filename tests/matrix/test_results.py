@@ -152,7 +152,9 @@ def test_several_budgets_of_one_task_do_not_touch_the_other(tmp_path):
         )
     path = write_results(tmp_path / "r.tsv", rows)
     assert read_scores(path, Choice("gender")).source.budget == 60
-    with pytest.raises(UserError, match=r"budget speaker \(24 48\): .*--budget"):
+    with pytest.raises(
+        UserError, match=r"budget of task speaker \(24 48\): .*--budget"
+    ):
         read_scores(path, Choice("speaker"))
     assert read_scores(path, Choice("speaker", budget=48)).source.budget == 48
 
