@@ -249,6 +249,7 @@ def _write_tsv(path: Path, rows: list[list[str]]) -> None:
 
 DEMO = CorpusSpec(
     name="demo",
+    is_demo=True,
     list_languages=list_languages,
     load_language=load_language,
     db_variable="DEMO",

@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from espnet2_cltm.corpus.language import CorpusSpec
-from espnet2_cltm.corpus.options import STAGE_1_OPTIONS, STAGE_2_OPTIONS
+from espnet2_cltm.corpus.options import (
+    DATADIR,
+    DUMPDIR,
+    STAGE_1_OPTIONS,
+    STAGE_2_OPTIONS,
+)
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.learning_curves import check_grid
 from espnet2_cltm.experiment.run_options import RUN_OPTIONS
@@ -141,9 +146,9 @@ STAGE_5_OPTIONS = (
 STAGE_6_OPTIONS = (
     Option(
         "languages_conf",
-        "names and families of languages; left out, conf/languages.yaml",
+        "names and families of languages",
         TEXT,
-        "",
+        "conf/languages.yaml",
         (6,),
         "Places",
     ),
@@ -157,9 +162,9 @@ STAGE_6_OPTIONS = (
     ),
 )
 PLACE_OPTIONS = (
-    Option("datadir", "data directories", TEXT, "data", (1, 2), "Places"),
-    Option("dumpdir", "audio store", TEXT, "dump", (2, 3), "Places"),
-    Option("expdir", "experiments", TEXT, "exp", (), "Places"),
+    DATADIR,
+    DUMPDIR,
+    Option("expdir", "directory of experiments", TEXT, "exp", (), "Places"),
 )
 BY_TASK = {
     "budget": ("another N for this task", POSITIVE, (3,)),
@@ -289,11 +294,13 @@ def _budget(spec: TaskSpec, corpus: CorpusSpec, values: Mapping[str, Any]) -> in
 
 
 def _config_path(spec: TaskSpec, asked: str | None) -> Path:
-    path = Path(asked or spec.train_config)
+    return Path(asked or _shipped(spec.train_config))
+
+
+def _shipped(path: str) -> str:
+    """Return a path of conf/: in the working directory, or else in the repository."""
     root = os.environ.get("CLTM_ROOT")
-    if asked is None and root is not None and not path.exists():
-        return Path(root) / path
-    return path
+    return str(Path(root) / path) if root and not Path(path).exists() else path
 
 
 @dataclass(frozen=True)
@@ -366,6 +373,9 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
         or environment.get(corpus.db_variable, "")
         or corpus.default_dir
     )
+    for name in ("demo_config", "languages_conf"):
+        if texts[name] == options[name].default:
+            texts[name] = _shipped(texts[name])
     values = read_values(texts, options)
     stage, stop_stage = values["stage"], values["stop_stage"]
     if values["nj"] is None:
@@ -447,7 +457,7 @@ def _arguments(
 ) -> list[str]:
     words = []
     for name, option in options.items():
-        if stage in option.stages and texts[name] != "":
+        if stage in option.stages and (texts[name] or option.default):
             words += [f"--{name}", texts[name]]
     return words
 
@@ -466,8 +476,7 @@ def _stage_6(
     words += ["--outdir", str(exp / kind / spec.name)]
     if metric := texts[f"{spec.name}_metric"]:
         words += ["--metric", metric]
-    if texts["languages_conf"]:
-        words += ["--languages_conf", texts["languages_conf"]]
+    words += ["--languages_conf", texts["languages_conf"]]
     if is_regime:
         return words
     if texts["distances"]:

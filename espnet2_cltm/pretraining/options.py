@@ -121,9 +121,7 @@ SSL_OPTIONS = (
         "corpus's own",
         TEXT,
     ),
-    _option(
-        "Results", "tag", "name of the experiment; left out, ssl_<corpus>", TEXT
-    ),
+    _option("Results", "tag", "name of the experiment; left out, ssl_<corpus>", TEXT),
     _option(
         "Resources",
         "nj",

@@ -3,6 +3,7 @@
 # layer of the first model then. From synthetic speech of 67 languages, or from a corpus
 # of your own.
 #   ./run.sh --stage 1 --stop_stage 8
+# shellcheck disable=SC2154 # the variables come from espnet2_cltm.bin.recipe
 set -euo pipefail
 
 recipe=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
@@ -14,7 +15,6 @@ set -a # db.sh's variables are read by Python
 set +a
 
 # The options are declared, checked and completed in espnet2_cltm/pretraining/options.py.
-# shellcheck disable=SC2154
 options=$(python3 -m espnet2_cltm.bin.recipe --ssl "$@") || exit
 eval "${options}"
 
