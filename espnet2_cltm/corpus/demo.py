@@ -254,4 +254,5 @@ DEMO = CorpusSpec(
     db_variable="DEMO",
     default_dir="downloads/demo",
     default_languages=default_languages,
+    is_demo=True,
 )
