@@ -26,9 +26,9 @@ from espnet2_cltm.corpus.datadir import read_data_dir
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
 from espnet2_cltm.speaker.embedding import cache_waveforms, embed_utterances
+from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.model import SpeakerModel
 from espnet2_cltm.speaker.trial_drawing import draw_trials
-from espnet2_cltm.tasks.speaker import SpeakerTask
 
 ROOT = Path(__file__).resolve().parent.parent
 HUBERT = ROOT / "conf/train_speaker.yaml"

@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.corpus.utterance_list import read_utterance_list
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
-from espnet2_cltm.experiment.utterance_list import read_utterance_list
 from espnet2_cltm.progress import progress
 
 

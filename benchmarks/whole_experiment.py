@@ -34,14 +34,14 @@ import numpy as np
 import yaml
 
 from espnet2_cltm.bin.command_line import positive_number, run_command
+from espnet2_cltm.corpus.utterance_list import (
+    ListedUtterance,
+    read_utterance_list,
+)
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.planning import training_utterances
 from espnet2_cltm.experiment.run import KINDS, Run
-from espnet2_cltm.experiment.utterance_list import (
-    ListedUtterance,
-    read_utterance_list,
-)
 from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress
 

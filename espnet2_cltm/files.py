@@ -1,17 +1,137 @@
-"""Writing files so that a reader sees the whole of one or nothing of it.
+"""Reading and writing files: one sentence for what is wrong, whole files or none.
 
-A file that marks completion must never exist half-written, whatever kills the
-writer. Everything here writes to a temporary name in the same directory and
-renames it into place.
+What is read here is text, YAML, JSON or a table; a file that is missing or damaged
+becomes a :class:`.UserError` that names it, the line where there is one, and what to do.
+
+A file that marks completion must never exist half-written, whatever kills the writer.
+Everything here writes to a temporary name in the same directory and renames it into
+place.
 """
 
+import json
 import os
-import tempfile
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from espnet2_cltm.errors import UserError
+
+
+def read_text(path: Path | str, remedy: str) -> str:
+    """Read a text file.
+
+    Args:
+        path: UTF-8 file.
+        remedy: What to do where the file can't be read, such as "run stage 3 first".
+
+    Raises:
+        UserError: The file can't be read, or is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): {remedy}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}): convert "
+            "the file to UTF-8."
+        ) from error
+
+
+def read_mapping(
+    path: Path | str, what: str, remedy: str = "correct its path"
+) -> dict[str, Any]:
+    """Read a YAML file of ``name: value`` lines.
+
+    Args:
+        path: The file.
+        what: What it should be, such as "a training configuration of ESPnet".
+        remedy: What to do where the file can't be read.
+
+    Raises:
+        UserError: The file can't be read, is not YAML, or holds something else.
+    """
+    content = parse_yaml(read_text(path, remedy), path)
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must be {what}: write 'name: value' lines.")
+    return content
+
+
+def parse_yaml(text: str, path: Path | str) -> Any:
+    """Parse YAML.
+
+    Args:
+        text: Content of the file.
+        path: Name of the file, for the message.
+
+    Raises:
+        UserError: The text is not YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}," if mark else ""
+        why = getattr(error, "problem", None) or "unreadable"
+        raise UserError(f"{path}{where} is not valid YAML ({why}): correct it.") from (
+            error
+        )
+
+
+def read_json(path: Path | str, remedy: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        remedy: What to do where the file can't be read or is damaged.
+
+    Raises:
+        UserError: The file can't be read, or is not JSON.
+    """
+    try:
+        return json.loads(read_text(path, remedy))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): {remedy}.") from error
+
+
+def read_rows(
+    path: Path | str, header: Sequence[str], what: str, remedy: str
+) -> Iterator[list[str]]:
+    """Read the rows of a tab-separated table.
+
+    Args:
+        path: The file.
+        header: Names of its columns, in order.
+        what: What it should be, such as "a list of utterances".
+        remedy: What to do where the file can't be read or is something else.
+
+    Yields:
+        The fields of each line after the header.
+
+    Raises:
+        UserError: The file can't be read, has another header, or a line has another
+            number of fields.
+    """
+    lines = read_text(path, remedy).split("\n")
+    if lines[0].split("\t") != list(header):
+        why = "unknown header" if lines[0] else "it is empty"
+        raise UserError(f"{path} is not {what} ({why}): {remedy}.")
+    for number, line in enumerate(lines[1:], start=2):
+        if not line and number == len(lines):
+            return
+        fields = line.split("\t")
+        if len(fields) != len(header):
+            raise UserError(
+                f"{path}, line {number}, has {len(fields)} fields where "
+                f"{len(header)} are needed: {remedy}."
+            )
+        yield fields
 
 
 @contextmanager
@@ -30,20 +150,19 @@ def replacing(path: Path | str) -> Iterator[Path]:
         UserError: The file system refuses, for instance because it is full.
     """
     path = Path(path)
+    temporary = path.with_name(
+        f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp{path.suffix}"
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=f".tmp{path.suffix}"
-        )
+        # With the permissions that any new file gets.
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     except OSError as error:
         raise cannot_write(path, error) from error
-    os.close(handle)
-    temporary = Path(name)
     try:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except OSError as error:
         raise cannot_write(path, error) from error
@@ -81,13 +200,3 @@ def cannot_write(path: Path | str, error: OSError) -> UserError:
         f"{path} cannot be written ({reason}): free some space or give a "
         "directory where you may write."
     )
-
-
-def _current_umask() -> int:
-    # The mask can only be read by setting it; done once, at import, before threads.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _current_umask()

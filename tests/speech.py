@@ -19,10 +19,10 @@ from espnet2_cltm.corpus.datadir import (
     write_data_dir,
 )
 from espnet2_cltm.files import write_text
+from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.trial_drawing import draw_trials
 from espnet2_cltm.speaker.trials import TrialList, write_trials
-from espnet2_cltm.tasks.gender import GenderTask
-from espnet2_cltm.tasks.speaker import SpeakerTask
 
 TINY_HUBERT = {
     "hidden_size": 16,

@@ -11,11 +11,10 @@ import torch
 
 from espnet2_cltm.bin.command_line import configure_logging, run_command
 from espnet2_cltm.corpus.datadir import GENDERS
-from espnet2_cltm.experiment.training import check_device
 from espnet2_cltm.frontend.length_batches import length_batches
-from espnet2_cltm.gender.inference import predict_gender, write_predictions
+from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.label.inference import predict_gender, write_predictions
 from espnet2_cltm.progress import progress
-from espnet2_cltm.tasks.gender import GenderTask
 from espnet2_cltm.tasks.inference import (
     Speech,
     add_key_file,
@@ -23,6 +22,7 @@ from espnet2_cltm.tasks.inference import (
     load_chosen_model,
     usable_waveform,
 )
+from espnet2_cltm.tasks.training import check_device
 
 
 class Speech2Gender:

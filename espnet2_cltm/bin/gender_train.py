@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from espnet2_cltm.bin.command_line import run_command
-from espnet2_cltm.tasks.gender import GenderTask
+from espnet2_cltm.label.espnet_task import GenderTask
 
 
 def get_parser():

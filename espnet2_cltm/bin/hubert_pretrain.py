@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from espnet2_cltm.bin.command_line import run_command
-from espnet2_cltm.tasks.pretraining import PretrainingTask
+from espnet2_cltm.pretraining.espnet_task import PretrainingTask
 
 
 def get_parser():

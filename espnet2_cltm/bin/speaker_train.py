@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from espnet2_cltm.bin.command_line import run_command
-from espnet2_cltm.tasks.speaker import SpeakerTask
+from espnet2_cltm.speaker.espnet_task import SpeakerTask
 
 
 def get_parser():

@@ -1,19 +1,11 @@
-"""What a corpus module gives: one language's splits and what was left out.
+"""What a corpus is: one object in one file, which lists and loads languages.
 
-Every corpus is a module with two functions, listed in
-:mod:`espnet2_cltm.corpus.registry`::
-
-    def list_languages(corpus_dir: Path) -> list[str]
-    def load_language(
-        corpus_dir: Path, lang: str, options: CorpusOptions
-    ) -> LanguageSplits
-
-and, where loading takes long, a third one with the files that the result depends on,
-by which stage 1 sees that nothing has changed (without it, it loads and compares)::
-
-    def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Path]
+A corpus becomes known by its name in :mod:`espnet2_cltm.registry`: it comes with the
+package, or another package declares it by an entry point of the group
+``espnet2_cltm.corpora``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,3 +63,34 @@ class CorpusOptions:
     max_train_utts: int = 0
     max_test_utts: int = 0
     seed: int = 42
+
+
+@dataclass(frozen=True)
+class CorpusSpec:
+    """One corpus.
+
+    Attributes:
+        name: Name as in ``--corpus``.
+        list_languages: Function from the corpus's directory to its language codes.
+        load_language: Function of (corpus's directory, language, options) that loads a
+            language.
+        list_inputs: Function with the same arguments that lists the files on which the
+            result depends, by which stage 1 sees that nothing has changed; None where
+            loading is quick, or the corpus makes its audio itself: then stage 1 loads
+            and compares.
+        db_variable: Variable in ``db.sh`` that holds the corpus's directory.
+        default_dir: Directory where ``db.sh`` names none; empty where one must be given.
+        default_languages: Function from the options to the languages where none are
+            asked for; None for all.
+        people_across_languages: Whether a speaker's name, but for ``<lang>-``, is one
+            person in all languages.
+    """
+
+    name: str
+    list_languages: Callable[[Path], list[str]]
+    load_language: Callable[[Path, str, CorpusOptions], LanguageSplits]
+    list_inputs: Callable[[Path, str, CorpusOptions], list[Path]] | None = None
+    db_variable: str = ""
+    default_dir: str = ""
+    default_languages: Callable[[CorpusOptions], list[str]] | None = None
+    people_across_languages: bool = False

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.utterance_list import ListedUtterance
 from espnet2_cltm.speaker.trials import TrialList
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.drawn import DrawnSet, Planned
-from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.utterance_list import (
+from espnet2_cltm.corpus.utterance_list import (
     ListedUtterance,
     read_utterance_list,
 )
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawn import DrawnSet, Planned
+from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.speaker.trials import TrialList, read_trials
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import humanfriendly
 
+from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.experiment.disk import run_bytes
 from espnet2_cltm.experiment.drawn import Planned
 from espnet2_cltm.experiment.plan import PlannedRun
@@ -29,7 +30,6 @@ from espnet2_cltm.experiment.timed_runs import (
     time_runs,
 )
 from espnet2_cltm.experiment.train_config_reading import frontend_of
-from espnet2_cltm.experiment.utterance_list import ListedUtterance, total_seconds
 
 MOST_WORKERS = 16  # that are timed at the same time
 

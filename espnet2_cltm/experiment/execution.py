@@ -19,6 +19,7 @@ import transformers
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 import espnet2_cltm
+from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.experiment.keep_choices import is_kept
 from espnet2_cltm.experiment.kept_models import keep_model, load_kept_model
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -29,13 +30,12 @@ from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.task_registry import testing
 from espnet2_cltm.experiment.test_set import read_test_set
-from espnet2_cltm.experiment.train_config_file import write_train_config
-from espnet2_cltm.experiment.training import (
+from espnet2_cltm.tasks.train_config_file import write_train_config
+from espnet2_cltm.tasks.training import (
     set_backends,
     train_in_memory,
     training_arguments,
 )
-from espnet2_cltm.experiment.utterance_list import ListedUtterance
 
 
 def make_run(

@@ -17,7 +17,6 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.experiment.task_registry import testing
-from espnet2_cltm.experiment.training import Criterion, Trained
 from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.tasks.load_model import load_model
 from espnet2_cltm.tasks.packed_model import (
@@ -25,6 +24,7 @@ from espnet2_cltm.tasks.packed_model import (
     pack_model,
     read_packed_model,
 )
+from espnet2_cltm.tasks.training import Criterion, Trained
 
 
 def keep_model(

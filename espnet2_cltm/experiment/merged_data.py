@@ -11,13 +11,13 @@ from itertools import zip_longest
 from pathlib import Path
 
 from espnet2_cltm.corpus.audio import backing_file
-from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.utterance_list import (
+from espnet2_cltm.corpus.utterance_list import (
     ListedUtterance,
     read_utterance_list,
     write_utterance_list,
 )
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.files import replacing
 from espnet2_cltm.progress import progress
 

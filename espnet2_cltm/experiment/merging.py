@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
+from espnet2_cltm.corpus.utterance_list import read_utterance_list
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder_identity import read_encoders
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -28,7 +29,6 @@ from espnet2_cltm.experiment.settings import (
     read_settings,
     write_settings,
 )
-from espnet2_cltm.experiment.utterance_list import read_utterance_list
 from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress
 

@@ -13,7 +13,7 @@ from itertools import combinations
 
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.run import Run
-from espnet2_cltm.experiment.subsets import random_order
+from espnet2_cltm.subsets import random_order
 
 Pair = tuple[str, str]
 

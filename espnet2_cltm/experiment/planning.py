@@ -5,6 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir, read_table
 from espnet2_cltm.corpus.people import person_of
+from espnet2_cltm.corpus.utterance_list import (
+    ListedUtterance,
+    read_utterance_list,
+    total_seconds,
+    write_utterance_list,
+)
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawing import LanguageDraw, UnfitLanguage
 from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
@@ -17,12 +23,6 @@ from espnet2_cltm.experiment.run import Run, all_runs
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
 from espnet2_cltm.experiment.shared_speakers import people_of, without_tested
 from espnet2_cltm.experiment.task_registry import drawing
-from espnet2_cltm.experiment.utterance_list import (
-    ListedUtterance,
-    read_utterance_list,
-    total_seconds,
-    write_utterance_list,
-)
 from espnet2_cltm.progress import progress
 from espnet2_cltm.speaker.trials import write_trials
 
@@ -250,7 +250,7 @@ def _draw_across(
 ) -> dict[tuple[str, str], DrawnSet]:
     if not settings.cross_language_trials or "speaker" not in settings.tasks:
         return {}
-    from espnet2_cltm.experiment.speaker_drawing import draw_cross_language
+    from espnet2_cltm.speaker.drawing import draw_cross_language
 
     fit = [lang for task, lang in drawn if task == "speaker"]
     tests = {lang: read_data_dir(settings.split_dir(lang, "test")) for lang in fit}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from espnet2_cltm.corpus.utterance_list import ListedUtterance, read_utterance_list
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.task_registry import drawing
-from espnet2_cltm.experiment.utterance_list import ListedUtterance, read_utterance_list
 from espnet2_cltm.speaker.trials import TrialList, read_trials
 
 # A worker tests thousands of models on the same few dozen lists.

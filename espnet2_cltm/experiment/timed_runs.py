@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
+from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.completion import RunCounts
 from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
@@ -27,7 +28,6 @@ from espnet2_cltm.experiment.planning import write_experiment
 from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.task_registry import drawing
-from espnet2_cltm.experiment.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.progress import progress
 from espnet2_cltm.speaker.trials import TrialList
 

@@ -24,13 +24,13 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.task_registry import testing
-from espnet2_cltm.experiment.train_config_file import write_train_config
-from espnet2_cltm.experiment.training import (
+from espnet2_cltm.files import write_text
+from espnet2_cltm.tasks.train_config_file import write_train_config
+from espnet2_cltm.tasks.training import (
     build_training,
     check_device,
     training_arguments,
 )
-from espnet2_cltm.files import write_text
 
 WAIT_SECONDS = 0.5
 # After such an error a process can't use its GPU any more (PyTorch 2.8 and later).

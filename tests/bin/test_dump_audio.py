@@ -15,7 +15,7 @@ from espnet2_cltm.corpus.datadir import (
     write_data_dir,
 )
 from espnet2_cltm.experiment.drawing import DrawingRules, UnfitLanguage
-from espnet2_cltm.experiment.gender_drawing import draw
+from espnet2_cltm.label.drawing import draw
 from tests.corpus.test_common_voice import make_language, row
 from tests.corpus.test_kaldi import make_split
 

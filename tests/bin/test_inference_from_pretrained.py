@@ -18,9 +18,9 @@ from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.test_set import read_test_set
-from espnet2_cltm.gender.inference import read_predictions
+from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.label.inference import read_predictions
 from espnet2_cltm.speaker.scoring import read_scores
-from espnet2_cltm.tasks.gender import GenderTask
 from espnet2_cltm.tasks.load_model import load_model
 from espnet2_cltm.tasks.packed_model import read_packed_model
 from tests.experiment.kept_experiments import (

@@ -16,9 +16,9 @@ from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from espnet2_cltm.experiment.training import check_device, training_arguments
 from espnet2_cltm.experiment.worker import build_once
-from espnet2_cltm.tasks.gender import GenderTask
+from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.tasks.training import check_device, training_arguments
 from tests.speech import TINY_GENDER, TINY_HUBERT, write_dump
 
 DROPOUT_HUBERT = {

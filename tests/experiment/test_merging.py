@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from espnet2_cltm.bin.merge_experiments import main
+from espnet2_cltm.corpus.utterance_list import read_utterance_list
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment import execution, merging
 from espnet2_cltm.experiment.execution import make_run
@@ -19,7 +20,6 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.merging import merge_experiments
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.settings import read_settings, write_settings
-from espnet2_cltm.experiment.utterance_list import read_utterance_list
 from tests.experiment.kept_experiments import (
     SPEAKERS,
     make_left,

@@ -8,7 +8,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.encoder_steps import enter_transformer
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.frontend.precision import encoder_precision
-from espnet2_cltm.gender.inference import predict_gender
+from espnet2_cltm.label.inference import predict_gender
 from tests.speech import (
     TINY_GENDER,
     TINY_HUBERT,

@@ -20,10 +20,10 @@ from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from espnet2_cltm.experiment.train_config_file import write_train_config
 from espnet2_cltm.experiment.train_config_reading import read_train_config
-from espnet2_cltm.experiment.training import build_training, training_arguments
-from espnet2_cltm.tasks.speaker import SpeakerTask
+from espnet2_cltm.speaker.espnet_task import SpeakerTask
+from espnet2_cltm.tasks.train_config_file import write_train_config
+from espnet2_cltm.tasks.training import build_training, training_arguments
 from tests.speech import TINY_HUBERT, write_dump
 
 ROOT = Path(__file__).parents[2]

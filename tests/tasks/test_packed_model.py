@@ -10,14 +10,14 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.checkpoint import describe_hubert, load_hubert
-from espnet2_cltm.tasks.gender import GenderTask
+from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.tasks.load_model import load_model
 from espnet2_cltm.tasks.packed_model import (
     PackedModel,
     pack_model,
     read_packed_model,
 )
-from espnet2_cltm.tasks.speaker import SpeakerTask
 from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
 # As in "large" checkpoints.

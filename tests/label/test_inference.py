@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.length_batches import length_batches
-from espnet2_cltm.gender.inference import (
+from espnet2_cltm.label.inference import (
     GenderPrediction,
     predict_gender,
     read_predictions,

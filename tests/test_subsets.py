@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.subsets import (
+from espnet2_cltm.subsets import (
     draw_balanced,
     draw_spread,
     random_order,

@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.corpus.audio import load_audio
-from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.test_set import TestSet
-from espnet2_cltm.experiment.training import Criterion
-from espnet2_cltm.experiment.utterance_list import (
+from espnet2_cltm.corpus.utterance_list import (
     ListedUtterance,
     espnet_data_options,
     write_espnet_data,
 )
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.test_set import TestSet
 from espnet2_cltm.files import replacing, write_text
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
 from espnet2_cltm.speaker.embedding import cache_waveforms, embed_utterances
+from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.metrics import score_speaker
 from espnet2_cltm.speaker.model import SpeakerModel
 from espnet2_cltm.speaker.scoring import cosine_scores
-from espnet2_cltm.tasks.speaker import SpeakerTask
+from espnet2_cltm.tasks.training import Criterion
 
 ESPNET_TASK = SpeakerTask
 PREDICTIONS_SUFFIX = ".npy"

@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.corpus.audio import load_audio
-from espnet2_cltm.corpus.waveform_cache import WaveformCache
-from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.test_set import TestSet
-from espnet2_cltm.experiment.training import Criterion
-from espnet2_cltm.experiment.utterance_list import (
+from espnet2_cltm.corpus.utterance_list import (
     ListedUtterance,
     espnet_data_options,
     write_espnet_data,
 )
+from espnet2_cltm.corpus.waveform_cache import WaveformCache
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.test_set import TestSet
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
 from espnet2_cltm.frontend.length_batches import length_batches
-from espnet2_cltm.gender.inference import (
+from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.label.inference import (
     predict_gender,
     read_predictions,
     write_predictions,
 )
-from espnet2_cltm.gender.metrics import score_gender
-from espnet2_cltm.gender.model import GenderModel
-from espnet2_cltm.tasks.gender import GenderTask
+from espnet2_cltm.label.metrics import score_gender
+from espnet2_cltm.label.model import GenderModel
+from espnet2_cltm.tasks.training import Criterion
 
 ESPNET_TASK = GenderTask
 PREDICTIONS_SUFFIX = ".tsv"

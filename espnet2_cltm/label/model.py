@@ -12,7 +12,7 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from espnet2_cltm.frontend.precision import check_autocast, encoder_precision
-from espnet2_cltm.gender.classifier import AbsGenderClassifier
+from espnet2_cltm.label.classifier import AbsGenderClassifier
 
 
 class GenderModel(AbsESPnetModel):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance
 from espnet2_cltm.experiment.drawing import DrawingRules, LanguageDraw, UnfitLanguage
-from espnet2_cltm.experiment.subsets import draw_balanced
+from espnet2_cltm.subsets import draw_balanced
 
 HAS_TRIALS = False
 

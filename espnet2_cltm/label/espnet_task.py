@@ -5,6 +5,9 @@ Data: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz) and
 name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
 """
 
+import espnet2_cltm.tasks  # noqa: F401 (prepares ESPnet's import)
+
+# isort: split
 import argparse
 from collections.abc import Callable, Collection
 from typing import Any
@@ -26,8 +29,8 @@ from espnet2.train.trainer import Trainer
 from espnet2_cltm.corpus.datadir import GENDERS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.gender.classifier import AbsGenderClassifier, LinearClassifier
-from espnet2_cltm.gender.model import GenderModel
+from espnet2_cltm.label.classifier import AbsGenderClassifier, LinearClassifier
+from espnet2_cltm.label.model import GenderModel
 from espnet2_cltm.tasks.linear_projector import LinearProjector
 from espnet2_cltm.tasks.parts import build_part
 from espnet2_cltm.tasks.waveform import scale_waveform
@@ -85,7 +88,7 @@ class GenderPreprocessor:
 
 
 class GenderTask(AbsTask):
-    """ESPnet's task interface for :class:`espnet2_cltm.gender.model.GenderModel`."""
+    """ESPnet's task interface for :class:`espnet2_cltm.label.model.GenderModel`."""
 
     num_optimizers = 1
     train_command = "gender_train"

@@ -9,7 +9,7 @@ from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.tasks.speaker_preprocessor import (
+from espnet2_cltm.speaker.preprocessor import (
     PairPreprocessor,
     SpeakerPreprocessor,
     read_spk2utt,

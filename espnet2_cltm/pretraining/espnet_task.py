@@ -7,6 +7,9 @@ of type ``text_int``, all else of type ``kaldi_ark``, as
 :mod:`espnet2_cltm.bin.hubert_targets` writes them.
 """
 
+import espnet2_cltm.tasks  # noqa: F401 (prepares ESPnet's import)
+
+# isort: split
 import argparse
 from collections.abc import Callable, Collection
 from pathlib import Path

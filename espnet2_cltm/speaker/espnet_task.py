@@ -8,6 +8,9 @@ chosen by name and are those of ESPnet's speaker task; added are the frontend
 ``contrastive``.
 """
 
+import espnet2_cltm.tasks  # noqa: F401 (prepares ESPnet's import)
+
+# isort: split
 import argparse
 from typing import Any
 
@@ -23,18 +26,18 @@ from espnet2_cltm.speaker.contrastive import ContrastiveLoss
 from espnet2_cltm.speaker.cross_entropy import CrossEntropy
 from espnet2_cltm.speaker.embedding_settings import EmbeddingSettings
 from espnet2_cltm.speaker.model import SpeakerModel
-from espnet2_cltm.tasks.linear_projector import LinearProjector
-from espnet2_cltm.tasks.parts import build_part
-from espnet2_cltm.tasks.speaker_preprocessor import (
+from espnet2_cltm.speaker.preprocessor import (
     PairPreprocessor,
     SpeakerPreprocessor,
     read_spk2utt,
 )
-from espnet2_cltm.tasks.speaker_trainer import (
+from espnet2_cltm.speaker.trainer import (
     SpeakerTrainer,
     goes_unvalidated,
     read_valid_trials,
 )
+from espnet2_cltm.tasks.linear_projector import LinearProjector
+from espnet2_cltm.tasks.parts import build_part
 
 frontend_choices = ClassChoices(
     name="frontend",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, recall_score
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.gender.metrics import score_gender
+from espnet2_cltm.label.metrics import score_gender
 
 label = st.sampled_from("fm")
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from espnet2_cltm.corpus.datadir import Utterance
 from espnet2_cltm.corpus.people import person_of
 from espnet2_cltm.experiment.drawing import DrawingRules, LanguageDraw, UnfitLanguage
-from espnet2_cltm.experiment.subsets import draw_spread
 from espnet2_cltm.speaker.trial_drawing import (
     NOBODY_BILINGUAL,
     DrawnTrials,
     draw_cross_language_trials,
     draw_trials,
 )
+from espnet2_cltm.subsets import draw_spread
 
 HAS_TRIALS = True
 # A subset of n utterances has at least this share of n speakers (arXiv:2603.08231),

@@ -14,7 +14,7 @@ import torch
 from espnet2_cltm.corpus.datadir import GENDERS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
-from espnet2_cltm.gender.model import GenderModel
+from espnet2_cltm.label.model import GenderModel
 
 HEADER = ("utt", "label", *(f"probability_{gender}" for gender in GENDERS))
 

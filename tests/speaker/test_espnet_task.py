@@ -12,15 +12,15 @@ import yaml
 from espnet2_cltm.bin import speaker_inference, speaker_score, speaker_train
 from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.corpus.datadir import read_table
+from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment import test_set
-from espnet2_cltm.experiment.speaker_testing import predict
-from espnet2_cltm.experiment.utterance_list import ListedUtterance
+from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.scoring import read_scores
+from espnet2_cltm.speaker.testing import predict
+from espnet2_cltm.speaker.trainer import read_valid_trials
 from espnet2_cltm.speaker.trials import read_trials
 from espnet2_cltm.tasks.load_model import load_model
-from espnet2_cltm.tasks.speaker import SpeakerTask
-from espnet2_cltm.tasks.speaker_trainer import read_valid_trials
 from tests.speech import (
     TINY_GENDER,
     TINY_SPEAKER,

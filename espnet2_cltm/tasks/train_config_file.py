@@ -14,8 +14,8 @@ import yaml
 from espnet2.samplers.build_batch_sampler import build_batch_sampler
 from espnet2.tasks.abs_task import AbsTask
 
-from espnet2_cltm.experiment.training import training_arguments
 from espnet2_cltm.files import write_text
+from espnet2_cltm.tasks.training import training_arguments
 
 _ANY_NUMBER = 1000  # builds a schedule where there is no data to count yet
 

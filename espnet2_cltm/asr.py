@@ -1,0 +1,20 @@
+"""Speech recognition: known by its published results, which come with the package."""
+
+from collections.abc import Sequence
+
+from espnet2_cltm.task import DrawingRules, LanguageDraw, Metric, Splits, TaskSpec
+
+
+class _PublishedOnly(TaskSpec):
+    def draw(
+        self, splits: Splits, rules: DrawingRules, seeds: Sequence[int]
+    ) -> LanguageDraw:
+        """Refuse: there is nothing to train."""
+        raise NotImplementedError
+
+
+ASR = _PublishedOnly(
+    name="asr",
+    title="speech recognition",
+    metrics=(Metric("wer", "1 - WER", lower_is_better=True, maximum=None),),
+)

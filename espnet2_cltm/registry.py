@@ -1,0 +1,123 @@
+"""What there is to choose from, by name: tasks, corpora, strategies.
+
+Three places are looked at: what comes with the package; for label tasks the files
+``conf/tasks/<name>.yaml`` of the directory one runs in and of the repository
+(``CLTM_ROOT``, which path.sh sets); and entry points of installed packages, of the groups
+``espnet2_cltm.tasks`` (a :class:`.TaskSpec`), ``espnet2_cltm.corpora`` (a
+:class:`.CorpusSpec`) and ``espnet2_cltm.strategies`` (a strategy's class). An entry point
+is named like what it stands for.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from espnet2_cltm.corpus.language import CorpusSpec
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.task import TaskSpec
+
+_TASKS = {
+    "speaker": "espnet2_cltm.speaker.spec:SPEAKER",
+    "asr": "espnet2_cltm.asr:ASR",
+}
+_CORPORA = {
+    "common_voice": "espnet2_cltm.corpus.common_voice:COMMON_VOICE",
+    "demo": "espnet2_cltm.corpus.demo:DEMO",
+    "kaldi": "espnet2_cltm.corpus.kaldi:KALDI",
+}
+_PACKAGE_TASKS = Path(__file__).parent / "label" / "tasks"
+
+
+def task_names() -> tuple[str, ...]:
+    """Return the names of the tasks that can be trained, sorted."""
+    named = {*_TASKS, *_label_files(), *_entry_points("tasks")}
+    return tuple(sorted(named - {"asr"}))
+
+
+def find_task(name: str) -> TaskSpec:
+    """Return a task.
+
+    Raises:
+        UserError: There is no such task, or its declaration is wrong.
+    """
+    if name in _TASKS:
+        return _load(_TASKS[name])
+    files = _label_files()
+    if name in files:
+        return _read_label_task(files[name], files[name].stat().st_mtime_ns)
+    return _from_outside("tasks", "--task", name, task_names(), TaskSpec)
+
+
+def corpus_names() -> tuple[str, ...]:
+    """Return the names of the corpora, sorted."""
+    return tuple(sorted({*_CORPORA, *_entry_points("corpora")}))
+
+
+def find_corpus(name: str) -> CorpusSpec:
+    """Return a corpus.
+
+    Raises:
+        UserError: There is no such corpus, or its declaration is wrong.
+    """
+    if name in _CORPORA:
+        return _load(_CORPORA[name])
+    return _from_outside("corpora", "--corpus", name, corpus_names(), CorpusSpec)
+
+
+def task_directories() -> list[Path]:
+    """Return the directories of label tasks' YAML files; the first one wins."""
+    places = [Path("conf/tasks")]
+    if root := os.environ.get("CLTM_ROOT"):
+        places.append(Path(root) / "conf" / "tasks")
+    return [*places, _PACKAGE_TASKS]
+
+
+def _label_files() -> dict[str, Path]:
+    files = {}
+    for place in reversed(task_directories()):
+        files.update({path.stem: path for path in sorted(place.glob("*.yaml"))})
+    return {name: path for name, path in files.items() if name not in _TASKS}
+
+
+@lru_cache(maxsize=64)
+def _read_label_task(path: Path, mtime_ns: int) -> TaskSpec:
+    from espnet2_cltm.label.spec import read_label_task
+
+    return read_label_task(path)
+
+
+@lru_cache(maxsize=8)
+def _entry_points(kind: str) -> Mapping[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=f"espnet2_cltm.{kind}")}
+
+
+def _from_outside(
+    kind: str, option: str, name: str, known: tuple[str, ...], wanted: type
+) -> Any:
+    entry = _entry_points(kind).get(name)
+    if entry is None:
+        raise UserError(
+            f"{option} {name} is not known: give one of {', '.join(known)}."
+        )
+    try:
+        found = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"{option} {name}: the entry point {entry.value} cannot be loaded "
+            f"({error}): correct the package that declares it."
+        ) from error
+    if not isinstance(found, wanted) or found.name != name:
+        raise UserError(
+            f"{option} {name}: the entry point {entry.value} is not a "
+            f"{wanted.__name__} named {name}: correct the package that declares it."
+        )
+    return found
+
+
+def _load(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,292 @@
+"""What a task is: one object that everything else is derived from.
+
+A :class:`TaskSpec` names a task, its metrics and its options, and draws its data; the
+help, the option checks, the plan, the settings, the titles of the matrix and the report
+all read it. Nothing here imports torch, so that a plan is made in seconds; what trains
+and tests is named by :attr:`TaskSpec.module` and imported by the processes that need it.
+
+That module has
+
+* ``ESPNET_TASK``, the task's class in ESPnet's sense, and ``PREDICTIONS_SUFFIX``;
+* ``build_options(options)``, ESPnet options that build the model before there is data;
+* ``write_training_data(run_dir, train, dev, batch_bins, options)``, which returns
+  ESPnet's data options;
+* ``criteria(config, languages, tests)``, what chooses the epoch for each test;
+* ``predict(model, test, predictions, batch_bins, device)``;
+* ``score(spec, options, test, predictions)``, which returns :class:`Scores`;
+* ``cache_audio(max_bytes)``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from espnet2_cltm.corpus.datadir import Utterance
+from espnet2_cltm.corpus.utterance_list import ListedUtterance
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.options import Option
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric of a task.
+
+    Attributes:
+        name: Name in ``results.tsv``. A metric of each class appears there once a class,
+            ``recall`` as ``recall_f`` and ``recall_m``.
+        title: Name of Perf, which is better-is-higher, in text and figures.
+        function: Function that computes it; its arguments are the task's own.
+        lower_is_better: Whether Perf is 1 - value.
+        maximum: Largest possible value; None where there is none.
+        per_class: Whether the function returns a value of each class.
+    """
+
+    name: str
+    title: str
+    function: Callable[..., Any] | None = None
+    lower_is_better: bool = False
+    maximum: float | None = 1.0
+    per_class: bool = False
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a test gives.
+
+    Attributes:
+        metrics: Values by name, as ``results.tsv`` has them.
+        n_test: Number of test items.
+        confusion: Of a label task: ``{reference: {predicted: count}}``.
+    """
+
+    metrics: Mapping[str, float]
+    n_test: int
+    confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+class UnfitLanguage(Exception):
+    """A language that can't take part in a task.
+
+    Attributes:
+        reason: Reason in a few words.
+    """
+
+    def __init__(self, reason: str):
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class DrawingRules:
+    """What the drawing of subsets and test data follows.
+
+    Attributes:
+        budget: N of a single run; the largest of ``grid`` where there is one.
+        grid: Every N of learning curves, ascending; empty for a matrix.
+        shared_speakers: Whether a speaker's name, but for ``<lang>-``, is one person in
+            all languages.
+        options: The task's own options by name.
+        config: The task's training configuration.
+    """
+
+    budget: int
+    grid: tuple[int, ...] = ()
+    shared_speakers: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Every N that a run takes of a language, ascending."""
+        return self.grid or (self.budget, 2 * self.budget)
+
+
+@dataclass(frozen=True)
+class LanguageDraw:
+    """What a task draws of one language, by utterance id.
+
+    Attributes:
+        train: By seed, what the largest run takes (of a matrix, a double one); a
+            smaller one takes the beginning.
+        dev: Validation utterances.
+        test: Test utterances.
+        labels: What the task predicts or tells apart, of each of them.
+        test_data: By split, what is tested besides the labels, such as trials; see
+            :class:`TestData`.
+        notes: What could not be made, each a few words.
+    """
+
+    train: Mapping[int, list[str]]
+    dev: list[str]
+    test: list[str]
+    labels: Mapping[str, str]
+    test_data: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TestData:
+    """How a task's test data are kept, where they are more than labelled utterances.
+
+    Attributes:
+        suffix: Ending of the file beside the list of utterances, such as ``.trials``.
+        write: Function that writes the data to a path.
+        read: Function that reads what ``write`` wrote, bounded caches included.
+        check: Function of (path, data, utterances) that refuses data which contradict
+            the list of utterances.
+        are_equal: Function that tells whether two are the same.
+    """
+
+    suffix: str
+    write: Callable[[Path, Any], None]
+    read: Callable[[Path], Any]
+    check: Callable[[Path, Any, Sequence[ListedUtterance]], None]
+    are_equal: Callable[[Any, Any], bool]
+    __test__ = False  # pytest takes a class of this name for tests
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """What a model is tested, or validated, on.
+
+    Attributes:
+        name: Language, or ``<language>~<language>`` of a test across two.
+        utterances: Utterances in the order of their list.
+        data: Test data, such as trials; None where the task has none, or none could be
+            made.
+        data_path: File of the test data; None where there are none.
+    """
+
+    name: str
+    utterances: Sequence[ListedUtterance]
+    data: Any = None
+    data_path: Path | None = None
+    __test__ = False
+
+
+@dataclass(frozen=True)
+class AcrossDraw:
+    """Test data across two languages.
+
+    Attributes:
+        name: ``<language>~<language>``, sorted codes.
+        utts: Utterance ids of both languages, in the order of the list.
+        data: Test data; None where none could be made.
+        notes: What could not be made, each a few words.
+    """
+
+    name: str
+    utts: tuple[str, ...]
+    data: Any
+    notes: tuple[str, ...] = ()
+
+
+Splits = Mapping[str, Sequence[Utterance]]
+"""Utterances of ``train``, ``dev`` and ``test``."""
+
+
+@dataclass(frozen=True)
+class TaskSpec(ABC):
+    """One task.
+
+    A subclass draws the data; everything else is a field. See
+    :mod:`espnet2_cltm.registry` for how a task becomes known.
+
+    Attributes:
+        name: Name as in ``--task``.
+        title: Name in text and figures, such as "speaker verification".
+        metrics: Metrics; the first is the matrix's.
+        unit: What N counts, such as "utterances per class".
+        demo_budget: N of the demo; None where the demo has no data for the task.
+        train_config: Training configuration where no other is asked for.
+        options: Options of the task's own.
+        module: Name of the module that trains and tests; None for a task of which there
+            are only published results.
+        test_data: How its test data are kept, where they are more than labels.
+    """
+
+    name: str
+    title: str
+    metrics: tuple[Metric, ...]
+    unit: str = "utterances"
+    demo_budget: int | None = None
+    train_config: str = ""
+    options: tuple[Option, ...] = ()
+    module: str | None = None
+    test_data: TestData | None = None
+
+    @abstractmethod
+    def draw(
+        self, splits: Splits, rules: DrawingRules, seeds: Sequence[int]
+    ) -> LanguageDraw:
+        """Draw a language's training subsets and test data.
+
+        Raises:
+            UnfitLanguage: The language can't take part.
+        """
+
+    def n_drawn(self, n: int, options: Mapping[str, Any]) -> int:
+        """Return the number of utterances of a language in a run of N."""
+        return n
+
+    def settle_options(
+        self, options: Mapping[str, Any], languages: Mapping[str, Splits], largest: int
+    ) -> dict[str, Any]:
+        """Return the options with what only the data can tell filled in.
+
+        Args:
+            options: The task's options by name.
+            languages: Utterances by language and split.
+            largest: N of the largest run.
+
+        Raises:
+            UserError: The data do not tell it.
+        """
+        return dict(options)
+
+    def draw_across(
+        self, tests: Mapping[str, Sequence[Utterance]], rules: DrawingRules
+    ) -> list[AcrossDraw]:
+        """Return test data across languages, where the task's options ask for them.
+
+        Args:
+            tests: Test utterances by language.
+            rules: Rules of the drawing.
+        """
+        return []
+
+    def code(self) -> ModuleType:
+        """Import the module that trains and tests.
+
+        Raises:
+            UserError: There are only published results of this task.
+        """
+        if self.module is None:
+            raise UserError(
+                f"The task {self.name} has no training of its own: choose another "
+                "with --task."
+            )
+        return import_module(self.module)
+
+    def metric(self, name: str) -> Metric | None:
+        """Return the metric of a name in ``results.tsv``; None where there is none."""
+        for metric in self.metrics:
+            if metric.name == name and not metric.per_class:
+                return metric
+            class_name = name.removeprefix(f"{metric.name}_")
+            if metric.per_class and class_name not in ("", name):
+                title = f"{metric.title} {self.class_title(class_name)}"
+                return Metric(name, title, None, metric.lower_is_better, metric.maximum)
+        return None
+
+    def class_title(self, name: str) -> str:
+        """Return a class's name in text and figures."""
+        return name
+
+    def budget_text(self, budget: int | None) -> str:
+        """Say what N is, ``N = 60 utterances per class``; empty where N is None."""
+        return "" if budget is None else f"N = {budget} {self.unit}"
