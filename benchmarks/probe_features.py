@@ -38,7 +38,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 from espnet2_cltm.frontend.checkpoint import HubertCheckpoint, load_hubert
 from espnet2_cltm.progress import progress
-from espnet2_cltm.speaker.metrics import score_speaker
+from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.trial_drawing import draw_trials
 
 MEASURES = ("gender", "speaker", "language")
@@ -255,7 +255,7 @@ def _speaker_auc(
         positions = np.array([index[utt] for utt in trials.utts])
         enrol, test = positions[trials.enrol], positions[trials.test]
         scores = np.sum(centred[enrol] * centred[test], axis=1)
-        values.append(score_speaker(scores, trials.is_target)["roc_auc"])
+        values.append(score_trials(scores, trials.is_target).metrics["roc_auc"])
     return float(np.mean(values))
 
 

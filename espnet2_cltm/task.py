@@ -18,7 +18,7 @@ That module has
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +29,10 @@ from espnet2_cltm.corpus.datadir import Utterance
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import Option
+
+
+Criterion = tuple[str, str, str]
+"""ESPnet's ``best_model_criterion``: phase, statistic, ``min`` or ``max``."""
 
 
 @dataclass(frozen=True)
@@ -234,13 +238,16 @@ class TaskSpec(ABC):
         return n
 
     def settle_options(
-        self, options: Mapping[str, Any], languages: Mapping[str, Splits], largest: int
+        self,
+        options: Mapping[str, Any],
+        languages: Iterable[tuple[str, Splits]],
+        largest: int,
     ) -> dict[str, Any]:
         """Return the options with what only the data can tell filled in.
 
         Args:
             options: The task's options by name.
-            languages: Utterances by language and split.
+            languages: Languages and their utterances, read as they are gone through.
             largest: N of the largest run.
 
         Raises:
@@ -248,10 +255,28 @@ class TaskSpec(ABC):
         """
         return dict(options)
 
+    def check_options(
+        self, options: Mapping[str, Any], shared_speakers: bool
+    ) -> None:
+        """Refuse options that contradict each other; called before any stage.
+
+        Args:
+            options: The task's options by name.
+            shared_speakers: Whether speakers are the same people in all languages.
+
+        Raises:
+            UserError: They do.
+        """
+        return
+
+    def tests_across(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether the options ask for tests across languages."""
+        return False
+
     def draw_across(
         self, tests: Mapping[str, Sequence[Utterance]], rules: DrawingRules
     ) -> list[AcrossDraw]:
-        """Return test data across languages, where the task's options ask for them.
+        """Return test data across languages, where :meth:`tests_across`.
 
         Args:
             tests: Test utterances by language.

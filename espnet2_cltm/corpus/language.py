@@ -82,6 +82,7 @@ class CorpusSpec:
         default_dir: Directory where ``db.sh`` names none; empty where one must be given.
         default_languages: Function from the options to the languages where none are
             asked for; None for all.
+        is_demo: Whether each task's demo budget is made for it.
         people_across_languages: Whether a speaker's name, but for ``<lang>-``, is one
             person in all languages.
     """
@@ -93,4 +94,5 @@ class CorpusSpec:
     db_variable: str = ""
     default_dir: str = ""
     default_languages: Callable[[CorpusOptions], list[str]] | None = None
+    is_demo: bool = False
     people_across_languages: bool = False
