@@ -30,7 +30,6 @@ from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import Option
 
-
 Criterion = tuple[str, str, str]
 """ESPnet's ``best_model_criterion``: phase, statistic, ``min`` or ``max``."""
 
@@ -143,6 +142,10 @@ class TestData:
         check: Function of (path, data, utterances) that refuses data which contradict
             the list of utterances.
         are_equal: Function that tells whether two are the same.
+        part: Function of (data, seconds by utterance, seconds) that returns a small part
+            of the data, of so many seconds of audio; for the estimate of a dry run.
+
+    The data have ``utts``, the ids of all utterances in them, and a length.
     """
 
     suffix: str
@@ -150,6 +153,7 @@ class TestData:
     read: Callable[[Path], Any]
     check: Callable[[Path, Any, Sequence[ListedUtterance]], None]
     are_equal: Callable[[Any, Any], bool]
+    part: Callable[[Any, Mapping[str, float], float], Any]
     __test__ = False  # pytest takes a class of this name for tests
 
 
@@ -255,9 +259,7 @@ class TaskSpec(ABC):
         """
         return dict(options)
 
-    def check_options(
-        self, options: Mapping[str, Any], shared_speakers: bool
-    ) -> None:
+    def check_options(self, options: Mapping[str, Any], shared_speakers: bool) -> None:
         """Refuse options that contradict each other; called before any stage.
 
         Args:

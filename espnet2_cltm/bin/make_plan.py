@@ -18,7 +18,6 @@ from pathlib import Path
 from espnet2_cltm.bin.command_line import configure_logging, run_command
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.completion import runs_left
 from espnet2_cltm.experiment.drawn import Planned, check_same_data
 from espnet2_cltm.experiment.estimate import Workers, estimate_cost
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -27,6 +26,7 @@ from espnet2_cltm.experiment.planning import log_notes, make_plan, write_experim
 from espnet2_cltm.experiment.recipe import recipe_options, settings_from
 from espnet2_cltm.experiment.settings import Settings, check_unchanged
 from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
+from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.files import write_text
 from espnet2_cltm.options import add_options
 
@@ -38,7 +38,9 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
     parser.add_argument(
-        "--command", default="", help="command that makes the experiment, for its report"
+        "--command",
+        default="",
+        help="command that makes the experiment, for its report",
     )
     add_options(parser, (o for o in recipe_options().values() if 3 in o.stages))
     return parser

@@ -17,14 +17,14 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.files import remove_if_there
+from espnet2_cltm.registry import find_task
+from espnet2_cltm.task import Criterion
 from espnet2_cltm.tasks.load_model import load_model
 from espnet2_cltm.tasks.packed_model import (
     PackedModel,
     pack_model,
     read_packed_model,
 )
-from espnet2_cltm.registry import find_task
-from espnet2_cltm.task import Criterion
 from espnet2_cltm.tasks.training import Trained
 
 

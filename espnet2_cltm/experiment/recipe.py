@@ -19,7 +19,7 @@ from espnet2_cltm.corpus.language import CorpusSpec
 from espnet2_cltm.corpus.options import STAGE_1_OPTIONS, STAGE_2_OPTIONS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.learning_curves import check_grid
-from espnet2_cltm.experiment.run_options import STAGE_4_OPTIONS
+from espnet2_cltm.experiment.run_options import RUN_OPTIONS
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.train_config_reading import read_train_configs
 from espnet2_cltm.options import (
@@ -203,7 +203,7 @@ def recipe_options() -> dict[str, Option]:
         *(o for name in task_names() for o in task_options(find_task(name))),
         *STAGE_5_OPTIONS,
         *STAGE_6_OPTIONS,
-        *STAGE_4_OPTIONS,
+        *RUN_OPTIONS,
         *PLACE_OPTIONS,
     ]
     options: dict[str, Option] = {}
@@ -565,6 +565,8 @@ def _command(
 
 def _quoted(text: str) -> str:
     """Quote as a person would."""
-    return f'"{text}"' if re.fullmatch(r"[\w./:+ -]+", text) and " " in text else (
-        shlex.quote(text)
+    return (
+        f'"{text}"'
+        if re.fullmatch(r"[\w./:+ -]+", text) and " " in text
+        else (shlex.quote(text))
     )

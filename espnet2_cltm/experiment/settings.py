@@ -16,7 +16,11 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping, write_text
 from espnet2_cltm.task import DrawingRules
 
-BY_TASK = ("budget", "options", "train_config")  # settings that every task has its own of
+BY_TASK = (
+    "budget",
+    "options",
+    "train_config",
+)  # settings that every task has its own of
 MAY_CHANGE = ("pairs_fraction", "regime_budgets")
 
 

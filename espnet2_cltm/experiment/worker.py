@@ -16,13 +16,12 @@ from pathlib import Path
 import torch
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.claims import Claims
-from espnet2_cltm.experiment.completion import is_done, runs_left
 from espnet2_cltm.experiment.encoder_identity import check_encoder
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.states import Claims, is_done, runs_left
 from espnet2_cltm.files import write_text
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.tasks.train_config_file import write_train_config

@@ -67,9 +67,7 @@ def predict_labels(
     return sorted(predictions, key=lambda prediction: prediction.utt)
 
 
-def write_predictions(
-    path: Path | str, predictions: Sequence[LabelPrediction]
-) -> None:
+def write_predictions(path: Path | str, predictions: Sequence[LabelPrediction]) -> None:
     """Write predictions as a table, probabilities in full float32 precision."""
     classes = list(predictions[0].probabilities) if predictions else []
     lines = ["\t".join(("utt", "label", *(_PROBABILITY + name for name in classes)))]
@@ -90,7 +88,9 @@ def read_predictions(path: Path | str) -> list[LabelPrediction]:
     classes = [name.removeprefix(_PROBABILITY) for name in header[2:]]
     wanted = ["utt", "label", *(_PROBABILITY + name for name in classes)]
     predictions = []
-    for utt, label, *values in read_rows(path, wanted, "a table of predictions", remedy):
+    for utt, label, *values in read_rows(
+        path, wanted, "a table of predictions", remedy
+    ):
         try:
             by_class = dict(zip(classes, map(float, values), strict=True))
         except ValueError as error:

@@ -203,7 +203,9 @@ def read_label_task(path: Path) -> LabelTask:
     budget = content.get("demo_budget")
     if budget is not None and (type(budget) is not int or budget < 1):
         raise UserError(f"{path}: demo_budget takes a whole number from 1 on.")
-    config = {"train_config": content["train_config"]} if "train_config" in content else {}
+    config = (
+        {"train_config": content["train_config"]} if "train_config" in content else {}
+    )
     return LabelTask(
         name=name,
         title=content.get("title", name),

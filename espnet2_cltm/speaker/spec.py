@@ -83,6 +83,25 @@ def _are_equal(first: TrialList, second: TrialList) -> bool:
     )
 
 
+def _part_of(
+    trials: TrialList, length: Mapping[str, float], seconds: float
+) -> TrialList:
+    """Return the first trials, as many target as nontarget, of so much audio."""
+    of_kind = [np.flatnonzero(trials.is_target == kind) for kind in (True, False)]
+    chosen: list[int] = []
+    heard: set[str] = set()
+    for pair in zip(*of_kind, strict=False):
+        chosen += map(int, pair)
+        for trial in pair:
+            heard |= {trials.utts[trials.enrol[trial]], trials.utts[trials.test[trial]]}
+        if sum(length[utt] for utt in heard) >= seconds:
+            break
+    utts = np.array(trials.utts)
+    return TrialList.from_pairs(
+        utts[trials.enrol[chosen]], utts[trials.test[chosen]], trials.is_target[chosen]
+    )
+
+
 class SpeakerVerification(TaskSpec):
     """Speaker verification: trained to tell speakers apart, tested by trials."""
 
@@ -101,7 +120,9 @@ class SpeakerVerification(TaskSpec):
                 f"train has {len(speaker_of)} utterances where {largest} are needed"
             )
         train = {
-            seed: draw_spread(speaker_of, largest, rules.options["utts_per_speaker"], seed)
+            seed: draw_spread(
+                speaker_of, largest, rules.options["utts_per_speaker"], seed
+            )
             for seed in seeds
         }
         for drawn in train.values():
@@ -140,7 +161,9 @@ class SpeakerVerification(TaskSpec):
             dev=list(trials["dev"].utts) if "dev" in trials else [],
             test=list(trials["test"].utts),
             labels={
-                u.id: person_of(u.speaker, u.lang) if rules.shared_speakers else u.speaker
+                u.id: person_of(u.speaker, u.lang)
+                if rules.shared_speakers
+                else u.speaker
                 for split in splits.values()
                 for u in split
             },
@@ -174,9 +197,7 @@ class SpeakerVerification(TaskSpec):
                 sets.append(AcrossDraw(name, utts, drawn.trials, drawn.left_out))
         return sets
 
-    def check_options(
-        self, options: Mapping[str, Any], shared_speakers: bool
-    ) -> None:
+    def check_options(self, options: Mapping[str, Any], shared_speakers: bool) -> None:
         """Refuse trials across languages where no speaker is heard in two.
 
         Raises:
@@ -196,7 +217,9 @@ SPEAKER = SpeakerVerification(
     demo_budget=32,
     train_config="conf/train_speaker.yaml",
     module="espnet2_cltm.speaker.testing",
-    test_data=TestData(".trials", write_trials, _read, _check_trials, _are_equal),
+    test_data=TestData(
+        ".trials", write_trials, _read, _check_trials, _are_equal, _part_of
+    ),
     options=(
         Option(
             "utts_per_speaker",

@@ -34,6 +34,7 @@ from espnet2.utils.build_dataclass import build_dataclass
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.task import Criterion
 
+
 @dataclass(frozen=True)
 class Checkpoint:
     """The weights after an epoch.

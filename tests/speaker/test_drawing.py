@@ -4,13 +4,13 @@ import math
 from collections import Counter
 
 import pytest
+from espnet2_cltm.experiment.drawing import DrawingRules, UnfitLanguage
+from espnet2_cltm.speaker.drawing import draw
 from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.corpus.datadir import Utterance
-from espnet2_cltm.experiment.drawing import DrawingRules, UnfitLanguage
 from espnet2_cltm.label import drawing
-from espnet2_cltm.speaker.drawing import draw
 
 
 def split(name, speakers, n_utterances=3):

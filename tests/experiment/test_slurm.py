@@ -13,14 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.completion import RunCounts
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.slurm_executor import SlurmExecutor
-from espnet2_cltm.experiment.slurm_job import WorkerJob
-from espnet2_cltm.experiment.slurm_queue import job_name
-from espnet2_cltm.experiment.slurm_settings import SlurmSettings
+from espnet2_cltm.experiment.slurm import SlurmExecutor, WorkerJob, job_name
+from espnet2_cltm.experiment.slurm_settings import SlurmSettings, read_slurm_settings
+from espnet2_cltm.experiment.states import RunCounts
 
 CONFIG = Path("conf/my_slurm.yaml")
 COMMANDS = {
@@ -198,9 +197,7 @@ def test_a_rejection_later_on_ends_the_runner_too(slurm, tmp_path):
 
 def test_without_slurm_one_sentence_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        UserError, match=r"sbatch is not to be found: .* cmd_backend=loc"
-    ):
+    with pytest.raises(UserError, match=r"sbatch .* cmd_backend=local"):
         executor_of(tmp_path).start(10)
 
 
@@ -236,7 +233,7 @@ def test_a_job_can_be_pickled_and_says_to_go_on_as_it_began():
 
 JOB = """
 import subprocess, sys
-from espnet2_cltm.experiment.slurm_job import WorkerJob
+from espnet2_cltm.experiment.slurm import WorkerJob
 real = subprocess.Popen
 subprocess.Popen = lambda command: real([sys.executable, "-c", sys.argv[1]])
 print("begun", flush=True)
@@ -275,3 +272,52 @@ def test_workers_end_with_an_interrupted_job():
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < deadline, "a worker outlived its job"
         time.sleep(0.05)
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_file_of_the_recipe_shows_every_key_with_its_default():
+    path = ROOT / "conf" / "slurm.yaml"
+    settings = read_slurm_settings(path)
+    assert settings == SlurmSettings(time=240, memory="8G")
+    assert yaml.safe_load(path.read_text()).keys() == settings.__dict__.keys()
+
+
+def test_keys_that_are_left_out_have_their_defaults(tmp_path):
+    path = tmp_path / "slurm.yaml"
+    path.write_text("time: 30\njobs: 4\nenvironment: null\nsbatch: {qos: long}\n")
+    assert read_slurm_settings(path) == SlurmSettings(30, 4, sbatch={"qos": "long"})
+
+
+@pytest.mark.parametrize(
+    ("text", "facts"),
+    [
+        ("", ["conf/slurm.yaml"]),
+        ("time: [", ["line 1"]),
+        ("jobs: 3", ["time", "minutes"]),
+        ("{time: 5, gpu: 1}", ["gpu:", "time, jobs,"]),
+        ("{time: 4:00:00}", ["time", "minutes", "4:00:00"]),
+        ("{time: 5, jobs: 0}", ["jobs", "from 1 on", "0"]),
+        ("{time: 5, gpus: -1}", ["gpus", "from 0 on", "-1"]),
+        ("{time: 5, cpus: true}", ["cpus", "from 1 on", "True"]),
+        ("{time: 5, gpus: 2}", ["gpus", "2"]),
+        ("{time: 5, account: 12}", ["account", "quotes", "12"]),
+        ("{time: 5, setup: module load}", ["setup", "list", "'module load'"]),
+        ("{time: 5, sbatch: [qos]}", ["sbatch", "['qos']"]),
+        ("{time: 1, signal_seconds: 60}", ["signal_seconds", "60", "1 minutes"]),
+    ],
+)
+def test_a_mistake_is_named_with_its_file(tmp_path, text, facts):
+    path = tmp_path / "slurm.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        read_slurm_settings(path)
+    message = str(error.value).replace(str(path), "FILE", 1)
+    assert message.startswith("FILE") and message.endswith(".")
+    assert all(fact in message for fact in facts)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"none\.yaml .*No such file"):
+        read_slurm_settings(tmp_path / "none.yaml")

@@ -2,39 +2,40 @@
 
 One array; each job works until no run is left, whatever becomes of the others. A job
 whose time ends is queued again. Jobs outlive the runner: when it is started again it
-finds them. While runs are left it replaces jobs that have ended, as long as that brings
-runs.
+finds them, by their name, which follows from the experiment's place. While runs are
+left it replaces jobs that have ended, as long as that brings runs. squeue is asked, not
+sacct, which needs an accounting database that many clusters lack.
 """
 
 import contextlib
 import fcntl
+import getpass
+import hashlib
 import io
 import os
 import shlex
+import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.helpers import DelayedSubmission
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.completion import RunCounts
-from espnet2_cltm.experiment.executors import Workers, last_line
+from espnet2_cltm.experiment.executors import WORKER, WorkerCounts, last_words
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.slurm_job import WorkerJob
-from espnet2_cltm.experiment.slurm_queue import (
-    QueuedJob,
-    cancel_waiting,
-    job_name,
-    partitions,
-    queued_jobs,
-    require_slurm,
-)
 from espnet2_cltm.experiment.slurm_settings import SlurmSettings
+from espnet2_cltm.experiment.states import RunCounts, log_lines
 from espnet2_cltm.files import cannot_write
+
+COMMANDS = ("sbatch", "squeue", "scancel", "srun", "scontrol")
+TIMEOUT_SECONDS = 60
 
 # What path.sh sets, without which a job would find other code or give other sums.
 PASSED = (
@@ -45,15 +46,66 @@ PASSED = (
 )
 
 
+class WorkerJob:
+    """What runs inside one job: workers on one experiment, in processes of their own.
+
+    submitit calls the job and handles Slurm's signals in its own process: before the
+    time is over, and on preemption, it has Slurm queue the job again. As workers are
+    separate processes, nothing of that can look like the failure of a run. A job that
+    starts again needs no state: the experiment's directory has it all.
+
+    Args:
+        options: Options of ``run_worker``.
+        n_workers: Number of workers.
+    """
+
+    def __init__(self, options: Sequence[str], n_workers: int):
+        self.options = tuple(options)
+        self.n_workers = n_workers
+
+    def __call__(self) -> None:
+        """Have the workers make runs until none is left."""
+        command = [*WORKER, *self.options, "--parent", str(os.getpid())]
+        workers = [subprocess.Popen(command) for _ in range(self.n_workers)]
+        try:
+            codes = [worker.wait() for worker in workers]
+        finally:
+            for worker in workers:
+                worker.kill()
+                worker.wait()
+        failed = next((code for code in codes if code), 0)
+        if failed:
+            # Not an exception, whose trace would bury the worker's last words.
+            sys.exit(failed if failed > 0 else 128 - failed)
+
+    def checkpoint(self) -> DelayedSubmission:
+        """Return how to go on after a time-out or preemption: in the same way."""
+        return DelayedSubmission(self)
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job that Slurm has not ended.
+
+    Attributes:
+        job_id: Slurm's number, such as ``17`` or, of an array, ``17_3``.
+        is_running: Whether it is at work; otherwise it waits.
+        reason: Slurm's reason why it waits.
+    """
+
+    job_id: str
+    is_running: bool
+    reason: str
+
+
 class SlurmExecutor:
     """Workers in Slurm jobs.
 
     Args:
         directory: The experiment, on a file system that the nodes share.
         settings: What each job asks for.
-        config: The file of the settings, for messages.
-        audio_cache: Most MB of prepared test waveforms that a worker keeps.
-        keep_models: Of which runs the model is kept, one of ``KEEP_CHOICES``.
+        config: File of the settings, for messages.
+        options: Further options of ``run_worker``.
     """
 
     name = "slurm"
@@ -63,21 +115,21 @@ class SlurmExecutor:
         directory: ExperimentDir,
         settings: SlurmSettings,
         config: Path,
-        audio_cache: int = 500,
-        keep_models: str = "none",
+        options: Sequence[str] = (),
     ):
         self._directory = directory
         self._settings = settings
         self._config = config
         self._job_name = job_name(directory.root)
-        options = (
-            *("--exp", str(directory.root.resolve())),
-            *("--ngpu", str(settings.gpus)),
-            *("--audio_cache", str(audio_cache)),
-            *("--keep_models", keep_models),
+        self._job = WorkerJob(
+            (
+                *("--exp", str(directory.root.resolve())),
+                *("--ngpu", str(settings.gpus)),
+                *options,
+            ),
+            settings.workers,
         )
-        self._job = WorkerJob(options, settings.workers)
-        self._workers = Workers(0)
+        self._workers = WorkerCounts(0)
         self._jobs: list[QueuedJob] = []
         self._next_look = float("-inf")
         self._n_ended = -1
@@ -89,7 +141,13 @@ class SlurmExecutor:
         Raises:
             UserError: Slurm is missing, does not answer or rejects the jobs.
         """
-        require_slurm()
+        for command in COMMANDS:
+            if shutil.which(command) is None:
+                raise UserError(
+                    f"Slurm's command {command} is not on the PATH: run this on a "
+                    "machine from which jobs are submitted, or set cmd_backend=local "
+                    "in cmd.sh."
+                )
         try:
             self._directory.slurm.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -101,33 +159,29 @@ class SlurmExecutor:
                     f"{_jobs(len(found))} of this experiment in Slurm: {_ids(found)}.",
                     file=sys.stderr,
                 )
-            missing = self._wanted(n_left) - len(found)
-            if missing > 0:
-                self._submit(missing)
+            self._submit(self._wanted(n_left) - len(found))
         # A squeue that fails later must not end the runner.
-        self._jobs = queued_jobs(self._job_name)
-        self._workers = _count(self._jobs)
+        self._look()
 
-    def look_after(self, counts: RunCounts) -> Workers:
+    def look_after(self, counts: RunCounts) -> WorkerCounts:
         """Ask Slurm for the jobs, not too often, and replace those that have ended.
 
         Raises:
             UserError: Slurm rejects new jobs.
         """
         if counts.left == 0:
-            return Workers(0)
+            return WorkerCounts(0)
         if time.monotonic() < self._next_look:
             return self._workers
         try:
-            self._jobs = queued_jobs(self._job_name)
-            self._workers = _count(self._jobs)
+            self._look()
             if len(self._jobs) < self._wanted(counts.left):
                 self._replace(counts)
-        except UserError as error:
-            if isinstance(error, _RejectedError):
-                raise
+        except _RejectedError:
+            raise
+        except UserError:
             # Slurm's controller restarts now and then; the jobs live on.
-            self._workers = Workers(
+            self._workers = WorkerCounts(
                 self._workers.running,
                 max(self._workers.queued, 1 - self._workers.running),
                 "Slurm does not answer",
@@ -136,33 +190,43 @@ class SlurmExecutor:
         return self._workers
 
     def why_ended(self) -> str:
-        """Give the last words of the job that ended last."""
+        """Return the last words of the job that ended last."""
         logs = sorted(
             self._directory.slurm.glob("*_log.out"), key=lambda p: p.stat().st_mtime
         )
         if not logs:
             return f"and no job has left a log in {self._directory.slurm}."
-        text = logs[-1].read_text(encoding="utf-8", errors="replace")
-        errors = [x for x in text.splitlines() if x.startswith("run_worker.py: error:")]
-        return f"{logs[-1]} tells why: {last_line(errors[-1] if errors else text)}"
+        lines = log_lines(logs[-1])
+        errors = [line for line in lines if line.startswith("run_worker.py: error:")]
+        return f"{logs[-1]} tells why: {last_words(errors or lines)}"
 
     def stop(self, is_over: bool) -> None:
         """End jobs that would find nothing to do; leave others at work."""
-        if is_over:
-            if self._jobs:
-                try:
-                    cancel_waiting(self._job_name)
-                except UserError as error:
-                    print(f"Jobs may be left in Slurm: {error}", file=sys.stderr)
-        elif self._jobs:
+        if not self._jobs:
+            return
+        if not is_over:
             print(
                 f"Jobs go on in Slurm ({_ids(self._jobs)}): the same command finds "
                 f"them, scancel --name={shlex.quote(self._job_name)} ends them.",
                 file=sys.stderr,
             )
+            return
+        try:
+            _call("scancel", _user(), f"--name={self._job_name}", "--state=PENDING")
+        except UserError as error:
+            print(f"Jobs may be left in Slurm: {error}", file=sys.stderr)
 
     def _wanted(self, n_left: int) -> int:
         return min(self._settings.jobs, -(-n_left // self._settings.workers))
+
+    def _look(self) -> None:
+        self._jobs = queued_jobs(self._job_name)
+        n_running = sum(job.is_running for job in self._jobs)
+        waiting = [job for job in self._jobs if not job.is_running]
+        note = _jobs(n_running)
+        if waiting:
+            note += f", {len(waiting)} waiting ({waiting[0].reason})"
+        self._workers = WorkerCounts(n_running, len(waiting), note)
 
     def _replace(self, counts: RunCounts) -> None:
         """Submit jobs in place of those that ended, unless that has brought nothing."""
@@ -174,13 +238,13 @@ class SlurmExecutor:
         with self._alone():
             # Another runner of this experiment may have done it meanwhile.
             missing = self._wanted(counts.left) - len(queued_jobs(self._job_name))
-            if missing > 0:
-                self._submit(missing)
-                self._n_submissions += 1
-        self._jobs = queued_jobs(self._job_name)
-        self._workers = _count(self._jobs)
+            self._submit(missing)
+            self._n_submissions += missing > 0
+        self._look()
 
     def _submit(self, n_jobs: int) -> None:
+        if n_jobs <= 0:
+            return
         settings = self._settings
         executor = submitit.SlurmExecutor(self._directory.slurm.resolve())
         parameters = {
@@ -209,25 +273,27 @@ class SlurmExecutor:
             raise _RejectedError(self._why_rejected(str(error))) from error
         array = jobs[0].job_id.split("_")[0]
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        record = self._directory.slurm / "jobs.txt"
         try:
-            with (self._directory.slurm / "jobs.txt").open("a") as record:
-                record.write(f"{now} {array} {n_jobs} jobs\n")
+            with record.open("a") as lines:
+                lines.write(f"{now} {array} {n_jobs} jobs\n")
         except OSError as error:
-            raise cannot_write(record.name, error) from error
+            raise cannot_write(record, error) from error
         print(f"{_jobs(n_jobs)} submitted to Slurm: {array}.", file=sys.stderr)
 
     def _why_rejected(self, message: str) -> str:
+        if "invalid partition" in message.lower():
+            partitions = " ".join(_call("sinfo", "--noheader", "--format=%R").split())
+            return (
+                f"{self._config}: Slurm has no partition {self._settings.partition}: "
+                f"give one of these: {partitions}."
+            )
         lines = [
             line.removeprefix("sbatch: error: ").strip()
             for line in message.splitlines()
             if line.startswith("sbatch: ")
         ] or message.strip().splitlines()[-1:]
         reason = "; ".join(lines).rstrip(".") or "no reason given"
-        if "invalid partition" in message.lower():
-            return (
-                f"{self._config}: Slurm has no partition {self._settings.partition}: "
-                f"give one of these: {partitions()}."
-            )
         return f"Slurm rejects the jobs ({reason}): correct {self._config}."
 
     @contextlib.contextmanager
@@ -249,25 +315,68 @@ class _RejectedError(UserError):
     """Slurm answers, and says no."""
 
 
-def _count(jobs: list[QueuedJob]) -> Workers:
-    n_running = sum(job.is_running for job in jobs)
-    waiting = [job for job in jobs if not job.is_running]
-    note = _jobs(n_running)
-    if waiting:
-        note += f", {len(waiting)} waiting ({waiting[0].reason})"
-    return Workers(n_running, len(waiting), note)
+def job_name(root: Path) -> str:
+    """Return the name of an experiment's jobs, which no other experiment has."""
+    place = str(root.resolve())
+    digest = hashlib.blake2b(place.encode(), digest_size=5).hexdigest()
+    # A comma would separate names in squeue's option.
+    return f"cltm-{root.resolve().name.replace(',', '_')}-{digest}"
+
+
+def queued_jobs(name: str) -> list[QueuedJob]:
+    """Return the jobs of a name that wait or run.
+
+    Raises:
+        UserError: Slurm does not answer.
+    """
+    answer = _call(
+        *("squeue", "--noheader", "--array", _user(), f"--name={name}"),
+        "--format=%i|%T|%r",
+    )
+    rows = [line.strip().split("|", 2) for line in answer.splitlines()]
+    return [QueuedJob(job_id, state == "RUNNING", why) for job_id, state, why in rows]
+
+
+def _call(*command: str) -> str:
+    """Return what one of Slurm's commands prints.
+
+    Raises:
+        UserError: Slurm does not answer.
+    """
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UserError(
+            f"{command[0]} cannot be used ({error}): try again when Slurm answers."
+        ) from error
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no reason given"]
+        reason = lines[-1].rstrip(".")
+        raise UserError(f"{command[0]} fails ({reason}): try again when Slurm answers.")
+    return done.stdout
+
+
+def _user() -> str:
+    return f"--user={getpass.getuser()}"
 
 
 def _jobs(n: int) -> str:
     return f"{n} job" if n == 1 else f"{n} jobs"
 
 
-def _ids(jobs: list[QueuedJob]) -> str:
+def _ids(jobs: Sequence[QueuedJob]) -> str:
     return " ".join(sorted({job.job_id.split("_")[0] for job in jobs}))
 
 
-def _exports(names: list[str]) -> list[str]:
-    """Give the commands that hand the environment over, whatever sbatch passes on."""
+def _exports(names: Sequence[str]) -> list[str]:
+    """Return the commands that hand the environment over, whatever sbatch passes on."""
     lines = [
         f"export {name}={shlex.quote(os.environ[name])}"
         for name in dict.fromkeys((*PASSED, *names))

@@ -6,14 +6,14 @@ import time
 
 import pytest
 
-from espnet2_cltm.bin import run_plan
-from espnet2_cltm.experiment.completion import RunCounts
-from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.local_executor import (
+from espnet2_cltm.bin import run_plan, run_worker
+from espnet2_cltm.experiment.executors import (
     LocalExecutor,
     device_of,
     share_of_cores,
 )
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.states import RunCounts
 
 COUNTS = RunCounts(9, 0, 0, 0)
 
@@ -52,12 +52,9 @@ def test_each_worker_sees_one_gpu_and_knows_its_runner(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     script = "import os, sys; print(os.environ['CUDA_VISIBLE_DEVICES'], *sys.argv[1:])"
     command = (sys.executable, "-c", script)
-    executor = LocalExecutor(ExperimentDir(tmp_path), 4, 2, 70, "single", command)
+    executor = LocalExecutor(ExperimentDir(tmp_path), 4, 2, ("--flag", "x y"), command)
     executor.start(9)
-    options = (
-        f"--exp {tmp_path} --ngpu 1 --audio_cache 70 --keep_models single "
-        f"--parent {os.getpid()}\n"
-    )
+    options = f"--exp {tmp_path} --ngpu 1 --flag x y --parent {os.getpid()}\n"
     assert said_by(executor) == [f"{gpu} {options}" for gpu in "0011"]
     executor.stop(is_over=True)
 
@@ -86,7 +83,8 @@ def test_the_last_line_of_a_dead_worker_tells_why(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ((), 1),
+        (("--nj", "3"), 3),
+        ((), len(os.sched_getaffinity(0))),
         (("--ngpu", "4"), 4),
         (("--ngpu", "4", "--jobs_per_gpu", "3"), 12),
         (("--ngpu", "4", "--jobs_per_gpu", "3", "--nj", "5"), 5),
@@ -100,6 +98,17 @@ def test_there_are_as_many_workers_as_gpus_times_jobs(monkeypatch, options, expe
     monkeypatch.setattr(run_plan, "make_all_runs", lambda *args, **kwargs: None)
     run_plan.main(["--exp", "exp/none", *options])
     assert asked == [expected]
+
+
+def test_workers_are_told_what_the_runner_was_told(tmp_path):
+    cmd = ["--exp", str(tmp_path), "--audio_cache", "70", "--keep_models", "single"]
+    executor = run_plan.make_executor(
+        run_plan.get_parser().parse_args(cmd), ExperimentDir(tmp_path)
+    )
+    words = executor._command[executor._command.index("--exp") :]
+    args = run_worker.get_parser().parse_args(words)
+    assert (args.audio_cache, args.keep_models) == (70, "single")
+    assert (args.exp, args.ngpu, args.parent) == (tmp_path, 0, os.getpid())
 
 
 def test_stopped_workers_are_gone(tmp_path):
