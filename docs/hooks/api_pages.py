@@ -14,9 +14,9 @@ from mkdocs.structure.files import File, Files
 PACKAGE = "espnet2_cltm"
 INTRODUCTION = f"""# Package {PACKAGE}
 
-What each module holds. Imports run one way, from the later packages to the earlier ones:
-`bin` → `report` → `matrix`, and `bin` → `experiment` → the tasks → `strategies` →
-`frontend` → `corpus`. `matrix` and `report` import neither torch nor ESPnet.
+What each module holds.
+[Contributing](../../contributing.md#what-belongs-where) says which package may import
+which.
 """
 
 

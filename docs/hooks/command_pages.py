@@ -1,8 +1,8 @@
 """Reference of commands, made from each one's own parser.
 
 Every module of espnet2_cltm.bin that has ``get_parser()`` is a command and becomes a
-section of reference/commands.md: what it does, and a table of its options. Of ESPnet's
-training options, which it takes besides, only those are shown that ESPnet does not have.
+section of reference/commands.md: what it does, and a table of its options. ESPnet's own
+training options, which a training takes besides, are left out.
 """
 
 import argparse
@@ -19,8 +19,9 @@ import espnet2_cltm.bin
 
 INTRODUCTION = """# Commands
 
-Each is called as `python -m espnet2_cltm.bin.<name>`, after `. ./path.sh`. Those that a stage
-of the recipe calls, and some more, are in `local/` as well, as `local/<name>.py`.
+Each is called as `python -m espnet2_cltm.bin.<name>`, after `. ./path.sh`. Those that
+belong to a stage of the recipe, and some more, are in `local/` as well, as
+`local/<name>.py`. `<name> --help` prints the same on the terminal.
 
 """
 _ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc):`~?([^`]+)`")

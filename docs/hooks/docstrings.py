@@ -24,7 +24,7 @@ class MarkdownDocstrings(Extension):
 
 
 def as_markdown(text: str) -> str:
-    """Return a docstring with roles, brackets and literal blocks as Markdown has them."""
+    """Return a docstring whose roles and brackets are those of Markdown."""
     text = _ROLE.sub(_as_code, text)
     text = _CODE_OR_BRACKETS.sub(
         lambda match: r"]\[" if match[0] == "][" else match[0], text

@@ -20,7 +20,7 @@ class Block:
         line: Number of its first line of code, from 1.
         language: Word after the fence, such as ``python``; may be empty.
         title: File that the block is the content of; None where it is not one.
-        directive: Comment right above it, such as ``not run: needs a network``, or None.
+        directive: Comment above it, such as ``not run: needs a network``, or None.
         code: Its lines, without the fences' indentation.
     """
 

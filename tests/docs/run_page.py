@@ -2,8 +2,8 @@
 
 A block with ``title="FILE"`` is written to that file in the directory one runs in,
 whatever its language; a block of language ``text`` right after a Python block is what
-that block prints. Files are importable, and a ``pyproject.toml`` among them is as good as
-installed: its entry points are found.
+that block prints. Files are importable, and a ``pyproject.toml`` among them is as good
+as installed: its entry points are found.
 """
 
 import contextlib

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import pytest
 
-from tests.docs.markdown import ROOT, blocks, documents, without_blocks
+from tests.docs.markdown import blocks, documents
 
 PAGES = documents()
 SHELL = ("", "bash", "sh")
