@@ -20,17 +20,21 @@ from espnet2.spk.pooling.abs_pooling import AbsPooling
 from espnet2.spk.pooling.mean_pooling import MeanPooling
 from espnet2.spk.pooling.stat_pooling import StatsPooling
 from espnet2.spk.projector.abs_projector import AbsProjector
-from espnet2.tasks.abs_task import AbsTask
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn
-from espnet2.train.trainer import Trainer
 
 from espnet2_cltm.corpus.datadir import GENDERS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.label.classifier import AbsGenderClassifier, LinearClassifier
 from espnet2_cltm.label.model import GenderModel
+from espnet2_cltm.tasks.adaptation import (
+    AdaptingTask,
+    AdaptingTrainer,
+    adapt,
+    strategy_choices,
+)
 from espnet2_cltm.tasks.linear_projector import LinearProjector
 from espnet2_cltm.tasks.parts import build_part
 from espnet2_cltm.tasks.waveform import scale_waveform
@@ -87,18 +91,19 @@ class GenderPreprocessor:
         return ready
 
 
-class GenderTask(AbsTask):
+class GenderTask(AdaptingTask):
     """ESPnet's task interface for :class:`espnet2_cltm.label.model.GenderModel`."""
 
     num_optimizers = 1
     train_command = "gender_train"
-    trainer = Trainer
+    trainer = AdaptingTrainer
     class_choices_list = [  # noqa: RUF012 (ESPnet's interface)
         frontend_choices,
         pooling_choices,
         projector_choices,
         classifier_choices,
         model_choices,
+        strategy_choices,
     ]
 
     @classmethod
@@ -155,7 +160,7 @@ class GenderTask(AbsTask):
         classifier = build_part(
             classifier_choices, args, input_size=projector.output_size()
         )
-        return build_part(
+        model = build_part(
             model_choices,
             args,
             frontend=frontend,
@@ -163,3 +168,4 @@ class GenderTask(AbsTask):
             projector=projector,
             classifier=classifier,
         )
+        return adapt(model, args)
