@@ -20,7 +20,7 @@ from espnet2.utils.build_dataclass import build_dataclass
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.embedding import embed_utterances
-from espnet2_cltm.speaker.metrics import score_speaker
+from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.scoring import cosine_scores
 from espnet2_cltm.speaker.trials import TrialList, read_trials
 from espnet2_cltm.tasks.adaptation import AdaptingTrainer
@@ -95,7 +95,9 @@ class SpeakerTrainer(AdaptingTrainer):
                 options.embedding_batch_bins,
                 "cuda" if options.ngpu > 0 else "cpu",
             )
-            scores = score_speaker(cosine_scores(embeddings, trials), trials.is_target)
+            scores = score_trials(
+                cosine_scores(embeddings, trials), trials.is_target
+            ).metrics
             eers.append(scores["eer"])
             stats[f"eer_{name}"] = scores["eer"]
             stats[f"auc_{name}"] = scores["roc_auc"]

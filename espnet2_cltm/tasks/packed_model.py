@@ -44,7 +44,7 @@ class PackedModel:
 
     Attributes:
         path: The file.
-        task: ``gender`` or ``speaker``.
+        task: Name of the task.
         run: Name of the run.
         languages: Languages that it was trained on.
         checkpoints: By test language ``file``, ``epoch``, and what chose the epoch,
@@ -208,29 +208,22 @@ def read_packed_model(path: Path | str) -> PackedModel:
     return packed
 
 
-def find_packed_model(model_tag: Path | str, task: str) -> PackedModel:
+def find_packed_model(model_tag: Path | str) -> PackedModel:
     """Find the model that a person names.
 
     Args:
         model_tag: A run's directory, a packed model, or the id of a repository on
             the Hugging Face hub that holds one as ``model.zip``.
-        task: What it must be a model of.
 
     Raises:
-        UserError: It can't be had, or is a model of another task.
+        UserError: It is not available.
     """
     path = Path(model_tag)
     if path.is_dir():
         path = path / FILE_NAME
     elif not path.exists() and path.suffix != ".zip":
         path = _download(str(model_tag))
-    packed = read_packed_model(path)
-    if packed.task != task:
-        raise UserError(
-            f"{path} is a model of the task {packed.task}, not of {task}: give a run "
-            f"of {task}."
-        )
-    return packed
+    return read_packed_model(path)
 
 
 def _download(repository: str) -> Path:

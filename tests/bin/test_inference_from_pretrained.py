@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from espnet2.main_funcs.pack_funcs import unpack
+from espnet2_cltm.experiment.test_set import read_test_set
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.bin import gender_inference, speaker_inference
@@ -17,7 +18,6 @@ from espnet2_cltm.bin.speaker_inference import Speech2Embedding
 from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.test_set import read_test_set
 from espnet2_cltm.label.espnet_task import GenderTask
 from espnet2_cltm.label.inference import read_predictions
 from espnet2_cltm.speaker.scoring import read_scores

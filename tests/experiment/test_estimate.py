@@ -8,24 +8,22 @@ import pytest
 from espnet2_cltm.bin import make_plan
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment import estimate
-from espnet2_cltm.experiment.disk import run_bytes
 from espnet2_cltm.experiment.estimate import (
     RunCosts,
+    TimedRun,
+    TimedTask,
+    TimedWorker,
     Workers,
     estimate_cost,
+    run_bytes,
     run_costs,
+    time_runs,
 )
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.planning import make_plan as plan_runs
 from espnet2_cltm.experiment.planning import write_experiment
 from espnet2_cltm.experiment.settings import Settings
-from espnet2_cltm.experiment.timed_runs import (
-    TimedRun,
-    TimedTask,
-    TimedWorker,
-    time_runs,
-)
 from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
 
 COSTS = RunCosts(

@@ -9,13 +9,13 @@ import torch
 
 from espnet2_cltm.bin import gender_inference, gender_train
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.completion import is_done
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.states import is_done
 from espnet2_cltm.experiment.worker import build_once
 from espnet2_cltm.label.espnet_task import GenderTask
 from espnet2_cltm.tasks.training import check_device, training_arguments

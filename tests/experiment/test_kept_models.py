@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from espnet2_cltm.experiment import execution
-from espnet2_cltm.experiment.completion import is_done, runs_left
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.settings import read_settings
+from espnet2_cltm.experiment.states import is_done, runs_left
 from tests.experiment.kept_experiments import (
     SPEAKERS,
     make_left,

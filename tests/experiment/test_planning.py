@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from espnet2_cltm.experiment.test_set import read_test_set
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -13,7 +14,6 @@ from espnet2_cltm.experiment.planning import (
     write_experiment,
 )
 from espnet2_cltm.experiment.settings import Settings
-from espnet2_cltm.experiment.test_set import read_test_set
 from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
 
 LANGS = ["ca", "es", "tr"]

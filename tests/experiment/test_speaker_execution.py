@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from espnet2_cltm.experiment.test_set import read_test_set
 
 from espnet2_cltm.bin import build_matrix, speaker_inference, speaker_train
 from espnet2_cltm.errors import UserError
@@ -15,7 +16,6 @@ from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from espnet2_cltm.experiment.test_set import read_test_set
 from espnet2_cltm.speaker.scoring import read_scores
 from espnet2_cltm.speaker.testing import score
 from espnet2_cltm.speaker.trials import read_trials

@@ -4,19 +4,21 @@ import math
 from collections import Counter
 
 import pytest
+from espnet2_cltm.experiment.drawing import DrawingRules, UnfitLanguage
+from espnet2_cltm.speaker.drawing import draw
 from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.corpus.datadir import Utterance
-from espnet2_cltm.experiment.drawing import DrawingRules, UnfitLanguage
 from espnet2_cltm.label import drawing
-from espnet2_cltm.speaker.drawing import draw
 
 
 def split(name, speakers, n_utterances=3):
     """Make utterances of speakers, each named by its gender, 'ffm' for three."""
     return [
-        Utterance(f"ca-{name}{who}-{n}", f"ca-{name}{who}", "a.ark:0", gender, "ca")
+        Utterance(
+            f"ca-{name}{who}-{n}", f"ca-{name}{who}", "a", {"gender": gender}, "ca"
+        )
         for who, gender in enumerate(speakers)
         for n in range(n_utterances)
     ]
