@@ -8,9 +8,9 @@ import torch
 import yaml
 
 from espnet2_cltm import registry
-from espnet2_cltm.bin import gender_train, speaker_train
+from espnet2_cltm.bin import label_train, speaker_train
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.registry import find_strategy, strategy_names
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.tasks.load_model import load_model
@@ -70,7 +70,7 @@ class Thaw(Strategy):
 '''
 DEEP = {**TINY_HUBERT, "num_hidden_layers": 2, "hidden_dropout": 0.1}
 COMMANDS = {
-    "gender": (GenderTask, gender_train.main, TINY_GENDER),
+    "gender": (LabelEspnetTask, label_train.main, TINY_GENDER),
     "speaker": (SpeakerTask, speaker_train.main, TINY_SPEAKER),
 }
 
@@ -174,10 +174,10 @@ def test_hooks_are_called_in_order(spoken, tmp_path, outside):
 def test_a_resumed_training_goes_on_to_the_same_weights(spoken, tmp_path, outside):
     config = configuration("gender", spoken, tmp_path / "train.yaml")
     output = ["--config", str(config), "--output_dir", str(tmp_path / "exp")]
-    gender_train.main([*output, "--max_epoch", "1"])
+    label_train.main([*output, "--max_epoch", "1"])
     before = max(call[1] for call in outside.calls if call[0] == "step")
     outside.calls.clear()
-    gender_train.main([*output, "--resume", "true"])
+    label_train.main([*output, "--resume", "true"])
     assert outside.calls[1:3] == [("epoch", 2), ("step", before + 1)]
     found = torch.load(tmp_path / "exp" / "latest.pth", weights_only=True)
     expected = in_memory("gender", config).model.state_dict()
@@ -217,10 +217,10 @@ def test_a_group_learns_at_a_scaled_rate_whatever_the_scheduler(outside):
     model = build_gender_model(
         {**TINY_GENDER, "frontend_conf": {"model": DEEP}, "strategy": "thaw"}
     )
-    args = GenderTask.get_parser().parse_args(
+    args = LabelEspnetTask.get_parser().parse_args(
         ["--optim", "sgd", "--optim_conf", "lr=0.1", "--strategy", "thaw"]
     )
-    (optimizer,) = GenderTask.build_optimizers(args, model)
+    (optimizer,) = LabelEspnetTask.build_optimizers(args, model)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
     for rate in (0.1, 0.05):
         before = {n: p.detach().clone() for n, p in model.named_parameters()}
@@ -234,13 +234,13 @@ def test_a_group_learns_at_a_scaled_rate_whatever_the_scheduler(outside):
         scheduler.step()
     args.exclude_weight_decay = True
     with pytest.raises(UserError, match="exclude_weight_decay does not go with"):
-        GenderTask.build_optimizers(args, model)
+        LabelEspnetTask.build_optimizers(args, model)
 
 
 def test_a_kept_model_holds_what_the_strategy_stores(spoken, tmp_path, outside):
     config = configuration("gender", spoken, tmp_path / "train.yaml")
-    args = training_arguments(GenderTask, config)
-    model = train_in_memory(GenderTask, args).model
+    args = training_arguments(LabelEspnetTask, config)
+    model = train_in_memory(LabelEspnetTask, args).model
     path = tmp_path / "model.zip"
     packed = PackedModel(path, "gender", "run", ("es",), {"es": {"file": "2epoch.pth"}})
     pack_model(path, model, args, {"2epoch.pth": model.state_dict()}, packed)
@@ -248,12 +248,12 @@ def test_a_kept_model_holds_what_the_strategy_stores(spoken, tmp_path, outside):
     files = read_packed_model(path).extract(tmp_path / "out")
     stored = torch.load(files["model_file"], weights_only=True)
     assert stored and not any("feature_extractor" in name for name in stored)
-    again = load_model(GenderTask, **files).state_dict()
+    again = load_model(LabelEspnetTask, **files).state_dict()
     assert all(again[n].equal(value) for n, value in model.state_dict().items())
     del stored["projector.linear.weight"]
     torch.save(stored, files["model_file"])
     with pytest.raises(UserError, match=r"projector\.linear\.weight"):
-        load_model(GenderTask, **files)
+        load_model(LabelEspnetTask, **files)
 
 
 def test_a_strategy_is_known_by_its_entry_point(outside, tmp_path):
@@ -268,4 +268,4 @@ def test_a_strategy_is_known_by_its_entry_point(outside, tmp_path):
     path = tmp_path / "train.yaml"
     path.write_text(yaml.safe_dump(TINY_GENDER))
     with pytest.raises(UserError, match="invalid choice: 'lora'"):
-        training_arguments(GenderTask, path, ["--strategy", "lora"])
+        training_arguments(LabelEspnetTask, path, ["--strategy", "lora"])
