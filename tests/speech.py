@@ -36,6 +36,7 @@ TINY_HUBERT = {
     "apply_spec_augment": False,
 }
 TINY_GENDER = {
+    "classes": "f m",
     "frontend": "hubert",
     "frontend_conf": {"model": TINY_HUBERT},
     "projector_conf": {"output_size": 8},

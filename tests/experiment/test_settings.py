@@ -77,8 +77,8 @@ def test_a_changed_setting_of_a_task_is_shown(tmp_path):
     assert str(caught.value) == (
         f"{path} was made with other settings (budget.speaker: 30 before, 31 now; "
         "options.speaker.max_positives: 200 before, 9 now; train_config.speaker.loss: "
-        "contrastive before, cross_entropy now): give the new ones a --tag of their own, or delete "
-        "the old experiment."
+        "contrastive before, cross_entropy now): give the new ones a --tag of their "
+        "own, or delete the old experiment."
     )
 
 
