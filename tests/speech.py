@@ -148,7 +148,12 @@ def write_dump(
                 split_dir,
                 [
                     Utterance(
-                        utt, speaker, locations[utt], gender, lang, lengths[utt] / 16000
+                        utt,
+                        speaker,
+                        locations[utt],
+                        {"gender": gender},
+                        lang,
+                        lengths[utt] / 16000,
                     )
                     for utt, speaker, gender in rows
                 ],

@@ -255,4 +255,5 @@ DEMO = CorpusSpec(
     db_variable="DEMO",
     default_dir="downloads/demo",
     default_languages=default_languages,
+    is_demo=True,
 )

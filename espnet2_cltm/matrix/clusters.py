@@ -27,7 +27,7 @@ from scipy.cluster.hierarchy import (
 )
 
 from espnet2_cltm.matrix.decomposition import RANK_TOLERANCE
-from espnet2_cltm.matrix.mantel import LanguagePermutations, off_diagonal
+from espnet2_cltm.matrix.relatedness import LanguagePermutations, off_diagonal
 
 FEWEST_LANGUAGES = 4  # three leave one cell in common with a third language
 FEWEST_CELLS = 4

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from espnet2_cltm.matrix.cell_noise import CellNoise
+from espnet2_cltm.matrix.noise import CellNoise
 
 RANK_TOLERANCE = 1e-9  # relative to the largest singular value
 

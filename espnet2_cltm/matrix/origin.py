@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from espnet2_cltm.matrix.cell_noise import CellNoise
 from espnet2_cltm.matrix.clusters import (
     Clusters,
     FamilyAgreement,
@@ -18,23 +17,26 @@ from espnet2_cltm.matrix.clusters import (
     family_agreement,
 )
 from espnet2_cltm.matrix.decomposition import variance_components
-from espnet2_cltm.matrix.language_distances import (
+from espnet2_cltm.matrix.languages import (
     DISTANCES,
     TYPOLOGICAL,
-    same_family,
+    UNLISTED,
+    Language,
+    family_of,
+    family_relation,
 )
-from espnet2_cltm.matrix.languages import UNLISTED, Language, family
-from espnet2_cltm.matrix.mantel import permute_languages
+from espnet2_cltm.matrix.noise import CellNoise
 from espnet2_cltm.matrix.relatedness import (
     OF_CELLS,
     OF_PAIR_EFFECTS,
     RelatednessTest,
+    permute_languages,
     relatedness_tests,
 )
-from espnet2_cltm.matrix.significance import FALSE_DISCOVERY_RATE
+from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE
 
 SAME_FAMILY = "same_family"
-LEVEL = 0.05
+CLUSTER_LEVEL = 0.05
 FEWEST_PERMUTATIONS = 120  # of 5 languages; of 4 no test among several gets below 5%
 FEW_CELLS = 50  # shares of variance are rough then
 CLEAR_SILHOUETTE = 0.25  # see clusters.Clusters
@@ -128,11 +130,11 @@ def find_origin(
         noise: Of the cells; None if of none.
         languages: The n languages, in the order of rows and columns.
         distances: (n, n) by name, as
-            :func:`espnet2_cltm.matrix.language_distances.language_distances` gives.
+            :func:`espnet2_cltm.matrix.languages.language_distances` gives.
         settings: Of the permutation tests.
     """
     relations = {
-        SAME_FAMILY: same_family(languages),
+        SAME_FAMILY: family_relation(languages),
         **{name: distances[name] for name in (*DISTANCES, TYPOLOGICAL)},
     }
     permutations = permute_languages(
@@ -198,13 +200,13 @@ def _agreement(
 
 
 def _group(language: Language) -> str:
-    return family(language) or f"only {language.code}"
+    return family_of(language) or f"only {language.code}"
 
 
 # Text ------------------------------------------------------------------------------
 
 
-def lines(origin: Origin) -> list[str]:
+def origin_sentences(origin: Origin) -> list[str]:
     """Say it in a few sentences for the terminal."""
     return [
         _decomposition_line(origin.decomposition),
@@ -265,7 +267,7 @@ def _cluster_lines(origin: Origin) -> list[str]:
     clusters = origin.clusters
     if not clusters.members:
         return [f"No clusters of languages: {clusters.reason}"]
-    if clusters.p > LEVEL:
+    if clusters.p > CLUSTER_LEVEL:
         return [
             "No clusters of languages: cut into "
             f"{len(clusters.members)} they are no more apart than by chance (mean "

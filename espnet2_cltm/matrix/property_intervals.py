@@ -7,7 +7,7 @@ Noise spreads the cells of an estimate, and resampling its seeds spreads them on
 more. A plain bootstrap interval of a share, an extreme, a norm or a concentration
 therefore lies beside the truth, on the far side of a biased estimate. So most
 intervals are *noise-corrected*. With Q the number of the quiet matrix
-(:func:`~espnet2_cltm.matrix.seed_noise.quiet_matrix`) and D its numbers under the noise
+(:func:`~espnet2_cltm.matrix.noise.quiet_matrix`) and D its numbers under the noise
 of every resample,
 
     corrected = Q,    low, high = Q + quantiles of D - median of D
@@ -16,7 +16,7 @@ At a level of 95% the quantiles are those that a normal distribution has at Stud
 limits for so many seeds, as few seeds tell little of the noise; for a few numbers 2.5
 and 97.5% (``NORMAL_TAILS``). The condition number, which depends on the smallest of all
 singular values, has the expanded percentile interval of
-:mod:`espnet2_cltm.matrix.bootstrap`.
+:mod:`espnet2_cltm.matrix.uncertainty`.
 
 ``benchmarks/property_coverage.py`` measures how often they hold the truth; those that
 do in less than 90% of some setting say so. Where many cells are exactly 0 or 1, the
@@ -31,14 +31,22 @@ from types import MappingProxyType
 import numpy as np
 from scipy.special import ndtr
 
-from espnet2_cltm.matrix.bootstrap import draw_weights, tail_level
-from espnet2_cltm.matrix.language_strengths import STRENGTHS, ranks
-from espnet2_cltm.matrix.matrix_layout import MatrixBatch, MatrixLayout, batch_of
-from espnet2_cltm.matrix.properties import PROPERTIES, why_not_available
-from espnet2_cltm.matrix.resampled_matrices import disturbed, resampled
+from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout, batch_of
+from espnet2_cltm.matrix.noise import (
+    SeedNoise,
+    disturbed,
+    quiet_matrix,
+    resampled,
+    seed_noise,
+)
+from espnet2_cltm.matrix.properties import (
+    PROPERTIES,
+    STRENGTHS,
+    ranks,
+    why_not_available,
+)
 from espnet2_cltm.matrix.scores import SeedScores
-from espnet2_cltm.matrix.seed_noise import SeedNoise, quiet_matrix, seed_noise
-from espnet2_cltm.matrix.significance import critical_value
+from espnet2_cltm.matrix.uncertainty import critical_value, draw_weights, tail_level
 
 NOISE_CORRECTED, PERCENTILE = "noise_corrected", "percentile"
 BY_PERCENTILE = frozenset({"condition_number"})
@@ -117,7 +125,7 @@ class MatrixNumbers:
         layout: Cells that they rest on.
         properties: By name of :data:`~espnet2_cltm.matrix.properties.PROPERTIES`.
         strengths: By name of
-            :data:`~espnet2_cltm.matrix.language_strengths.STRENGTHS`, one a language.
+            :data:`~espnet2_cltm.matrix.properties.STRENGTHS`, one a language.
     """
 
     layout: MatrixLayout
@@ -133,21 +141,21 @@ class _Draws:
     disturbed: dict[str, np.ndarray]
 
 
-def matrix_numbers(matrix: np.ndarray, same_family: np.ndarray) -> MatrixNumbers:
+def matrix_numbers(matrix: np.ndarray, family_pairs: np.ndarray) -> MatrixNumbers:
     """Compute the numbers alone, where the file holds no seeds.
 
     Args:
         matrix: (n, n), estimates, NaN where not available.
-        same_family: (n, n) bool.
+        family_pairs: (n, n) bool.
     """
-    layout = MatrixLayout(np.isfinite(matrix), same_family)
+    layout = MatrixLayout(np.isfinite(matrix), family_pairs)
     return _numbers(matrix, layout, "no seeds: the file holds means and variances")
 
 
 def matrix_numbers_with_intervals(
     scores: SeedScores,
     matrix: np.ndarray,
-    same_family: np.ndarray,
+    family_pairs: np.ndarray,
     level: float,
     resamples: int,
     seed: int,
@@ -159,7 +167,7 @@ def matrix_numbers_with_intervals(
     Args:
         scores: Of which ``matrix`` was made.
         matrix: (n, n), estimates, NaN where not available or to be left out.
-        same_family: (n, n) bool.
+        family_pairs: (n, n) bool.
         level: Of confidence.
         resamples: How many to draw.
         seed: Of the draws.
@@ -167,7 +175,7 @@ def matrix_numbers_with_intervals(
             little, for their notes.
         track: Wraps the batches of resamples, to show progress.
     """
-    layout = MatrixLayout(np.isfinite(matrix), same_family)
+    layout = MatrixLayout(np.isfinite(matrix), family_pairs)
     noise = seed_noise(scores)
     counts = noise.n_seeds[layout.off_diagonal]
     plain = _numbers(matrix, layout, "one seed")

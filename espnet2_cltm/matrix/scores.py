@@ -19,7 +19,7 @@ ScoreKey = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Source:
+class ResultsSource:
     """Where scores come from.
 
     Attributes:
@@ -76,7 +76,7 @@ class SeedScores:
             out; None where there are no such results.
     """
 
-    source: Source
+    source: ResultsSource
     languages: tuple[str, ...]
     test_languages: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -105,7 +105,7 @@ class AggregatedScores:
         count: Number of seeds, same shapes; 0 where there is no run.
     """
 
-    source: Source
+    source: ResultsSource
     languages: tuple[str, ...]
     mean: Mapping[str, np.ndarray]
     variance: Mapping[str, np.ndarray]
@@ -116,7 +116,7 @@ Scores = SeedScores | AggregatedScores
 
 
 def collect_seed_scores(
-    records: pd.DataFrame, languages: Iterable[str], source: Source
+    records: pd.DataFrame, languages: Iterable[str], source: ResultsSource
 ) -> SeedScores:
     """Arrange one value a run and test language into arrays.
 
@@ -159,7 +159,7 @@ def _positions(labels: pd.Series, position: Mapping[str | int, int]) -> np.ndarr
 
 
 def collect_aggregated_scores(
-    records: pd.DataFrame, languages: Iterable[str], source: Source
+    records: pd.DataFrame, languages: Iterable[str], source: ResultsSource
 ) -> AggregatedScores:
     """Arrange means and variances over seeds into arrays.
 
@@ -226,3 +226,29 @@ def zero_shot_means(scores: Scores) -> tuple[tuple[str, ...], np.ndarray]:
     matrix = np.full((len(scores.languages),) * 2, np.nan)
     np.fill_diagonal(matrix, scores.mean["single"])
     return scores.languages, matrix
+
+
+def absent_seeds(scores: SeedScores) -> list[str]:
+    """Name the runs, as they are tested for the matrix, with the seeds they lack.
+
+    A metric that is undefined counts as no result.
+    """
+    codes = scores.languages
+    named: list[tuple[str, np.ndarray]] = []
+    for kind, values in (("single", scores.single), ("double", scores.double)):
+        named += [(f"{kind} {code}", values[i]) for i, code in enumerate(codes)]
+    for i, target in enumerate(codes):
+        for j, donor in enumerate(codes):
+            pair = "+".join(sorted((target, donor)))
+            named.append((f"pair {pair} tested on {target}", scores.pair[i, j]))
+    found = []
+    for name, values in named:
+        there = np.isfinite(values)
+        if there.any() and not there.all():
+            seeds = (
+                str(seed)
+                for seed, is_there in zip(scores.seeds, there, strict=True)
+                if not is_there
+            )
+            found.append(f"{name} (seed {' '.join(seeds)})")
+    return found

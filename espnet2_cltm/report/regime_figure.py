@@ -16,10 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from espnet2_cltm.matrix.metrics import BUDGET_UNITS, METRICS, TASK_TITLES
-from espnet2_cltm.matrix.regime import Regime
-from espnet2_cltm.matrix.regime_indices import standard_error
-from espnet2_cltm.matrix.regime_input import LearningCurves
-from espnet2_cltm.matrix.regime_summary import budgets_in_regime, conclusion
+from espnet2_cltm.matrix.regime import LearningCurves, Regime, standard_error
+from espnet2_cltm.matrix.regime_files import budgets_in_regime, regime_conclusion
 from espnet2_cltm.matrix.scores import mean_over_seeds
 from espnet2_cltm.report.captions import lines_height, write_around
 from espnet2_cltm.report.colour_scale import INK
@@ -129,7 +127,7 @@ def regime_figure(curves: LearningCurves, regime: Regime) -> RegimeFigure:
         title=f"Learning curves and dynamic regime, {task}",
         subtitle=(
             f"{METRICS[source.metric].label}, {n} language{'s' * (n > 1)}, "
-            f"{n_seeds} seed{'s' * (n_seeds > 1)}. {conclusion(curves, regime)}"
+            f"{n_seeds} seed{'s' * (n_seeds > 1)}. {regime_conclusion(curves, regime)}"
         ).replace("N = ", "N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"),
     )
 

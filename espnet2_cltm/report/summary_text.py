@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from espnet2_cltm.matrix.absent_seeds import absent_seeds
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
 from espnet2_cltm.matrix.metrics import METRICS
@@ -14,6 +13,7 @@ from espnet2_cltm.matrix.scores import (
     CrossLanguageScores,
     Scores,
     SeedScores,
+    absent_seeds,
     cross_language_of,
     single_and_double,
 )

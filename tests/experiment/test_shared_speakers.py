@@ -76,7 +76,7 @@ def test_nobody_tested_in_another_language_chooses_an_epoch():
         "es": {"dev": frozenset(), "test": frozenset()},
     }
     utterances = [
-        Utterance(f"es-{person}-1", f"es-{person}", "x.wav", "f", "es")
+        Utterance(f"es-{person}-1", f"es-{person}", "x.wav", {"gender": "f"}, "es")
         for person in "dtx"
     ]
 

@@ -14,7 +14,7 @@ from espnet2_cltm.matrix.clusters import (
     shuffle_pairs,
     target_variances,
 )
-from espnet2_cltm.matrix.mantel import off_diagonal, permute_languages
+from espnet2_cltm.matrix.relatedness import off_diagonal, permute_languages
 
 SHUFFLES = 39
 

@@ -3,13 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from espnet2_cltm.matrix.cell_noise import cell_noise, independent_noise
 from espnet2_cltm.matrix.decomposition import fit_additive, variance_components
-from espnet2_cltm.matrix.estimates import estimate
-from espnet2_cltm.matrix.moments import cell_moments
-from espnet2_cltm.matrix.published import read_published
-from espnet2_cltm.matrix.scores import AggregatedScores, Source
-from espnet2_cltm.matrix.simulator import Simulation, draw_scores, draw_truth
+from espnet2_cltm.matrix.estimates import cell_moments, estimate
+from espnet2_cltm.matrix.matrix_files import read_published
+from espnet2_cltm.matrix.noise import cell_noise, independent_noise
+from espnet2_cltm.matrix.scores import AggregatedScores, ResultsSource
+from tests.matrix.simulator import Simulation, draw_scores, draw_truth
 
 
 def off_diagonal(matrix: np.ndarray) -> np.ndarray:
@@ -198,7 +197,7 @@ def test_noise_of_aggregated_scores_is_that_of_independent_runs():
     shape = {"single": 3, "double": 3, "pair": (3, 3)}
     mean = {"single": 0.7, "double": 0.8, "pair": 0.75}
     scores = AggregatedScores(
-        Source("f.csv", "0", "gender", "macro_f1"),
+        ResultsSource("f.csv", "0", "gender", "macro_f1"),
         languages,
         {k: mean[k] + generator.normal(0, 0.01, size) for k, size in shape.items()},
         {k: generator.uniform(1e-4, 4e-4, size) for k, size in shape.items()},

@@ -16,7 +16,9 @@ from espnet2_cltm.label import drawing
 def split(name, speakers, n_utterances=3):
     """Make utterances of speakers, each named by its gender, 'ffm' for three."""
     return [
-        Utterance(f"ca-{name}{who}-{n}", f"ca-{name}{who}", "a.ark:0", gender, "ca")
+        Utterance(
+            f"ca-{name}{who}-{n}", f"ca-{name}{who}", "a", {"gender": gender}, "ca"
+        )
         for who, gender in enumerate(speakers)
         for n in range(n_utterances)
     ]

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from espnet2_cltm.matrix.analysis import Analysis
+from espnet2_cltm.matrix.estimates import PAIR
 from espnet2_cltm.matrix.metrics import METRICS
-from espnet2_cltm.matrix.missing_pairs import MissingPairs
-from espnet2_cltm.matrix.moments import PAIR
+from espnet2_cltm.matrix.prediction import MissingPairs
 from espnet2_cltm.matrix.scores import SeedScores, zero_shot_means
+from espnet2_cltm.matrix.uncertainty import Analysis
 from espnet2_cltm.report.page.scales import gain_scale, perf_scale, transfer_scale
 from espnet2_cltm.report.page.signs import with_minus_signs
 from espnet2_cltm.report.summary import grey_targets

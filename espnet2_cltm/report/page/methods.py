@@ -1,9 +1,9 @@
 """The methods paragraphs of the page: what was done, in words for a paper."""
 
-from espnet2_cltm.matrix.analysis import Analysis
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL
 from espnet2_cltm.matrix.metrics import METRICS, TASK_TITLES, budget_text
 from espnet2_cltm.matrix.scores import SeedScores
+from espnet2_cltm.matrix.uncertainty import Analysis
 from espnet2_cltm.report.page.provenance import Provenance
 from espnet2_cltm.report.page.signs import with_minus_signs
 from espnet2_cltm.report.summary import FALSE_DISCOVERY_RATE, seeds_text

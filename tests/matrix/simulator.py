@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from espnet2_cltm.matrix.scores import SeedScores, Source, mean_over_seeds
+from espnet2_cltm.matrix.scores import ResultsSource, SeedScores, mean_over_seeds
 
 FIRST_SEED = 42
 
@@ -152,7 +152,7 @@ def draw_scores(
     pair[itself, itself] = np.nan
     languages = tuple(f"l{index:02d}" for index in range(n))
     return SeedScores(
-        source=Source("simulated", "", "gender", "macro_f1"),
+        source=ResultsSource("simulated", "", "gender", "macro_f1"),
         languages=languages,
         test_languages=languages,
         seeds=tuple(range(FIRST_SEED, FIRST_SEED + s)),

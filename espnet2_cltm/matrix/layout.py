@@ -4,13 +4,10 @@ Rows are targets, columns donors. A layout is fixed by the estimates; every resa
 the matrix has the same cells, so that a summary number means the same in all of them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-
-from espnet2_cltm.matrix.languages import Language, family
 
 LEAST_OF_SQUARE = 0.5  # of the languages with a row; fewer do not stand for them
 
@@ -21,11 +18,11 @@ class MatrixLayout:
 
     Attributes:
         there: (n, n) bool, diagonal included.
-        same_family: (n, n) bool, languages of one family; the diagonal is False.
+        family_pairs: (n, n) bool, languages of one family; the diagonal is False.
     """
 
     there: np.ndarray
-    same_family: np.ndarray
+    family_pairs: np.ndarray
 
     @cached_property
     def off_diagonal(self) -> np.ndarray:
@@ -74,32 +71,14 @@ class MatrixBatch:
         return self.values[:, chosen[:, None], chosen]
 
 
-def layout_of(matrix: np.ndarray, same_family: np.ndarray) -> MatrixLayout:
+def layout_of(matrix: np.ndarray, family_pairs: np.ndarray) -> MatrixLayout:
     """Take the finite cells of an (n, n) matrix."""
-    return MatrixLayout(np.isfinite(matrix), same_family)
+    return MatrixLayout(np.isfinite(matrix), family_pairs)
 
 
 def batch_of(matrix: np.ndarray, layout: MatrixLayout) -> MatrixBatch:
     """Make a batch of one matrix."""
     return MatrixBatch(layout, np.where(layout.there, matrix, 0.0)[None])
-
-
-def same_family(languages: Sequence[Language]) -> np.ndarray:
-    """Tell which languages share a family, the part before the bracket.
-
-    Constructed, creole, isolated and unlisted languages share none.
-
-    Returns:
-        (n, n) bool; the diagonal is False.
-    """
-    families = [family(language) for language in languages]
-    return np.array(
-        [
-            [i != j and a == b and a is not None for j, b in enumerate(families)]
-            for i, a in enumerate(families)
-        ],
-        dtype=bool,
-    ).reshape(len(families), len(families))
 
 
 def complete_square(there: np.ndarray) -> np.ndarray:

@@ -2,10 +2,8 @@ import numpy as np
 import pytest
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.choice import Choice
-from espnet2_cltm.matrix.estimates import estimate
-from espnet2_cltm.matrix.moments import cell_moments
-from espnet2_cltm.matrix.read_scores import read_scores
+from espnet2_cltm.matrix.estimates import cell_moments, estimate
+from espnet2_cltm.matrix.results import Choice, read_scores
 from espnet2_cltm.matrix.scores import AggregatedScores, zero_shot_means
 from espnet2_cltm.results_format import RESULT_COLUMNS
 from tests.matrix.results_files import perf_rows, write_results

@@ -1,16 +1,24 @@
-"""What seeds tell of the noise in a matrix, and the matrix without its spread.
+"""The noise in a matrix's cells, and the matrix without it or with it anew.
+
+All cells of a target rest on the same single and double runs, and all runs of a seed on
+the same draws. So the errors of cells are correlated, and the noise of a row looks like
+an effect of its target unless that is allowed for (:class:`CellNoise`).
 
 An estimated matrix is the true one and noise; the noise spreads its cells. So shares,
 extremes, norms and concentrations of the estimate are not those of the truth:
-:func:`quiet_matrix` shrinks the cells until they spread as much as the true ones do.
+:func:`quiet_matrix` shrinks the cells until they spread as much as the true ones do,
+and :func:`disturbed` adds the noise of resampled seeds to a matrix that stands for the
+truth: how summary numbers of the disturbed matrices differ from its own tells how far
+noise moves them.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from espnet2_cltm.matrix.matrix_layout import MatrixLayout
-from espnet2_cltm.matrix.scores import SeedScores
+from espnet2_cltm.matrix.estimates import DOUBLE, PAIR, SINGLE, TransferMatrix
+from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout, layout_of
+from espnet2_cltm.matrix.scores import Scores, SeedScores
 
 RANK_TOLERANCE = 1e-9  # relative to the largest singular value
 ROUNDS = 20  # of the weighted variance; it settles within ten
@@ -177,3 +185,122 @@ def _shrink(values: np.ndarray, noise: np.ndarray) -> np.ndarray:
         weight = 1 / (t + noise + least) ** 2
         t = max(float((weight * (values**2 - noise)).sum() / weight.sum()), 0.0)
     return values * np.sqrt(t / (t + noise + least))
+
+
+@dataclass(frozen=True)
+class CellNoise:
+    """Errors of cells: covariance = shared @ shared.T + diag(own ** 2).
+
+    Attributes:
+        shared: (n, n, q), what each of q sources of noise changes in each cell.
+        own: (n, n), standard error of what a cell has alone.
+    """
+
+    shared: np.ndarray
+    own: np.ndarray
+
+
+def independent_noise(standard_errors: np.ndarray) -> CellNoise:
+    """Take the errors of all cells as independent.
+
+    Args:
+        standard_errors: (n, n), NaN where not known.
+    """
+    return CellNoise(np.zeros((*standard_errors.shape, 0)), standard_errors)
+
+
+def cell_noise(scores: Scores, matrix: TransferMatrix) -> CellNoise:
+    """Give the noise of every cell's CLTM, to first order.
+
+    With seeds, each seed is a source; without, single and double run of each target
+    are, and the pair run is the cell's own. NaN where there is no standard error.
+
+    Args:
+        scores: Of which ``matrix`` was made.
+        matrix: The estimates.
+    """
+    cells = matrix.raw_cltm
+    unknown = ~np.isfinite(matrix.raw_cltm_se)
+    if isinstance(scores, SeedScores):
+        no_family = np.zeros(cells.shape, dtype=bool)
+        layout = layout_of(cells, no_family)
+        shared = cell_departures(seed_noise(scores), cells, layout)
+        own = np.where(unknown, np.nan, 0.0)
+        return CellNoise(shared, own)
+    n = len(cells)
+    error = matrix.perf_se
+    with np.errstate(divide="ignore", invalid="ignore"):
+        by_single = (cells - 1) / matrix.self_gain * error[..., SINGLE]
+        by_double = -cells / matrix.self_gain * error[..., DOUBLE]
+        own = np.abs(error[..., PAIR] / matrix.self_gain)
+    shared = np.zeros((n, n, 2 * n))
+    targets = np.arange(n)
+    shared[targets, :, targets] = np.nan_to_num(by_single)
+    shared[targets, :, n + targets] = np.nan_to_num(by_double)
+    return CellNoise(shared, np.where(unknown, np.nan, own))
+
+
+def resampled(
+    noise: SeedNoise, matrix: np.ndarray, layout: MatrixLayout, weights: np.ndarray
+) -> MatrixBatch:
+    """Estimate the matrix of every resample.
+
+    Where a resample holds no seed of a cell, or its self-gain is exactly 0, the cell
+    keeps its estimate.
+
+    Args:
+        noise: Of the scores that the matrix was made of.
+        matrix: (n, n), estimates.
+        layout: Its cells.
+        weights: (m, s), how often each seed is in each resample.
+    """
+    # The residuals as they are, not enlarged: plain resamples of the seeds.
+    count = noise.n_seeds
+    shrink = np.sqrt(np.maximum(count - 1, 0) / np.maximum(count, 1))
+    seeds = _sums(noise.there.astype(float), weights)
+    numerator = noise.cross_gain * seeds + shrink * _sums(noise.cross_noise, weights)
+    denominator = noise.self_gain * seeds + shrink * _sums(noise.self_noise, weights)
+    return _ratios(numerator, denominator, matrix, layout)
+
+
+def disturbed(
+    noise: SeedNoise, quiet: np.ndarray, layout: MatrixLayout, weights: np.ndarray
+) -> MatrixBatch:
+    """Estimate a known matrix with the noise of every resample.
+
+    Args:
+        noise: Of the scores; self-gains are theirs.
+        quiet: (n, n), finite, the matrix that stands for the truth.
+        layout: Of the estimates.
+        weights: (m, s), how often each seed is in each resample.
+    """
+    seeds = _sums(noise.there.astype(float), weights)
+    self_gain = noise.self_gain * seeds
+    numerator = quiet * self_gain + _sums(noise.cross_noise, weights)
+    denominator = self_gain + _sums(noise.self_noise, weights)
+    return _ratios(numerator, denominator, quiet, layout)
+
+
+def _sums(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sum (n, n, s) values over the seeds of each resample: (m, n, n).
+
+    Sums, not means: the number of seeds cancels in the ratio of two of them.
+    """
+    n, _, s = values.shape
+    return (weights @ values.reshape(n * n, s).T).reshape(len(weights), n, n)
+
+
+def _ratios(
+    numerator: np.ndarray,
+    denominator: np.ndarray,
+    otherwise: np.ndarray,
+    layout: MatrixLayout,
+) -> MatrixBatch:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cltm = np.divide(numerator, denominator, out=numerator)
+    off_diagonal = layout.off_diagonal
+    np.copyto(cltm, otherwise, where=~np.isfinite(cltm) & off_diagonal)
+    cltm[:, ~off_diagonal] = 0.0
+    itself = np.flatnonzero(np.diagonal(layout.there))
+    cltm[:, itself, itself] = 1.0
+    return MatrixBatch(layout, cltm)

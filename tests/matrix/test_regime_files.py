@@ -7,7 +7,7 @@ import pytest
 
 from espnet2_cltm.bin import find_regime
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.regime_file import read_regime
+from espnet2_cltm.matrix.regime_files import read_regime
 from tests.matrix.results_files import perf_rows, write_results
 
 CURVE = {2: 0.55, 4: 0.6, 8: 0.7, 16: 0.8}

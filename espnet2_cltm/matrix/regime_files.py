@@ -1,4 +1,4 @@
-"""What a search for the dynamic regime found: ``regime.json``, and text to print.
+"""What a search for the dynamic regime found: its files, and text to print.
 
 ``regime.json``, None (null) standing for not available throughout:
 
@@ -21,18 +21,35 @@
 ``regime``
     every N of the grid in it; ``suggested_n`` (null where there is none), ``best_n``
     (highest median), ``conclusion`` and ``advice``, sentences.
+
+``learning_curves.tsv``: one line a language and N, with the gain to 2N where known;
+tab-separated ``language n n_seeds perf perf_se gain gain_se n_paired relative_gain
+noise slope ci_min``. ``perf`` is the mean over all seeds, ``gain`` that of Perf(2N) -
+Perf(N) over the ``n_paired`` seeds that have both. An empty field is not available;
+``inf`` is the noise index of a gain that is the same in every seed.
 """
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
 from espnet2_cltm import __version__
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.metrics import BUDGET_UNITS, METRICS
-from espnet2_cltm.matrix.regime import NO_GAIN, Regime, limiting_index
-from espnet2_cltm.matrix.regime_indices import INDICES, standard_error
-from espnet2_cltm.matrix.regime_input import LearningCurves
+from espnet2_cltm.matrix.regime import (
+    INDICES,
+    NO_GAIN,
+    GainIndices,
+    LearningCurves,
+    Regime,
+    limiting_index,
+    standard_error,
+)
 from espnet2_cltm.matrix.scores import mean_over_seeds
 
 INDEX_TITLES = {
@@ -56,7 +73,7 @@ def summarise_regime(
         "metric": source.metric,
         "metric_label": METRICS[source.metric].label,
         "seeds": list(curves.seeds),
-        "notes": list(notes(curves, regime)),
+        "notes": list(regime_notes(curves, regime)),
         "settings": {
             "tau": settings.indices.tau,
             "z": settings.indices.z,
@@ -84,8 +101,8 @@ def summarise_regime(
         "regime": budgets_in_regime(regime),
         "suggested_n": regime.suggested,
         "best_n": regime.best,
-        "conclusion": conclusion(curves, regime),
-        "advice": list(advice(curves, regime)),
+        "conclusion": regime_conclusion(curves, regime),
+        "advice": list(regime_advice(curves, regime)),
     }
 
 
@@ -98,7 +115,7 @@ def budgets_in_regime(regime: Regime) -> list[int]:
     ]
 
 
-def conclusion(curves: LearningCurves, regime: Regime) -> str:
+def regime_conclusion(curves: LearningCurves, regime: Regime) -> str:
     """Say in one sentence what N to take, or that there is none."""
     unit = BUDGET_UNITS.get(curves.source.task, "utterances")
     threshold = f"{regime.settings.threshold:g}"
@@ -117,7 +134,7 @@ def conclusion(curves: LearningCurves, regime: Regime) -> str:
     )
 
 
-def advice(curves: LearningCurves, regime: Regime) -> tuple[str, ...]:
+def regime_advice(curves: LearningCurves, regime: Regime) -> tuple[str, ...]:
     """Say what is in the way where no N is in the regime, and where to look further."""
     budgets = regime.indices.budgets
     at = budgets.index(regime.suggested or regime.best)
@@ -153,7 +170,7 @@ def advice(curves: LearningCurves, regime: Regime) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def notes(curves: LearningCurves, regime: Regime) -> tuple[str, ...]:
+def regime_notes(curves: LearningCurves, regime: Regime) -> tuple[str, ...]:
     """Say what was left out."""
     found = list(curves.source.notes)
     indices = regime.indices
@@ -207,9 +224,9 @@ def regime_text(curves: LearningCurves, regime: Regime) -> str:
             f"{regime.n_reaching[k]} of {regime.n_languages[k]}{mark}"
         )
     lines += [
-        conclusion(curves, regime),
-        *advice(curves, regime),
-        *notes(curves, regime),
+        regime_conclusion(curves, regime),
+        *regime_advice(curves, regime),
+        *regime_notes(curves, regime),
     ]
     return "\n".join(lines)
 
@@ -273,3 +290,161 @@ def _languages(
 def _numbers(values: np.ndarray) -> list[float | None]:
     """Turn an array into a list for JSON, which knows neither NaN nor infinity."""
     return [float(value) if np.isfinite(value) else None for value in values]
+
+
+CURVE_COLUMNS = (
+    "language",
+    "n",
+    "n_seeds",
+    "perf",
+    "perf_se",
+    "gain",
+    "gain_se",
+    "n_paired",
+    *INDICES,
+    "ci_min",
+)
+
+
+def write_learning_curves(
+    path: Path, curves: LearningCurves, indices: GainIndices
+) -> None:
+    """Write the table.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    mean = mean_over_seeds(curves.perf)
+    error = standard_error(curves.perf)
+    count = np.isfinite(curves.perf).sum(axis=-1)
+    column = {n: k for k, n in enumerate(indices.budgets)}
+    lines = ["\t".join(CURVE_COLUMNS)]
+    for i, language in enumerate(curves.languages):
+        for k in np.flatnonzero(count[i]):
+            n = curves.sizes[k]
+            gain = [""] * (len(CURVE_COLUMNS) - 5)
+            if n in column and indices.n_seeds[i, column[n]]:
+                at = i, column[n]
+                gain = [
+                    _text(indices.gain[at]),
+                    _text(indices.gain_se[at]),
+                    str(indices.n_seeds[at]),
+                    *(_text(getattr(indices, name)[at]) for name in INDICES),
+                    _text(indices.ci_min[at]),
+                ]
+            known = (count[i, k], _text(mean[i, k]), _text(error[i, k]))
+            lines.append("\t".join(map(str, (language, n, *known, *gain))))
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _text(value: float) -> str:
+    return "" if np.isnan(value) else repr(float(value))
+
+
+# What a reader of the file relies on, and of which type it is. A table holds lists of
+# one length.
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "languages": dict,
+    "by_n": dict,
+    "smoothed": dict,
+    "settings": dict,
+    "metric_label": str,
+    "suggested_n": (int, type(None)),
+    "conclusion": str,
+    "advice": list,
+    "notes": list,
+}
+BY_N = ("n", "median", "n_languages", "n_reaching", "is_in_regime", "is_outlier")
+SMOOTHED = ("n", "ci_min")
+CURVE_LISTS = ("n", "mean", "se", "n_seeds")
+
+
+def read_regime(path: Path, task: str) -> dict[str, Any]:
+    """Read what a search for the dynamic regime found.
+
+    Args:
+        path: ``regime.json``.
+        task: It has to be of.
+
+    Raises:
+        UserError: It cannot be read, is no such file, or is of another task.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text, parse_constant=_refuse_constant)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): correct the path, or leave "
+            "--regime out."
+        ) from error
+    except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8
+        raise UserError(
+            f"{path} is damaged ({error}): find the regime again, or leave "
+            "--regime out."
+        ) from error
+    if not isinstance(content, dict) or not content.keys() >= TYPES.keys():
+        raise UserError(
+            f"{path} is not what find_regime writes: give a regime.json, or leave "
+            "--regime out."
+        )
+    wrong = _what_is_wrong(content)
+    if wrong:
+        raise UserError(
+            f"{path} is damaged ({wrong}): find the regime again, or leave "
+            "--regime out."
+        )
+    if content.get("task") != task:
+        raise UserError(
+            f"{path} is of task {content.get('task')}, the matrix of {task}: give the "
+            f"regime.json of {task}, or leave --regime out."
+        )
+    return content
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _what_is_wrong(content: Mapping[str, Any]) -> str:
+    """Name the first part that is not as find_regime writes it; empty if none."""
+    for name, kind in TYPES.items():
+        if not isinstance(content[name], kind):
+            return f"{name} is of another type"
+    for name in ("advice", "notes"):
+        if not all(isinstance(line, str) for line in content[name]):
+            return f"{name} is not all text"
+    if not _is_number(content["settings"].get("threshold")):
+        return "settings has no threshold"
+    if not _is_table(content["by_n"], BY_N):
+        return "by_n is no table"
+    smoothed = content["smoothed"]
+    if not _is_table(smoothed, SMOOTHED) or not _are_spans(smoothed.get("spans")):
+        return "smoothed is no table with spans"
+    for code, language in content["languages"].items():
+        if not isinstance(language, dict) or not isinstance(language.get("name"), str):
+            return f"language {code} has no name"
+        if not _is_table(language.get("curve"), CURVE_LISTS):
+            return f"language {code} has no learning curve"
+    return ""
+
+
+def _is_table(content: Any, columns: tuple[str, ...]) -> bool:
+    if not isinstance(content, dict):
+        return False
+    found = [content.get(column) for column in columns]
+    if not all(isinstance(column, list) for column in found):
+        return False
+    if len({len(column) for column in found}) > 1:
+        return False
+    return all(value is None or _is_number(value) for x in found for value in x)
+
+
+def _are_spans(content: Any) -> bool:
+    return isinstance(content, list) and all(
+        isinstance(span, list) and len(span) == 2 and all(map(_is_number, span))
+        for span in content
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)

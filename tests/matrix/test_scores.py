@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from espnet2_cltm.matrix.absent_seeds import absent_seeds
-from espnet2_cltm.matrix.simulator import Simulation, draw_scores, draw_truth
+from espnet2_cltm.matrix.scores import absent_seeds
+from tests.matrix.simulator import Simulation, draw_scores, draw_truth
 
 
 def scores():

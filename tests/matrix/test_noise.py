@@ -1,13 +1,11 @@
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.bootstrap import draw_weights
-from espnet2_cltm.matrix.estimates import estimate
-from espnet2_cltm.matrix.matrix_layout import layout_of
-from espnet2_cltm.matrix.moments import cell_moments
-from espnet2_cltm.matrix.resampled_matrices import disturbed, resampled
-from espnet2_cltm.matrix.seed_noise import quiet_matrix, seed_noise
-from espnet2_cltm.matrix.simulator import Simulation, draw_scores, draw_truth
+from espnet2_cltm.matrix.estimates import cell_moments, estimate
+from espnet2_cltm.matrix.layout import layout_of
+from espnet2_cltm.matrix.noise import disturbed, quiet_matrix, resampled, seed_noise
+from espnet2_cltm.matrix.uncertainty import draw_weights
+from tests.matrix.simulator import Simulation, draw_scores, draw_truth
 from tests.matrix.test_estimates import random_scores, seed_scores
 
 OFF = ~np.eye(20, dtype=bool)

@@ -6,8 +6,7 @@ from scipy.stats import pearsonr, spearmanr
 from scipy.stats import t as student
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.compare import Comparison, compare
-from espnet2_cltm.matrix.comparison_input import read_compared
+from espnet2_cltm.matrix.comparison import Comparison, compare, read_compared
 from espnet2_cltm.matrix.matrix_files import LabelledMatrix, write_matrix
 
 CODES = tuple("abcdefgh")

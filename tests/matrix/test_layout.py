@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.languages import UNLISTED, Language
-from espnet2_cltm.matrix.matrix_layout import complete_square, same_family
+from espnet2_cltm.matrix.languages import UNLISTED, Language, family_pairs
+from espnet2_cltm.matrix.layout import complete_square
 
 
 def test_family_is_what_stands_before_the_bracket():
@@ -13,7 +13,7 @@ def test_family_is_what_stands_before_the_bracket():
         Language("hu", "Hungarian", "Uralic"),
     ]
     np.testing.assert_array_equal(
-        same_family(languages),
+        family_pairs(languages),
         [[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]],
     )
 
@@ -22,7 +22,7 @@ def test_family_is_what_stands_before_the_bracket():
     "family", ["Constructed", "Language isolate", "Creole (French-based)", UNLISTED]
 )
 def test_languages_without_an_ancestor_in_common_are_no_family(family):
-    assert not same_family(
+    assert not family_pairs(
         [Language("a", "A", family), Language("b", "B", family)]
     ).any()
 
