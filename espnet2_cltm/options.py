@@ -1,7 +1,7 @@
 """Options, declared once: name, type, default, help, and who uses them.
 
-run.sh, the scripts in ``local/`` and the documentation read these declarations; the check
-of a value and the sentence that refuses it are those of its kind. It imports
+run.sh, the scripts in ``local/`` and the documentation read these declarations; the
+check of a value and the sentence that refuses it are those of its kind. It imports
 nothing but the standard library.
 """
 

@@ -2,10 +2,10 @@
 
 Three places are looked at: what comes with the package; for label tasks the files
 ``conf/tasks/<name>.yaml`` of the directory one runs in and of the repository
-(``CLTM_ROOT``, which path.sh sets); and entry points of installed packages, of the groups
-``espnet2_cltm.tasks`` (a :class:`.TaskSpec`), ``espnet2_cltm.corpora`` (a
-:class:`.CorpusSpec`) and ``espnet2_cltm.strategies`` (a strategy's class). An entry point
-is named like what it stands for.
+(``CLTM_ROOT``, which path.sh sets); and entry points of installed packages, of the
+groups ``espnet2_cltm.tasks`` (a :class:`.TaskSpec`), ``espnet2_cltm.corpora`` (a
+:class:`.CorpusSpec`) and ``espnet2_cltm.strategies`` (a strategy's class). An entry
+point is named like what it stands for.
 """
 
 import os

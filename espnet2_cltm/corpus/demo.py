@@ -255,5 +255,4 @@ DEMO = CorpusSpec(
     db_variable="DEMO",
     default_dir="downloads/demo",
     default_languages=default_languages,
-    is_demo=True,
 )

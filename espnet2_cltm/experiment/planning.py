@@ -1,7 +1,8 @@
 """Making a plan: what is drawn for whom, which languages take part, which runs.
 
 Splits share no speaker within a language, but a bilingual person may be in one
-language's train or dev and another's test; whom a language tests serves for nothing else.
+language's train or dev and another's test; whom a language tests serves for nothing
+else.
 """
 
 import logging

@@ -1,9 +1,10 @@
 """The options of run.sh, and what follows from them before the first stage.
 
-Every option is declared once: those of stages 1 and 2 in :mod:`espnet2_cltm.corpus.options`,
-those of stage 4 in :mod:`espnet2_cltm.experiment.run_options`, a task's own beside the
-task, the others here. run.sh hands its arguments to :func:`resolve`, which checks them
-all, so that a mistake costs no stage, and returns what each stage's script is called with.
+Every option is declared once: those of stages 1 and 2 in
+:mod:`espnet2_cltm.corpus.options`, those of stage 4 in
+:mod:`espnet2_cltm.experiment.run_options`, a task's own beside the task, the others
+here. run.sh hands its arguments to :func:`resolve`, which checks them all, so that a
+mistake costs no stage, and returns what each stage's script is called with.
 """
 
 import os
@@ -86,9 +87,9 @@ STAGE_3_OPTIONS = (
     ),
     Option(
         "freeze",
-        "part of the encoder to keep fixed, computed once for each utterance: none, cnn, "
-        "all or the number of lowest transformer layers; left out, what the training "
-        "configuration says",
+        "part of the encoder to keep fixed, computed once for each utterance: none, "
+        "cnn, all or the number of lowest transformer layers; left out, what the "
+        "training configuration says",
         FREEZE,
         "",
         (3,),
@@ -104,9 +105,9 @@ STAGE_3_OPTIONS = (
     Option("pairs_seed", "seed that draws which pairs", WHOLE, "0", (3,)),
     Option(
         "regime_budgets",
-        "every N of learning curves, such as '4 8 16 32', in place of a matrix: a single "
-        "run of every language at every N, tested on that language; an N needs its "
-        "double in the list, and --budget is not used",
+        "every N of learning curves, such as '4 8 16 32', in place of a matrix: a "
+        "single run of every language at every N, tested on that language; an N needs "
+        "its double in the list, and --budget is not used",
         NUMBERS,
         "",
         (3,),
@@ -173,6 +174,16 @@ BY_TASK = {
 }
 """Options that every task has, ``--<task>_<name>``: help, kind and stages."""
 
+_HELP = """\
+Usage: ./run.sh [--stage 1] [--stop_stage 6] [--option value ...]
+
+Measures how much speech of one language helps a task in another, and draws the
+cross-lingual transfer matrix of each task. Without options it builds the demo.
+
+Stages: 1 prepare each language   2 decode audio   3 draw subsets, write the plan
+        4 make every run          5 score          6 matrix, figures, report
+Each may be run again alone; it does only what is missing.
+"""
 GROUPS = ("Flow", "Data", "Experiment", "Resources", "Places")
 
 
@@ -414,15 +425,7 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
 def help_text() -> str:
     """Return run.sh's help: every option with its default, by group."""
     lines = [
-        "Usage: ./run.sh [--stage 1] [--stop_stage 6] [--option value ...]",
-        "",
-        "Measures how much speech of one language helps a task in another, and draws the",
-        "cross-lingual transfer matrix of each task. Without options it builds the demo.",
-        "",
-        "Stages: 1 prepare each language   2 decode audio   3 draw subsets, write the plan",
-        "        4 make every run          5 score          6 matrix, figures, report",
-        "Each may be run again alone; it does only what is missing.",
-        "",
+        _HELP,
         f"Tasks: {', '.join(task_names())}, and those of conf/tasks/*.yaml.",
         f"Corpora: {', '.join(corpus_names())}.",
     ]

@@ -1,8 +1,8 @@
 """Label tasks as an ESPnet task.
 
 Data: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz) and ``label``
-(``utt2<label>``, type ``text``); ``--classes`` lists the labels told apart. The parts are
-chosen by name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
+(``utt2<label>``, type ``text``); ``--classes`` lists the labels told apart. The parts
+are chosen by name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
 """
 
 import espnet2_cltm.tasks  # noqa: F401 (prepares ESPnet's import)

@@ -9,8 +9,8 @@
 * ``class_titles``: names of classes in text and figures, by class;
 * ``demo_budget``: N of the demo; ``train_config``: training configuration.
 
-N counts utterances per class; training sets have as many of each class. Imports no torch,
-so that a plan is made in seconds.
+N counts utterances per class; training sets have as many of each class. Imports no
+torch, so that a plan is made in seconds.
 """
 
 import logging

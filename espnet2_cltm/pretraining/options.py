@@ -71,8 +71,8 @@ SSL_OPTIONS = (
     _option(
         "Training",
         "model",
-        "what the first training begins with: YAML file for random weights, or hub id or "
-        "directory of a checkpoint to go on with",
+        "what the first training begins with: YAML file for random weights, or hub id "
+        "or directory of a checkpoint to go on with",
         TEXT,
         "conf/hubert_small.yaml",
     ),
@@ -131,8 +131,8 @@ SSL_OPTIONS = (
     _option(
         "Resources",
         "train_processes",
-        "processes that share these threads and each batch, on a CPU: 2 are faster where "
-        "other programs run",
+        "processes that share these threads and each batch, on a CPU: 2 are faster "
+        "where other programs run",
         POSITIVE,
         "1",
     ),

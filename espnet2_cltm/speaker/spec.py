@@ -45,7 +45,7 @@ MIN_SPEAKERS = 2
 def _check_trials(
     path: Path, trials: TrialList, utterances: Sequence[ListedUtterance]
 ) -> None:
-    """Refuse trials of other utterances, or whose label is not what the speakers say."""
+    """Refuse trials of other utterances, or that contradict their speakers."""
     speaker_of = {u.utt: u.label for u in utterances}
     if set(trials.utts) != speaker_of.keys():
         odd = min(set(trials.utts) ^ speaker_of.keys())
@@ -153,8 +153,8 @@ class SpeakerVerification(TaskSpec):
         }
         if needs_dev_trials and "dev" not in trials:
             notes.append(
-                "dev: no trial can be made, so runs on the language are tested on it with "
-                "their last epoch"
+                "dev: no trial can be made, so runs on the language are tested on it "
+                "with their last epoch"
             )
         return LanguageDraw(
             train=train,
