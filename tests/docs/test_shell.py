@@ -26,7 +26,7 @@ PAGES = documents()
 SHELL = ("", "bash", "sh")
 SCRIPTS = ("test.sh", "tools/install.sh")
 # Options of other people's commands.
-FOREIGN = {"no-deps", "strict", "local-dir"}
+FOREIGN = {"no-deps", "strict", "local-dir", "fast"}
 NEEDS_TORCH = re.compile(r"\w+_(train|inference|worker|pretrain|export|targets)")
 
 _COMMAND = re.compile(
@@ -135,7 +135,16 @@ def test_options_named_in_the_text_exist():
     for script in SCRIPTS:
         known |= set(_OPTION.findall((ROOT / script).read_text(encoding="utf-8")))
     for page in PAGES:
-        text = without_blocks(page.read_text(encoding="utf-8"))
-        for code in re.findall(r"`([^`\n]+)`", text):
+        text = page.read_text(encoding="utf-8")
+        declared = declared_options(text)
+        for code in re.findall(r"`([^`\n]+)`", without_blocks(text)):
             for option in _OPTION.findall(code):
-                assert option in known, f"{page.name} names --{option}"
+                assert option in known | declared, f"{page.name} names --{option}"
+
+
+def declared_options(page: str) -> set[str]:
+    """Return the options that tasks declared on a page bring along."""
+    code = "".join(block.code for block in blocks(page) if block.title)
+    tasks = re.findall(r'\bname="(\w+)"', code)
+    own = re.findall(r'\bOption\(\s*"(\w+)"', code)
+    return {*own, *(f"{task}_{name}" for task in tasks for name in BY_TASK)}
