@@ -12,7 +12,7 @@ import logging
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -119,17 +119,18 @@ def estimate_cost(
     logging.info("A few small runs are made, to take their time")
     tasks = sorted({p.run.task for p in left})
     timed = _time_small_runs(settings, planned, tasks, workers, len(left))
-    seconds = []
-    for choose in (median, min, max):
-        of_task = {task: _rates(settings, timed, task, choose) for task in tasks}
+    units = [_units(settings, planned, p, timed) for p in left]
+
+    def seconds(choose: Callable[[Sequence[float]], float]) -> float:
+        rates = {task: _rates(settings, timed, task, choose) for task in tasks}
         of_runs = [
-            float(of_task[p.run.task] @ _units(settings, planned, p, timed))
-            for p in left
+            float(rates[p.run.task] @ of_run)
+            for p, of_run in zip(left, units, strict=True)
         ]
-        shared_out = max(sum(of_runs) / workers.total, *of_runs, 0.0)
-        seconds.append(timed.start_seconds + shared_out)
+        return timed.start_seconds + max(sum(of_runs) / workers.total, *of_runs)
+
     size = sum(_run_bytes(planned, p, timed, workers.keep_models) for p in left)
-    return Cost(len(left), workers, *seconds, size)
+    return Cost(len(left), workers, seconds(median), seconds(min), seconds(max), size)
 
 
 @dataclass(frozen=True)
@@ -365,7 +366,12 @@ def _units(
     return np.array([1.0, run.train_seconds, heard])
 
 
-def _rates(settings: Settings, timed: _Timed, task: str, choose: Any) -> np.ndarray:
+def _rates(
+    settings: Settings,
+    timed: _Timed,
+    task: str,
+    choose: Callable[[Sequence[float]], float],
+) -> np.ndarray:
     """Return a task's seconds for each of :func:`_units`.
 
     Args:
