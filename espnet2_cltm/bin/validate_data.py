@@ -4,7 +4,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command, true_or_false
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.corpus.datadir import read_data_dir
 from espnet2_cltm.corpus.validate import (
     find_data_dirs,
@@ -13,6 +13,7 @@ from espnet2_cltm.corpus.validate import (
     validate_splits,
 )
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.options import TRUTH, WORDS, Option, add_options
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -30,17 +31,17 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="a data directory, or one above: a language, a corpus, all of data",
     )
-    parser.add_argument(
-        "--check_audio",
-        type=true_or_false,
-        default=False,
-        help="also check that the audio files exist (pipes are not run)",
-    )
-    parser.add_argument(
-        "--require_gender",
-        type=true_or_false,
-        default=False,
-        help="also check that every utterance has a gender",
+    add_options(
+        parser,
+        (
+            Option(
+                "check_audio",
+                "check that the audio files exist, too (pipes are not run)",
+                TRUTH,
+                "false",
+            ),
+            Option("require_labels", "labels that every utterance must have", WORDS),
+        ),
     )
     return parser
 
@@ -64,7 +65,7 @@ def _validate(args: argparse.Namespace) -> None:
     directories = list(dict.fromkeys(directories))
     count = 0
     for directory in directories:
-        problems = validate_data_dir(directory, args.check_audio, args.require_gender)
+        problems = validate_data_dir(directory, args.check_audio, args.require_labels)
         for problem in problems:
             print(problem, flush=True)
         count += len(problems)

@@ -13,16 +13,13 @@ twice, whatever kills the program, and a recording that changes is decoded again
 bytes depend on nothing but the input: not on the number of processes, not on order.
 """
 
-import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import io
 import itertools
 import os
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +40,7 @@ from espnet2_cltm.corpus.datadir import (
 )
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import cannot_write, replacing, write_text
+from espnet2_cltm.files import alone_in, replacing, write_text
 from espnet2_cltm.progress import progress
 
 CHUNK_SIZE = 200
@@ -121,7 +118,7 @@ def dump_language(
             killed, or the file system refuses.
     """
     lang = data.name
-    with _alone_in(dump, lang):
+    with alone_in(dump):
         splits = [
             _plan_split(data / name, dump / name)
             for name in SPLITS
@@ -196,32 +193,6 @@ def decode_chunk(utterances: list[Utterance], ark: Path, marker: Path) -> None:
                 lines.append(f"{utterance.id}\t{offset}\t{len(samples)}\t\n")
         size = temporary.stat().st_size
     write_text(marker, f"{size}\n" + "".join(lines))
-
-
-@contextlib.contextmanager
-def _alone_in(dump: Path, lang: str) -> Iterator[None]:
-    """Wait until no other process works on the same language."""
-    path = dump / ".lock"
-    try:
-        dump.mkdir(parents=True, exist_ok=True)
-        lock = path.open("w")
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{lang}: another process is decoding it; waiting.", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError as error:
-            # Some cluster file systems have no locks; renaming still keeps every
-            # file whole.
-            print(
-                f"{lang}: {dump} cannot be locked ({error.strerror}); do not start a "
-                "second process on it.",
-                file=sys.stderr,
-            )
-        yield
 
 
 def _plan_split(data: Path, directory: Path) -> _Split:

@@ -28,8 +28,8 @@ from espnet2_cltm.corpus.language import (
     CorpusSpec,
     LanguageSplits,
     Rejection,
-    barred_speakers,
 )
+from espnet2_cltm.corpus.selection import barred_speakers
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
 

@@ -24,18 +24,14 @@ from espnet2_cltm.corpus.datadir import (
     is_id,
     write_data_dir,
 )
-from espnet2_cltm.corpus.labels import (
-    Joined,
-    join_labels,
-    labels_file,
-    leave_out_unlabelled,
-)
+from espnet2_cltm.corpus.labels import Joined, join_labels, labels_file
 from espnet2_cltm.corpus.language import (
     CorpusOptions,
     CorpusSpec,
     LanguageSplits,
     Rejection,
 )
+from espnet2_cltm.corpus.selection import leave_out_unlabelled, limit_utterances
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, replacing, write_text
@@ -303,63 +299,6 @@ def prepare_language(
     )
     write_text(done, text + "\n")
     return _outcome(lang, directory, False, record)
-
-
-def limit_utterances(
-    utterances: Iterable[Utterance], limit: int, seed: int
-) -> tuple[list[Utterance], list[Utterance]]:
-    """Draw at most ``limit`` utterances, as evenly over genders as they allow.
-
-    Whether an utterance is drawn depends on its id and the seed, not on the order
-    of the input, and a smaller limit draws a subset of what a larger one draws.
-
-    Args:
-        utterances: Utterances of one split.
-        limit: Number of utterances to keep, 0 for all.
-        seed: Seed of the draw.
-
-    Returns:
-        The utterances that are kept and those that are left out.
-    """
-    utterances = list(utterances)
-    if not limit or len(utterances) <= limit:
-        return utterances, []
-    groups: dict[str, list[Utterance]] = {}
-    for utterance in utterances:
-        groups.setdefault(utterance.labels.get("gender", ""), []).append(utterance)
-    shares = even_shares({gender: len(rows) for gender, rows in groups.items()}, limit)
-    kept, left_out = [], []
-    for gender, rows in groups.items():
-        rows.sort(key=lambda utterance: _place(utterance.id, seed))
-        kept += rows[: shares[gender]]
-        left_out += rows[shares[gender] :]
-    return kept, left_out
-
-
-def even_shares(sizes: Mapping[str, int], limit: int) -> dict[str, int]:
-    """Divide ``limit`` evenly over groups; what a small group lacks, others give.
-
-    Args:
-        sizes: Members of each group.
-        limit: Number of members to take in all.
-
-    Returns:
-        Number to take of each group; they sum to ``limit``, or to the sum of
-        ``sizes`` where that is less.
-    """
-    shares = {}
-    left = limit
-    # The smallest group first: what it can't use is shared among those after it.
-    # With equal sizes the odd one goes to the name that sorts last, never by chance.
-    order = sorted(sizes, key=lambda group: (sizes[group], group))
-    for done, group in enumerate(order):
-        shares[group] = min(sizes[group], left // (len(order) - done))
-        left -= shares[group]
-    return shares
-
-
-def _place(utterance: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed} {utterance}".encode(), digest_size=16).digest()
 
 
 def _is_code(lang: str) -> bool:

@@ -12,7 +12,7 @@ from espnet2_cltm.corpus.utterance_list import (
     espnet_data_options,
     write_espnet_data,
 )
-from espnet2_cltm.corpus.waveform_cache import WaveformCache
+from espnet2_cltm.corpus.bounded_cache import WaveformCache
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
 from espnet2_cltm.frontend.length_batches import length_batches
