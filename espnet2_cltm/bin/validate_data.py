@@ -1,11 +1,11 @@
 """Check data directories and list every problem as ``file:line: sentence``."""
 
 import argparse
-from collections import Counter
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.corpus.datadir import read_data_dir
+from espnet2_cltm.corpus.prepare import count_speakers
 from espnet2_cltm.corpus.validate import (
     find_data_dirs,
     group_splits,
@@ -85,19 +85,11 @@ def _validate(args: argparse.Namespace) -> None:
 
 
 def _describe(directory: Path) -> str:
-    gender_of: dict[str, str] = {}
     utterances = read_data_dir(directory)
-    for utt in utterances:
-        gender = utt.labels.get("gender")
-        if gender or utt.speaker not in gender_of:
-            gender_of[utt.speaker] = gender or "unknown"
-    speakers = Counter(gender_of.values())
-    parts = ", ".join(
-        f"{speakers[gender]} {gender}"
-        for gender in ("f", "m", "unknown")
-        if speakers[gender]
-    )
-    return f"{len(utterances)} utterances of {speakers.total()} speakers ({parts})"
+    speakers = count_speakers(utterances)
+    parts = ", ".join(f"{count} {gender}" for gender, count in speakers.items())
+    total = sum(speakers.values())
+    return f"{len(utterances)} utterances of {total} speakers ({parts})"
 
 
 if __name__ == "__main__":

@@ -377,7 +377,7 @@ def test_clients_that_can_not_be_told_apart_are_reported(monkeypatch):
     with pytest.raises(UserError) as error:
         common_voice.name_speakers(["one", "two"], "ca")
     assert str(error.value) == (
-        "Language ca: the clients two and one get the same speaker id "
+        "Language ca: the clients one and two get the same speaker id "
         "0000000000000000: take one of them out of the tables."
     )
 
