@@ -211,6 +211,7 @@ def test_entries_of_kaldi_arks_are_read(tmp_path):
         assert len(decode(locations["b"])) == 8000
         ark = tmp_path / f"{name}.ark"
         assert reason_of(f"{ark}:1") == "not audio"
+        assert "range" in reason_of(f"{locations['a']}[0:400]")
         ark.write_bytes(ark.read_bytes()[:-100])
         assert reason_of(locations["b"]) == "truncated"
         ark.write_bytes(b"")
