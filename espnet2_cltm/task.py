@@ -237,6 +237,10 @@ class TaskSpec(ABC):
             UnfitLanguage: The language can't take part.
         """
 
+    def default_options(self) -> dict[str, Any]:
+        """Return the task's options by name where nothing is asked for."""
+        return {option.name: option.read(option.default) for option in self.options}
+
     def n_drawn(self, n: int, options: Mapping[str, Any]) -> int:
         """Return the number of utterances of a language in a run of N."""
         return n

@@ -29,6 +29,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import replacing
 from espnet2_cltm.frontend.checkpoint import describe_hubert
 from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.strategies.strategy import strategy_of
 
 FILE_NAME = "model.zip"
 _META = "meta.yaml"
@@ -136,7 +137,8 @@ def pack_model(
         weights: The model's state by file name, such as ``2epoch.pth``.
         packed: What the file says of itself; its ``path`` does not count.
     """
-    config, statistics = _portable_config(model, args)
+    stored = strategy_of(model).to_store(model)
+    config, statistics = _portable_config(model, args, keeps_encoder=stored is None)
     meta = {
         # ESPnet's own, with the names of its inference commands' options.
         "files": {"model_file": next(iter(weights))},
@@ -158,7 +160,11 @@ def pack_model(
         if statistics is not None:
             archive.writestr(_entry(_STATISTICS), Path(statistics).read_bytes())
         for name, state in weights.items():
-            on_cpu = {key: tensor.detach().cpu() for key, tensor in state.items()}
+            on_cpu = {
+                key: tensor.detach().cpu()
+                for key, tensor in state.items()
+                if stored is None or key in stored
+            }
             with archive.open(_entry(name), "w", force_zip64=True) as output:
                 torch.save(on_cpu, output)
 
@@ -232,12 +238,15 @@ def _download(repository: str) -> Path:
 
 
 def _portable_config(
-    model: AbsESPnetModel, args: argparse.Namespace
+    model: AbsESPnetModel, args: argparse.Namespace, keeps_encoder: bool
 ) -> tuple[dict[str, Any], str | None]:
-    """Give the training's options without what lies elsewhere, and statistics' file."""
+    """Return the training's options without what lies elsewhere, and statistics' file.
+
+    An encoder whose weights are not kept is still named by its hub id or directory.
+    """
     config = copy.deepcopy(vars(args))
     frontend = getattr(model, "frontend", None)
-    if isinstance(frontend, HubertFrontend):
+    if isinstance(frontend, HubertFrontend) and keeps_encoder:
         config["frontend_conf"]["model"] = describe_hubert(
             frontend.hubert.config, frontend.normalize_waveform
         )

@@ -200,7 +200,7 @@ def test_disk_is_what_runs_take(store, tmp_path):
     settings, planned = experiment(store, "speaker")
     (worker,) = time_runs(settings, planned, ["speaker"], 1, 0, 0)
     directory = ExperimentDir(tmp_path / "exp")
-    write_experiment(directory, settings, planned)
+    write_experiment(directory, planned)
     for run in planned.runs[::7]:
         make_run(directory, settings, run)
         root = directory.run(run.run.name)
