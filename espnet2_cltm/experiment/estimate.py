@@ -19,7 +19,6 @@ from statistics import median
 from typing import Any
 
 import humanfriendly
-import numpy as np
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds

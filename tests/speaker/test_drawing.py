@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.corpus.datadir import Utterance
-from espnet2_cltm.label import drawing
 
 
 def split(name, speakers, n_utterances=3):
