@@ -169,7 +169,7 @@ def build_gender_model(config: dict, seed: int = 0):
     """Build a gender model from a training configuration."""
     defaults = vars(LabelEspnetTask.get_parser().parse_args([]))
     return LabelEspnetTask.build_model(
-        argparse.Namespace(**{**defaults, **config, "seed": seed})
+        argparse.Namespace(**{**defaults, "classes": "f m", **config, "seed": seed})
     )
 
 

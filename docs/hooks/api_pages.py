@@ -40,7 +40,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for name, path in modules.items():
             page = _page(package, name)
             module = ".".join(path.relative_to(root).with_suffix("").parts)
-            content = f"# {module}\n\n::: {module}\n"
+            content = f"::: {module}\n    options: {{heading_level: 1}}\n"
             files.append(File.generated(config, page, content=content))
             link = page.removeprefix("reference/api/")
             index += f"| [`{name}`]({link}) | {_first_line(path)} |\n"

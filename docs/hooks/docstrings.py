@@ -9,8 +9,10 @@ import re
 
 from griffe import Docstring, Extension, Object
 
-_ROLE = re.compile(r":(?:class|func|meth|mod|data|attr|exc):`(?P<short>[~.]?)([^`]+)`")
-_CODE_OR_BRACKETS = re.compile(r"`[^`]*`|\]\[")
+_ROLE_CODE_OR_BRACKETS = re.compile(
+    r":(?:class|func|meth|mod|data|attr|exc):`(?P<short>[~.]?)(?P<name>[^`]+)`"
+    r"|`[^`]*`|(?P<brackets>\]\[)"
+)
 _LITERAL_BLOCK = re.compile(r"::(?=\n\n)")
 
 
@@ -25,15 +27,16 @@ class MarkdownDocstrings(Extension):
 
 def as_markdown(text: str) -> str:
     """Return a docstring whose roles and brackets are those of Markdown."""
-    text = _ROLE.sub(_as_code, text)
-    text = _CODE_OR_BRACKETS.sub(
-        lambda match: r"]\[" if match[0] == "][" else match[0], text
-    )
+    text = _ROLE_CODE_OR_BRACKETS.sub(_translate, text)
     return _LITERAL_BLOCK.sub(":", text)
 
 
-def _as_code(match: re.Match[str]) -> str:
-    name = match[2]
+def _translate(match: re.Match[str]) -> str:
+    if match["brackets"]:
+        return r"]\["
+    name = match["name"]
+    if name is None:
+        return match[0]
     shown = name.rpartition(".")[2] if match["short"] else name
     if not name.startswith("espnet2_cltm."):
         return f"`{shown}`"

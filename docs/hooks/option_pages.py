@@ -10,7 +10,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from espnet2_cltm.experiment.recipe import BY_TASK, GROUPS, recipe_options
-from espnet2_cltm.options import Option
+from espnet2_cltm.options import TEXT, Option
 from espnet2_cltm.registry import corpus_names, task_names
 
 INTRODUCTION = f"""# Options of run.sh
@@ -29,8 +29,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     text = INTRODUCTION
     options = list(options_once())
     for group in GROUPS:
-        text += f"\n## {group}\n\n| option | meaning | takes | default | stages |\n"
-        text += "|---|---|---|---|---|\n"
+        text += f"\n## {group}\n\n| option | meaning | default |\n|---|---|---|\n"
         text += "".join(_row(option) for option in options if option.group == group)
     files.append(File.generated(config, "reference/options.md", content=text))
     return files
@@ -48,12 +47,8 @@ def options_once() -> Iterable[Option]:
 
 def _row(option: Option) -> str:
     default = f"`{option.default}`" if option.default else ""
-    stages = " ".join(map(str, option.stages))
-    cells = [
-        f"`--{option.name}`",
-        option.help,
-        option.kind.wanted,
-        default,
-        stages,
-    ]
+    meaning = option.help
+    if option.kind is not TEXT:
+        meaning += f"; takes {option.kind.wanted}"
+    cells = [f"`--{option.name}`", meaning, default]
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |\n"

@@ -47,7 +47,7 @@ from espnet2_cltm.matrix.prediction import (
 )
 from espnet2_cltm.matrix.regime_files import read_regime
 from espnet2_cltm.matrix.results import Choice, read_every_metric
-from espnet2_cltm.matrix.scores import Scores, cross_language_of, zero_shot_means
+from espnet2_cltm.matrix.scores import RunScores, cross_language_of, zero_shot_means
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.matrix_figures import write_figures
@@ -177,7 +177,7 @@ def build(args: argparse.Namespace) -> None:
                 text.rstrip(),
                 "",
                 *origin_sentences(origin),
-                *(missing.lines if missing else []),
+                *(missing.sentences if missing else []),
             ]
         )
     )
@@ -185,7 +185,7 @@ def build(args: argparse.Namespace) -> None:
 
 
 def _other_analyses(
-    every: Sequence[Scores], settings: IntervalSettings
+    every: Sequence[RunScores], settings: IntervalSettings
 ) -> list[Analysis]:
     """Analyse the task's other metrics; one that gives no cell is left out."""
     with progress(every, description="Other metrics", unit="metric") as waiting:
@@ -210,7 +210,7 @@ def _has_cells(matrix: TransferMatrix) -> bool:
     return bool(usable[off_diagonal].any())
 
 
-def _require_cells(path: Path, scores: Scores, matrix: TransferMatrix) -> None:
+def _require_cells(path: Path, scores: RunScores, matrix: TransferMatrix) -> None:
     """Refuse results of which no cell at all can be made."""
     n = len(matrix.languages)
     if n < 2:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.bin.results_options import add_choice_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import SHIPPED, language_distances, read_pairs
@@ -67,13 +68,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--k", type=positive_number, default=5, help="how many donors are looked for"
     )
-    parser.add_argument(
-        "--task", help="which task, where --results holds several (gender, speaker)"
-    )
-    parser.add_argument("--metric", help="which metric of --results")
-    parser.add_argument(
-        "--budget", type=int, help="which N, where --results holds several"
-    )
+    add_choice_options(parser)
+    parser.add_argument("--budget", type=int, help="N, where --results has several")
     parser.add_argument(
         "--distances",
         type=Path,

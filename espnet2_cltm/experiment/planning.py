@@ -155,12 +155,11 @@ def _settle_options(
             splits, _ = _read_language(settings, lang, people)
             yield lang, {split: kept for split, (kept, _) in splits.items()}
 
-    options = {
-        task: find_task(task).settle_options(
-            settings.options.get(task, {}), read(), max(settings.rules(task).sizes)
-        )
-        for task in settings.tasks
-    }
+    options = {}
+    for task in settings.tasks:
+        spec, largest = find_task(task), max(settings.rules(task).sizes)
+        asked = {**spec.default_options(), **settings.options.get(task, {})}
+        options[task] = spec.settle_options(asked, read(), largest)
     return replace(settings, options=options)
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit  # Student's quantile; scipy.stats loads slowly
 
-from espnet2_cltm.matrix.scores import AggregatedScores, Scores, SeedScores
+from espnet2_cltm.matrix.scores import AggregatedScores, RunScores, SeedScores
 
 SINGLE, DOUBLE, PAIR = range(3)
 
@@ -89,7 +89,7 @@ def contrast(
     return (mean * weights).sum(axis=-1), error, np.where(known, df, 0.0)
 
 
-def cell_moments(scores: Scores) -> CellMoments:
+def cell_moments(scores: RunScores) -> CellMoments:
     """Compute the moments of every cell.
 
     A cell without double runs keeps the mean and covariance of the other two, for
@@ -151,7 +151,7 @@ def _why_missing(scores: SeedScores, target: int, donor: int) -> str:
     return reason or "its single, double and pair runs have no seed in common"
 
 
-def _why_absent(scores: Scores, target: int, donor: int, present: np.ndarray) -> str:
+def _why_absent(scores: RunScores, target: int, donor: int, present: np.ndarray) -> str:
     """Name the first of single, double and pair that is absent, or say nothing."""
     i, j = scores.languages[target], scores.languages[donor]
     undefined = scores.source.undefined

@@ -18,7 +18,7 @@ import numpy as np
 
 from espnet2_cltm.matrix.estimates import DOUBLE, PAIR, SINGLE, TransferMatrix
 from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout, layout_of
-from espnet2_cltm.matrix.scores import Scores, SeedScores
+from espnet2_cltm.matrix.scores import RunScores, SeedScores
 
 RANK_TOLERANCE = 1e-9  # relative to the largest singular value
 ROUNDS = 20  # of the weighted variance; it settles within ten
@@ -209,7 +209,7 @@ def independent_noise(standard_errors: np.ndarray) -> CellNoise:
     return CellNoise(np.zeros((*standard_errors.shape, 0)), standard_errors)
 
 
-def cell_noise(scores: Scores, matrix: TransferMatrix) -> CellNoise:
+def cell_noise(scores: RunScores, matrix: TransferMatrix) -> CellNoise:
     """Give the noise of every cell's CLTM, to first order.
 
     With seeds, each seed is a source; without, single and double run of each target

@@ -271,7 +271,7 @@ class MissingPairs:
     error: PredictionError | None
 
     @property
-    def lines(self) -> list[str]:
+    def sentences(self) -> list[str]:
         """Say how many cells are predicted and how well, for the terminal."""
         start = (
             f"{int(self.wanted.sum())} cells that were not measured are predicted from "

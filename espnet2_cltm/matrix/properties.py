@@ -347,20 +347,6 @@ STRENGTHS: dict[str, Callable[[MatrixBatch], np.ndarray]] = {
 }
 
 
-def ranks(strengths: np.ndarray) -> np.ndarray:
-    """Rank languages, 1 for the strongest; equal ones share the mean of their ranks.
-
-    Args:
-        strengths: (..., n), NaN for languages that are not ranked.
-
-    Returns:
-        (..., n), NaN where ``strengths`` is.
-    """
-    higher = (strengths[..., None, :] > strengths[..., :, None]).sum(axis=-1)
-    equal = (strengths[..., None, :] == strengths[..., :, None]).sum(axis=-1)
-    return np.where(np.isnan(strengths), np.nan, higher + (equal + 1) / 2)
-
-
 MOST_PAIRS = 10
 
 

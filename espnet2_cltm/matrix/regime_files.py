@@ -40,7 +40,6 @@ from espnet2_cltm import __version__
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import Language
-from espnet2_cltm.matrix.metrics import BUDGET_UNITS, METRICS
 from espnet2_cltm.matrix.regime import (
     INDICES,
     NO_GAIN,
@@ -71,7 +70,7 @@ def summarise_regime(
         "results_sha256": source.sha256,
         "task": source.task,
         "metric": source.metric,
-        "metric_label": METRICS[source.metric].label,
+        "metric_label": source.metric_title,
         "seeds": list(curves.seeds),
         "notes": list(regime_notes(curves, regime)),
         "settings": {
@@ -117,7 +116,6 @@ def budgets_in_regime(regime: Regime) -> list[int]:
 
 def regime_conclusion(curves: LearningCurves, regime: Regime) -> str:
     """Say in one sentence what N to take, or that there is none."""
-    unit = BUDGET_UNITS.get(curves.source.task, "utterances")
     threshold = f"{regime.settings.threshold:g}"
     at = regime.indices.budgets.index(regime.suggested or regime.best)
     median = f"{regime.median[at]:.2f}"
@@ -128,7 +126,7 @@ def regime_conclusion(curves: LearningCurves, regime: Regime) -> str:
         )
     within = " ".join(map(str, budgets_in_regime(regime)))
     return (
-        f"Suggested: N = {regime.suggested} {unit} (median of CI_min {median}; "
+        f"Suggested: N = {regime.suggested} {curves.source.unit} (median of CI_min {median}; "
         f"{regime.n_reaching[at]} of {regime.n_languages[at]} languages reach "
         f"{threshold}). In the dynamic regime: N = {within}."
     )
@@ -206,7 +204,7 @@ def regime_notes(curves: LearningCurves, regime: Regime) -> tuple[str, ...]:
 
 def regime_text(curves: LearningCurves, regime: Regime) -> str:
     """Write table and conclusion for the terminal."""
-    label = METRICS[curves.source.metric].label
+    label = curves.source.metric_title
     indices = regime.indices
     lines = [
         f"Dynamic regime, {curves.source.task}, {label}: "

@@ -16,24 +16,29 @@
     same Perf(i+i), the others Perf(i+j). There i+j and j+i are two trainings.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.metrics import DEFAULT_METRIC, METRICS, Metric
 from espnet2_cltm.matrix.scores import (
     KINDS,
     AggregatedScores,
     CrossLanguageScores,
     ResultsSource,
-    Scores,
+    RunScores,
+    ScoreKey,
     SeedScores,
+    arrange,
     collect_aggregated_scores,
     collect_seed_scores,
     count_undefined,
+    find_metrics,
+    known_task,
     mean_over_seeds,
 )
 from espnet2_cltm.matrix.text_table import (
@@ -48,7 +53,20 @@ from espnet2_cltm.matrix.text_table import (
     to_integer,
     to_number,
 )
+from espnet2_cltm.registry import task_names
 from espnet2_cltm.results_format import RESULT_COLUMNS
+from espnet2_cltm.task import Metric
+
+ACROSS = "~"  # between the languages of a set of cross-language trials
+# What tells a result from all others, whatever its run is called.
+IDENTITY = ["task", "kind", "languages", "budget", "seed", "test_language", "metric"]
+FRAMEWORK_COLUMNS = ("model_id", "type", "lang_src", "lang_tgt")
+# The framework's name of each metric, and whose metric it is here.
+FRAMEWORK_METRICS = {
+    "auc": ("speaker", "roc_auc"),
+    "f1": ("gender", "macro_f1"),
+    "wer": ("asr", "wer"),
+}
 
 
 @dataclass(frozen=True)
@@ -56,8 +74,8 @@ class Choice:
     """Which of a file's results to take; None takes the only or the default one.
 
     Attributes:
-        task: ``gender``, ``speaker`` or ``asr``.
-        metric: A name of :data:`espnet2_cltm.matrix.metrics.METRICS`.
+        task: Name of the task.
+        metric: Name of the metric, as in ``results.tsv``.
         budget: N.
     """
 
@@ -66,7 +84,7 @@ class Choice:
     budget: int | None = None
 
 
-def read_scores(path: Path | str, choice: Choice | None = None) -> Scores:
+def read_scores(path: Path | str, choice: Choice | None = None) -> RunScores:
     """Read scores in whichever known format the file has.
 
     Args:
@@ -74,19 +92,19 @@ def read_scores(path: Path | str, choice: Choice | None = None) -> Scores:
         choice: Which of its results to take.
 
     Raises:
-        UserError: The file cannot be read as results, or ``choice`` asks for what
+        UserError: The file can't be read as results, or ``choice`` asks for what
             it does not hold.
     """
     choice = choice or Choice()
     table = read_text_table(path)
-    if _is_results(table):
+    if is_results(table):
         return scores_from_results(table, choice)
     return _framework_scores(table, choice)
 
 
 def read_every_metric(
     path: Path | str, choice: Choice | None = None
-) -> tuple[Scores, ...]:
+) -> tuple[RunScores, ...]:
     """Read scores of all known metrics of a task, that of ``choice`` first.
 
     Arguments and errors are those of :func:`read_scores`. The published framework's
@@ -94,98 +112,92 @@ def read_every_metric(
     """
     choice = choice or Choice()
     table = read_text_table(path)
-    if _is_results(table):
-        return tuple(every_metric_from_results(table, choice))
-    return (_framework_scores(table, choice),)
+    if not is_results(table):
+        return (_framework_scores(table, choice),)
+    table = _lines_of_task(table, choice)
+    first = _scores_of_task(table, choice)
+    present = find_metrics(first.source.task, table.rows["metric"].unique())
+    return (
+        first,
+        *(
+            _scores_of_task(table, replace(choice, metric=name))
+            for name in present
+            if name != first.source.metric
+        ),
+    )
 
 
-def _is_results(table: TextTable) -> bool:
+def is_results(table: TextTable) -> bool:
+    """Return whether the header is that of ``results.tsv``; refuse one without rows."""
     if not set(table.rows.columns) >= set(RESULT_COLUMNS):
         return False
     require_rows(table)
     return True
 
 
-def _framework_scores(table: TextTable, choice: Choice) -> Scores:
-    header = set(table.rows.columns)
-    if header >= set(FRAMEWORK_COLUMNS):
-        for name in FRAMEWORK_METRICS:
-            if header >= {"seed_count", f"{name}_mean", f"{name}_var"}:
-                require_rows(table)
-                return scores_from_framework_aggregates(table, name, choice)
-            if header >= {"seed", name}:
-                require_rows(table)
-                return scores_from_framework_seeds(table, name, choice)
-    raise UserError(
-        f"{table.path} has an unknown header ({shorten(table.rows.columns)}); "
-        f"expected are tab-separated {' '.join(RESULT_COLUMNS)}, or comma-separated "
-        f"{','.join(FRAMEWORK_COLUMNS)} with seed and one of f1, auc, wer, or with "
-        "seed_count and f1_mean,f1_var, auc_mean,auc_var or wer_mean,wer_var."
-    )
-
-
-# What tells a result from all others, whatever its run is called.
-IDENTITY = (
-    "task",
-    "kind",
-    "languages",
-    "budget",
-    "seed",
-    "test_language",
-    "metric",
-)
+# results.tsv ------------------------------------------------------------------------
 
 
 def scores_from_results(table: TextTable, choice: Choice) -> SeedScores:
     """Check the lines that ``choice`` names and arrange their scores."""
-    return _arrange(_lines_of_task(table, choice), choice)
+    return _scores_of_task(_lines_of_task(table, choice), choice)
 
 
-def every_metric_from_results(table: TextTable, choice: Choice) -> list[SeedScores]:
-    """Arrange the scores of all known metrics, that of ``choice`` first."""
-    table = _lines_of_task(table, choice)
-    first = _arrange(table, choice)
-    present = table.rows["metric"].unique()
-    others = [name for name in METRICS if name in present]
-    return [first] + [
-        _arrange(table, replace(choice, metric=name))
-        for name in others
-        if name != first.source.metric
-    ]
+def choose_task(table: TextTable, chosen: str | None) -> str:
+    """Return the task asked for, or the only one there is."""
+    return _choose(table, "task", chosen, table.rows["task"], "")
+
+
+def _choose(
+    table: TextTable, column: str, chosen: Any, values: pd.Series, where: str
+) -> Any:
+    """Return the value asked for, or the only one there is."""
+    present = sorted(values.unique().tolist())
+    if chosen is None and len(present) > 1:
+        raise UserError(
+            f"{table.path} holds several values of {column}{where} "
+            f"({shorten(present)}): choose one with --{column}."
+        )
+    if chosen is not None and chosen not in present:
+        raise UserError(
+            f"{table.path} has no {column} '{chosen}'{where}; it has "
+            f"{shorten(present)}: choose one with --{column}."
+        )
+    return present[0] if chosen is None else chosen
 
 
 def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
     """Check all lines and keep those of the task."""
     require_choices(table, "kind", KINDS)
-    across = is_cross_language(table)
+    across = _is_cross_language(table)
     require_language_codes(table.where(~across), "test_language")
-    require_cross_language_sets(table.where(across))
+    _require_cross_language_sets(table.where(across))
     require_distinct(table, IDENTITY, "the same result")
     require_distinct(table, ["run", "test_language", "metric"], "the same result")
     for column in ("budget", "seed", "n_test"):
         to_integer(table, column)
     to_number(table, "value")
-    task = _choose_task(table, choice.task)
-    return table.where(table.rows["task"] == task)
+    return table.where(table.rows["task"] == choose_task(table, choice.task))
 
 
-def _arrange(table: TextTable, choice: Choice) -> SeedScores:
+def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
     """Arrange the scores of one metric out of the lines of one task."""
     task = table.rows["task"].iloc[0]
+    of_task = f" of task {task}"
     metric = _choose_metric(table, task, choice.metric)
-    budget = _choose_budget(table, task, choice.budget)
-    trained = _trained_languages(table)
     budgets = to_integer(table, "budget")
+    budget = _choose(table, "budget", choice.budget, budgets, of_task)
+    trained = _trained_languages(table)
     table = table.where((table.rows["metric"] == metric.name) & (budgets == budget))
     values = to_number(table, "value", maximum=metric.maximum)
     perf = 1 - values if metric.lower_is_better else values
     undefined_notes = _undefined_notes(table, values, metric.name)
-    across = is_cross_language(table)
-    cross_language = collect_cross_language_scores(table.where(across), perf[across])
+    across = _is_cross_language(table)
+    cross_language = _cross_language_scores(table.where(across), perf[across])
     table, perf = table.where(~across), perf[~across]
     if table.rows.empty:
         raise UserError(
-            f"{table.path} has no {metric.name} of task {task} for N = {budget}"
+            f"{table.path} has no {metric.name}{of_task} for N = {budget}"
             f"{' but on cross-language trials' if across.any() else ''}: run stages 4 "
             "and 5 to their end first."
         )
@@ -205,7 +217,6 @@ def _arrange(table: TextTable, choice: Choice) -> SeedScores:
     # A pair run says something about its own two languages only.
     elsewhere = (table.rows["kind"] == "pair") & (tested != first) & (tested != second)
     records = records[~elsewhere]
-    languages = (set(first) | set(second)) - {""}
     source = ResultsSource(
         file=table.path.name,
         sha256=table.sha256,
@@ -216,65 +227,32 @@ def _arrange(table: TextTable, choice: Choice) -> SeedScores:
         notes=undefined_notes,
     )
     records = records[np.isfinite(records["perf"])]
+    languages = {*first, *second} - {""}
     scores = collect_seed_scores(records, languages, source)
     return replace(scores, cross_language=cross_language)
 
 
-def _choose_task(table: TextTable, chosen: str | None) -> str:
-    """Take the task asked for, or the only one there is."""
-    present = sorted(table.rows["task"].unique())
-    if chosen is None and len(present) > 1:
-        raise UserError(
-            f"{table.path} holds several values of task ({shorten(present)}): choose "
-            "one with --task."
-        )
-    task = present[0] if chosen is None else chosen
-    if task not in present:
-        raise UserError(
-            f"{table.path} has no task '{task}'; it has {shorten(present)}."
-        )
-    return task
-
-
 def _choose_metric(table: TextTable, task: str, chosen: str | None) -> Metric:
-    """Take the metric asked for, or the task's default one."""
-    if chosen is None and task not in DEFAULT_METRIC:
+    """Return the metric asked for, or the task's first one."""
+    spec = known_task(task)
+    if chosen is None and spec is None:
         line = (table.rows["task"] == task).idxmax()
         raise UserError(
             f"{table.path}, line {line}: unknown task '{task}'; known are "
-            f"{', '.join(DEFAULT_METRIC)} (for another one, name the metric with "
+            f"{', '.join(task_names())} (for another one, name the metric with "
             "--metric)."
         )
-    name = chosen or DEFAULT_METRIC[task]
-    present = sorted(table.rows["metric"].unique())
-    if name not in present:
+    name = chosen or spec.metrics[0].name
+    metrics = table.rows["metric"]
+    _choose(table, "metric", name, metrics, f" of task {task}")
+    known = find_metrics(task, metrics.unique())
+    if name not in known:
         raise UserError(
-            f"{table.path} has no metric '{name}' of task {task}; it has "
-            f"{shorten(present)}: choose one with --metric."
+            f"{table.path}: metric '{name}' is not known to be better high or low: "
+            f"choose one with --metric; of those that it has, known are "
+            f"{', '.join(known) or 'none'}."
         )
-    if name not in METRICS:
-        raise UserError(
-            f"{table.path}: metric '{name}' is not known to be better high or low; "
-            f"known are {', '.join(METRICS)}."
-        )
-    return METRICS[name]
-
-
-def _choose_budget(table: TextTable, task: str, chosen: int | None) -> int:
-    """Take the budget asked for, or the task's only one."""
-    present = sorted(int(n) for n in to_integer(table, "budget").unique())
-    if chosen is None and len(present) > 1:
-        raise UserError(
-            f"{table.path} holds runs of several budgets "
-            f"({shorten(present)}): choose one with --budget."
-        )
-    budget = present[0] if chosen is None else chosen
-    if budget not in present:
-        raise UserError(
-            f"{table.path} has no run of budget {budget} of task {task}; it has "
-            f"{shorten(present)}."
-        )
-    return budget
+    return known[name]
 
 
 def _trained_languages(table: TextTable) -> pd.DataFrame:
@@ -282,12 +260,9 @@ def _trained_languages(table: TextTable) -> pd.DataFrame:
     languages, kinds = table.rows["languages"], table.rows["kind"]
     split: dict[str, tuple[str, str]] = {}
     for text, kind in sorted(set(zip(languages, kinds, strict=True))):
-        parts = text.split("+")
-        well_formed = all(map(is_language_code, parts))
-        if kind == "pair":
-            well_formed &= len(parts) == 2 and parts[0] < parts[-1]
-        else:
-            well_formed &= len(parts) == 1
+        first, _, second = text.partition("+")
+        codes = [first, second] if kind == "pair" else [text]
+        well_formed = all(map(is_language_code, codes)) and codes == sorted(set(codes))
         if not well_formed:
             line = ((languages == text) & (kinds == kind)).idxmax()
             wanted = "two sorted codes such as ca+es" if kind == "pair" else "one code"
@@ -295,7 +270,7 @@ def _trained_languages(table: TextTable) -> pd.DataFrame:
                 f"{table.path}, line {line}: languages is '{text}' in a {kind} run, "
                 f"which has {wanted}."
             )
-        split[text] = (parts[0], parts[1] if kind == "pair" else "")
+        split[text] = (first, second)
     pairs = languages.map(split)
     return pd.DataFrame({0: pairs.str[0], 1: pairs.str[1]})
 
@@ -316,75 +291,74 @@ def _undefined_notes(
     )
 
 
-SEPARATOR = "~"
+def _is_cross_language(table: TextTable) -> pd.Series:
+    """Return, line by line, whether ``test_language`` is a set of such trials."""
+    return table.rows["test_language"].str.contains(ACROSS, regex=False)
 
 
-def is_cross_language(table: TextTable) -> pd.Series:
-    """Tell, line by line, whether ``test_language`` is a set of such trials."""
-    return table.rows["test_language"].str.contains(SEPARATOR, regex=False)
-
-
-def require_cross_language_sets(table: TextTable) -> None:
-    """Refuse sets that are not two sorted codes.
-
-    Raises:
-        UserError: Names the first line that has one.
-    """
+def _require_cross_language_sets(table: TextTable) -> None:
+    """Refuse sets that are not two sorted codes."""
     tested = table.rows["test_language"]
     for text in tested.unique():
-        codes = text.split(SEPARATOR)
+        codes = text.split(ACROSS)
         if (
-            len(codes) == 2
-            and codes[0] < codes[1]
-            and all(map(is_language_code, codes))
+            len(codes) != 2
+            or codes[0] >= codes[1]
+            or not all(map(is_language_code, codes))
         ):
-            continue
-        raise UserError(
-            f"{table.path}, line {(tested == text).idxmax()}: test_language is "
-            f"'{text}'; cross-language trials are named by two sorted codes, such as "
-            "ca~es."
-        )
+            raise UserError(
+                f"{table.path}, line {(tested == text).idxmax()}: test_language is "
+                f"'{text}'; cross-language trials are named by two sorted codes, such "
+                "as ca~es."
+            )
 
 
-def collect_cross_language_scores(
+def _cross_language_scores(
     table: TextTable, perf: pd.Series
 ) -> CrossLanguageScores | None:
-    """Average over seeds and arrange by run and set.
-
-    Args:
-        table: Lines of one task, metric and budget, tested on cross-language trials.
-        perf: Better-is-higher, with the same index; NaN where undefined.
-
-    Returns:
-        None if there are no lines.
-    """
+    """Average over seeds and arrange by run and set; None if there are no lines."""
     if table.rows.empty:
         return None
     rows = table.rows
-    run_of_line = pd.Series(
-        list(zip(rows["kind"], rows["languages"], strict=True)), index=rows.index
+    records = pd.DataFrame(
+        {
+            "run": list(zip(rows["kind"], rows["languages"], strict=True)),
+            "set": rows["test_language"],
+            "seed": to_integer(table, "seed"),
+            "perf": perf,
+        }
     )
-    runs = sorted(set(run_of_line), key=lambda run: (KINDS.index(run[0]), run[1]))
-    sets = sorted(rows["test_language"].unique())
-    seeds = to_integer(table, "seed")
-    by_seed = np.full((len(runs), len(sets), seeds.nunique()), np.nan)
-    by_seed[
-        pd.Categorical(run_of_line, runs).codes,
-        pd.Categorical(rows["test_language"], sets).codes,
-        pd.Categorical(seeds, sorted(seeds.unique())).codes,
-    ] = perf
+    runs = sorted(set(records["run"]), key=lambda run: (KINDS.index(run[0]), run[1]))
+    sets = sorted(set(records["set"]))
+    seeds = sorted(set(records["seed"]))
+    by_seed = arrange(records, "perf", run=runs, set=sets, seed=seeds)
     return CrossLanguageScores(tuple(runs), tuple(sets), mean_over_seeds(by_seed))
 
 
-FRAMEWORK_COLUMNS = ("model_id", "type", "lang_src", "lang_tgt")
-FRAMEWORK_METRICS = {"auc": "roc_auc", "f1": "macro_f1", "wer": "wer"}
+# The published framework's files ----------------------------------------------------
 
 
-def scores_from_framework_seeds(
-    table: TextTable, name: str, choice: Choice
-) -> SeedScores:
+def _framework_scores(table: TextTable, choice: Choice) -> RunScores:
+    header = set(table.rows.columns)
+    if header >= set(FRAMEWORK_COLUMNS):
+        for name in FRAMEWORK_METRICS:
+            if header >= {"seed_count", f"{name}_mean", f"{name}_var"}:
+                require_rows(table)
+                return _framework_aggregates(table, name, choice)
+            if header >= {"seed", name}:
+                require_rows(table)
+                return _framework_seeds(table, name, choice)
+    raise UserError(
+        f"{table.path} has an unknown header ({shorten(table.rows.columns)}); "
+        f"expected are tab-separated {' '.join(RESULT_COLUMNS)}, or comma-separated "
+        f"{','.join(FRAMEWORK_COLUMNS)} with seed and one of f1, auc, wer, or with "
+        "seed_count and f1_mean,f1_var, auc_mean,auc_var or wer_mean,wer_var."
+    )
+
+
+def _framework_seeds(table: TextTable, name: str, choice: Choice) -> SeedScores:
     """Check the lines and arrange the scores of column ``name``, seed by seed."""
-    metric = _framework_metric(table, name, choice)
+    task, metric = _framework_metric(table, name, choice)
     table = _framework_runs(table)
     require_distinct(table, ["kind", "tested", "donor", "seed"], "the same run")
     values = to_number(table, name, empty_is_nan=True, maximum=metric.maximum)
@@ -393,17 +367,17 @@ def scores_from_framework_seeds(
         perf=1 - values if metric.lower_is_better else values,
     )
     undefined = count_undefined(records, "perf")
-    source = _framework_source(table, metric, undefined)
-    languages = set(records["tested"]) | set(records["donor"])
+    source = _framework_source(table, task, metric, undefined)
+    languages = {*records["tested"], *records["donor"]}
     records = records[np.isfinite(records["perf"])]
     return collect_seed_scores(records, languages, source)
 
 
-def scores_from_framework_aggregates(
+def _framework_aggregates(
     table: TextTable, name: str, choice: Choice
 ) -> AggregatedScores:
     """Check the lines and arrange ``<name>_mean`` and ``<name>_var``."""
-    metric = _framework_metric(table, name, choice)
+    task, metric = _framework_metric(table, name, choice)
     table = _framework_runs(table)
     require_distinct(table, ["kind", "tested", "donor"], "the same runs")
     means = to_number(table, f"{name}_mean", empty_is_nan=True, maximum=metric.maximum)
@@ -417,30 +391,30 @@ def scores_from_framework_aggregates(
         raise UserError(f"{table.path}, line {line}: seed_count is less than 1.")
     records.loc[records["count"] == 1, "variance"] = np.nan
     undefined = count_undefined(records, "mean")
-    source = _framework_source(
-        table,
-        metric,
-        undefined,
+    note = (
         "The file holds means and variances: standard errors take the runs of a seed "
-        "as independent.",
+        "as independent."
     )
-    languages = set(records["tested"]) | set(records["donor"])
+    source = _framework_source(table, task, metric, undefined, note)
+    languages = {*records["tested"], *records["donor"]}
     records = records[np.isfinite(records["mean"])]
     return collect_aggregated_scores(records, languages, source)
 
 
-def _framework_metric(table: TextTable, name: str, choice: Choice) -> Metric:
-    metric = METRICS[FRAMEWORK_METRICS[name]]
-    if choice.metric not in (None, name, metric.name):
+def _framework_metric(
+    table: TextTable, name: str, choice: Choice
+) -> tuple[str, Metric]:
+    task, metric_name = FRAMEWORK_METRICS[name]
+    if choice.metric not in (None, name, metric_name):
         raise UserError(
-            f"{table.path} has no metric '{choice.metric}'; it has {metric.name}."
+            f"{table.path} has no metric '{choice.metric}'; it has {metric_name}."
         )
-    if choice.task not in (None, metric.task):
+    if choice.task not in (None, task):
         raise UserError(
             f"{table.path} has no task '{choice.task}'; its metric {name} is that of "
-            f"{metric.task}."
+            f"{task}."
         )
-    return metric
+    return task, find_metrics(task, [metric_name])[metric_name]
 
 
 def _framework_runs(table: TextTable) -> TextTable:
@@ -460,12 +434,13 @@ def _framework_runs(table: TextTable) -> TextTable:
 
 def _framework_source(
     table: TextTable,
+    task: str,
     metric: Metric,
-    undefined: dict[tuple[str, str, str], int],
+    undefined: Mapping[ScoreKey, int],
     *notes: str,
 ) -> ResultsSource:
     if undefined:
-        (kind, tested, donor), _ = next(iter(undefined.items()))
+        kind, tested, donor = next(iter(undefined))
         notes += (
             f"{metric.name} is undefined in {sum(undefined.values())} line(s); the "
             f"first is of the {kind} run {tested} {donor}.",
@@ -473,7 +448,7 @@ def _framework_source(
     return ResultsSource(
         file=table.path.name,
         sha256=table.sha256,
-        task=metric.task,
+        task=task,
         metric=metric.name,
         undefined=undefined,
         notes=notes,

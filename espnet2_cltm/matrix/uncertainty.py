@@ -26,7 +26,7 @@ from espnet2_cltm.matrix.estimates import (
     contrast,
     estimate,
 )
-from espnet2_cltm.matrix.scores import Scores, SeedScores
+from espnet2_cltm.matrix.scores import RunScores, SeedScores
 
 LEVEL = 0.95  # of intervals, unless the user asks for another
 FALSE_DISCOVERY_RATE = 0.05  # a cell or a test is told where its q is below
@@ -291,7 +291,7 @@ class CellUncertainty:
 
 
 def cell_uncertainty(
-    scores: Scores,
+    scores: RunScores,
     moments: CellMoments,
     matrix: TransferMatrix,
     settings: IntervalSettings | None = None,
@@ -374,13 +374,13 @@ class Analysis:
         uncertainty: Of the estimates.
     """
 
-    scores: Scores
+    scores: RunScores
     moments: CellMoments
     matrix: TransferMatrix
     uncertainty: CellUncertainty
 
 
-def analyse(scores: Scores, settings: IntervalSettings) -> Analysis:
+def analyse(scores: RunScores, settings: IntervalSettings) -> Analysis:
     """Estimate the matrix of some scores, and how sure it is.
 
     Args:

@@ -31,7 +31,6 @@ import numpy as np
 from espnet2_cltm import __version__
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, TransferMatrix
 from espnet2_cltm.matrix.languages import Language, family_pairs
-from espnet2_cltm.matrix.metrics import METRICS, TASK_TITLES, budget_text
 from espnet2_cltm.matrix.properties import (
     STRENGTHS,
     expected_family_share,
@@ -47,7 +46,7 @@ from espnet2_cltm.matrix.property_intervals import (
     matrix_numbers_with_intervals,
 )
 from espnet2_cltm.matrix.scores import (
-    Scores,
+    RunScores,
     SeedScores,
     cross_language_of,
     single_and_double,
@@ -64,18 +63,17 @@ from espnet2_cltm.progress import progress
 FORMULA = "CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i))"
 
 
-def title(scores: Scores) -> str:
+def title(scores: RunScores) -> str:
     """Name the matrix: ``Cross-lingual transfer matrix, gender identification``."""
-    task = scores.source.task
-    return f"Cross-lingual transfer matrix, {TASK_TITLES.get(task, task)}"
+    return f"Cross-lingual transfer matrix, {scores.source.task_title}"
 
 
-def subtitle(scores: Scores, matrix: TransferMatrix) -> str:
+def subtitle(scores: RunScores, matrix: TransferMatrix) -> str:
     """Tell metric, N, seeds and the number of languages on one line."""
     source = scores.source
     parts = (
-        METRICS[source.metric].label,
-        budget_text(source.task, source.budget),
+        source.metric_title,
+        source.budget_text,
         seeds_text(matrix),
         f"{len(matrix.languages)} languages",
     )
@@ -116,7 +114,7 @@ class BothNumbers:
 
 
 def both_numbers(
-    scores: Scores,
+    scores: RunScores,
     matrix: TransferMatrix,
     languages: Mapping[str, Language],
     settings: IntervalSettings,
@@ -151,7 +149,7 @@ def both_numbers(
 
 
 def summarise(
-    scores: Scores,
+    scores: RunScores,
     matrix: TransferMatrix,
     uncertainty: CellUncertainty,
     languages: Mapping[str, Language],
@@ -294,7 +292,7 @@ def _off_diagonal_count(matrix: np.ndarray) -> int:
 
 
 def _target(
-    scores: Scores, matrix: TransferMatrix, index: int, language: Language
+    scores: RunScores, matrix: TransferMatrix, index: int, language: Language
 ) -> dict:
     single, double = single_and_double(scores)
     donors = matrix.cltm[index].copy()

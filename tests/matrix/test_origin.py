@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.decomposition import variance_components
+from espnet2_cltm.matrix.decomposition import decompose
 from espnet2_cltm.matrix.languages import describe, language_distances, read_languages
 from espnet2_cltm.matrix.matrix_files import read_published
 from espnet2_cltm.matrix.noise import independent_noise
@@ -56,7 +56,7 @@ def test_noise_is_taken_out_where_standard_errors_are_known():
     matrix = read_published("asr_mhubert")
     errors = np.full(matrix.values.shape, 0.1)
     found = origin_of(matrix.values, matrix.rows, errors)
-    expected = variance_components(matrix.values, independent_noise(errors))
+    expected = decompose(matrix.values, independent_noise(errors))
     assert found.decomposition.pair == expected.pair
     assert found.decomposition.noise == pytest.approx(0.01)
     assert 0 < found.decomposition.noise_share < 1

@@ -295,7 +295,7 @@ def test_too_few_measured_pairs_predict_no_missing_one(tmp_path):
 
 
 def test_how_well_predictions_do_is_told(missing):
-    [line] = missing.lines
+    [line] = missing.sentences
     n = int(missing.wanted.sum())
     assert line.startswith(f"{n} cells that were not measured are predicted from ")
     assert f"RMSE {missing.error.rmse:.2f}" in line

@@ -16,7 +16,6 @@ from espnet2_cltm.matrix.properties import (
     entropy,
     expected_family_share,
     gini,
-    ranks,
     strongest_negative,
     strongest_positive,
     why_not_available,
@@ -264,14 +263,6 @@ def test_complete_matrix_gives_row_and_column_sums():
     np.testing.assert_allclose(strengths("outgoing_sum", matrix), positive.sum(axis=0))
     np.testing.assert_allclose(strengths("incoming_mean", matrix), matrix.sum(1) / 6)
     np.testing.assert_allclose(strengths("outgoing_mean", matrix), matrix.sum(0) / 6)
-
-
-def test_strongest_has_rank_one_and_ties_share_theirs():
-    values = np.random.default_rng(1).integers(0, 5, (3, 8)).astype(float)
-    np.testing.assert_array_equal(
-        ranks(values), [stats.rankdata(-line) for line in values]
-    )
-    np.testing.assert_array_equal(ranks(np.array([1.0, np.nan, 3.0])), [2, np.nan, 1])
 
 
 STRONG_AND_WEAK = np.array([[1, 0.5, -0.2], [2.0, 1, np.nan], [-3.0, 0.5, 1]])

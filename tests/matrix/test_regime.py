@@ -115,7 +115,7 @@ def test_curves_of_one_task_do_not_mix_with_another(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is empty: run stages 4 and 5 first"),
+        ("", "is empty: "),
         ("a\tb\n1\t2\n", "has an unknown header"),
         ("model_id,type,lang_src,lang_tgt,seed,f1\n", "does not tell N"),
     ],
@@ -134,7 +134,7 @@ def with_value(row, column, text):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ([[]], "has a header and no line of results"),
+        ([[]], "has a header and no line after it"),
         ([rows(4)], r"for N = 4 only: .*--regime_budgets '4 8 16'"),
         ([rows(4), rows(12)], "N = 4 12, but no language has N and 2N with the same"),
         (
@@ -154,7 +154,7 @@ def with_value(row, column, text):
             r"no value of gender in macro_f1, all are undefined",
         ),
         ([rows(4), rows(8), rows(8)], "the same result twice"),
-        ([[with_value(row, 8, "71.3") for row in rows(4)]], "not percentages"),
+        ([[with_value(row, 8, "71.3") for row in rows(4)]], "not a fraction"),
         ([[with_value(row, 2, "sngle") for row in rows(4)]], "kind is 'sngle'"),
         ([[with_value(row, 4, "0") for row in rows(4)]], "budget is 0; N is 1 or more"),
         ([[with_value(row, 4, "x") for row in rows(4)]], "budget is 'x', not a whole"),

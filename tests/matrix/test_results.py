@@ -3,7 +3,7 @@ import pytest
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import cell_moments, estimate
-from espnet2_cltm.matrix.results import Choice, read_scores
+from espnet2_cltm.matrix.results import Choice, read_every_metric, read_scores
 from espnet2_cltm.matrix.scores import AggregatedScores, zero_shot_means
 from espnet2_cltm.results_format import RESULT_COLUMNS
 from tests.matrix.results_files import perf_rows, write_results
@@ -135,7 +135,7 @@ def test_task_brings_its_own_default_metric_and_budget(tmp_path):
         ),
         (
             Choice("speaker", budget=60),
-            "no run of budget 60 of task speaker; it has 24",
+            "no budget '60' of task speaker; it has 24",
         ),
     ],
 )
@@ -152,7 +152,9 @@ def test_several_budgets_of_one_task_do_not_touch_the_other(tmp_path):
         )
     path = write_results(tmp_path / "r.tsv", rows)
     assert read_scores(path, Choice("gender")).source.budget == 60
-    with pytest.raises(UserError, match=r"several budgets \(24 48\)"):
+    with pytest.raises(
+        UserError, match=r"budget of task speaker \(24 48\): .*--budget"
+    ):
         read_scores(path, Choice("speaker"))
     assert read_scores(path, Choice("speaker", budget=48)).source.budget == 48
 
@@ -276,8 +278,8 @@ def test_values_are_read_to_the_last_bit(tmp_path):
         ({"value": "1_0"}, "line 6: value is '1_0', not a number"),
         ({"value": "inf"}, "line 6: value is 'inf', not a number"),
         ({"value": ""}, "line 6: value is '', not a number"),
-        ({"value": "71.5"}, "line 6: value is 71.5, outside 0 to 1; give fractions"),
-        ({"value": "-0.1"}, "line 6: value is -0.1, negative"),
+        ({"value": "71.5"}, "line 6: value is '71.5', not a fraction from 0 to 1"),
+        ({"value": "-0.1"}, "line 6: value is '-0.1', not a fraction from 0"),
         (
             {"kind": "triple"},
             "line 6: kind is 'triple'; known are single, double, pair",
@@ -288,7 +290,7 @@ def test_values_are_read_to_the_last_bit(tmp_path):
         ({"languages": "ca"}, "line 6: languages is 'ca' in a pair run"),
         ({"test_language": "c a"}, "line 6: test_language is 'c a', not a language"),
         ({"task": "speaker"}, "several values of task (gender speaker): choose one"),
-        ({"budget": "120"}, "several budgets (60 120): choose one with --budget"),
+        ({"budget": "120"}, "of task gender (60 120): choose one with --budget"),
     ],
 )
 def test_mistake_in_a_line_is_named_with_the_line(tmp_path, changes, sentence):
@@ -318,7 +320,7 @@ def test_duplicated_result_is_refused_whatever_its_run_is_called(tmp_path, renam
     [
         (Choice(metric="f0"), "no metric 'f0' of task gender; it has macro_f1"),
         (Choice(task="speaker"), "no task 'speaker'; it has gender"),
-        (Choice(budget=7), "no run of budget 7 of task gender; it has 60"),
+        (Choice(budget=7), "no budget '7' of task gender; it has 60"),
     ],
 )
 def test_what_the_file_does_not_hold_is_refused_with_what_it_holds(
@@ -329,13 +331,35 @@ def test_what_the_file_does_not_hold_is_refused_with_what_it_holds(
         read_scores(path, choice)
 
 
-def test_unknown_task_and_metric_are_refused(tmp_path):
-    rows = perf_rows(LANGUAGES, SEEDS, perf)
+def of_task(task: str, metric: str = "macro_f1") -> list[list[str]]:
+    rows = perf_rows(LANGUAGES, SEEDS, perf, metric)
     for row in rows:
-        row[1] = "emotion"
-    path = write_results(tmp_path / "r.tsv", rows)
-    with pytest.raises(UserError, match="unknown task 'emotion'; known are gender"):
+        row[1] = task
+    return rows
+
+
+def test_metrics_of_a_task_come_in_the_order_of_its_declaration(tmp_path):
+    metrics = ("recall_sad", "recall_angry", "accuracy", "loss", "macro_f1")
+    rows = [row for metric in metrics for row in of_task("emotion", metric)]
+    for row in rows:
+        row[0] += row[7]
+    found = read_every_metric(write_results(tmp_path / "r.tsv", rows))
+    assert [scores.source.metric for scores in found] == [
+        "macro_f1",
+        "accuracy",
+        "recall_angry",
+        "recall_sad",
+    ]
+    assert found[0].source.metric_title == "macro F1"
+    assert found[0].source.budget_text == "N = 60 utterances per class"
+
+
+def test_unknown_task_and_metric_are_refused(tmp_path):
+    path = write_results(tmp_path / "r.tsv", of_task("mood"))
+    with pytest.raises(UserError, match=r"line 2: unknown task 'mood'; .* gender"):
         read_scores(path)
+    source = read_scores(path, Choice(metric="macro_f1")).source
+    assert (source.task_title, source.metric_title) == ("mood", "macro F1")
     path = write_results(tmp_path / "m.tsv", perf_rows(LANGUAGES, SEEDS, perf, "loss"))
     with pytest.raises(UserError, match="metric 'loss' is not known to be better"):
         read_scores(path, Choice(metric="loss"))
@@ -349,7 +373,7 @@ def test_unknown_task_and_metric_are_refused(tmp_path):
         (b"a\tb\n1\t2\n", "unknown header \\(a b\\); expected are tab-separated run"),
         (b"target,ca\nca,1\n", "unknown header \\(target ca\\)"),
         ("\t".join(RESULT_COLUMNS).encode() + b"\n", "has a header and no line"),
-        (b"run\ttask\n\xe7\t1\n", "line 2: not UTF-8"),
+        (b"run\ttask\n\xe7\t1\n", "not UTF-8 text"),
         (
             "\t".join(RESULT_COLUMNS).encode() + b"\n" + b"x\t" * 11 + b"x\n",
             "is not a table",
@@ -364,7 +388,7 @@ def test_file_that_is_no_table_of_results_is_refused(tmp_path, content, sentence
 
 
 def test_absent_file_and_directory_are_refused(tmp_path):
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(UserError, match=r"r\.tsv cannot be read"):
         read_scores(tmp_path / "r.tsv")
     with pytest.raises(UserError, match="cannot be read"):
         read_scores(tmp_path)
@@ -459,7 +483,7 @@ def test_framework_wer_enters_as_one_minus_wer(tmp_path):
             "type is 'bilingual'; known are single, dual",
         ),
         ("es_ca,dual,es,ca,42", "es_ca,dual,es,ca,43", "the same run twice"),
-        (",0.75\n", ",75\n", "f1 is 75, outside 0 to 1"),
+        (",0.75\n", ",75\n", "f1 is '75', not a fraction from 0 to 1"),
         ("es_ca,dual,es,ca", "es_ca,dual,es,", "lang_tgt is '', not a language"),
     ],
 )

@@ -15,7 +15,7 @@ from espnet2_cltm.matrix.languages import (
 )
 from espnet2_cltm.matrix.noise import cell_noise
 from espnet2_cltm.matrix.origin import OriginSettings, find_origin
-from espnet2_cltm.matrix.scores import ResultsSource, Scores, SeedScores
+from espnet2_cltm.matrix.scores import ResultsSource, RunScores, SeedScores
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
 from espnet2_cltm.report.page.build import Report
 from espnet2_cltm.report.page.provenance import Provenance
@@ -83,13 +83,13 @@ def simulated(n_languages: int, n_seeds: int = 10, **changes: float) -> SeedScor
     )
 
 
-def analysed(scores: Scores) -> Analysis:
+def analysed(scores: RunScores) -> Analysis:
     """Everything known of scores, with few resamples."""
     return analyse(scores, FAST)
 
 
 def make_report(
-    scores: Sequence[Scores],
+    scores: Sequence[RunScores],
     names: Mapping[str, Language] | None = None,
     **parts: object,
 ) -> Report:
