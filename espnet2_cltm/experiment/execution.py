@@ -29,11 +29,11 @@ from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.task import Scores
-from espnet2_cltm.tasks.train_config_file import write_train_config
 from espnet2_cltm.tasks.training import (
     set_backends,
     train_in_memory,
     training_arguments,
+    write_train_config,
 )
 
 

@@ -17,8 +17,8 @@ from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.speaker.scoring import read_scores
-from espnet2_cltm.speaker.testing import score
 from espnet2_cltm.speaker.spec import SPEAKER
+from espnet2_cltm.speaker.testing import score
 from espnet2_cltm.speaker.trials import read_trials
 from tests.speech import TINY_HUBERT, TINY_SPEAKER, write_dump
 
