@@ -72,7 +72,7 @@ def write_store(root: Path, languages: list[str]) -> None:
                     utt := f"{lang}-{split}-{gender}{n:04d}",
                     utt,  # each its own speaker, as most of Common Voice
                     f"{root / lang / split}/wav.ark:{n}",
-                    gender,
+                    {"gender": gender},
                     lang,
                     5.0,
                 )

@@ -132,7 +132,7 @@ def _read_utterances(dump: Path) -> list[Utterance]:
         Utterance(**{**_fields(row), "lang": directory.parent.name})
         for directory in directories
         for row in read_data_dir(directory)
-        if row.gender
+        if "gender" in row.labels
     ]
     if len({row.lang for row in utterances}) < 2:
         raise UserError(
@@ -192,7 +192,7 @@ def _score(
     utterances: Sequence[Utterance], vectors: np.ndarray, seed: int, max_positives: int
 ) -> tuple[float, float, float]:
     is_train = _draw_training_speakers(utterances, seed)
-    gender = np.array([GENDERS.index(row.gender) for row in utterances])
+    gender = np.array([GENDERS.index(row.labels["gender"]) for row in utterances])
     language = np.array([row.lang for row in utterances])
     return (
         f1_score(
@@ -211,7 +211,7 @@ def _draw_training_speakers(utterances: Sequence[Utterance], seed: int) -> np.nd
     """Tell which utterances train: those of half the speakers of each kind."""
     speakers: dict[tuple, list[str]] = {}
     for row in utterances:
-        group = speakers.setdefault((row.lang, row.gender), [])
+        group = speakers.setdefault((row.lang, row.labels["gender"]), [])
         if row.speaker not in group:
             group.append(row.speaker)
     random = np.random.default_rng(seed)

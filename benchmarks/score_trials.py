@@ -108,7 +108,7 @@ def measure(path: Path, n_utts: int, size: int) -> tuple[dict[str, float], float
     return seconds, peak_mib
 
 
-def score_trials(args: argparse.Namespace) -> None:
+def time_scoring(args: argparse.Namespace) -> None:
     """Run the benchmark.
 
     Raises:
@@ -145,7 +145,7 @@ def score_trials(args: argparse.Namespace) -> None:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     args = get_parser().parse_args(cmd)
-    run_command(lambda: score_trials(args))
+    run_command(lambda: time_scoring(args))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 A :class:`TaskSpec` names a task, its metrics and its options, and draws its data; the
 help, the option checks, the plan, the settings, the titles of the matrix and the report
 all read it. Nothing here imports torch, so that a plan is made in seconds; what trains
-and tests is named by :attr:`TaskSpec.module` and imported by the processes that need it.
+and tests is named by :attr:`TaskSpec.module`, imported by the processes that need it.
 
 That module has
 
@@ -39,8 +39,8 @@ class Metric:
     """One metric of a task.
 
     Attributes:
-        name: Name in ``results.tsv``. A metric of each class appears there once a class,
-            ``recall`` as ``recall_f`` and ``recall_m``.
+        name: Name in ``results.tsv``. A metric of each class appears there once a
+            class, ``recall`` as ``recall_f`` and ``recall_m``.
         title: Name of Perf, which is better-is-higher, in text and figures.
         function: Function that computes it; its arguments are the task's own.
         lower_is_better: Whether Perf is 1 - value.
@@ -142,8 +142,8 @@ class TestData:
         check: Function of (path, data, utterances) that refuses data which contradict
             the list of utterances.
         are_equal: Function that tells whether two are the same.
-        part: Function of (data, seconds by utterance, seconds) that returns a small part
-            of the data, of so many seconds of audio; for the estimate of a dry run.
+        part: Function of (data, n) that returns the first n items of each kind, for the
+            small runs of a dry run.
 
     The data have ``utts``, the ids of all utterances in them, and a length.
     """
@@ -153,7 +153,7 @@ class TestData:
     read: Callable[[Path], Any]
     check: Callable[[Path, Any, Sequence[ListedUtterance]], None]
     are_equal: Callable[[Any, Any], bool]
-    part: Callable[[Any, Mapping[str, float], float], Any]
+    part: Callable[[Any, int], Any]
     __test__ = False  # pytest takes a class of this name for tests
 
 
@@ -236,6 +236,10 @@ class TaskSpec(ABC):
         Raises:
             UnfitLanguage: The language can't take part.
         """
+
+    def default_options(self) -> dict[str, Any]:
+        """Return the task's options by name where nothing is asked for."""
+        return {option.name: option.read(option.default) for option in self.options}
 
     def n_drawn(self, n: int, options: Mapping[str, Any]) -> int:
         """Return the number of utterances of a language in a run of N."""

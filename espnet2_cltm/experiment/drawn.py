@@ -1,7 +1,7 @@
 """What is drawn for a plan: lists of utterances, and test data such as trials.
 
-Stage 3 writes them below ``data/<task>/``, the runner reads them, and an experiment that
-grows must draw what it has drawn before.
+Stage 3 writes them below ``data/<task>/``, the runner reads them, and an experiment
+that grows must draw what it has drawn before.
 """
 
 from collections.abc import Sequence

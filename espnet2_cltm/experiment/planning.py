@@ -1,7 +1,8 @@
 """Making a plan: what is drawn for whom, which languages take part, which runs.
 
 Splits share no speaker within a language, but a bilingual person may be in one
-language's train or dev and another's test; whom a language tests serves for nothing else.
+language's train or dev and another's test; whom a language tests serves for nothing
+else.
 """
 
 import logging
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir, read_table
-from espnet2_cltm.corpus.people import person_of
+from espnet2_cltm.corpus.language import person_of
 from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import (
@@ -154,12 +155,11 @@ def _settle_options(
             splits, _ = _read_language(settings, lang, people)
             yield lang, {split: kept for split, (kept, _) in splits.items()}
 
-    options = {
-        task: find_task(task).settle_options(
-            settings.options.get(task, {}), read(), max(settings.rules(task).sizes)
-        )
-        for task in settings.tasks
-    }
+    options = {}
+    for task in settings.tasks:
+        spec, largest = find_task(task), max(settings.rules(task).sizes)
+        asked = {**spec.default_options(), **settings.options.get(task, {})}
+        options[task] = spec.settle_options(asked, read(), largest)
     return replace(settings, options=options)
 
 

@@ -1,12 +1,12 @@
 """The options of run.sh, and what follows from them before the first stage.
 
-Every option is declared once: those of stages 1 and 2 in :mod:`espnet2_cltm.corpus.options`,
-those of stage 4 in :mod:`espnet2_cltm.experiment.run_options`, a task's own beside the
-task, the others here. run.sh hands its arguments to :func:`resolve`, which checks them
-all, so that a mistake costs no stage, and returns what each stage's script is called with.
+Every option is declared once: those of stages 1 and 2 in
+:mod:`espnet2_cltm.corpus.options`, those of stage 4 in
+:mod:`espnet2_cltm.experiment.run_options`, a task's own beside the task, the others
+here. run.sh hands its arguments to :func:`resolve`, which checks them all, so that a
+mistake costs no stage, and returns what each stage's script is called with.
 """
 
-import difflib
 import os
 import re
 import shlex
@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from espnet2_cltm.corpus.language import CorpusSpec
-from espnet2_cltm.corpus.options import STAGE_1_OPTIONS, STAGE_2_OPTIONS
+from espnet2_cltm.corpus.options import (
+    DATADIR,
+    DUMPDIR,
+    STAGE_1_OPTIONS,
+    STAGE_2_OPTIONS,
+)
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.learning_curves import check_grid
 from espnet2_cltm.experiment.run_options import RUN_OPTIONS
@@ -32,6 +37,9 @@ from espnet2_cltm.options import (
     WORDS,
     Kind,
     Option,
+    help_lines,
+    parse,
+    read_values,
 )
 from espnet2_cltm.registry import corpus_names, find_corpus, find_task, task_names
 from espnet2_cltm.task import TaskSpec
@@ -79,9 +87,9 @@ STAGE_3_OPTIONS = (
     ),
     Option(
         "freeze",
-        "part of the encoder to keep fixed, computed once for each utterance: none, cnn, "
-        "all or the number of lowest transformer layers; left out, what the training "
-        "configuration says",
+        "part of the encoder to keep fixed, computed once for each utterance: none, "
+        "cnn, all or the number of lowest transformer layers; left out, what the "
+        "training configuration says",
         FREEZE,
         "",
         (3,),
@@ -97,9 +105,9 @@ STAGE_3_OPTIONS = (
     Option("pairs_seed", "seed that draws which pairs", WHOLE, "0", (3,)),
     Option(
         "regime_budgets",
-        "every N of learning curves, such as '4 8 16 32', in place of a matrix: a single "
-        "run of every language at every N, tested on that language; an N needs its "
-        "double in the list, and --budget is not used",
+        "every N of learning curves, such as '4 8 16 32', in place of a matrix: a "
+        "single run of every language at every N, tested on that language; an N needs "
+        "its double in the list, and --budget is not used",
         NUMBERS,
         "",
         (3,),
@@ -139,9 +147,9 @@ STAGE_5_OPTIONS = (
 STAGE_6_OPTIONS = (
     Option(
         "languages_conf",
-        "names and families of languages; left out, conf/languages.yaml",
+        "names and families of languages",
         TEXT,
-        "",
+        "conf/languages.yaml",
         (6,),
         "Places",
     ),
@@ -155,9 +163,9 @@ STAGE_6_OPTIONS = (
     ),
 )
 PLACE_OPTIONS = (
-    Option("datadir", "data directories", TEXT, "data", (1, 2), "Places"),
-    Option("dumpdir", "audio store", TEXT, "dump", (2, 3), "Places"),
-    Option("expdir", "experiments", TEXT, "exp", (), "Places"),
+    DATADIR,
+    DUMPDIR,
+    Option("expdir", "directory of experiments", TEXT, "exp", (), "Places"),
 )
 BY_TASK = {
     "budget": ("another N for this task", POSITIVE, (3,)),
@@ -166,6 +174,16 @@ BY_TASK = {
 }
 """Options that every task has, ``--<task>_<name>``: help, kind and stages."""
 
+_HELP = """\
+Usage: ./run.sh [--stage 1] [--stop_stage 6] [--option value ...]
+
+Measures how much speech of one language helps a task in another, and draws the
+cross-lingual transfer matrix of each task. Without options it builds the demo.
+
+Stages: 1 prepare each language   2 decode audio   3 draw subsets, write the plan
+        4 make every run          5 score          6 matrix, figures, report
+Each may be run again alone; it does only what is missing.
+"""
 GROUPS = ("Flow", "Data", "Experiment", "Resources", "Places")
 
 
@@ -215,55 +233,6 @@ def recipe_options() -> dict[str, Option]:
             )
         options.setdefault(option.name, option)
     return options
-
-
-def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, str]:
-    """Read ``--name value`` and ``--name=value``, ``-`` and ``_`` in names alike.
-
-    Args:
-        arguments: Arguments of run.sh; the last of several with one name wins.
-        options: Known options by name.
-
-    Returns:
-        Texts by name, defaults filled in.
-
-    Raises:
-        UserError: An argument is not an option, or an option lacks its value or has
-            one of another kind.
-    """
-    texts = {name: option.default for name, option in options.items()}
-    words = list(arguments)
-    while words:
-        word = words.pop(0)
-        if not word.startswith("--") or word == "--":
-            raise UserError(
-                f"'{word}' is not expected here: every option is written --name value, "
-                "and a value with spaces stands in quotes; --help lists the options."
-            )
-        name, equals, value = word[2:].partition("=")
-        name = name.replace("-", "_")
-        if name not in options:
-            near = difflib.get_close_matches(name, options, 1)
-            hint = f"did you mean --{near[0]}? " if near else ""
-            raise UserError(f"--{name} is not an option: {hint}--help lists them all.")
-        if not equals:
-            if not words or _name(words[0]) in options:
-                raise UserError(
-                    f"--{name} needs a value: it takes {options[name].kind.wanted}."
-                )
-            value = words.pop(0)
-        texts[name] = value
-        try:
-            options[name].read(value)
-        except ValueError as error:
-            raise UserError(str(error)) from None
-    return texts
-
-
-def _name(word: str) -> str | None:
-    if not word.startswith("--"):
-        return None
-    return word[2:].partition("=")[0].replace("-", "_")
 
 
 def choose_tasks(names: Iterable[str]) -> list[TaskSpec]:
@@ -336,11 +305,13 @@ def _budget(spec: TaskSpec, corpus: CorpusSpec, values: Mapping[str, Any]) -> in
 
 
 def _config_path(spec: TaskSpec, asked: str | None) -> Path:
-    path = Path(asked or spec.train_config)
+    return Path(asked or _shipped(spec.train_config))
+
+
+def _shipped(path: str) -> str:
+    """Return a path of conf/: in the working directory, or else in the repository."""
     root = os.environ.get("CLTM_ROOT")
-    if asked is None and root is not None and not path.exists():
-        return Path(root) / path
-    return path
+    return str(Path(root) / path) if root and not Path(path).exists() else path
 
 
 @dataclass(frozen=True)
@@ -400,6 +371,11 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
     texts = dict(asked)
     texts["executor"] = environment.get("cmd_backend") or texts["executor"]
     texts["slurm_config"] = environment.get("slurm_config") or texts["slurm_config"]
+    if texts["executor"] not in ("local", "slurm"):
+        raise UserError(
+            f"cmd_backend={texts['executor']} in cmd.sh is not known: set it to local "
+            "or slurm."
+        )
     specs = choose_tasks(texts["task"].split())
     corpus = find_corpus(texts["corpus"])
     texts["task"] = " ".join(spec.name for spec in specs)
@@ -408,7 +384,10 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
         or environment.get(corpus.db_variable, "")
         or corpus.default_dir
     )
-    values = {name: _value(options[name], text) for name, text in texts.items()}
+    for name in ("demo_config", "languages_conf"):
+        if texts[name] == options[name].default:
+            texts[name] = _shipped(texts[name])
+    values = read_values(texts, options)
     stage, stop_stage = values["stage"], values["stop_stage"]
     if values["nj"] is None:
         texts["nj"] = str(_default_nj(values))
@@ -446,46 +425,14 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
 def help_text() -> str:
     """Return run.sh's help: every option with its default, by group."""
     lines = [
-        "Usage: ./run.sh [--stage 1] [--stop_stage 6] [--option value ...]",
-        "",
-        "Measures how much speech of one language helps a task in another, and draws the",
-        "cross-lingual transfer matrix of each task. Without options it builds the demo.",
-        "",
-        "Stages: 1 prepare each language   2 decode audio   3 draw subsets, write the plan",
-        "        4 make every run          5 score          6 matrix, figures, report",
-        "Each may be run again alone; it does only what is missing.",
-        "",
+        _HELP,
         f"Tasks: {', '.join(task_names())}, and those of conf/tasks/*.yaml.",
         f"Corpora: {', '.join(corpus_names())}.",
     ]
     by_task = {f"{task}_{name}" for task in task_names() for name in BY_TASK}
     options = [o for o in recipe_options().values() if o.name not in by_task]
     options += [Option(f"<task>_{n}", h, k) for n, (h, k, _) in BY_TASK.items()]
-    for group in GROUPS:
-        lines += ["", group]
-        for option in (o for o in options if o.group == group):
-            lines += _help_lines(option)
-    return "\n".join(lines) + "\n"
-
-
-def _help_lines(option: Option) -> list[str]:
-    text = option.help + (f" (default: {option.default})" if option.default else "")
-    head = f"  --{option.name}"
-    words = text.split()
-    lines, line = [], f"{head:<26}" if len(head) < 25 else f"{head}  "
-    for word in words:
-        if len(line) + len(word) > 88:
-            lines.append(line.rstrip())
-            line = " " * 26
-        line += f"{word} "
-    return [*lines, line.rstrip()]
-
-
-def _value(option: Option, text: str) -> Any:
-    try:
-        return option.read(text)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    return "\n".join([*lines, *help_lines(options, GROUPS)]) + "\n"
 
 
 def _default_nj(values: Mapping[str, Any]) -> int:
@@ -513,7 +460,7 @@ def _arguments(
 ) -> list[str]:
     words = []
     for name, option in options.items():
-        if stage in option.stages and texts[name] != "":
+        if stage in option.stages and (texts[name] or option.default):
             words += [f"--{name}", texts[name]]
     return words
 
@@ -532,8 +479,7 @@ def _stage_6(
     words += ["--outdir", str(exp / kind / spec.name)]
     if metric := texts[f"{spec.name}_metric"]:
         words += ["--metric", metric]
-    if texts["languages_conf"]:
-        words += ["--languages_conf", texts["languages_conf"]]
+    words += ["--languages_conf", texts["languages_conf"]]
     if is_regime:
         return words
     if texts["distances"]:

@@ -2,10 +2,11 @@
 
 ``metrics.json`` is the sign that a run is done. Its fields: ``run``; ``utterances``
 trained on; ``test``, by test language the metrics and ``n_test``; ``confusion``, of a
-label task, by test language the counts by reference and predicted label; ``checkpoints``,
-by test language the epoch and what chose it; ``validation``, every epoch's statistics;
-``train_seconds``, ``test_seconds``; ``versions``; and ``added_tests``, a list, where tests
-were added later with the kept model: their ``languages`` and ``versions``.
+label task, by test language the counts by reference and predicted label;
+``checkpoints``, by test language the epoch and what chose it; ``validation``, every
+epoch's statistics; ``train_seconds``, ``test_seconds``; ``versions``; and
+``added_tests``, a list, where tests were added later with the kept model: their
+``languages`` and ``versions``.
 
 ``results.tsv`` has one line a run, test language and metric, sorted, values in full
 precision; ``confusion.tsv`` the confusion tables, summed over seeds.

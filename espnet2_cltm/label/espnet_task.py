@@ -1,13 +1,10 @@
 """Label tasks as an ESPnet task.
 
 Data: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz) and ``label``
-(``utt2<label>``, type ``text``); ``--classes`` lists the labels told apart. The parts are
-chosen by name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
+(``utt2<label>``, type ``text``); ``--classes`` lists the labels told apart. The parts
+are chosen by name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
 """
 
-import espnet2_cltm.tasks  # noqa: F401 (prepares ESPnet's import)
-
-# isort: split
 import argparse
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -20,19 +17,20 @@ from espnet2.spk.pooling.abs_pooling import AbsPooling
 from espnet2.spk.pooling.mean_pooling import MeanPooling
 from espnet2.spk.pooling.stat_pooling import StatsPooling
 from espnet2.spk.projector.abs_projector import AbsProjector
-from espnet2.tasks.abs_task import AbsTask
 from espnet2.train.abs_espnet_model import AbsESPnetModel
-from espnet2.train.class_choices import ClassChoices
-from espnet2.train.collate_fn import CommonCollateFn
-from espnet2.train.trainer import Trainer
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.label.classifier import AbsClassifier, LinearClassifier
 from espnet2_cltm.label.model import LabelModel
-from espnet2_cltm.tasks.linear_projector import LinearProjector
-from espnet2_cltm.tasks.parts import build_part
-from espnet2_cltm.tasks.waveform import scale_waveform
+from espnet2_cltm.tasks.adaptation import (
+    AdaptingTask,
+    AdaptingTrainer,
+    adapt,
+    strategy_choices,
+)
+from espnet2_cltm.tasks.espnet import ClassChoices, CommonCollateFn
+from espnet2_cltm.tasks.parts import LinearProjector, build_part, scale_waveform
 
 frontend_choices = ClassChoices(
     name="frontend",
@@ -95,18 +93,19 @@ class LabelPreprocessor:
         return ready
 
 
-class LabelEspnetTask(AbsTask):
+class LabelEspnetTask(AdaptingTask):
     """ESPnet's task interface for :class:`espnet2_cltm.label.model.LabelModel`."""
 
     num_optimizers = 1
     train_command = "label_train"
-    trainer = Trainer
+    trainer = AdaptingTrainer
     class_choices_list = [  # noqa: RUF012 (ESPnet's interface)
         frontend_choices,
         pooling_choices,
         projector_choices,
         classifier_choices,
         model_choices,
+        strategy_choices,
     ]
 
     @classmethod
@@ -181,7 +180,7 @@ class LabelEspnetTask(AbsTask):
             input_size=projector.output_size(),
             n_classes=len(classes),
         )
-        return build_part(
+        model = build_part(
             model_choices,
             args,
             frontend=frontend,
@@ -190,3 +189,4 @@ class LabelEspnetTask(AbsTask):
             classifier=classifier,
             classes=classes,
         )
+        return adapt(model, args)

@@ -1,9 +1,9 @@
 """Metrics of label tasks.
 
-Conventions: labels are texts; every metric lies between 0 and 1 (kappa-like ones of your
-own may not), higher is better, and is computed over all utterances of one test set. A
-metric's function takes the reference labels, the predicted labels in the same order, and
-the classes in the model's order.
+Conventions: labels are texts; every metric lies between 0 and 1 (kappa-like ones of
+your own may not), higher is better, and is computed over all utterances of one test
+set. A metric's function takes the reference labels, the predicted labels in the same
+order, and the classes in the model's order.
 
 Metrics
 -------

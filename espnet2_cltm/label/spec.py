@@ -9,8 +9,8 @@
 * ``class_titles``: names of classes in text and figures, by class;
 * ``demo_budget``: N of the demo; ``train_config``: training configuration.
 
-N counts utterances per class; training sets have as many of each class. Imports no torch,
-so that a plan is made in seconds.
+N counts utterances per class; training sets have as many of each class. Imports no
+torch, so that a plan is made in seconds.
 """
 
 import logging
@@ -78,6 +78,11 @@ class LabelTask(TaskSpec):
             labels={u: c for split in SPLITS for u, c in labels[split].items()},
         )
 
+    def default_options(self) -> dict[str, Any]:
+        """Return the declared classes, if there are any."""
+        declared = {"classes": list(self.classes)} if self.classes else {}
+        return {**super().default_options(), **declared}
+
     def n_drawn(self, n: int, options: Mapping[str, Any]) -> int:
         """Return the number of utterances of a language, all classes together."""
         return n * len(options["classes"])
@@ -95,10 +100,10 @@ class LabelTask(TaskSpec):
         Raises:
             UserError: The languages have fewer than two classes in common.
         """
-        classes = list(self.classes)
-        if not classes:
-            classes = self._find_classes(languages, largest)
-            logging.info("%s: the classes are %s", self.name, " ".join(classes))
+        if "classes" in options:
+            return dict(options)
+        classes = self._find_classes(languages, largest)
+        logging.info("%s: the classes are %s", self.name, " ".join(classes))
         return {**options, "classes": classes}
 
     def class_title(self, name: str) -> str:

@@ -167,8 +167,8 @@ def score(
         ) from error
     except (ValueError, EOFError) as error:
         raise UserError(
-            f"{predictions} is not a file of scores ({error}): delete its run's directory "
-            "and run stage 4 again."
+            f"{predictions} is not a file of scores ({error}): delete its run's "
+            "directory and run stage 4 again."
         ) from error
     if scores.dtype != np.float32 or not np.isfinite(scores).all():
         raise UserError(

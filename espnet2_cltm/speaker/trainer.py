@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import SubReporter
-from espnet2.train.trainer import Trainer, TrainerOptions
 from espnet2.utils.build_dataclass import build_dataclass
 
 from espnet2_cltm.corpus.datadir import read_table
@@ -23,6 +22,8 @@ from espnet2_cltm.speaker.embedding import embed_utterances
 from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.scoring import cosine_scores
 from espnet2_cltm.speaker.trials import TrialList, read_trials
+from espnet2_cltm.tasks.adaptation import AdaptingTrainer
+from espnet2_cltm.tasks.espnet import TrainerOptions
 
 
 @dataclasses.dataclass
@@ -42,7 +43,7 @@ class SpeakerTrainerOptions(TrainerOptions):
     checkpoint: str
 
 
-class SpeakerTrainer(Trainer):
+class SpeakerTrainer(AdaptingTrainer):
     """Trainer whose validation reports ``eer``, ``eer_<name>`` and ``auc_<name>``.
 
     ``eer`` is the mean over the trial lists.
