@@ -156,9 +156,9 @@ def cross_validate(
         settings: How the model is fitted; its seed divides pairs or languages, too.
         folds: Number of parts; None for :data:`FOLDS` or :data:`LANGUAGE_FOLDS`.
         watch: Function that wraps the parts, to show progress.
-        leave_out: :data:`BY_PAIR`, or :data:`BY_LANGUAGE`: then all runs with the languages
-            of a part are left out, and their cells as targets, with donors that are
-            not left out, are predicted.
+        leave_out: :data:`BY_PAIR`, or :data:`BY_LANGUAGE`: then all runs with the
+            languages of a part are left out, and their cells as targets, with donors
+            that are not left out, are predicted.
 
     Returns:
         None where too few cells are left to fit the model.

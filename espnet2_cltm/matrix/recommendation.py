@@ -58,7 +58,7 @@ class MeasuredCells:
         n_seeds: Seeds that a cell rests on; 0 where not known.
         pair_se: Standard errors of Perf(i+j).
         self_gain: Perf(i+i) - Perf(i).
-        reasons: By language, why it is not identified as a target, or why it has no
+        reasons: Reasons, by language, why it is not identified as a target, or has no
             self-gain.
     """
 

@@ -301,7 +301,7 @@ def standard_error(values: np.ndarray) -> np.ndarray:
     there = np.isfinite(values)
     count = there.sum(axis=-1)
     deviations = np.where(there, values - mean_over_seeds(values)[..., None], 0.0)
-    # Equal seeds give a mean off by rounding; that is no error of measurement.
+    # Equal seeds have a mean that is off by rounding, which is not an error.
     deviations[np.abs(deviations) < 1e-12] = 0.0
     variance = (deviations**2).sum(axis=-1) / np.maximum(count - 1, 1)
     return np.where(count > 1, np.sqrt(variance / np.maximum(count, 1)), np.nan)
@@ -327,7 +327,7 @@ class RegimeSettings:
     """How a regime is found.
 
     Attributes:
-        indices: What a gain must reach.
+        indices: Settings of the indices.
         threshold: Median of CI_min from which on an N is in the regime.
         smoothing: Standard deviation of the Gaussian in points of the curve, which
             has 200 from the smallest N to the largest; 0 for none.

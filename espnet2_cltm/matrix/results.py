@@ -89,7 +89,7 @@ def read_scores(path: Path | str, choice: Choice | None = None) -> RunScores:
 
     Args:
         path: The results file.
-        choice: Which of its results to take.
+        choice: Choice among its results.
 
     Raises:
         UserError: The file can't be read as results, or ``choice`` asks for what
