@@ -37,9 +37,9 @@ class Setting:
 
     Attributes:
         corpus: ``demo`` or ``common_voice``.
-        options: Of make_plan, but for the places.
+        options: Options of make_plan, but for the places.
         nj: Number of workers.
-        dumpdir: Where the audio store is.
+        dumpdir: Directory of the audio store.
     """
 
     corpus: str
@@ -79,7 +79,7 @@ SETTINGS = {
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=[*SETTINGS])
     parser.add_argument("--common_voice", type=Path, help="its directory")
@@ -89,7 +89,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def disk(directory: Path) -> int:
-    """Count the bytes of the blocks that a directory takes, as du does."""
+    """Return the bytes of the blocks that a directory takes, as du counts them."""
     paths = [directory, *directory.rglob("*")]
     return sum(512 * path.lstat().st_blocks for path in paths)
 
@@ -98,7 +98,7 @@ def measure(name: str, workdir: Path) -> tuple[Cost, float, int]:
     """Predict a setting's cost and make its runs.
 
     Returns:
-        What was predicted, the seconds and the bytes that it took.
+        The prediction, and the seconds and bytes that it really took.
     """
     setting = SETTINGS[name]
     directory = ExperimentDir(workdir / name)
@@ -126,7 +126,7 @@ def prepare(names: list[str], common_voice: Path | None) -> None:
     """Prepare the corpora (stages 1 and 2) where they are not.
 
     Raises:
-        UserError: A setting needs a corpus that is not there.
+        UserError: A setting needs a corpus that is missing.
     """
     corpora = {SETTINGS[name].corpus for name in names}
     run = [str(ROOT / "run.sh"), "--stage", "1", "--stop_stage", "2"]
