@@ -27,6 +27,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.estimate import Cost, estimate_cost
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.planning import write_experiment
+from espnet2_cltm.experiment.recipe import settings_from
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -110,12 +111,11 @@ def measure(name: str, workdir: Path) -> tuple[Cost, float, int]:
             *("--dumpdir", setting.dumpdir, "--nj", str(setting.nj), *words),
         ]
     )
-    settings = make_plan.read_settings_from(args)
+    settings = settings_from(vars(args))
     languages = make_plan.choose_languages(settings, args.langs)
-    seeds = make_plan.parse_seeds(args.seeds)
-    planned = make_plan.make_plan(settings, languages, seeds, directory)
-    cost = estimate_cost(settings, planned, planned.runs, make_plan.workers_of(args))
-    write_experiment(directory, settings, planned)
+    planned = make_plan.make_plan(settings, languages, args.seeds, directory)
+    cost = estimate_cost(planned, planned.runs, make_plan.workers_of(args))
+    write_experiment(directory, planned)
     command = ["local/run_plan.py", "--exp", str(directory.root), "--nj", str(args.nj)]
     started = time.monotonic()
     subprocess.run([sys.executable, *command], cwd=ROOT, check=True)

@@ -72,7 +72,7 @@ def write_store(root: Path, languages: list[str]) -> None:
                     utt := f"{lang}-{split}-{gender}{n:04d}",
                     utt,  # each its own speaker, as most of Common Voice
                     f"{root / lang / split}/wav.ark:{n}",
-                    gender,
+                    {"gender": gender},
                     lang,
                     5.0,
                 )
@@ -131,7 +131,7 @@ def measure(args: argparse.Namespace) -> None:
         timed(
             "planning",
             lambda: write_experiment(
-                directory, settings, make_plan(settings, languages, range(args.seeds))
+                directory, make_plan(settings, languages, range(args.seeds))
             ),
         )
         before = resource.getrusage(resource.RUSAGE_SELF)

@@ -39,9 +39,10 @@ from espnet2_cltm.corpus.utterance_list import (
     read_utterance_list,
 )
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.planning import training_utterances
 from espnet2_cltm.experiment.run import KINDS, Run
+from espnet2_cltm.experiment.settings import read_settings
 from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress
 
@@ -262,18 +263,19 @@ def write_list(path: Path, utterances: Iterable[ListedUtterance]) -> None:
 def measure_plain(args: argparse.Namespace, encoder: Path) -> Measured:
     """Start plain_trainer.py for every run, ``--plain_nj`` at a time."""
     directory = ExperimentDir(args.workdir / "ours")
+    settings = read_settings(directory.settings)
     root = args.workdir / "plain"
     planned = plain_runs(args.seeds)
     runs = planned
     if args.max_plain:
-        of_kind = {kind: [r for r in runs if r.kind == kind] for kind in KINDS}
+        groups = [[r for r in planned if r.kind == kind] for kind in KINDS]
         runs = [
             run
-            for group in of_kind.values()
+            for group in groups
             for run in group[:: max(len(group) // args.max_plain, 1)][: args.max_plain]
         ]
     for run in runs:
-        train = training_utterances(directory, run.ours)
+        train = training_utterances(directory, settings, run.ours)
         # Trainer shuffles equal numbers of utterances alike, in all runs of a seed.
         Random(run.name).shuffle(train)
         write_list(root / run.name / "train.tsv", train)

@@ -1,7 +1,8 @@
 """Reading and writing files: one sentence for what is wrong, whole files or none.
 
 What is read here is text, YAML, JSON or a table; a file that is missing or damaged
-becomes a :class:`.UserError` that names it, the line where there is one, and what to do.
+becomes a :class:`.UserError` that names it, the line where there is one, and what to
+do.
 
 A file that marks completion must never exist half-written, whatever kills the writer.
 Everything here writes to a temporary name in the same directory and renames it into

@@ -45,7 +45,7 @@ def score(directory: ExperimentDir, rescore: bool) -> None:
     results = collect_results(
         directory, progress(plan, description="Scoring", unit="run"), rescore
     )
-    n_lines = write_results(directory.results, results)
+    n_lines = write_results(directory.results, results, directory.confusion)
     if left:
         print(
             f"{len(left)} of {len(plan)} runs are not done, {left[0].run.name} first: "

@@ -61,7 +61,7 @@ class Speech2Embedding:
         language: str | None = None,
     ):
         model = load_chosen_model(
-            SpeakerTask, "speaker", train_config, model_file, model_tag, language
+            SpeakerTask, train_config, model_file, model_tag, language
         )
         self.model = model.to(device).eval()
         self.device = device

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import run_command, true_or_false
-from espnet2_cltm.corpus.datadir import Utterance, read_data_dir
+from espnet2_cltm.corpus.datadir import read_data_dir
 from espnet2_cltm.corpus.validate import (
     find_data_dirs,
     group_splits,
@@ -84,22 +84,19 @@ def _validate(args: argparse.Namespace) -> None:
 
 
 def _describe(directory: Path) -> str:
+    gender_of: dict[str, str] = {}
     utterances = read_data_dir(directory)
-    speakers = Counter(_gender_of_speaker(utterances).values())
+    for utt in utterances:
+        gender = utt.labels.get("gender")
+        if gender or utt.speaker not in gender_of:
+            gender_of[utt.speaker] = gender or "unknown"
+    speakers = Counter(gender_of.values())
     parts = ", ".join(
         f"{speakers[gender]} {gender}"
         for gender in ("f", "m", "unknown")
         if speakers[gender]
     )
     return f"{len(utterances)} utterances of {speakers.total()} speakers ({parts})"
-
-
-def _gender_of_speaker(utterances: list[Utterance]) -> dict[str, str]:
-    genders: dict[str, str] = {}
-    for utterance in utterances:
-        if utterance.gender or utterance.speaker not in genders:
-            genders[utterance.speaker] = utterance.gender or "unknown"
-    return genders
 
 
 if __name__ == "__main__":

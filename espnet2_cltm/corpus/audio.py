@@ -19,6 +19,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from espnet2_cltm.corpus.datadir import audio_file
 from espnet2_cltm.corpus.truncation import (
     close_wav_header,
     declared_flac_samples,
@@ -130,15 +131,9 @@ def check_content(samples: np.ndarray) -> None:
 
 
 def backing_file(location: str) -> Path | None:
-    """Name the file whose change means that a recording has changed.
-
-    Args:
-        location: What ``wav.scp`` holds.
-
-    Returns:
-        The file itself or the ark around it; None for a pipe.
-    """
-    return None if _is_pipe(location) else _split_location(location)[0]
+    """Return the file whose change means that a recording has changed, if any."""
+    file = audio_file(location)
+    return None if file is None else Path(file)
 
 
 def _split_location(location: str) -> tuple[Path, int | None]:

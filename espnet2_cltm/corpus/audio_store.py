@@ -19,6 +19,7 @@ import fcntl
 import hashlib
 import io
 import itertools
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -30,13 +31,13 @@ import kaldiio
 from espnet2_cltm.corpus.audio import (
     SAMPLE_RATE,
     RejectedAudio,
-    backing_file,
     check_content,
     decode,
 )
 from espnet2_cltm.corpus.datadir import (
     SPLITS,
     Utterance,
+    audio_file,
     read_data_dir,
     write_data_dir,
 )
@@ -242,11 +243,11 @@ def _plan_split(data: Path, directory: Path) -> _Split:
 
 
 def _file_state(location: str) -> str:
-    path = backing_file(location)
+    path = audio_file(location)
     if path is None:
         return "pipe"
     try:
-        state = path.stat()
+        state = os.stat(path)
     except OSError:
         return "missing"
     return f"{state.st_size} {state.st_mtime_ns}"

@@ -34,7 +34,7 @@ from espnet2_cltm.corpus.demo_speakers import (
     voice_text,
 )
 from espnet2_cltm.corpus.espeak_worker import speak_files
-from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits
+from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec, LanguageSplits
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import cannot_write, write_text
 from espnet2_cltm.progress import progress
@@ -64,16 +64,16 @@ def list_languages(corpus_dir: Path) -> list[str]:
     return sorted(espeak.language_files())
 
 
-def default_languages(config: Path) -> list[str]:
-    """List the languages that ``conf/demo.yaml`` names, made when none are asked for.
+def default_languages(options: CorpusOptions) -> list[str]:
+    """List the languages that are made when none are asked for.
 
     Args:
-        config: Path of ``conf/demo.yaml``.
+        options: ``config`` is the path of ``conf/demo.yaml``.
 
     Raises:
         UserError: The file is missing or wrong.
     """
-    return list(read_config(config).languages)
+    return list(read_config(options.config).languages)
 
 
 def load_language(
@@ -107,7 +107,7 @@ def load_language(
                 id=item.id,
                 speaker=item.speaker.id,
                 audio=str(path),
-                gender=item.speaker.gender,
+                labels={"gender": item.speaker.gender},
                 lang=lang,
                 duration=_count_samples(path) / espeak.SAMPLE_RATE,
                 text=item.speech.text,
@@ -245,3 +245,14 @@ def _write_tables(items: list[_Item], directory: Path) -> None:
 
 def _write_tsv(path: Path, rows: list[list[str]]) -> None:
     write_text(path, "".join("\t".join(row) + "\n" for row in rows))
+
+
+DEMO = CorpusSpec(
+    name="demo",
+    is_demo=True,
+    list_languages=list_languages,
+    load_language=load_language,
+    db_variable="DEMO",
+    default_dir="downloads/demo",
+    default_languages=default_languages,
+)

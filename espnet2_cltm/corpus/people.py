@@ -1,10 +1,5 @@
-"""Who a speaker is, whatever the language.
+"""Who a speaker is, whatever the language."""
 
-Speaker ids begin with ``<lang>-``. Where a corpus names a person the same in all
-languages (Common Voice does), what follows tells who it is.
-"""
+from espnet2_cltm.corpus.language import person_of
 
-
-def person_of(speaker: str, lang: str) -> str:
-    """Give a speaker's id without the language."""
-    return speaker.removeprefix(f"{lang}-")
+__all__ = ["person_of"]

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from espnet2_cltm.corpus.datadir import GENDERS, SPLITS
-from espnet2_cltm.corpus.kaldi import audio_file
+from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, audio_file
 
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
 # These must name every utterance: Kaldi's tools drop what one of them does not name.

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.metrics_file import read_metrics
 from espnet2_cltm.experiment.plan import PlannedRun
+from espnet2_cltm.experiment.results import read_metrics
 from espnet2_cltm.files import cannot_write, remove_if_there
 
 SHOWN_FAILURES = 5

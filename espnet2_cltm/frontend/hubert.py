@@ -7,6 +7,7 @@ batch: padding enters neither the waveform's normalisation, nor the group norm o
 the first convolution, nor attention.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -17,8 +18,11 @@ from torch import nn
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.checkpoint import load_hubert
 from espnet2_cltm.frontend.encoder_steps import enter_transformer, states_above
-from espnet2_cltm.frontend.freezing import CONVOLUTIONS, freeze_parts
-from espnet2_cltm.frontend.frozen_states import FrozenStates
+from espnet2_cltm.frontend.frozen_states import (
+    CONVOLUTIONS,
+    FrozenStates,
+    frozen_modules,
+)
 from espnet2_cltm.frontend.masked_group_norm import use_masked_group_norm
 from espnet2_cltm.frontend.matrix_convolutions import use_matrix_products
 
@@ -95,13 +99,11 @@ class HubertFrontend(AbsFrontend):
                 f"layers: {layers} needs every layer in every step: set layerdrop to "
                 "0.0 in config_overrides."
             )
-        if reuse_frozen and (freeze == "all" or freeze_layers > 0):
-            if overrides.setdefault("apply_spec_augment", False):
-                raise UserError(
-                    "reuse_frozen needs SpecAugment off where layers are frozen: set "
-                    "apply_spec_augment to false in config_overrides."
-                )
-        elif reuse_frozen and freeze == "none":
+        if freeze not in ("none", "cnn", "all"):
+            raise UserError(
+                f"freeze: {freeze} in frontend_conf is unknown: give none, cnn or all."
+            )
+        if reuse_frozen and freeze == "none" and freeze_layers == 0:
             raise UserError(
                 "reuse_frozen in frontend_conf has nothing to reuse: set freeze or "
                 "freeze_layers beside it, or leave it out."
@@ -121,11 +123,23 @@ class HubertFrontend(AbsFrontend):
             self.layer_weights = nn.Parameter(torch.zeros(depth + 1))
         self.group_norm = use_masked_group_norm(self.hubert)
         use_matrix_products(self.hubert)
-        self._frozen, self._highest_frozen = freeze_parts(
-            self.hubert, freeze, freeze_layers
-        )
-        self._kept = FrozenStates(self._frozen) if reuse_frozen else None
+        if not 0 <= freeze_layers <= depth:
+            raise UserError(
+                f"freeze_layers: {freeze_layers} in frontend_conf must lie between 0 "
+                f"and {depth} for this encoder."
+            )
         self.reuses_while_training = True
+        self._wants_spec_augment = bool(overrides.get("apply_spec_augment"))
+        self._applies_spec_augment = self.hubert.config.apply_spec_augment
+        self._frozen: list[nn.Module] = []
+        self._frozen_parameters: list[nn.Parameter] = []
+        self._highest_frozen: int | None = None
+        self._kept: FrozenStates | None = None
+        highest = {"none": None, "cnn": CONVOLUTIONS, "all": depth}[freeze]
+        if freeze_layers > 0 and freeze != "all":
+            highest = freeze_layers
+        self._frozen_by_options = highest, reuse_frozen
+        self.freeze_up_to(None)
 
     def output_size(self) -> int:
         """Give the size of a frame's feature vector."""
@@ -141,6 +155,56 @@ class HubertFrontend(AbsFrontend):
             (batch,) numbers of frames, 0 or less where a waveform is too short.
         """
         return self._n_frames(sample_lengths)
+
+    def freeze_up_to(self, highest: int | None, reuse: bool = True) -> None:
+        """Take the encoder below a hidden state out of training.
+
+        What the frontend's own options freeze stays frozen. A later call replaces an
+        earlier one, so that parts can be trained again.
+
+        Args:
+            highest: Number of the highest hidden state that training leaves as it is,
+                :data:`.CONVOLUTIONS`, or None for nothing.
+            reuse: Whether to compute what is frozen once, as ``reuse_frozen``.
+
+        Raises:
+            UserError: SpecAugment was asked for and would not be applied.
+        """
+        own, reuse_own = self._frozen_by_options
+        if highest is None or (own is not None and own > highest):
+            highest, reuse = own, reuse_own
+        reuse = reuse and highest is not None
+        if (highest, reuse) == (self._highest_frozen, self._kept is not None):
+            return
+        reuses_layers = reuse and highest != CONVOLUTIONS
+        if reuses_layers and self._wants_spec_augment:
+            raise UserError(
+                "Reusing what is frozen needs SpecAugment off where layers are frozen: "
+                "set apply_spec_augment to false in config_overrides."
+            )
+        config = self.hubert.config
+        config.apply_spec_augment = self._applies_spec_augment and not reuses_layers
+        for parameter in self._frozen_parameters:
+            parameter.requires_grad_(True)
+        self._highest_frozen = highest
+        self._frozen = [] if highest is None else frozen_modules(self.hubert, highest)
+        self._frozen_parameters = [
+            parameter
+            for module in self._frozen
+            for parameter in module.parameters()
+            if parameter.requires_grad
+        ]
+        for parameter in self._frozen_parameters:
+            parameter.requires_grad_(False)
+        # transformers' own sign that the waveform needs no gradient.
+        self.hubert.feature_extractor._requires_grad = highest is None
+        self._kept = FrozenStates(self._frozen) if reuse else None
+        self.train(self.training)
+        logging.info(
+            "Frozen encoder parameters: %d of %d",
+            sum(p.numel() for p in self.hubert.parameters() if not p.requires_grad),
+            sum(p.numel() for p in self.hubert.parameters()),
+        )
 
     def train(self, mode: bool = True) -> "HubertFrontend":
         """Set training mode; frozen parts stay in evaluation mode."""

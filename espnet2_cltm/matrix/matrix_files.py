@@ -1,22 +1,33 @@
-"""The files a matrix is kept in: comma-separated matrices and the table of cells.
+"""The files that matrices are kept in: written, read back, and the published ones.
 
 ``cltm.csv`` and ``relative_gain.csv`` have the header ``target,<donor>,...`` and a line
 a target; ``zero_shot.csv`` the header ``train,<test language>,...`` and a line a
 training language; ``cross_language.csv`` the header ``kind,languages,<set>,...`` and a
 line for the runs of a kind and language(s). Numbers are written so that reading gives
 back the same bits; an empty field is a cell that is not available.
+
+The matrices that the method's authors published are shipped with the package, in
+``espnet2_cltm/data/published``: read off the figures of arXiv:2603.08231 and Odyssey
+2026 (doi 10.21437/Odyssey.2026-44), CC BY 4.0; attribution in the README there. Two
+decimals, no standard errors.
 """
 
+import csv
+import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
+from espnet2_cltm import data
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
-from espnet2_cltm.matrix.estimates import TransferMatrix
-from espnet2_cltm.matrix.moments import DOUBLE, PAIR, SINGLE
+from espnet2_cltm.matrix.estimates import DOUBLE, PAIR, SINGLE, TransferMatrix
 from espnet2_cltm.matrix.scores import CrossLanguageScores
+from espnet2_cltm.matrix.text_table import is_language_code
 from espnet2_cltm.matrix.uncertainty import CellUncertainty
 
 CELL_COLUMNS = (
@@ -156,3 +167,129 @@ def _limit(value: float) -> str:
 
 def _number(value: float) -> str:
     return repr(float(value)) if np.isfinite(value) else ""
+
+
+def read_matrix(path: Path | str) -> LabelledMatrix:
+    """Read a transfer matrix.
+
+    Raises:
+        UserError: The file cannot be read as a matrix; names the line.
+    """
+    path = Path(path)
+    text = _read_text(path)
+    lines = [
+        (number, fields)
+        for number, fields in enumerate(csv.reader(io.StringIO(text)), start=1)
+        if any(field.strip() for field in fields)
+    ]
+    if not lines:
+        raise UserError(f"{path} is empty: build the matrix first (stage 6 does).")
+    (_, header), *rows = lines
+    if header[0].strip() != "target" or len(header) < 2:
+        raise UserError(
+            f"{path} is no transfer matrix: its header begins with '{header[0]}', not "
+            "with target and the donors; give a cltm.csv."
+        )
+    donors = _codes(path, [(1, code) for code in header[1:]], "donor")
+    targets = _codes(path, [(line, fields[0]) for line, fields in rows], "target")
+    if not targets:
+        raise UserError(f"{path} has a header and no line of a target.")
+    values = np.full((len(targets), len(donors)), np.nan)
+    for row, (line, fields) in enumerate(rows):
+        if len(fields) != len(header):
+            raise UserError(
+                f"{path}, line {line}: {len(fields)} fields where the header has "
+                f"{len(header)}; every donor needs one, empty if not available."
+            )
+        for column, field in enumerate(fields[1:]):
+            what = f"the cell of donor {donors[column]}"
+            values[row, column] = parse_value(path, line, what, field)
+    return LabelledMatrix(targets, donors, values)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{path} does not exist: build the matrix first (stage 6 does)."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def _codes(path: Path, found: list[tuple[int, str]], what: str) -> tuple[str, ...]:
+    codes: dict[str, int] = {}
+    for line, text in found:
+        code = text.strip()
+        if not is_language_code(code):
+            raise UserError(
+                f"{path}, line {line}: {what} is '{code}', not a language code "
+                "(letters, digits, '-' and '_')."
+            )
+        if code in codes:
+            raise UserError(
+                f"{path}, line {line}: {what} {code} stands there twice; remove one."
+            )
+        codes[code] = line
+    return tuple(codes)
+
+
+def parse_value(path: Path, line: int, what: str, field: str) -> float:
+    """Read a number; NaN where a field is empty or ``nan``.
+
+    Raises:
+        UserError: It is something else, or not finite; names ``what``.
+    """
+    text = field.strip()
+    if text.lower() in ("", "nan"):
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise UserError(
+            f"{path}, line {line}: {what} is '{text}', not a number; leave it empty if "
+            "it is not available."
+        )
+    return value
+
+
+PUBLISHED = MappingProxyType(
+    {
+        "gender_mhubert": "gender identification, mHuBERT-147",
+        "speaker_mhubert": "speaker verification, mHuBERT-147",
+        "speaker_ecapa": "speaker verification, ECAPA-TDNN",
+        "speaker_siamese": "speaker verification, Siamese network",
+        "speaker_speechllm": "speaker verification, speech LLM",
+        "asr_mhubert": "speech recognition, mHuBERT-147",
+    }
+)
+
+
+def published_path(name: str) -> Path:
+    """Give the file of a published matrix.
+
+    Raises:
+        UserError: There is no matrix of this name.
+    """
+    if name not in PUBLISHED:
+        raise UserError(
+            f"there is no published matrix '{name}'; known are {', '.join(PUBLISHED)}."
+        )
+    return Path(data.__file__).parent / "published" / f"{name}.csv"
+
+
+def read_published(name: str) -> LabelledMatrix:
+    """Read a published matrix.
+
+    Args:
+        name: One of :data:`PUBLISHED`.
+
+    Raises:
+        UserError: There is no matrix of this name.
+    """
+    return read_matrix(published_path(name))

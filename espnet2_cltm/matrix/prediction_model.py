@@ -14,11 +14,10 @@ It is the additive and multiplicative effects model of relational data (Hoff, *D
 data analysis with amen*, arXiv:1506.08237). f are the leading eigenvectors of the
 languages' relatedness, so that f_i B f_j' is a Gaussian process over pairs with a
 Kronecker kernel, of reduced rank (Bonilla, Chai and Williams, *Multi-task Gaussian
-Process Prediction*, 2007). Two structures of it are averaged (``STRUCTURES`` of
-:mod:`espnet2_cltm.matrix.prediction_structure`): one learns u and v, and a scale of the
-rest for each target, because a small self-gain in the denominator makes a whole row
-noisy; one has f instead and a single scale. Half of the draws come from each; the
-structures err in different cells.
+Process Prediction*, 2007). Two structures of it are averaged (``STRUCTURES``): one
+learns u and v, and a scale of the rest for each target, because a small self-gain in
+the denominator makes a whole row noisy; one has f instead and a single scale. Half of
+the draws come from each; the structures err in different cells.
 
 A cell measured at a limit lies there or beyond (Tobin's censored regression, 1958). All
 variances are learnt from the measured cells, by Gibbs sampling; deviations that may be
@@ -30,9 +29,73 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammaln, ndtr, ndtri, stdtrit
 
-from espnet2_cltm.matrix.prediction_sampler import Sampler
-from espnet2_cltm.matrix.prediction_structure import STRUCTURES, ModelSettings
+
+@dataclass(frozen=True)
+class Structure:
+    """Which parts a model has.
+
+    Attributes:
+        factors: u and v.
+        features: Effects and pairs by f.
+        scale_by_target: Each target has its own scale of the rest.
+        degrees_of_freedom: What the rest's Student distribution may have; which, is
+            learnt. Heavier tails would take for chance what outlying cells tell.
+    """
+
+    factors: bool
+    features: bool
+    scale_by_target: bool
+    degrees_of_freedom: tuple[float, ...]
+
+
+STRUCTURES = (
+    Structure(True, False, True, (6.0, 10.0, 20.0, 50.0)),
+    Structure(False, True, False, (50.0,)),
+)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """How the model is fitted.
+
+    Attributes:
+        rank: Length of u and v.
+        features: Length of f.
+        burn_in: Sweeps that are thrown away, of each structure.
+        draws: Sweeps that are kept, of each structure.
+        seed: Of all draws.
+    """
+
+    rank: int = 2
+    features: int = 10
+    burn_in: int = 200
+    draws: int = 500
+    seed: int = 0
+
+
+def relatedness_features(relations: np.ndarray, count: int) -> np.ndarray:
+    """Describe languages so that related ones have similar numbers.
+
+    Args:
+        relations: (n, n, p), symmetric; the diagonal tells a language's own closeness.
+        count: How many numbers at most.
+
+    Returns:
+        (n, q), eigenvectors of the mean relatedness, centred, each times the root of
+        its eigenvalue; as many as have a positive one. Mean squared length 1.
+    """
+    n = len(relations)
+    if relations.shape[-1] == 0 or not relations.any():
+        return np.zeros((n, 0))
+    centring = np.eye(n) - 1 / n
+    values, vectors = np.linalg.eigh(centring @ relations.mean(axis=-1) @ centring)
+    best = np.argsort(-values)[:count]
+    best = best[values[best] > 1e-9 * values.max()]
+    features = vectors[:, best] * np.sqrt(values[best])
+    return features / np.sqrt((features**2).sum() / n) if len(best) else features
+
 
 FARTHEST = 3.0  # a cell at a limit lies within this many limits
 
@@ -101,3 +164,329 @@ def draw_matrices(
                 expected[start + sweep] = centre + unit * sampler.expected_within()
                 cells[start + sweep] = centre + unit * sampler.draw_within()
     return MatrixDraws(expected, cells)
+
+
+# Scales of the priors, in units of the measured cells' deviation. They are weak: a few
+# languages' worth beside the data.
+EFFECT_DEVIATION = 1.0
+FACTOR_DEVIATION = 0.5
+FEATURE_DEVIATION = 0.2
+HALF_T_FREEDOM = 2.0  # correlations are uniform then
+MEAN_VARIANCE = 100.0
+PAIR_VARIANCE = 0.1
+RELATION_VARIANCE = 0.02
+REST_VARIANCE = 0.1
+VARIANCE_STRENGTH = 5.0  # values that the priors of the last are worth
+SCALE_STRENGTH = 4.0  # cells that the targets' common scale is worth to each target
+STEPS = 8  # into which the rest's distribution is cut to find a clipped cell's mean
+
+
+class Sampler:
+    """State of the Markov chain: every sweep draws each part given all others."""
+
+    def __init__(
+        self,
+        values: np.ndarray,
+        known: np.ndarray,
+        errors: np.ndarray,
+        relations: np.ndarray,
+        limits: tuple[float, float],
+        farthest: tuple[float, float],
+        structure: Structure,
+        settings: ModelSettings,
+        generator: np.random.Generator,
+    ) -> None:
+        n = len(values)
+        self.generator, self.structure = generator, structure
+        self.values, self.errors = values.copy(), errors
+        self.known = known.astype(float)
+        self.noisy = known & (errors > 0)
+        self.limits, self.farthest = limits, farthest
+        low, high = limits
+        # Where limits are infinite, no cell is at one.
+        slack = 1e-9 * (high - low) if np.isfinite(high - low) else 0.0
+        self.at_low = known & (values <= low + slack)
+        self.at_high = known & (values >= high - slack)
+
+        self.relations = relations
+        self.coefficients = np.zeros(relations.shape[-1])
+        self.relation_variance = RELATION_VARIANCE
+
+        features = relatedness_features(
+            relations, settings.features if structure.features else 0
+        )
+        # The constant makes one bilinear form of the mean, f_i.a, f_j.b and f_i B f_j'.
+        self.features = np.concatenate([np.ones((n, 1)), features], axis=1)
+        size = self.features.shape[1]
+        self.bilinear = np.zeros((size, size))
+        self.bilinear_variance = np.full((size, size), FEATURE_DEVIATION**2)
+        self.bilinear_variance[0, 0] = MEAN_VARIANCE
+        target, donor, both = np.zeros((3, size, size), dtype=bool)
+        target[1:, 0] = donor[0, 1:] = both[1:, 1:] = True
+        self.bilinear_groups = (target, donor, both) if size > 1 else ()
+        self.bilinear_priors = [1.0] * len(self.bilinear_groups)
+        self.feature_products = _products(self.features)
+
+        self.width = 1 + (settings.rank if structure.factors else 0)
+        self.cells = values.copy()
+        self.rows = self._normal(n, self.width) * 0.1  # target_i, u_i
+        self.columns = self._normal(n, self.width) * 0.1  # donor_j, v_j
+        self.covariance = 0.3 * np.eye(2 * self.width)
+        self.covariance_priors = np.ones(2 * self.width)
+        self.pair = np.zeros((n, n))
+        self.pair_variance = PAIR_VARIANCE
+        self.weights = np.ones((n, n))
+        self.freedom = structure.degrees_of_freedom[0]
+        self.scale = np.full(n, 0.5)
+        self.common_scale = 0.5
+
+    @property
+    def expected(self) -> np.ndarray:
+        """Cells without their rest, before clipping."""
+        return self._related() + self._bilinear() + self._effects() + self.pair
+
+    def expected_within(self) -> np.ndarray:
+        """Expected cells after clipping, the rest being what it may be."""
+        expected, deviation = self.expected, np.sqrt(self.scale)[:, None]
+        middles = (np.arange(STEPS) + 0.5) / STEPS
+        total = np.zeros_like(expected)
+        for quantile in stdtrit(self.freedom, middles):
+            total += np.clip(expected + deviation * quantile, *self.limits)
+        return total / STEPS
+
+    def draw_within(self) -> np.ndarray:
+        """Cells with a rest drawn anew, after clipping."""
+        rest = self.generator.standard_t(self.freedom, self.known.shape)
+        return np.clip(
+            self.expected + rest * np.sqrt(self.scale)[:, None], *self.limits
+        )
+
+    def sweep(self) -> None:
+        """Draw every part anew."""
+        self._draw_beyond_limits()
+        self._draw_cells()
+        precision = self.known * self.weights / self.scale[:, None]
+        self._draw_rows_and_columns(precision)
+        self._draw_bilinear(precision)
+        self._draw_coefficients(precision)
+        self._draw_pairs(precision)
+        self._draw_covariance()
+        self._draw_scales()
+
+    def _normal(self, *shape: int) -> np.ndarray:
+        return self.generator.standard_normal(shape)
+
+    def _related(self) -> np.ndarray:
+        return self.relations @ self.coefficients
+
+    def _bilinear(self) -> np.ndarray:
+        return self.features @ self.bilinear @ self.features.T
+
+    def _effects(self) -> np.ndarray:
+        rows, columns = self.rows, self.columns
+        return rows[:, :1] + columns[:, 0] + rows[:, 1:] @ columns[:, 1:].T
+
+    def _draw_beyond_limits(self) -> None:
+        """Draw what would have been measured at the cells that were clipped."""
+        (low, high), (lowest, highest) = self.limits, self.farthest
+        for there, start, end in (
+            (self.at_low, lowest, low),
+            (self.at_high, high, highest),
+        ):
+            if not there.any():
+                continue
+            of_rest = (self.scale[:, None] / self.weights)[there]
+            deviation = np.sqrt(of_rest + self.errors[there] ** 2)
+            expected = self.expected[there]
+            # From the side that keeps probabilities small, where they are exact.
+            side = np.sign(start + end - 2 * expected)
+            near, far = (
+                ndtr(-side * (edge - expected) / deviation) for edge in (start, end)
+            )
+            drawn = near + (far - near) * self.generator.random(len(near))
+            drawn = ndtri(np.clip(drawn, 1e-300, 1 - 1e-16))
+            drawn = expected - side * deviation * drawn
+            self.values[there] = np.clip(drawn, start, end)
+            self.cells[there] = self.values[there]
+
+    def _draw_cells(self) -> None:
+        """Draw what a cell would be without the noise of its measurement."""
+        if not self.noisy.any():
+            return
+        of_rest = (self.scale[:, None] / self.weights)[self.noisy]
+        of_noise = self.errors[self.noisy] ** 2
+        share = of_rest / (of_rest + of_noise)
+        expected = self.expected[self.noisy]
+        mean = expected + share * (self.values[self.noisy] - expected)
+        self.cells[self.noisy] = mean + np.sqrt(share * of_noise) * self._normal(
+            len(mean)
+        )
+
+    def _draw_rows_and_columns(self, precision: np.ndarray) -> None:
+        width = self.width
+        of_rows, of_columns = (
+            self.covariance[:width, :width],
+            self.covariance[width:, width:],
+        )
+        between = self.covariance[:width, width:]
+        left = self.cells - self._related() - self._bilinear() - self.pair
+        self.rows = self._draw_effects(
+            precision,
+            left - self.columns[:, 0],
+            self.columns,
+            *_conditional(of_rows, of_columns, between),
+        )
+        self.columns = self._draw_effects(
+            precision.T,
+            (left - self.rows[:, :1]).T,
+            self.rows,
+            *_conditional(of_columns, of_rows, between.T),
+        )
+
+    def _draw_effects(
+        self,
+        precision: np.ndarray,
+        residual: np.ndarray,
+        others: np.ndarray,
+        slope: np.ndarray,
+        prior_precision: np.ndarray,
+    ) -> np.ndarray:
+        """Draw one side's effects, given the other side's; all languages at once."""
+        n, width = others.shape
+        design = np.concatenate([np.ones((n, 1)), others[:, 1:]], axis=1)
+        posterior = (precision @ _products(design)).reshape(
+            n, width, width
+        ) + prior_precision
+        # A language's two sides are correlated: its own other side is its prior mean.
+        pull = (precision * residual) @ design + others @ slope.T @ prior_precision
+        lower = np.linalg.cholesky(posterior)
+        half = np.linalg.solve(lower, pull[..., None]) + self._normal(n, width, 1)
+        return np.linalg.solve(np.swapaxes(lower, 1, 2), half)[..., 0]
+
+    def _draw_bilinear(self, precision: np.ndarray) -> None:
+        """Draw the mean and what features tell, all coefficients at once."""
+        left = self.cells - self._related() - self._effects() - self.pair
+        size = self.features.shape[1]
+        # X'PX of the design of all products f_i f_j, without writing it out.
+        products = self.feature_products
+        gram = (products.T @ precision @ products).reshape((size,) * 4)
+        gram = gram.transpose(0, 2, 1, 3).reshape(size**2, size**2)
+        pull = self.features.T @ (precision * left) @ self.features
+        drawn = self._draw_normal(
+            gram + np.diag(1 / self.bilinear_variance.ravel()), pull.ravel()
+        )
+        self.bilinear = drawn.reshape(size, size)
+        for place, group in enumerate(self.bilinear_groups):
+            prior = self.bilinear_priors[place]
+            squares = self.bilinear[group] ** 2
+            variance = (HALF_T_FREEDOM / prior + squares.sum() / 2) / float(
+                self.generator.gamma((HALF_T_FREEDOM + len(squares)) / 2)
+            )
+            self.bilinear_variance[group] = variance
+            self.bilinear_priors[place] = float(
+                (HALF_T_FREEDOM / variance + 1 / FEATURE_DEVIATION**2)
+                / self.generator.gamma((HALF_T_FREEDOM + 1) / 2)
+            )
+
+    def _draw_normal(self, precision: np.ndarray, pull: np.ndarray) -> np.ndarray:
+        lower = np.linalg.cholesky(precision)
+        half = np.linalg.solve(lower, pull) + self._normal(len(pull))
+        return np.linalg.solve(lower.T, half)
+
+    def _draw_coefficients(self, precision: np.ndarray) -> None:
+        count = len(self.coefficients)
+        if not count:
+            return
+        known = self.known > 0
+        design, weight = self.relations[known], precision[known]
+        left = (self.cells - self._bilinear() - self._effects() - self.pair)[known]
+        self.coefficients = self._draw_normal(
+            (design.T * weight) @ design + np.eye(count) / self.relation_variance,
+            design.T @ (weight * left),
+        )
+        self.relation_variance = self._draw_variance(
+            self.coefficients, RELATION_VARIANCE
+        )
+
+    def _draw_pairs(self, precision: np.ndarray) -> None:
+        left = self.cells - self._related() - self._bilinear() - self._effects()
+        weighted = precision * left
+        variance = 1 / (precision + precision.T + 1 / self.pair_variance)
+        mean = variance * (weighted + weighted.T)
+        drawn = mean + np.sqrt(variance) * self._normal(*mean.shape)
+        upper = np.triu(drawn, 1)
+        self.pair = upper + upper.T
+        there = np.triu(self.known + self.known.T, 1) > 0
+        self.pair_variance = self._draw_variance(self.pair[there], PAIR_VARIANCE)
+
+    def _draw_variance(self, values: np.ndarray, prior: float) -> float:
+        total = VARIANCE_STRENGTH * prior + (values**2).sum()
+        shape = (VARIANCE_STRENGTH + len(values)) / 2
+        return float(total / 2 / self.generator.gamma(shape))
+
+    def _draw_covariance(self) -> None:
+        """Draw from the inverse Wishart distribution, by Bartlett's decomposition."""
+        size = 2 * self.width
+        effects = np.concatenate([self.rows, self.columns], axis=1)
+        total = effects.T @ effects + np.diag(
+            2 * HALF_T_FREEDOM / self.covariance_priors
+        )
+        freedom = HALF_T_FREEDOM + size - 1 + len(effects)
+        triangle = np.tril(self._normal(size, size), -1)
+        chi_squared = self.generator.chisquare(freedom - np.arange(size))
+        triangle[np.diag_indices(size)] = np.sqrt(chi_squared)
+        root = np.linalg.cholesky(np.linalg.inv(total)) @ triangle
+        precision = root @ root.T
+        self.covariance = np.linalg.inv(precision)
+        deviations = np.full(self.width, FACTOR_DEVIATION)
+        deviations[0] = EFFECT_DEVIATION
+        self.covariance_priors = (
+            HALF_T_FREEDOM * np.diag(precision) + 1 / np.tile(deviations, 2) ** 2
+        ) / self.generator.gamma((HALF_T_FREEDOM + size) / 2, size=size)
+
+    def _draw_scales(self) -> None:
+        """Draw each cell's weight and the scale of each target, or of all."""
+        squares = self.known * (self.cells - self.expected) ** 2
+        rate = (self.freedom + squares / self.scale[:, None]) / 2
+        shape = (self.freedom + self.known) / 2
+        self.weights = self.generator.gamma(shape) / rate
+        self._draw_degrees_of_freedom()
+        weighted = self.weights * squares
+        n = len(self.scale)
+        if not self.structure.scale_by_target:
+            count = VARIANCE_STRENGTH + self.known.sum()
+            total = VARIANCE_STRENGTH * REST_VARIANCE + weighted.sum()
+            self.scale = np.full(n, total / 2 / self.generator.gamma(count / 2))
+            return
+        total = SCALE_STRENGTH * self.common_scale + weighted.sum(axis=1)
+        count = SCALE_STRENGTH + self.known.sum(axis=1)
+        self.scale = total / 2 / self.generator.gamma(count / 2)
+        self.common_scale = float(
+            self.generator.gamma(1 + n * SCALE_STRENGTH / 2)
+            / (1 + SCALE_STRENGTH / 2 * (1 / self.scale).sum())
+        )
+
+    def _draw_degrees_of_freedom(self) -> None:
+        """Draw from those that are allowed, given the weights of the measured cells."""
+        weights = self.weights[self.known > 0]
+        half = np.array(self.structure.degrees_of_freedom) / 2
+        log_density = len(weights) * (half * np.log(half) - gammaln(half))
+        log_density += half * (np.log(weights) - weights).sum()
+        probability = np.exp(log_density - log_density.max())
+        self.freedom = 2 * self.generator.choice(
+            half, p=probability / probability.sum()
+        )
+
+
+def _products(columns: np.ndarray) -> np.ndarray:
+    """All products of two of k columns: (n, k) to (n, k * k)."""
+    n = len(columns)
+    return (columns[:, :, None] * columns[:, None]).reshape(n, -1)
+
+
+def _conditional(
+    own: np.ndarray, other: np.ndarray, between: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the slope and the precision of one side's effects given the other's."""
+    slope = between @ np.linalg.inv(other)
+    return slope, np.linalg.inv(own - slope @ between.T)

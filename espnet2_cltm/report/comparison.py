@@ -5,8 +5,12 @@ from dataclasses import asdict
 import numpy as np
 
 from espnet2_cltm import __version__
-from espnet2_cltm.matrix.compare import Agreement, Comparison, Difference
-from espnet2_cltm.matrix.comparison_input import ComparedMatrix
+from espnet2_cltm.matrix.comparison import (
+    Agreement,
+    ComparedMatrix,
+    Comparison,
+    Difference,
+)
 from espnet2_cltm.report.heatmap_contents import MINUS
 from espnet2_cltm.report.scatter import Scatter
 

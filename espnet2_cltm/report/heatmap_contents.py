@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from espnet2_cltm.matrix.fieller import BOUNDED, RatioSets
 from espnet2_cltm.matrix.languages import Language
+from espnet2_cltm.matrix.uncertainty import BOUNDED, RatioSets
 from espnet2_cltm.report.colour_scale import ColourScale, colour_scale
 from espnet2_cltm.report.heatmap_grid import MOST_WITH_SECOND_LINES, Grid
 

@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from espnet2_cltm.files import remove_if_there
-from espnet2_cltm.matrix.analysis import Analysis
-from espnet2_cltm.matrix.fieller import RatioSets
 from espnet2_cltm.matrix.languages import Language, display_order
-from espnet2_cltm.matrix.metrics import TASK_TITLES
+from espnet2_cltm.matrix.uncertainty import Analysis, RatioSets
 from espnet2_cltm.report.heatmap import write_heatmap
 from espnet2_cltm.report.heatmap_contents import MINUS, Heatmap
 from espnet2_cltm.report.ranking_figure import (
@@ -75,8 +73,7 @@ def _files(outdir: Path, name: str) -> tuple[Path, Path]:
 
 
 def _task(analysis: Analysis) -> str:
-    task = analysis.scores.source.task
-    return TASK_TITLES.get(task, task)
+    return analysis.scores.source.task_title
 
 
 def _subtitle(analysis: Analysis) -> str:

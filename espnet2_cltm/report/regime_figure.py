@@ -15,11 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from espnet2_cltm.matrix.metrics import BUDGET_UNITS, METRICS, TASK_TITLES
-from espnet2_cltm.matrix.regime import Regime
-from espnet2_cltm.matrix.regime_indices import standard_error
-from espnet2_cltm.matrix.regime_input import LearningCurves
-from espnet2_cltm.matrix.regime_summary import budgets_in_regime, conclusion
+from espnet2_cltm.matrix.regime import LearningCurves, Regime, standard_error
+from espnet2_cltm.matrix.regime_files import budgets_in_regime, regime_conclusion
 from espnet2_cltm.matrix.scores import mean_over_seeds
 from espnet2_cltm.report.captions import lines_height, write_around
 from espnet2_cltm.report.colour_scale import INK
@@ -107,9 +104,9 @@ class RegimeFigure:
 def regime_figure(curves: LearningCurves, regime: Regime) -> RegimeFigure:
     """Say what the figure of some learning curves shows."""
     source = curves.source
-    unit = BUDGET_UNITS.get(source.task, "utterances")
+    unit = source.unit
     n_seeds, n = len(curves.seeds), len(curves.languages)
-    task = TASK_TITLES.get(source.task, source.task)
+    task = source.task_title
     return RegimeFigure(
         languages=curves.languages,
         sizes=curves.sizes,
@@ -124,12 +121,12 @@ def regime_figure(curves: LearningCurves, regime: Regime) -> RegimeFigure:
         spans=regime.spans if budgets_in_regime(regime) else (),
         threshold=regime.settings.threshold,
         suggested=regime.suggested,
-        perf_label=METRICS[source.metric].label,
+        perf_label=source.metric_title,
         n_label=f"N, {unit} (logarithmic)",
         title=f"Learning curves and dynamic regime, {task}",
         subtitle=(
-            f"{METRICS[source.metric].label}, {n} language{'s' * (n > 1)}, "
-            f"{n_seeds} seed{'s' * (n_seeds > 1)}. {conclusion(curves, regime)}"
+            f"{source.metric_title}, {n} language{'s' * (n > 1)}, "
+            f"{n_seeds} seed{'s' * (n_seeds > 1)}. {regime_conclusion(curves, regime)}"
         ).replace("N = ", "N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"),
     )
 

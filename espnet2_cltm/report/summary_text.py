@@ -4,16 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from espnet2_cltm.matrix.absent_seeds import absent_seeds
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
-from espnet2_cltm.matrix.metrics import METRICS
 from espnet2_cltm.matrix.properties import PROPERTIES, Property
 from espnet2_cltm.matrix.property_intervals import Interval, MatrixNumbers
 from espnet2_cltm.matrix.scores import (
     CrossLanguageScores,
-    Scores,
+    RunScores,
     SeedScores,
+    absent_seeds,
     cross_language_of,
     single_and_double,
 )
@@ -44,7 +43,7 @@ COVERS_LESS_NOTE = (
 
 
 def summary_text(
-    scores: Scores,
+    scores: RunScores,
     matrix: TransferMatrix,
     uncertainty: CellUncertainty,
     languages: Mapping[str, Language],
@@ -89,9 +88,9 @@ def _cell(value: float) -> str:
     return f"{value:.2f}".replace("-0.00", "0.00") if np.isfinite(value) else "."
 
 
-def means_line(scores: Scores) -> str:
+def means_line(scores: RunScores) -> str:
     """Give the mean over languages of single and of double runs."""
-    label = METRICS[scores.source.metric].label
+    label = scores.source.metric_title
     single, double = map(mean_available, single_and_double(scores))
     return f"Mean {label}: singles {_figure(single)}, doubles {_figure(double)}"
 
@@ -202,7 +201,7 @@ def _figure(value: float | None) -> str:
 
 
 def remarks(
-    scores: Scores, matrix: TransferMatrix, languages: Mapping[str, Language]
+    scores: RunScores, matrix: TransferMatrix, languages: Mapping[str, Language]
 ) -> list[str]:
     """Say what is missing, not identified or else to be known of the matrix."""
     lines = []
@@ -235,7 +234,7 @@ def remarks(
         )
     cross_language = cross_language_of(scores)
     if cross_language is not None:
-        lines.append(_cross_language_line(scores.source.metric, cross_language))
+        lines.append(_cross_language_line(scores.source.metric_title, cross_language))
     lines += scores.source.notes
     unlisted = [c for c in matrix.languages if languages[c].family == UNLISTED]
     if unlisted:
@@ -256,7 +255,7 @@ def _cross_language_line(metric: str, scores: CrossLanguageScores) -> str:
     )
     return (
         f"Cross-language trials, no part of the matrix ({_some(list(scores.sets))}): "
-        f"mean {METRICS[metric].label} of {means}; see cross_language.csv"
+        f"mean {metric} of {means}; see cross_language.csv"
     )
 
 

@@ -14,8 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from espnet2_cltm.matrix.languages import Language, describe, display_order
-from espnet2_cltm.matrix.metrics import METRICS
-from espnet2_cltm.matrix.scores import Scores, zero_shot_means
+from espnet2_cltm.matrix.scores import RunScores, zero_shot_means
 from espnet2_cltm.report.colour_scale import sequential_scale
 from espnet2_cltm.report.figure_files import write_figure
 from espnet2_cltm.report.grid_figure import draw_grid
@@ -53,7 +52,7 @@ class ZeroShotHeatmap:
 
 
 def zero_shot_heatmap(
-    scores: Scores, known: Mapping[str, Language], title: str, subtitle: str
+    scores: RunScores, known: Mapping[str, Language], title: str, subtitle: str
 ) -> ZeroShotHeatmap | None:
     """Collect the means over seeds of all single runs.
 
@@ -74,7 +73,7 @@ def zero_shot_heatmap(
     values = means.T[np.ix_(rows, columns)]
     if not np.isfinite(values[~_same_language(tested, trained)]).any():
         return None
-    label = METRICS[scores.source.metric].label
+    label = scores.source.metric_title
     return ZeroShotHeatmap(tested, trained, values, label, title, subtitle)
 
 

@@ -36,6 +36,7 @@ from espnet2_cltm.speaker.trainer import (
     goes_unvalidated,
     read_valid_trials,
 )
+from espnet2_cltm.tasks.adaptation import AdaptingTask, adapt, strategy_choices
 from espnet2_cltm.tasks.linear_projector import LinearProjector
 from espnet2_cltm.tasks.parts import build_part
 
@@ -83,7 +84,7 @@ loss_choices = ClassChoices(
 _BATCHES_BY_NUMBER = ("unsorted", "sorted", "folded")
 
 
-class SpeakerTask(spk.SpeakerTask):
+class SpeakerTask(AdaptingTask, spk.SpeakerTask):
     """ESPnet's speaker task, for :class:`espnet2_cltm.speaker.model.SpeakerModel`."""
 
     train_command = "speaker_train"
@@ -97,6 +98,7 @@ class SpeakerTask(spk.SpeakerTask):
         projector_choices,
         preprocessor_choices,
         loss_choices,
+        strategy_choices,
     ]
 
     @classmethod
@@ -220,7 +222,7 @@ class SpeakerTask(spk.SpeakerTask):
             nout=projector.output_size(),
             nclasses=args.spk_num,
         )
-        return SpeakerModel(
+        model = SpeakerModel(
             frontend=frontend,
             specaug=build_part(spk.specaug_choices, args),
             normalize=build_part(spk.normalize_choices, args),
@@ -231,6 +233,7 @@ class SpeakerTask(spk.SpeakerTask):
             embedding=_embedding_settings(args.embedding_conf),
             autocast=_autocast(args.model_conf),
         )
+        return adapt(model, args)
 
 
 def _count_speakers(args: argparse.Namespace) -> int:

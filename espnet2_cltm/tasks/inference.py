@@ -21,6 +21,7 @@ from espnet2_cltm.corpus.audio import MIN_SAMPLES
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
+from espnet2_cltm.registry import find_task
 from espnet2_cltm.tasks.load_model import load_model
 from espnet2_cltm.tasks.packed_model import find_packed_model
 from espnet2_cltm.tasks.waveform import scale_waveform
@@ -71,7 +72,6 @@ def inference_parser(description: str) -> argparse.ArgumentParser:
 
 def load_chosen_model(
     task: type[AbsTask],
-    name: str,
     train_config: Path | str | None,
     model_file: Path | str | None,
     model_tag: Path | str | None = None,
@@ -80,8 +80,7 @@ def load_chosen_model(
     """Build the model that the options name.
 
     Args:
-        task: Its task.
-        name: The task's name, ``gender`` or ``speaker``.
+        task: Task in ESPnet's sense.
         train_config: The training's ``config.yaml``.
         model_file: The weights.
         model_tag: In place of both: a run's directory, a packed model, or a hub id.
@@ -110,7 +109,12 @@ def load_chosen_model(
             "Two models were named: give either model_tag, or train_config and "
             "model_file."
         )
-    packed = find_packed_model(model_tag, name)
+    packed = find_packed_model(model_tag)
+    if find_task(packed.task).code().ESPNET_TASK is not task:
+        raise UserError(
+            f"{packed.path} is a model of the task {packed.task}, not one that "
+            f"{task.train_command} trains: give a run of another task."
+        )
     with tempfile.TemporaryDirectory() as directory:
         return load_model(task, **packed.extract(directory, language))
 

@@ -10,6 +10,7 @@ from espnet2.tasks.abs_task import AbsTask
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.strategies.strategy import strategy_of
 
 
 def load_model(
@@ -36,7 +37,8 @@ def load_model(
                 f"{path} is missing: give the config.yaml and the weights that "
                 f"{task.train_command} wrote."
             )
-    parts = {choices.name for choices in task.class_choices_list}
+    # A strategy is younger than other parts.
+    parts = {choices.name for choices in task.class_choices_list} - {"strategy"}
     config = _read_yaml(train_config)
     if not isinstance(config, dict) or not parts <= config.keys():
         raise UserError(
@@ -46,10 +48,12 @@ def load_model(
     # Options that are younger than the training have their defaults.
     defaults = vars(task.get_parser().parse_args([]))
     model = task.build_model(argparse.Namespace(**{**defaults, **config}))
+    stored = strategy_of(model).to_store(model)
+    state = model.state_dict() if stored is not None else {}
+    built = {name: state[name] for name in state.keys() - set(stored or ())}
     try:
-        model.load_state_dict(
-            torch.load(model_file, map_location="cpu", weights_only=True)
-        )
+        trained = torch.load(model_file, map_location="cpu", weights_only=True)
+        model.load_state_dict({**built, **trained})
     except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
         reason = (str(error).splitlines() or ["the file is cut off"])[-1].strip()
         raise UserError(

@@ -29,6 +29,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import replacing
 from espnet2_cltm.frontend.checkpoint import describe_hubert
 from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.strategies.strategy import strategy_of
 
 FILE_NAME = "model.zip"
 _META = "meta.yaml"
@@ -43,7 +44,7 @@ class PackedModel:
 
     Attributes:
         path: The file.
-        task: ``gender`` or ``speaker``.
+        task: Name of the task.
         run: Name of the run.
         languages: Languages that it was trained on.
         checkpoints: By test language ``file``, ``epoch``, and what chose the epoch,
@@ -136,7 +137,8 @@ def pack_model(
         weights: The model's state by file name, such as ``2epoch.pth``.
         packed: What the file says of itself; its ``path`` does not count.
     """
-    config, statistics = _portable_config(model, args)
+    stored = strategy_of(model).to_store(model)
+    config, statistics = _portable_config(model, args, keeps_encoder=stored is None)
     meta = {
         # ESPnet's own, with the names of its inference commands' options.
         "files": {"model_file": next(iter(weights))},
@@ -158,7 +160,11 @@ def pack_model(
         if statistics is not None:
             archive.writestr(_entry(_STATISTICS), Path(statistics).read_bytes())
         for name, state in weights.items():
-            on_cpu = {key: tensor.detach().cpu() for key, tensor in state.items()}
+            on_cpu = {
+                key: tensor.detach().cpu()
+                for key, tensor in state.items()
+                if stored is None or key in stored
+            }
             with archive.open(_entry(name), "w", force_zip64=True) as output:
                 torch.save(on_cpu, output)
 
@@ -202,29 +208,22 @@ def read_packed_model(path: Path | str) -> PackedModel:
     return packed
 
 
-def find_packed_model(model_tag: Path | str, task: str) -> PackedModel:
+def find_packed_model(model_tag: Path | str) -> PackedModel:
     """Find the model that a person names.
 
     Args:
         model_tag: A run's directory, a packed model, or the id of a repository on
             the Hugging Face hub that holds one as ``model.zip``.
-        task: What it must be a model of.
 
     Raises:
-        UserError: It can't be had, or is a model of another task.
+        UserError: It is not available.
     """
     path = Path(model_tag)
     if path.is_dir():
         path = path / FILE_NAME
     elif not path.exists() and path.suffix != ".zip":
         path = _download(str(model_tag))
-    packed = read_packed_model(path)
-    if packed.task != task:
-        raise UserError(
-            f"{path} is a model of the task {packed.task}, not of {task}: give a run "
-            f"of {task}."
-        )
-    return packed
+    return read_packed_model(path)
 
 
 def _download(repository: str) -> Path:
@@ -239,12 +238,15 @@ def _download(repository: str) -> Path:
 
 
 def _portable_config(
-    model: AbsESPnetModel, args: argparse.Namespace
+    model: AbsESPnetModel, args: argparse.Namespace, keeps_encoder: bool
 ) -> tuple[dict[str, Any], str | None]:
-    """Give the training's options without what lies elsewhere, and statistics' file."""
+    """Return the training's options without what lies elsewhere, and statistics' file.
+
+    An encoder whose weights are not kept is still named by its hub id or directory.
+    """
     config = copy.deepcopy(vars(args))
     frontend = getattr(model, "frontend", None)
-    if isinstance(frontend, HubertFrontend):
+    if isinstance(frontend, HubertFrontend) and keeps_encoder:
         config["frontend_conf"]["model"] = describe_hubert(
             frontend.hubert.config, frontend.normalize_waveform
         )

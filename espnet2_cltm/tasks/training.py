@@ -32,9 +32,7 @@ from espnet2.train.trainer import GradScaler
 from espnet2.utils.build_dataclass import build_dataclass
 
 from espnet2_cltm.errors import UserError
-
-Criterion = tuple[str, str, str]
-"""ESPnet's ``best_model_criterion``: phase, statistic, ``min`` or ``max``."""
+from espnet2_cltm.task import Criterion
 
 
 @dataclass(frozen=True)

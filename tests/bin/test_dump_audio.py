@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from espnet2_cltm.label.drawing import draw
 
 from espnet2_cltm.bin.dump_audio import main
 from espnet2_cltm.bin.prepare_data import main as prepare_data
@@ -14,8 +15,7 @@ from espnet2_cltm.corpus.datadir import (
     read_data_dir,
     write_data_dir,
 )
-from espnet2_cltm.experiment.drawing import DrawingRules, UnfitLanguage
-from espnet2_cltm.label.drawing import draw
+from espnet2_cltm.task import DrawingRules, UnfitLanguage
 from tests.corpus.test_common_voice import make_language, row
 from tests.corpus.test_kaldi import make_split
 

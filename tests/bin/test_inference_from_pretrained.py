@@ -12,13 +12,13 @@ from espnet2.main_funcs.pack_funcs import unpack
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.bin import gender_inference, speaker_inference
-from espnet2_cltm.bin.gender_inference import Speech2Gender
+from espnet2_cltm.bin.gender_inference import Speech2Label
 from espnet2_cltm.bin.speaker_inference import Speech2Embedding
 from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.test_set import read_test_set
-from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import read_predictions
 from espnet2_cltm.speaker.scoring import read_scores
 from espnet2_cltm.tasks.load_model import load_model
@@ -144,10 +144,10 @@ def test_gender_is_predicted_without_experiment_encoder_or_hub(kept, elsewhere):
     predictions = read_predictions(
         root.predictions(gender_run("single.es"), "es", ".tsv")
     )
-    speech2gender = Speech2Gender.from_pretrained(elsewhere / gender_run("single.es"))
+    speech2label = Speech2Label.from_pretrained(elsewhere / gender_run("single.es"))
     for prediction in predictions:
         waveform = load_audio(audio[prediction.utt])
-        label, probabilities = speech2gender(waveform)
+        label, probabilities = speech2label(waveform)
         assert label == prediction.label
         # Alone, not in the run's batch.
         assert tuple(probabilities.values()) == pytest.approx(
@@ -155,13 +155,13 @@ def test_gender_is_predicted_without_experiment_encoder_or_hub(kept, elsewhere):
         )
         assert list(probabilities) == ["f", "m"]
         as_integers = (waveform * 32768).astype(np.int16)
-        assert speech2gender(as_integers)[1] == probabilities
-        assert speech2gender(torch.from_numpy(waveform))[1] == probabilities
+        assert speech2label(as_integers)[1] == probabilities
+        assert speech2label(torch.from_numpy(waveform))[1] == probabilities
 
 
 def test_the_encoders_normalisation_comes_with_the_model(kept, elsewhere):
-    speech2gender = Speech2Gender.from_pretrained(elsewhere / gender_run("single.es"))
-    assert speech2gender.model.frontend.normalize_waveform is False
+    speech2label = Speech2Label.from_pretrained(elsewhere / gender_run("single.es"))
+    assert speech2label.model.frontend.normalize_waveform is False
 
 
 def test_two_utterances_are_scored_without_the_experiment(kept, elsewhere):
@@ -213,12 +213,12 @@ def test_each_checkpoint_is_kept_once_and_each_language_knows_its_own(kept):
 def test_espnet_unpacks_a_kept_model(kept, tmp_path):
     files = unpack(kept.model(gender_run("single.es")), tmp_path)
     assert set(files) == {"train_config", "model_file"}
-    model = load_model(GenderTask, **files)
-    ours = Speech2Gender.from_pretrained(kept.run(gender_run("single.es"))).model
+    model = load_model(LabelEspnetTask, **files)
+    ours = Speech2Label.from_pretrained(kept.run(gender_run("single.es"))).model
     for name, weight in ours.state_dict().items():
         assert weight.equal(model.state_dict()[name])
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    defaults = vars(GenderTask.get_parser().parse_args([]))
+    defaults = vars(LabelEspnetTask.get_parser().parse_args([]))
     assert config.keys() >= defaults.keys() - {"config"}
 
 
@@ -283,7 +283,7 @@ def test_what_is_no_kept_model_is_one_sentence(kept, tmp_path):
         ("not a hub id at all", "cannot be had from the hub"),
     ]:
         with pytest.raises(UserError, match=message):
-            Speech2Gender.from_pretrained(tag)
+            Speech2Label.from_pretrained(tag)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_what_is_no_kept_model_is_one_sentence(kept, tmp_path):
 )
 def test_options_that_name_no_one_model_are_refused(options, message):
     with pytest.raises(UserError, match=message):
-        Speech2Gender(**options)
+        Speech2Label(**options)
 
 
 @pytest.mark.parametrize(
@@ -311,6 +311,6 @@ def test_options_that_name_no_one_model_are_refused(options, message):
     ],
 )
 def test_waveforms_that_cannot_be_used_are_refused(kept, waveform, message):
-    speech2gender = Speech2Gender.from_pretrained(kept.run(gender_run("single.es")))
+    speech2label = Speech2Label.from_pretrained(kept.run(gender_run("single.es")))
     with pytest.raises(UserError, match=message):
-        speech2gender(waveform)
+        speech2label(waveform)

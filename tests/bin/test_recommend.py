@@ -11,7 +11,7 @@ import pytest
 
 from espnet2_cltm.bin.build_matrix import main as build_matrix
 from espnet2_cltm.bin.recommend import get_parser, main
-from espnet2_cltm.matrix.published import read_published
+from espnet2_cltm.matrix.matrix_files import read_published
 from tests.matrix.results_files import perf_rows, write_results
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,6 @@
 import pytest
-
 from espnet2_cltm.corpus.registry import CORPORA, choose_languages, get_corpus
+
 from espnet2_cltm.errors import UserError
 
 LANGUAGES = [f"l{number:02d}" for number in range(54)]

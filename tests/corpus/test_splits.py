@@ -1,10 +1,10 @@
 import random
 
+from espnet2_cltm.corpus.splits import barred_speakers, even_shares, limit_utterances
 from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.corpus.datadir import Utterance
-from espnet2_cltm.corpus.splits import barred_speakers, even_shares, limit_utterances
 
 
 def utterances(women: int, men: int, unknown: int = 0) -> list[Utterance]:

@@ -49,7 +49,7 @@ def plan_experiment(root, settings, languages, seeds=(42,)):
     """Do stage 3."""
     directory = ExperimentDir(Path(root))
     plan = make_plan(settings, languages, seeds, directory)
-    write_experiment(directory, settings, plan)
+    write_experiment(directory, plan)
     return directory
 
 

@@ -38,7 +38,9 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def settings(store):
     # write_dump names its speakers alike, so that there are trials across languages.
-    return settings_for(store, BOTH, cross_language_trials=True)
+    return settings_for(
+        store, BOTH, options={"speaker": {"cross_language_trials": True}}
+    )
 
 
 @pytest.fixture(scope="module")

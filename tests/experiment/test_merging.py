@@ -51,7 +51,9 @@ def made(root, settings, languages, seeds=(42,), keep_models="none"):
 def by_seed(store, tmp_path_factory):
     """Two seeds at once, and each alone."""
     root = tmp_path_factory.mktemp("by_seed")
-    settings = settings_for(store, BOTH, cross_language_trials=True)
+    settings = settings_for(
+        store, BOTH, options={"speaker": {"cross_language_trials": True}}
+    )
     return (
         made(root / "at_once", settings, ["es", "fi"], (42, 43)),
         made(root / "a", settings, ["es", "fi"], (42,), "single"),

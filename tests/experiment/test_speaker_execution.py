@@ -9,13 +9,13 @@ import pytest
 
 from espnet2_cltm.bin import build_matrix, speaker_inference, speaker_train
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from espnet2_cltm.experiment.test_set import read_test_set
 from espnet2_cltm.speaker.scoring import read_scores
 from espnet2_cltm.speaker.testing import score
 from espnet2_cltm.speaker.trials import read_trials
@@ -71,10 +71,12 @@ def new_experiment(root, store, config):
         "demo",
         str(store),
         {"speaker": 4},
-        cross_language_trials=True,  # write_dump names its speakers alike
+        options={
+            "speaker": {"cross_language_trials": True}
+        },  # write_dump names its speakers alike
         train_config={"speaker": config},
     )
-    write_experiment(directory, settings, make_plan(settings, ["es", "tr"], [42]))
+    write_experiment(directory, make_plan(settings, ["es", "tr"], [42]))
     return directory
 
 
@@ -120,7 +122,7 @@ def assert_scored_alike(directory, store, planned, name, output, checkpoint):
             for lang in name.split("~")
         )
     )
-    trials = directory.trials("speaker", name, "test")
+    trials = directory.test_data("speaker", name, "test", ".trials")
     speaker_inference.main(
         [
             "--train_config",
@@ -272,7 +274,7 @@ def test_a_language_without_dev_trials_is_tested_with_the_last_epoch(store, tmp_
     directory = ExperimentDir(tmp_path / "exp")
     planned = make_plan(settings, ["ca", "es"], [42])
     assert planned.drawn["speaker", "ca"].notes[-1].startswith("dev: no trial can be")
-    write_experiment(directory, settings, planned)
+    write_experiment(directory, planned)
     pair, single = planned_run(directory, "pair"), planned_run(directory, "single")
     assert single.run.languages == ("ca",)
     make_all(directory, [pair, single])

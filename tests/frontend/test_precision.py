@@ -8,7 +8,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.encoder_steps import enter_transformer
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.frontend.precision import encoder_precision
-from espnet2_cltm.label.inference import predict_gender
+from espnet2_cltm.label.inference import predict_labels
 from tests.speech import (
     TINY_GENDER,
     TINY_HUBERT,
@@ -121,7 +121,7 @@ def test_trained_models_agree_with_those_of_float32():
             {**TINY_GENDER, "model_conf": {"autocast": autocast}}
         )
         train(model, waveforms, labels, lr=3e-3)
-        predicted = predict_gender(model, tests.__getitem__, [[utt] for utt in tests])
+        predicted = predict_labels(model, tests.__getitem__, [[utt] for utt in tests])
         predictions[autocast] = [p.label for p in predicted]
         correct[autocast] = np.mean(
             [p.label == "fm"[k % 2] for k, p in enumerate(predicted)]

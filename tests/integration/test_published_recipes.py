@@ -104,7 +104,7 @@ def test_every_system_trains_and_is_tested_as_a_run(
         shared_speakers=True,
         train_config={"speaker": config},
     )
-    write_experiment(directory, settings, make_plan(settings, ["ca", "es"], [42]))
+    write_experiment(directory, make_plan(settings, ["ca", "es"], [42]))
     planned = next(p for p in read_plan(directory.plan) if p.run.kind == "pair")
     make_run(directory, settings, planned)
     rows = collect_results(directory, [planned])

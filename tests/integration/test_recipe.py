@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from espnet2_cltm.matrix.metrics import METRICS
 from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
 ROOT = Path(__file__).parents[2]

@@ -45,7 +45,7 @@ def new_experiment(root, store, seeds=(42, 43), tasks=("gender",)):
         train_config={task: CONFIGS[task] for task in tasks},
     )
     plan = make_plan(settings, ["es", "fi", "tr"], seeds)
-    write_experiment(directory, settings, plan)
+    write_experiment(directory, plan)
     return directory
 
 

@@ -8,8 +8,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.fieller import RatioSets, fieller_sets
 from espnet2_cltm.matrix.languages import Language
+from espnet2_cltm.matrix.uncertainty import RatioSets, fieller_sets
 from espnet2_cltm.report.figure_files import DPI
 from espnet2_cltm.report.heatmap import draw_heatmap, write_heatmap
 from espnet2_cltm.report.heatmap_contents import Heatmap, format_limit, format_value

@@ -6,9 +6,8 @@ import matplotlib.text
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.regime import RegimeSettings, find_regime
-from espnet2_cltm.matrix.regime_input import LearningCurves
-from espnet2_cltm.matrix.scores import Source
+from espnet2_cltm.matrix.regime import LearningCurves, RegimeSettings, find_regime
+from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.report.regime_figure import (
     draw_regime_figure,
     regime_figure,
@@ -24,7 +23,7 @@ def learning_curves(n: int, seeds: int = 4, sizes=SIZES) -> LearningCurves:
     mean = 0.5 + 0.4 / (1 + np.exp(-(np.log(sizes) - middle) / 0.6))
     perf = mean[..., None] + rng.normal(0, 0.01, (n, len(sizes), seeds))
     return LearningCurves(
-        Source("results.tsv", "0" * 64, "gender", "macro_f1"),
+        ResultsSource("results.tsv", "0" * 64, "gender", "macro_f1"),
         tuple(f"lang-{k:02d}" for k in range(n)),
         tuple(sizes),
         tuple(range(seeds)),

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from espnet2_cltm.matrix.languages import Language
-from espnet2_cltm.matrix.scores import AggregatedScores, Source
-from espnet2_cltm.matrix.simulator import Simulation, draw_scores, draw_truth
+from espnet2_cltm.matrix.scores import AggregatedScores, ResultsSource
 from espnet2_cltm.report.zero_shot_heatmap import (
     ZeroShotHeatmap,
     draw_zero_shot_heatmap,
     write_zero_shot_heatmap,
     zero_shot_heatmap,
 )
+from tests.matrix.simulator import Simulation, draw_scores, draw_truth
 
 
 def heatmap(tested: int, trained: int, **changes) -> ZeroShotHeatmap:
@@ -143,7 +143,7 @@ def test_there_is_none_where_runs_were_tested_on_their_own_language_only():
     simulated = draw_scores(draw_truth(simulation, generator), simulation, generator)
     assert zero_shot_heatmap(simulated, {}, "title", "subtitle") is None
     aggregated = AggregatedScores(
-        source=Source("means.csv", "", "speaker", "roc_auc"),
+        source=ResultsSource("means.csv", "", "speaker", "roc_auc"),
         languages=("ca", "es"),
         mean={"single": np.array([0.8, 0.7])},
         variance={},

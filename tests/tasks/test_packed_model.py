@@ -10,7 +10,7 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.checkpoint import describe_hubert, load_hubert
-from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.tasks.load_model import load_model
 from espnet2_cltm.tasks.packed_model import (
@@ -77,8 +77,8 @@ def test_a_described_encoder_has_the_shape_of_the_pretrained_one(
 def test_changes_to_an_encoder_come_with_the_model(tmp_path):
     frontend = {"model": TINY_HUBERT, "config_overrides": {"hidden_size": 24}}
     path = tmp_path / "model.zip"
-    model = pack(path, GenderTask, {**TINY_GENDER, "frontend_conf": frontend})
-    again = build(path, GenderTask, tmp_path / "out")
+    model = pack(path, LabelEspnetTask, {**TINY_GENDER, "frontend_conf": frontend})
+    again = build(path, LabelEspnetTask, tmp_path / "out")
     assert again.frontend.hubert.config.hidden_size == 24
     assert are_equal(model, again)
 
@@ -105,13 +105,13 @@ def test_statistics_come_with_the_model(tmp_path):
 def test_a_model_without_pretrained_encoder_is_packed_too(tmp_path):
     config = {**TINY_GENDER, "frontend": "default", "frontend_conf": {"n_mels": 20}}
     path = tmp_path / "model.zip"
-    model = pack(path, GenderTask, config)
-    assert are_equal(model, build(path, GenderTask, tmp_path / "out"))
+    model = pack(path, LabelEspnetTask, config)
+    assert are_equal(model, build(path, LabelEspnetTask, tmp_path / "out"))
 
 
 def test_the_same_model_gives_the_same_bytes(tmp_path):
     for name in ("a.zip", "b.zip"):
-        pack(tmp_path / name, GenderTask, TINY_GENDER)
+        pack(tmp_path / name, LabelEspnetTask, TINY_GENDER)
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 
 
@@ -121,5 +121,5 @@ def test_no_half_packed_model_is_left(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(UserError, match=r"model\.zip cannot be written \(No space"):
-        pack(tmp_path / "model.zip", GenderTask, TINY_GENDER)
+        pack(tmp_path / "model.zip", LabelEspnetTask, TINY_GENDER)
     assert list(tmp_path.iterdir()) == []

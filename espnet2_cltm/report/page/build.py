@@ -7,16 +7,17 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm import __version__
-from espnet2_cltm.matrix.analysis import Analysis
 from espnet2_cltm.matrix.estimates import TransferMatrix
-from espnet2_cltm.matrix.fieller import BOUNDED
 from espnet2_cltm.matrix.languages import Language, display_order
-from espnet2_cltm.matrix.metrics import METRICS
-from espnet2_cltm.matrix.missing_pairs import MissingPairs
 from espnet2_cltm.matrix.origin import Origin
-from espnet2_cltm.matrix.properties import PROPERTIES
+from espnet2_cltm.matrix.prediction import MissingPairs
+from espnet2_cltm.matrix.properties import (
+    PROPERTIES,
+    strongest_negative,
+    strongest_positive,
+)
 from espnet2_cltm.matrix.property_intervals import MatrixNumbers
-from espnet2_cltm.matrix.strongest_pairs import strongest_negative, strongest_positive
+from espnet2_cltm.matrix.uncertainty import BOUNDED, Analysis
 from espnet2_cltm.report.page.contents import (
     NumberRow,
     Page,
@@ -114,13 +115,13 @@ def _page(report: Report, comparisons: Sequence[PublishedComparison]) -> Page:
     versions = _versions(report)
     gaps = remarks(scores, matrix, report.languages)
     if report.missing is not None:
-        gaps = [*gaps, *report.missing.lines]
+        gaps = [*gaps, *report.missing.sentences]
     return Page(
         version=__version__,
         title=title(scores),
         subtitle=subtitle(scores, matrix),
         formula=FORMULA,
-        metric_label=METRICS[scores.source.metric].label,
+        metric_label=scores.source.metric_title,
         file_stem=f"cltm_{scores.source.task}",
         false_discovery_rate=FALSE_DISCOVERY_RATE,
         languages=languages,

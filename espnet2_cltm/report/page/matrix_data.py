@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from espnet2_cltm.matrix.analysis import Analysis
-from espnet2_cltm.matrix.metrics import METRICS
-from espnet2_cltm.matrix.missing_pairs import MissingPairs
-from espnet2_cltm.matrix.moments import PAIR
+from espnet2_cltm.matrix.estimates import PAIR
+from espnet2_cltm.matrix.prediction import MissingPairs
 from espnet2_cltm.matrix.scores import SeedScores, zero_shot_means
+from espnet2_cltm.matrix.uncertainty import Analysis
 from espnet2_cltm.report.page.scales import gain_scale, perf_scale, transfer_scale
 from espnet2_cltm.report.page.signs import with_minus_signs
 from espnet2_cltm.report.summary import grey_targets
@@ -50,7 +49,7 @@ def metric_data(analysis: Analysis, reasons: ReasonTable) -> dict[str, Any]:
     perf_pair = matrix.perf[..., PAIR]
     data = {
         "name": metric,
-        "label": with_minus_signs(METRICS[metric].label),
+        "label": with_minus_signs(scores.source.metric_title),
         "seeds": None,
         "cltm": _rounded(matrix.raw_cltm, CLTM_DIGITS),
         "identified": (matrix.reason == "").tolist(),

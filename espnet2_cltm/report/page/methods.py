@@ -1,9 +1,8 @@
 """The methods paragraphs of the page: what was done, in words for a paper."""
 
-from espnet2_cltm.matrix.analysis import Analysis
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL
-from espnet2_cltm.matrix.metrics import METRICS, TASK_TITLES, budget_text
 from espnet2_cltm.matrix.scores import SeedScores
+from espnet2_cltm.matrix.uncertainty import Analysis
 from espnet2_cltm.report.page.provenance import Provenance
 from espnet2_cltm.report.page.signs import with_minus_signs
 from espnet2_cltm.report.summary import FALSE_DISCOVERY_RATE, seeds_text
@@ -30,10 +29,10 @@ def methods_paragraphs(analysis: Analysis, provenance: Provenance) -> tuple[str,
 
 def _experiment(analysis: Analysis, provenance: Provenance) -> str:
     source, n = analysis.scores.source, len(analysis.matrix.languages)
-    task = TASK_TITLES.get(source.task, source.task)
+    task = source.task_title
     encoder = f" {provenance.encoder} was fine-tuned" if provenance.encoder else ""
     model = f"{encoder} for each run." if encoder else " A model was trained each run."
-    budget = budget_text(source.task, source.budget)
+    budget = source.budget_text
     budget = f" ({budget})" if budget else ""
     corpus = provenance.settings.get("corpus")
     of_corpus = f" of the corpus {corpus}" if corpus else ""
@@ -65,9 +64,9 @@ def _seeds(analysis: Analysis, provenance: Provenance) -> str:
 
 
 def _matrix(analysis: Analysis) -> str:
-    metric = METRICS[analysis.scores.source.metric]
+    metric = analysis.scores.source.metric_title
     return (
-        f"Perf is {metric.label} on the fixed test set of language i, averaged over "
+        f"Perf is {metric} on the fixed test set of language i, averaged over "
         "seeds. CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i)); its "
         "diagonal is 1 by definition. A target counts as identified where its "
         "self-gain Perf(i+i) - Perf(i) is above 0 in a one-sided t test at level "

@@ -1,6 +1,6 @@
 """The page's part on where transfer comes from."""
 
-from espnet2_cltm.matrix.origin import RELATION_NAMES, Origin, lines
+from espnet2_cltm.matrix.origin import RELATION_NAMES, Origin, origin_sentences
 from espnet2_cltm.matrix.relatedness import OF_CELLS
 from espnet2_cltm.report.heatmap_contents import MINUS
 from espnet2_cltm.report.page.contents import OriginPart
@@ -21,4 +21,4 @@ def origin_part(origin: Origin) -> OriginPart:
         )
         for test in origin.relatedness
     ]
-    return OriginPart(lines(origin), COLUMNS, tests)
+    return OriginPart(origin_sentences(origin), COLUMNS, tests)

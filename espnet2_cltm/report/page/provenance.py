@@ -17,7 +17,7 @@ import yaml
 
 from espnet2_cltm import __version__
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.scores import Source
+from espnet2_cltm.matrix.scores import ResultsSource
 
 # Whose versions may change a number.
 STATISTICS_PACKAGES = ("numpy", "scipy")
@@ -58,7 +58,7 @@ class Provenance:
         return model if isinstance(model, str) else "a small HuBERT with random weights"
 
 
-def read_provenance(results: Path, source: Source) -> Provenance:
+def read_provenance(results: Path, source: ResultsSource) -> Provenance:
     """Read what lies beside a results file.
 
     Args:
@@ -109,7 +109,7 @@ def _text(path: Path) -> str:
         raise UserError(f"{path} cannot be read ({reason}): restore it.") from error
 
 
-def _versions(source: Source, made_here: bool) -> tuple[tuple[str, str], ...]:
+def _versions(source: ResultsSource, made_here: bool) -> tuple[tuple[str, str], ...]:
     """List versions; those of the training only of results that were made here."""
     found = [("espnet2_cltm", __version__), ("Python", platform.python_version())]
     for name in PACKAGES if made_here else STATISTICS_PACKAGES:

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.analysis import Analysis
-from espnet2_cltm.matrix.compare import Comparison, common_languages, compare
-from espnet2_cltm.matrix.comparison_input import ComparedMatrix, read_compared
-from espnet2_cltm.matrix.fieller import BOUNDED
-from espnet2_cltm.matrix.matrix_files import LabelledMatrix
-from espnet2_cltm.matrix.published import PUBLISHED
+from espnet2_cltm.matrix.comparison import (
+    ComparedMatrix,
+    Comparison,
+    common_languages,
+    compare,
+    read_compared,
+)
+from espnet2_cltm.matrix.matrix_files import PUBLISHED, LabelledMatrix
+from espnet2_cltm.matrix.uncertainty import BOUNDED, Analysis
 from espnet2_cltm.report.comparison import comparison_text
 from espnet2_cltm.report.page.contents import ComparisonPart
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from espnet2_cltm.matrix.analysis import Analysis
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.scores import zero_shot_means
+from espnet2_cltm.matrix.uncertainty import Analysis
 from espnet2_cltm.report.heatmap_contents import format_value
 from espnet2_cltm.report.summary import FALSE_DISCOVERY_RATE, grey_targets
 

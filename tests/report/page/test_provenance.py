@@ -1,10 +1,10 @@
 import pytest
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.scores import Source
+from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.report.page.provenance import read_provenance
 
-SOURCE = Source("results.tsv", "ab" * 32, "gender", "macro_f1")
+SOURCE = ResultsSource("results.tsv", "ab" * 32, "gender", "macro_f1")
 
 
 def test_command_and_settings_of_the_task_are_read(tmp_path):

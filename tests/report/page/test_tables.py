@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from espnet2_cltm.matrix.languages import describe, display_order, read_languages
-from espnet2_cltm.matrix.read_scores import read_every_metric
+from espnet2_cltm.matrix.results import read_every_metric
 from espnet2_cltm.report.page.tables import matrix_rows, zero_shot_rows
 from tests.matrix.results_files import write_results
 from tests.report.page.reports import CONF, NOT_IDENTIFIED, analysed, nine_languages
