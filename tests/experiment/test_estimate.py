@@ -45,7 +45,7 @@ def dev_seconds(planned, run):
 
 
 def timed_as_known(monkeypatch, n_validations=0, of_training=None, seen=None):
-    """Have small runs take known times; every third one is slow."""
+    """Have small runs take known times; one of three of each size is slow."""
 
     def make_small_runs(planned, tasks, workers, n_left):
         if seen is not None:
@@ -53,16 +53,15 @@ def timed_as_known(monkeypatch, n_validations=0, of_training=None, seen=None):
         small = estimate.plan_small_runs(planned, tasks, 1)
         metrics = {}
         for index, run in enumerate(small.runs):
-            heard = run.test_seconds + n_validations * dev_seconds(small, run)
-            train = TRAIN * run.train_seconds if of_training is None else of_training
-            slow = 1.5 if index in (0, 1, 2, 3) else 1.0
+            train = RUN + TRAIN * run.train_seconds
+            train += HEARD * n_validations * dev_seconds(small, run)
+            slow = 1.5 if index < 3 else 1.0  # the very first is not used
             metrics[run.run.name] = {
-                "train_seconds": slow * (train + (RUN if of_training is None else 0)),
-                "test_seconds": slow * HEARD * heard,
+                "train_seconds": slow * (of_training or train),
+                "test_seconds": slow * HEARD * run.test_seconds,
                 "validation": [{}] * n_validations,
             }
-        files = dict.fromkeys(tasks, FILES)
-        return estimate.SmallRuns(small, metrics, files, START)
+        return estimate.SmallRuns(small, metrics, dict.fromkeys(tasks, FILES), START)
 
     monkeypatch.setattr(estimate, "make_small_runs", make_small_runs)
 
@@ -82,7 +81,7 @@ def test_one_worker_takes_the_sum_of_what_its_runs_take(
     )
     assert cost.seconds == pytest.approx(START + expected)
     assert cost.least == pytest.approx(START + expected)
-    # One of three runs of each sort took half as long again.
+    # One of three runs of each size took half as long again.
     assert cost.most == pytest.approx(START + 1.5 * expected)
     assert cost.runs == len(planned.runs) == 18
 
