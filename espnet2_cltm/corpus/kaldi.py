@@ -28,12 +28,10 @@ from espnet2_cltm.corpus.language import (
     CorpusSpec,
     LanguageSplits,
     Rejection,
-    barred_speakers,
 )
+from espnet2_cltm.corpus.selection import barred_speakers
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
-
-AUDIO_MISSING = "audio file missing"
 
 _MANY_FILES = 100_000
 
@@ -106,7 +104,7 @@ def load_language(
         splits[split] = []
         for utterance in utterances:
             if utterance.id in missing:
-                rejected.append(Rejection(split, utterance.id, AUDIO_MISSING))
+                rejected.append(Rejection(split, utterance.id, "audio file missing"))
             else:
                 splits[split].append(utterance)
     barred = barred_speakers(
@@ -178,7 +176,8 @@ def _check_genders(
     by_utterance = directory / "utt2gender"
     source = by_utterance if by_utterance.exists() else by_speaker
     for utterance in utterances:
-        if gender := utterance.labels.get("gender"):
+        if "gender" in utterance.labels:
+            gender = utterance.labels["gender"]
             _note_gender(utterance.speaker, gender, source, genders)
 
 

@@ -87,6 +87,8 @@ def read_predictions(path: Path | str) -> list[LabelPrediction]:
     header = read_text(path, remedy).partition("\n")[0].split("\t")
     classes = [name.removeprefix(_PROBABILITY) for name in header[2:]]
     wanted = ["utt", "label", *(_PROBABILITY + name for name in classes)]
+    if not classes:
+        raise UserError(f"{path} is not a table of predictions: {remedy}.")
     predictions = []
     for utt, label, *values in read_rows(
         path, wanted, "a table of predictions", remedy

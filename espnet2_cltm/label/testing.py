@@ -7,15 +7,14 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.corpus.audio import load_audio
+from espnet2_cltm.corpus.bounded_cache import WaveformCache
 from espnet2_cltm.corpus.utterance_list import (
     ListedUtterance,
     espnet_data_options,
     write_espnet_data,
 )
-from espnet2_cltm.corpus.waveform_cache import WaveformCache
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
-from espnet2_cltm.frontend.length_batches import length_batches
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import (
     predict_labels,
@@ -26,6 +25,7 @@ from espnet2_cltm.label.metrics import score_labels
 from espnet2_cltm.label.model import LabelModel
 from espnet2_cltm.label.spec import LabelTask
 from espnet2_cltm.task import Criterion, Scores, TestSet
+from espnet2_cltm.tasks.inference import length_batches
 
 ESPNET_TASK = LabelEspnetTask
 PREDICTIONS_SUFFIX = ".tsv"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.corpus.datadir import Utterance
-from espnet2_cltm.corpus.people import person_of
+from espnet2_cltm.corpus.language import person_of
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import POSITIVE, TRUTH, WHOLE, Option

@@ -1,4 +1,4 @@
-"""The executor slurm with commands that only remember: what it asks and when it stops.
+"""The executor slurm with commands that only remember, and conf/slurm.yaml.
 
 tests/integration/test_slurm.py has a real Slurm.
 """
@@ -21,6 +21,7 @@ from espnet2_cltm.experiment.slurm import SlurmExecutor, WorkerJob, job_name
 from espnet2_cltm.experiment.slurm_settings import SlurmSettings, read_slurm_settings
 from espnet2_cltm.experiment.states import RunCounts
 
+ROOT = Path(__file__).parents[2]
 CONFIG = Path("conf/my_slurm.yaml")
 COMMANDS = {
     # Jobs stay in the queue file until a test takes them out.
@@ -272,9 +273,6 @@ def test_workers_end_with_an_interrupted_job():
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < deadline, "a worker outlived its job"
         time.sleep(0.05)
-
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_file_of_the_recipe_shows_every_key_with_its_default():

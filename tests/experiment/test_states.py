@@ -1,8 +1,6 @@
-"""What a look at an experiment finds, against the files of each run."""
+"""Claims between real processes, and what a look at an experiment's runs finds."""
 
 import multiprocessing
-import os
-import signal
 
 import pytest
 from hypothesis import given, settings
@@ -16,24 +14,25 @@ from tests.experiment.experiments import end_run, fail_run, planned_experiment
 spawn = multiprocessing.get_context("spawn")
 
 
-def claim(path, name, pipe):
+def take_and_tell(path, names, pipe):
     claims = Claims(path)
-    pipe.send(claims.take(name))
+    pipe.send([claims.take(name) for name in names])
     pipe.recv()
 
 
 @pytest.fixture
-def claimed_elsewhere(tmp_path):
-    """Have another process claim a run until the test ends; give the process."""
+def in_other_process(tmp_path):
+    """Start a process that takes claims and keeps them; give (process, answers)."""
     processes = []
 
-    def start(name):
+    def start(*names):
         ours, theirs = spawn.Pipe()
-        process = spawn.Process(target=claim, args=(tmp_path / "claims", name, theirs))
+        process = spawn.Process(
+            target=take_and_tell, args=(tmp_path / "claims", names, theirs)
+        )
         process.start()
         processes.append((process, ours))
-        assert ours.recv()
-        return process
+        return process, ours.recv()
 
     yield start
     for process, _ in processes:
@@ -41,14 +40,48 @@ def claimed_elsewhere(tmp_path):
         process.join()
 
 
-def test_a_run_is_running_while_a_living_process_claims_it(tmp_path, claimed_elsewhere):
+def test_a_run_is_claimed_by_one_process_only(tmp_path, in_other_process):
+    claims = Claims(tmp_path / "claims")
+    assert claims.take("run1")
+    _, taken = in_other_process("run1", "run2")
+    assert taken == [False, True]
+    assert not claims.take("run2")
+    assert claims.take("run3")
+
+
+def test_a_claim_that_is_given_back_can_be_taken(tmp_path, in_other_process):
+    claims = Claims(tmp_path / "claims")
+    assert claims.take("run1")
+    claims.give_back("run1")
+    _, taken = in_other_process("run1")
+    assert taken == [True]
+
+
+def test_claims_of_a_killed_process_are_free_at_once(tmp_path, in_other_process):
+    claims = Claims(tmp_path / "claims")
+    process, taken = in_other_process("run1")
+    assert taken == [True]
+    assert not claims.take("run1")
+    process.kill()
+    process.join()
+    assert claims.take("run1")
+
+
+def test_directory_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file/claims"):
+        Claims(tmp_path / "file" / "claims")
+
+
+def test_a_run_is_running_while_a_living_process_claims_it(tmp_path, in_other_process):
     directory, names = planned_experiment(tmp_path)
     for name in names[:2]:
         directory.run(name).mkdir(parents=True)
     claims = Claims(directory.claims)
     states = RunStates(directory, read_plan(directory.plan))
     assert states.look(claims).running == 0  # two directories that a killed run left
-    process = claimed_elsewhere(names[0])
+    process, taken = in_other_process(names[0])
+    assert taken == [True]
     assert states.look(claims).running == 1
     assert not claims.is_taken(names[1])
     process.kill()
@@ -111,67 +144,5 @@ def test_damaged_metrics_are_named(tmp_path):
     directory.run(names[0]).mkdir(parents=True)
     directory.metrics(names[0]).write_text('{"test": ')
     states = RunStates(directory, read_plan(directory.plan))
-    with pytest.raises(UserError, match=r"metrics\.json is damaged .* stage 4 again"):
+    with pytest.raises(UserError, match=rf"{names[0]}/metrics\.json .*stage 4"):
         states.look(Claims(directory.claims))
-
-
-spawn = multiprocessing.get_context("spawn")
-
-
-def take_and_tell(path, names, pipe):
-    claims = Claims(path)
-    pipe.send([claims.take(name) for name in names])
-    pipe.recv()
-
-
-@pytest.fixture
-def in_other_process(tmp_path):
-    """Start a process that takes claims and keeps them; give (process, answers)."""
-    processes = []
-
-    def start(*names):
-        ours, theirs = spawn.Pipe()
-        process = spawn.Process(
-            target=take_and_tell, args=(tmp_path / "claims", names, theirs)
-        )
-        process.start()
-        processes.append((process, ours))
-        return process, ours.recv()
-
-    yield start
-    for process, _ in processes:
-        process.kill()
-        process.join()
-
-
-def test_a_run_is_claimed_by_one_process_only(tmp_path, in_other_process):
-    claims = Claims(tmp_path / "claims")
-    assert claims.take("run1")
-    _, taken = in_other_process("run1", "run2")
-    assert taken == [False, True]
-    assert not claims.take("run2")
-    assert claims.take("run3")
-
-
-def test_a_claim_that_is_given_back_can_be_taken(tmp_path, in_other_process):
-    claims = Claims(tmp_path / "claims")
-    assert claims.take("run1")
-    claims.give_back("run1")
-    _, taken = in_other_process("run1")
-    assert taken == [True]
-
-
-def test_claims_of_a_killed_process_are_free_at_once(tmp_path, in_other_process):
-    claims = Claims(tmp_path / "claims")
-    process, taken = in_other_process("run1")
-    assert taken == [True]
-    assert not claims.take("run1")
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    assert claims.take("run1")
-
-
-def test_directory_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="claims cannot be written"):
-        Claims(tmp_path / "file" / "claims")

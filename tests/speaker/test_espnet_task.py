@@ -20,7 +20,7 @@ from espnet2_cltm.speaker.scoring import read_scores
 from espnet2_cltm.speaker.testing import predict
 from espnet2_cltm.speaker.trainer import read_valid_trials
 from espnet2_cltm.speaker.trials import read_trials
-from espnet2_cltm.tasks.load_model import load_model
+from espnet2_cltm.tasks.model_files import load_model
 from tests.speech import (
     TINY_GENDER,
     TINY_SPEAKER,
