@@ -31,13 +31,14 @@ class MatrixLayout:
 
     @cached_property
     def square(self) -> np.ndarray:
-        """Positions of the languages of the complete square (:func:`complete_square`)."""
+        """Positions of the complete square's languages (:func:`complete_square`)."""
         return complete_square(self.there)
 
     @cached_property
     def both_ways(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions i < j of the pairs whose two cells are there."""
-        return np.nonzero(np.triu(self.off_diagonal & self.off_diagonal.T))
+        first, second = np.nonzero(np.triu(self.off_diagonal & self.off_diagonal.T))
+        return first, second
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ def batch_of(matrix: np.ndarray, layout: MatrixLayout) -> MatrixBatch:
 def complete_square(there: np.ndarray) -> np.ndarray:
     """Choose languages all of whose cells with each other are there.
 
-    Among the languages that have a row, the one that lacks most cells with the others goes
-    first, the last in order where several do, until nothing is missing.
+    Among the languages that have a row, the one that lacks most cells with the others
+    goes first, the last in order where several do, until nothing is missing.
 
     Args:
         there: (n, n) bool.

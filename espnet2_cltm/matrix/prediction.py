@@ -129,12 +129,12 @@ def predict_pairs(
     cells = np.clip(drawn.cells, -LIMIT, LIMIT)
     expected = np.clip(drawn.expected, -LIMIT, LIMIT).mean(axis=0)
     diagonal = np.eye(len(matrix), dtype=bool)
-    values = (expected, cells.std(axis=0), *np.quantile(cells, TAILS, axis=0))
-    return Prediction(
-        *(np.where(diagonal, np.nan, one) for one in values),
-        draws=cells,
-        n_cells=int(known.sum()),
+    low, high = np.quantile(cells, TAILS, axis=0)
+    mean, sd, low, high = (
+        np.where(diagonal, np.nan, values)
+        for values in (expected, cells.std(axis=0), low, high)
     )
+    return Prediction(mean, sd, low, high, cells, int(known.sum()))
 
 
 def cross_validate(

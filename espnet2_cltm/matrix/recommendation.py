@@ -14,6 +14,7 @@ Perf(i+j) - Perf(i).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -268,7 +269,7 @@ def _simulate(
     noise = generator.standard_normal((SIMULATIONS, len(order)))
     drawn = values[order] + np.where(measured[order], errors[order], 0.0) * noise
     predicted = ~measured[order]
-    if predicted.any():
+    if predicted.any() and prediction is not None:
         # Whole draws of the matrix, so that what predictions share stays shared.
         which = generator.integers(len(prediction.draws), size=SIMULATIONS)
         drawn[:, predicted] = prediction.draws[:, row, order[predicted]][which]
@@ -361,7 +362,7 @@ def with_language(cells: MeasuredCells, code: str) -> MeasuredCells:
     """Add a language of which nothing was measured."""
     if code in cells.languages:
         return cells
-    wider = {
+    wider: dict[str, Any] = {
         key: np.pad(
             values.astype(float),
             (0, 1),

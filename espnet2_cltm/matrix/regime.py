@@ -46,6 +46,7 @@ from espnet2_cltm.matrix.results import (
 from espnet2_cltm.matrix.scores import KINDS, ResultsSource, SeedScores, mean_over_seeds
 from espnet2_cltm.matrix.text_table import (
     TextTable,
+    first_line,
     read_text_table,
     require_choices,
     shorten,
@@ -94,7 +95,7 @@ def read_curves(
     table = table.where(table.rows["task"] == task)
     budgets = to_integer(table, "budget")
     if (budgets < 1).any():
-        line = (budgets < 1).idxmax()
+        line = first_line(budgets < 1)
         raise UserError(
             f"{table.path}, line {line}: budget is {budgets[line]}; N is 1 or more."
         )
@@ -257,9 +258,9 @@ def gain_indices(curves: LearningCurves, settings: IndexSettings) -> GainIndices
     """Compute all gains and indices."""
     smaller, larger = _paired(curves)
     difference = larger - smaller
-    budgets = [n for n in curves.sizes if 2 * n in curves.sizes]
     kept = np.isfinite(difference).any(axis=(0, 2))
-    budgets = tuple(n for n, keep in zip(budgets, kept, strict=True) if keep)
+    doubled = [n for n in curves.sizes if 2 * n in curves.sizes]
+    budgets = tuple(n for n, keep in zip(doubled, kept, strict=True) if keep)
     smaller, difference = smaller[:, kept], difference[:, kept]
     n_seeds = np.isfinite(difference).sum(axis=-1)
     perf = mean_over_seeds(np.where(np.isfinite(difference), smaller, np.nan))
