@@ -142,8 +142,8 @@ class TestData:
         check: Function of (path, data, utterances) that refuses data which contradict
             the list of utterances.
         are_equal: Function that tells whether two are the same.
-        part: Function of (data, n) that returns the first n items of each kind, for the
-            small runs of a dry run.
+        part: Function of (data, seconds by utterance, seconds) that returns a small
+            part of the data, of so many seconds of audio, for a dry run's estimate.
 
     The data have ``utts``, the ids of all utterances in them, and a length.
     """
@@ -153,7 +153,7 @@ class TestData:
     read: Callable[[Path], Any]
     check: Callable[[Path, Any, Sequence[ListedUtterance]], None]
     are_equal: Callable[[Any, Any], bool]
-    part: Callable[[Any, int], Any]
+    part: Callable[[Any, Mapping[str, float], float], Any]
     __test__ = False  # pytest takes a class of this name for tests
 
 

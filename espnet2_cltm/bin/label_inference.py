@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from espnet2_cltm.bin.command_line import configure_logging, run_command
-from espnet2_cltm.frontend.length_batches import length_batches
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import predict_labels, write_predictions
 from espnet2_cltm.progress import progress
 from espnet2_cltm.tasks.inference import (
-    Speech,
+    UtteranceReader,
     add_key_file,
     inference_parser,
+    length_batches,
     load_chosen_model,
     usable_waveform,
 )
@@ -113,7 +113,7 @@ def inference(args: argparse.Namespace) -> None:
     """
     check_device(args.ngpu)
     device = "cuda" if args.ngpu > 0 else "cpu"
-    speech = Speech(args.data_path_and_name_and_type)
+    speech = UtteranceReader(args.data_path_and_name_and_type)
     utts = speech.choose(args.key_file)
     speech2label = Speech2Label.from_pretrained(
         args.model_tag,

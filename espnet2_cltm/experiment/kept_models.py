@@ -19,9 +19,9 @@ from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.task import Criterion
-from espnet2_cltm.tasks.load_model import load_model
-from espnet2_cltm.tasks.packed_model import (
+from espnet2_cltm.tasks.model_files import (
     PackedModel,
+    load_model,
     pack_model,
     read_packed_model,
 )

@@ -24,11 +24,11 @@ from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import Claims, is_done, runs_left
 from espnet2_cltm.files import write_text
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.tasks.train_config_file import write_train_config
 from espnet2_cltm.tasks.training import (
     build_training,
     check_device,
     training_arguments,
+    write_train_config,
 )
 
 WAIT_SECONDS = 0.5

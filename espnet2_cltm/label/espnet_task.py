@@ -5,9 +5,6 @@ Data: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz) and ``la
 are chosen by name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
 """
 
-import espnet2_cltm.tasks  # noqa: F401 (prepares ESPnet's import)
-
-# isort: split
 import argparse
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -21,8 +18,6 @@ from espnet2.spk.pooling.mean_pooling import MeanPooling
 from espnet2.spk.pooling.stat_pooling import StatsPooling
 from espnet2.spk.projector.abs_projector import AbsProjector
 from espnet2.train.abs_espnet_model import AbsESPnetModel
-from espnet2.train.class_choices import ClassChoices
-from espnet2.train.collate_fn import CommonCollateFn
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
@@ -34,9 +29,8 @@ from espnet2_cltm.tasks.adaptation import (
     adapt,
     strategy_choices,
 )
-from espnet2_cltm.tasks.linear_projector import LinearProjector
-from espnet2_cltm.tasks.parts import build_part
-from espnet2_cltm.tasks.waveform import scale_waveform
+from espnet2_cltm.tasks.espnet import ClassChoices, CommonCollateFn
+from espnet2_cltm.tasks.parts import LinearProjector, build_part, scale_waveform
 
 frontend_choices = ClassChoices(
     name="frontend",

@@ -12,7 +12,7 @@ from espnet2.spk.projector.abs_projector import AbsProjector
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
-from espnet2_cltm.frontend.precision import check_autocast, encoder_precision
+from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
 from espnet2_cltm.label.classifier import AbsClassifier
 
 
@@ -27,7 +27,8 @@ class LabelModel(AbsESPnetModel):
         classes: Labels in the order of the logits.
         extract_feats_in_collect_stats: Taken for ESPnet's ``collect_stats``; the
             raw audio's lengths are all that training needs, so False.
-        autocast: Precision of the frontend, see :mod:`espnet2_cltm.frontend.precision`.
+        autocast: Precision of the frontend, see
+            :mod:`espnet2_cltm.frontend.encoder_steps`.
 
     Raises:
         UserError: The precision is not known.

@@ -15,7 +15,6 @@ from espnet2_cltm.corpus.utterance_list import (
 )
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
-from espnet2_cltm.frontend.length_batches import length_batches
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import (
     predict_labels,
@@ -26,6 +25,7 @@ from espnet2_cltm.label.metrics import score_labels
 from espnet2_cltm.label.model import LabelModel
 from espnet2_cltm.label.spec import LabelTask
 from espnet2_cltm.task import Criterion, Scores, TestSet
+from espnet2_cltm.tasks.inference import length_batches
 
 ESPNET_TASK = LabelEspnetTask
 PREDICTIONS_SUFFIX = ".tsv"

@@ -8,15 +8,10 @@ chosen by name and are those of ESPnet's speaker task; added are the frontend
 ``contrastive``.
 """
 
-import espnet2_cltm.tasks  # noqa: F401 (prepares ESPnet's import)
-
-# isort: split
 import argparse
 from typing import Any
 
 import torch
-from espnet2.tasks import spk
-from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2pair_str
 
@@ -37,8 +32,8 @@ from espnet2_cltm.speaker.trainer import (
     read_valid_trials,
 )
 from espnet2_cltm.tasks.adaptation import AdaptingTask, adapt, strategy_choices
-from espnet2_cltm.tasks.linear_projector import LinearProjector
-from espnet2_cltm.tasks.parts import build_part
+from espnet2_cltm.tasks.espnet import ClassChoices, spk
+from espnet2_cltm.tasks.parts import LinearProjector, build_part
 
 frontend_choices = ClassChoices(
     name="frontend",

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import SubReporter
-from espnet2.train.trainer import TrainerOptions
 from espnet2.utils.build_dataclass import build_dataclass
 
 from espnet2_cltm.corpus.datadir import read_table
@@ -24,6 +23,7 @@ from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.scoring import cosine_scores
 from espnet2_cltm.speaker.trials import TrialList, read_trials
 from espnet2_cltm.tasks.adaptation import AdaptingTrainer
+from espnet2_cltm.tasks.espnet import TrainerOptions
 
 
 @dataclasses.dataclass

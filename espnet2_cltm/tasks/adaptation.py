@@ -14,16 +14,20 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from espnet2.tasks.abs_task import AbsTask, optim_classes
-from espnet2.train.class_choices import ClassChoices
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import SubReporter
-from espnet2.train.trainer import Trainer, TrainerOptions
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.registry import find_strategy, strategy_names
 from espnet2_cltm.strategies.strategy import Strategy, encoder_of, strategy_of
+from espnet2_cltm.tasks.espnet import (
+    AbsTask,
+    ClassChoices,
+    Trainer,
+    TrainerOptions,
+    optim_classes,
+)
 from espnet2_cltm.tasks.parts import build_part
 
 Model = TypeVar("Model", bound=torch.nn.Module)

@@ -22,8 +22,11 @@ from espnet2_cltm.experiment.results import collect_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.train_config_reading import read_train_config
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
-from espnet2_cltm.tasks.train_config_file import write_train_config
-from espnet2_cltm.tasks.training import build_training, training_arguments
+from espnet2_cltm.tasks.training import (
+    build_training,
+    training_arguments,
+    write_train_config,
+)
 from tests.speech import TINY_HUBERT, write_dump
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.label.espnet_task import LabelEspnetTask, LabelPreprocessor
 from espnet2_cltm.label.inference import read_predictions
-from espnet2_cltm.tasks.waveform import scale_waveform
+from espnet2_cltm.tasks.parts import scale_waveform
 from tests.speech import TINY_GENDER, build_gender_model, write_dump
 
 

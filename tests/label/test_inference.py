@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.frontend.length_batches import length_batches
 from espnet2_cltm.label.inference import (
     LabelPrediction,
     predict_labels,
     read_predictions,
     write_predictions,
 )
+from espnet2_cltm.tasks.inference import length_batches
 from tests.speech import TINY_GENDER, build_gender_model
 
 

@@ -13,8 +13,12 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.registry import find_strategy, strategy_names
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
-from espnet2_cltm.tasks.load_model import load_model
-from espnet2_cltm.tasks.packed_model import PackedModel, pack_model, read_packed_model
+from espnet2_cltm.tasks.model_files import (
+    PackedModel,
+    load_model,
+    pack_model,
+    read_packed_model,
+)
 from espnet2_cltm.tasks.training import train_in_memory, training_arguments
 from tests.speech import (
     TINY_GENDER,

@@ -12,9 +12,9 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.checkpoint import describe_hubert, load_hubert
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
-from espnet2_cltm.tasks.load_model import load_model
-from espnet2_cltm.tasks.packed_model import (
+from espnet2_cltm.tasks.model_files import (
     PackedModel,
+    load_model,
     pack_model,
     read_packed_model,
 )

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import HubertConfig, HubertModel
 
-from espnet2_cltm.frontend.masked_group_norm import use_masked_group_norm
-from espnet2_cltm.frontend.matrix_convolutions import (
+from espnet2_cltm.frontend.convolutions import (
     MatrixFeatureEncoder,
     strided_convolution,
+    use_masked_group_norm,
     use_matrix_products,
 )
 from tests.frontend.test_hubert import NORMALISATIONS, SMALL

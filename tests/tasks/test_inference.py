@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from espnet2_cltm.frontend.length_batches import length_batches
+from espnet2_cltm.tasks.inference import length_batches
 
 LENGTHS = st.dictionaries(st.text("abc", max_size=4), st.integers(1, 30), max_size=40)
 

@@ -1,12 +1,17 @@
-"""HuBERT's convolutions as matrix products, which CPUs do faster.
+"""HuBERT's convolutions: blind to padding, and as matrix products on a CPU.
 
-A strided convolution over frames that lie one after another, channels innermost, is a
+The group norm after the first convolution takes mean and variance over an utterance
+without its padding (:class:`MaskedGroupNorm`).
+
+A strided convolution over frames that lie one after another, channels innermost, is the
 product of a matrix whose rows overlap in memory with the kernel: no sample is copied.
-Against PyTorch's convolutions that saves half the time that a training step takes for
+Compared with PyTorch's convolutions that halves the time that a training step spends on
 them, and nothing has to be prepared for an input of a new length. The parameters and
-their names stay the encoder's own; results differ from it in the last bits. Elsewhere
-than on a CPU in 32 bits the encoder's own forward is used.
+their names stay the encoder's own; results differ from its own in the last bits. On
+other devices, and in other precisions than 32 bits, the encoder's own forward is used.
 """
+
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,14 +24,63 @@ MOST_PARTS = 4
 """Parts of a kernel up to which longer rows are not."""
 
 
+class MaskedGroupNorm(nn.GroupNorm):
+    """Group norm over time that leaves padding out of mean and variance.
+
+    Where ``valid_lengths`` is None it is ``torch.nn.GroupNorm``. Otherwise each
+    utterance is cut to its length, normalised by the same kernel, and padded with zeros
+    again: on a CPU that is twice as fast as masked sums over the whole batch.
+    """
+
+    valid_lengths: list[int] | None = None
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Normalise (batch, channels, time) over time, within valid lengths."""
+        if self.valid_lengths is None:
+            return super().forward(input)
+        size = input.shape[2]
+        rows = [
+            nn.functional.pad(super(MaskedGroupNorm, self).forward(row), (0, size - n))
+            for n, row in (
+                (n, row[None, :, :n])
+                for n, row in zip(self.valid_lengths, input.unbind(0), strict=True)
+            )
+        ]
+        return torch.cat(rows)
+
+
+def use_masked_group_norm(hubert: HubertModel) -> MaskedGroupNorm | None:
+    """Put :class:`MaskedGroupNorm` where the encoder has a group norm.
+
+    Returns:
+        The new module; None where the encoder has layer norms instead.
+    """
+    first = hubert.feature_extractor.conv_layers[0]
+    norm = getattr(first, "layer_norm", None)
+    if not isinstance(norm, nn.GroupNorm):
+        return None
+    masked = MaskedGroupNorm(norm.num_groups, norm.num_channels, eps=norm.eps)
+    masked.weight = norm.weight
+    masked.bias = norm.bias
+    first.layer_norm = masked
+    return masked
+
+
+def convolution_of(layer: nn.Module) -> nn.Conv1d:
+    """Return the convolution of one of the encoder's convolutional layers."""
+    conv = layer.conv
+    assert isinstance(conv, nn.Conv1d)
+    return conv
+
+
 def use_matrix_products(hubert: HubertModel) -> None:
-    """Have an encoder compute its convolutions as matrix products on CPUs.
+    """Make an encoder compute its convolutions as matrix products on CPUs.
 
     An encoder whose convolutions have groups, dilation or padding, or whose group norm
     joins channels, is left as it is; HuBERT has none of these.
 
     Args:
-        hubert: Changed in place; parameters and their names stay.
+        hubert: Encoder, changed in place; parameters and their names stay.
     """
     encoder = hubert.feature_extractor
     if all(_is_supported(layer) for layer in encoder.conv_layers):
@@ -38,7 +92,7 @@ class MatrixFeatureEncoder(HubertFeatureEncoder):
     """transformers' stack of convolutions with another way to compute it."""
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
-        """Give (batch, channels, frames) features of (batch, samples) waveforms.
+        """Return (batch, channels, frames) features of (batch, samples) waveforms.
 
         Utterances go through all layers one after another, which keeps them in the
         processor's cache, and without their padding where the group norm knows it;
@@ -59,7 +113,7 @@ class MatrixFeatureEncoder(HubertFeatureEncoder):
         ]
         n_frames = input_values.shape[1]
         for layer in self.conv_layers:
-            conv = layer.conv
+            conv = convolution_of(layer)
             n_frames = (n_frames - conv.kernel_size[0]) // conv.stride[0] + 1
         if len(rows) == 1 and len(rows[0]) == n_frames:
             return rows[0].t().unsqueeze(0)
@@ -69,27 +123,27 @@ class MatrixFeatureEncoder(HubertFeatureEncoder):
         return torch.stack(padded).transpose(1, 2)
 
     def _convolve(self, waveform: torch.Tensor) -> torch.Tensor:
-        """Give (frames, channels) of one utterance."""
+        """Return (frames, channels) of one utterance."""
         frames = waveform.unsqueeze(1)
         for layer in self.conv_layers:
-            conv = layer.conv
+            conv = convolution_of(layer)
             frames = strided_convolution(frames, conv.weight, conv.bias, conv.stride[0])
             norm = getattr(layer, "layer_norm", None)
             if isinstance(norm, nn.GroupNorm):
                 frames = _normalize_over_time(frames, norm)
             elif norm is not None:
                 frames = norm(frames)
-            frames = layer.activation(frames)
+            frames = layer.get_submodule("activation")(frames)
         return frames
 
     def _valid_samples(self, waveforms: torch.Tensor) -> list[int]:
-        """Count the samples of each waveform that the valid frames come from."""
+        """Return the numbers of samples that the valid frames come from."""
         first = self.conv_layers[0]
         lengths = getattr(getattr(first, "layer_norm", None), "valid_lengths", None)
         if lengths is None:
             return [waveforms.shape[1]] * len(waveforms)
-        kernel, stride = first.conv.kernel_size[0], first.conv.stride[0]
-        return [(n - 1) * stride + kernel for n in lengths]
+        conv = convolution_of(first)
+        return [(n - 1) * conv.stride[0] + conv.kernel_size[0] for n in lengths]
 
 
 def strided_convolution(
@@ -102,9 +156,9 @@ def strided_convolution(
 
     Args:
         frames: (time, channels), contiguous.
-        weight: (outputs, channels, taps), as ``torch.nn.Conv1d`` keeps it.
+        weight: (outputs, channels, taps), as in ``torch.nn.Conv1d``.
         bias: (outputs,) or None.
-        stride: In frames.
+        stride: Step of the kernel, in frames.
 
     Returns:
         ((time - taps) // stride + 1, outputs).
@@ -122,7 +176,7 @@ class _StridedConvolution(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: Any,
         frames: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
@@ -148,7 +202,7 @@ class _StridedConvolution(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(
-        ctx: torch.autograd.function.FunctionCtx, gradient: torch.Tensor
+        ctx: Any, gradient: torch.Tensor
     ) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, None]:
         frames, kernel = ctx.saved_tensors
         n_outputs, n_channels, n_taps = ctx.shape
@@ -181,7 +235,7 @@ class _StridedConvolution(torch.autograd.Function):
 def _rows(
     frames: torch.Tensor, n_taps: int, stride: int, n_frames: int
 ) -> list[tuple[int, torch.Tensor]]:
-    """Give what is multiplied: :func:`_parts`, or whole rows."""
+    """Return what the kernel is multiplied with: :func:`_parts`, or whole rows."""
     size = n_taps * frames.shape[1]
     if size > MOST_COPIED and n_taps <= MOST_PARTS * stride:
         return _parts(frames, n_taps, stride, n_frames)
@@ -194,7 +248,7 @@ def _rows(
 def _parts(
     frames: torch.Tensor, n_taps: int, stride: int, n_frames: int
 ) -> list[tuple[int, torch.Tensor]]:
-    """Look at (time, channels) as one matrix for each part of the kernel.
+    """Return views of (time, channels) as one matrix for each part of the kernel.
 
     Returns:
         For each part its first row in the kernel and the (n_frames, taps * channels)
@@ -234,7 +288,7 @@ def _normalize_over_time(frames: torch.Tensor, norm: nn.GroupNorm) -> torch.Tens
 
 
 def _is_supported(layer: nn.Module) -> bool:
-    conv = layer.conv
+    conv = convolution_of(layer)
     norm = getattr(layer, "layer_norm", None)
     return (
         conv.groups == 1

@@ -1,14 +1,16 @@
-"""A trained model in one file, packed as ESPnet packs models.
+"""Trained models on disk: the two files that a training leaves, or one packed file.
 
-The file is a zip of ``meta.yaml``, ``config.yaml`` (every option of the training) and
-weights, one ``<n>epoch.pth`` for each checkpoint; ``espnet2.main_funcs.pack_funcs``
+A packed model is a zip of ``meta.yaml``, ``config.yaml`` (every option of the training)
+and weights, one ``<n>epoch.pth`` for each checkpoint; ``espnet2.main_funcs.pack_funcs``
 unpacks it too. Where several checkpoints were tested, ``checkpoints`` in ``meta.yaml``
 tells which test took which. The encoder's architecture stands in ``config.yaml``, so
-that neither the hub nor a file of the experiment is needed to build the model.
+that neither the hub nor a file of the experiment is needed to build the model, unless
+its strategy stores a part of the weights only.
 """
 
 import argparse
 import copy
+import pickle
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -30,12 +32,67 @@ from espnet2_cltm.files import replacing
 from espnet2_cltm.frontend.checkpoint import describe_hubert
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.strategies.strategy import strategy_of
+from espnet2_cltm.tasks.espnet import AbsTask
 
 FILE_NAME = "model.zip"
 _META = "meta.yaml"
 _CONFIG = "config.yaml"
 _STATISTICS = "feats_stats.npz"
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
+
+
+def load_model(
+    task: type[AbsTask], train_config: Path | str, model_file: Path | str
+) -> AbsESPnetModel:
+    """Build a trained model.
+
+    Unlike in ESPnet's own loading, weights that are missing or left over are an error,
+    but for those that the model's strategy does not store.
+
+    Args:
+        task: ESPnet task whose ``train_command`` wrote the files.
+        train_config: The training's ``config.yaml``.
+        model_file: Weights, such as ``latest.pth``.
+
+    Returns:
+        The model on the CPU.
+
+    Raises:
+        UserError: A file is missing, or the weights do not fit the configuration.
+    """
+    for path in (train_config, model_file):
+        if not Path(path).is_file():
+            raise UserError(
+                f"{path} is missing: give the config.yaml and the weights that "
+                f"{task.train_command} wrote."
+            )
+    try:
+        config = yaml.safe_load(Path(train_config).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        config = None
+    # Trainings from before there were strategies do not name one.
+    parts = {choices.name for choices in task.class_choices_list} - {"strategy"}
+    if not isinstance(config, dict) or not parts <= config.keys():
+        raise UserError(
+            f"{train_config} is not the config.yaml that {task.train_command} wrote "
+            "beside the weights: give that file."
+        )
+    # Options that are younger than the training have their defaults.
+    defaults = vars(task.get_parser().parse_args([]))
+    model = task.build_model(argparse.Namespace(**{**defaults, **config}))
+    stored = strategy_of(model).to_store(model)
+    state = {} if stored is None else model.state_dict()
+    built = {name: state[name] for name in state.keys() - set(stored or ())}
+    try:
+        trained = torch.load(model_file, map_location="cpu", weights_only=True)
+        model.load_state_dict({**built, **trained})
+    except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or ["the file is cut off"])[-1].strip()
+        raise UserError(
+            f"{model_file} does not hold the weights of the model in {train_config} "
+            f"({reason}): give the two files of one training."
+        ) from error
+    return model
 
 
 @dataclass(frozen=True)
@@ -46,9 +103,9 @@ class PackedModel:
         path: The file.
         task: Name of the task.
         run: Name of the run.
-        languages: Languages that it was trained on.
-        checkpoints: By test language ``file``, ``epoch``, and what chose the epoch,
-            ``criterion`` and ``value``, where something did.
+        languages: Languages that the model was trained on.
+        checkpoints: By test language the ``file``, its ``epoch``, and the ``criterion``
+            and ``value`` that chose the epoch, where something did.
     """
 
     path: Path
@@ -58,10 +115,10 @@ class PackedModel:
     checkpoints: Mapping[str, Mapping[str, Any]]
 
     def weights_for(self, language: str | None = None) -> str:
-        """Name the weights that were chosen for a language.
+        """Return the file of the weights that were chosen for a language.
 
         Args:
-            language: A test language; None where all take the same.
+            language: Test language; None where all take the same.
 
         Raises:
             UserError: The model was not tested on it, or None is ambiguous.
@@ -88,8 +145,8 @@ class PackedModel:
         """Write the two files that build the model.
 
         Args:
-            directory: Where to.
-            language: Whose checkpoint; see :meth:`weights_for`.
+            directory: Directory to write them to.
+            language: Test language whose checkpoint is taken; see :meth:`weights_for`.
 
         Returns:
             ``train_config`` and ``model_file``, arguments of :func:`.load_model`.
@@ -106,7 +163,7 @@ class PackedModel:
                 if _STATISTICS in archive.namelist():
                     names.append(_STATISTICS)
                 for name in names:
-                    # Whole, so that its check sum is looked at.
+                    # Whole, so that its checksum is verified.
                     (directory / name).write_bytes(archive.read(name))
         except (KeyError, yaml.YAMLError, RuntimeError, *_DAMAGED) as error:
             raise _is_damaged(self.path, error) from error
@@ -131,11 +188,11 @@ def pack_model(
     """Pack a model, whole or not at all.
 
     Args:
-        path: The file, ending in ``.zip``.
+        path: File to write, ending in ``.zip``.
         model: The model.
         args: ESPnet's arguments of its training.
-        weights: The model's state by file name, such as ``2epoch.pth``.
-        packed: What the file says of itself; its ``path`` does not count.
+        weights: States of the model by file name, such as ``2epoch.pth``.
+        packed: What the file says of itself; its ``path`` is not used.
     """
     stored = strategy_of(model).to_store(model)
     config, statistics = _portable_config(model, args, keeps_encoder=stored is None)
@@ -173,13 +230,13 @@ def read_packed_model(path: Path | str) -> PackedModel:
     """Read what a packed model says of itself.
 
     Raises:
-        UserError: The file is missing, damaged or something else.
+        UserError: The file is missing, damaged or not a packed model.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(
             f"{path} is missing: there is no such run, or its model was not kept; "
-            "give another, or have runs made with --keep_models."
+            "give another run, or keep models with --keep_models."
         )
     try:
         with zipfile.ZipFile(path) as archive:
@@ -202,14 +259,14 @@ def read_packed_model(path: Path | str) -> PackedModel:
         raise _is_damaged(path, error) from error
     except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise UserError(
-            f"{path} is no model that an experiment has kept (it lacks {error}): give "
-            f"exp/<tag>/runs/<run> or its {FILE_NAME}."
+            f"{path} is not a model that an experiment has kept (it lacks {error}): "
+            f"give exp/<tag>/runs/<run> or its {FILE_NAME}."
         ) from error
     return packed
 
 
 def find_packed_model(model_tag: Path | str) -> PackedModel:
-    """Find the model that a person names.
+    """Find a packed model.
 
     Args:
         model_tag: A run's directory, a packed model, or the id of a repository on
@@ -231,8 +288,9 @@ def _download(repository: str) -> Path:
         return Path(huggingface_hub.hf_hub_download(repository, FILE_NAME))
     except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
         raise UserError(
-            f"{repository!r} is no directory of a run, no {FILE_NAME}, and cannot be "
-            f"had from the hub ({type(error).__name__}): give exp/<tag>/runs/<run>, "
+            f"{repository!r} is not a directory of a run or a {FILE_NAME}, and is not "
+            f"available from the hub ({type(error).__name__}): give "
+            "exp/<tag>/runs/<run>, "
             f"or the id of a repository that holds a {FILE_NAME}."
         ) from error
 
@@ -257,7 +315,7 @@ def _portable_config(
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
-    """Make an entry without a time of its own: equal contents are equal bytes."""
+    """Return an entry without a time of its own: equal contents are equal bytes."""
     return zipfile.ZipInfo(name)
 
 

@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.frontend.encoder_steps import enter_transformer
+from espnet2_cltm.frontend.encoder_steps import encoder_precision, enter_transformer
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.frontend.precision import encoder_precision
 from espnet2_cltm.label.inference import predict_labels
 from tests.speech import (
     TINY_GENDER,
