@@ -1,5 +1,6 @@
 """A task, a corpus and a strategy of another package, added by entry points."""
 
+import html
 import os
 import subprocess
 import sys
@@ -55,7 +56,8 @@ def test_the_recipe_runs_with_what_another_package_adds(site, tmp_path):
     confusion = pd.read_csv(exp / "confusion.tsv", sep="\t")
     assert set(confusion["reference"]) == {"high", "low"}
     # The first metric is the matrix's.
-    assert "Cohen's kappa" in (exp / "cltm/register/report.html").read_text()
+    report = html.unescape((exp / "cltm/register/report.html").read_text())
+    assert "Cohen's kappa" in report and "register of the voice" in report
     trained = yaml.safe_load(
         (exp / "runs/register.single.xa.n3.s1/train.yaml").read_text()
     )

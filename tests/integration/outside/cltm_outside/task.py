@@ -17,5 +17,5 @@ REGISTER = LabelTask(
     title="register of the voice",
     label="register",
     classes=("high", "low"),
-    metrics=(Metric("kappa", "Cohen's kappa", kappa), *LABEL_METRICS),
+    metrics=(Metric("kappa", "Cohen's kappa", kappa, minimum=-1.0), *LABEL_METRICS),
 )
