@@ -120,7 +120,9 @@ def draw_cross_language_trials(
     Returns:
         Trials in which no pair of utterances stands twice, and what is left out.
     """
-    person = {row.id: person_of(row.speaker, row.lang) for row in (*first, *second)}
+    person = {
+        row.id: person_of(row.speaker, row.lang or "") for row in (*first, *second)
+    }
     bilingual = {person[row.id] for row in first} & {person[row.id] for row in second}
     by_gender, left_out = _by_gender(
         [row for row in (*first, *second) if person[row.id] in bilingual], person
