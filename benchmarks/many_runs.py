@@ -53,7 +53,7 @@ TRAIN_CONFIG = {
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--languages", type=positive_number, default=54)
     parser.add_argument("--seeds", type=positive_number, default=11)
@@ -131,7 +131,7 @@ def measure(args: argparse.Namespace) -> None:
         timed(
             "planning",
             lambda: write_experiment(
-                directory, settings, make_plan(settings, languages, range(args.seeds))
+                directory, make_plan(settings, languages, range(args.seeds))
             ),
         )
         before = resource.getrusage(resource.RUSAGE_SELF)

@@ -10,8 +10,7 @@ library's version, or what else is in the corpus.
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from espnet2_cltm.errors import UserError
 
@@ -108,14 +107,3 @@ def draw_spread(
             if len(utts) > per_turn
         }
     return drawn[:n_utterances]
-
-
-def first_of_each(classes: Iterable[Hashable], n: int) -> list[int]:
-    """Return the indices of the first ``n`` items of each class, in order."""
-    seen: Counter[Hashable] = Counter()
-    chosen = []
-    for index, name in enumerate(classes):
-        seen[name] += 1
-        if seen[name] <= n:
-            chosen.append(index)
-    return chosen

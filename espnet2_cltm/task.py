@@ -19,7 +19,7 @@ That module has
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -46,6 +46,7 @@ class Metric:
         lower_is_better: Whether Perf is 1 - value.
         maximum: Largest possible value; None where there is none.
         per_class: Whether the function returns a value of each class.
+        minimum: Smallest possible value; None where there is none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Metric:
     lower_is_better: bool = False
     maximum: float | None = 1.0
     per_class: bool = False
+    minimum: float | None = 0.0
 
 
 @dataclass(frozen=True)
@@ -142,8 +144,8 @@ class TestData:
         check: Function of (path, data, utterances) that refuses data which contradict
             the list of utterances.
         are_equal: Function that tells whether two are the same.
-        part: Function of (data, n) that returns the first n items of each kind, for the
-            small runs of a dry run.
+        part: Function of (data, seconds by utterance, seconds) that returns a small
+            part of the data, of so many seconds of audio, for a dry run's estimate.
 
     The data have ``utts``, the ids of all utterances in them, and a length.
     """
@@ -153,7 +155,7 @@ class TestData:
     read: Callable[[Path], Any]
     check: Callable[[Path, Any, Sequence[ListedUtterance]], None]
     are_equal: Callable[[Any, Any], bool]
-    part: Callable[[Any, int], Any]
+    part: Callable[[Any, Mapping[str, float], float], Any]
     __test__ = False  # pytest takes a class of this name for tests
 
 

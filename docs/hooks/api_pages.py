@@ -26,7 +26,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     pages: list = ["reference/api/index.md"]
     for package, modules in packages(root).items():
         pages.append({package: [{name: _page(package, name)} for name in modules]})
-    reference = next(item["Reference"] for item in config.nav if "Reference" in item)
+    reference = next(
+        item["Reference"] for item in config.nav or () if "Reference" in item
+    )
     reference.append({"Package": pages})
     return config
 

@@ -145,7 +145,7 @@ def run(args: argparse.Namespace) -> None:
     if args.dry_run:
         left = runs_left(directory, planned.runs)
         print(f"{len(planned.runs) - len(left)} of these runs are done already")
-        print(estimate_cost(planned.settings, planned, left, workers_of(args)))
+        print(estimate_cost(planned, left, workers_of(args)))
         print("Nothing was written (--dry_run true).", file=sys.stderr)
         return
     write_experiment(directory, planned)

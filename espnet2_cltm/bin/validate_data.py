@@ -1,11 +1,11 @@
 """Check data directories and list every problem as ``file:line: sentence``."""
 
 import argparse
-from collections import Counter
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command, true_or_false
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.corpus.datadir import read_data_dir
+from espnet2_cltm.corpus.prepare import count_speakers
 from espnet2_cltm.corpus.validate import (
     find_data_dirs,
     group_splits,
@@ -13,6 +13,7 @@ from espnet2_cltm.corpus.validate import (
     validate_splits,
 )
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.options import TRUTH, WORDS, Option, add_options
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -30,17 +31,17 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="a data directory, or one above: a language, a corpus, all of data",
     )
-    parser.add_argument(
-        "--check_audio",
-        type=true_or_false,
-        default=False,
-        help="also check that the audio files exist (pipes are not run)",
-    )
-    parser.add_argument(
-        "--require_gender",
-        type=true_or_false,
-        default=False,
-        help="also check that every utterance has a gender",
+    add_options(
+        parser,
+        (
+            Option(
+                "check_audio",
+                "check that the audio files exist, too (pipes are not run)",
+                TRUTH,
+                "false",
+            ),
+            Option("require_labels", "labels that every utterance must have", WORDS),
+        ),
     )
     return parser
 
@@ -64,7 +65,7 @@ def _validate(args: argparse.Namespace) -> None:
     directories = list(dict.fromkeys(directories))
     count = 0
     for directory in directories:
-        problems = validate_data_dir(directory, args.check_audio, args.require_gender)
+        problems = validate_data_dir(directory, args.check_audio, args.require_labels)
         for problem in problems:
             print(problem, flush=True)
         count += len(problems)
@@ -84,19 +85,11 @@ def _validate(args: argparse.Namespace) -> None:
 
 
 def _describe(directory: Path) -> str:
-    gender_of: dict[str, str] = {}
     utterances = read_data_dir(directory)
-    for utt in utterances:
-        gender = utt.labels.get("gender")
-        if gender or utt.speaker not in gender_of:
-            gender_of[utt.speaker] = gender or "unknown"
-    speakers = Counter(gender_of.values())
-    parts = ", ".join(
-        f"{speakers[gender]} {gender}"
-        for gender in ("f", "m", "unknown")
-        if speakers[gender]
-    )
-    return f"{len(utterances)} utterances of {speakers.total()} speakers ({parts})"
+    speakers = count_speakers(utterances)
+    parts = ", ".join(f"{count} {gender}" for gender, count in speakers.items())
+    total = sum(speakers.values())
+    return f"{len(utterances)} utterances of {total} speakers ({parts})"
 
 
 if __name__ == "__main__":

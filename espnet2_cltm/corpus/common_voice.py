@@ -13,6 +13,7 @@ import hashlib
 import operator
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -24,21 +25,14 @@ from espnet2_cltm.corpus.language import (
     CorpusSpec,
     LanguageSplits,
     Rejection,
-    barred_speakers,
 )
+from espnet2_cltm.corpus.selection import barred_speakers
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
-
-BOTH_GENDERS = "speaker states both genders"
-CLIP_MISSING = "clip missing"
-CLIP_TWICE = "clip listed twice"
-ROW_INCOMPLETE = "row without client_id or path"
-ROW_TOO_LONG = "row with more fields than the header"
 
 _ID_WIDTH = 16
 _HEX_ID = re.compile(rf"[0-9a-f]{{{_ID_WIDTH},}}")
 _AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus")
-# The first of a label's columns that has a value gives it.
 _LABEL_COLUMNS = ("gender", "age", "accents", "accent", "variant")
 _LONG_TABLE = 20_000_000  # bytes; about two seconds
 
@@ -73,8 +67,7 @@ def list_languages(corpus_dir: Path) -> list[str]:
             f"{corpus_dir} is not a directory: set COMMON_VOICE in db.sh (or "
             "--corpus_dir) to an extracted Common Voice release."
         )
-    languages = _languages_in(corpus_dir)
-    if languages:
+    if languages := _languages_in(corpus_dir):
         return languages
     if (corpus_dir / "train.tsv").is_file():
         advice = f"it is one language's directory; give {corpus_dir.absolute().parent}"
@@ -93,9 +86,9 @@ def list_languages(corpus_dir: Path) -> list[str]:
 
 def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Path]:
     """List what the result of :func:`load_language` depends on."""
-    directory = Path(corpus_dir) / lang
-    tables = _tables(directory, options)
-    return [*tables.values(), directory / "clip_durations.tsv", directory / "clips"]
+    tables = [*SPLITS, *(["validated"] if options.use_validated else [])]
+    names = [*(f"{name}.tsv" for name in tables), "clip_durations.tsv", "clips"]
+    return [Path(corpus_dir) / lang / name for name in names]
 
 
 def load_language(
@@ -104,7 +97,7 @@ def load_language(
     """Read one language.
 
     Args:
-        corpus_dir: The extracted release.
+        corpus_dir: Directory of the extracted release.
         lang: Name of a directory in it.
         options: ``use_validated`` enlarges train.
 
@@ -122,13 +115,12 @@ def load_language(
     named: dict[str, set[str]] = {}
     clips: dict[str, set[str]] = {}
     for split in SPLITS:
-        path = _tables(directory, options)[split]
-        rows[split] = _read_rows(path, split, rejected)
+        rows[split] = _read_rows(directory / f"{split}.tsv", split, rejected)
         named[split] = {row.client for row in rows[split]}
         clips[split] = {row.clip for row in rows[split]}
     barred = barred_speakers(named)
     if options.use_validated:
-        rows["train"] += _unused_rows(directory, clips, named, options, rejected)
+        rows["train"] += _unused_rows(directory, clips, named, rejected)
     clients = {row.client for table in rows.values() for row in table}
     contradictory = _clients_with_both_genders(rows.values())
     missing = _missing_clips(directory, rows.values())
@@ -136,9 +128,9 @@ def load_language(
 
     def reason_against(row: Row, split: str) -> str | None:
         if row.client in contradictory:
-            return BOTH_GENDERS
+            return "speaker states both genders"
         if row.clip in missing:
-            return CLIP_MISSING
+            return "clip missing"
         if row.client in barred[split]:
             return barred[split][row.client]
         # The same recording under another client_id.
@@ -150,11 +142,10 @@ def load_language(
     kept: dict[str, list[Row]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         for row in rows.pop(split):
-            reason = reason_against(row, split)
-            if reason is None:
-                kept[split].append(row)
-            else:
+            if reason := reason_against(row, split):
                 rejected.append(Rejection(split, row.clip, reason))
+            else:
+                kept[split].append(row)
     durations = _read_durations(directory / "clip_durations.tsv", kept.values())
     language = LanguageSplits({}, rejected, lambda utt: os.path.basename(utt.audio))
     for split, table in kept.items():
@@ -190,20 +181,19 @@ def name_speakers(clients: Iterable[str], lang: str) -> dict[str, str]:
         client: client[:_ID_WIDTH] if _HEX_ID.fullmatch(client) else _digest(client)
         for client in sorted(clients)
     }
-    owners: dict[str, str] = {}
-    clashing = set()
-    for client, name in short.items():
-        if owners.setdefault(name, client) != client:
-            clashing |= {client, owners[name]}
-    short |= {client: _digest(client) for client in clashing}
-    owners = {}
-    for client, name in short.items():
-        if owners.setdefault(name, client) != client:
-            raise UserError(
-                f"Language {lang}: the clients {client} and {owners[name]} get the "
-                f"same speaker id {name}: take one of them out of the tables."
-            )
+    short |= {client: _digest(client) for client in _sharing(short)}
+    if clashing := _sharing(short):
+        one, other, *_ = (c for c in clashing if short[c] == short[clashing[0]])
+        raise UserError(
+            f"Language {lang}: the clients {one} and {other} get the same speaker id "
+            f"{short[one]}: take one of them out of the tables."
+        )
     return {client: f"{lang}-{name}" for client, name in short.items()}
+
+
+def _sharing(names: Mapping[str, str]) -> list[str]:
+    counts = Counter(names.values())
+    return [client for client, name in names.items() if counts[name] > 1]
 
 
 def read_columns(
@@ -267,11 +257,6 @@ def _languages_in(directory: Path) -> list[str]:
     )
 
 
-def _tables(directory: Path, options: CorpusOptions) -> dict[str, Path]:
-    names = (*SPLITS, "validated") if options.use_validated else SPLITS
-    return {name: directory / f"{name}.tsv" for name in names}
-
-
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as lines:
@@ -295,7 +280,11 @@ def _read_rows(path: Path, split: str, rejected: list[Rejection]) -> list[Row]:
     clips: set[str] = set()
     for number, values in read_columns(path, *columns):
         if values is None or not values[0] or not values[1]:
-            reason = ROW_TOO_LONG if values is None else ROW_INCOMPLETE
+            reason = (
+                "row with more fields than the header"
+                if values is None
+                else "row without client_id or path"
+            )
             rejected.append(Rejection(split, f"{path.name} line {number}", reason))
             continue
         client, clip, sentence, gender, *others = values
@@ -304,7 +293,7 @@ def _read_rows(path: Path, split: str, rejected: list[Rejection]) -> list[Row]:
         # What would give two utterances one id is one clip.
         key = _clip_id(clip)
         if key in clips:
-            rejected.append(Rejection(split, clip, CLIP_TWICE))
+            rejected.append(Rejection(split, clip, "clip listed twice"))
             continue
         clips.add(key)
         # One string object a client and one table a set of labels, not one a row: a
@@ -333,36 +322,33 @@ def _labels(
 
 def _unused_rows(
     directory: Path,
-    clips: dict[str, set[str]],
-    named: dict[str, set[str]],
-    options: CorpusOptions,
+    clips: Mapping[str, set[str]],
+    named: Mapping[str, set[str]],
     rejected: list[Rejection],
 ) -> list[Row]:
     """Rows of validated.tsv that train may take."""
-    path = _tables(directory, options)["validated"]
     unused = []
-    for row in _read_rows(path, "train", rejected):
+    for row in _read_rows(directory / "validated.tsv", "train", rejected):
         if any(row.clip in used for used in clips.values()):
             continue
-        for split in ("test", "dev"):
-            if row.client in named[split]:
-                reason = f"speaker is also in {split}"
-                rejected.append(Rejection("train", row.clip, reason))
-                break
+        others = [split for split in ("test", "dev") if row.client in named[split]]
+        if others:
+            reason = f"speaker is also in {others[0]}"
+            rejected.append(Rejection("train", row.clip, reason))
         else:
             unused.append(row)
     return unused
 
 
 def _clients_with_both_genders(tables: Iterable[list[Row]]) -> set[str]:
-    genders: dict[str, str] = {}
-    both = set()
-    for table in tables:
-        for row in table:
-            gender = row.labels.get("gender")
-            if gender and genders.setdefault(row.client, gender) != gender:
-                both.add(row.client)
-    return both
+    stated = {
+        (row.client, gender)
+        for table in tables
+        for row in table
+        if (gender := row.labels.get("gender"))
+    }
+    counts = Counter(client for client, _ in stated)
+    return {client for client, count in counts.items() if count > 1}
 
 
 def _missing_clips(directory: Path, tables: Iterable[list[Row]]) -> set[str]:

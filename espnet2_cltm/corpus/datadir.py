@@ -152,11 +152,11 @@ def read_data_dir(directory: Path | str) -> list[Utterance]:
             f"Utterance {odd} is in only one of wav.scp and utt2spk in {directory}: "
             "both must name the same utterances."
         )
+    by_utterance = _read_labels(directory, "utt2")
+    by_speaker = _read_labels(directory, "spk2")
     languages = _read_optional(directory / "utt2lang")
     durations = _read_durations(directory / "utt2dur")
     texts = _read_optional(directory / "text")
-    by_utterance = _read_labels(directory, "utt2")
-    by_speaker = _read_labels(directory, "spk2")
     labels = {
         label: (by_utterance.get(label), by_speaker.get(label, {}))
         for label in sorted({*by_utterance, *by_speaker})

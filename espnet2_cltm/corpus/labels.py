@@ -1,27 +1,24 @@
-"""Labels that stage 1 joins to a corpus, and those that it requires.
+"""A user's own table of labels (``--labels``), joined to a language of any corpus.
 
-``--labels`` names a table of the user's own, tab- or comma-separated with a header. The
-first column says which utterance a row is about, by utterance id or clip; every other
-column is a label. ``--require_labels`` names labels without which an utterance is left
-out. Both hold for every corpus.
+The table is tab- or comma-separated with a header. Its first column says which
+utterance a row is about, by utterance id or clip, every other column is a label.
 """
 
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from espnet2_cltm.corpus.datadir import (
     RESERVED,
-    SPLITS,
     Utterance,
     audio_file,
     is_label,
     make_word,
 )
-from espnet2_cltm.corpus.language import GENDER_OF_VALUE, LanguageSplits, Rejection
+from espnet2_cltm.corpus.language import GENDER_OF_VALUE, LanguageSplits
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_text
 
@@ -233,55 +230,3 @@ def _utterances(language: LanguageSplits) -> Iterator[Utterance]:
 
 def _stem(name: str) -> str:
     return _AUDIO_SUFFIX.sub("", name)
-
-
-def leave_out_unlabelled(
-    language: LanguageSplits, required: Sequence[str]
-) -> tuple[LanguageSplits, dict[str, list[str]]]:
-    """Leave out utterances without a required label.
-
-    A label that all utterances of a split lack is not required in this language, which
-    may serve tasks that don't need it.
-
-    Args:
-        language: The language.
-        required: Names of labels.
-
-    Returns:
-        The language; and by label (or several, joined by "and") that is not required
-        after all, the splits without it.
-    """
-    splits = language.splits
-    waived: dict[str, list[str]] = {}
-    for label in required:
-        lacking = [
-            split
-            for split in SPLITS
-            if splits.get(split) and not any(label in u.labels for u in splits[split])
-        ]
-        if lacking:
-            waived[label] = lacking
-    needed = [label for label in required if label not in waived]
-
-    def lacks(utt: Utterance) -> str | None:
-        return next((label for label in needed if label not in utt.labels), None)
-
-    kept = {
-        split: [utt for utt in utterances if not lacks(utt)]
-        for split, utterances in splits.items()
-    }
-    if empty := [split for split in SPLITS if splits.get(split) and not kept[split]]:
-        # Each label is there, but no utterance has them all.
-        return language, {**waived, " and ".join(needed): empty}
-    rejected = [
-        Rejection(
-            split,
-            language.own_name(utt),
-            language.unusable.get((utt.id, label), f"{label} not given"),
-        )
-        for split, utterances in splits.items()
-        for utt in utterances
-        if (label := lacks(utt))
-    ]
-    rejected = [*language.rejected, *rejected]
-    return replace(language, splits=kept, rejected=rejected), waived

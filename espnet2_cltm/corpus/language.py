@@ -6,7 +6,7 @@ package, or another package declares it by an entry point of the group
 (``--labels``), required labels and limits are stage 1's, and hold for every corpus.
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -146,26 +146,3 @@ def person_of(speaker: str, lang: str) -> str:
     is.
     """
     return speaker.removeprefix(f"{lang}-")
-
-
-def barred_speakers(speakers: Mapping[str, Set[str]]) -> dict[str, dict[str, str]]:
-    """Find the speakers that must leave a split because another one has them.
-
-    Test keeps its speakers, dev gives up those of test, train those of both.
-
-    Args:
-        speakers: Speakers by split (``train``, ``dev``, ``test``).
-
-    Returns:
-        By split, the speakers to leave out, each with the reason.
-    """
-    train, dev, test = (
-        speakers.get(split, set()) for split in ("train", "dev", "test")
-    )
-    in_dev = dict.fromkeys(train & dev, "speaker is also in dev")
-    in_test = dict.fromkeys(train & test, "speaker is also in test")
-    return {
-        "train": in_dev | in_test,
-        "dev": dict.fromkeys(dev & test, "speaker is also in test"),
-        "test": {},
-    }

@@ -13,7 +13,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,17 @@ from espnet2_cltm.corpus.datadir import (
     is_id,
     write_data_dir,
 )
-from espnet2_cltm.corpus.labels import (
-    Joined,
-    join_labels,
-    labels_file,
-    leave_out_unlabelled,
-)
+from espnet2_cltm.corpus.labels import join_labels, labels_file
 from espnet2_cltm.corpus.language import (
     CorpusOptions,
     CorpusSpec,
     LanguageSplits,
     Rejection,
 )
+from espnet2_cltm.corpus.selection import leave_out_unlabelled, limit_utterances
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import remove_if_there, replacing, write_text
+from espnet2_cltm.files import read_json, remove_if_there, replacing, write_text
 from espnet2_cltm.progress import progress
 
 DONE = "prepared.json"
@@ -49,7 +45,6 @@ FEW_SPEAKERS = 2
 _FORMAT = 3
 # Utterances whose writing takes a few seconds.
 _MANY = 200_000
-_GENDER_NAMES = {"f": "female", "m": "male"}
 
 Counts = dict[str, dict[str, int]]
 
@@ -67,7 +62,7 @@ class PreparedLanguage:
         rejected: Number of items left out, by reason.
         unlabelled: By required label, the splits without it, for whose sake utterances
             that lack it were kept.
-        joined: What became of the user's table of labels.
+        joined: What became of the user's table of labels; empty where there is none.
     """
 
     lang: str
@@ -77,7 +72,7 @@ class PreparedLanguage:
     speakers: Counts
     rejected: dict[str, int]
     unlabelled: dict[str, list[str]] = field(default_factory=dict)
-    joined: Joined | None = None
+    joined: str = ""
 
     def summary(self) -> str:
         """Tell the counts in one line."""
@@ -94,7 +89,7 @@ class PreparedLanguage:
 
     def remarks(self) -> list[str]:
         """Tell what else a user should know, a line each."""
-        lines = [] if self.joined is None else [f"{self.lang}: {self.joined}"]
+        lines = [f"{self.lang}: {self.joined}"] if self.joined else []
         for label, splits in self.unlabelled.items():
             lines.append(
                 f"{self.lang}: no usable utterance of {' and '.join(splits)} has a "
@@ -111,14 +106,13 @@ class PreparedLanguage:
     def _scarce_genders(self) -> list[str]:
         # Dev is left out: it only steers a training, nothing is measured on it.
         counts = {
-            (split, gender): self.speakers[split].get(gender, 0)
+            (split, name): self.speakers[split].get(gender, 0)
             for split in ("train", "test")
-            for gender in GENDERS
+            for gender, name in (("f", "female"), ("m", "male"))
         }
         scarce = [
-            f"{split} has {count or 'no'} {_GENDER_NAMES[gender]} "
-            f"speaker{'' if count == 1 else 's'}"
-            for (split, gender), count in counts.items()
+            f"{split} has {count or 'no'} {name} speaker{'' if count == 1 else 's'}"
+            for (split, name), count in counts.items()
             if count < FEW_SPEAKERS
         ]
         if not scarce:
@@ -258,12 +252,13 @@ def prepare_language(
     made_from = _fingerprint(corpus, corpus_dir, lang, options, loaded)
     done = directory / DONE
     if record := _read_record(done, made_from):
-        return _outcome(lang, directory, True, record)
+        return PreparedLanguage(lang, directory, True, **record)
     remove_if_there(done)
     language = loaded or _load(corpus, corpus_dir, lang, options)
-    joined = None
+    joined = ""
     if options.labels:
-        language, joined = join_labels(language, labels_file(options.labels, lang))
+        language, what = join_labels(language, labels_file(options.labels, lang))
+        joined = str(what)
     language, unlabelled = leave_out_unlabelled(language, options.require_labels)
     language = _apply_limits(language, options)
     _write_rejected(directory / REJECTED, language.rejected)
@@ -287,13 +282,12 @@ def prepare_language(
             f"'python -m espnet2_cltm.bin.validate_data {directory}' lists them.) "
             "Correct the corpus and run again."
         )
-    rejected = Counter(rejection.reason for rejection in language.rejected)
     record = {
-        "utterances": {s: _count_utterances(language.splits[s]) for s in SPLITS},
-        "speakers": {s: _count_speakers(language.splits[s]) for s in SPLITS},
-        "rejected": dict(sorted(rejected.items())),
+        "utterances": {s: _count(map(_gender, language.splits[s])) for s in SPLITS},
+        "speakers": {s: count_speakers(language.splits[s]) for s in SPLITS},
+        "rejected": _count(rejection.reason for rejection in language.rejected),
         "unlabelled": unlabelled,
-        "joined": joined and asdict(joined),
+        "joined": joined,
     }
     files = [f"{s}/{path.name}" for s in SPLITS for path in (directory / s).iterdir()]
     text = json.dumps(
@@ -302,64 +296,16 @@ def prepare_language(
         ensure_ascii=False,
     )
     write_text(done, text + "\n")
-    return _outcome(lang, directory, False, record)
+    return PreparedLanguage(lang, directory, False, **record)
 
 
-def limit_utterances(
-    utterances: Iterable[Utterance], limit: int, seed: int
-) -> tuple[list[Utterance], list[Utterance]]:
-    """Draw at most ``limit`` utterances, as evenly over genders as they allow.
-
-    Whether an utterance is drawn depends on its id and the seed, not on the order
-    of the input, and a smaller limit draws a subset of what a larger one draws.
-
-    Args:
-        utterances: Utterances of one split.
-        limit: Number of utterances to keep, 0 for all.
-        seed: Seed of the draw.
-
-    Returns:
-        The utterances that are kept and those that are left out.
-    """
-    utterances = list(utterances)
-    if not limit or len(utterances) <= limit:
-        return utterances, []
-    groups: dict[str, list[Utterance]] = {}
-    for utterance in utterances:
-        groups.setdefault(utterance.labels.get("gender", ""), []).append(utterance)
-    shares = even_shares({gender: len(rows) for gender, rows in groups.items()}, limit)
-    kept, left_out = [], []
-    for gender, rows in groups.items():
-        rows.sort(key=lambda utterance: _place(utterance.id, seed))
-        kept += rows[: shares[gender]]
-        left_out += rows[shares[gender] :]
-    return kept, left_out
-
-
-def even_shares(sizes: Mapping[str, int], limit: int) -> dict[str, int]:
-    """Divide ``limit`` evenly over groups; what a small group lacks, others give.
-
-    Args:
-        sizes: Members of each group.
-        limit: Number of members to take in all.
-
-    Returns:
-        Number to take of each group; they sum to ``limit``, or to the sum of
-        ``sizes`` where that is less.
-    """
-    shares = {}
-    left = limit
-    # The smallest group first: what it can't use is shared among those after it.
-    # With equal sizes the odd one goes to the name that sorts last, never by chance.
-    order = sorted(sizes, key=lambda group: (sizes[group], group))
-    for done, group in enumerate(order):
-        shares[group] = min(sizes[group], left // (len(order) - done))
-        left -= shares[group]
-    return shares
-
-
-def _place(utterance: str, seed: int) -> bytes:
-    return hashlib.blake2b(f"{seed} {utterance}".encode(), digest_size=16).digest()
+def count_speakers(utterances: Iterable[Utterance]) -> dict[str, int]:
+    """Count speakers by gender: ``f``, ``m``, ``unknown``."""
+    genders: dict[str, str] = {}
+    for utt in utterances:
+        if "gender" in utt.labels or utt.speaker not in genders:
+            genders[utt.speaker] = _gender(utt)
+    return _count(genders.values())
 
 
 def _is_code(lang: str) -> bool:
@@ -451,8 +397,8 @@ def _state(path: Path) -> list[int] | None:
 def _read_record(done: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
     """Counts of an earlier preparation, if it is complete and of the same input."""
     try:
-        record = json.loads(done.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = read_json(done, "run stage 1 again")
+    except UserError:
         return None
     if record.pop("made_from", None) != made_from:
         return None
@@ -461,25 +407,12 @@ def _read_record(done: Path, made_from: dict[str, Any]) -> dict[str, Any] | None
     return record
 
 
-def _outcome(
-    lang: str, directory: Path, skipped: bool, record: Mapping[str, Any]
-) -> PreparedLanguage:
-    joined = record["joined"] and Joined(**record["joined"])
-    return PreparedLanguage(lang, directory, skipped, **{**record, "joined": joined})
+def _gender(utterance: Utterance) -> str:
+    return utterance.labels.get("gender", "unknown")
 
 
-def _count_utterances(utterances: Iterable[Utterance]) -> dict[str, int]:
-    counts = Counter(utt.labels.get("gender", "unknown") for utt in utterances)
-    return dict(sorted(counts.items()))
-
-
-def _count_speakers(utterances: Iterable[Utterance]) -> dict[str, int]:
-    genders: dict[str, str] = {}
-    for utt in utterances:
-        gender = utt.labels.get("gender")
-        if gender or utt.speaker not in genders:
-            genders[utt.speaker] = gender or "unknown"
-    return dict(sorted(Counter(genders.values()).items()))
+def _count(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
 
 
 def _counts(counts: dict[str, int], unit: str, has_gender: bool) -> str:

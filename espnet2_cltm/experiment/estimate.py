@@ -1,11 +1,10 @@
 """What an experiment will cost, from small runs that are really made.
 
-A run is taken to need the same time as every run, and so much for each second of audio
-that it trains on and that it hears (in tests and validations). Three sorts of small
-runs, which differ in one of these each, tell them apart: few utterances to train and
-test on, many to train on, many to test on. As many workers as will share a processor
-or a GPU make them at the same time, with the experiment's settings and data. The
-fastest and the slowest run of each sort give the range.
+A run is taken to need some time of its own, and so much for each second of audio that
+it trains on and that it hears, in tests and validations. Small runs with few and with
+more training utterances tell these apart. As many workers as will share a processor or
+a GPU make them at the same time, with the experiment's settings and data. The fastest
+and the slowest give the range.
 """
 
 import logging
@@ -21,7 +20,8 @@ import humanfriendly
 import numpy as np
 from scipy.optimize import nnls
 
-from espnet2_cltm.corpus.utterance_list import total_seconds
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
+from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
 from espnet2_cltm.experiment.executors import LocalExecutor
@@ -30,15 +30,14 @@ from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.planning import write_experiment
 from espnet2_cltm.experiment.results import read_metrics
 from espnet2_cltm.experiment.run import Run
-from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.states import RunCounts, log_lines
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.subsets import first_of_each
 
 MOST_TOGETHER = 16  # workers whose runs are timed at the same time
-FEW, MANY = 4, 16  # training utterances, at least a batch; and times FEW, at most
-FEW_TESTED, MANY_TESTED = 2, 8  # test utterances, or trials, of each class
+FEW = (4, 16)  # training utterances of a small run: a batch, at least and at most
+MANY = 4  # times those of a small run
+TEST_SECONDS, DEV_SECONDS = 20.0, 10.0
 REPEATS = 3
 N_ITERATIONS = 3  # of an epoch, where the configuration gives their number
 POLL_SECONDS = 0.2
@@ -55,7 +54,7 @@ class Workers:
         together: Number of those that share a machine's cores, or a GPU.
         ngpu: 0 for the CPU.
         audio_cache: MB of prepared test audio that each keeps at most.
-        keep_models: Which runs' models are kept, one of ``KEEP_CHOICES``.
+        keep_models: Runs whose models are kept, one of ``KEEP_CHOICES``.
     """
 
     total: int
@@ -72,9 +71,9 @@ class Cost:
     Attributes:
         runs: Number of runs.
         workers: Who makes them.
-        seconds: Most likely time by the clock.
-        least: Time where every run is as fast as the fastest small one.
-        most: Time where every run is as slow as the slowest.
+        seconds: Time by the clock.
+        least: The same where every run is as fast as the fastest small one.
+        most: The same where every run is as slow as the slowest small one.
         size: Bytes on disk.
     """
 
@@ -98,46 +97,13 @@ class Cost:
         )
 
 
-def estimate_cost(
-    settings: Settings, planned: Planned, left: Sequence[PlannedRun], workers: Workers
-) -> Cost:
-    """Predict how long the runs that are left will take, and how much disk.
-
-    Args:
-        settings: The experiment's settings.
-        planned: Its plan, whose utterances the small runs take.
-        left: The runs that are not done.
-        workers: Who will make them.
-
-    Raises:
-        UserError: A small run failed.
-    """
-    if not left:
-        return Cost(0, workers, 0.0, 0.0, 0.0, 0)
-    logging.info("A few small runs are made, to take their time")
-    tasks = sorted({p.run.task for p in left})
-    timed = _time_small_runs(settings, planned, tasks, workers, len(left))
-    units = [_units(settings, planned, p, timed) for p in left]
-
-    def seconds(choose: Callable[[Sequence[float]], float]) -> float:
-        rates = {task: _rates(settings, timed, task, choose) for task in tasks}
-        of_runs = [
-            float(rates[p.run.task] @ of_run)
-            for p, of_run in zip(left, units, strict=True)
-        ]
-        return timed.start_seconds + max(sum(of_runs) / workers.total, *of_runs)
-
-    size = sum(_run_bytes(planned, p, timed, workers.keep_models) for p in left)
-    return Cost(len(left), workers, seconds(median), seconds(min), seconds(max), size)
-
-
 @dataclass(frozen=True)
-class _Timed:
+class SmallRuns:
     """Small runs that were made.
 
     Attributes:
         planned: Their plan.
-        metrics: Content of their ``metrics.json``, by name.
+        metrics: Content of their ``metrics.json`` by name.
         files: Sizes in bytes of the files of each task's last run, by path in it.
         start_seconds: From the workers' start to the beginning of the first run.
     """
@@ -148,37 +114,62 @@ class _Timed:
     start_seconds: float
 
     def of_task(self, task: str) -> list[PlannedRun]:
+        """Return a task's runs, in the order in which they were made."""
         return [p for p in self.planned.runs if p.run.task == task]
 
     def n_validations(self, task: str) -> int:
+        """Return how often a run of a task validates."""
         return len(self.metrics[self.of_task(task)[0].run.name]["validation"])
 
-    def seconds(self, planned: PlannedRun) -> float:
-        metrics = self.metrics[planned.run.name]
-        return metrics["train_seconds"] + metrics["test_seconds"]
+
+def estimate_cost(
+    planned: Planned, left: Sequence[PlannedRun], workers: Workers
+) -> Cost:
+    """Predict how long the runs that are left will take, and how much disk.
+
+    Args:
+        planned: The experiment's plan, whose utterances the small runs take.
+        left: The runs that are not done.
+        workers: Who will make them.
+
+    Raises:
+        UserError: A small run failed.
+    """
+    if not left:
+        return Cost(0, workers, 0.0, 0.0, 0.0, 0)
+    logging.info("A few small runs are made, to take their time")
+    tasks = sorted({p.run.task for p in left})
+    small = make_small_runs(planned, tasks, workers, len(left))
+    units = [np.sum(_units(planned, p, small), axis=0) for p in left]
+
+    def seconds(choose: Callable[[Sequence[float]], float]) -> float:
+        rates = {task: _rates(small, task, choose) for task in tasks}
+        of_runs = [
+            float(rates[p.run.task] @ of_run)
+            for p, of_run in zip(left, units, strict=True)
+        ]
+        return small.start_seconds + max(sum(of_runs) / workers.total, *of_runs)
+
+    size = sum(_run_bytes(planned, p, small, workers.keep_models) for p in left)
+    return Cost(len(left), workers, seconds(median), seconds(min), seconds(max), size)
 
 
-def _time_small_runs(
-    settings: Settings,
-    planned: Planned,
-    tasks: Sequence[str],
-    workers: Workers,
-    n_left: int,
-) -> _Timed:
-    """Make the small runs and read what they left.
+def make_small_runs(
+    planned: Planned, tasks: Sequence[str], workers: Workers, n_left: int
+) -> SmallRuns:
+    """Make small runs of some tasks and read what they left.
+
+    Args:
+        planned: The experiment's plan.
+        tasks: Names of the tasks.
+        workers: Who will make the experiment's runs.
+        n_left: Number of the experiment's runs that are left.
 
     Raises:
         UserError: A run failed, or a worker ended too early.
     """
     together = min(workers.together, workers.total, n_left, MOST_TOGETHER)
-    configs = {
-        task: {**config, "num_iters_per_epoch": N_ITERATIONS}
-        if config.get("num_iters_per_epoch")
-        else config
-        for task, config in settings.train_config.items()
-    }
-    settings = replace(settings, train_config=configs)
-    small = _plan_small_runs(settings, planned, tasks, together)
+    small = plan_small_runs(planned, tasks, together)
     with tempfile.TemporaryDirectory() as temporary:
         directory = ExperimentDir(Path(temporary))
         write_experiment(directory, small)
@@ -191,10 +182,9 @@ def _time_small_runs(
         )
         started = time.time()
         metrics = _make(directory, executor, [p.run.name for p in small.runs])
-        first = min(
+        began = min(
             directory.metrics(name).stat().st_mtime
-            - m["train_seconds"]
-            - m["test_seconds"]
+            - (m["train_seconds"] + m["test_seconds"])
             for name, m in metrics.items()
         )
         files = {
@@ -205,54 +195,49 @@ def _time_small_runs(
             }
             for p in small.runs
         }
-        return _Timed(small, metrics, files, max(first - started, 0.0))
+        return SmallRuns(small, metrics, files, max(began - started, 0.0))
 
 
-def _plan_small_runs(
-    settings: Settings, planned: Planned, tasks: Sequence[str], together: int
-) -> Planned:
-    """Plan the small runs in the order in which they are to be made."""
+def plan_small_runs(planned: Planned, tasks: Sequence[str], together: int) -> Planned:
+    """Plan small runs in the order in which they are to be made.
+
+    Args:
+        planned: The experiment's plan.
+        tasks: Names of the tasks.
+        together: Number of runs of one sort in a row, which are made at the same time.
+    """
     runs: list[PlannedRun] = []
     drawn: dict[tuple[str, str], DrawnLanguage] = {}
-    across: dict[tuple[str, str], DrawnSet] = {}
     for task in tasks:
+        unit = find_task(task).n_drawn(1, planned.settings.options[task])
         lang, language = _typical_language(planned, task)
         listed = max(language.train.values(), key=len)
-        few, many = _sizes(task, settings, len(listed))
-        few_tested = f"{lang}~few"
-        tests = {
-            few_tested: _part(task, language.test, FEW_TESTED),
-            lang: _part(task, language.test, MANY_TESTED),
-        }
-        sorts = ((few, few_tested), (many, few_tested), (few, lang))
+        sizes = _sizes(planned.settings.train_config[task], unit, len(listed))
+        test = _part(task, language.test, TEST_SECONDS)
         # The first run of each worker prepares more than any other and is not used.
-        n_runs = together * (1 + len(sorts) * REPEATS)
-        for seed in range(n_runs):
-            n_drawn, tested = sorts[seed // together % len(sorts)]
-            utterances = tests[tested].utterances
+        seeds = range(together * (1 + len(sizes) * REPEATS))
+        for seed in seeds:
+            n_drawn = sizes[seed // together % len(sizes)]
             runs.append(
                 PlannedRun(
-                    Run(
-                        task,
-                        "single",
-                        (lang,),
-                        n_drawn // find_task(task).n_drawn(1, settings.options[task]),
-                        seed,
-                    ),
+                    Run(task, "single", (lang,), n_drawn // unit, seed),
                     n_drawn,
                     total_seconds(listed[:n_drawn]),
-                    (tested,),
-                    len(utterances),
-                    total_seconds(utterances),
+                    (lang,),
+                    len(test.utterances),
+                    total_seconds(test.utterances),
                 )
             )
-        across[task, few_tested] = tests[few_tested]
-        drawn[task, lang] = DrawnLanguage(
-            dict.fromkeys(range(n_runs), listed),
-            _part(task, language.dev, FEW_TESTED),
-            tests[lang],
-        )
-    return Planned(settings, runs, drawn, across, {})
+        dev = _part(task, language.dev, DEV_SECONDS)
+        drawn[task, lang] = DrawnLanguage(dict.fromkeys(seeds, listed), dev, test)
+    configs = {
+        task: {**config, "num_iters_per_epoch": N_ITERATIONS}
+        if config.get("num_iters_per_epoch")
+        else config
+        for task, config in planned.settings.train_config.items()
+    }
+    settings = replace(planned.settings, train_config=configs)
+    return Planned(settings, runs, drawn, {}, {})
 
 
 def _typical_language(planned: Planned, task: str) -> tuple[str, DrawnLanguage]:
@@ -267,27 +252,33 @@ def _typical_language(planned: Planned, task: str) -> tuple[str, DrawnLanguage]:
     return candidates[len(candidates) // 2]
 
 
-def _sizes(task: str, settings: Settings, n_there: int) -> tuple[int, int]:
-    """Return the training utterances of small and of large runs, of all classes."""
-    unit = find_task(task).n_drawn(1, settings.options[task])
-    config = settings.train_config[task]
+def _sizes(config: Mapping[str, Any], unit: int, n_there: int) -> tuple[int, int]:
+    """Return the training utterances of small and large runs, in whole units of N."""
     batch = config.get("batch_size", 20)
     if config.get("num_iters_per_epoch"):
         whole = max(min(batch, n_there) // unit, 1) * unit
         return whole, whole
-    few = min(max(FEW, batch), MANY, max(n_there // 2, unit))
+    few = min(max(FEW[0], batch), FEW[1], max(n_there // 2, unit))
     few = max(few // unit, 1) * unit
-    return few, min(4 * few, n_there // unit * unit)
+    return few, min(MANY * few, n_there // unit * unit)
 
 
-def _part(task: str, drawn: DrawnSet, n_items: int) -> DrawnSet:
-    """Take the first items of each class: utterances, or trials where there are any."""
+def _part(task: str, drawn: DrawnSet, seconds: float) -> DrawnSet:
+    """Take so much audio of a test or dev set, at least one item of each class."""
+    if drawn.data is None:
+        of_label: dict[str, list[ListedUtterance]] = {}
+        for utterance in drawn.utterances:
+            of_label.setdefault(utterance.label, []).append(utterance)
+        part: list[ListedUtterance] = []
+        for turn in zip(*of_label.values(), strict=False):
+            part += turn
+            if total_seconds(part) >= seconds:
+                break
+        return DrawnSet(part)
+    length = {u.utt: u.num_samples / SAMPLE_RATE for u in drawn.utterances}
     kept = find_task(task).test_data
-    if kept is None or drawn.data is None:
-        labels = [utterance.label for utterance in drawn.utterances]
-        chosen = first_of_each(labels, n_items)
-        return DrawnSet([drawn.utterances[index] for index in chosen])
-    fewer = kept.part(drawn.data, n_items)
+    assert kept is not None
+    fewer = kept.part(drawn.data, length, seconds)
     named = set(fewer.utts)
     return DrawnSet([u for u in drawn.utterances if u.utt in named], fewer)
 
@@ -295,7 +286,7 @@ def _part(task: str, drawn: DrawnSet, n_items: int) -> DrawnSet:
 def _make(
     directory: ExperimentDir, executor: LocalExecutor, names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Make runs, show progress, and return what they left as ``metrics.json``.
+    """Make runs, show progress, and return the content of their ``metrics.json``.
 
     Raises:
         UserError: A run failed, or a worker ended too early.
@@ -326,86 +317,74 @@ def _make(
 
 
 def _units(
-    settings: Settings, planned: Planned, run: PlannedRun, timed: _Timed
-) -> np.ndarray:
-    """Return what a run's time is proportional to.
+    planned: Planned, run: PlannedRun, small: SmallRuns
+) -> tuple[list[float], list[float]]:
+    """Return what the times of a run's training and of its tests are proportional to.
 
     Returns:
-        (3,) float64: runs, seconds of audio trained on (or iterations of an epoch,
-        where the configuration gives their number), seconds of audio heard.
+        Runs, seconds of audio trained on and seconds of audio heard; of the training
+        (with its validations), and of the tests. Where the configuration gives the
+        number of an epoch's iterations, 0 and that number in place of the first two.
     """
     task = run.run.task
-    n_iterations = settings.train_config[task].get("num_iters_per_epoch")
-    if n_iterations and planned is timed.planned:
-        n_iterations = N_ITERATIONS
-    languages = [planned.drawn[task, lang] for lang in run.run.languages]
-    validated = sum(
-        total_seconds(language.dev.utterances)
-        for language in languages
-        if language.dev.data is not None
+    n_iterations = planned.settings.train_config[task].get("num_iters_per_epoch")
+    dev = [planned.drawn[task, lang].dev for lang in run.run.languages]
+    validated = small.n_validations(task) * sum(
+        total_seconds(part.utterances) for part in dev if part.data is not None
     )
-    heard = run.test_seconds + timed.n_validations(task) * validated
-    if n_iterations:
-        return np.array([0.0, n_iterations, heard])
-    return np.array([1.0, run.train_seconds, heard])
+    training = [0.0, n_iterations] if n_iterations else [1.0, run.train_seconds]
+    return [*training, validated], [0.0, 0.0, run.test_seconds]
 
 
 def _rates(
-    settings: Settings,
-    timed: _Timed,
-    task: str,
-    choose: Callable[[Sequence[float]], float],
+    small: SmallRuns, task: str, choose: Callable[[Sequence[float]], float]
 ) -> np.ndarray:
-    """Return a task's seconds for each of :func:`_units`.
+    """Return a task's seconds for each of :func:`_units`: (3,) float64, none negative.
 
     Args:
-        settings: The experiment's settings.
-        timed: The small runs.
-        task: The task.
-        choose: Function that chooses one of the times of runs of a sort.
+        small: The small runs.
+        task: Name of the task.
+        choose: Function that chooses one of the times of runs of one size.
     """
-    runs = timed.of_task(task)
-    runs = runs[len(runs) // (1 + 3 * REPEATS) :]
-    rows, seconds = [], []
-    for sort in {(p.utterances, p.test_languages) for p in runs}:
-        of_sort = [p for p in runs if (p.utterances, p.test_languages) == sort]
-        rows.append(_units(settings, timed.planned, of_sort[0], timed))
-        seconds.append(choose([timed.seconds(p) for p in of_sort]))
-    return nnls(np.array(rows), np.array(seconds))[0]
+    runs = small.of_task(task)
+    of_size: dict[int, list[PlannedRun]] = {}
+    for planned in runs[len(runs) // (1 + 2 * REPEATS) :]:
+        of_size.setdefault(planned.utterances, []).append(planned)
+    units: list[list[float]] = []
+    seconds: list[float] = []
+    for same in of_size.values():
+        metrics = [small.metrics[p.run.name] for p in same]
+        units += _units(small.planned, same[0], small)
+        seconds.append(choose([m["train_seconds"] for m in metrics]))
+        seconds.append(choose([m["test_seconds"] for m in metrics]))
+    return nnls(np.array(units), np.array(seconds))[0]
 
 
 def _run_bytes(
-    planned: Planned, run: PlannedRun, timed: _Timed, keep_models: str
+    planned: Planned, run: PlannedRun, small: SmallRuns, keep_models: str
 ) -> int:
-    """Predict what a run leaves on disk, in whole blocks."""
+    """Predict what a run leaves on disk, where everything takes whole blocks."""
     task = run.run.task
-    small = timed.of_task(task)[-1]
-    n_small, n_dev = (
+    model = small.of_task(task)[-1]
+    n_dev, n_dev_small = (
         sum(len(p.drawn[task, lang].dev.utterances) for lang in r.run.languages)
-        for p, r in ((timed.planned, small), (planned, run))
+        for p, r in ((planned, run), (small.planned, model))
     )
     # ESPnet wants some to validate on even where nothing is validated.
-    scale = {
-        "train": run.utterances / small.utterances,
-        "valid": (n_dev or run.utterances) / (n_small or small.utterances),
+    growth = {
+        "train": run.utterances / model.utterances,
+        "valid": (n_dev or run.utterances) / (n_dev_small or model.utterances),
     }
-    n_small_items = timed.planned.tested(task, small.test_languages[0]).n_items
-    size = BLOCK
-    for name, n_bytes in timed.files[task].items():
+    n_items = small.planned.tested(task, model.test_languages[0]).n_items
+    tested = [planned.tested(task, name).n_items for name in run.test_languages]
+    sizes: list[float] = []
+    for name, n_bytes in small.files[task].items():
         part = name.partition("/")[0]
         if part == "predictions":
-            for test in run.test_languages:
-                n_items = planned.tested(task, test).n_items
-                size += _in_blocks(n_bytes * n_items / n_small_items)
+            sizes += [n_bytes * n / n_items for n in tested]
         elif part == "metrics.json":
-            size += _in_blocks(n_bytes + METRICS_BYTES * (len(run.test_languages) - 1))
+            sizes.append(n_bytes + METRICS_BYTES * (len(tested) - 1))
         elif part != "model.zip" or run.run.is_kept(keep_models):
-            size += _in_blocks(n_bytes * scale.get(part, 1.0))
-    return size + BLOCK * len(
-        {str(Path(name).parent) for name in timed.files[task]} - {"."}
-    )
-
-
-def _in_blocks(n_bytes: float) -> int:
-    """Round up to whole blocks: every file takes some."""
-    return BLOCK * -(-round(n_bytes) // BLOCK)
+            sizes.append(n_bytes * growth.get(part, 1.0))
+    n_directories = len({Path(name).parent for name in small.files[task]})
+    return BLOCK * (n_directories + sum(-(-round(size) // BLOCK) for size in sizes))

@@ -140,16 +140,17 @@ def _add_tests(
         checkpoints[name] = checkpoint
     new = _recorded(scores)
     test = {**metrics["test"], **new["test"]}
-    confusion = {**metrics.get("confusion", {}), **new.get("confusion", {})}
     logging.info("Tested the kept model on %s", ", ".join(added))
     seconds = metrics["test_seconds"] + time.monotonic() - started
     # In the order of a run that is tested on all at once.
     gone = [name for name in test if name not in planned.test_languages]
     order = [*planned.test_languages, *gone]
+    confusion = {**metrics.get("confusion", {}), **new.get("confusion", {})}
+    confusion = {name: confusion[name] for name in order if name in confusion}
     done = {
         **metrics,
         "test": {name: test[name] for name in order},
-        "confusion": {name: confusion[name] for name in order if name in confusion},
+        **({"confusion": confusion} if confusion else {}),
         "checkpoints": {name: checkpoints[name] for name in order},
         "test_seconds": round(seconds, 3),
         "added_tests": [

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir, read_table
-from espnet2_cltm.corpus.people import person_of
+from espnet2_cltm.corpus.language import person_of
 from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import (

@@ -78,6 +78,11 @@ class LabelTask(TaskSpec):
             labels={u: c for split in SPLITS for u, c in labels[split].items()},
         )
 
+    def default_options(self) -> dict[str, Any]:
+        """Return the declared classes, if there are any."""
+        declared = {"classes": list(self.classes)} if self.classes else {}
+        return {**super().default_options(), **declared}
+
     def n_drawn(self, n: int, options: Mapping[str, Any]) -> int:
         """Return the number of utterances of a language, all classes together."""
         return n * len(options["classes"])
@@ -95,10 +100,10 @@ class LabelTask(TaskSpec):
         Raises:
             UserError: The languages have fewer than two classes in common.
         """
-        classes = list(self.classes)
-        if not classes:
-            classes = self._find_classes(languages, largest)
-            logging.info("%s: the classes are %s", self.name, " ".join(classes))
+        if "classes" in options:
+            return dict(options)
+        classes = self._find_classes(languages, largest)
+        logging.info("%s: the classes are %s", self.name, " ".join(classes))
         return {**options, "classes": classes}
 
     def class_title(self, name: str) -> str:

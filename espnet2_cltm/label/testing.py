@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.corpus.audio import load_audio
+from espnet2_cltm.corpus.bounded_cache import WaveformCache
 from espnet2_cltm.corpus.utterance_list import (
     ListedUtterance,
     espnet_data_options,
     write_espnet_data,
 )
-from espnet2_cltm.corpus.waveform_cache import WaveformCache
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
 from espnet2_cltm.label.espnet_task import LabelEspnetTask

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
-from espnet2_cltm.corpus.waveform_cache import WaveformCache
+from espnet2_cltm.corpus.bounded_cache import WaveformCache
 from espnet2_cltm.speaker.embedding_settings import EmbeddingSettings
 from espnet2_cltm.speaker.model import SpeakerModel
 from espnet2_cltm.speaker.waveforms import variants

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.corpus.datadir import Utterance
-from espnet2_cltm.corpus.people import person_of
+from espnet2_cltm.corpus.language import person_of
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import POSITIVE, TRUTH, WHOLE, Option
@@ -25,7 +25,7 @@ from espnet2_cltm.speaker.trial_drawing import (
     draw_trials,
 )
 from espnet2_cltm.speaker.trials import TrialList, read_trials, write_trials
-from espnet2_cltm.subsets import draw_spread, first_of_each
+from espnet2_cltm.subsets import draw_spread
 from espnet2_cltm.task import (
     AcrossDraw,
     DrawingRules,
@@ -83,13 +83,22 @@ def _are_equal(first: TrialList, second: TrialList) -> bool:
     )
 
 
-def _part_of(trials: TrialList, n_items: int) -> TrialList:
-    chosen = first_of_each(trials.is_target.tolist(), n_items)
+def _part_of(
+    trials: TrialList, length: Mapping[str, float], seconds: float
+) -> TrialList:
+    """Return the first trials, as many target as nontarget, of so much audio."""
+    of_kind = [np.flatnonzero(trials.is_target == kind) for kind in (True, False)]
+    chosen: list[int] = []
+    heard: set[str] = set()
+    for pair in zip(*of_kind, strict=False):
+        chosen += map(int, pair)
+        for trial in pair:
+            heard |= {trials.utts[trials.enrol[trial]], trials.utts[trials.test[trial]]}
+        if sum(length[utt] for utt in heard) >= seconds:
+            break
     utts = np.array(trials.utts)
     return TrialList.from_pairs(
-        utts[trials.enrol[chosen]].tolist(),
-        utts[trials.test[chosen]].tolist(),
-        trials.is_target[chosen].tolist(),
+        utts[trials.enrol[chosen]], utts[trials.test[chosen]], trials.is_target[chosen]
     )
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from espnet2_cltm.corpus.datadir import GENDERS, Utterance
-from espnet2_cltm.corpus.people import person_of
+from espnet2_cltm.corpus.language import person_of
 from espnet2_cltm.speaker.trials import TrialList
 
 NOBODY_BILINGUAL = "no speaker is heard in both languages"

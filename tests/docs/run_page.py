@@ -55,7 +55,7 @@ def write_file(path: Path, content: str) -> None:
 
 def declare_entry_points(directory: Path, pyproject: str) -> None:
     """Do what ``pip install --editable`` does of a project with entry points."""
-    name = re.search(r'^name = "(.+)"$', pyproject, re.MULTILINE)[1]
+    (name,) = re.findall(r'^name = "(.+)"$', pyproject, re.MULTILINE)
     info = directory / f"{name.replace('-', '_')}-0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0\n")

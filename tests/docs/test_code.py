@@ -39,7 +39,7 @@ def test_python_that_is_not_run_says_why_and_is_python(page):
         if block.language == "python":
             ast.parse(block.code)
             if block.title is None and not is_run(block.language, block.directive):
-                assert block.directive.startswith("not run: ")
+                assert (block.directive or "").startswith("not run: ")
 
 
 @pytest.mark.slow

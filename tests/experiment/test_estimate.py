@@ -33,7 +33,7 @@ def experiment(store, task, **config):
         {task: 2 if task == "gender" else 4},
         train_config={task: {**CONFIGS[task], **config}},
     )
-    return settings, plan_runs(settings, ["es", "fi", "tr"], [42, 43])
+    return plan_runs(settings, ["es", "fi", "tr"], [42, 43])
 
 
 def dev_seconds(planned, run):
@@ -45,26 +45,25 @@ def dev_seconds(planned, run):
 
 
 def timed_as_known(monkeypatch, n_validations=0, of_training=None, seen=None):
-    """Have small runs take known times; every third one is slow."""
+    """Have small runs take known times; one of three of each size is slow."""
 
-    def time_small_runs(settings, planned, tasks, workers, n_left):
+    def make_small_runs(planned, tasks, workers, n_left):
         if seen is not None:
             seen.append(min(workers.together, n_left))
-        small = estimate._plan_small_runs(settings, planned, tasks, 1)
+        small = estimate.plan_small_runs(planned, tasks, 1)
         metrics = {}
         for index, run in enumerate(small.runs):
-            heard = run.test_seconds + n_validations * dev_seconds(small, run)
-            train = TRAIN * run.train_seconds if of_training is None else of_training
-            slow = 1.5 if index in (0, 1, 2, 3) else 1.0
+            train = RUN + TRAIN * run.train_seconds
+            train += HEARD * n_validations * dev_seconds(small, run)
+            slow = 1.5 if index < 3 else 1.0  # the very first is not used
             metrics[run.run.name] = {
-                "train_seconds": slow * (train + (RUN if of_training is None else 0)),
-                "test_seconds": slow * HEARD * heard,
+                "train_seconds": slow * (of_training or train),
+                "test_seconds": slow * HEARD * run.test_seconds,
                 "validation": [{}] * n_validations,
             }
-        files = dict.fromkeys(tasks, FILES)
-        return estimate._Timed(small, metrics, files, START)
+        return estimate.SmallRuns(small, metrics, dict.fromkeys(tasks, FILES), START)
 
-    monkeypatch.setattr(estimate, "_time_small_runs", time_small_runs)
+    monkeypatch.setattr(estimate, "make_small_runs", make_small_runs)
 
 
 @pytest.mark.parametrize(("task", "n_validations"), [("gender", 0), ("speaker", 2)])
@@ -72,8 +71,8 @@ def test_one_worker_takes_the_sum_of_what_its_runs_take(
     store, monkeypatch, task, n_validations
 ):
     timed_as_known(monkeypatch, n_validations)
-    settings, planned = experiment(store, task)
-    cost = estimate_cost(settings, planned, planned.runs, Workers(1, 1))
+    planned = experiment(store, task)
+    cost = estimate_cost(planned, planned.runs, Workers(1, 1))
     expected = sum(
         RUN
         + TRAIN * run.train_seconds
@@ -82,7 +81,7 @@ def test_one_worker_takes_the_sum_of_what_its_runs_take(
     )
     assert cost.seconds == pytest.approx(START + expected)
     assert cost.least == pytest.approx(START + expected)
-    # One of three runs of each sort took half as long again.
+    # One of three runs of each size took half as long again.
     assert cost.most == pytest.approx(START + 1.5 * expected)
     assert cost.runs == len(planned.runs) == 18
 
@@ -90,9 +89,9 @@ def test_one_worker_takes_the_sum_of_what_its_runs_take(
 def test_more_workers_share_the_runs_and_start_together(store, monkeypatch):
     seen = []
     timed_as_known(monkeypatch, seen=seen)
-    settings, planned = experiment(store, "gender")
+    planned = experiment(store, "gender")
     one, three, many = (
-        estimate_cost(settings, planned, planned.runs, Workers(n, 2)).seconds - START
+        estimate_cost(planned, planned.runs, Workers(n, 2)).seconds - START
         for n in (1, 3, 100)
     )
     assert three == pytest.approx(one / 3)
@@ -104,8 +103,8 @@ def test_epochs_of_a_fixed_number_of_iterations_take_no_longer_for_more_audio(
     store, monkeypatch
 ):
     timed_as_known(monkeypatch, of_training=3.0)
-    settings, planned = experiment(store, "gender", num_iters_per_epoch=30)
-    cost = estimate_cost(settings, planned, planned.runs, Workers(1, 1))
+    planned = experiment(store, "gender", num_iters_per_epoch=30)
+    cost = estimate_cost(planned, planned.runs, Workers(1, 1))
     # Three iterations were timed.
     training = 18 * 3.0 * 30 / 3
     testing = HEARD * sum(run.test_seconds for run in planned.runs)
@@ -114,7 +113,7 @@ def test_epochs_of_a_fixed_number_of_iterations_take_no_longer_for_more_audio(
 
 def test_faster_large_runs_give_no_negative_cost(store, monkeypatch):
     timed_as_known(monkeypatch)
-    known = estimate._time_small_runs
+    known = estimate.make_small_runs
 
     def reversed_times(*args):
         timed = known(*args)
@@ -122,46 +121,46 @@ def test_faster_large_runs_give_no_negative_cost(store, monkeypatch):
             metrics["train_seconds"] = 1 / metrics["train_seconds"]
         return timed
 
-    monkeypatch.setattr(estimate, "_time_small_runs", reversed_times)
-    settings, planned = experiment(store, "gender")
+    monkeypatch.setattr(estimate, "make_small_runs", reversed_times)
+    planned = experiment(store, "gender")
     for run in planned.runs:
-        assert estimate_cost(settings, planned, [run], Workers(1, 1)).seconds >= START
+        assert estimate_cost(planned, [run], Workers(1, 1)).seconds >= START
 
 
 def test_files_take_whole_blocks(store, monkeypatch):
     timed_as_known(monkeypatch)
-    settings, planned = experiment(store, "gender")
+    planned = experiment(store, "gender")
     double = next(run for run in planned.runs if run.run.kind == "double")
-    cost = estimate_cost(settings, planned, [double], Workers(1, 1))
+    cost = estimate_cost(planned, [double], Workers(1, 1))
     # train.yaml, the prediction, the data, which grows with the utterances, and three
     # directories: the run's, predictions and train.
-    n_small = estimate._sizes("gender", TINY_GENDER, double.utterances)[0]
+    n_small = estimate._sizes(TINY_GENDER, 2, double.utterances)[0]
     of_data = -(-4097 * double.utterances // n_small // 4096)
     assert cost.size == (1 + 1 + of_data + 3) * 4096
 
 
 def test_small_runs_foretell_real_ones(store, tmp_path):
-    settings, planned = experiment(store, "speaker")
+    planned = experiment(store, "speaker")
     made = planned.runs[::7]
-    cost = estimate_cost(settings, planned, made, Workers(1, 1))
+    cost = estimate_cost(planned, made, Workers(1, 1))
     directory = ExperimentDir(tmp_path / "exp")
     write_experiment(directory, planned)
     for run in made:
-        make_run(directory, settings, run)
+        make_run(directory, planned.settings, run)
     real = sum(512 * p.stat().st_blocks for p in directory.runs.rglob("*"))
     assert cost.size == pytest.approx(real, rel=0.15)
     assert 0 < cost.least <= cost.seconds <= cost.most
 
 
 def test_what_runs_cannot_do_is_said_in_their_words(store):
-    settings, planned = experiment(store, "gender", optim="adamx")
+    planned = experiment(store, "gender", optim="adamx")
     with pytest.raises(UserError, match="adamx"):
-        estimate_cost(settings, planned, planned.runs, Workers(1, 1))
+        estimate_cost(planned, planned.runs, Workers(1, 1))
 
 
 def test_nothing_is_timed_where_nothing_is_left(store):
-    settings, planned = experiment(store, "gender")
-    cost = estimate_cost(settings, planned, [], Workers(2, 2))
+    planned = experiment(store, "gender")
+    cost = estimate_cost(planned, [], Workers(2, 2))
     assert (cost.runs, cost.seconds, cost.size) == (0, 0.0, 0)
 
 

@@ -241,6 +241,7 @@ def test_what_would_fail_in_every_run_fails_before_the_first(store, extra, messa
         "demo",
         str(store),
         {"gender": 2},
+        {"gender": {"classes": ["f", "m"]}},
         train_config={"gender": {**TINY_GENDER, **extra}},
     )
     with pytest.raises(UserError, match=message):

@@ -77,7 +77,8 @@ def test_every_language_has_a_single_run_at_every_n_tested_on_itself(
     settings, tmp_path
 ):
     directory = ExperimentDir(tmp_path)
-    write_experiment(directory, make_plan(settings, ["ca", "es"], [1, 2]))
+    made = make_plan(settings, ["ca", "es"], [1, 2])
+    write_experiment(directory, made)
     plan = read_plan(directory.plan)
     for task in ("gender", "speaker"):
         runs = {p.run for p in plan if p.run.task == task}
@@ -88,7 +89,7 @@ def test_every_language_has_a_single_run_at_every_n_tested_on_itself(
             for seed in (1, 2)
         }
     assert all(p.test_languages == p.run.languages for p in plan)
-    assert read_settings(directory.settings) == settings
+    assert read_settings(directory.settings) == made.settings
 
 
 @pytest.mark.parametrize("task", ["gender", "speaker"])
@@ -130,7 +131,7 @@ def test_a_single_run_of_2n_gives_the_predictions_of_the_double_run_of_n(
             for p in read_plan(directory.plan)
             if (p.run.kind, p.run.languages, p.run.budget) == (kind, ("es",), n)
         )
-        make_run(directory, own, planned)
+        make_run(directory, read_settings(directory.settings), planned)
         predictions.append(
             directory.predictions(planned.run.name, "es", ".tsv").read_bytes()
         )

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from espnet2_cltm.corpus.datadir import Utterance, read_table
-from espnet2_cltm.corpus.people import person_of
+from espnet2_cltm.corpus.language import person_of
 from espnet2_cltm.experiment.planning import make_plan, without_tested
 from espnet2_cltm.experiment.settings import Settings
 from tests.speech import TINY_SPEAKER, write_dump

@@ -17,6 +17,7 @@ from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.speaker.scoring import read_scores
+from espnet2_cltm.speaker.spec import SPEAKER
 from espnet2_cltm.speaker.testing import score
 from espnet2_cltm.speaker.trials import read_trials
 from tests.speech import TINY_HUBERT, TINY_SPEAKER, write_dump
@@ -301,9 +302,9 @@ def copy_of_a_test(finished, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda whole: b"", "is no file of scores"),
-        (lambda whole: b"not numpy's", "is no file of scores"),
-        (lambda whole: whole[:-3], "is no file of scores"),
+        (lambda whole: b"", "is not a file of scores"),
+        (lambda whole: b"not numpy's", "is not a file of scores"),
+        (lambda whole: whole[:-3], "is not a file of scores"),
         (lambda whole: None, r"cannot be read \(No such file"),
     ],
 )
@@ -315,19 +316,19 @@ def test_damaged_scores_are_named(finished, tmp_path, damage, message):
     else:
         scores.write_bytes(damaged)
     with pytest.raises(UserError, match=rf"es\.npy {message}.*run stage 4 again"):
-        score(read_test_set(copy, "speaker", "es"), scores)
+        score(SPEAKER, {}, read_test_set(copy, "speaker", "es"), scores)
 
 
 def test_scores_of_other_trials_are_named(finished, tmp_path):
     copy, scores = copy_of_a_test(finished, tmp_path)
     np.save(scores, np.load(scores)[1:])
     with pytest.raises(UserError, match=r"shape \(23,\) where .*test\.trials has 24"):
-        score(read_test_set(copy, "speaker", "es"), scores)
+        score(SPEAKER, {}, read_test_set(copy, "speaker", "es"), scores)
 
 
 def test_missing_trials_are_named(finished, tmp_path):
     copy, _ = copy_of_a_test(finished, tmp_path)
-    copy.trials("speaker", "es", "test").unlink()
+    copy.test_data("speaker", "es", "test", ".trials").unlink()
     with pytest.raises(UserError, match=r"test\.trials is missing: run stage 3 again"):
         read_test_set(copy, "speaker", "es")
 
@@ -337,5 +338,7 @@ def test_a_list_that_differs_from_its_trials_is_named(finished, tmp_path):
     path = copy.utterance_list("speaker", "es", "test")
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:1] + lines[2:]))
-    with pytest.raises(UserError, match=r"test\.tsv differ, first in utterance es-"):
+    with pytest.raises(
+        UserError, match=r"test\.trials .*differ, first in utterance es-"
+    ):
         read_test_set(copy, "speaker", "es")

@@ -2,6 +2,8 @@
 
 import random
 import re
+import sys
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,18 +13,22 @@ from hypothesis import strategies as st
 
 from espnet2_cltm.corpus import espeak
 from espnet2_cltm.corpus.demo_config import (
+    PROMPTS,
     DemoConfig,
     SplitSize,
     VoiceRanges,
     read_config,
 )
-from espnet2_cltm.corpus.demo_prompts import KINDS, draw_prompt
-from espnet2_cltm.corpus.demo_speakers import (
+from espnet2_cltm.corpus.demo_drawing import (
+    MIN_NAMES,
     Speaker,
     draw_moods,
+    draw_prompt,
     draw_speakers,
+    names_of,
     voice_text,
 )
+from espnet2_cltm.errors import UserError
 
 CONFIG = read_config(Path(__file__).parents[2] / "conf" / "demo.yaml")
 
@@ -168,10 +174,60 @@ def test_the_mean_of_the_vowel_formants_is_the_speakers():
         assert sum(map(int, first)) / 3 == pytest.approx(110, abs=2)
 
 
-@given(st.sampled_from(sorted(set(KINDS) - {"names"})), st.integers())
+@given(st.sampled_from(sorted({*PROMPTS} - {"names"})), st.integers())
 def test_prompts_but_names_need_no_letters(kind, seed):
     prompt = draw_prompt(kind, random.Random(seed), "es")
     assert re.fullmatch(r"[0-9][0-9: ]*[0-9]", prompt)
     assert prompt == draw_prompt(kind, random.Random(seed), "es")
     for hour, minute in re.findall(r"(\d+):(\d+)", prompt):
         assert int(hour) < 24 and int(minute) < 60
+
+
+@pytest.mark.parametrize(
+    ("lang", "script", "name"),
+    [
+        ("fi", "LATIN", "Saksa"),
+        ("el", "GREEK", "Γερμανία"),
+        ("hi", "DEVANAGARI", "जर्मनी"),
+        ("ko", "HANGUL", "독일"),
+        ("pt-br", "LATIN", "janeiro"),
+    ],
+)
+def test_names_are_written_in_the_languages_own_letters(lang, script, name):
+    names = names_of(lang)
+    assert name in names
+    assert len(names) >= MIN_NAMES
+    assert list(names) == sorted(set(names))
+    letters = {
+        one for name in names for one in name if unicodedata.category(one) == "Lo"
+    }
+    letters |= {one for name in names for one in name if one.isupper() or one.islower()}
+    assert {unicodedata.name(letter).split()[0] for letter in letters} == {script}
+
+
+def test_names_hold_nothing_that_is_not_spoken():
+    for lang in ("en", "ru", "th"):
+        assert not any(set(name) & set("()[]/,.0123456789&") for name in names_of(lang))
+
+
+def test_a_prompt_is_eight_names_of_the_language():
+    prompt = draw_prompt("names", random.Random(3), "hu")
+    assert prompt == draw_prompt("names", random.Random(3), "hu")
+    assert prompt != draw_prompt("names", random.Random(4), "hu")
+    words = {word for name in names_of("hu") for word in name.split()}
+    assert len(prompt.split()) >= 8
+    assert set(prompt.split()) <= words
+
+
+@pytest.mark.parametrize("lang", ["jbo", "qya", "no such-language"])
+def test_a_language_with_too_few_names_is_refused(lang):
+    with pytest.raises(UserError, match=rf"names in the language '{lang}', too few"):
+        names_of(lang)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "babel", None)
+    names_of.cache_clear()
+    with pytest.raises(UserError, match="need the package babel, which is missing"):
+        names_of("fi")
+    names_of.cache_clear()

@@ -1,17 +1,23 @@
 import random
 
-from espnet2_cltm.corpus.splits import barred_speakers, even_shares, limit_utterances
 from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.corpus.datadir import Utterance
+from espnet2_cltm.corpus.language import LanguageSplits, Rejection
+from espnet2_cltm.corpus.selection import (
+    barred_speakers,
+    even_shares,
+    leave_out_unlabelled,
+    limit_utterances,
+)
 
 
 def utterances(women: int, men: int, unknown: int = 0) -> list[Utterance]:
-    genders = ["f"] * women + ["m"] * men + [None] * unknown
+    labels = [{"gender": "f"}] * women + [{"gender": "m"}] * men + [{}] * unknown
     return [
-        Utterance(f"s{n:03d}-1", f"s{n:03d}", "a.wav", gender)
-        for n, gender in enumerate(genders)
+        Utterance(f"s{n:03d}-1", f"s{n:03d}", "a.wav", stated)
+        for n, stated in enumerate(labels)
     ]
 
 
@@ -47,7 +53,7 @@ def test_shares_use_up_the_limit_and_differ_only_where_a_group_is_used_up(sizes,
 
 def test_a_limit_takes_as_many_of_each_gender_as_there_are():
     kept, left_out = limit_utterances(utterances(women=4, men=100), limit=20, seed=1)
-    assert sum(row.gender == "f" for row in kept) == 4
+    assert sum(row.labels["gender"] == "f" for row in kept) == 4
     assert len(kept) == 20
     assert ids(kept) | ids(left_out) == ids(utterances(4, 100))
     assert not ids(kept) & ids(left_out)
@@ -74,3 +80,51 @@ def test_a_smaller_limit_draws_a_subset(one, other, women, unknown):
     assert ids(limit_utterances(rows, small, 3)[0]) <= ids(
         limit_utterances(rows, large, 3)[0]
     )
+
+
+def language(**labels: list[dict[str, str]]) -> LanguageSplits:
+    """A split for each keyword, one utterance for each item."""
+    splits = {
+        split: [
+            Utterance(f"{split}-{n}", split, f"{n}.wav", stated)
+            for n, stated in enumerate(of_split)
+        ]
+        for split, of_split in labels.items()
+    }
+    unusable = {("train-1", "gender"): "gender is 'other'"}
+    return LanguageSplits(splits, [], lambda utt: utt.audio, unusable)
+
+
+F, FA, A = {"gender": "f"}, {"gender": "f", "age": "teens"}, {"age": "teens"}
+
+
+def test_utterances_without_a_required_label_are_left_out_by_their_own_names():
+    whole = language(train=[FA, A, {}], dev=[F], test=[FA])
+    left, waived = leave_out_unlabelled(whole, ["gender"])
+    assert [utt.id for utt in left.splits["train"]] == ["train-0"]
+    assert left.rejected == [
+        Rejection("train", "1.wav", "gender is 'other'"),
+        Rejection("train", "2.wav", "gender not given"),
+    ]
+    assert waived == {}
+    assert leave_out_unlabelled(whole, []) == (whole, {})
+
+
+def test_a_label_that_a_split_lacks_wholly_is_not_required():
+    whole = language(train=[FA, A, F], dev=[F], test=[FA, F])
+    left, waived = leave_out_unlabelled(whole, ["gender", "age"])
+    assert waived == {"age": ["dev"]}
+    assert [utt.id for utt in left.splits["train"]] == ["train-0", "train-2"]
+    assert [rejection.item for rejection in left.rejected] == ["1.wav"]
+
+
+def test_labels_that_no_utterance_has_together_are_not_required():
+    whole = language(train=[FA], dev=[F, A], test=[FA])
+    left, waived = leave_out_unlabelled(whole, ["gender", "age"])
+    assert waived == {"gender and age": ["dev"]}
+    assert left.splits == whole.splits and left.rejected == []
+
+
+def test_an_empty_split_does_not_hide_behind_labels():
+    whole = language(train=[FA], dev=[], test=[FA])
+    assert leave_out_unlabelled(whole, ["gender"]) == (whole, {})
