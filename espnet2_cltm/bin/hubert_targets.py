@@ -10,50 +10,64 @@ from espnet2_cltm.bin.command_line import (
     whole_number,
 )
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.pretraining.target_files import choose_languages
-from espnet2_cltm.pretraining.targets import FEATURES, TargetSettings, make_targets
+from espnet2_cltm.pretraining.targets import (
+    FEATURES,
+    TargetSettings,
+    choose_languages,
+    make_targets,
+)
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command's options."""
+    """Return the parser of the command's options."""
     parser = argparse.ArgumentParser(
         description="Cluster the frames of a corpus that stage 2 has decoded, and "
-        "write the cluster of every frame. Does only what is missing; can be "
-        "interrupted and started again at any time.",
+        "write the cluster of every frame. Only what is missing is made; the command "
+        "can be interrupted and started again at any time.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--dump", required=True, type=Path, help="audio store: <dumpdir>/<corpus>"
     )
     parser.add_argument(
-        "--langs", default="", help="language codes; none: all under --dump"
+        "--langs", default="", help="language codes; left out, all under --dump"
     )
-    parser.add_argument("--nj", type=positive_number, default=1, help="processes")
+    parser.add_argument(
+        "--nj", type=positive_number, default=1, help="number of processes"
+    )
     parser.add_argument("--outdir", required=True, type=Path)
     parser.add_argument(
         "--features",
         choices=FEATURES,
         default="mfcc",
-        help="what is clustered: mfcc; layer, a hidden layer of --model",
+        help="vectors that are clustered: mfcc, or layer, a hidden layer of --model",
     )
-    parser.add_argument("--model", default="", help="HuBERT: hub id or directory")
+    parser.add_argument("--model", default="", help="HuBERT, by hub id or directory")
     parser.add_argument(
-        "--layer", type=positive_number, default=2, help="of --model, from 1"
+        "--layer", type=positive_number, default=2, help="layer of --model, from 1"
     )
-    parser.add_argument("--num_clusters", type=positive_number, default=100)
+    parser.add_argument(
+        "--num_clusters", type=positive_number, default=100, help="number of clusters"
+    )
     parser.add_argument(
         "--fit_frames",
         type=positive_number,
         default=300_000,
-        help="frames that k-means is fitted on",
+        help="number of frames that k-means is fitted on",
     )
     parser.add_argument(
         "--min_seconds",
         type=float,
         default=1.5,
-        help="leave out shorter utterances; crop_seconds of the training or more",
+        help="length in seconds below which utterances are left out, at least the "
+        "training's crop_seconds",
     )
-    parser.add_argument("--seed", type=whole_number, default=0)
+    parser.add_argument(
+        "--seed",
+        type=whole_number,
+        default=0,
+        help="seed of utterances and centroids",
+    )
     return parser
 
 
@@ -61,7 +75,7 @@ def main(cmd: list[str] | None = None) -> None:
     """Run the command.
 
     Args:
-        cmd: Options; None: those of the command line.
+        cmd: Options; by default those of the command line.
     """
     args = get_parser().parse_args(cmd)
     configure_logging("WARNING")
