@@ -19,7 +19,7 @@ That module has
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -46,6 +46,7 @@ class Metric:
         lower_is_better: Whether Perf is 1 - value.
         maximum: Largest possible value; None where there is none.
         per_class: Whether the function returns a value of each class.
+        minimum: Smallest possible value; None where there is none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Metric:
     lower_is_better: bool = False
     maximum: float | None = 1.0
     per_class: bool = False
+    minimum: float | None = 0.0
 
 
 @dataclass(frozen=True)

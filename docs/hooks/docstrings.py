@@ -40,5 +40,5 @@ def _translate(match: re.Match[str]) -> str:
     shown = name.rpartition(".")[2] if match["short"] else name
     if not name.startswith("espnet2_cltm."):
         return f"`{shown}`"
-    # Optional, as constants without a docstring, and commands, have no place of their own.
+    # Optional: constants without a docstring, and commands, are not listed.
     return f'<autoref identifier="{name}" optional><code>{shown}</code></autoref>'

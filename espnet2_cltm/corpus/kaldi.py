@@ -30,6 +30,7 @@ from espnet2_cltm.corpus.language import (
     Rejection,
 )
 from espnet2_cltm.corpus.selection import barred_speakers
+from espnet2_cltm.corpus.validate import contradictory_genders
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
 
@@ -89,17 +90,15 @@ def load_language(
         options: Not used; every corpus has them.
 
     Raises:
-        UserError: A directory or file is missing or malformed, says two things of a
-            speaker's gender, or has segments; more than half of the audio files of a
+        UserError: A directory or file is missing or malformed, or has segments; a
+            speaker of a split has two genders; more than half of the audio files of a
             split are missing, or one is looked for in the wrong place.
     """
     rejected: list[Rejection] = []
     splits: dict[str, list[Utterance]] = {}
-    genders: dict[str, tuple[str, Path]] = {}
     for split in SPLITS:
         directory = Path(corpus_dir) / lang / split
         utterances = _read_split(directory)
-        _check_genders(directory, utterances, genders)
         missing = _missing_audio(directory, utterances)
         splits[split] = []
         for utterance in utterances:
@@ -156,6 +155,10 @@ def _read_split(directory: Path) -> list[Utterance]:
                 f"{_place(directory / 'wav.scp', utterance.id)}: {utterance.id} has no "
                 "audio; write '<utterance> <path>'."
             )
+    if problems := contradictory_genders(directory):
+        raise UserError(
+            f"{problems[0]} Correct it, or give two people two speaker ids."
+        )
     known = sum(utterance.duration is not None for utterance in utterances)
     if 0 < known < len(utterances):
         raise UserError(
@@ -163,38 +166,6 @@ def _read_split(directory: Path) -> list[Utterance]:
             "complete it, or remove it, as Kaldi's tools drop those that it lacks."
         )
     return utterances
-
-
-def _check_genders(
-    directory: Path, utterances: list[Utterance], genders: dict[str, tuple[str, Path]]
-) -> None:
-    """Refuse a speaker with two genders, within a split or over splits."""
-    by_speaker = directory / "spk2gender"
-    if by_speaker.exists():
-        for speaker, gender in read_table(by_speaker).items():
-            _note_gender(speaker, gender, by_speaker, genders)
-    by_utterance = directory / "utt2gender"
-    source = by_utterance if by_utterance.exists() else by_speaker
-    for utterance in utterances:
-        if "gender" in utterance.labels:
-            gender = utterance.labels["gender"]
-            _note_gender(utterance.speaker, gender, source, genders)
-
-
-def _note_gender(
-    speaker: str, gender: str, source: Path, genders: dict[str, tuple[str, Path]]
-) -> None:
-    other, where = genders.setdefault(speaker, (gender, source))
-    if gender != other:
-        places = (
-            f"both {other} and {gender} in {source}"
-            if where == source
-            else f"{other} in {where} and {gender} in {source}"
-        )
-        raise UserError(
-            f"Speaker {speaker} is {places}: correct it, or give two people two "
-            "speaker ids."
-        )
 
 
 def _missing_audio(directory: Path, utterances: list[Utterance]) -> set[str]:

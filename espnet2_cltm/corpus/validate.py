@@ -87,6 +87,12 @@ def validate_splits(directories: Mapping[str, Path]) -> list[Problem]:
     return problems
 
 
+def contradictory_genders(directory: Path | str) -> list[Problem]:
+    """Check only that no speaker has two genders."""
+    only = ("utt2spk", "utt2gender", "spk2gender")
+    return list(_DataDir(Path(directory), only).contradictions())
+
+
 def validate_language(
     directory: Path | str, check_audio: bool = False, require_labels: Sequence[str] = ()
 ) -> list[Problem]:
@@ -193,15 +199,19 @@ def _utf8_fault(content: bytes) -> str | None:
 
 
 class _DataDir:
-    """The tables of a directory."""
+    """The tables of a directory, or some of them."""
 
-    def __init__(self, directory: Path):
+    def __init__(self, directory: Path, only: Sequence[str] = ()):
         self._directory = directory
         self._labels = label_tables(directory, "utt2")
         paths = [directory / name for name in (*REQUIRED, *COMPLETE[1:])]
         paths += self._labels.values()
         paths += label_tables(directory, "spk2").values()
-        self._tables = {path.name: _Table(path) for path in paths if path.exists()}
+        self._tables = {
+            path.name: _Table(path)
+            for path in paths
+            if path.exists() and (not only or path.name in only)
+        }
 
     def check(
         self, check_audio: bool, require_labels: Sequence[str]
@@ -303,28 +313,38 @@ class _DataDir:
                 yield self._problem("spk2utt", sentence, key)
 
     def _check_genders(self) -> Iterator[Problem]:
-        """Check m and f, and one gender a speaker in both files."""
+        """Check m and f, and that both files name the same speakers."""
         for name in ("utt2gender", "spk2gender"):
             for key, gender in self._values(name).items():
                 if gender and gender not in GENDERS:
                     sentence = f"gender of {key} is '{gender}', not m or f."
                     yield self._problem(name, sentence, key)
-        if "utt2spk" not in self._tables:
-            return
         utt2spk = self._values("utt2spk")
         speakers, by_speaker = set(utt2spk.values()), self._values("spk2gender")
         for speaker in by_speaker:
-            if speaker not in speakers:
+            if speakers and speaker not in speakers:
                 sentence = f"speaker {speaker} is not in utt2spk."
                 yield self._problem("spk2gender", sentence, speaker)
+        yield from self.contradictions()
+        if "spk2gender" in self._tables:
+            spoken = {utt2spk.get(utt, "") for utt in self._values("utt2gender")} - {""}
+            for speaker in sorted(spoken - by_speaker.keys()):
+                yield self._problem(
+                    "spk2gender",
+                    f"speaker {speaker}, whose gender utt2gender has, is not there.",
+                )
+
+    def contradictions(self) -> Iterator[Problem]:
+        """Check that each speaker has one gender in both files."""
         # What states a speaker's gender first: the gender, the file and its key.
-        stated = {s: (gender, "spk2gender", s) for s, gender in by_speaker.items()}
-        silent = set()
+        stated = {
+            speaker: (gender, "spk2gender", speaker)
+            for speaker, gender in self._values("spk2gender").items()
+        }
         for utterance, gender in self._values("utt2gender").items():
-            if (speaker := utt2spk.get(utterance, "")) == "":
+            speaker = self._values("utt2spk").get(utterance)
+            if speaker is None:
                 continue
-            if speaker not in by_speaker:
-                silent.add(speaker)
             here = (gender, "utt2gender", utterance)
             other, name, key = stated.setdefault(speaker, here)
             if other != gender:
@@ -332,12 +352,6 @@ class _DataDir:
                 where = f"line {line}" if name == "utt2gender" else f"{name}:{line}"
                 sentence = f"speaker {speaker} is {gender} here but {other} in {where}."
                 yield self._problem("utt2gender", sentence, utterance)
-        if "spk2gender" in self._tables:
-            for speaker in sorted(silent):
-                yield self._problem(
-                    "spk2gender",
-                    f"speaker {speaker}, whose gender utt2gender has, is not there.",
-                )
 
     def _check_languages(self) -> Iterator[Problem]:
         """Check that a directory holds one language."""

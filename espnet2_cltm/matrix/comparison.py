@@ -7,9 +7,8 @@ B - A throughout.
 
 A matrix is a directory of stage 6, a ``cltm.csv``, or a published matrix. Only a
 directory tells more than the matrix: its ``cells.tsv`` has the estimates of targets
-that are not identified, and intervals. These are Fieller's where the table has them,
-else estimate ± t * standard error with the cell's seeds less one as degrees of freedom.
-Fieller sets that are not bounded are not intervals and count as none.
+that are not identified, and Fieller's intervals. Sets that are not bounded are not
+intervals and count as none.
 
 Chance, for intervals, is what remains when B's languages are permuted, rows and columns
 alike: B keeps its values, its strong and weak targets and donors, but not whose they
@@ -17,38 +16,30 @@ are.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.special import stdtrit  # Student's quantile; scipy.stats loads slowly
 from scipy.stats import pearsonr, rankdata, spearmanr
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.matrix_files import (
     PUBLISHED,
     LabelledMatrix,
-    parse_value,
     published_path,
+    read_cells,
     read_matrix,
 )
 from espnet2_cltm.matrix.relatedness import (
     FEWEST_FOR_CORRELATION,
     LanguagePermutations,
     mantel_p_value,
+    off_diagonal,
     permute_languages,
 )
-from espnet2_cltm.matrix.text_table import (
-    TextTable,
-    read_text_table,
-    require_distinct,
-    to_integer,
-)
-from espnet2_cltm.matrix.uncertainty import LEVEL
+from espnet2_cltm.matrix.uncertainty import BOUNDED, LEVEL
 
-FIELLER = ("fieller_kind", "fieller_low", "fieller_high")
-BOUNDED = "bounded"
-NEEDED_COLUMNS = ("target", "donor", "n_seeds", "cltm", "cltm_se")
+FEWEST_LANGUAGES = 3
 
 
 @dataclass(frozen=True)
@@ -56,8 +47,8 @@ class ComparedMatrix:
     """A matrix with what is known of its cells; arrays are (targets, donors).
 
     Attributes:
-        name: As the user gave it.
-        description: What it is, for a published matrix; else empty.
+        name: Name, as the user gave it.
+        description: Task and encoder of a published matrix; else empty.
         path: File of the matrix.
         sha256: Digest of its bytes.
         matrix: Cells that are identified, NaN elsewhere.
@@ -85,7 +76,7 @@ def read_compared(name: str) -> ComparedMatrix:
         name: A directory or a file, else the name of a published matrix.
 
     Raises:
-        UserError: It is none of these, or cannot be read.
+        UserError: It is none of these, or can't be read.
     """
     path = Path(name)
     if not path.exists() and name in PUBLISHED:
@@ -96,13 +87,13 @@ def read_compared(name: str) -> ComparedMatrix:
                 f"{path} has no cltm.csv: give a directory that stage 6 wrote, such as "
                 "exp/<tag>/cltm/<task>."
             )
-        if not (path / "cells.tsv").exists():
-            return _only_matrix(name, path / "cltm.csv")
-        return _with_cells(_only_matrix(name, path / "cltm.csv"), path / "cells.tsv")
+        compared = _only_matrix(name, path / "cltm.csv")
+        cells = path / "cells.tsv"
+        return _with_cells(compared, cells) if cells.exists() else compared
     if path.exists():
         return _only_matrix(name, path)
     raise UserError(
-        f"{name} is no directory of stage 6, no file and no published matrix; "
+        f"{name} is not a directory of stage 6, nor a file, nor a published matrix; "
         f"published are {', '.join(PUBLISHED)}."
     )
 
@@ -117,68 +108,21 @@ def _only_matrix(name: str, path: Path, description: str = "") -> ComparedMatrix
 
 
 def _with_cells(compared: ComparedMatrix, path: Path) -> ComparedMatrix:
-    table = read_text_table(path)
-    absent = [name for name in NEEDED_COLUMNS if name not in table.rows.columns]
-    if absent:
-        raise UserError(
-            f"{path} has no column {absent[0]}: build the matrix again (stage 6)."
-        )
-    require_distinct(table, ["target", "donor"], "the same cell")
-    raw = _arrange(compared, table, _numbers(table, "cltm"))
-    _require_same(compared, path, raw)
-    if all(name in table.rows.columns for name in FIELLER):
-        intervals = f"Fieller's, {LEVEL:.0%}"
-        bounded = (table.rows[FIELLER[0]] == BOUNDED).to_numpy()
-        low, high = (
-            _arrange(compared, table, np.where(bounded, _numbers(table, name), np.nan))
-            for name in FIELLER[1:]
-        )
-    else:
-        intervals = f"estimate ± t * standard error, {LEVEL:.0%}"
-        seeds = to_integer(table, "n_seeds").to_numpy()
-        quantile = stdtrit(np.maximum(seeds - 1, 1), (1 + LEVEL) / 2)
-        width = _arrange(compared, table, quantile * _numbers(table, "cltm_se"))
-        low, high = raw - width, raw + width
-    return ComparedMatrix(
-        compared.name,
-        compared.description,
-        compared.path,
-        compared.sha256,
-        compared.matrix,
-        raw,
-        low,
-        high,
-        intervals if np.isfinite(low).any() else "",
+    found = read_cells(
+        path,
+        compared.matrix.rows,
+        compared.matrix.columns,
+        ("cltm", "fieller_low", "fieller_high"),
+        ("fieller_kind",),
     )
-
-
-def _numbers(table: TextTable, column: str) -> np.ndarray:
-    return np.array(
-        [
-            np.nan
-            if field.strip().lower() in ("inf", "-inf")
-            else parse_value(table.path, line, column, field)
-            for line, field in table.rows[column].items()
-        ]
-    )
-
-
-def _arrange(
-    compared: ComparedMatrix, table: TextTable, numbers: np.ndarray
-) -> np.ndarray:
-    cells = dict(
-        zip(
-            zip(table.rows["target"], table.rows["donor"], strict=True),
-            numbers,
-            strict=True,
-        )
-    )
-    matrix = compared.matrix
-    return np.array(
-        [
-            [cells.get((target, donor), np.nan) for donor in matrix.columns]
-            for target in matrix.rows
-        ]
+    _require_same(compared, path, found["cltm"])
+    bounded = found["fieller_kind"] == BOUNDED
+    return replace(
+        compared,
+        raw=found["cltm"],
+        low=np.where(bounded, found["fieller_low"], np.nan),
+        high=np.where(bounded, found["fieller_high"], np.nan),
+        intervals=f"Fieller's, {LEVEL:.0%}" if bounded.any() else "",
     )
 
 
@@ -196,15 +140,12 @@ def _require_same(compared: ComparedMatrix, path: Path, raw: np.ndarray) -> None
             )
 
 
-FEWEST_LANGUAGES = 3
-
-
 @dataclass(frozen=True)
 class Agreement:
     """Numbers over the off-diagonal cells available in both; None if undefined.
 
     Attributes:
-        n_cells: How many cells.
+        n_cells: Number of cells.
         pearson: Pearson's r.
         pearson_mantel_p: Its two-sided p-value by Mantel's test.
         spearman: Spearman's rho.
@@ -234,7 +175,7 @@ class IntervalCheck:
         n_cells: Identified cells that have a bounded interval in A and a value in B.
         share_inside: Share of them with B inside.
         share_by_chance: Mean of that share over permutations of B's languages.
-        p_value: One-sided, of a share as large as this by permutation.
+        p_value: One-sided p-value of a share as large as this, by permutation.
         intervals: How A's intervals were made.
     """
 
@@ -269,11 +210,12 @@ class Comparison:
         a_low: Lower ends of A's intervals.
         a_high: Upper ends.
         identified: Cells that are identified in both.
-        permutations: How many orders of languages were tried.
-        exact: These are all there are.
-        agreement: Over identified cells.
-        agreement_of_all: Over all estimates; None where these are the same cells.
-        interval_check: None where A has no intervals.
+        permutations: Number of orders of languages that were tried.
+        exact: Whether these are all there are.
+        agreement: Numbers over identified cells.
+        agreement_of_all: Numbers over all estimates; None where these are the same
+            cells.
+        interval_check: Whether B lies inside A's intervals; None where A has none.
         differences: All identified cells, largest difference first.
     """
 
@@ -299,7 +241,7 @@ def compare(
     Args:
         a: One matrix.
         b: The other; its languages are permuted.
-        n_permutations: How many orders are drawn; all where there are no more.
+        n_permutations: Number of orders drawn; all where there are no more.
         seed: Seed of the draw.
 
     Raises:
@@ -362,14 +304,7 @@ def common_languages(a: ComparedMatrix, b: ComparedMatrix) -> tuple[str, ...]:
 def _square(
     labels: LabelledMatrix, values: np.ndarray, languages: tuple[str, ...]
 ) -> np.ndarray:
-    square = np.full((len(languages), len(languages)), np.nan)
-    rows = {code: index for index, code in enumerate(labels.rows)}
-    columns = {code: index for index, code in enumerate(labels.columns)}
-    for i, target in enumerate(languages):
-        for j, donor in enumerate(languages):
-            if i != j and target in rows and donor in columns:
-                square[i, j] = values[rows[target], columns[donor]]
-    return square
+    return off_diagonal(replace(labels, values=values).square(languages))
 
 
 def agreement(

@@ -1,7 +1,7 @@
 """Predictions of the cells that were not measured, and how good they are.
 
 Takes a square matrix with missing cells (rows targets, columns donors), the measured
-cells' standard errors where known, and the languages' distances. Gives every cell an
+cells' standard errors where known, and the languages' distances. Every cell has an
 estimate, a standard deviation and an interval, and the error that cross-validation
 finds when measured pairs are left out: (i,j) and (j,i) together, since one run measures
 both; or all pairs of a language, for one that has no run at all. Cells beyond ±
@@ -29,6 +29,7 @@ LIMIT = 3.0
 RELATIONS = ("genetic", "geographic", "inventory")
 NEARNESS = 2.0  # relatedness is exp(-2 distance / median distance)
 FEWEST_MEASURED = 10
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 FOLDS = 5
 LANGUAGE_FOLDS = 10  # more, since a part takes many of the others' pairs with it
 BY_PAIR, BY_LANGUAGE = "pairs", "languages"  # what cross-validation leaves out
@@ -36,7 +37,7 @@ BY_PAIR, BY_LANGUAGE = "pairs", "languages"  # what cross-validation leaves out
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of every cell; arrays are (n, n), NaN on the diagonal.
+    """Every cell as the model expects it; arrays are (n, n), NaN on the diagonal.
 
     Attributes:
         mean: Expected cell.
@@ -44,7 +45,7 @@ class Prediction:
         low: Lower end of the interval at :data:`LEVEL`.
         high: Upper end.
         draws: (draws, n, n), what cells may be, jointly.
-        n_cells: Measured cells that the model rests on.
+        n_cells: Number of measured cells that the model rests on.
     """
 
     mean: np.ndarray
@@ -64,9 +65,9 @@ class PredictionError:
         pearson: Pearson's r between predicted and measured; None where one of them
             does not vary.
         coverage: Share of measured cells inside their interval.
-        n_cells: Cells predicted.
-        folds: Into how many parts the pairs, or languages, were divided.
-        left_out: :data:`PAIRS` or :data:`LANGUAGES`.
+        n_cells: Number of cells predicted.
+        folds: Number of parts the pairs, or languages, were divided into.
+        left_out: :data:`BY_PAIR` or :data:`BY_LANGUAGE`.
     """
 
     rmse: float
@@ -112,33 +113,26 @@ def predict_pairs(
 
     Args:
         matrix: (n, n), NaN where not measured; the diagonal does not count.
-        relations: (n, n, p), of :func:`relatedness`.
+        relations: (n, n, p), of :func:`closeness`.
         errors: (n, n), standard errors; NaN where not known.
         settings: How the model is fitted.
 
     Returns:
-        None with fewer than :data:`FEWEST_CELLS` measured cells.
+        None with fewer than :data:`FEWEST_MEASURED` measured cells.
     """
     known = np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
     if known.sum() < FEWEST_MEASURED:
         return None
     if errors is None:
         errors = np.full(matrix.shape, np.nan)
-    clipped = np.clip(matrix, -LIMIT, LIMIT)
-    drawn = draw_matrices(clipped, errors, relations, settings, LIMIT)
+    drawn = draw_matrices(np.clip(matrix, -LIMIT, LIMIT), errors, relations, settings)
+    cells = np.clip(drawn.cells, -LIMIT, LIMIT)
+    expected = np.clip(drawn.expected, -LIMIT, LIMIT).mean(axis=0)
     diagonal = np.eye(len(matrix), dtype=bool)
-    low, high = np.quantile(drawn.cells, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    values = (expected, cells.std(axis=0), *np.quantile(cells, TAILS, axis=0))
     return Prediction(
-        *(
-            np.where(diagonal, np.nan, values)
-            for values in (
-                drawn.expected.mean(axis=0),
-                drawn.cells.std(axis=0),
-                low,
-                high,
-            )
-        ),
-        draws=drawn.cells,
+        *(np.where(diagonal, np.nan, one) for one in values),
+        draws=cells,
         n_cells=int(known.sum()),
     )
 
@@ -155,13 +149,14 @@ def cross_validate(
     """Predict measured cells from others.
 
     Args:
-        matrix: As for :func:`predict_pairs`.
-        relations: The same.
-        errors: The same; a left-out cell's noise widens the interval it is held to.
+        matrix: (n, n), NaN where not measured; the diagonal does not count.
+        relations: (n, n, p), of :func:`closeness`.
+        errors: (n, n), standard errors, NaN where not known; a left-out cell's noise
+            widens the interval it is held to.
         settings: How the model is fitted; its seed divides pairs or languages, too.
-        folds: Into how many parts; None for :data:`FOLDS` or :data:`LANGUAGE_FOLDS`.
-        watch: Wraps the parts, to show progress.
-        leave_out: :data:`PAIRS`, or :data:`LANGUAGES`: then all runs with the languages
+        folds: Number of parts; None for :data:`FOLDS` or :data:`LANGUAGE_FOLDS`.
+        watch: Function that wraps the parts, to show progress.
+        leave_out: :data:`BY_PAIR`, or :data:`BY_LANGUAGE`: then all runs with the languages
             of a part are left out, and their cells as targets, with donors that are
             not left out, are predicted.
 
@@ -199,7 +194,7 @@ def cross_validate(
             generator = np.random.default_rng((settings.seed, place))
             cells = cells + noise * generator.standard_normal(cells.shape)
             cells = np.clip(cells, -LIMIT, LIMIT)
-        low, high = np.quantile(cells, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        low, high = np.quantile(cells, TAILS, axis=0)
         truth = measured[judged]
         inside = (low <= truth) & (truth <= high)
         found.append(np.stack([prediction.mean[judged], truth, inside]))
@@ -259,10 +254,10 @@ class MissingPairs:
     """Predictions of the cells that were not measured.
 
     Attributes:
-        languages: Rows and columns.
+        languages: Languages of rows and columns.
         wanted: (n, n) bool, cells that are predicted.
-        prediction: Of every cell.
-        error: What cross-validation finds; None where too few cells were measured.
+        prediction: Prediction of every cell.
+        error: Error found by cross-validation; None where too few cells were measured.
     """
 
     languages: tuple[str, ...]
@@ -272,7 +267,7 @@ class MissingPairs:
 
     @property
     def sentences(self) -> list[str]:
-        """Say how many cells are predicted and how well, for the terminal."""
+        """Sentences for the terminal: how many cells are predicted and how well."""
         start = (
             f"{int(self.wanted.sum())} cells that were not measured are predicted from "
             f"{self.prediction.n_cells} others and the distances between languages "
@@ -295,7 +290,7 @@ def predict_missing(
 
     Args:
         matrix: The estimates.
-        distances: (n, n) by name, of
+        distances: (n, n) by name, from
             :func:`espnet2_cltm.matrix.languages.language_distances`.
 
     Returns:

@@ -125,7 +125,8 @@ class MatrixNumbers:
 
     Attributes:
         layout: Cells that the numbers rest on.
-        properties: Properties by name of :data:`~espnet2_cltm.matrix.properties.PROPERTIES`.
+        properties: Properties by name of
+            :data:`~espnet2_cltm.matrix.properties.PROPERTIES`.
         strengths: One a language, by name of
             :data:`~espnet2_cltm.matrix.properties.STRENGTHS`.
     """

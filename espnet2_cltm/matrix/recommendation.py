@@ -18,23 +18,29 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import rankdata
 
-from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.comparison import read_compared
 from espnet2_cltm.matrix.estimates import PAIR, cell_moments, estimate
-from espnet2_cltm.matrix.matrix_files import parse_value
+from espnet2_cltm.matrix.matrix_files import read_cells
 from espnet2_cltm.matrix.prediction import Prediction
 from espnet2_cltm.matrix.results import Choice, read_scores
-from espnet2_cltm.matrix.text_table import read_text_table
 from espnet2_cltm.matrix.uncertainty import (
     BOUNDED,
     LEVEL,
-    IntervalSettings,
     cell_fieller_sets,
     critical_value,
 )
 
 SIMULATIONS = 10_000
 CLTM, GAIN = "cltm", "cross_gain"
+# Columns of cells.tsv by what they become.
+READ_COLUMNS = {
+    "cltm_se": "cltm_se",
+    "gain": "cross_gain",
+    "gain_se": "cross_gain_se",
+    "n_seeds": "n_seeds",
+    "pair_se": "pair_se",
+    "self_gain": "self_gain",
+}
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,12 @@ class MeasuredCells:
     reasons: dict[str, str]
 
     def has_self_gain(self, target: str) -> bool:
-        """Whether the target's single and double runs were measured."""
+        """Return whether the target's single and double runs were measured."""
         row = self.languages.index(target)
         return bool(np.isfinite(self.self_gain[row, row]))
 
     def lacks_scale(self, target: str) -> bool:
-        """Whether pair runs tell donors' gains, but not what these are worth.
+        """Return whether pair runs tell donors' gains, but not what these are worth.
 
         The self-gain is not clearly positive, or was not measured. A target without
         self-gain and pair runs is not meant: it is one of which nothing is known.
@@ -91,11 +97,11 @@ class RankedDonor:
     """One donor of a target.
 
     Attributes:
-        donor: Its language.
+        donor: Language.
         rank: 1 for the best; donors of the same value share the smallest rank.
         tied: Whether another donor has the same value.
         measured: Whether the value was measured; else it was predicted.
-        estimate: The value donors are ranked by.
+        estimate: Value donors are ranked by.
         low: Lower end of its interval at 95%; None without one, may be -inf.
         high: Upper end.
         among_best: Probability of being among the best k; None where measured
@@ -103,7 +109,7 @@ class RankedDonor:
             the measured ones count as exact.
         rank_low: Lower end of the 95% interval of the rank; None as above.
         rank_high: Upper end.
-        like_best: Whether it cannot be told from the best: the 95% interval of the
+        like_best: Whether it can't be told from the best: the 95% interval of the
             difference holds 0. None as above.
     """
 
@@ -126,16 +132,16 @@ class DonorRanking:
 
     Attributes:
         target: The language.
-        quantity: What they are ranked by, :data:`CLTM` or :data:`GAIN`.
+        quantity: Quantity they are ranked by, :data:`CLTM` or :data:`GAIN`.
         not_identified: Why the target is not identified, though it has a self-gain;
             empty otherwise.
         no_self_gain: Why the target has no self-gain; empty where it has.
-        k: Of the probability to be among the best k.
-        donors: All that have a value.
+        k: Number of donors looked for.
+        donors: All donors that have a value.
         without_value: Languages that have neither a measurement nor a prediction.
-        n_one_seed: How many measured donors rest on one seed, which has no standard
-            error.
-        measured_exact: Measured cells have no standard errors and count as exact.
+        n_one_seed: Number of measured donors that rest on one seed, which has no
+            standard error.
+        measured_exact: Whether measured cells lack standard errors and count as exact.
     """
 
     target: str
@@ -150,7 +156,7 @@ class DonorRanking:
 
     @property
     def n_predicted(self) -> int:
-        """How many values are predictions."""
+        """Number of values that are predictions."""
         return sum(not donor.measured for donor in self.donors)
 
     @property
@@ -169,11 +175,12 @@ def rank_donors(
     """Rank the donors of a target.
 
     Args:
-        cells: What was measured.
-        target: One of its languages.
-        k: How many donors are looked for.
-        prediction: Of the cells of ``cells.cltm``; None leaves missing ones out.
-        seed: Of the simulation.
+        cells: Measured cells.
+        target: One of their languages.
+        k: Number of donors looked for.
+        prediction: Prediction of the cells of ``cells.cltm``; None leaves missing ones
+            out.
+        seed: Seed of the simulation.
     """
     row = cells.languages.index(target)
     reason = cells.reasons.get(target, "")
@@ -230,7 +237,7 @@ def rank_donors(
 
 
 def _order_errors(cells: MeasuredCells, row: int) -> np.ndarray:
-    """Give errors that matter for the order; those of the cells where not known."""
+    """Return errors that matter for the order; those of the cells where not known."""
     with np.errstate(divide="ignore", invalid="ignore"):
         errors = cells.pair_se[row] / np.abs(cells.self_gain[row])
     return np.where(np.isfinite(errors), errors, cells.cltm_se[row])
@@ -287,39 +294,16 @@ def _certainty(simulated: np.ndarray | None, k: int, count: int) -> list[dict]:
     ]
 
 
-ARRAYS = (
-    "cltm",
-    "cltm_se",
-    "cltm_low",
-    "cltm_high",
-    "gain",
-    "gain_se",
-    "n_seeds",
-    "pair_se",
-    "self_gain",
-)
-# Columns of cells.tsv by what they become.
-READ_COLUMNS = {
-    "cltm_se": "cltm_se",
-    "gain": "cross_gain",
-    "gain_se": "cross_gain_se",
-    "n_seeds": "n_seeds",
-    "pair_se": "pair_se",
-    "self_gain": "self_gain",
-}
-NOT_IDENTIFIED = "target not identified: "
-
-
 def cells_from_results(path: Path, choice: Choice) -> MeasuredCells:
     """Estimate cells from results, as stage 6 does.
 
     Raises:
-        UserError: The file cannot be read, or holds no such results.
+        UserError: The file can't be read, or holds no such results.
     """
     scores = read_scores(path, choice)
     moments = cell_moments(scores)
     matrix = estimate(moments)
-    sets = cell_fieller_sets(moments, IntervalSettings.confidence)
+    sets = cell_fieller_sets(moments, LEVEL)
     bounded = sets.kind == BOUNDED
     return MeasuredCells(
         languages=matrix.languages,
@@ -332,11 +316,7 @@ def cells_from_results(path: Path, choice: Choice) -> MeasuredCells:
         n_seeds=matrix.n_seeds,
         pair_se=matrix.perf_se[..., PAIR],
         self_gain=matrix.self_gain,
-        reasons={
-            code: reason
-            for code, reason in zip(matrix.languages, matrix.target_reason, strict=True)
-            if reason
-        },
+        reasons=_reasons(matrix.languages, matrix.target_reason),
     )
 
 
@@ -344,59 +324,36 @@ def cells_from_matrix(name: str) -> MeasuredCells:
     """Read a directory of stage 6, a ``cltm.csv`` or a published matrix.
 
     Raises:
-        UserError: It is none of these, or cannot be read.
+        UserError: It is none of these, or can't be read.
     """
     compared = read_compared(name)
-    rows, columns = compared.matrix.rows, compared.matrix.columns
-    languages = (*rows, *(code for code in columns if code not in rows))
-    nothing = np.full((len(languages),) * 2, np.nan)
-    at = np.ix_(range(len(rows)), [languages.index(code) for code in columns])
-    found = {key: nothing.copy() for key in ARRAYS}
-    found["cltm"][at] = compared.matrix.values
-    found["cltm_low"][at], found["cltm_high"][at] = compared.low, compared.high
+    labels = compared.matrix
+    languages = tuple(dict.fromkeys((*labels.rows, *labels.columns)))
+    found = {key: np.full((len(languages),) * 2, np.nan) for key in READ_COLUMNS}
     reasons: dict[str, str] = {}
     path = Path(name) / "cells.tsv"
     if path.exists():
-        reasons = _read_cells(path, languages, found)
+        columns = list(READ_COLUMNS.values())
+        cells = read_cells(path, languages, languages, columns, ["reason"])
+        found = {key: cells[column] for key, column in READ_COLUMNS.items()}
+        # The diagonal tells why a target has no self-gain, or why that is too small.
+        reasons = _reasons(languages, np.diagonal(cells["reason"]))
     found["n_seeds"] = np.nan_to_num(found["n_seeds"], nan=0.0)
-    return MeasuredCells(languages, **found, reasons=reasons)
-
-
-def _read_cells(
-    path: Path, languages: Sequence[str], found: dict[str, np.ndarray]
-) -> dict[str, str]:
-    """Fill arrays from ``cells.tsv`` and give the reasons of targets."""
-    table = read_text_table(path)
-    for column in ("reason", *READ_COLUMNS.values()):
-        if column not in table.rows.columns:
-            raise UserError(
-                f"{path} has no column {column}: build the matrix again (stage 6)."
-            )
-    position = {code: index for index, code in enumerate(languages)}
-    at = tuple(
-        np.array([position.get(code, -1) for code in table.rows[side]])
-        for side in ("target", "donor")
+    return MeasuredCells(
+        languages=languages,
+        cltm=labels.square(languages),
+        cltm_low=replace(labels, values=compared.low).square(languages),
+        cltm_high=replace(labels, values=compared.high).square(languages),
+        reasons=reasons,
+        **found,
     )
-    if min(at[0].min(), at[1].min()) < 0:
-        raise UserError(
-            f"{path} has other languages than cltm.csv beside it: build the matrix "
-            "again (stage 6)."
-        )
-    for key, column in READ_COLUMNS.items():
-        found[key][at] = [
-            parse_value(path, line, column, field)
-            for line, field in table.rows[column].items()
-        ]
-    # The diagonal tells why a target has no self-gain, or why that is too small.
+
+
+def _reasons(languages: Sequence[str], reasons: np.ndarray) -> dict[str, str]:
     return {
-        target: reason.removeprefix(NOT_IDENTIFIED)
-        for target, donor, reason in zip(
-            table.rows["target"],
-            table.rows["donor"],
-            table.rows["reason"],
-            strict=True,
-        )
-        if target == donor and reason
+        code: reason.removeprefix("target not identified: ")
+        for code, reason in zip(languages, reasons, strict=True)
+        if reason
     }
 
 
@@ -406,10 +363,11 @@ def with_language(cells: MeasuredCells, code: str) -> MeasuredCells:
         return cells
     wider = {
         key: np.pad(
-            getattr(cells, key).astype(float),
+            values.astype(float),
             (0, 1),
             constant_values=0 if key == "n_seeds" else np.nan,
         )
-        for key in ARRAYS
+        for key, values in vars(cells).items()
+        if isinstance(values, np.ndarray)
     }
     return replace(cells, languages=(*cells.languages, code), **wider)

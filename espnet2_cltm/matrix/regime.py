@@ -36,13 +36,18 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.results import FRAMEWORK_COLUMNS, Choice, scores_from_results
+from espnet2_cltm.matrix.results import (
+    FRAMEWORK_COLUMNS,
+    Choice,
+    choose_task,
+    is_results,
+    scores_from_results,
+)
 from espnet2_cltm.matrix.scores import KINDS, ResultsSource, SeedScores, mean_over_seeds
 from espnet2_cltm.matrix.text_table import (
     TextTable,
     read_text_table,
     require_choices,
-    require_rows,
     shorten,
     to_integer,
 )
@@ -56,7 +61,7 @@ class LearningCurves:
     """Perf of every language at every N, seed by seed.
 
     Attributes:
-        source: Where they come from; its budget is None.
+        source: Origin of the scores; its budget is None.
         languages: The n languages, sorted.
         sizes: The k values of N, ascending.
         seeds: The s seeds, ascending.
@@ -77,15 +82,15 @@ def read_curves(
 
     Args:
         path: ``results.tsv``.
-        task: Which task, or None where there is only one.
-        metric: Which metric, or None for the task's default one.
+        task: Name of the task, or None where there is only one.
+        metric: Name of the metric, or None for the task's first.
 
     Raises:
         UserError: The file can't be read as results, lacks what is asked for, or has
             no N together with its double.
     """
     table = _own_results(read_text_table(path))
-    task = _choose_task(table, task)
+    task = choose_task(table, task)
     table = table.where(table.rows["task"] == task)
     budgets = to_integer(table, "budget")
     if (budgets < 1).any():
@@ -106,19 +111,17 @@ def read_curves(
 
 def _own_results(table: TextTable) -> TextTable:
     """Keep single and double runs, tested on their own language."""
-    header = set(table.rows.columns)
-    if header >= set(FRAMEWORK_COLUMNS):
+    if set(table.rows.columns) >= set(FRAMEWORK_COLUMNS):
         raise UserError(
             f"{table.path} is a table of the published framework, which does not tell "
             "N: give results.tsv of an experiment made with --regime_budgets, or of "
             "one for a matrix."
         )
-    if not header >= set(RESULT_COLUMNS):
+    if not is_results(table):
         raise UserError(
             f"{table.path} has an unknown header ({shorten(table.rows.columns)}); "
             f"expected are tab-separated {' '.join(RESULT_COLUMNS)}."
         )
-    require_rows(table)
     require_choices(table, "kind", KINDS)
     rows = table.rows
     own = (rows["kind"] != "pair") & (rows["languages"] == rows["test_language"])
@@ -129,20 +132,6 @@ def _own_results(table: TextTable) -> TextTable:
             "to their end first."
         )
     return table.where(own)
-
-
-def _choose_task(table: TextTable, chosen: str | None) -> str:
-    present = sorted(table.rows["task"].unique())
-    if chosen is None and len(present) > 1:
-        raise UserError(
-            f"{table.path} holds several tasks ({shorten(present)}): choose one with "
-            "--task."
-        )
-    if chosen is not None and chosen not in present:
-        raise UserError(
-            f"{table.path} has no task '{chosen}'; it has {shorten(present)}."
-        )
-    return chosen or present[0]
 
 
 def _arrange(scores: dict[int, SeedScores]) -> LearningCurves:
@@ -224,9 +213,9 @@ class IndexSettings:
     """What a gain must reach.
 
     Attributes:
-        tau: Of Perf(N), a share.
-        z: Of its standard error, a multiple.
-        epsilon: Of Perf for every factor e in N.
+        tau: Gain as a share of Perf(N).
+        z: Gain in standard errors.
+        epsilon: Gain for every factor e in N.
     """
 
     tau: float = 0.05
@@ -319,7 +308,7 @@ def standard_error(values: np.ndarray) -> np.ndarray:
 
 
 def _paired(curves: LearningCurves) -> tuple[np.ndarray, np.ndarray]:
-    """Give Perf(N) and Perf(2N) of every N with its double, each (n, m, s)."""
+    """Return Perf(N) and Perf(2N) of every N with its double, each (n, m, s)."""
     at = {size: k for k, size in enumerate(curves.sizes)}
     lower = [k for size, k in at.items() if 2 * size in at]
     upper = [at[2 * curves.sizes[k]] for k in lower]
@@ -339,7 +328,7 @@ class RegimeSettings:
 
     Attributes:
         indices: What a gain must reach.
-        threshold: Of the median of CI_min.
+        threshold: Median of CI_min from which on an N is in the regime.
         smoothing: Standard deviation of the Gaussian in points of the curve, which
             has 200 from the smallest N to the largest; 0 for none.
         drop_outliers: Whether an N that stands out is dropped.
@@ -358,12 +347,12 @@ class Regime:
     Arrays over N are (m,), in the order of ``indices.budgets``.
 
     Attributes:
-        settings: How it was found.
-        indices: Of every language.
+        settings: Settings of the search.
+        indices: Gains and indices of every language.
         median: Median of CI_min over the languages that were measured.
         n_languages: Number of those.
-        n_reaching: How many of them reach the threshold.
-        is_outlier: Dropped from curve, regime and suggestion.
+        n_reaching: Number of them that reach the threshold.
+        is_outlier: Whether N is dropped from curve, regime and suggestion.
         is_in_regime: Whether the median reaches the threshold.
         curve_n: (p,) N of the smoothed curve, ascending; one point where there is one
             N, else 200.
@@ -464,7 +453,7 @@ def _outliers(median: np.ndarray) -> np.ndarray:
 
 
 def _spans(curve_n: np.ndarray, reaches: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """Give first and last N of every stretch of points that reach the threshold."""
+    """Return first and last N of every stretch of points that reach the threshold."""
     edges = np.diff(np.concatenate([[0], reaches.astype(int), [0]]))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
     return tuple(

@@ -29,16 +29,16 @@ Perf(N) over the ``n_paired`` seeds that have both. An empty field is not availa
 ``inf`` is the noise index of a gain that is the same in every seed.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from types import NoneType
+from typing import Any
 
 import numpy as np
 
 from espnet2_cltm import __version__
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import read_json, write_text
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.regime import (
     INDICES,
@@ -115,7 +115,7 @@ def budgets_in_regime(regime: Regime) -> list[int]:
 
 
 def regime_conclusion(curves: LearningCurves, regime: Regime) -> str:
-    """Say in one sentence what N to take, or that there is none."""
+    """Return one sentence that says what N to take, or that there is none."""
     threshold = f"{regime.settings.threshold:g}"
     at = regime.indices.budgets.index(regime.suggested or regime.best)
     median = f"{regime.median[at]:.2f}"
@@ -126,14 +126,14 @@ def regime_conclusion(curves: LearningCurves, regime: Regime) -> str:
         )
     within = " ".join(map(str, budgets_in_regime(regime)))
     return (
-        f"Suggested: N = {regime.suggested} {curves.source.unit} (median of CI_min {median}; "
-        f"{regime.n_reaching[at]} of {regime.n_languages[at]} languages reach "
-        f"{threshold}). In the dynamic regime: N = {within}."
+        f"Suggested: N = {regime.suggested} {curves.source.unit} (median of CI_min "
+        f"{median}; {regime.n_reaching[at]} of {regime.n_languages[at]} languages "
+        f"reach {threshold}). In the dynamic regime: N = {within}."
     )
 
 
 def regime_advice(curves: LearningCurves, regime: Regime) -> tuple[str, ...]:
-    """Say what is in the way where no N is in the regime, and where to look further."""
+    """Return what is in the way where no N is in the regime, and where to look on."""
     budgets = regime.indices.budgets
     at = budgets.index(regime.suggested or regime.best)
     sentences = []
@@ -169,7 +169,7 @@ def regime_advice(curves: LearningCurves, regime: Regime) -> tuple[str, ...]:
 
 
 def regime_notes(curves: LearningCurves, regime: Regime) -> tuple[str, ...]:
-    """Say what was left out."""
+    """Return sentences about what was left out."""
     found = list(curves.source.notes)
     indices = regime.indices
     one_seed = (indices.n_seeds == 1).any(axis=1)
@@ -339,22 +339,38 @@ def _text(value: float) -> str:
     return "" if np.isnan(value) else repr(float(value))
 
 
-# What a reader of the file relies on, and of which type it is. A table holds lists of
-# one length.
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "languages": dict,
-    "by_n": dict,
-    "smoothed": dict,
-    "settings": dict,
+NUMBER = (int, float, NoneType)
+# What a reader of the file relies on: types by name, ``...`` for any name, one type in
+# a list for any number of them. Lists of numbers beside each other have one length.
+SHAPE = {
+    "task": str,
     "metric_label": str,
-    "suggested_n": (int, type(None)),
+    "suggested_n": (int, NoneType),
     "conclusion": str,
-    "advice": list,
-    "notes": list,
+    "advice": [str],
+    "notes": [str],
+    "settings": {"threshold": (int, float)},
+    "by_n": {
+        "n": [NUMBER],
+        "median": [NUMBER],
+        "n_languages": [NUMBER],
+        "n_reaching": [NUMBER],
+        "is_in_regime": [NUMBER],
+        "is_outlier": [NUMBER],
+    },
+    "smoothed": {"n": [NUMBER], "ci_min": [NUMBER], "spans": [[NUMBER, NUMBER]]},
+    "languages": {
+        ...: {
+            "name": str,
+            "curve": {
+                "n": [NUMBER],
+                "mean": [NUMBER],
+                "se": [NUMBER],
+                "n_seeds": [NUMBER],
+            },
+        }
+    },
 }
-BY_N = ("n", "median", "n_languages", "n_reaching", "is_in_regime", "is_outlier")
-SMOOTHED = ("n", "ci_min")
-CURVE_LISTS = ("n", "mean", "se", "n_seeds")
 
 
 def read_regime(path: Path, task: str) -> dict[str, Any]:
@@ -362,87 +378,43 @@ def read_regime(path: Path, task: str) -> dict[str, Any]:
 
     Args:
         path: ``regime.json``.
-        task: It has to be of.
+        task: Task that it has to be of.
 
     Raises:
-        UserError: It cannot be read, is no such file, or is of another task.
+        UserError: The file can't be read, is another file, or is of another task.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text, parse_constant=_refuse_constant)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): correct the path, or leave "
-            "--regime out."
-        ) from error
-    except (ValueError, RecursionError) as error:  # no JSON, or no UTF-8
-        raise UserError(
-            f"{path} is damaged ({error}): find the regime again, or leave "
-            "--regime out."
-        ) from error
-    if not isinstance(content, dict) or not content.keys() >= TYPES.keys():
-        raise UserError(
-            f"{path} is not what find_regime writes: give a regime.json, or leave "
-            "--regime out."
-        )
-    wrong = _what_is_wrong(content)
+    remedy = "find the regime again, or leave --regime out"
+    content = read_json(path, remedy)
+    wrong = _what_is_wrong(content, SHAPE)
     if wrong:
+        raise UserError(f"{path} is not a regime.json ({wrong}): {remedy}.")
+    if content["task"] != task:
         raise UserError(
-            f"{path} is damaged ({wrong}): find the regime again, or leave "
-            "--regime out."
-        )
-    if content.get("task") != task:
-        raise UserError(
-            f"{path} is of task {content.get('task')}, the matrix of {task}: give the "
+            f"{path} is of task {content['task']}, the matrix of {task}: give the "
             f"regime.json of {task}, or leave --regime out."
         )
     return content
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _what_is_wrong(content: Mapping[str, Any]) -> str:
-    """Name the first part that is not as find_regime writes it; empty if none."""
-    for name, kind in TYPES.items():
-        if not isinstance(content[name], kind):
-            return f"{name} is of another type"
-    for name in ("advice", "notes"):
-        if not all(isinstance(line, str) for line in content[name]):
-            return f"{name} is not all text"
-    if not _is_number(content["settings"].get("threshold")):
-        return "settings has no threshold"
-    if not _is_table(content["by_n"], BY_N):
-        return "by_n is no table"
-    smoothed = content["smoothed"]
-    if not _is_table(smoothed, SMOOTHED) or not _are_spans(smoothed.get("spans")):
-        return "smoothed is no table with spans"
-    for code, language in content["languages"].items():
-        if not isinstance(language, dict) or not isinstance(language.get("name"), str):
-            return f"language {code} has no name"
-        if not _is_table(language.get("curve"), CURVE_LISTS):
-            return f"language {code} has no learning curve"
-    return ""
-
-
-def _is_table(content: Any, columns: tuple[str, ...]) -> bool:
-    if not isinstance(content, dict):
-        return False
-    found = [content.get(column) for column in columns]
-    if not all(isinstance(column, list) for column in found):
-        return False
-    if len({len(column) for column in found}) > 1:
-        return False
-    return all(value is None or _is_number(value) for x in found for value in x)
-
-
-def _are_spans(content: Any) -> bool:
-    return isinstance(content, list) and all(
-        isinstance(span, list) and len(span) == 2 and all(map(_is_number, span))
-        for span in content
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+def _what_is_wrong(content: Any, shape: Any, where: str = "") -> str:
+    """Name the first part that is not of the shape wanted; empty if none."""
+    if isinstance(shape, dict):
+        if not isinstance(content, dict):
+            return f"{where or 'it'} is not a table"
+        lengths = set()
+        for name in content if ... in shape else shape:
+            if name not in content:
+                return f"{where or 'it'} has no {name}"
+            wanted = shape.get(name, shape.get(...))
+            wrong = _what_is_wrong(content[name], wanted, f"{where}.{name}".lstrip("."))
+            if wrong:
+                return wrong
+            if wanted == [NUMBER]:
+                lengths.add(len(content[name]))
+        return f"{where} has lists of different lengths" if len(lengths) > 1 else ""
+    if isinstance(shape, list):
+        if not isinstance(content, list) or len(shape) not in (1, len(content)):
+            return f"{where} is not such a list"
+        wrongs = (_what_is_wrong(part, shape[0], where) for part in content)
+        return next(filter(None, wrongs), "")
+    return "" if isinstance(content, shape) else f"{where} is of another type"

@@ -176,7 +176,7 @@ def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
     require_distinct(table, ["run", "test_language", "metric"], "the same result")
     for column in ("budget", "seed", "n_test"):
         to_integer(table, column)
-    to_number(table, "value")
+    to_number(table, "value", minimum=None)
     return table.where(table.rows["task"] == choose_task(table, choice.task))
 
 
@@ -189,7 +189,7 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
     budget = _choose(table, "budget", choice.budget, budgets, of_task)
     trained = _trained_languages(table)
     table = table.where((table.rows["metric"] == metric.name) & (budgets == budget))
-    values = to_number(table, "value", maximum=metric.maximum)
+    values = to_number(table, "value", minimum=metric.minimum, maximum=metric.maximum)
     perf = 1 - values if metric.lower_is_better else values
     undefined_notes = _undefined_notes(table, values, metric.name)
     across = _is_cross_language(table)

@@ -8,6 +8,7 @@ index is the line number in the file.
 import csv
 import hashlib
 import io
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -120,14 +121,16 @@ def to_number(
     column: str,
     *,
     empty_is_nan: bool = False,
+    minimum: float | None = 0.0,
     maximum: float | None = None,
 ) -> pd.Series:
-    """Convert a column to floats from 0 to ``maximum``; ``nan`` stands for undefined.
+    """Convert a column to floats within limits; ``nan`` stands for undefined.
 
     Args:
         table: Table with the column.
         column: Name of the column.
         empty_is_nan: Whether an empty field is undefined rather than a mistake.
+        minimum: Smallest value allowed, or None.
         maximum: Largest value allowed, or None.
     """
     text = table.rows[column].str.strip()
@@ -138,10 +141,10 @@ def to_number(
     _refuse_first(table, column, ~text.str.fullmatch(_DECIMAL), ", not a number.")
     # float(), because some pandas versions are off by one in the last bit.
     numbers = pd.Series([float(value) for value in text], index=text.index)
-    outside = numbers < 0
-    if maximum is not None:
-        outside |= numbers > maximum
-    limits = "from 0 on" if maximum is None else f"from 0 to {maximum:g}"
+    low = -math.inf if minimum is None else minimum
+    high = math.inf if maximum is None else maximum
+    outside = (numbers < low) | (numbers > high)
+    limits = f"from {low:g} on" if maximum is None else f"from {low:g} to {high:g}"
     said = f", not a fraction {limits} (percentages are not taken)."
     _refuse_first(table, column, outside, said)
     return numbers.mask(undefined)

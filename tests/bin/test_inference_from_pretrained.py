@@ -270,8 +270,8 @@ def test_what_is_no_kept_model_is_one_sentence(kept, tmp_path):
     for tag, message in [
         (cut, r"cut\.zip is damaged \(File is not a zip file\)"),
         (flipped, r"flipped\.zip is damaged \(Bad CRC-32 .*\): delete it, copy it ag"),
-        (foreign, r"foreign\.zip is no model that an experiment has kept"),
-        (escaping, r"escaping\.zip is no model that an experiment has kept"),
+        (foreign, r"foreign\.zip is not a model that an experiment has kept"),
+        (escaping, r"escaping\.zip is not a model that an experiment has kept"),
         (tmp_path / "empty", r"empty/model\.zip is missing: .* --keep_models"),
         (tmp_path / "no.zip", r"no\.zip is missing"),
         (

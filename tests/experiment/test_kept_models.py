@@ -243,6 +243,7 @@ def test_a_seed_that_is_added_makes_its_own_runs_only(kept, settings, tmp_path):
 
 def keep_until_killed(root):
     from espnet2_cltm.experiment.layout import ExperimentDir
+    from espnet2_cltm.tasks import model_files
 
     def save(state, output):
         output.write(b"half a model")

@@ -3,7 +3,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
-from scipy.stats import t as student
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.comparison import Comparison, compare, read_compared
@@ -30,20 +29,22 @@ def text(number: float) -> str:
 def write_directory(
     directory: Path,
     raw: np.ndarray,
-    errors: np.ndarray,
     identified: np.ndarray,
-    extra: dict[str, list[list[str]]] | None = None,
+    low: np.ndarray,
+    high: np.ndarray,
+    kind: np.ndarray | None = None,
 ) -> str:
-    """What stage 6 leaves, as far as a comparison reads it; 5 seeds."""
-    extra = extra or {}
+    """What stage 6 leaves, as far as a comparison reads it."""
     codes = CODES[: len(raw)]
     write(directory / "cltm.csv", np.where(identified, raw, np.nan), codes)
-    lines = ["\t".join(("target", "donor", "n_seeds", "cltm", "cltm_se", *extra))]
+    kind = np.full(raw.shape, "bounded") if kind is None else kind
+    header = ("target", "donor", "cltm", "fieller_kind", "fieller_low", "fieller_high")
+    lines = ["\t".join(header)]
     for i, target in enumerate(codes):
         for j, donor in enumerate(codes):
-            written = [text(raw[i, j]), text(errors[i, j])]
-            written += [values[i][j] for values in extra.values()]
-            lines.append("\t".join((target, donor, "5", *written)))
+            ends = (text(low[i, j]), text(high[i, j]))
+            fields = (target, donor, text(raw[i, j]), kind[i, j], *ends)
+            lines.append("\t".join(fields))
     (directory / "cells.tsv").write_text("\n".join(lines) + "\n")
     return str(directory)
 
@@ -126,7 +127,7 @@ def test_targets_not_identified_are_left_out_and_both_versions_are_given(tmp_pat
     raw[3, 3] = 1.0
     identified = np.ones((8, 8), dtype=bool)
     identified[3] = False
-    a = write_directory(tmp_path / "a", raw, np.full((8, 8), 0.1), identified)
+    a = write_directory(tmp_path / "a", raw, identified, raw - 0.3, raw + 0.3)
     found = compared(a, write(tmp_path / "b.csv", b))
     assert found.agreement.n_cells == 49
     assert found.agreement_of_all.n_cells == 56
@@ -136,19 +137,7 @@ def test_targets_not_identified_are_left_out_and_both_versions_are_given(tmp_pat
     assert found.interval_check.n_cells == 49
 
 
-def test_intervals_from_standard_errors_are_student_s(tmp_path):
-    raw = draw(1)
-    errors = np.full((8, 8), 0.1)
-    everything = np.ones((8, 8), dtype=bool)
-    read = read_compared(write_directory(tmp_path / "a", raw, errors, everything))
-    width = student.ppf(0.975, 4) * 0.1
-    np.testing.assert_allclose(read.low, raw - width)
-    np.testing.assert_allclose(read.high, raw + width)
-
-
-def test_fieller_intervals_are_used_where_there_are_and_unbounded_ones_left_out(
-    tmp_path,
-):
+def test_intervals_are_fieller_s_and_unbounded_ones_left_out(tmp_path):
     raw = draw(1)
     low, high = raw - 0.2, raw + 0.4
     kind = np.full((8, 8), "bounded", dtype=object)
@@ -158,10 +147,7 @@ def test_fieller_intervals_are_used_where_there_are_and_unbounded_ones_left_out(
     high[0, 3] = np.inf
     low[0, 4] = high[0, 4] = np.nan
     everything = np.ones((8, 8), dtype=bool)
-    fieller = {"fieller_kind": kind.tolist()}
-    for name, ends in (("low", low), ("high", high)):
-        fieller[f"fieller_{name}"] = [[text(x) for x in row] for row in ends]
-    a = write_directory(tmp_path / "a", raw, np.full((8, 8), 9.0), everything, fieller)
+    a = write_directory(tmp_path / "a", raw, everything, low, high, kind)
     read = read_compared(a)
     assert read.intervals.startswith("Fieller")
     assert np.isnan(read.low[0, 1:5]).all() and np.isnan(read.high[0, 1:5]).all()
@@ -173,10 +159,10 @@ def test_a_repetition_lies_inside_the_intervals_and_an_unrelated_matrix_by_chanc
     tmp_path,
 ):
     generator = np.random.default_rng(5)
-    truth, errors = draw(1), np.full((8, 8), 0.1)
+    truth = draw(1)
     everything = np.ones((8, 8), dtype=bool)
     raw = truth + generator.normal(0, 0.1, truth.shape)
-    a = write_directory(tmp_path / "a", raw, errors, everything)
+    a = write_directory(tmp_path / "a", raw, everything, raw - 0.28, raw + 0.28)
     again = truth + generator.normal(0, 0.1, truth.shape)
     same = compared(a, write(tmp_path / "same.csv", again)).interval_check
     other = compared(a, write(tmp_path / "other.csv", draw(9))).interval_check
@@ -229,11 +215,11 @@ def test_matrix_that_does_not_vary_has_no_correlation(tmp_path):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        ("nothing", "is no directory of stage 6, no file and no published matrix"),
+        ("nothing", "published are gender_mhubert"),
         ("empty directory", "has no cltm.csv: give a directory that stage 6 wrote"),
-        ("no column", "cells.tsv has no column cltm_se: build the matrix again"),
+        ("no column", "cells.tsv has no column fieller_low: build the matrix again"),
         ("another matrix", "do not belong together (a from b is 0.123 in one and"),
-        ("a word", "cells.tsv, line 3: cltm_se is 'x', not a number"),
+        ("a word", "cells.tsv, line 3: cltm is 'x', not a number"),
         ("twice", "the same cell twice (a b)"),
     ],
 )
@@ -244,15 +230,16 @@ def test_what_cannot_be_compared_is_told(tmp_path, make, said):
         directory.mkdir()
     elif make != "nothing":
         everything = np.ones((8, 8), dtype=bool)
-        write_directory(directory, draw(1), np.full((8, 8), 0.25), everything)
+        raw = draw(1)
+        write_directory(directory, raw, everything, raw - 1, raw + 1)
         lines = cells.read_text().splitlines()
         fields = lines[2].split("\t")
         if make == "no column":
-            lines[0] = lines[0].replace("cltm_se", "error")
+            lines[0] = lines[0].replace("fieller_low", "low")
         elif make == "another matrix":
-            fields[3] = "0.123"
+            fields[2] = "0.123"
         elif make == "a word":
-            fields[4] = "x"
+            fields[2] = "x"
         else:
             lines.append(lines[2])
         lines[2] = "\t".join(fields)

@@ -89,7 +89,7 @@ def test_bad_matrix_is_told_in_one_sentence(tmp_path, text, said):
 
 def test_missing_file_and_bytes_that_are_no_text_are_told(tmp_path):
     path = tmp_path / "cltm.csv"
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(UserError, match="cannot be read"):
         read_matrix(path)
     path.write_bytes(b"target,ca\xff\n")
     with pytest.raises(UserError, match="is not UTF-8 text"):
