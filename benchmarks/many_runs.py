@@ -170,9 +170,7 @@ def work(cmd: list[str]) -> None:
     from espnet2_cltm.bin import run_worker
 
     args = run_worker.get_parser().parse_args(cmd)
-    run_worker.work(
-        ExperimentDir(args.exp), parent=args.parent, audio_cache=0, make=make_nothing
-    )
+    run_worker.work(ExperimentDir(args.exp), parent=args.parent, make=make_nothing)
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
             ExperimentDir(args.exp),
             args.ngpu,
             args.parent,
-            audio_cache=args.audio_cache * 10**6,  # MB to bytes
+            audio_cache_bytes=args.audio_cache * 10**6,
             make=partial(make_run, keep_models=args.keep_models),
         )
 

@@ -24,7 +24,7 @@ from espnet2_cltm.corpus.options import (
 )
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.learning_curves import check_grid
-from espnet2_cltm.experiment.run_options import RUN_OPTIONS
+from espnet2_cltm.experiment.run_options import RUN_OPTIONS, number_of_workers
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.train_config_reading import read_train_configs
 from espnet2_cltm.options import (
@@ -390,7 +390,8 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
     values = read_values(texts, options)
     stage, stop_stage = values["stage"], values["stop_stage"]
     if values["nj"] is None:
-        texts["nj"] = str(_default_nj(values))
+        n_workers = number_of_workers(None, values["ngpu"], values["jobs_per_gpu"])
+        texts["nj"] = str(n_workers)
     is_regime = bool(values["regime_budgets"])
     for spec in specs:
         _check_metric(spec, values[f"{spec.name}_metric"])
@@ -433,12 +434,6 @@ def help_text() -> str:
     options = [o for o in recipe_options().values() if o.name not in by_task]
     options += [Option(f"<task>_{n}", h, k) for n, (h, k, _) in BY_TASK.items()]
     return "\n".join([*lines, *help_lines(options, GROUPS)]) + "\n"
-
-
-def _default_nj(values: Mapping[str, Any]) -> int:
-    if values["ngpu"]:
-        return values["ngpu"] * values["jobs_per_gpu"]
-    return len(os.sched_getaffinity(0))
 
 
 def _check_metric(spec: TaskSpec, name: str | None) -> None:
