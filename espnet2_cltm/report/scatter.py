@@ -1,35 +1,29 @@
-"""The scatter plot of two matrices, cell by cell, as PNG and PDF for papers.
+"""The scatter plot of two matrices, cell by cell.
 
 A point is an off-diagonal cell; A runs to the right, B upwards. The line is where both
-are equal. Nothing in the files depends on time or on the user's matplotlib settings.
+are equal.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
+import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-from espnet2_cltm.report.captions import lines_height, write_around
-from espnet2_cltm.report.colour_scale import FAINT, INK
-from espnet2_cltm.report.figure_files import write_figure
-from espnet2_cltm.report.heatmap_contents import MINUS
-from espnet2_cltm.report.heatmap_layout import (
-    AXIS_SIZE,
-    MARGIN,
-    NOTE_SIZE,
-    POINTS,
-    SUBTITLE_SIZE,
-    TITLE_SIZE,
-    wrap,
+from espnet2_cltm.matrix.compare import Comparison
+from espnet2_cltm.matrix.comparison_input import ComparedMatrix
+from espnet2_cltm.report.colours import FAINT, INK
+from espnet2_cltm.report.comparison import (
+    agreement_line,
+    cell_name,
+    matrix_label,
 )
+from espnet2_cltm.report.drawing import AXIS_SIZE, dress, frame, new_figure, wrap
+from espnet2_cltm.report.wording import with_minus_signs
 
 WIDTH, PLOT_HEIGHT = 6.4, 4.9  # inches
-LEFT, RIGHT, BELOW = 0.75, 0.2, 0.62
 POINT_COLOUR, FADED = "#2f80bb", "#9a9a9a"
 MOST_WITH_WHISKERS = 150  # cells
 LABEL_SIZE = 7.5
@@ -46,12 +40,10 @@ class Scatter:
         identified: (cells,) bool; the others are drawn hollow and grey.
         x_low: (cells,) lower ends of A's intervals, NaN where there is none.
         x_high: (cells,) upper ends.
-        labels: Position of a cell and what is written beside it, most important first.
-        title: First line.
-        subtitle: Beneath it.
-        x_label: Beneath the horizontal axis.
-        y_label: Beside the vertical axis.
-        notes: Sentences beneath the picture.
+        labels: Position of a cell and text beside it, most important first.
+        subtitle: Lines beneath the title.
+        x_label: Label beneath the horizontal axis.
+        y_label: Label beside the vertical axis.
     """
 
     x: np.ndarray
@@ -60,81 +52,78 @@ class Scatter:
     x_low: np.ndarray
     x_high: np.ndarray
     labels: tuple[tuple[int, str], ...]
-    title: str
     subtitle: str
     x_label: str
     y_label: str
-    notes: tuple[str, ...] = ()
+
+    @property
+    def has_whiskers(self) -> bool:
+        """Whether intervals are drawn: there are some, and cells are few."""
+        there = np.isfinite(self.x_low) & self.identified
+        return bool(there.any()) and len(self.x) <= MOST_WITH_WHISKERS
 
 
-def write_scatter(scatter: Scatter, png: Path | str, pdf: Path | str) -> None:
-    """Draw a scatter plot into two files.
+def comparison_scatter(
+    a: ComparedMatrix, b: ComparedMatrix, comparison: Comparison, largest: int
+) -> Scatter:
+    """Collect what the plot shows.
 
-    Raises:
-        UserError: A file cannot be written.
+    Args:
+        a: Matrix A.
+        b: Matrix B.
+        comparison: Their comparison.
+        largest: Number of the largest differences that are labelled.
     """
-    write_figure(lambda: draw_scatter(scatter), scatter.title, png, pdf)
+    both = np.isfinite(comparison.a) & np.isfinite(comparison.b)
+    position = {
+        (comparison.languages[i], comparison.languages[j]): index
+        for index, (i, j) in enumerate(np.argwhere(both))
+    }
+    return Scatter(
+        x=comparison.a[both],
+        y=comparison.b[both],
+        identified=comparison.identified[both],
+        x_low=comparison.a_low[both],
+        x_high=comparison.a_high[both],
+        labels=tuple(
+            (position[cell.target, cell.donor], cell_name(cell))
+            for cell in comparison.differences[:largest]
+        ),
+        subtitle=with_minus_signs(agreement_line(comparison)),
+        x_label=f"CLTM in A: {matrix_label(a)}",
+        y_label=f"CLTM in B: {matrix_label(b)}",
+    )
 
 
-def draw_scatter(scatter: Scatter) -> Figure:
-    """Draw a scatter plot; the figure belongs to no window and no global state."""
-    text_width = WIDTH - 2 * MARGIN
-    title = wrap(scatter.title, text_width, TITLE_SIZE * 1.1)  # bold is wider
-    subtitle = wrap(scatter.subtitle, text_width, SUBTITLE_SIZE)
-    notes = [
-        line
-        for note in (*_legend(scatter), *scatter.notes)
-        for line in wrap(note, text_width, NOTE_SIZE)
-    ]
-    y_label = wrap(scatter.y_label, PLOT_HEIGHT, AXIS_SIZE)
-    x_label = wrap(scatter.x_label, WIDTH - LEFT - RIGHT, AXIS_SIZE)
-    axis_line = AXIS_SIZE * 1.3 / POINTS
-    above = (
-        MARGIN
-        + lines_height(title, TITLE_SIZE)
-        + lines_height(subtitle, SUBTITLE_SIZE)
-        + 0.1
-    )
-    below = (
-        BELOW + (len(x_label) - 1) * axis_line + lines_height(notes, NOTE_SIZE) + MARGIN
-    )
-    left = LEFT + (len(y_label) - 1) * axis_line
-    height = above + PLOT_HEIGHT + below
-    figure = Figure(figsize=(WIDTH, height))
-    FigureCanvasAgg(figure)
-    axes = figure.add_axes(
-        (
-            left / WIDTH,
-            below / height,
-            (WIDTH - left - RIGHT) / WIDTH,
-            PLOT_HEIGHT / height,
-        )
-    )
+def draw_scatter(scatter: Scatter) -> matplotlib.figure.Figure:
+    """Draw two matrices against each other."""
+    figure = new_figure(WIDTH)
+    axes = figure.add_subplot()
     _set_limits(axes, scatter)
     _draw_points(axes, scatter)
+    x_label = wrap(scatter.x_label, WIDTH - 1, AXIS_SIZE)
+    y_label = wrap(scatter.y_label, PLOT_HEIGHT, AXIS_SIZE)
     axes.set_xlabel("\n".join(x_label), size=AXIS_SIZE)
     axes.set_ylabel("\n".join(y_label), size=AXIS_SIZE)
+    title = "Two cross-lingual transfer matrices, cell by cell"
+    notes = _legend(scatter)
+    frame(figure, axes, (None, PLOT_HEIGHT), title, scatter.subtitle, notes)
     _draw_labels(axes, scatter)
-
-    write_around(figure, title, subtitle, notes)
     return figure
 
 
-def _legend(scatter: Scatter) -> tuple[str, ...]:
-    notes = ["Line: both equal."]
+def _legend(scatter: Scatter) -> list[str]:
+    note = "Line: both equal."
     if not scatter.identified.all():
-        notes.append(
-            "Grey and hollow: target not identified in one of the two; not in the "
+        note += (
+            " Grey and hollow: target not identified in one of the two; not in the "
             "numbers above."
         )
-    if _has_whiskers(scatter):
-        notes.append("Whiskers: intervals of A.")
-    return (" ".join(notes),)
-
-
-def _has_whiskers(scatter: Scatter) -> bool:
-    there = np.isfinite(scatter.x_low) & scatter.identified
-    return bool(there.any()) and len(scatter.x) <= MOST_WITH_WHISKERS
+    if scatter.has_whiskers:
+        note += " Whiskers: intervals of A."
+    if not scatter.labels:
+        return [note]
+    return [note, "Labelled: the largest differences, target from donor."]
 
 
 def _set_limits(axes: Axes, scatter: Scatter) -> None:
@@ -157,7 +146,7 @@ def _draw_points(axes: Axes, scatter: Scatter) -> None:
         axes.axvline(value, color="#d5d5d5", linewidth=0.7, zorder=0)
     many = len(scatter.x) > MOST_WITH_WHISKERS
     area, opacity = (9, 0.45) if many else (22, 0.85)
-    if _has_whiskers(scatter):
+    if scatter.has_whiskers:
         there = np.isfinite(scatter.x_low) & scatter.identified
         axes.hlines(
             scatter.y[there],
@@ -189,11 +178,7 @@ def _draw_points(axes: Axes, scatter: Scatter) -> None:
         linewidths=0,
         zorder=3,
     )
-    axes.tick_params(labelsize=8.5, length=3, width=0.6, color=INK)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", MINUS))
+    dress(axes)
 
 
 def _draw_labels(axes: Axes, scatter: Scatter) -> None:
@@ -204,7 +189,7 @@ def _draw_labels(axes: Axes, scatter: Scatter) -> None:
     renderer = axes.figure.canvas.get_renderer()
     frame = axes.get_window_extent(renderer)
     points = axes.transData.transform(np.column_stack([scatter.x, scatter.y]))
-    whiskers = _has_whiskers(scatter)
+    whiskers = scatter.has_whiskers
     taken: list[Bbox] = []
     for index, text in scatter.labels:
         label = axes.annotate(
@@ -229,7 +214,7 @@ def _draw_labels(axes: Axes, scatter: Scatter) -> None:
             _move(label, distance, angle)
             label.update_positions(renderer)
             # The text alone: the extent of an annotation holds its line too.
-            box = Text.get_window_extent(label, renderer).padded(2)
+            box = Text.get_window_extent(label, renderer).padded(4)
             if not _inside(box, frame) or any(map(box.overlaps, taken)):
                 continue
             cost = box.count_contains(points) + distance / NEAR
@@ -253,7 +238,7 @@ def _inside(box: Bbox, frame: Bbox) -> bool:
 
 
 def _places(whiskers: bool) -> list[tuple[float, float]]:
-    """Distances in points and angles, nearest first; not along whiskers."""
+    """Return distances in points and angles, nearest first; not along whiskers."""
     degrees = (30, 150, -30, -150, 60, 120, -60, -120, 90, -90)
     if not whiskers:
         degrees = (0, 180, *degrees)

@@ -34,7 +34,6 @@ from espnet2_cltm.matrix.fieller import BOUNDED
 from espnet2_cltm.matrix.language_strengths import STRENGTHS
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.matrix_layout import same_family
-from espnet2_cltm.matrix.metrics import METRICS, TASK_TITLES, budget_text
 from espnet2_cltm.matrix.properties import expected_family_share
 from espnet2_cltm.matrix.property_intervals import (
     ALL_COVER_LESS,
@@ -55,37 +54,7 @@ from espnet2_cltm.matrix.significance import FALSE_DISCOVERY_RATE
 from espnet2_cltm.matrix.strongest_pairs import strongest_negative, strongest_positive
 from espnet2_cltm.matrix.uncertainty import CellUncertainty, IntervalSettings
 from espnet2_cltm.progress import progress
-
-FORMULA = "CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i))"
-
-
-def title(scores: Scores) -> str:
-    """Name the matrix: ``Cross-lingual transfer matrix, gender identification``."""
-    task = scores.source.task
-    return f"Cross-lingual transfer matrix, {TASK_TITLES.get(task, task)}"
-
-
-def subtitle(scores: Scores, matrix: TransferMatrix) -> str:
-    """Tell metric, N, seeds and the number of languages on one line."""
-    source = scores.source
-    parts = (
-        METRICS[source.metric].label,
-        budget_text(source.task, source.budget),
-        seeds_text(matrix),
-        f"{len(matrix.languages)} languages",
-    )
-    return ", ".join(part for part in parts if part)
-
-
-def seeds_text(matrix: TransferMatrix) -> str:
-    """Say how many seeds the cells with an estimate rest on."""
-    counts = matrix.n_seeds[matrix.n_seeds > 0]
-    if not len(counts):
-        return "no seed"
-    low, high = int(counts.min()), int(counts.max())
-    if low == high:
-        return "1 seed" if low == 1 else f"{low} seeds"
-    return f"{low} to {high} seeds a cell"
+from espnet2_cltm.report.wording import FORMULA
 
 
 def missing_cells(matrix: TransferMatrix) -> list[tuple[str, str, str]]:

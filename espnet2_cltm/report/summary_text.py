@@ -7,7 +7,6 @@ import numpy as np
 from espnet2_cltm.matrix.absent_seeds import absent_seeds
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
-from espnet2_cltm.matrix.metrics import METRICS
 from espnet2_cltm.matrix.properties import PROPERTIES, Property
 from espnet2_cltm.matrix.property_intervals import Interval, MatrixNumbers
 from espnet2_cltm.matrix.scores import (
@@ -20,14 +19,18 @@ from espnet2_cltm.matrix.scores import (
 from espnet2_cltm.matrix.uncertainty import CellUncertainty
 from espnet2_cltm.report.summary import (
     FALSE_DISCOVERY_RATE,
-    FORMULA,
     BothNumbers,
     cell_findings,
     grey_targets,
     mean_available,
     missing_cells,
-    subtitle,
-    title,
+)
+from espnet2_cltm.report.wording import (
+    FORMULA,
+    level_text,
+    matrix_subtitle,
+    matrix_title,
+    metric_title,
 )
 
 MOST_IN_TABLE = 12  # languages of the matrix on the terminal
@@ -51,7 +54,7 @@ def summary_text(
     numbers: BothNumbers,
 ) -> str:
     """Write the summary, about a screen of it."""
-    lines = [title(scores), subtitle(scores, matrix), FORMULA]
+    lines = [matrix_title(scores), matrix_subtitle(scores, matrix), FORMULA]
     if len(matrix.languages) <= MOST_IN_TABLE:
         lines += ["", *_table(matrix, languages)]
     lines += ["", means_line(scores), *cells_found(matrix, uncertainty)]
@@ -91,9 +94,11 @@ def _cell(value: float) -> str:
 
 def means_line(scores: Scores) -> str:
     """Give the mean over languages of single and of double runs."""
-    label = METRICS[scores.source.metric].label
     single, double = map(mean_available, single_and_double(scores))
-    return f"Mean {label}: singles {_figure(single)}, doubles {_figure(double)}"
+    return (
+        f"Mean {metric_title(scores.source)}: singles {_figure(single)}, doubles "
+        f"{_figure(double)}"
+    )
 
 
 def cells_found(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[str]:
@@ -109,7 +114,7 @@ def cells_found(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[st
     ]
     if count["cells_with_unbounded_set"]:
         lines.append(
-            f"No bounded {100 * uncertainty.settings.confidence:.4g}% interval in "
+            f"No bounded {level_text(uncertainty.settings.confidence)} interval in "
             f"{count['cells_with_unbounded_set']} of them: the self-gain is too "
             "uncertain"
         )
@@ -235,7 +240,7 @@ def remarks(
         )
     cross_language = cross_language_of(scores)
     if cross_language is not None:
-        lines.append(_cross_language_line(scores.source.metric, cross_language))
+        lines.append(_cross_language_line(metric_title(scores.source), cross_language))
     lines += scores.source.notes
     unlisted = [c for c in matrix.languages if languages[c].family == UNLISTED]
     if unlisted:
@@ -247,7 +252,7 @@ def remarks(
     return lines
 
 
-def _cross_language_line(metric: str, scores: CrossLanguageScores) -> str:
+def _cross_language_line(perf: str, scores: CrossLanguageScores) -> str:
     """Give the mean of each kind of run over its languages and all sets."""
     kinds = np.array([kind for kind, _ in scores.runs])
     means = ", ".join(
@@ -256,7 +261,7 @@ def _cross_language_line(metric: str, scores: CrossLanguageScores) -> str:
     )
     return (
         f"Cross-language trials, no part of the matrix ({_some(list(scores.sets))}): "
-        f"mean {METRICS[metric].label} of {means}; see cross_language.csv"
+        f"mean {perf} of {means}; see cross_language.csv"
     )
 
 

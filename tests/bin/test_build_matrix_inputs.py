@@ -6,7 +6,7 @@ import pytest
 
 from espnet2_cltm.bin.build_matrix import main
 from tests.matrix.results_files import write_results
-from tests.report.page.reports import CONF, nine_languages
+from tests.report.reports import CONF, nine_languages
 
 HEADER = "language_a\tlanguage_b\tgeographic\tgenetic\tsyntactic\tphonological\t"
 

@@ -7,7 +7,7 @@ from espnet2_cltm.matrix.language_distances import language_distances
 from espnet2_cltm.matrix.missing_pairs import predict_missing, write_predicted
 from espnet2_cltm.matrix.read_scores import read_scores
 from tests.matrix.results_files import write_results
-from tests.report.page.reports import (
+from tests.report.reports import (
     NINE,
     NOT_IDENTIFIED,
     NOT_MEASURED,
