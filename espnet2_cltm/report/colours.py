@@ -87,7 +87,8 @@ class ColourScale:
 
     def ticks(self, most: int) -> np.ndarray:
         """Return round values from ``low`` to ``high``, about ``most`` or fewer."""
-        ticks = MaxNLocator(most, steps=self.steps).tick_values(self.low, self.high)
+        locator = MaxNLocator(most, steps=self.steps)
+        ticks = np.asarray(locator.tick_values(self.low, self.high))
         slack = 1e-9 * (self.high - self.low)
         return ticks[(ticks >= self.low - slack) & (ticks <= self.high + slack)]
 

@@ -145,7 +145,7 @@ def _difference_lines(cells: tuple[Difference, ...]) -> list[str]:
     lines = [f"  {'target from donor':<{width}}       A       B   B - A"]
     for name, cell in zip(names, cells, strict=True):
         line = f"  {name:<{width}} {cell.a:7.2f} {cell.b:7.2f} {cell.difference:+7.2f}"
-        if cell.a_low is not None:
+        if cell.a_low is not None and cell.a_high is not None:
             inside = cell.a_low <= cell.b <= cell.a_high
             where = "inside" if inside else "outside"
             line += f"  B {where} A's [{cell.a_low:.2f}, {cell.a_high:.2f}]"

@@ -37,7 +37,7 @@ from espnet2_cltm.report.colours import FAINT, INK
 from espnet2_cltm.report.wording import MINUS
 
 DPI = 200
-SETTINGS = {
+SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "mathtext.fontset": "dejavusans",
     "pdf.fonttype": 42,  # embed TrueType outlines: text stays text, as journals ask
@@ -113,15 +113,16 @@ def _write(path: Path, figure: matplotlib.figure.Figure, **options: Any) -> None
         temporary.write_bytes(drawn.getvalue())
 
 
-def new_figure(width: float = NARROWEST) -> matplotlib.figure.Figure:
+def new_figure(width: float = NARROWEST, gap: float = 0.03) -> matplotlib.figure.Figure:
     """Return an empty figure that belongs to no window and no global state.
 
     Args:
         width: Width in inches; :func:`frame` finds the height.
+        gap: Space around each of its axes and their labels, in inches.
     """
     figure = matplotlib.figure.Figure(figsize=(width, width), dpi=DPI)
     FigureCanvasAgg(figure)
-    figure.set_layout_engine("constrained", w_pad=0.03, h_pad=0.03, wspace=0, hspace=0)
+    figure.set_layout_engine("constrained", w_pad=gap, h_pad=0.03, wspace=0, hspace=0)
     return figure
 
 
@@ -149,7 +150,7 @@ def frame(
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
     title, subtitle = (text.replace(" - ", f" {MINUS} ") for text in (title, subtitle))
-    captions = (
+    captions: tuple[tuple[Sequence[str], float, dict[str, Any]], ...] = (
         ((title,), TITLE_SIZE, {"fontweight": "bold", "color": INK}),
         ((subtitle,), SUBTITLE_SIZE, {"color": FAINT}),
         (notes, NOTE_SIZE, {"color": FAINT}),
@@ -191,7 +192,7 @@ def frame(
             )
         )
         engine.execute(figure)
-        found = plot.get_position().size * (width, height)
+        found = plot.get_position().size * np.array([width, height])
         lacking = np.where((fixed, False), 0.0, wanted - found).round(6)
         if abs(lacking).max() < CLOSE:
             break

@@ -341,12 +341,13 @@ def _draw_colour_bar(
 ) -> None:
     """Draw the scale of colours, with what values on it mean."""
     bar = figure.colorbar(ScalarMappable(scale.norm, scale.colormap), cax=axes)
-    bar.solids.set_edgecolor("face")  # else viewers of PDF show lines between
+    if bar.solids is not None:
+        bar.solids.set_edgecolor("face")  # else viewers of PDF show lines between
     ticks = scale.ticks(10 if height > 2 else 5)
     decimals = max(1, int(np.ceil(-np.log10(np.diff(ticks).min()) - 1e-9)))
     meanings = [scale.meanings.get(float(tick), "") for tick in ticks]
     bar.set_ticks(
-        ticks,
+        ticks.tolist(),
         labels=[
             # Lines of a meaning begin one under the other.
             f"{format_value(tick, decimals)}  {meaning}".rstrip().replace(

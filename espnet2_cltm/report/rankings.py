@@ -139,8 +139,7 @@ def draw_panels(
     limits = _limits([*ranked[0], *ranked[1]])
     many = max(len(donors), len(targets)) > MOST_WITH_NAMES
     rows = max(len(ranked[0]), len(ranked[1]), 2)
-    figure = new_figure(WIDTH)
-    figure.get_layout_engine().set(w_pad=0.1)
+    figure = new_figure(WIDTH, gap=0.1)
     panels = figure.subplots(1, 2)
     for axes, entries, side in zip(panels, ranked, SIDES, strict=True):
         axes.set(xlim=limits, ylim=(rows - 0.4, -0.6))
@@ -211,7 +210,7 @@ def _draw_panel(
             zorder=3,
         )
     axes.scatter(
-        [entry.value for entry in entries],
+        np.array([entry.value for entry in entries], dtype=float),
         rows,
         s=13 if many else 30,
         color=side.colour,

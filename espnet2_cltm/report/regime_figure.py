@@ -65,8 +65,7 @@ class FoundRegime:
 def draw_regime(found: FoundRegime) -> matplotlib.figure.Figure:
     """Draw learning curves and index side by side."""
     source = found.curves.source
-    figure = new_figure(WIDTH)
-    figure.get_layout_engine().set(w_pad=0.1)
+    figure = new_figure(WIDTH, gap=0.1)
     curves, index = figure.subplots(1, 2)
     _draw_curves(curves, found)
     _draw_index(index, found)
@@ -167,8 +166,15 @@ def _draw_curves(axes: Axes, found: FoundRegime) -> None:
             continue
         low, high = mean - error, mean + error
         axes.fill_between(n, low, high, color=colour, alpha=0.16, linewidth=0)
-        line = {"color": colour, "marker": marker, "linewidth": 1.5, "markersize": 4.5}
-        axes.plot(n, mean, label=code, **line)
+        axes.plot(
+            n,
+            mean,
+            label=code,
+            color=colour,
+            marker=marker,
+            linewidth=1.5,
+            markersize=4.5,
+        )
     if found.has_few:
         axes.legend(
             loc="upper left",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
@@ -108,7 +109,7 @@ def draw_scatter(scatter: Scatter) -> matplotlib.figure.Figure:
     title = "Two cross-lingual transfer matrices, cell by cell"
     notes = _legend(scatter)
     frame(figure, axes, (None, PLOT_HEIGHT), title, scatter.subtitle, notes)
-    _draw_labels(axes, scatter)
+    _draw_labels(figure, axes, scatter)
     return figure
 
 
@@ -181,12 +182,16 @@ def _draw_points(axes: Axes, scatter: Scatter) -> None:
     dress(axes)
 
 
-def _draw_labels(axes: Axes, scatter: Scatter) -> None:
+def _draw_labels(
+    figure: matplotlib.figure.Figure, axes: Axes, scatter: Scatter
+) -> None:
     """Write labels near their points, covering few; no two overlap, none leaves.
 
     A label for which there is no room is left out.
     """
-    renderer = axes.figure.canvas.get_renderer()
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    renderer = canvas.get_renderer()
     frame = axes.get_window_extent(renderer)
     points = axes.transData.transform(np.column_stack([scatter.x, scatter.y]))
     whiskers = scatter.has_whiskers
@@ -229,24 +234,23 @@ def _draw_labels(axes: Axes, scatter: Scatter) -> None:
 
 def _move(label: Annotation, distance: float, angle: float) -> None:
     right, up = np.cos(angle), np.sin(angle)
-    label.set_position((distance * right, distance * up))
-    label.set_horizontalalignment(_alignment(right))
+    side = "center" if abs(right) < 0.2 else "left" if right > 0 else "right"
+    label.set(position=(distance * right, distance * up), horizontalalignment=side)
 
 
 def _inside(box: Bbox, frame: Bbox) -> bool:
-    return bool((box.min >= frame.min).all() and (box.max <= frame.max).all())
+    return (
+        frame.x0 <= box.x0
+        and box.x1 <= frame.x1
+        and frame.y0 <= box.y0
+        and (box.y1 <= frame.y1)
+    )
 
 
 def _places(whiskers: bool) -> list[tuple[float, float]]:
     """Return distances in points and angles, nearest first; not along whiskers."""
-    degrees = (30, 150, -30, -150, 60, 120, -60, -120, 90, -90)
+    degrees: tuple[int, ...] = (30, 150, -30, -150, 60, 120, -60, -120, 90, -90)
+    distances: tuple[int, ...] = (13, 20, 30, 42)
     if not whiskers:
-        degrees = (0, 180, *degrees)
-    distances = (13, 20, 30, 42) if whiskers else (7, 13, 20, 30, 42)
+        degrees, distances = (0, 180, *degrees), (7, *distances)
     return [(d, np.radians(a)) for d in distances for a in degrees]
-
-
-def _alignment(right: float) -> str:
-    if abs(right) < 0.2:
-        return "center"
-    return "left" if right > 0 else "right"

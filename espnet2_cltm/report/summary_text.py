@@ -160,7 +160,7 @@ def number_text(name: str, numbers: MatrixNumbers) -> str:
     if one.value is None:
         return ""
     write = _writer(definition)
-    if one.low is None:
+    if one.low is None or one.high is None:
         return write(one.value)
     mark = COVERS_LESS_MARK if one.coverage_note else ""
     corrected = ""
