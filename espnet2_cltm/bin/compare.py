@@ -18,7 +18,7 @@ from espnet2_cltm.matrix.published import PUBLISHED
 from espnet2_cltm.report.comparison import comparison_text, summarise_comparison
 from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import COMPARISON_FIGURES
-from espnet2_cltm.report.scatter import comparison_scatter
+from espnet2_cltm.report.scatter import ComparedPair
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> None:
     comparison = compare(a, b, args.permutations, args.seed)
     text = comparison_text(a, b, comparison, args.largest)
     write_text(args.outdir / "comparison.txt", text + "\n")
-    scatter = comparison_scatter(a, b, comparison, args.largest)
-    write_figures(args.outdir, COMPARISON_FIGURES, scatter)
+    pair = ComparedPair(a, b, comparison, args.largest)
+    write_figures(args.outdir, COMPARISON_FIGURES, pair)
     summary = summarise_comparison(a, b, comparison, args.seed)
     write_text(
         args.outdir / "comparison.json",

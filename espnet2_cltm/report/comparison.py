@@ -5,10 +5,12 @@ published ones of its task. A figure of it is drawn by :mod:`.scatter`.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from espnet2_cltm import __version__
 from espnet2_cltm.errors import UserError
@@ -28,9 +30,6 @@ from espnet2_cltm.report.wording import level_text
 
 PERMUTATIONS, SEED = 9999, 42  # of the comparisons with published matrices
 MOST_LISTED = 10  # of their largest differences
-DIGITS = 3  # of the cells on the page
-
-CellOfBoth = tuple[str, str, float, float, bool, float | None, float | None]
 
 
 def summarise_comparison(
@@ -158,22 +157,12 @@ def cell_name(cell: Difference) -> str:
     return f"{cell.target} from {cell.donor}"
 
 
-@dataclass(frozen=True)
-class PublishedComparison:
-    """A comparison with a published matrix, as the report shows it.
-
-    Attributes:
-        title: Its heading.
-        numbers: The agreement in one line.
-        text: All numbers, in lines.
-        cells: Target, donor, CLTM here and published, whether identified in both, and
-            the limits of the interval here (None where there is none).
-    """
+class PublishedComparison(NamedTuple):
+    """A comparison of a report's matrix, A, with a published one, B."""
 
     title: str
-    numbers: str
     text: str
-    cells: list[CellOfBoth]
+    comparison: Comparison
 
 
 def published_comparisons(analysis: Analysis) -> Iterator[PublishedComparison]:
@@ -189,12 +178,8 @@ def published_comparisons(analysis: Analysis) -> Iterator[PublishedComparison]:
             comparison = compare(here, published, PERMUTATIONS, SEED)
         except UserError:  # too few languages or cells in common
             continue
-        yield PublishedComparison(
-            title=f"{PUBLISHED[name]}, as published",
-            numbers=agreement_line(comparison),
-            text=comparison_text(here, published, comparison, MOST_LISTED),
-            cells=_cells(comparison),
-        )
+        text = comparison_text(here, published, comparison, MOST_LISTED)
+        yield PublishedComparison(f"{PUBLISHED[name]}, as published", text, comparison)
 
 
 def _compared(analysis: Analysis) -> ComparedMatrix:
@@ -228,21 +213,23 @@ def agreement_line(comparison: Comparison) -> str:
     return ", ".join(parts)
 
 
-def _cells(comparison: Comparison) -> list[CellOfBoth]:
-    both = np.isfinite(comparison.a) & np.isfinite(comparison.b)
-    return [
-        (
-            comparison.languages[i],
-            comparison.languages[j],
-            round(float(comparison.a[i, j]), DIGITS),
-            round(float(comparison.b[i, j]), DIGITS),
-            bool(comparison.identified[i, j]),
-            _limit(comparison.a_low[i, j]),
-            _limit(comparison.a_high[i, j]),
-        )
-        for i, j in np.argwhere(both)
-    ]
+def cells_of_both(comparison: Comparison) -> pd.DataFrame:
+    """List the cells that both matrices have.
 
-
-def _limit(value: float) -> float | None:
-    return round(float(value), DIGITS) if np.isfinite(value) else None
+    Returns:
+        Columns ``target``, ``donor``, CLTM in ``a`` and ``b``, whether ``identified``
+        in both, and ``low`` and ``high`` of A's interval, NaN where there is none.
+    """
+    i, j = np.nonzero(np.isfinite(comparison.a) & np.isfinite(comparison.b))
+    codes = np.array(comparison.languages)
+    return pd.DataFrame(
+        {
+            "target": codes[i],
+            "donor": codes[j],
+            "a": comparison.a[i, j],
+            "b": comparison.b[i, j],
+            "identified": comparison.identified[i, j],
+            "low": comparison.a_low[i, j],
+            "high": comparison.a_high[i, j],
+        }
+    )

@@ -184,12 +184,7 @@ def frame(
         height = above + room[1] + below
         figure.set_size_inches(width, height)
         engine.set(
-            rect=(
-                MARGIN / width,
-                below / height,
-                room[0] / width,
-                room[1] / height,
-            )
+            rect=(MARGIN / width, below / height, room[0] / width, room[1] / height)
         )
         engine.execute(figure)
         found = plot.get_position().size * np.array([width, height])
@@ -197,11 +192,7 @@ def frame(
         if abs(lacking).max() < CLOSE:
             break
         room += lacking
-    tops = (
-        height - MARGIN,
-        height - MARGIN - heights[0],
-        MARGIN + heights[2],
-    )
+    tops = (height - MARGIN, height - MARGIN - heights[0], MARGIN + heights[2])
     for some, top, (_, points, style) in zip(lines, tops, captions, strict=True):
         figure.text(
             MARGIN / width,

@@ -21,4 +21,4 @@ REGIME_FIGURES = [Figure("regime", draw_regime)]
 """Figures of a :class:`~espnet2_cltm.report.regime_figure.FoundRegime`."""
 
 COMPARISON_FIGURES = [Figure("scatter", draw_scatter)]
-"""Figures of a :class:`~espnet2_cltm.report.scatter.Scatter`."""
+"""Figures of a :class:`~espnet2_cltm.report.scatter.ComparedPair`."""

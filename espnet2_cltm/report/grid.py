@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.report.colours import FAINT, INK, ColourScale
@@ -38,7 +39,6 @@ SECOND_SIZE = 8.0  # of the second line of a cell, in points
 SECOND_SHARE = 0.92  # of the cell that it may take
 WIDEST_CELL = 1.35  # inches
 BRACKET = 0.06  # inches
-BRACKET_LINE: dict[str, Any] = {"color": FAINT, "linewidth": 0.7, "clip_on": False}
 BAR_GAP, BAR_WIDTH, BAR_HEIGHT, BAR_TEXT = 0.3, 0.17, 5.5, 1.42  # inches
 CORNER = 0.34  # from the centre of a cell with text to the marks in its corners
 NO_VALUE, HATCH = "#d4d4d4", "#9a9a9a"
@@ -127,16 +127,11 @@ def draw_grid(grid: Grid) -> matplotlib.figure.Figure:
     cells = figure.add_subplot(places[0, 1])
     _draw_cells(cells, grid, cell, second_size)
     size = min(10.0, cell * POINTS * 0.62)
-    _label_rows(cells, figure.add_subplot(places[0, 0]), grid, size)
-    _label_columns(cells, figure.add_subplot(places[1, 1]), grid, size, cell)
+    _label(cells, figure.add_subplot(places[0, 0]), grid, "y", size, cell)
+    _label(cells, figure.add_subplot(places[1, 1]), grid, "x", size, cell)
     height = min(down, BAR_HEIGHT)
     bar = cells.inset_axes(
-        (
-            1 + BAR_GAP / across,
-            1 - height / down,
-            BAR_WIDTH / across,
-            height / down,
-        )
+        (1 + BAR_GAP / across, 1 - height / down, BAR_WIDTH / across, height / down)
     )
     _draw_colour_bar(figure, bar, grid.scale, height)
     frame(figure, cells, (across, down), grid.title, grid.subtitle, grid.notes)
@@ -180,7 +175,7 @@ def _draw_cells(axes: Axes, grid: Grid, cell: float, second_size: float) -> None
         axes.axhline(start - 0.5, **line)
     for _, start, _ in family_runs(grid.columns)[1:]:
         axes.axvline(start - 0.5, **line)
-    _draw_outlines(axes, grid, cell)
+    _draw_outlines(axes, grid)
     axes.set_xlim(-0.5, columns - 0.5)
     axes.set_ylim(rows - 0.5, -0.5)
     for spine in axes.spines.values():
@@ -255,84 +250,75 @@ def _draw_rings(axes: Axes, grid: Grid, cell: float) -> None:
     )
 
 
-def _draw_outlines(axes: Axes, grid: Grid, cell: float) -> None:
-    """Frame cells in black with white inside, to be seen on any colour."""
+def _draw_outlines(axes: Axes, grid: Grid) -> None:
+    """Frame cells in black with white around, to be seen on any colour."""
     if grid.outlined is None:
         return
     width = 1.3 if grid.has_texts else 0.6  # points
-    inset = 1.3 * width / (cell * POINTS)
+    halo = [withStroke(linewidth=3 * width, foreground="white")]
     for row, column in np.argwhere(grid.outlined):
-        for colour, inwards in (("white", inset), (INK, 0.0)):
-            axes.add_patch(
-                Rectangle(
-                    (column - 0.5 + inwards, row - 0.5 + inwards),
-                    1 - 2 * inwards,
-                    1 - 2 * inwards,
-                    fill=False,
-                    edgecolor=colour,
-                    linewidth=width,
-                    zorder=3,
-                    clip_on=False,
-                )
-            )
+        corner = (column - 0.46, row - 0.46)
+        look: dict[str, Any] = {"linewidth": width, "path_effects": halo, "zorder": 3}
+        axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=INK, **look))
 
 
-def _label_rows(cells: Axes, families: Axes, grid: Grid, size: float) -> None:
-    """Write the rows' languages, their families and title to the left."""
-    labels = [
-        language_label(language, grid.size) + (" †" if faded else "")
-        for language, faded in zip(grid.rows, grid.faded, strict=True)
-    ]
-    cells.set_yticks(range(len(labels)), labels)
-    cells.tick_params(axis="y", length=0, pad=4, labelsize=size, labelcolor=INK)
-    for label, faded in zip(cells.get_yticklabels(), grid.faded, strict=True):
-        label.set_color(FAINT if faded else INK)
-    runs = family_runs(grid.rows)
-    for _, start, length in runs:
-        families.plot(*_bracket(start, length)[::-1], **BRACKET_LINE)
-    families.set_yticks([start + (n - 1) / 2 for _, start, n in runs])
-    families.set_yticklabels([family for family, _, _ in runs])
-    families.set(xticks=[], xlim=(0, 1), ylim=cells.get_ylim())
-    families.set_ylabel(grid.row_title, size=AXIS_SIZE, color=INK, labelpad=6)
-    _bare(families, size)
-
-
-def _label_columns(
-    cells: Axes, families: Axes, grid: Grid, size: float, cell: float
+def _label(
+    cells: Axes, families: Axes, grid: Grid, side: str, size: float, cell: float
 ) -> None:
-    """Write the columns' languages, their families and title below."""
-    labels = [language_label(language, grid.size) for language in grid.columns]
-    upright = max(text_width(label, size) for label in labels) > 0.92 * cell
-    rotation = 90 if upright else 0
-    cells.set_xticks(range(len(labels)), labels, rotation=rotation)
-    cells.tick_params(axis="x", length=0, pad=4, labelsize=size, labelcolor=INK)
-    runs = family_runs(grid.columns)
-    for _, start, length in runs:
-        families.plot(*_bracket(start, length), **BRACKET_LINE)
+    """Write languages, their families and the title on one side of the matrix.
+
+    Args:
+        cells: Axes of the matrix.
+        families: Narrow axes outside, for the brackets of families.
+        grid: What is drawn.
+        side: ``x`` for the columns, beneath; ``y`` for the rows, to the left.
+        size: Size of the languages' names in points.
+        cell: Side of a cell in inches.
+    """
+    languages = grid.columns if side == "x" else grid.rows
+    labels = [language_label(language, grid.size) for language in languages]
+    runs = family_runs(languages)
     names = [family for family, _, _ in runs]
-    if not upright:
+    family_size = min(TICK_SIZE, size)
+    upright = side == "x" and max(text_width(x, size) for x in labels) > 0.92 * cell
+    if side == "x" and not upright:
         names = [
-            "\n".join(wrap(family, n * cell - 0.08, min(TICK_SIZE, size)))
+            "\n".join(wrap(family, n * cell - 0.08, family_size))
             for family, _, n in runs
         ]
-    families.set_xticks([start + (n - 1) / 2 for _, start, n in runs])
-    families.set_xticklabels(names, rotation=rotation, linespacing=1.15)
-    families.set(yticks=[], ylim=(0, 1), xlim=cells.get_xlim())
-    families.set_xlabel(grid.column_title, size=AXIS_SIZE, color=INK, labelpad=6)
-    _bare(families, size)
+    if side == "y":
+        labels = [
+            f"{label} †" if faded else label
+            for label, faded in zip(labels, grid.faded, strict=True)
+        ]
+    rotation = 90 if upright else 0
+    axis = {"x": cells.xaxis, "y": cells.yaxis}[side]
+    axis.set_ticks(range(len(labels)), labels, rotation=rotation)
+    axis.set_tick_params(length=0, pad=4, labelsize=size, labelcolor=INK)
+    for label in axis.get_ticklabels():
+        label.set_color(FAINT if label.get_text().endswith("†") else INK)
 
-
-def _bracket(start: int, length: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return a bracket's course along a family, and across: 1 is at the matrix."""
-    first, last = start - 0.36, start + length - 1 + 0.36
-    return (first, first, last, last), (1, 0, 0, 1)
-
-
-def _bare(families: Axes, size: float) -> None:
-    families.patch.set_visible(False)
-    families.tick_params(
-        length=0, pad=3, labelsize=min(TICK_SIZE, size), labelcolor=FAINT
+    families.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1))
+    outer = {"x": families.xaxis, "y": families.yaxis}[side]
+    outer.set_ticks([start + (n - 1) / 2 for _, start, n in runs], names)
+    outer.set_tick_params(
+        length=0, pad=3, labelsize=family_size, labelcolor=FAINT, rotation=rotation
     )
+    outer.set_view_interval(*axis.get_view_interval(), ignore=True)
+    outer.set_label_text(
+        grid.column_title if side == "x" else grid.row_title, size=AXIS_SIZE, color=INK
+    )
+    outer.labelpad = 6
+    for _, start, n in runs:
+        first, last = start - 0.36, start + n - 1 + 0.36
+        bracket = ((first, first, last, last), (1, 0, 0, 1))  # 1 is at the matrix
+        families.plot(
+            *(bracket if side == "x" else bracket[::-1]),
+            color=FAINT,
+            linewidth=0.7,
+            clip_on=False,
+        )
+    families.patch.set_visible(False)
     families.spines[:].set_visible(False)
 
 

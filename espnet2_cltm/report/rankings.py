@@ -6,7 +6,6 @@ from the other donors (its row).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import matplotlib.figure
@@ -42,15 +41,14 @@ class RankedLanguage(NamedTuple):
     high: float | None = None
 
 
-@dataclass(frozen=True)
-class Side:
+class Side(NamedTuple):
     """One of the two rankings.
 
     Attributes:
         name: ``donors`` or ``targets``.
         strength: Name among a matrix's strengths.
-        meaning: What the number means.
-        axis: Label beneath the panel.
+        meaning: Meaning of the number.
+        axis: Name of the number; between $ is mathtext.
         colour: Colour of points and lines.
     """
 
@@ -63,18 +61,18 @@ class Side:
 
 SIDES = (
     Side(
-        name="donors",
-        strength="outgoing_mean",
-        meaning="what each gives to other targets",
-        axis="mean CLTM$[i, j]$ over targets $i$",
-        colour=BLUE,
+        "donors",
+        "outgoing_mean",
+        "what each gives to other targets",
+        "mean CLTM$[i, j]$ over targets $i$",
+        BLUE,
     ),
     Side(
-        name="targets",
-        strength="incoming_mean",
-        meaning="what each gets from other donors",
-        axis="mean CLTM$[i, j]$ over donors $j$",
-        colour=VERMILION,
+        "targets",
+        "incoming_mean",
+        "what each gets from other donors",
+        "mean CLTM$[i, j]$ over donors $j$",
+        VERMILION,
     ),
 )
 

@@ -4,12 +4,7 @@ from collections import Counter
 from dataclasses import asdict
 
 from espnet2_cltm import __version__
-from espnet2_cltm.matrix.prediction import (
-    LANGUAGES,
-    LEVEL,
-    Prediction,
-    PredictionError,
-)
+from espnet2_cltm.matrix.prediction import LANGUAGES, LEVEL, Prediction, PredictionError
 from espnet2_cltm.matrix.recommendation import CLTM, GAIN, DonorRanking, RankedDonor
 
 COLUMNS = (
@@ -93,9 +88,7 @@ def _source(donor: RankedDonor) -> str:
 
 
 def _remarks(
-    ranking: DonorRanking,
-    prediction: Prediction | None,
-    error: PredictionError | None,
+    ranking: DonorRanking, prediction: Prediction | None, error: PredictionError | None
 ) -> list[str]:
     remarks = []
     if ranking.donors[0].among_best is None:

@@ -135,12 +135,12 @@ from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import *
 from tests.report.reports import make_report, simulated
 from tests.report.test_regime_figure import found
-from tests.report.test_scatter import scatter
+from tests.report.test_scatter import pair
 
 outdir = Path(sys.argv[1])
 write_figures(outdir, MATRIX_FIGURES, make_report([simulated(5, 3)]))
 write_figures(outdir, REGIME_FIGURES, found(4))
-write_figures(outdir, COMPARISON_FIGURES, scatter(30))
+write_figures(outdir, COMPARISON_FIGURES, pair(6))
 """
 
 

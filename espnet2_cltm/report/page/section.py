@@ -97,10 +97,7 @@ def bullets(lines: Iterable[str]) -> Markup:
 
 
 def table(
-    caption: str,
-    columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    css: str = "",
+    caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], css: str = ""
 ) -> Markup:
     """Return a table that scrolls sideways where it is too wide.
 

@@ -20,6 +20,7 @@ from espnet2_cltm.matrix.property_intervals import MatrixNumbers
 from espnet2_cltm.matrix.relatedness import OF_CELLS
 from espnet2_cltm.matrix.significance import FALSE_DISCOVERY_RATE
 from espnet2_cltm.matrix.strongest_pairs import strongest_negative, strongest_positive
+from espnet2_cltm.report.comparison import agreement_line, cells_of_both
 from espnet2_cltm.report.confusion import confusion_tables
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.page.matrix_data import zero_shot_square
@@ -136,31 +137,19 @@ def _language_table(
     return table(caption, [corner, *names], lines, "matrix")
 
 
-EXPLANATIONS = {
-    "donors": (
-        "What a language's utterances are worth to the other targets.",
-        "mean CLTM given",
-    ),
-    "targets": (
-        "What other languages' utterances are worth to a target.",
-        "mean CLTM received",
-    ),
-}
-
-
 def _rankings(report: Report) -> str | None:
     shown = []
     for side in SIDES:
         ranked = best_first(ranked_languages(report, side))
         if not ranked:
             continue
-        name, (explanation, axis) = side.name.capitalize(), EXPLANATIONS[side.name]
+        name, axis = side.name.capitalize(), side.axis.replace("$", "")
         rows = [
             (one.language.name, f"{one.value:.3f}", _interval(one.low, one.high))
             for one in ranked
         ]
         content = (
-            paragraphs([explanation])
+            paragraphs([f"{side.meaning.capitalize()}."])
             + chart(f"ranking-{side.name}", f"{name}; the table holds the same numbers")
             + folded("As a table", table(name, ("language", axis, "interval"), rows))
         )
@@ -175,7 +164,7 @@ def _interval(low: float | None, high: float | None) -> str:
 def _rankings_data(report: Report) -> dict[str, Any]:
     return {
         side.name: {
-            "axis": EXPLANATIONS[side.name][1],
+            "axis": side.axis.replace("$", ""),
             "entries": [
                 {
                     "language": index,
@@ -333,18 +322,25 @@ def _confusion(report: Report) -> str | None:
 def _comparison(report: Report) -> str | None:
     parts = [
         (
-            comparison.title,
-            paragraphs([comparison.numbers])
+            found.title,
+            paragraphs([agreement_line(found.comparison)])
             + chart(
                 f"comparison-{index}",
                 "Scatter plot: CLTM here against CLTM published, a point a cell; the "
                 "text holds the numbers",
             )
-            + folded("In numbers", Markup("<pre>{}</pre>\n").format(comparison.text)),
+            + folded("In numbers", Markup("<pre>{}</pre>\n").format(found.text)),
         )
-        for index, comparison in enumerate(report.published)
+        for index, found in enumerate(report.published)
     ]
     return side_by_side(parts) if parts else None
+
+
+def _comparison_data(report: Report) -> list[list[list[Any]]]:
+    cells = (cells_of_both(found.comparison).round(3) for found in report.published)
+    return [
+        one.astype(object).where(one.notna(), None).to_numpy().tolist() for one in cells
+    ]
 
 
 def _regime(report: Report) -> str | None:
@@ -430,7 +426,7 @@ SECTIONS = [
         "comparison",
         "Beside the published matrices",
         _comparison,
-        data=lambda report: [one.cells for one in report.published],
+        data=_comparison_data,
         script=part("comparison.js"),
     ),
     Section(
