@@ -7,12 +7,3 @@
 # Both may be set in the environment instead.
 export cmd_backend=${cmd_backend:-local}
 export slurm_config=${slurm_config:-$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/conf/slurm.yaml}
-
-case ${cmd_backend} in
-    local | slurm) ;;
-    *)
-        echo "cmd.sh: error: cmd_backend=${cmd_backend} is not known;" \
-            "set it to local or slurm in ${BASH_SOURCE[0]}." >&2
-        return 1
-        ;;
-esac

@@ -27,6 +27,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.estimate import Cost, estimate_cost
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.planning import write_experiment
+from espnet2_cltm.experiment.recipe import settings_from
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -37,9 +38,9 @@ class Setting:
 
     Attributes:
         corpus: ``demo`` or ``common_voice``.
-        options: Of make_plan, but for the places.
+        options: Options of make_plan, but for the places.
         nj: Number of workers.
-        dumpdir: Where the audio store is.
+        dumpdir: Directory of the audio store.
     """
 
     corpus: str
@@ -79,7 +80,7 @@ SETTINGS = {
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=[*SETTINGS])
     parser.add_argument("--common_voice", type=Path, help="its directory")
@@ -89,7 +90,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def disk(directory: Path) -> int:
-    """Count the bytes of the blocks that a directory takes, as du does."""
+    """Return the bytes of the blocks that a directory takes, as du counts them."""
     paths = [directory, *directory.rglob("*")]
     return sum(512 * path.lstat().st_blocks for path in paths)
 
@@ -98,7 +99,7 @@ def measure(name: str, workdir: Path) -> tuple[Cost, float, int]:
     """Predict a setting's cost and make its runs.
 
     Returns:
-        What was predicted, the seconds and the bytes that it took.
+        The prediction, and the seconds and bytes that it really took.
     """
     setting = SETTINGS[name]
     directory = ExperimentDir(workdir / name)
@@ -110,12 +111,11 @@ def measure(name: str, workdir: Path) -> tuple[Cost, float, int]:
             *("--dumpdir", setting.dumpdir, "--nj", str(setting.nj), *words),
         ]
     )
-    settings = make_plan.read_settings_from(args)
+    settings = settings_from(vars(args))
     languages = make_plan.choose_languages(settings, args.langs)
-    seeds = make_plan.parse_seeds(args.seeds)
-    planned = make_plan.make_plan(settings, languages, seeds, directory)
-    cost = estimate_cost(settings, planned, planned.runs, make_plan.workers_of(args))
-    write_experiment(directory, settings, planned)
+    planned = make_plan.make_plan(settings, languages, args.seeds, directory)
+    cost = estimate_cost(planned, planned.runs, make_plan.workers_of(args))
+    write_experiment(directory, planned)
     command = ["local/run_plan.py", "--exp", str(directory.root), "--nj", str(args.nj)]
     started = time.monotonic()
     subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
@@ -126,7 +126,7 @@ def prepare(names: list[str], common_voice: Path | None) -> None:
     """Prepare the corpora (stages 1 and 2) where they are not.
 
     Raises:
-        UserError: A setting needs a corpus that is not there.
+        UserError: A setting needs a corpus that is missing.
     """
     corpora = {SETTINGS[name].corpus for name in names}
     run = [str(ROOT / "run.sh"), "--stage", "1", "--stop_stage", "2"]

@@ -20,14 +20,17 @@ import numpy as np
 
 from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.bootstrap import bootstrap_limits
-from espnet2_cltm.matrix.choice import Choice
-from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, estimate
-from espnet2_cltm.matrix.fieller import BOUNDED
-from espnet2_cltm.matrix.moments import cell_moments
-from espnet2_cltm.matrix.read_scores import read_scores
+from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, cell_moments, estimate
+from espnet2_cltm.matrix.results import Choice, read_scores
 from espnet2_cltm.matrix.scores import SeedScores
-from espnet2_cltm.matrix.simulator import (
+from espnet2_cltm.matrix.uncertainty import (
+    BOUNDED,
+    IntervalSettings,
+    bootstrap_limits,
+    cell_uncertainty,
+)
+from espnet2_cltm.progress import progress
+from tests.matrix.simulator import (
     Simulation,
     draw_scores,
     draw_truth,
@@ -35,8 +38,6 @@ from espnet2_cltm.matrix.simulator import (
     simulation_like,
     unpaired_cltm,
 )
-from espnet2_cltm.matrix.uncertainty import IntervalSettings, cell_uncertainty
-from espnet2_cltm.progress import progress
 
 COVERAGE_BAR = (0.93, 0.97)
 FALSE_DISCOVERY_BAR = 0.055

@@ -36,7 +36,7 @@ LANGUAGES, SEEDS = 54, 10
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--exp", type=Path, required=True, help="planned exp/<tag>")
     parser.add_argument("--ngpu", type=whole_number, default=1, help="1, or 0: CPU")
@@ -67,7 +67,7 @@ class GpuWatch:
             self.utilisation.append(utilisation)
 
     def stop(self) -> str:
-        """Say what was seen."""
+        """Stop, and return what was seen."""
         self._stop.set()
         self._thread.join()
         if not self.memory:
@@ -96,7 +96,7 @@ def choose(plan: list[PlannedRun], n_runs: int) -> list[PlannedRun]:
 def finishing_times(
     directory: ExperimentDir, plan: list[PlannedRun], ngpu: int, jobs: int
 ) -> list[float]:
-    """Make runs in a directory of their own and tell when each was done.
+    """Make runs in a directory of their own and return when each was done.
 
     Returns:
         Seconds, ascending.

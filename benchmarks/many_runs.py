@@ -22,8 +22,8 @@ from pathlib import Path
 from espnet2_cltm.bin.command_line import positive_number, run_command
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, write_data_dir
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.executors import LocalExecutor
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.local_executor import LocalExecutor
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
@@ -53,7 +53,7 @@ TRAIN_CONFIG = {
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--languages", type=positive_number, default=54)
     parser.add_argument("--seeds", type=positive_number, default=11)
@@ -72,7 +72,7 @@ def write_store(root: Path, languages: list[str]) -> None:
                     utt := f"{lang}-{split}-{gender}{n:04d}",
                     utt,  # each its own speaker, as most of Common Voice
                     f"{root / lang / split}/wav.ark:{n}",
-                    gender,
+                    {"gender": gender},
                     lang,
                     5.0,
                 )
@@ -131,7 +131,7 @@ def measure(args: argparse.Namespace) -> None:
         timed(
             "planning",
             lambda: write_experiment(
-                directory, settings, make_plan(settings, languages, range(args.seeds))
+                directory, make_plan(settings, languages, range(args.seeds))
             ),
         )
         before = resource.getrusage(resource.RUSAGE_SELF)

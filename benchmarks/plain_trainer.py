@@ -3,8 +3,7 @@
 
 Fine-tunes a HuBERT with mean pooling, projection and classifier by transformers'
 ``Trainer`` on one list of utterances, predicts another, and writes the macro F1. A list
-is a table
-``audio label`` without header; audio is what kaldiio reads. This is what
+is a table ``audio label`` without header; audio is what kaldiio reads. This is what
 ``benchmarks/whole_experiment.py`` starts once for every ordered pair of languages, as
 the published framework does; it uses nothing of this project.
 
@@ -44,7 +43,7 @@ class GenderClassifier(torch.nn.Module):
     def forward(
         self, input_values: torch.Tensor, labels: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Give loss and logits, as Trainer wants them."""
+        """Return loss and logits, as Trainer wants them."""
         frames = self.hubert(input_values).last_hidden_state
         logits = self.classifier(self.projection(frames.mean(dim=1)))
         loss = torch.nn.functional.cross_entropy(logits, labels)
@@ -70,7 +69,7 @@ class Utterances(torch.utils.data.Dataset):
 def main() -> None:
     """Train, predict, write the score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", required=True, help="Hub id or directory")
+    parser.add_argument("--model", required=True, help="hub id or directory")
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--output_dir", type=Path, required=True)

@@ -23,14 +23,10 @@ import numpy as np
 
 from espnet2_cltm.bin.command_line import positive_number, run_command
 from espnet2_cltm.matrix.decomposition import fit_additive
-from espnet2_cltm.matrix.language_distances import language_distances
-from espnet2_cltm.matrix.prediction import (
-    LIMIT,
-    predict_pairs,
-    relatedness,
-)
-from espnet2_cltm.matrix.prediction_structure import ModelSettings
-from espnet2_cltm.matrix.published import PUBLISHED, read_published
+from espnet2_cltm.matrix.languages import language_distances
+from espnet2_cltm.matrix.matrix_files import PUBLISHED, read_published
+from espnet2_cltm.matrix.prediction import LIMIT, closeness, predict_pairs
+from espnet2_cltm.matrix.prediction_model import ModelSettings
 from espnet2_cltm.progress import progress
 
 MASKS = ("cells", "pairs")
@@ -168,7 +164,7 @@ def measure(args: argparse.Namespace) -> None:
     for name in args.matrices:
         published = read_published(name)
         matrix = np.clip(published.values, -LIMIT, LIMIT)
-        relations = relatedness(language_distances(published.rows))
+        relations = closeness(language_distances(published.rows))
         for mask in args.mask:
             for share in args.kept:
                 found = []

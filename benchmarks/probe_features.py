@@ -38,7 +38,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 from espnet2_cltm.frontend.checkpoint import HubertCheckpoint, load_hubert
 from espnet2_cltm.progress import progress
-from espnet2_cltm.speaker.metrics import score_speaker
+from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.trial_drawing import draw_trials
 
 MEASURES = ("gender", "speaker", "language")
@@ -132,7 +132,7 @@ def _read_utterances(dump: Path) -> list[Utterance]:
         Utterance(**{**_fields(row), "lang": directory.parent.name})
         for directory in directories
         for row in read_data_dir(directory)
-        if row.gender
+        if "gender" in row.labels
     ]
     if len({row.lang for row in utterances}) < 2:
         raise UserError(
@@ -192,7 +192,7 @@ def _score(
     utterances: Sequence[Utterance], vectors: np.ndarray, seed: int, max_positives: int
 ) -> tuple[float, float, float]:
     is_train = _draw_training_speakers(utterances, seed)
-    gender = np.array([GENDERS.index(row.gender) for row in utterances])
+    gender = np.array([GENDERS.index(row.labels["gender"]) for row in utterances])
     language = np.array([row.lang for row in utterances])
     return (
         f1_score(
@@ -211,7 +211,7 @@ def _draw_training_speakers(utterances: Sequence[Utterance], seed: int) -> np.nd
     """Tell which utterances train: those of half the speakers of each kind."""
     speakers: dict[tuple, list[str]] = {}
     for row in utterances:
-        group = speakers.setdefault((row.lang, row.gender), [])
+        group = speakers.setdefault((row.lang, row.labels["gender"]), [])
         if row.speaker not in group:
             group.append(row.speaker)
     random = np.random.default_rng(seed)
@@ -255,7 +255,7 @@ def _speaker_auc(
         positions = np.array([index[utt] for utt in trials.utts])
         enrol, test = positions[trials.enrol], positions[trials.test]
         scores = np.sum(centred[enrol] * centred[test], axis=1)
-        values.append(score_speaker(scores, trials.is_target)["roc_auc"])
+        values.append(score_trials(scores, trials.is_target).metrics["roc_auc"])
     return float(np.mean(values))
 
 

@@ -22,24 +22,22 @@ import numpy as np
 
 from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.choice import Choice
-from espnet2_cltm.matrix.estimates import estimate
-from espnet2_cltm.matrix.moments import cell_moments
+from espnet2_cltm.matrix.estimates import cell_moments, estimate
 from espnet2_cltm.matrix.property_intervals import (
     MatrixNumbers,
     matrix_numbers,
     matrix_numbers_with_intervals,
 )
-from espnet2_cltm.matrix.read_scores import read_scores
+from espnet2_cltm.matrix.results import Choice, read_scores
 from espnet2_cltm.matrix.scores import SeedScores
-from espnet2_cltm.matrix.simulator import (
+from espnet2_cltm.progress import progress
+from tests.matrix.simulator import (
     Simulation,
     Truth,
     draw_scores,
     draw_truth,
     simulation_like,
 )
-from espnet2_cltm.progress import progress
 
 # As simulation_like finds them in the 280 runs of either task of the demo.
 DEMO = {

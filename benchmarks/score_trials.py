@@ -22,7 +22,7 @@ import numpy as np
 
 from espnet2_cltm.bin.command_line import positive_number, run_command
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.speaker.metrics import score_speaker
+from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.scoring import cosine_scores
 from espnet2_cltm.speaker.trials import TrialList, read_trials, write_trials
 
@@ -87,7 +87,7 @@ def measure(path: Path, n_utts: int, size: int) -> tuple[dict[str, float], float
     times.append(time.process_time())
     scores = cosine_scores(embeddings, trials)
     times.append(time.process_time())
-    score_speaker(scores, trials.is_target)
+    score_trials(scores, trials.is_target)
     times.append(time.process_time())
     seconds = dict(zip(STEPS, np.diff(times).tolist(), strict=False))
     seconds["all three"] = times[-1] - times[0]
@@ -108,7 +108,7 @@ def measure(path: Path, n_utts: int, size: int) -> tuple[dict[str, float], float
     return seconds, peak_mib
 
 
-def score_trials(args: argparse.Namespace) -> None:
+def time_scoring(args: argparse.Namespace) -> None:
     """Run the benchmark.
 
     Raises:
@@ -145,7 +145,7 @@ def score_trials(args: argparse.Namespace) -> None:
 def main(cmd: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
     args = get_parser().parse_args(cmd)
-    run_command(lambda: score_trials(args))
+    run_command(lambda: time_scoring(args))
 
 
 if __name__ == "__main__":

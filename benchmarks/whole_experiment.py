@@ -39,9 +39,10 @@ from espnet2_cltm.corpus.utterance_list import (
     read_utterance_list,
 )
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.planning import training_utterances
 from espnet2_cltm.experiment.run import KINDS, Run
+from espnet2_cltm.experiment.settings import read_settings
 from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress
 
@@ -53,11 +54,11 @@ BUDGET = 32
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=Path, default=Path("exp/whole_experiment"))
     parser.add_argument("--seeds", default="42 43")
-    parser.add_argument("--nj", type=positive_number, default=2, help="run.sh's")
+    parser.add_argument("--nj", type=positive_number, default=2, help="--nj of run.sh")
     parser.add_argument(
         "--plain_nj",
         type=positive_number,
@@ -67,7 +68,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--kernel_cache",
         type=positive_number,
-        help="ONEDNN_PRIMITIVE_CACHE_CAPACITY of the plain script; default: oneDNN's",
+        help="ONEDNN_PRIMITIVE_CACHE_CAPACITY of the plain script (default: oneDNN's)",
     )
     parser.add_argument(
         "--max_plain",
@@ -76,7 +77,10 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--required", type=float, default=4.0, help="least ratio")
     parser.add_argument(
-        "--tolerance", type=float, default=0.15, help="of the mean scores' difference"
+        "--tolerance",
+        type=float,
+        default=0.15,
+        help="largest difference of mean scores",
     )
     return parser
 
@@ -88,8 +92,8 @@ class PlainRun:
     Attributes:
         kind: ``single``, ``double`` or ``pair``.
         target: Language it is tested on.
-        donor: The other language of a pair, else the target.
-        seed: Of subset and head.
+        donor: The other language of a pair, otherwise the target.
+        seed: Seed of subset and head.
     """
 
     kind: str
@@ -99,12 +103,12 @@ class PlainRun:
 
     @property
     def name(self) -> str:
-        """Give the name of its directory."""
+        """Name of its directory."""
         return f"{self.kind}.{self.target}+{self.donor}.s{self.seed}"
 
     @property
     def ours(self) -> Run:
-        """Give the run of the experiment that has the same utterances."""
+        """Run of the experiment that has the same utterances."""
         languages = tuple(sorted({self.target, self.donor}))
         return Run("gender", self.kind, languages, BUDGET, self.seed)
 
@@ -140,7 +144,7 @@ class Spent:
         return Spent(self.wall + other.wall, self.cpu + other.cpu)
 
     def times(self, factor: float) -> "Spent":
-        """Scale."""
+        """Return it scaled by a factor."""
         return Spent(self.wall * factor, self.cpu * factor)
 
     @staticmethod
@@ -149,12 +153,12 @@ class Spent:
         return Spent(**json.loads(path.read_text())) if path.exists() else Spent(0, 0)
 
     def write(self, path: Path) -> None:
-        """Write."""
+        """Write it."""
         write_text(path, json.dumps(asdict(self)) + "\n")
 
 
 def call(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Spent:
-    """Run a command with its output in a log, and give the time it took.
+    """Run a command with its output in a log, and return the time it took.
 
     Raises:
         UserError: It failed.
@@ -181,7 +185,7 @@ def call(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> S
 
 
 def recipe(workdir: Path, *options: str) -> list[str]:
-    """Give the call of run.sh."""
+    """Return the call of run.sh."""
     return [
         str(ROOT / "run.sh"),
         *("--task", "gender", "--langs", " ".join(LANGUAGES)),
@@ -259,18 +263,19 @@ def write_list(path: Path, utterances: Iterable[ListedUtterance]) -> None:
 def measure_plain(args: argparse.Namespace, encoder: Path) -> Measured:
     """Start plain_trainer.py for every run, ``--plain_nj`` at a time."""
     directory = ExperimentDir(args.workdir / "ours")
+    settings = read_settings(directory.settings)
     root = args.workdir / "plain"
     planned = plain_runs(args.seeds)
     runs = planned
     if args.max_plain:
-        of_kind = {kind: [r for r in runs if r.kind == kind] for kind in KINDS}
+        groups = [[r for r in planned if r.kind == kind] for kind in KINDS]
         runs = [
             run
-            for group in of_kind.values()
+            for group in groups
             for run in group[:: max(len(group) // args.max_plain, 1)][: args.max_plain]
         ]
     for run in runs:
-        train = training_utterances(directory, run.ours)
+        train = training_utterances(directory, settings, run.ours)
         # Trainer shuffles equal numbers of utterances alike, in all runs of a seed.
         Random(run.name).shuffle(train)
         write_list(root / run.name / "train.tsv", train)
@@ -336,7 +341,7 @@ def measure_plain(args: argparse.Namespace, encoder: Path) -> Measured:
 
 
 def mean_by_kind(scores: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Average scores over the runs and test languages of each kind."""
+    """Return mean scores over the runs and test languages of each kind."""
     by_kind: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for kind, score in scores:
         by_kind[kind].append(score)

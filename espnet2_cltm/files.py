@@ -1,16 +1,19 @@
 """Reading and writing files: one sentence for what is wrong, whole files or none.
 
 What is read here is text, YAML, JSON or a table; a file that is missing or damaged
-becomes a :class:`.UserError` that names it, the line where there is one, and what to do.
+becomes a :class:`.UserError` that names it, the line where there is one, and what to
+do.
 
 A file that marks completion must never exist half-written, whatever kills the writer.
 Everything here writes to a temporary name in the same directory and renames it into
 place.
 """
 
+import fcntl
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -200,3 +203,38 @@ def cannot_write(path: Path | str, error: OSError) -> UserError:
         f"{path} cannot be written ({reason}): free some space or give a "
         "directory where you may write."
     )
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Wait until no other process of this kind works in a directory, then hold it.
+
+    The lock goes with the process, however it ends.
+
+    Args:
+        directory: Directory, made if it is missing.
+
+    Raises:
+        UserError: The file system refuses.
+    """
+    path = directory / ".lock"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{directory}: another process is at work; waiting.", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            # Some cluster file systems have no locks; renaming still keeps every
+            # file whole.
+            print(
+                f"{directory} cannot be locked ({error.strerror}); do not start a "
+                "second process on it.",
+                file=sys.stderr,
+            )
+        yield

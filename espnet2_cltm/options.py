@@ -1,14 +1,17 @@
 """Options, declared once: name, type, default, help, and who uses them.
 
-run.sh, the scripts in ``local/`` and the documentation read these declarations; the check
-of a value and the sentence that refuses it are those of its kind. Free of everything but
-the standard library.
+run.sh, the scripts in ``local/`` and the documentation read these declarations; the
+check of a value and the sentence that refuses it are those of its kind. It imports
+nothing but the standard library.
 """
 
 import argparse
-from collections.abc import Callable, Iterable
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+from espnet2_cltm.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -153,3 +156,92 @@ def _argparse_type(option: Option) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(wanted) from None
 
     return read
+
+
+def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, str]:
+    """Read ``--name value`` and ``--name=value``, ``-`` and ``_`` in names alike.
+
+    Args:
+        arguments: Arguments of run.sh; the last of several with one name wins.
+        options: Known options by name.
+
+    Returns:
+        Texts by name, defaults filled in.
+
+    Raises:
+        UserError: An argument is not an option, or an option lacks its value or has
+            one of another kind.
+    """
+    texts = {name: option.default for name, option in options.items()}
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--") or word == "--":
+            raise UserError(
+                f"'{word}' is not expected here: every option is written --name value, "
+                "and a value with spaces stands in quotes; --help lists the options."
+            )
+        name, equals, value = word[2:].partition("=")
+        name = name.replace("-", "_")
+        if name not in options:
+            near = difflib.get_close_matches(name, options, 1)
+            hint = f"did you mean --{near[0]}? " if near else ""
+            raise UserError(f"--{name} is not an option: {hint}--help lists them all.")
+        if not equals:
+            if not words or _name(words[0]) in options:
+                raise UserError(
+                    f"--{name} needs a value: it takes {options[name].kind.wanted}."
+                )
+            value = words.pop(0)
+        texts[name] = value
+        try:
+            options[name].read(value)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+    return texts
+
+
+def _name(word: str) -> str | None:
+    if not word.startswith("--"):
+        return None
+    return word[2:].partition("=")[0].replace("-", "_")
+
+
+def read_values(
+    texts: Mapping[str, str], options: Mapping[str, Option]
+) -> dict[str, Any]:
+    """Return the values of texts, by name.
+
+    Raises:
+        UserError: A text is of another kind.
+    """
+    values = {}
+    for name, text in texts.items():
+        try:
+            values[name] = options[name].read(text)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+    return values
+
+
+def help_lines(options: Sequence[Option], groups: Sequence[str]) -> list[str]:
+    """Return a help text's lines: every option with its default, by group."""
+    lines = []
+    for group in groups:
+        lines += ["", group]
+        for option in (o for o in options if o.group == group):
+            lines += _help_lines(option)
+    return lines
+
+
+def _help_lines(option: Option) -> list[str]:
+    text = option.help + (f" (default: {option.default})" if option.default else "")
+    head = f"  --{option.name}"
+    words = text.split()
+    lines, line = [], f"{head:<26}" if len(head) < 25 else f"{head}  "
+    for word in words:
+        if len(line) + len(word) > 88:
+            lines.append(line.rstrip())
+            line = " " * 26
+        line += f"{word} "
+    return [*lines, line.rstrip()]

@@ -2,10 +2,10 @@
 
 Three places are looked at: what comes with the package; for label tasks the files
 ``conf/tasks/<name>.yaml`` of the directory one runs in and of the repository
-(``CLTM_ROOT``, which path.sh sets); and entry points of installed packages, of the groups
-``espnet2_cltm.tasks`` (a :class:`.TaskSpec`), ``espnet2_cltm.corpora`` (a
-:class:`.CorpusSpec`) and ``espnet2_cltm.strategies`` (a strategy's class). An entry point
-is named like what it stands for.
+(``CLTM_ROOT``, which path.sh sets); and entry points of installed packages, of the
+groups ``espnet2_cltm.tasks`` (a :class:`.TaskSpec`), ``espnet2_cltm.corpora`` (a
+:class:`.CorpusSpec`) and ``espnet2_cltm.strategies`` (a strategy's class). An entry
+point is named like what it stands for.
 """
 
 import os
@@ -14,11 +14,14 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from espnet2_cltm.corpus.language import CorpusSpec
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.task import TaskSpec
+
+if TYPE_CHECKING:
+    from espnet2_cltm.strategies.strategy import Strategy
 
 _TASKS = {
     "speaker": "espnet2_cltm.speaker.spec:SPEAKER",
@@ -28,6 +31,10 @@ _CORPORA = {
     "common_voice": "espnet2_cltm.corpus.common_voice:COMMON_VOICE",
     "demo": "espnet2_cltm.corpus.demo:DEMO",
     "kaldi": "espnet2_cltm.corpus.kaldi:KALDI",
+}
+_STRATEGIES = {
+    "freeze": "espnet2_cltm.strategies.freeze:Freeze",
+    "full": "espnet2_cltm.strategies.full:Full",
 }
 _PACKAGE_TASKS = Path(__file__).parent / "label" / "tasks"
 
@@ -68,6 +75,30 @@ def find_corpus(name: str) -> CorpusSpec:
     return _from_outside("corpora", "--corpus", name, corpus_names(), CorpusSpec)
 
 
+def strategy_names() -> tuple[str, ...]:
+    """Return the names of the strategies, sorted."""
+    return tuple(sorted({*_STRATEGIES, *_entry_points("strategies")}))
+
+
+def find_strategy(name: str) -> type["Strategy"]:
+    """Return a strategy's class; imports torch.
+
+    Raises:
+        UserError: There is no such strategy, or its entry point cannot be used.
+    """
+    if name in _STRATEGIES:
+        return _load(_STRATEGIES[name])
+    from espnet2_cltm.strategies.strategy import Strategy
+
+    found, place = _load_entry("strategies", "--strategy", name, strategy_names())
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        raise UserError(
+            f"--strategy {name}: the entry point {place} is not a subclass of "
+            "Strategy: correct the package that declares it."
+        )
+    return found
+
+
 def task_directories() -> list[Path]:
     """Return the directories of label tasks' YAML files; the first one wins."""
     places = [Path("conf/tasks")]
@@ -98,24 +129,31 @@ def _entry_points(kind: str) -> Mapping[str, EntryPoint]:
 def _from_outside(
     kind: str, option: str, name: str, known: tuple[str, ...], wanted: type
 ) -> Any:
+    found, place = _load_entry(kind, option, name, known)
+    if not isinstance(found, wanted) or found.name != name:
+        raise UserError(
+            f"{option} {name}: the entry point {place} is not a "
+            f"{wanted.__name__} named {name}: correct the package that declares it."
+        )
+    return found
+
+
+def _load_entry(
+    kind: str, option: str, name: str, known: tuple[str, ...]
+) -> tuple[Any, str]:
+    """Return what an entry point stands for, and its place."""
     entry = _entry_points(kind).get(name)
     if entry is None:
         raise UserError(
             f"{option} {name} is not known: give one of {', '.join(known)}."
         )
     try:
-        found = entry.load()
+        return entry.load(), entry.value
     except (ImportError, AttributeError) as error:
         raise UserError(
             f"{option} {name}: the entry point {entry.value} cannot be loaded "
             f"({error}): correct the package that declares it."
         ) from error
-    if not isinstance(found, wanted) or found.name != name:
-        raise UserError(
-            f"{option} {name}: the entry point {entry.value} is not a "
-            f"{wanted.__name__} named {name}: correct the package that declares it."
-        )
-    return found
 
 
 def _load(place: str) -> Any:

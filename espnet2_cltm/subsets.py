@@ -10,9 +10,8 @@ library's version, or what else is in the corpus.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from espnet2_cltm.corpus.datadir import GENDERS
 from espnet2_cltm.errors import UserError
 
 
@@ -35,31 +34,39 @@ def random_order(utts: Iterable[str], seed: int, purpose: str) -> list[str]:
     return sorted(utts, key=rank)
 
 
-def draw_balanced(gender_of: Mapping[str, str], per_class: int, seed: int) -> list[str]:
-    """Draw as many utterances of women as of men, uniformly within each.
+def draw_balanced(
+    label_of: Mapping[str, str],
+    classes: Sequence[str],
+    per_class: int,
+    seed: int,
+    label: str,
+) -> list[str]:
+    """Draw as many utterances of each class, uniformly within each.
 
     Args:
-        gender_of: ``f`` or ``m`` by utterance id.
-        per_class: Number of utterances of each gender.
-        seed: The run's seed.
+        label_of: Class by utterance id.
+        classes: Classes in the order in which they take turns.
+        per_class: Number of utterances of each class.
+        seed: Seed of the run.
+        label: What the classes are of; draws of another label are independent.
 
     Returns:
-        ``2 * per_class`` ids, ``f`` and ``m`` in turn; what a smaller ``per_class``
-        gives is the beginning of what a larger one gives.
+        ``len(classes) * per_class`` ids, the classes in turn; what a smaller
+        ``per_class`` gives is the beginning of what a larger one gives.
 
     Raises:
-        UserError: A gender has fewer utterances.
+        UserError: A class has fewer utterances.
     """
-    drawn = {}
-    for gender in GENDERS:
-        utts = [utt for utt, value in gender_of.items() if value == gender]
+    drawn = []
+    for name in classes:
+        utts = [utt for utt, value in label_of.items() if value == name]
         if len(utts) < per_class:
             raise UserError(
-                f"{per_class} utterances labelled {gender} were asked for where there "
+                f"{per_class} utterances labelled {name} were asked for where there "
                 f"are {len(utts)}: lower --budget."
             )
-        drawn[gender] = random_order(utts, seed, f"gender-{gender}")[:per_class]
-    return [utt for turn in zip(*drawn.values(), strict=True) for utt in turn]
+        drawn.append(random_order(utts, seed, f"{label}-{name}")[:per_class])
+    return [utt for turn in zip(*drawn, strict=True) for utt in turn]
 
 
 def draw_spread(

@@ -3,7 +3,7 @@
 A :class:`TaskSpec` names a task, its metrics and its options, and draws its data; the
 help, the option checks, the plan, the settings, the titles of the matrix and the report
 all read it. Nothing here imports torch, so that a plan is made in seconds; what trains
-and tests is named by :attr:`TaskSpec.module` and imported by the processes that need it.
+and tests is named by :attr:`TaskSpec.module`, imported by the processes that need it.
 
 That module has
 
@@ -18,8 +18,8 @@ That module has
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -30,19 +30,23 @@ from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import Option
 
+Criterion = tuple[str, str, str]
+"""ESPnet's ``best_model_criterion``: phase, statistic, ``min`` or ``max``."""
+
 
 @dataclass(frozen=True)
 class Metric:
     """One metric of a task.
 
     Attributes:
-        name: Name in ``results.tsv``. A metric of each class appears there once a class,
-            ``recall`` as ``recall_f`` and ``recall_m``.
+        name: Name in ``results.tsv``. A metric of each class appears there once a
+            class, ``recall`` as ``recall_f`` and ``recall_m``.
         title: Name of Perf, which is better-is-higher, in text and figures.
         function: Function that computes it; its arguments are the task's own.
         lower_is_better: Whether Perf is 1 - value.
         maximum: Largest possible value; None where there is none.
         per_class: Whether the function returns a value of each class.
+        minimum: Smallest possible value; None where there is none.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Metric:
     lower_is_better: bool = False
     maximum: float | None = 1.0
     per_class: bool = False
+    minimum: float | None = 0.0
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,10 @@ class TestData:
         check: Function of (path, data, utterances) that refuses data which contradict
             the list of utterances.
         are_equal: Function that tells whether two are the same.
+        part: Function of (data, seconds by utterance, seconds) that returns a small
+            part of the data, of so many seconds of audio, for a dry run's estimate.
+
+    The data have ``utts``, the ids of all utterances in them, and a length.
     """
 
     suffix: str
@@ -146,6 +155,7 @@ class TestData:
     read: Callable[[Path], Any]
     check: Callable[[Path, Any, Sequence[ListedUtterance]], None]
     are_equal: Callable[[Any, Any], bool]
+    part: Callable[[Any, Mapping[str, float], float], Any]
     __test__ = False  # pytest takes a class of this name for tests
 
 
@@ -229,18 +239,25 @@ class TaskSpec(ABC):
             UnfitLanguage: The language can't take part.
         """
 
+    def default_options(self) -> dict[str, Any]:
+        """Return the task's options by name where nothing is asked for."""
+        return {option.name: option.read(option.default) for option in self.options}
+
     def n_drawn(self, n: int, options: Mapping[str, Any]) -> int:
         """Return the number of utterances of a language in a run of N."""
         return n
 
     def settle_options(
-        self, options: Mapping[str, Any], languages: Mapping[str, Splits], largest: int
+        self,
+        options: Mapping[str, Any],
+        languages: Iterable[tuple[str, Splits]],
+        largest: int,
     ) -> dict[str, Any]:
         """Return the options with what only the data can tell filled in.
 
         Args:
             options: The task's options by name.
-            languages: Utterances by language and split.
+            languages: Languages and their utterances, read as they are gone through.
             largest: N of the largest run.
 
         Raises:
@@ -248,10 +265,26 @@ class TaskSpec(ABC):
         """
         return dict(options)
 
+    def check_options(self, options: Mapping[str, Any], shared_speakers: bool) -> None:
+        """Refuse options that contradict each other; called before any stage.
+
+        Args:
+            options: The task's options by name.
+            shared_speakers: Whether speakers are the same people in all languages.
+
+        Raises:
+            UserError: They do.
+        """
+        return
+
+    def tests_across(self, options: Mapping[str, Any]) -> bool:
+        """Tell whether the options ask for tests across languages."""
+        return False
+
     def draw_across(
         self, tests: Mapping[str, Sequence[Utterance]], rules: DrawingRules
     ) -> list[AcrossDraw]:
-        """Return test data across languages, where the task's options ask for them.
+        """Return test data across languages, where :meth:`tests_across`.
 
         Args:
             tests: Test utterances by language.

@@ -19,7 +19,7 @@ from espnet2_cltm.corpus.datadir import (
     write_data_dir,
 )
 from espnet2_cltm.files import write_text
-from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.trial_drawing import draw_trials
 from espnet2_cltm.speaker.trials import TrialList, write_trials
@@ -36,6 +36,7 @@ TINY_HUBERT = {
     "apply_spec_augment": False,
 }
 TINY_GENDER = {
+    "classes": "f m",
     "frontend": "hubert",
     "frontend_conf": {"model": TINY_HUBERT},
     "projector_conf": {"output_size": 8},
@@ -148,7 +149,12 @@ def write_dump(
                 split_dir,
                 [
                     Utterance(
-                        utt, speaker, locations[utt], gender, lang, lengths[utt] / 16000
+                        utt,
+                        speaker,
+                        locations[utt],
+                        {"gender": gender},
+                        lang,
+                        lengths[utt] / 16000,
                     )
                     for utt, speaker, gender in rows
                 ],
@@ -161,9 +167,9 @@ def write_dump(
 
 def build_gender_model(config: dict, seed: int = 0):
     """Build a gender model from a training configuration."""
-    defaults = vars(GenderTask.get_parser().parse_args([]))
-    return GenderTask.build_model(
-        argparse.Namespace(**{**defaults, **config, "seed": seed})
+    defaults = vars(LabelEspnetTask.get_parser().parse_args([]))
+    return LabelEspnetTask.build_model(
+        argparse.Namespace(**{**defaults, "classes": "f m", **config, "seed": seed})
     )
 
 

@@ -15,19 +15,45 @@ log=${state}/install.log
 python=${PYTHON:-}
 torch_index_url=${TORCH_INDEX_URL:-}
 with_tests=false
-# shellcheck disable=SC2034
-options=(python torch_index_url with_tests)
-# shellcheck disable=SC2034
-help_message="Usage: tools/install.sh [--python PYTHON] [--torch_index_url URL] [--with_tests true]
+usage="Usage: tools/install.sh [--python PYTHON] [--torch_index_url URL] [--with_tests true]
 
 Installs cltm's Python environment into .venv, or, with ESPNET_ROOT set, adds what is
 missing to that ESPnet's environment. run.sh and test.sh call it by themselves.
 
-  --python           the Python to use, 3.10 to 3.12 (default: \$PYTHON, or the first found)
+  --python           Python to use, 3.10 to 3.12 (default: \$PYTHON, or the first found)
   --torch_index_url  package index that torch is taken from, for instance one with CPU
                      builds only (default: \$TORCH_INDEX_URL, or pip's own setting)
-  --with_tests       also install what ./test.sh needs (default: false)"
-. "${root}/local/parse_options.sh"
+  --with_tests       true: install what ./test.sh needs, too (default: false)"
+
+while (($# > 0)); do
+    case $1 in
+        --help | -h)
+            printf '%s\n' "${usage}"
+            exit 0
+            ;;
+        --python=* | --torch_index_url=* | --with_tests=*)
+            name=${1%%=*}
+            printf -v "${name#--}" '%s' "${1#*=}"
+            shift
+            ;;
+        --python | --torch_index_url | --with_tests)
+            if (($# < 2)); then
+                printf 'tools/install.sh: error: %s needs a value.\n' "$1" >&2
+                exit 1
+            fi
+            printf -v "${1#--}" '%s' "$2"
+            shift 2
+            ;;
+        *)
+            printf "tools/install.sh: error: '%s' is not an option; --help lists them.\n" "$1" >&2
+            exit 1
+            ;;
+    esac
+done
+if [[ ${with_tests} != true && ${with_tests} != false ]]; then
+    printf "tools/install.sh: error: --with_tests takes true or false, not '%s'.\n" "${with_tests}" >&2
+    exit 1
+fi
 
 # Megabytes on disk, while installing: everything with torch's CPU build, with its
 # CUDA build, and what comes after torch.

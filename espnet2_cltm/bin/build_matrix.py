@@ -25,28 +25,30 @@ from espnet2_cltm.bin.command_line import (
 from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
-from espnet2_cltm.matrix.analysis import Analysis, analyse
-from espnet2_cltm.matrix.cell_noise import CellNoise, cell_noise
-from espnet2_cltm.matrix.choice import Choice
 from espnet2_cltm.matrix.estimates import TransferMatrix
-from espnet2_cltm.matrix.language_distances import language_distances
-from espnet2_cltm.matrix.languages import Language, describe, read_languages
+from espnet2_cltm.matrix.languages import (
+    Language,
+    describe,
+    language_distances,
+    read_languages,
+)
 from espnet2_cltm.matrix.matrix_files import (
     LabelledMatrix,
     write_cells,
     write_cross_language,
     write_matrix,
 )
-from espnet2_cltm.matrix.missing_pairs import (
+from espnet2_cltm.matrix.noise import CellNoise, cell_noise
+from espnet2_cltm.matrix.origin import Origin, find_origin, origin_sentences
+from espnet2_cltm.matrix.prediction import (
     MissingPairs,
     predict_missing,
     write_predicted,
 )
-from espnet2_cltm.matrix.origin import Origin, find_origin, lines
-from espnet2_cltm.matrix.read_scores import read_every_metric
-from espnet2_cltm.matrix.regime_file import read_regime
-from espnet2_cltm.matrix.scores import Scores, cross_language_of, zero_shot_means
-from espnet2_cltm.matrix.uncertainty import IntervalSettings
+from espnet2_cltm.matrix.regime_files import read_regime
+from espnet2_cltm.matrix.results import Choice, read_every_metric
+from espnet2_cltm.matrix.scores import RunScores, cross_language_of, zero_shot_means
+from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.confusion import read_confusion
 from espnet2_cltm.report.contents import Report
@@ -175,14 +177,19 @@ def build(args: argparse.Namespace) -> None:
     text = summary_text(scores, matrix, main_analysis.uncertainty, languages, numbers)
     print(
         "\n".join(
-            [text.rstrip(), "", *lines(origin), *(missing.lines if missing else [])]
+            [
+                text.rstrip(),
+                "",
+                *origin_sentences(origin),
+                *(missing.sentences if missing else []),
+            ]
         )
     )
     print(f"Written to {args.outdir}: report.html, heatmap.png, cltm.csv and others")
 
 
 def _other_analyses(
-    every: Sequence[Scores], settings: IntervalSettings
+    every: Sequence[RunScores], settings: IntervalSettings
 ) -> list[Analysis]:
     """Analyse the task's other metrics; one that gives no cell is left out."""
     with progress(every, description="Other metrics", unit="metric") as waiting:
@@ -207,7 +214,7 @@ def _has_cells(matrix: TransferMatrix) -> bool:
     return bool(usable[off_diagonal].any())
 
 
-def _require_cells(path: Path, scores: Scores, matrix: TransferMatrix) -> None:
+def _require_cells(path: Path, scores: RunScores, matrix: TransferMatrix) -> None:
     """Refuse results of which no cell at all can be made."""
     n = len(matrix.languages)
     if n < 2:

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
 from espnet2_cltm.files import write_text
-from espnet2_cltm.matrix.compare import compare
-from espnet2_cltm.matrix.comparison_input import read_compared
-from espnet2_cltm.matrix.published import PUBLISHED
+from espnet2_cltm.matrix.comparison import compare, read_compared
+from espnet2_cltm.matrix.matrix_files import PUBLISHED
 from espnet2_cltm.report.comparison import comparison_text, summarise_comparison
 from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import COMPARISON_FIGURES

@@ -1,15 +1,17 @@
 """Stage 2: decode every recording once, into arks of 16 kHz mono 16-bit audio."""
 
 import argparse
-import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import positive_number, run_command
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.corpus.audio_store import LanguageAudio, dump_language
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
+from espnet2_cltm.corpus.options import DATADIR, DUMPDIR, NJ, STAGE_2_OPTIONS
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.options import TEXT, Option, add_options
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -18,30 +20,9 @@ def get_parser() -> argparse.ArgumentParser:
         description="Decode the recordings of data/<corpus>/<lang>/{train,dev,test} to "
         "16 kHz mono 16-bit kaldi arks under dump/<corpus>/<lang>. Does only what is "
         "missing or has changed; can be interrupted and started again at any time.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--corpus", required=True, help="name of the corpus")
-    parser.add_argument(
-        "--langs",
-        nargs="*",
-        default=[],
-        help="language codes; none: all under <datadir>/<corpus>",
-    )
-    parser.add_argument(
-        "--datadir", type=Path, default=Path("data"), help="what stage 1 has written"
-    )
-    parser.add_argument(
-        "--dumpdir", type=Path, default=Path("dump"), help="where the audio goes"
-    )
-    parser.add_argument(
-        "--nj", type=positive_number, default=1, help="number of decoding processes"
-    )
-    parser.add_argument(
-        "--max_rejected",
-        type=_share,
-        default=0.05,
-        help="share of a language's utterances that may be unusable, 0 to 1",
-    )
+    corpus = Option("corpus", "name of the corpus", TEXT, "demo")
+    add_options(parser, (corpus, *STAGE_2_OPTIONS, DATADIR, DUMPDIR, NJ))
     return parser
 
 
@@ -49,24 +30,20 @@ def main(cmd: list[str] | None = None) -> None:
     """Run the command.
 
     Args:
-        cmd: Options; None: those of the command line.
+        cmd: Options; None for those of the command line.
     """
     args = get_parser().parse_args(cmd)
     run_command(lambda: _dump(args))
 
 
 def _dump(args: argparse.Namespace) -> None:
-    langs = _choose_languages(args.datadir / args.corpus, " ".join(args.langs).split())
+    data, dump = Path(args.datadir) / args.corpus, Path(args.dumpdir) / args.corpus
+    langs = _choose_languages(data, args.langs)
     failed = []
     with DecodingPool(args.nj) as pool:
         for lang in langs:
             try:
-                audio = dump_language(
-                    args.datadir / args.corpus / lang,
-                    args.dumpdir / args.corpus / lang,
-                    pool,
-                    args.max_rejected,
-                )
+                audio = dump_language(data / lang, dump / lang, pool, args.max_rejected)
             except UserError as error:
                 print(error, file=sys.stderr)
                 failed.append(lang)
@@ -80,7 +57,7 @@ def _dump(args: argparse.Namespace) -> None:
         )
 
 
-def _choose_languages(corpus: Path, wanted: list[str]) -> list[str]:
+def _choose_languages(corpus: Path, wanted: Sequence[str]) -> list[str]:
     known = sorted(
         path.name
         for path in (corpus.iterdir() if corpus.is_dir() else [])
@@ -115,16 +92,6 @@ def _describe(audio: LanguageAudio) -> str:
     if audio.n_decoded == 0:
         text += "; all decoded before, skipped"
     return text
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"takes a number from 0 to 1, not '{text}'")
-    return share
 
 
 if __name__ == "__main__":

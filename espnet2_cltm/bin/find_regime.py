@@ -15,11 +15,17 @@ from espnet2_cltm.bin.command_line import run_command, true_or_false
 from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import describe, read_languages
-from espnet2_cltm.matrix.regime import RegimeSettings, find_regime
-from espnet2_cltm.matrix.regime_indices import IndexSettings
-from espnet2_cltm.matrix.regime_input import read_curves
-from espnet2_cltm.matrix.regime_summary import regime_text, summarise_regime
-from espnet2_cltm.matrix.regime_table import write_learning_curves
+from espnet2_cltm.matrix.regime import (
+    IndexSettings,
+    RegimeSettings,
+    find_regime,
+    read_curves,
+)
+from espnet2_cltm.matrix.regime_files import (
+    regime_text,
+    summarise_regime,
+    write_learning_curves,
+)
 from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import REGIME_FIGURES
 from espnet2_cltm.report.regime_figure import FoundRegime

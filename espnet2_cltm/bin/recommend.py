@@ -14,32 +14,30 @@ from pathlib import Path
 import numpy as np
 
 from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.bin.results_options import add_choice_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
-from espnet2_cltm.matrix.choice import Choice
-from espnet2_cltm.matrix.language_distances import (
-    SHIPPED,
-    language_distances,
-    read_pairs,
-)
+from espnet2_cltm.matrix.languages import SHIPPED, language_distances, read_pairs
+from espnet2_cltm.matrix.matrix_files import PUBLISHED
 from espnet2_cltm.matrix.prediction import (
-    FEWEST_CELLS,
-    LANGUAGES,
-    PAIRS,
+    BY_LANGUAGE,
+    BY_PAIR,
+    FEWEST_MEASURED,
     Prediction,
     PredictionError,
+    closeness,
     cross_validate,
     predict_pairs,
-    relatedness,
 )
-from espnet2_cltm.matrix.prediction_structure import ModelSettings
-from espnet2_cltm.matrix.published import PUBLISHED
-from espnet2_cltm.matrix.recommendation import MeasuredCells, rank_donors
-from espnet2_cltm.matrix.recommendation_input import (
+from espnet2_cltm.matrix.prediction_model import ModelSettings
+from espnet2_cltm.matrix.recommendation import (
+    MeasuredCells,
     cells_from_matrix,
     cells_from_results,
+    rank_donors,
     with_language,
 )
+from espnet2_cltm.matrix.results import Choice
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.recommendation import (
     recommendation_table,
@@ -70,13 +68,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--k", type=positive_number, default=5, help="how many donors are looked for"
     )
-    parser.add_argument(
-        "--task", help="which task, where --results holds several (gender, speaker)"
-    )
-    parser.add_argument("--metric", help="which metric of --results")
-    parser.add_argument(
-        "--budget", type=int, help="which N, where --results holds several"
-    )
+    add_choice_options(parser)
+    parser.add_argument("--budget", type=int, help="N, where --results has several")
     parser.add_argument(
         "--distances",
         type=Path,
@@ -106,8 +99,8 @@ def run(args: argparse.Namespace) -> None:
         reason = cells.reasons.get(args.target, f"{args.target} has no measured pair")
         raise UserError(
             f"{source} gives no donor for {args.target}: {reason}, and predictions "
-            f"need {FEWEST_CELLS} measured cells of identified targets; run pairs with "
-            f"{args.target} first."
+            f"need {FEWEST_MEASURED} measured cells of identified targets; run pairs "
+            f"with {args.target} first."
         )
     if args.format == "text":
         text = recommendation_text(source, ranking, prediction, error)
@@ -165,7 +158,7 @@ def _predict(
     missing[row] = False
     if cells.lacks_scale(args.target) or not missing.any():
         return None, None
-    relations = relatedness(language_distances(cells.languages, args.distances))
+    relations = closeness(language_distances(cells.languages, args.distances))
     settings = ModelSettings(seed=args.seed)
     prediction = predict_pairs(cells.cltm, relations, cells.cltm_se, settings)
     if prediction is None:
@@ -182,7 +175,7 @@ def _predict(
         watch=lambda parts: progress(
             parts, description="cross-validation", unit="part"
         ),
-        leave_out=PAIRS if has_run else LANGUAGES,
+        leave_out=BY_PAIR if has_run else BY_LANGUAGE,
     )
     return prediction, error
 

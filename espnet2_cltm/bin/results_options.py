@@ -3,31 +3,42 @@
 import argparse
 from pathlib import Path
 
-from espnet2_cltm.matrix.metrics import METRICS
+from espnet2_cltm.matrix.scores import known_task
+from espnet2_cltm.registry import task_names
 
 
 def add_results_options(parser: argparse.ArgumentParser, results: str) -> None:
     """Add which results are read, and where files are written.
 
     Args:
-        parser: To add to.
-        results: What kind of file is read, for the help text.
+        parser: Parser to add to.
+        results: Kind of file that is read, for the help text.
     """
     parser.add_argument("--results", type=Path, required=True, help=results)
     parser.add_argument(
-        "--outdir", type=Path, required=True, help="where the files are written"
+        "--outdir", type=Path, required=True, help="directory to write the files to"
     )
-    parser.add_argument(
-        "--task", help="which task, where the file holds several (gender, speaker)"
-    )
-    parser.add_argument(
-        "--metric",
-        help="which metric (default: macro_f1, roc_auc or wer by task); known are "
-        + ", ".join(METRICS),
-    )
+    add_choice_options(parser)
     parser.add_argument(
         "--languages_conf",
         type=Path,
         default=Path("conf/languages.yaml"),
         help="names and families of languages",
+    )
+
+
+def add_choice_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose among the results of a file."""
+    names = task_names()
+    parser.add_argument(
+        "--task",
+        help=f"task, where the results are of several ({', '.join(names)})",
+    )
+    tasks_with: dict[str, list[str]] = {}
+    for spec in filter(None, map(known_task, names)):
+        metrics = (m.name + "_<class>" * m.per_class for m in spec.metrics)
+        tasks_with.setdefault(" ".join(metrics), []).append(spec.name)
+    known = "; ".join(f"{', '.join(of)}: {m}" for m, of in tasks_with.items())
+    parser.add_argument(
+        "--metric", help=f"metric (default: the task's first; known are, of {known})"
     )

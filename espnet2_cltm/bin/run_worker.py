@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Make runs of an experiment in this process until none is left.
 
-``run_plan`` starts such workers; started by hand, on this or another machine that
-sees the same directory, one more joins in.
+``run_plan`` starts such workers; started by hand, on this or another machine that sees
+the same directory, one more joins in.
 """
 
 import argparse
@@ -10,37 +10,29 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import (
-    configure_logging,
-    run_command,
-    whole_number,
-)
+from espnet2_cltm.bin.command_line import configure_logging, run_command
 from espnet2_cltm.experiment.execution import make_run
-from espnet2_cltm.experiment.keep_choices import KEEP_CHOICES
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.run_options import WORKER_OPTIONS
 from espnet2_cltm.experiment.worker import work
+from espnet2_cltm.options import add_options
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Return the parser of the options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
-    parser.add_argument("--ngpu", type=int, default=0, choices=(0, 1))
     parser.add_argument(
-        "--parent", type=int, help="Stop when this process is no longer the parent"
+        "--ngpu", type=int, default=0, choices=(0, 1), help="1 for a GPU (default: 0)"
     )
     parser.add_argument(
-        "--audio_cache",
-        type=whole_number,
-        default=500,
-        help="Most MB of prepared test waveforms to keep in memory",
+        "--parent",
+        type=int,
+        help="process id of the runner; the worker stops when that has ended",
     )
-    parser.add_argument(
-        "--keep_models",
-        choices=KEEP_CHOICES,
-        default="none",
-        help="Of which runs the trained model is kept, as model.zip",
-    )
+    add_options(parser, WORKER_OPTIONS)
     return parser
 
 
@@ -54,7 +46,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
             ExperimentDir(args.exp),
             args.ngpu,
             args.parent,
-            audio_cache=args.audio_cache * 10**6,
+            audio_cache=args.audio_cache * 10**6,  # MB to bytes
             make=partial(make_run, keep_models=args.keep_models),
         )
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from espnet2_cltm.bin.command_line import run_command, true_or_false
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.completion import runs_left
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.results import collect_results, write_results
+from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.progress import progress
 
 
@@ -45,7 +45,7 @@ def score(directory: ExperimentDir, rescore: bool) -> None:
     results = collect_results(
         directory, progress(plan, description="Scoring", unit="run"), rescore
     )
-    n_lines = write_results(directory.results, results)
+    n_lines = write_results(directory.results, results, directory.confusion)
     if left:
         print(
             f"{len(left)} of {len(plan)} runs are not done, {left[0].run.name} first: "

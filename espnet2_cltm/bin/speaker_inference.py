@@ -17,7 +17,7 @@ from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.scoring import cosine_scores, write_scores
 from espnet2_cltm.speaker.trials import read_trials
 from espnet2_cltm.tasks.inference import (
-    Speech,
+    UtteranceReader,
     add_key_file,
     inference_parser,
     load_chosen_model,
@@ -61,7 +61,7 @@ class Speech2Embedding:
         language: str | None = None,
     ):
         model = load_chosen_model(
-            SpeakerTask, "speaker", train_config, model_file, model_tag, language
+            SpeakerTask, train_config, model_file, model_tag, language
         )
         self.model = model.to(device).eval()
         self.device = device
@@ -143,7 +143,7 @@ def inference(args: argparse.Namespace) -> None:
     """
     check_device(args.ngpu)
     device = "cuda" if args.ngpu > 0 else "cpu"
-    speech = Speech(args.data_path_and_name_and_type)
+    speech = UtteranceReader(args.data_path_and_name_and_type)
     trials = None if args.trials is None else read_trials(args.trials)
     if trials is None:
         utts = sorted(speech.choose(args.key_file))

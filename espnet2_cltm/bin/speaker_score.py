@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import run_command
-from espnet2_cltm.speaker.metrics import P_TARGETS, min_dcf_name, score_speaker
+from espnet2_cltm.speaker.metrics import P_TARGETS, score_trials
 from espnet2_cltm.speaker.scoring import read_scores
 from espnet2_cltm.speaker.trials import read_trials
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the options."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
@@ -39,10 +39,12 @@ def speaker_score(trials_path: Path, scores_path: Path) -> None:
             there are no targets or no nontargets.
     """
     trials = read_trials(trials_path)
-    metrics = score_speaker(read_scores(scores_path, trials), trials.is_target)
+    scores = read_scores(scores_path, trials)
+    metrics = score_trials(scores, trials.is_target).metrics
     print(f"EER {100 * metrics['eer']:.4f} %")
     for p_target in P_TARGETS:
-        print(f"min DCF (p_target {p_target:g}) {metrics[min_dcf_name(p_target)]:.6f}")
+        cost = metrics[f"min_dcf_p{p_target:g}"]
+        print(f"min DCF (p_target {p_target:g}) {cost:.6f}")
     print(f"AUC {metrics['roc_auc']:.6f}")
     n_targets = int(trials.is_target.sum())
     print(f"trials {n_targets} target, {len(trials) - n_targets} nontarget")

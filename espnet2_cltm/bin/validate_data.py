@@ -1,11 +1,11 @@
 """Check data directories and list every problem as ``file:line: sentence``."""
 
 import argparse
-from collections import Counter
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command, true_or_false
-from espnet2_cltm.corpus.datadir import Utterance, read_data_dir
+from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.corpus.datadir import read_data_dir
+from espnet2_cltm.corpus.prepare import count_speakers
 from espnet2_cltm.corpus.validate import (
     find_data_dirs,
     group_splits,
@@ -13,6 +13,7 @@ from espnet2_cltm.corpus.validate import (
     validate_splits,
 )
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.options import TRUTH, WORDS, Option, add_options
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -30,17 +31,17 @@ def get_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="a data directory, or one above: a language, a corpus, all of data",
     )
-    parser.add_argument(
-        "--check_audio",
-        type=true_or_false,
-        default=False,
-        help="also check that the audio files exist (pipes are not run)",
-    )
-    parser.add_argument(
-        "--require_gender",
-        type=true_or_false,
-        default=False,
-        help="also check that every utterance has a gender",
+    add_options(
+        parser,
+        (
+            Option(
+                "check_audio",
+                "check that the audio files exist, too (pipes are not run)",
+                TRUTH,
+                "false",
+            ),
+            Option("require_labels", "labels that every utterance must have", WORDS),
+        ),
     )
     return parser
 
@@ -64,7 +65,7 @@ def _validate(args: argparse.Namespace) -> None:
     directories = list(dict.fromkeys(directories))
     count = 0
     for directory in directories:
-        problems = validate_data_dir(directory, args.check_audio, args.require_gender)
+        problems = validate_data_dir(directory, args.check_audio, args.require_labels)
         for problem in problems:
             print(problem, flush=True)
         count += len(problems)
@@ -85,21 +86,10 @@ def _validate(args: argparse.Namespace) -> None:
 
 def _describe(directory: Path) -> str:
     utterances = read_data_dir(directory)
-    speakers = Counter(_gender_of_speaker(utterances).values())
-    parts = ", ".join(
-        f"{speakers[gender]} {gender}"
-        for gender in ("f", "m", "unknown")
-        if speakers[gender]
-    )
-    return f"{len(utterances)} utterances of {speakers.total()} speakers ({parts})"
-
-
-def _gender_of_speaker(utterances: list[Utterance]) -> dict[str, str]:
-    genders: dict[str, str] = {}
-    for utterance in utterances:
-        if utterance.gender or utterance.speaker not in genders:
-            genders[utterance.speaker] = utterance.gender or "unknown"
-    return genders
+    speakers = count_speakers(utterances)
+    parts = ", ".join(f"{count} {gender}" for gender, count in speakers.items())
+    total = sum(speakers.values())
+    return f"{len(utterances)} utterances of {total} speakers ({parts})"
 
 
 if __name__ == "__main__":

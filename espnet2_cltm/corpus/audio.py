@@ -10,7 +10,6 @@ is 16 kHz mono 16-bit already stays as it is. Each recording is read into memory
 
 import errno
 import io
-import re
 import signal
 import subprocess
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from espnet2_cltm.corpus.datadir import audio_file
 from espnet2_cltm.corpus.truncation import (
     close_wav_header,
     declared_flac_samples,
@@ -42,7 +42,6 @@ _BLOCK_FRAMES = 1 << 18
 _PLAUSIBLE_RATES = range(1_000, 1_000_001)
 # Signals that say nothing about a recording: Ctrl-C, scancel, no memory left.
 _FROM_OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
-_ARK_ENTRY = re.compile(r"(.+):(\d+)")
 
 
 class RejectedAudio(Exception):
@@ -129,38 +128,14 @@ def check_content(samples: np.ndarray) -> None:
         raise RejectedAudio("silent")
 
 
-def backing_file(location: str) -> Path | None:
-    """Name the file whose change means that a recording has changed.
-
-    Args:
-        location: What ``wav.scp`` holds.
-
-    Returns:
-        The file itself or the ark around it; None for a pipe.
-    """
-    return None if _is_pipe(location) else _split_location(location)[0]
-
-
-def _split_location(location: str) -> tuple[Path, int | None]:
-    """Split ``file.ark:offset``; a file whose name ends so is a file."""
-    entry = _ARK_ENTRY.fullmatch(location)
-    if entry and not Path(location).exists():
-        return Path(entry[1]), int(entry[2])
-    return Path(location), None
-
-
-def _is_pipe(location: str) -> bool:
-    return location.rstrip().endswith("|")
-
-
 def _read(location: str) -> bytes:
-    if _is_pipe(location):
+    path = audio_file(location)
+    if path is None:
         return _run_pipe(location)
-    path, offset = _split_location(location)
     try:
-        if offset is None:
-            return path.read_bytes()
-        return _read_ark_entry(path, offset)
+        if path == location:
+            return Path(path).read_bytes()
+        return _read_ark_entry(Path(path), location.removeprefix(f"{path}:"))
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             raise RejectedAudio("missing") from error
@@ -197,12 +172,15 @@ def _run_pipe(location: str) -> bytes:
     return finished.stdout
 
 
-def _read_ark_entry(ark: Path, offset: int) -> bytes:
+def _read_ark_entry(ark: Path, place: str) -> bytes:
     """Read one entry's audio file out of an ark, as kaldiio writes them.
 
     Either a plain WAV, or the mark ``AUDIO``, the number of bytes of a length, that
     length, and an encoded file.
     """
+    if not place.isdecimal():
+        raise RejectedAudio("a range of an ark's entry")
+    offset = int(place)
     with ark.open("rb") as entries:
         entries.seek(offset)
         head = entries.read(8)

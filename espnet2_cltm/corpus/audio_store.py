@@ -1,8 +1,8 @@
 """The audio store: every recording of a language decoded once, into kaldi arks.
 
-Takes ``data/<corpus>/<lang>/{train,dev,test}`` and gives the same data directories
+Takes ``data/<corpus>/<lang>/{train,dev,test}`` and writes the same data directories
 under ``dump``, with ``wav.scp`` pointing into arks of 16 kHz mono 16-bit WAV,
-``utt2num_samples``, the label files of what was kept (``utt2dur`` as measured) and
+``utt2num_samples``, all labels of what was kept (``utt2dur`` as measured) and
 ``rejected.tsv`` (utt, audio, reason). ``wav.scp`` is written last: a split that has
 one is complete.
 
@@ -13,16 +13,13 @@ twice, whatever kills the program, and a recording that changes is decoded again
 bytes depend on nothing but the input: not on the number of processes, not on order.
 """
 
-import contextlib
-import dataclasses
-import fcntl
 import hashlib
 import io
 import itertools
-import sys
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import kaldiio
@@ -30,19 +27,19 @@ import kaldiio
 from espnet2_cltm.corpus.audio import (
     SAMPLE_RATE,
     RejectedAudio,
-    backing_file,
     check_content,
     decode,
 )
 from espnet2_cltm.corpus.datadir import (
     SPLITS,
     Utterance,
+    audio_file,
     read_data_dir,
     write_data_dir,
 )
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import cannot_write, replacing, write_text
+from espnet2_cltm.files import alone_in, replacing, write_text
 from espnet2_cltm.progress import progress
 
 CHUNK_SIZE = 200
@@ -59,10 +56,11 @@ class LanguageAudio:
     """What the store holds of one language.
 
     Attributes:
-        n_kept: Utterances in the store.
-        seconds: Their audio.
-        rejected: Utterances left out, by reason.
-        n_decoded: Utterances that this call decoded; the others were there before.
+        n_kept: Number of utterances in the store.
+        seconds: Seconds of their audio.
+        rejected: Number of utterances left out, by reason.
+        n_decoded: Number of utterances that this call decoded; the others were there
+            before.
     """
 
     n_kept: int
@@ -94,6 +92,7 @@ class _Split:
 class _Outcome:
     """What became of one utterance: where it is and its length, or a reason."""
 
+    utterance: Utterance
     location: str
     n_samples: int
     reason: str
@@ -105,8 +104,8 @@ def dump_language(
     """Bring one language's audio store up to date with its data directories.
 
     Args:
-        data: Holds one or more of ``train``, ``dev``, ``test``.
-        dump: The store of that language; made if it is missing.
+        data: Directory that holds one or more of ``train``, ``dev``, ``test``.
+        dump: Store of that language; made if it is missing.
         pool: Processes that decode.
         max_rejected: Share of the language's utterances, in [0, 1], that may be
             rejected.
@@ -120,7 +119,7 @@ def dump_language(
             killed, or the file system refuses.
     """
     lang = data.name
-    with _alone_in(dump, lang):
+    with alone_in(dump):
         splits = [
             _plan_split(data / name, dump / name)
             for name in SPLITS
@@ -133,29 +132,19 @@ def dump_language(
             )
         _remove_leftovers(dump, splits)
         n_decoded = _decode_missing(splits, pool, lang)
-        outcomes = [_read_outcomes(split) for split in splits]
-        rejected = Counter(
-            outcome.reason
-            for split_outcomes in outcomes
-            for outcome in split_outcomes
-            if outcome.reason
-        )
-        n_utterances = sum(len(split.utterances) for split in splits)
-        if rejected.total() > max_rejected * n_utterances:
-            for split, split_outcomes in zip(splits, outcomes, strict=True):
-                _mark_incomplete(split.directory)
-                _write_rejected(split, split_outcomes)
-            raise _too_many_rejected(lang, splits, outcomes, max_rejected)
-        for split, split_outcomes in zip(splits, outcomes, strict=True):
-            _write_split(split, split_outcomes)
+        outcomes = {split.directory: _read_outcomes(split) for split in splits}
+        every = [outcome for of_split in outcomes.values() for outcome in of_split]
+        rejected = Counter(outcome.reason for outcome in every if outcome.reason)
+        if rejected.total() > max_rejected * len(every):
+            for directory, of_split in outcomes.items():
+                _mark_incomplete(directory)
+                _write_rejected(directory, of_split)
+            raise _too_many_rejected(lang, outcomes, rejected, max_rejected)
+        for split in splits:
+            _write_split(split, outcomes[split.directory])
     return LanguageAudio(
-        n_kept=n_utterances - rejected.total(),
-        seconds=sum(
-            outcome.n_samples
-            for split_outcomes in outcomes
-            for outcome in split_outcomes
-        )
-        / SAMPLE_RATE,
+        n_kept=len(every) - rejected.total(),
+        seconds=sum(outcome.n_samples for outcome in every) / SAMPLE_RATE,
         rejected=rejected,
         n_decoded=n_decoded,
     )
@@ -165,10 +154,10 @@ def decode_chunk(utterances: list[Utterance], ark: Path, marker: Path) -> None:
     """Decode some utterances into one ark.
 
     Args:
-        utterances: In the order they shall have in the ark.
-        ark: Becomes a kaldi ark of 16 kHz mono 16-bit WAV.
-        marker: Written last. Its first line holds the size of the ark in bytes, the
-            others one utterance each: id, offset, number of samples, reason.
+        utterances: Utterances in the order that they have in the ark.
+        ark: File that becomes a kaldi ark of 16 kHz mono 16-bit WAV.
+        marker: File written last. Its first line holds the size of the ark in bytes,
+            the others one utterance each: id, offset, number of samples, reason.
 
     Raises:
         UserError: The file system refuses to give or take a file.
@@ -197,56 +186,25 @@ def decode_chunk(utterances: list[Utterance], ark: Path, marker: Path) -> None:
     write_text(marker, f"{size}\n" + "".join(lines))
 
 
-@contextlib.contextmanager
-def _alone_in(dump: Path, lang: str) -> Iterator[None]:
-    """Wait until no other process works on the same language."""
-    path = dump / ".lock"
-    try:
-        dump.mkdir(parents=True, exist_ok=True)
-        lock = path.open("w")
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{lang}: another process is decoding it; waiting.", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError as error:
-            # Some cluster file systems have no locks; renaming still keeps every
-            # file whole.
-            print(
-                f"{lang}: {dump} cannot be locked ({error.strerror}); do not start a "
-                "second process on it.",
-                file=sys.stderr,
-            )
-        yield
-
-
 def _plan_split(data: Path, directory: Path) -> _Split:
     utterances = read_data_dir(data)
     rows = [f"{row.id}\t{row.audio}\t{_file_state(row.audio)}\n" for row in utterances]
     chunks = []
     for start in range(0, len(utterances), CHUNK_SIZE):
-        name = _hash(rows[start : start + CHUNK_SIZE])
-        chunks.append(
-            _Chunk(
-                utterances[start : start + CHUNK_SIZE],
-                directory / "arks" / f"{name}.ark",
-                directory / "arks" / f"{name}.tsv",
-            )
-        )
+        of_chunk = slice(start, start + CHUNK_SIZE)
+        ark = directory / "arks" / f"{_hash(rows[of_chunk])}.ark"
+        chunks.append(_Chunk(utterances[of_chunk], ark, ark.with_suffix(".tsv")))
     # Labels are part of it, and so is the directory's name, which wav.scp holds.
     fingerprint = _hash([f"{directory}\n", *rows], map(repr, utterances))
     return _Split(directory, utterances, chunks, fingerprint)
 
 
 def _file_state(location: str) -> str:
-    path = backing_file(location)
+    path = audio_file(location)
     if path is None:
         return "pipe"
     try:
-        state = path.stat()
+        state = os.stat(path)
     except OSError:
         return "missing"
     return f"{state.st_size} {state.st_mtime_ns}"
@@ -271,9 +229,7 @@ def _is_done(chunk: _Chunk) -> bool:
 def _remove_leftovers(dump: Path, splits: list[_Split]) -> None:
     """Remove chunks of an earlier input, and what a killed process left behind."""
     for name in SPLITS:
-        if (dump / name).is_dir() and all(
-            split.directory != dump / name for split in splits
-        ):
+        if all(split.directory != dump / name for split in splits):
             _mark_incomplete(dump / name)
     for split in splits:
         if not _is_complete(split):
@@ -301,13 +257,8 @@ def _decode_missing(splits: list[_Split], pool: DecodingPool, lang: str) -> int:
     with progress(
         description=lang, total=n_all, initial=n_all - n_missing, unit="utt"
     ) as bar:
-        pool.run(
-            [
-                (decode_chunk, chunk.utterances, chunk.ark, chunk.marker)
-                for chunk in missing
-            ],
-            lambda index: bar.update(len(missing[index].utterances)),
-        )
+        calls = [(decode_chunk, c.utterances, c.ark, c.marker) for c in missing]
+        pool.run(calls, lambda index: bar.update(len(missing[index].utterances)))
     return n_missing
 
 
@@ -315,51 +266,36 @@ def _read_outcomes(split: _Split) -> list[_Outcome]:
     """Read the markers: one outcome an utterance, in the split's order."""
     outcomes = []
     for chunk in split.chunks:
-        with chunk.marker.open(encoding="utf-8") as lines:
-            next(lines)
-            for line in lines:
-                _, offset, n_samples, reason = line.rstrip("\n").split("\t")
-                location = "" if reason else f"{chunk.ark}:{offset}"
-                outcomes.append(_Outcome(location, int(n_samples), reason))
+        _, *lines = chunk.marker.read_text(encoding="utf-8").splitlines()
+        for utterance, line in zip(chunk.utterances, lines, strict=True):
+            _, offset, n_samples, reason = line.split("\t")
+            location = "" if reason else f"{chunk.ark}:{offset}"
+            outcomes.append(_Outcome(utterance, location, int(n_samples), reason))
     return outcomes
 
 
 def _write_split(split: _Split, outcomes: list[_Outcome]) -> None:
     if _is_complete(split):
         return
-    kept = [
-        (utterance, outcome)
-        for utterance, outcome in zip(split.utterances, outcomes, strict=True)
-        if not outcome.reason
-    ]
-    _write_rejected(split, outcomes)
-    write_text(
-        split.directory / "utt2num_samples",
-        "".join(f"{utterance.id} {outcome.n_samples}\n" for utterance, outcome in kept),
-    )
+    _write_rejected(split.directory, outcomes)
+    kept = [outcome for outcome in outcomes if not outcome.reason]
+    lengths = "".join(f"{one.utterance.id} {one.n_samples}\n" for one in kept)
+    write_text(split.directory / "utt2num_samples", lengths)
     write_text(split.directory / _FINGERPRINT, f"{split.fingerprint}\n")
-    write_data_dir(
-        split.directory,
-        [
-            dataclasses.replace(
-                utterance,
-                audio=outcome.location,
-                duration=outcome.n_samples / SAMPLE_RATE,
-            )
-            for utterance, outcome in kept
-        ],
-    )
-
-
-def _write_rejected(split: _Split, outcomes: list[_Outcome]) -> None:
-    lines = [
-        f"{utterance.id}\t{utterance.audio}\t{outcome.reason}\n"
-        for utterance, outcome in zip(split.utterances, outcomes, strict=True)
-        if outcome.reason
+    utterances = [
+        replace(one.utterance, audio=one.location, duration=one.n_samples / SAMPLE_RATE)
+        for one in kept
     ]
-    write_text(
-        split.directory / "rejected.tsv", "utt\taudio\treason\n" + "".join(lines)
-    )
+    write_data_dir(split.directory, utterances)
+
+
+def _write_rejected(directory: Path, outcomes: list[_Outcome]) -> None:
+    lines = [
+        f"{one.utterance.id}\t{one.utterance.audio}\t{one.reason}\n"
+        for one in outcomes
+        if one.reason
+    ]
+    write_text(directory / "rejected.tsv", "utt\taudio\treason\n" + "".join(lines))
 
 
 def _is_complete(split: _Split) -> bool:
@@ -374,20 +310,19 @@ def _mark_incomplete(directory: Path) -> None:
 
 
 def _too_many_rejected(
-    lang: str, splits: list[_Split], outcomes: list[list[_Outcome]], allowed: float
+    lang: str,
+    outcomes: Mapping[Path, list[_Outcome]],
+    rejected: Counter[str],
+    allowed: float,
 ) -> UserError:
-    by_split = [
-        Counter(outcome.reason for outcome in of_split if outcome.reason)
-        for of_split in outcomes
-    ]
-    rejected = sum(by_split, Counter())
-    n_utterances = sum(len(split.utterances) for split in splits)
+    lost, total = rejected.total(), sum(map(len, outcomes.values()))
     reason, n_reason = max(rejected.items(), key=lambda item: (item[1], item[0]))
-    worst = max(range(len(splits)), key=lambda index: by_split[index].total())
+    worst = max(
+        outcomes, key=lambda split: sum(bool(o.reason) for o in outcomes[split])
+    )
     return UserError(
-        f"{lang}: {rejected.total()} of {n_utterances} utterances "
-        f"({rejected.total() / n_utterances:.1%}) cannot be used, most often because "
-        f"'{reason}' ({n_reason}), and no more than {allowed:.1%} may be lost: look at "
-        f"{splits[worst].directory / 'rejected.tsv'} and put the recordings right, or "
-        "allow it with --max_rejected."
+        f"{lang}: {lost} of {total} utterances ({lost / total:.1%}) cannot be used, "
+        f"most often because '{reason}' ({n_reason}), and no more than {allowed:.1%} "
+        f"may be lost: look at {worst / 'rejected.tsv'} and put the recordings right, "
+        "or allow it with --max_rejected."
     )

@@ -1,12 +1,15 @@
-"""Values kept in memory up to a number of bytes, the least recently used dropped.
+"""Arrays kept in memory up to a number of bytes, the least recently used dropped first.
 
 What is kept is anything that knows its size as ``nbytes``: arrays of numpy, tensors of
-torch. Made for one thread.
+torch. Thousands of runs test on the same utterances; a process that remembers what it
+made of them decodes, trims and stretches each of them once. Made for one thread.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, Protocol, TypeVar
+
+import numpy as np
 
 
 class HasBytes(Protocol):
@@ -14,7 +17,7 @@ class HasBytes(Protocol):
 
     @property
     def nbytes(self) -> int:
-        """Give the size of its elements in bytes."""
+        """Size of its elements in bytes."""
 
 
 Value = TypeVar("Value", bound=HasBytes)
@@ -41,14 +44,14 @@ class BoundedCache(Generic[Value]):
         return key in self._entries
 
     def get(
-        self, key: Hashable, make: Callable[[], tuple[Value, ...]]
+        self, key: Hashable, make: Callable[[], Sequence[Value]]
     ) -> tuple[Value, ...]:
-        """Give what ``make`` made for this key, now or the last time.
+        """Return what ``make`` made for this key, now or the last time.
 
         Args:
-            key: Tells what is made: whatever ``make`` depends on.
-            make: Called where nothing is kept for the key; what it raises is passed
-                on, and nothing is kept.
+            key: Whatever ``make`` depends on.
+            make: Function that is called where nothing is kept for the key; what it
+                raises is passed on, and nothing is kept.
 
         Returns:
             The arrays. An entry that is larger than all the room there is comes back
@@ -57,7 +60,7 @@ class BoundedCache(Generic[Value]):
         if key in self._entries:
             self._entries.move_to_end(key)
             return self._entries[key]
-        values = make()
+        values = self._own(make())
         size = _size(values)
         if size <= self.max_bytes and self.max_bytes > 0:
             while self.n_bytes + size > self.max_bytes:
@@ -67,7 +70,29 @@ class BoundedCache(Generic[Value]):
             self.n_bytes += size
         return values
 
+    def _own(self, values: Sequence[Value]) -> tuple[Value, ...]:
+        return tuple(values)
 
-def _size(values: tuple[HasBytes, ...]) -> int:
+
+class WaveformCache(BoundedCache[np.ndarray]):
+    """Arrays of numpy by key, which nobody can change.
+
+    Example:
+        >>> cache = WaveformCache(max_bytes=1 << 30)
+        >>> (waveform,) = cache.get("utt1", lambda: [np.zeros(16000, np.float32)])
+        >>> cache.n_bytes
+        64000
+    """
+
+    def _own(self, values: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        # A view is copied: it would keep the whole array beneath it in memory,
+        # uncounted, and whoever has that array could change it.
+        owned = {id(v): v if v.base is None else v.copy() for v in values}
+        for array in owned.values():
+            array.setflags(write=False)
+        return tuple(owned[id(value)] for value in values)
+
+
+def _size(values: Sequence[HasBytes]) -> int:
     """Count bytes of elements; an array that stands twice counts once."""
     return sum({id(value): value.nbytes for value in values}.values())

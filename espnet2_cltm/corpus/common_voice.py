@@ -1,10 +1,11 @@
 """Common Voice, extracted: ``<dir>/<lang>/{train,dev,test}.tsv`` and ``clips/``.
 
 The tables are tab-separated without quoting, and their columns differ between
-releases: ``client_id`` and ``path`` are indispensable, ``gender`` nearly so, the rest
-is taken where it is there. What is left out, and why, is in the result's
-``rejected``, one item a clip; a speaker named by ``test.tsv`` belongs to test, one
-named by ``dev.tsv`` and not by ``test.tsv`` to dev, whatever becomes of the rows.
+releases: ``client_id`` and ``path`` are indispensable; ``sentence`` and the labels
+``gender``, ``age``, ``accents`` (``accent`` in older releases) and ``variant`` are
+taken where they are there. What is left out, and why, is in the result's ``rejected``,
+one item a clip; a speaker named by ``test.tsv`` belongs to test, one named by
+``dev.tsv`` and not by ``test.tsv`` to dev, whatever becomes of the rows.
 Format: https://github.com/common-voice/cv-dataset
 """
 
@@ -12,38 +13,27 @@ import hashlib
 import operator
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance, make_id_part
-from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, Rejection
-from espnet2_cltm.corpus.splits import barred_speakers
+from espnet2_cltm.corpus.datadir import SPLITS, Utterance, make_id_part, make_word
+from espnet2_cltm.corpus.language import (
+    GENDER_OF_VALUE,
+    CorpusOptions,
+    CorpusSpec,
+    LanguageSplits,
+    Rejection,
+)
+from espnet2_cltm.corpus.selection import barred_speakers
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
-
-# Older releases, then those since 17.0.
-GENDER_OF_VALUE = {
-    "male": "m",
-    "female": "f",
-    "male_masculine": "m",
-    "female_feminine": "f",
-}
-NO_GENDER = "gender not given"
-BOTH_GENDERS = "speaker states both genders"
-CLIP_MISSING = "clip missing"
-CLIP_TWICE = "clip listed twice"
-ROW_INCOMPLETE = "row without client_id or path"
-ROW_TOO_LONG = "row with more fields than the header"
 
 _ID_WIDTH = 16
 _HEX_ID = re.compile(rf"[0-9a-f]{{{_ID_WIDTH},}}")
 _AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus")
-_ADVICE = {
-    "": "extract the file from the archive again, or check that it is a Common Voice "
-    "table",
-    "gender": "take a release that has it, or run with --require_gender false",
-}
+_LABEL_COLUMNS = ("gender", "age", "accents", "accent", "variant")
 _LONG_TABLE = 20_000_000  # bytes; about two seconds
 
 
@@ -53,13 +43,15 @@ class Row(NamedTuple):
     Attributes:
         client: ``client_id``.
         clip: File name in ``clips/``.
-        gender: ``m`` or ``f``, or the reason why it is not known.
+        labels: Labels by name; only ``m`` and ``f`` are genders.
+        odd_gender: Another value of ``gender``; usually empty.
         text: ``sentence``, white space made single; may be empty.
     """
 
     client: str
     clip: str
-    gender: str
+    labels: Mapping[str, str]
+    odd_gender: str
     text: str
 
 
@@ -75,8 +67,7 @@ def list_languages(corpus_dir: Path) -> list[str]:
             f"{corpus_dir} is not a directory: set COMMON_VOICE in db.sh (or "
             "--corpus_dir) to an extracted Common Voice release."
         )
-    languages = _languages_in(corpus_dir)
-    if languages:
+    if languages := _languages_in(corpus_dir):
         return languages
     if (corpus_dir / "train.tsv").is_file():
         advice = f"it is one language's directory; give {corpus_dir.absolute().parent}"
@@ -95,9 +86,9 @@ def list_languages(corpus_dir: Path) -> list[str]:
 
 def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Path]:
     """List what the result of :func:`load_language` depends on."""
-    directory = Path(corpus_dir) / lang
-    tables = _tables(directory, options)
-    return [*tables.values(), directory / "clip_durations.tsv", directory / "clips"]
+    tables = [*SPLITS, *(["validated"] if options.use_validated else [])]
+    names = [*(f"{name}.tsv" for name in tables), "clip_durations.tsv", "clips"]
+    return [Path(corpus_dir) / lang / name for name in names]
 
 
 def load_language(
@@ -106,10 +97,9 @@ def load_language(
     """Read one language.
 
     Args:
-        corpus_dir: The extracted release.
+        corpus_dir: Directory of the extracted release.
         lang: Name of a directory in it.
-        options: ``use_validated`` enlarges train, ``require_gender`` leaves out rows
-            without one of the two genders; a speaker who states both always goes.
+        options: ``use_validated`` enlarges train.
 
     Returns:
         Utterances ``<lang>-<16 characters of client_id>-<clip>`` with absolute audio
@@ -125,25 +115,22 @@ def load_language(
     named: dict[str, set[str]] = {}
     clips: dict[str, set[str]] = {}
     for split in SPLITS:
-        path = _tables(directory, options)[split]
-        rows[split] = _read_rows(path, split, options.require_gender, rejected)
+        rows[split] = _read_rows(directory / f"{split}.tsv", split, rejected)
         named[split] = {row.client for row in rows[split]}
         clips[split] = {row.clip for row in rows[split]}
     barred = barred_speakers(named)
     if options.use_validated:
-        rows["train"] += _unused_rows(directory, clips, named, options, rejected)
+        rows["train"] += _unused_rows(directory, clips, named, rejected)
     clients = {row.client for table in rows.values() for row in table}
     contradictory = _clients_with_both_genders(rows.values())
     missing = _missing_clips(directory, rows.values())
     speakers = name_speakers(clients, lang)
 
     def reason_against(row: Row, split: str) -> str | None:
-        if row.gender not in GENDERS and options.require_gender:
-            return row.gender
         if row.client in contradictory:
-            return BOTH_GENDERS
+            return "speaker states both genders"
         if row.clip in missing:
-            return CLIP_MISSING
+            return "clip missing"
         if row.client in barred[split]:
             return barred[split][row.client]
         # The same recording under another client_id.
@@ -155,23 +142,25 @@ def load_language(
     kept: dict[str, list[Row]] = {split: [] for split in SPLITS}
     for split in SPLITS:
         for row in rows.pop(split):
-            reason = reason_against(row, split)
-            if reason is None:
-                kept[split].append(row)
-            else:
+            if reason := reason_against(row, split):
                 rejected.append(Rejection(split, row.clip, reason))
+            else:
+                kept[split].append(row)
     durations = _read_durations(directory / "clip_durations.tsv", kept.values())
-    return LanguageSplits(
-        {
-            split: _to_utterances(table, lang, directory / "clips", speakers, durations)
-            for split, table in kept.items()
-        },
-        rejected,
-    )
+    language = LanguageSplits({}, rejected, lambda utt: os.path.basename(utt.audio))
+    for split, table in kept.items():
+        language.splits[split] = utterances = _to_utterances(
+            table, lang, directory / "clips", speakers, durations
+        )
+        for row, utterance in zip(table, utterances, strict=True):
+            if row.odd_gender:
+                reason = f"gender is '{row.odd_gender[:40]}'"
+                language.unusable[utterance.id, "gender"] = reason
+    return language
 
 
 def name_speakers(clients: Iterable[str], lang: str) -> dict[str, str]:
-    """Give each client a short speaker id of one width.
+    """Name clients by short speaker ids of one width.
 
     The first 16 characters of ``client_id``, so that a speaker can be found again;
     16 characters of its SHA-256 digest where it is not hexadecimal, is shorter, or
@@ -180,7 +169,7 @@ def name_speakers(clients: Iterable[str], lang: str) -> dict[str, str]:
 
     Args:
         clients: Values of ``client_id``.
-        lang: Put in front, so that ids differ between languages.
+        lang: Language, put in front, so that ids differ between languages.
 
     Returns:
         Speaker ids by client, no two the same.
@@ -192,20 +181,19 @@ def name_speakers(clients: Iterable[str], lang: str) -> dict[str, str]:
         client: client[:_ID_WIDTH] if _HEX_ID.fullmatch(client) else _digest(client)
         for client in sorted(clients)
     }
-    owners: dict[str, str] = {}
-    clashing = set()
-    for client, name in short.items():
-        if owners.setdefault(name, client) != client:
-            clashing |= {client, owners[name]}
-    short |= {client: _digest(client) for client in clashing}
-    owners = {}
-    for client, name in short.items():
-        if owners.setdefault(name, client) != client:
-            raise UserError(
-                f"Language {lang}: the clients {client} and {owners[name]} get the "
-                f"same speaker id {name}: take one of them out of the tables."
-            )
+    short |= {client: _digest(client) for client in _sharing(short)}
+    if clashing := _sharing(short):
+        one, other, *_ = (c for c in clashing if short[c] == short[clashing[0]])
+        raise UserError(
+            f"Language {lang}: the clients {one} and {other} get the same speaker id "
+            f"{short[one]}: take one of them out of the tables."
+        )
     return {client: f"{lang}-{name}" for client, name in short.items()}
+
+
+def _sharing(names: Mapping[str, str]) -> list[str]:
+    counts = Counter(names.values())
+    return [client for client, name in names.items() if counts[name] > 1]
 
 
 def read_columns(
@@ -241,7 +229,8 @@ def read_columns(
             if missing := [name for name in required if name not in names]:
                 raise UserError(
                     f"{path} has no column '{missing[0]}' (its columns are: "
-                    f"{', '.join(names)}): {_ADVICE.get(missing[0], _ADVICE[''])}."
+                    f"{', '.join(names)}): extract the file from the archive again, or "
+                    "check that it is a Common Voice table."
                 )
             width = len(names)
             pick = operator.itemgetter(
@@ -268,11 +257,6 @@ def _languages_in(directory: Path) -> list[str]:
     )
 
 
-def _tables(directory: Path, options: CorpusOptions) -> dict[str, Path]:
-    names = (*SPLITS, "validated") if options.use_validated else SPLITS
-    return {name: directory / f"{name}.tsv" for name in names}
-
-
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with path.open("rb") as lines:
@@ -288,78 +272,83 @@ def _lines(path: Path) -> Iterator[bytes]:
         ) from error
 
 
-def _read_rows(
-    path: Path, split: str, require_gender: bool, rejected: list[Rejection]
-) -> list[Row]:
-    required: tuple[str, ...] = ("client_id", "path")
-    optional: tuple[str, ...] = ("sentence",)
-    if require_gender:
-        required += ("gender",)
-    else:
-        optional = ("gender", *optional)
+def _read_rows(path: Path, split: str, rejected: list[Rejection]) -> list[Row]:
+    columns = ("client_id", "path"), ("sentence", *_LABEL_COLUMNS)
     rows = []
     clients: dict[str, str] = {}
+    labels: dict[tuple[str, ...], dict[str, str]] = {}
     clips: set[str] = set()
-    for number, values in read_columns(path, required, optional):
+    for number, values in read_columns(path, *columns):
         if values is None or not values[0] or not values[1]:
-            reason = ROW_TOO_LONG if values is None else ROW_INCOMPLETE
+            reason = (
+                "row with more fields than the header"
+                if values is None
+                else "row without client_id or path"
+            )
             rejected.append(Rejection(split, f"{path.name} line {number}", reason))
             continue
-        client, clip, gender, sentence = values
+        client, clip, sentence, gender, *others = values
         if not clip.lower().endswith(_AUDIO_SUFFIXES):
             clip += ".mp3"
         # What would give two utterances one id is one clip.
         key = _clip_id(clip)
         if key in clips:
-            rejected.append(Rejection(split, clip, CLIP_TWICE))
+            rejected.append(Rejection(split, clip, "clip listed twice"))
             continue
         clips.add(key)
-        # One string object a client, not one a row: half of the memory.
+        # One string object a client and one table a set of labels, not one a row: a
+        # fraction of the memory.
         client = clients.setdefault(client, client)
-        rows.append(Row(client, clip, _gender(gender), " ".join(sentence.split())))
+        stated = (GENDER_OF_VALUE.get(gender.lower(), ""), *others)
+        if stated not in labels:
+            labels[stated] = _labels(*stated)
+        odd_gender = "" if stated[0] else gender
+        text = " ".join(sentence.split())
+        rows.append(Row(client, clip, labels[stated], odd_gender, text))
     return rows
 
 
-def _gender(value: str) -> str:
-    if not value:
-        return NO_GENDER
-    return GENDER_OF_VALUE.get(value.lower(), f"gender is '{value[:40]}'")
+def _labels(
+    gender: str, age: str, accents: str, accent: str, variant: str
+) -> dict[str, str]:
+    stated = {
+        "gender": gender,
+        "age": age,
+        "accents": accents or accent,
+        "variant": variant,
+    }
+    return {label: word for label, text in stated.items() if (word := make_word(text))}
 
 
 def _unused_rows(
     directory: Path,
-    clips: dict[str, set[str]],
-    named: dict[str, set[str]],
-    options: CorpusOptions,
+    clips: Mapping[str, set[str]],
+    named: Mapping[str, set[str]],
     rejected: list[Rejection],
 ) -> list[Row]:
     """Rows of validated.tsv that train may take."""
-    path = _tables(directory, options)["validated"]
     unused = []
-    for row in _read_rows(path, "train", options.require_gender, rejected):
+    for row in _read_rows(directory / "validated.tsv", "train", rejected):
         if any(row.clip in used for used in clips.values()):
             continue
-        for split in ("test", "dev"):
-            if row.client in named[split]:
-                reason = f"speaker is also in {split}"
-                rejected.append(Rejection("train", row.clip, reason))
-                break
+        others = [split for split in ("test", "dev") if row.client in named[split]]
+        if others:
+            reason = f"speaker is also in {others[0]}"
+            rejected.append(Rejection("train", row.clip, reason))
         else:
             unused.append(row)
     return unused
 
 
 def _clients_with_both_genders(tables: Iterable[list[Row]]) -> set[str]:
-    genders: dict[str, str] = {}
-    both = set()
-    for table in tables:
-        for row in table:
-            if (
-                row.gender in GENDERS
-                and genders.setdefault(row.client, row.gender) != row.gender
-            ):
-                both.add(row.client)
-    return both
+    stated = {
+        (row.client, gender)
+        for table in tables
+        for row in table
+        if (gender := row.labels.get("gender"))
+    }
+    counts = Counter(client for client, _ in stated)
+    return {client for client, count in counts.items() if count > 1}
 
 
 def _missing_clips(directory: Path, tables: Iterable[list[Row]]) -> set[str]:
@@ -416,7 +405,7 @@ def _to_utterances(
             id=f"{speakers[row.client]}-{_clip_id(row.clip)}",
             speaker=speakers[row.client],
             audio=f"{clips}/{row.clip}",
-            gender=row.gender if row.gender in GENDERS else None,
+            labels=row.labels,
             lang=lang,
             duration=durations.get(row.clip),
             text=row.text.replace("\0", "") or None,
@@ -431,3 +420,13 @@ def _clip_id(clip: str) -> str:
 
 def _digest(client: str) -> str:
     return hashlib.sha256(client.encode()).hexdigest()[:_ID_WIDTH]
+
+
+COMMON_VOICE = CorpusSpec(
+    name="common_voice",
+    list_languages=list_languages,
+    load_language=load_language,
+    list_inputs=list_inputs,
+    db_variable="COMMON_VOICE",
+    people_across_languages=True,
+)

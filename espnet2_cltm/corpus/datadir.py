@@ -1,28 +1,36 @@
 """Kaldi data directories: one language, one split, a few sorted text files.
 
-``wav.scp utt2spk spk2utt`` always; ``utt2gender spk2gender`` (``m`` or ``f``),
-``utt2lang``, ``utt2dur`` (seconds) and ``text`` where the value is known. Every
-file is sorted by its first column in the C locale, and an utterance id starts with
-its speaker's id and a dash, as Kaldi's tools expect. What makes a directory valid
-is checked by :mod:`espnet2_cltm.corpus.validate`.
+``wav.scp utt2spk spk2utt`` always; ``utt2lang``, ``utt2dur`` (seconds), ``text`` and a
+table ``utt2<label>`` for each label, such as ``utt2gender``, where the value is known.
+A label is one word; ``gender`` is ``f`` or ``m``, one for each speaker, and stands in
+``spk2gender``, too. Every file is sorted by its first column in the C locale, and an
+utterance id starts with its speaker's id and a dash, as Kaldi's tools expect. What
+makes a directory valid is checked by :mod:`espnet2_cltm.corpus.validate`.
 """
 
 import itertools
 import math
+import os
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import cannot_write, write_text
+from espnet2_cltm.files import remove_if_there, write_text
 
 GENDERS = ("f", "m")
 SPLITS = ("train", "dev", "test")
-# Files with one line an utterance, in the order in which they are explained.
-UTTERANCE_FILES = ("wav.scp", "utt2spk", "utt2gender", "utt2lang", "utt2dur", "text")
-SPEAKER_FILES = ("spk2utt", "spk2gender")
+RESERVED = (
+    *("utt", "spk", "lang", "dur", "num_samples", "num_frames", "uniq", "category"),
+    *("shift", "warp", "sid", "lid"),
+)
+"""What follows ``utt2`` or ``spk2`` in tables of Kaldi's and ESPnet's own."""
 
+# A backup, such as utt2gender.old or utt2gender~, is not a table.
+_LABEL = re.compile(r"[^\W\d][\w-]*")
+# A file whose name ends so is a file.
+_ARK_ENTRY = re.compile(r"(.+):\d+(?:\[[\d:,]*\])?")
 # A line break inside a value would start a new line, a tab a new column.
 _BAD_IN_VALUE = re.compile(r"[\x00\t\n\r]")
 # Kaldi splits ids at any white space; control characters can't be seen.
@@ -37,7 +45,8 @@ class Utterance:
         id: Utterance id, ``<speaker>-<anything>``, no white space.
         speaker: Speaker id, no white space.
         audio: What ``wav.scp`` holds: a path, ``file.ark:offset`` or a pipe.
-        gender: ``m``, ``f``, or None where it is not known.
+        labels: What is known of it by the label's name, each value one word; a label
+            that is not known is left out.
         lang: Language code, or None.
         duration: Seconds, or None; kept to the millisecond in ``utt2dur``.
         text: Transcript on one line, or None.
@@ -46,7 +55,7 @@ class Utterance:
     id: str
     speaker: str
     audio: str
-    gender: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     lang: str | None = None
     duration: float | None = None
     text: str | None = None
@@ -55,13 +64,13 @@ class Utterance:
 def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> None:
     """Write the files of a data directory; ``wav.scp`` comes last.
 
-    A file for which no utterance has a value is removed, so that an old one does
-    not stay behind. ``text`` names every utterance or is absent, as Kaldi's tools
-    drop what it does not name: an utterance without transcript has an empty one.
+    A table for which no utterance has a value is removed, so that an old one does not
+    stay behind. ``text`` names every utterance or is absent, as Kaldi's tools drop
+    what it does not name: an utterance without transcript has an empty one.
 
     Args:
-        directory: Made if it is missing.
-        utterances: In any order.
+        directory: Directory, made if it is missing.
+        utterances: Utterances in any order.
 
     Raises:
         UserError: An id is used twice, a speaker has two genders, an id or a value
@@ -75,12 +84,13 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
                 f"Utterance {first.id} stands twice in {directory}: give every "
                 "utterance an id of its own."
             )
-    speakers: dict[str, list[Utterance]] = {}
+    utts_of: dict[str, list[str]] = {}
     genders: dict[str, str] = {}
     for row in rows:
         _check_writable(row, directory)
-        speakers.setdefault(row.speaker, []).append(row)
-        if row.gender and genders.setdefault(row.speaker, row.gender) != row.gender:
+        utts_of.setdefault(row.speaker, []).append(row.id)
+        gender = row.labels.get("gender")
+        if gender and genders.setdefault(row.speaker, gender) != gender:
             raise UserError(
                 f"Speaker {row.speaker} in {directory} is given as m and as f: give "
                 "each speaker one gender or leave the speaker out."
@@ -91,12 +101,8 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
 
     tables = {
         "utt2spk": column(lambda row: row.speaker),
-        "spk2utt": [
-            (speaker, " ".join(row.id for row in speakers[speaker]))
-            for speaker in sorted(speakers)
-        ],
-        "utt2gender": column(lambda row: row.gender),
-        "spk2gender": sorted(genders.items()),
+        "spk2utt": [(speaker, " ".join(utts_of[speaker])) for speaker in utts_of],
+        "spk2gender": list(genders.items()),
         "utt2lang": column(lambda row: row.lang),
         "utt2dur": column(
             lambda row: None if row.duration is None else f"{row.duration:.3f}"
@@ -104,30 +110,38 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
         "text": (
             column(lambda row: row.text or "") if any(row.text for row in rows) else []
         ),
-        "wav.scp": column(lambda row: row.audio),
     }
+    for label in sorted({label for row in rows for label in row.labels}):
+        tables[f"utt2{label}"] = [
+            (row.id, row.labels[label]) for row in rows if label in row.labels
+        ]
+    tables["wav.scp"] = column(lambda row: row.audio)
+    remove_if_there(
+        *(directory / name for name, table in tables.items() if not table),
+        *(
+            path
+            for prefix in ("utt2", "spk2")
+            for path in label_tables(directory, prefix).values()
+            if path.name not in tables
+        ),
+    )
     for name, table in tables.items():
-        path = directory / name
         if table:
-            lines = (f"{key} {value}".rstrip() + "\n" for key, value in table)
-            write_text(path, "".join(lines))
-        else:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise cannot_write(path, error) from error
+            lines = (f"{key} {value}".rstrip() + "\n" for key, value in sorted(table))
+            write_text(directory / name, "".join(lines))
 
 
 def read_data_dir(directory: Path | str) -> list[Utterance]:
     """Read a data directory into utterances, sorted by id.
 
     Args:
-        directory: Holds at least ``wav.scp`` and ``utt2spk``. Where ``utt2gender``
-            is missing, ``spk2gender`` gives the genders.
+        directory: Directory that holds at least ``wav.scp`` and ``utt2spk``. Every
+            other ``utt2<label>`` is read but for those of :data:`RESERVED`; where it
+            is missing, ``spk2<label>`` gives the labels.
 
     Raises:
-        UserError: A file is missing or malformed (see :func:`read_table`), or the
-            two files name different utterances.
+        UserError: A file is missing or malformed (see :func:`read_table`), or
+            ``wav.scp`` and ``utt2spk`` name different utterances.
     """
     directory = Path(directory)
     audio = read_table(directory / "wav.scp")
@@ -138,23 +152,33 @@ def read_data_dir(directory: Path | str) -> list[Utterance]:
             f"Utterance {odd} is in only one of wav.scp and utt2spk in {directory}: "
             "both must name the same utterances."
         )
-    genders = _read_genders(directory / "utt2gender")
-    if not genders:
-        by_speaker = _read_genders(directory / "spk2gender")
-        genders = {
-            utt: by_speaker[speaker]
-            for utt, speaker in speakers.items()
-            if speaker in by_speaker
-        }
+    by_utterance = _read_labels(directory, "utt2")
+    by_speaker = _read_labels(directory, "spk2")
     languages = _read_optional(directory / "utt2lang")
     durations = _read_durations(directory / "utt2dur")
     texts = _read_optional(directory / "text")
+    labels = {
+        label: (by_utterance.get(label), by_speaker.get(label, {}))
+        for label in sorted({*by_utterance, *by_speaker})
+    }
+    # Utterances with the same labels share them: there are millions of utterances.
+    shared: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
+
+    def labels_of(utt: str) -> Mapping[str, str]:
+        of_speaker = speakers[utt]
+        known = tuple(
+            (label, value)
+            for label, (utts, people) in labels.items()
+            if (value := people.get(of_speaker) if utts is None else utts.get(utt))
+        )
+        return shared.setdefault(known, dict(known))
+
     return [
         Utterance(
             id=utt,
             speaker=speakers[utt],
             audio=audio[utt],
-            gender=genders.get(utt),
+            labels=labels_of(utt),
             lang=languages.get(utt),
             duration=durations.get(utt),
             text=texts.get(utt) or None,
@@ -167,7 +191,7 @@ def read_table(path: Path | str) -> dict[str, str]:
     """Read a Kaldi text file of ``key value`` lines.
 
     Args:
-        path: UTF-8; the value is the rest of the line after the first white space
+        path: UTF-8 file; the value is the rest of the line after the first white space
             and may be empty.
 
     Returns:
@@ -213,6 +237,47 @@ def read_table(path: Path | str) -> dict[str, str]:
     return table
 
 
+def label_tables(directory: Path, prefix: str) -> dict[str, Path]:
+    """Find the tables of labels in a directory.
+
+    Args:
+        directory: Directory; it may be missing.
+        prefix: ``utt2`` or ``spk2``.
+
+    Returns:
+        Files by label.
+    """
+    found = {
+        path.name.removeprefix(prefix): path
+        for path in sorted(directory.glob(f"{prefix}*"))
+        if path.is_file()
+    }
+    return {label: path for label, path in found.items() if is_label(label)}
+
+
+def audio_file(location: str) -> str | None:
+    """Return the file that a value of ``wav.scp`` names; None for a pipe.
+
+    Args:
+        location: ``path``, ``file.ark:offset`` (with or without a range) or
+            ``command |``.
+    """
+    if location.rstrip().endswith("|"):
+        return None
+    ark = _ARK_ENTRY.fullmatch(location)
+    return ark[1] if ark and not os.path.exists(location) else location
+
+
+def is_label(name: str) -> bool:
+    """Tell whether ``name`` can be the name of a label."""
+    return bool(_LABEL.fullmatch(name)) and name not in RESERVED
+
+
+def make_word(text: str) -> str:
+    """Make one word of a label's value: white space becomes an underscore."""
+    return re.sub(f"{_BAD_IN_ID.pattern}+", "_", text.strip())
+
+
 def is_id(text: str) -> bool:
     """Tell whether ``text`` can be an utterance or speaker id."""
     return bool(text) and not _BAD_IN_ID.search(text)
@@ -230,11 +295,21 @@ def _check_writable(row: Utterance, directory: Path) -> None:
                 f"The {kind} id {value!r} in {directory} is empty or holds white space "
                 "or control characters: use letters, digits, '_', '.' and '-'."
             )
-    if row.gender is not None and row.gender not in GENDERS:
-        raise UserError(
-            f"Utterance {row.id} in {directory} has gender {row.gender!r}: write m or "
-            "f."
-        )
+    for label, value in row.labels.items():
+        if not is_label(label):
+            raise UserError(
+                f"Utterance {row.id} in {directory} has the label {label!r}, which "
+                "cannot name a table utt2<label>: choose another name."
+            )
+        if label == "gender" and value not in GENDERS:
+            raise UserError(
+                f"Utterance {row.id} in {directory} has gender {value!r}: write m or f."
+            )
+        if not is_id(value):
+            raise UserError(
+                f"Utterance {row.id} in {directory} has {label} {value!r}: write one "
+                "word."
+            )
     if row.duration is not None and not 0 < row.duration < math.inf:
         raise UserError(
             f"Utterance {row.id} in {directory} has duration {row.duration}: give "
@@ -242,11 +317,16 @@ def _check_writable(row: Utterance, directory: Path) -> None:
         )
     if not row.audio:
         raise UserError(f"Utterance {row.id} in {directory} has no audio: give a path.")
-    for kind, value in (("audio", row.audio), ("lang", row.lang), ("text", row.text)):
-        if value and (_BAD_IN_VALUE.search(value) or not _is_utf8(value)):
+    for kind, text in (
+        ("audio", row.audio),
+        ("lang", row.lang),
+        ("text", row.text),
+        *row.labels.items(),
+    ):
+        if text and (_BAD_IN_VALUE.search(text) or not _is_utf8(text)):
             raise UserError(
                 f"Utterance {row.id} in {directory}: its {kind} can't stand on one "
-                f"line of UTF-8 text ({value[:80]!r}); remove tabs, line breaks and "
+                f"line of UTF-8 text ({text[:80]!r}); remove tabs, line breaks and "
                 "characters that are not UTF-8."
             )
 
@@ -264,15 +344,21 @@ def _read_optional(path: Path) -> dict[str, str]:
     return read_table(path) if path.exists() else {}
 
 
-def _read_genders(path: Path) -> dict[str, str]:
-    genders = _read_optional(path)
-    for number, (key, value) in enumerate(genders.items(), start=1):
-        if value not in GENDERS:
-            raise UserError(
-                f"{path}, line {number}: {key} has gender {value!r}; write m or f, or "
-                "remove the line where it is not known."
-            )
-    return genders
+def _read_labels(directory: Path, prefix: str) -> dict[str, dict[str, str]]:
+    """Read the tables of labels; an empty one counts as missing."""
+    tables = {}
+    for label, path in label_tables(directory, prefix).items():
+        table = read_table(path)
+        for number, (key, value) in enumerate(table.items(), start=1):
+            if label == "gender" and value not in GENDERS:
+                raise UserError(
+                    f"{path}, line {number}: {key} has gender {value!r}; write m or f, "
+                    "or remove the line where it is not known."
+                )
+            table[key] = make_word(value)
+        if table:
+            tables[label] = table
+    return tables
 
 
 def _read_durations(path: Path) -> dict[str, float]:

@@ -40,7 +40,7 @@ class DecodingPool:
         self._stop()
 
     def run(
-        self, calls: Sequence[tuple[Any, ...]], on_done: Callable[[int], None]
+        self, calls: Sequence[tuple[Any, ...]], on_done: Callable[[int], object]
     ) -> None:
         """Make all calls, several at a time; return when the last has returned.
 

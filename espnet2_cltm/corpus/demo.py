@@ -12,13 +12,10 @@ language made from something else is made anew, never mixed; an interrupted one 
 completed.
 """
 
-import fcntl
 import hashlib
 import json
-import logging
 import wave
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from random import Random
@@ -26,17 +23,16 @@ from random import Random
 from espnet2_cltm.corpus import espeak
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance
 from espnet2_cltm.corpus.demo_config import DemoConfig, read_config
-from espnet2_cltm.corpus.demo_prompts import draw_prompt
-from espnet2_cltm.corpus.demo_speakers import (
+from espnet2_cltm.corpus.demo_drawing import (
     Speaker,
     draw_moods,
+    draw_prompt,
     draw_speakers,
     voice_text,
 )
-from espnet2_cltm.corpus.espeak_worker import speak_files
-from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits
+from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec, LanguageSplits
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import cannot_write, write_text
+from espnet2_cltm.files import alone_in, cannot_write, read_json, write_text
 from espnet2_cltm.progress import progress
 
 
@@ -46,7 +42,7 @@ class _Item:
 
     id: str
     speaker: Speaker
-    speech: espeak.Utterance
+    prompt: espeak.Prompt
 
     def path(self, directory: Path) -> Path:
         return directory / self.speaker.id / f"{self.id}.wav"
@@ -56,7 +52,7 @@ def list_languages(corpus_dir: Path) -> list[str]:
     """List the codes of all languages that espeak-ng has a voice for.
 
     Args:
-        corpus_dir: Not used; every corpus module has it.
+        corpus_dir: Not used; every corpus has it.
 
     Raises:
         UserError: The package espeakng_loader is missing or broken.
@@ -64,25 +60,25 @@ def list_languages(corpus_dir: Path) -> list[str]:
     return sorted(espeak.language_files())
 
 
-def default_languages(config: Path) -> list[str]:
-    """List the languages that ``conf/demo.yaml`` names, made when none are asked for.
+def default_languages(options: CorpusOptions) -> list[str]:
+    """List the languages that are made when none are asked for.
 
     Args:
-        config: Path of ``conf/demo.yaml``.
+        options: ``config`` is the path of ``conf/demo.yaml``.
 
     Raises:
         UserError: The file is missing or wrong.
     """
-    return list(read_config(config).languages)
+    return list(read_config(options.config).languages)
 
 
 def load_language(
     corpus_dir: Path, lang: str, options: CorpusOptions
 ) -> LanguageSplits:
-    """Make what is missing of one language, and give its splits.
+    """Make what is missing of one language, and return its splits.
 
     Args:
-        corpus_dir: Where the audio is put.
+        corpus_dir: Directory where the audio is put.
         lang: One of :func:`list_languages`.
         options: ``config`` is the path of ``conf/demo.yaml``, ``nj`` the number of
             processes.
@@ -95,24 +91,23 @@ def load_language(
     items = _draw_items(config, lang)
     directory = Path(corpus_dir) / lang
     try:
-        with _alone_in(directory):
+        with alone_in(directory):
             _make(items, directory, lang, options.nj)
     except OSError as error:
         raise cannot_write(error.filename or directory, error) from error
     splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
     for item in items:
         path = item.path(directory)
-        splits[item.speaker.split].append(
-            Utterance(
-                id=item.id,
-                speaker=item.speaker.id,
-                audio=str(path),
-                gender=item.speaker.gender,
-                lang=lang,
-                duration=_count_samples(path) / espeak.SAMPLE_RATE,
-                text=item.speech.text,
-            )
+        utterance = Utterance(
+            id=item.id,
+            speaker=item.speaker.id,
+            audio=str(path),
+            labels={"gender": item.speaker.gender},
+            lang=lang,
+            duration=(_count_samples(path) or 0) / espeak.SAMPLE_RATE,
+            text=item.prompt.text,
         )
+        splits[item.speaker.split].append(utterance)
     return LanguageSplits(splits)
 
 
@@ -130,28 +125,15 @@ def _draw_items(config: DemoConfig, lang: str) -> list[_Item]:
         moods = draw_moods(config, speaker)
         for number, mood in enumerate(moods, start=1):
             kind = config.prompts[(number - 1) % len(config.prompts)]
-            speech = espeak.Utterance(
+            prompt = espeak.Prompt(
                 lang=lang,
                 voice=f"{language_voice}\n{voice_text(speaker, mood)}",
                 rate=speaker.rate,
                 volume=speaker.volume,
                 text=draw_prompt(kind, random, lang),
             )
-            items.append(_Item(f"{speaker.id}-{number:02d}", speaker, speech))
+            items.append(_Item(f"{speaker.id}-{number:02d}", speaker, prompt))
     return items
-
-
-@contextmanager
-def _alone_in(directory: Path) -> Iterator[None]:
-    """Hold a language's directory; the lock goes with the process, however it ends."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logging.info("Another process is making %s: waiting for it.", directory)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _make(items: list[_Item], directory: Path, lang: str, nj: int) -> None:
@@ -160,16 +142,16 @@ def _make(items: list[_Item], directory: Path, lang: str, nj: int) -> None:
         "espeak_ng": espeak.version(),
         "utterances": len(items),
         "sha256": hashlib.sha256(
-            json.dumps([(item.id, asdict(item.speech)) for item in items]).encode()
+            json.dumps([(item.id, asdict(item.prompt)) for item in items]).encode()
         ).hexdigest(),
     }
-    if _read_json(origin) != made_from:
+    if _made_from_before(origin) != made_from:
         # In this order, an interruption leaves no file whose origin is in doubt.
         origin.unlink(missing_ok=True)
         _remove_audio(directory, lang, "*.wav")
         write_text(origin, json.dumps(made_from, indent=2) + "\n")
     missing = {
-        path: item.speech
+        path: item.prompt
         for item in items
         if _count_samples(path := item.path(directory)) is None
     }
@@ -179,7 +161,7 @@ def _make(items: list[_Item], directory: Path, lang: str, nj: int) -> None:
     table.unlink(missing_ok=True)
     _remove_audio(directory, lang, ".*.tmp.wav")
     with (
-        closing(speak_files(missing, nj)) as files,
+        closing(espeak.speak_files(missing, nj)) as files,
         progress(
             description=f"speaking {lang}",
             total=len(items),
@@ -192,10 +174,10 @@ def _make(items: list[_Item], directory: Path, lang: str, nj: int) -> None:
     _write_tables(items, directory)
 
 
-def _read_json(path: Path) -> object:
+def _made_from_before(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(path, "make the language again")
+    except UserError:
         return None
 
 
@@ -207,7 +189,7 @@ def _remove_audio(directory: Path, lang: str, pattern: str) -> None:
 
 
 def _count_samples(path: Path) -> int | None:
-    """Count the samples of a WAV file; None where it is missing or not whole."""
+    """Return the samples of a WAV file; None where it is missing or not whole."""
     try:
         with wave.open(str(path), "rb") as audio:
             count = audio.getnframes()
@@ -218,30 +200,39 @@ def _count_samples(path: Path) -> int | None:
 
 
 def _write_tables(items: list[_Item], directory: Path) -> None:
-    speakers = list(dict.fromkeys(item.speaker for item in items))
     names = [field.name for field in fields(Speaker)]
-    rows = [
+    speakers = [
         [
             " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
             for value in (getattr(speaker, name) for name in names)
         ]
-        for speaker in speakers
+        for speaker in dict.fromkeys(item.speaker for item in items)
     ]
-    _write_tsv(directory / "speakers.tsv", [names, *rows])
-    rows = [
+    utterances = [
         [
             item.id,
             item.speaker.split,
             item.speaker.gender,
             str(_count_samples(path := item.path(directory))),
             hashlib.sha256(path.read_bytes()).hexdigest(),
-            item.speech.text,
+            item.prompt.text,
         ]
         for item in items
     ]
-    names = ["id", "split", "gender", "samples", "sha256", "text"]
-    _write_tsv(directory / "utterances.tsv", [names, *rows])
+    header = ["id", "split", "gender", "samples", "sha256", "text"]
+    for file, rows in (
+        ("speakers.tsv", [names, *speakers]),
+        ("utterances.tsv", [header, *utterances]),
+    ):
+        write_text(directory / file, "".join("\t".join(row) + "\n" for row in rows))
 
 
-def _write_tsv(path: Path, rows: list[list[str]]) -> None:
-    write_text(path, "".join("\t".join(row) + "\n" for row in rows))
+DEMO = CorpusSpec(
+    name="demo",
+    is_demo=True,
+    list_languages=list_languages,
+    load_language=load_language,
+    db_variable="DEMO",
+    default_dir="downloads/demo",
+    default_languages=default_languages,
+)

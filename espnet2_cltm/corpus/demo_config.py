@@ -4,20 +4,23 @@ Ranges are ``[lowest, highest]``, both ends included. Pitch is in Hz, formants i
 percent of espeak-ng's neutral voice.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from espnet2_cltm.corpus.datadir import GENDERS, SPLITS
-from espnet2_cltm.corpus.demo_prompts import KINDS
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import read_mapping
 
 Range = tuple[int, int]
 
 MAX_SPEAKERS, MAX_UTTERANCES = 99, 99
 """Per gender and per speaker: ids have two digits."""
+
+PROMPTS = ("number", "date", "times", "digits", "names")
+"""Kinds of prompt: a number of five digits; day, month and year; two times of day; six
+single digits; eight names."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class SplitSize:
     """How large a split is.
 
     Attributes:
-        speakers: Per gender.
-        utterances: Per speaker.
+        speakers: Number of speakers of each gender.
+        utterances: Number of utterances of each speaker.
     """
 
     speakers: int
@@ -53,17 +56,17 @@ class DemoConfig:
     """The whole file.
 
     Attributes:
-        languages: Made when no others are asked for.
-        seed: Of every draw.
+        languages: Languages made when no others are asked for.
+        seed: Seed of every draw.
         splits: Sizes by split name.
-        voices: By gender, ``f`` and ``m``.
+        voices: Ranges by gender, ``f`` and ``m``.
         intonation: Percent of the pitch that a speaker's intonation spans.
         moods: Percent of the speaker's pitch that an utterance is spoken at.
         single_formants: Percent by which each formant is moved on its own.
         flutter: espeak-ng's measure of unsteady pitch; 2 is its own choice.
         rate: Words per minute.
         volume: Percent of espeak-ng's own choice.
-        prompts: Kinds of prompt, taken in turn.
+        prompts: Kinds of prompt (see :data:`PROMPTS`), taken in turn.
     """
 
     languages: tuple[str, ...]
@@ -96,130 +99,111 @@ def read_config(path: Path | None) -> DemoConfig:
     """Read and check the demo corpus's YAML file.
 
     Args:
-        path: Usually ``conf/demo.yaml``.
+        path: File, usually ``conf/demo.yaml``.
 
     Raises:
-        UserError: No file is given, it cannot be read, or a value is missing,
+        UserError: No file is given, it can't be read, or a value is missing,
             unknown or out of range.
     """
+    remedy = "give the path of conf/demo.yaml"
     if path is None:
-        raise UserError(
-            "The demo corpus needs its configuration: give the path of conf/demo.yaml."
-        )
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): give the path of "
-            "conf/demo.yaml."
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path} is not a YAML file ({reason}): correct it there."
-        ) from error
-    return _Reader(Path(path)).config(content)
+        raise UserError(f"The demo corpus needs its configuration: {remedy}.")
+    content = read_mapping(path, "the demo corpus's configuration", remedy)
+    top = _Table(f"{path}, ", content, _names_of(DemoConfig))
+    ranges = ("intonation", "moods", "single_formants", "flutter", "rate", "volume")
+    return DemoConfig(
+        languages=top.words("languages"),
+        seed=top.whole("seed", 0, 2**31),
+        splits={
+            split: SplitSize(
+                size.whole("speakers", 1, MAX_SPEAKERS),
+                size.whole("utterances", 1, MAX_UTTERANCES),
+            )
+            for split, size in top.tables("splits", SPLITS, SplitSize)
+        },
+        voices={
+            gender: VoiceRanges(
+                voice.words("variants"), voice.range("pitch"), voice.range("formants")
+            )
+            for gender, voice in top.tables("voices", GENDERS, VoiceRanges)
+        },
+        prompts=top.words("prompts", PROMPTS),
+        **{name: top.range(name) for name in ranges},
+    )
 
 
-@dataclass(frozen=True)
-class _Reader:
-    """Turns parsed YAML into dataclasses; knows the file's name for messages."""
+class _Table:
+    """A mapping of the file with the keys it must have.
 
-    path: Path
+    Args:
+        place: Beginning of every message: the file and the keys above.
+        content: The mapping, if it is one.
+        keys: Keys, no more and no fewer.
+    """
 
-    def config(self, content: Any) -> DemoConfig:
-        top = self.table(content, "the file", DemoConfig.__dataclass_fields__)
-        splits = self.table(top["splits"], "splits", SPLITS)
-        voices = self.table(top["voices"], "voices", GENDERS)
-        return DemoConfig(
-            languages=self.names(top["languages"], "languages"),
-            seed=self.number(top["seed"], "seed", 0, 2**31),
-            splits={
-                name: self.split_size(splits[name], f"splits: {name}")
-                for name in SPLITS
-            },
-            voices={
-                gender: self.voice_ranges(voices[gender], f"voices: {gender}")
-                for gender in GENDERS
-            },
-            prompts=self.names(top["prompts"], "prompts", KINDS),
-            **{
-                name: self.range(top[name], name, name)
-                for name in (
-                    "intonation",
-                    "moods",
-                    "single_formants",
-                    "flutter",
-                    "rate",
-                    "volume",
-                )
-            },
-        )
-
-    def split_size(self, content: Any, place: str) -> SplitSize:
-        table = self.table(content, place, SplitSize.__dataclass_fields__)
-        return SplitSize(
-            speakers=self.number(
-                table["speakers"], f"{place}: speakers", 1, MAX_SPEAKERS
-            ),
-            utterances=self.number(
-                table["utterances"], f"{place}: utterances", 1, MAX_UTTERANCES
-            ),
-        )
-
-    def voice_ranges(self, content: Any, place: str) -> VoiceRanges:
-        table = self.table(content, place, VoiceRanges.__dataclass_fields__)
-        return VoiceRanges(
-            variants=self.names(table["variants"], f"{place}: variants"),
-            pitch=self.range(table["pitch"], "pitch", f"{place}: pitch"),
-            formants=self.range(table["formants"], "formants", f"{place}: formants"),
-        )
-
-    def table(self, content: Any, place: str, keys: Any) -> dict[str, Any]:
-        keys = list(keys)
+    def __init__(self, place: str, content: Any, keys: Sequence[str]):
+        self._place, self._content = place, content
         wanted = f"a mapping with the keys {', '.join(keys)}"
         if not isinstance(content, dict):
-            raise self.refusal(place, wanted)
-        for key in keys:
+            raise self._refusal(wanted)
+        for key in [*keys, *content]:
             if key not in content:
-                raise self.refusal(place, f"{wanted} ({key} is missing)")
-        for key in content:
+                raise self._refusal(f"{wanted} ({key} is missing)")
             if key not in keys:
-                raise self.refusal(place, f"{wanted} ({key} is not known)")
-        return content
+                raise self._refusal(f"{wanted} ({key} is not known)")
 
-    def names(self, content: Any, place: str, known: Any = None) -> tuple[str, ...]:
-        valid = isinstance(content, list) and all(
-            isinstance(name, str) and (known is None or name in known)
-            for name in content
-        )
-        if not valid or not content:
+    def tables(
+        self, key: str, names: Sequence[str], kind: type
+    ) -> list[tuple[str, "_Table"]]:
+        """Return the tables, by name, of a table; each has the fields of ``kind``."""
+        table = _Table(f"{self._place}{key}: ", self._content[key], names)
+        place, content = table._place, table._content
+        return [
+            (name, _Table(f"{place}{name}: ", content[name], _names_of(kind)))
+            for name in names
+        ]
+
+    def words(self, key: str, known: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return a list of words, all of them known ones if some are given."""
+        words = self._content[key]
+        if (
+            not isinstance(words, list)
+            or not words
+            or not all(isinstance(word, str) for word in words)
+            or (known and not set(words) <= set(known))
+        ):
             # YAML reads a bare no, on or off as a truth value: hence the quotes.
-            wanted = (
+            which = (
                 f"taken from {', '.join(known)}" if known else "in quotes if need be"
             )
-            raise self.refusal(place, f"a list of names, {wanted}")
-        return tuple(content)
+            raise self._refusal(f"a list of names, {which}", key)
+        return tuple(words)
 
-    def number(self, content: Any, place: str, lowest: int, highest: int) -> int:
-        if type(content) is not int or not lowest <= content <= highest:
-            raise self.refusal(place, f"a whole number from {lowest} to {highest}")
-        return content
+    def whole(self, key: str, lowest: int, highest: int) -> int:
+        """Return a whole number."""
+        number = self._content[key]
+        if type(number) is not int or not lowest <= number <= highest:
+            raise self._refusal(f"a whole number from {lowest} to {highest}", key)
+        return number
 
-    def range(self, content: Any, name: str, place: str) -> Range:
-        lowest, highest = _LIMITS[name]
-        valid = (
-            isinstance(content, list)
-            and len(content) == 2
-            and all(type(end) is int for end in content)
-            and lowest <= content[0] <= content[1] <= highest
-        )
-        if not valid:
-            raise self.refusal(
-                place,
-                f"[lowest, highest] in whole numbers from {lowest} to {highest}",
+    def range(self, key: str) -> Range:
+        """Return a range within the limits of its name."""
+        lowest, highest = _LIMITS[key]
+        ends = self._content[key]
+        if (
+            not isinstance(ends, list)
+            or [type(end) for end in ends] != [int, int]
+            or not lowest <= ends[0] <= ends[1] <= highest
+        ):
+            raise self._refusal(
+                f"[lowest, highest] in whole numbers from {lowest} to {highest}", key
             )
-        return content[0], content[1]
+        return ends[0], ends[1]
 
-    def refusal(self, place: str, wanted: str) -> UserError:
-        return UserError(f"{self.path}, {place}: write {wanted}.")
+    def _refusal(self, wanted: str, key: str = "") -> UserError:
+        place = f"{self._place}{key}".removesuffix(": ").removesuffix(", ")
+        return UserError(f"{place}: write {wanted}.")
+
+
+def _names_of(kind: type) -> list[str]:
+    return [field.name for field in fields(kind)]

@@ -5,18 +5,36 @@ file's text, a prompt and a rate in, 16-bit mono samples at 22.05 kHz out.
 
 The library keeps state from one utterance to the next (phases of its oscillators,
 positions in its flutter and noise tables, its random numbers, which it seeds from
-the clock), so that the same prompt sounds different the second time. A
-:class:`Speech` object therefore speaks once, in a process that has spoken nothing
-before; :mod:`espnet2_cltm.corpus.espeak_worker` provides such processes.
+the clock), so that the same prompt sounds different the second time. Therefore
+:func:`speak_files` starts worker processes, and a worker loads the library once and
+forks for every utterance (about a millisecond). Workers are programs of their own, not
+forks of the caller, whose threads and memory they must not inherit. They read one JSON
+object a line on standard input, answer one a line on standard output, and end with
+their input, however their caller ended.
 """
 
 import ctypes
+import json
 import os
-from dataclasses import dataclass
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+import wave
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from ctypes import POINTER, c_char_p, c_int, c_long, c_size_t, c_uint, c_void_p
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
+from types import ModuleType
+from typing import Any
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import replacing
 
 SAMPLE_RATE = 22050
 
@@ -32,18 +50,35 @@ _DATA_LINK = "espeak-ng-data"
 _VOICE_FILE = "voice"
 
 _REINSTALL = "install the Python package espeakng-loader (again)"
+_DEFAULT_PRIORITY = 5
+
+_CALLBACK = ctypes.CFUNCTYPE(c_int, c_void_p, c_int, c_void_p)
+# Result and arguments of the functions used here.
+_FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "espeak_Initialize": (c_int, [c_int, c_int, c_char_p, c_int]),
+    "espeak_Info": (c_char_p, [c_void_p]),
+    "espeak_SetSynthCallback": (c_int, [_CALLBACK]),
+    "espeak_SetVoiceByFile": (c_int, [c_char_p]),
+    "espeak_SetParameter": (c_int, [c_int, c_int, c_int]),
+    "espeak_Synth": (
+        c_int,
+        [c_char_p, c_size_t, c_uint, c_int, c_uint, c_uint, c_void_p, c_void_p],
+    ),
+    "espeak_TextToPhonemes": (c_char_p, [POINTER(c_char_p), c_int, c_int]),
+    "espeak_ng_SetRandSeed": (c_int, [c_long]),
+}
 
 
 @dataclass(frozen=True)
-class Utterance:
+class Prompt:
     """What is spoken, and how.
 
     Attributes:
-        lang: The language's code, which messages name.
+        lang: Language's code, which messages name.
         voice: Text of a voice file, the language's lines and the speaker's.
         rate: Words per minute, 80 to 450.
         volume: 0 to 200; 100 is espeak-ng's own choice.
-        text: The prompt.
+        text: Words.
     """
 
     lang: str
@@ -53,13 +88,13 @@ class Utterance:
     text: str
 
 
-class Speech:
-    """The library, set up in this process and ready to speak one utterance.
+class Synthesiser:
+    """The library, set up in this process and ready to speak one prompt.
 
     Args:
-        directory: An empty directory. It becomes the working directory, because
-            the library cuts paths of more than 160 characters short: here it finds
-            its data and the voice file under short names.
+        directory: Empty directory. It becomes the working directory, because the
+            library cuts paths of more than 160 characters short: here it finds its
+            data and the voice file under short names.
 
     Raises:
         UserError: The package espeakng_loader is missing or broken.
@@ -84,11 +119,11 @@ class Speech:
             self._chunks.append(ctypes.string_at(samples, 2 * count))
         return 0
 
-    def speak(self, utterance: Utterance) -> bytes:
+    def speak(self, prompt: Prompt) -> bytes:
         """Speak for the first and only time in this process.
 
         Args:
-            utterance: What to say, and how.
+            prompt: What to say, and how.
 
         Returns:
             Signed 16-bit samples, little-endian as every machine that the package
@@ -99,16 +134,16 @@ class Speech:
             RuntimeError: espeak-ng refuses the voice or the text.
         """
         library = self._library
-        Path(_VOICE_FILE).write_bytes(utterance.voice.encode("latin-1"))
+        Path(_VOICE_FILE).write_bytes(prompt.voice.encode("latin-1"))
         library.espeak_ng_SetRandSeed(1)
         ctypes.CDLL(None).srand(1)
-        text = utterance.text.encode("utf-8")
+        text = prompt.text.encode("utf-8")
         # Without a pause at its end, an utterance with an echo is cut short.
         flags = _UTF8 | _END_PAUSE
         for name, status in (
             ("voice", library.espeak_SetVoiceByFile(_VOICE_FILE.encode())),
-            ("rate", library.espeak_SetParameter(_RATE, utterance.rate, 0)),
-            ("volume", library.espeak_SetParameter(_VOLUME, utterance.volume, 0)),
+            ("rate", library.espeak_SetParameter(_RATE, prompt.rate, 0)),
+            ("volume", library.espeak_SetParameter(_VOLUME, prompt.volume, 0)),
             (
                 "text",
                 library.espeak_Synth(
@@ -121,11 +156,11 @@ class Speech:
         speech = b"".join(self._chunks).rstrip(b"\0")
         speech += b"\0" * (len(speech) % 2)
         if not speech:
-            raise _cannot_read(utterance, "as silence")
+            raise _cannot_read(prompt, "as silence")
         # Where a language has no words for them, espeak-ng reads numbers in another
         # language and marks the change in the phonemes, for instance as "(en)".
         if b"(" in self._phonemes(text):
-            raise _cannot_read(utterance, "in another language")
+            raise _cannot_read(prompt, "in another language")
         return speech
 
     def _phonemes(self, text: bytes) -> bytes:
@@ -140,21 +175,16 @@ class Speech:
         return b" ".join(clauses)
 
 
-def _cannot_read(utterance: Utterance, how: str) -> UserError:
+def _cannot_read(prompt: Prompt, how: str) -> UserError:
     return UserError(
-        f"espeak-ng reads {utterance.text!r} {how} because it does not know the "
-        f"words of the language {utterance.lang!r} for it: leave this language out."
+        f"espeak-ng reads {prompt.text!r} {how} because it does not know the "
+        f"words of the language {prompt.lang!r} for it: leave this language out."
     )
-
-
-_CALLBACK = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p
-)
 
 
 @cache
 def load_library() -> ctypes.CDLL:
-    """Load espeak-ng and declare the functions used here.
+    """Load espeak-ng.
 
     Raises:
         UserError: The package espeakng_loader is missing or broken.
@@ -162,34 +192,9 @@ def load_library() -> ctypes.CDLL:
     path = _loader().get_library_path()
     try:
         library = ctypes.CDLL(path)
-        library.espeak_Initialize.argtypes = [
-            ctypes.c_int,
-            ctypes.c_int,
-            ctypes.c_char_p,
-            ctypes.c_int,
-        ]
-        library.espeak_Info.argtypes = [ctypes.c_void_p]
-        library.espeak_Info.restype = ctypes.c_char_p
-        library.espeak_SetSynthCallback.argtypes = [_CALLBACK]
-        library.espeak_SetVoiceByFile.argtypes = [ctypes.c_char_p]
-        library.espeak_SetParameter.argtypes = [ctypes.c_int] * 3
-        library.espeak_Synth.argtypes = [
-            ctypes.c_char_p,
-            ctypes.c_size_t,
-            ctypes.c_uint,
-            ctypes.c_int,
-            ctypes.c_uint,
-            ctypes.c_uint,
-            ctypes.c_void_p,
-            ctypes.c_void_p,
-        ]
-        library.espeak_TextToPhonemes.argtypes = [
-            ctypes.POINTER(ctypes.c_char_p),
-            ctypes.c_int,
-            ctypes.c_int,
-        ]
-        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-        library.espeak_ng_SetRandSeed.argtypes = [ctypes.c_long]
+        for name, (result, arguments) in _FUNCTIONS.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
         raise UserError(
             f"The espeak-ng library {path} cannot be used ({error}): {_REINSTALL}."
@@ -254,9 +259,6 @@ def language_files() -> dict[str, Path]:
     return {code: offers[code][1] for code in sorted(offers)}
 
 
-_DEFAULT_PRIORITY = 5
-
-
 def variant_file(name: str) -> Path:
     """Return the file of one of espeak-ng's voice variants, such as ``f2``.
 
@@ -287,7 +289,7 @@ def voice_lines(path: Path) -> list[list[str]]:
     return [line for line in lines if line]
 
 
-def _loader():
+def _loader() -> ModuleType:
     try:
         import espeakng_loader
     except ImportError as error:
@@ -296,3 +298,143 @@ def _loader():
             f"{_REINSTALL}."
         ) from error
     return espeakng_loader
+
+
+def speak_files(jobs: dict[Path, Prompt], nj: int) -> Generator[Path, None, None]:
+    """Speak prompts into WAV files, 16-bit mono at 22.05 kHz.
+
+    A file appears under its name only when it is whole, and its bytes depend on
+    nothing but its prompt and the version of espeak-ng.
+
+    Args:
+        jobs: Prompts by the file that each goes to.
+        nj: Number of processes.
+
+    Yields:
+        Each file when it is there, in the order given.
+
+    Raises:
+        UserError: espeak-ng is missing or broken, or a file cannot be written.
+    """
+    nj = max(1, min(nj, len(jobs)))
+    with ExitStack() as stack:
+        idle: SimpleQueue[_Worker] = SimpleQueue()
+        for _ in range(nj):
+            idle.put(stack.enter_context(_Worker()))
+
+        def speak(path: Path, prompt: Prompt) -> Path:
+            worker = idle.get()
+            try:
+                worker.speak(path, prompt)
+            finally:
+                idle.put(worker)
+            return path
+
+        executor = ThreadPoolExecutor(max_workers=nj)
+        stack.callback(executor.shutdown, cancel_futures=True)
+        futures = [executor.submit(speak, *job) for job in jobs.items()]
+        for future in futures:
+            yield future.result()
+
+
+class _Worker:
+    """A worker process, seen from its caller."""
+
+    def __enter__(self) -> "_Worker":
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            # So that it finds the same packages, wherever the caller found them.
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Its prompt, if any, takes some milliseconds; then it sees the end.
+        self._process.communicate()
+
+    def speak(self, path: Path, prompt: Prompt) -> None:
+        job = asdict(prompt) | {"path": str(path.absolute())}
+        process = self._process
+        assert process.stdin and process.stdout
+        try:
+            print(json.dumps(job), file=process.stdin, flush=True)
+            answer = process.stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            raise UserError(_broken_off(process.wait(), path))
+        problem = json.loads(answer)
+        if problem:
+            raise (UserError if problem["user"] else RuntimeError)(problem["message"])
+
+
+def _broken_off(status: int, path: Path | str) -> str:
+    return (
+        f"espeak-ng was stopped (status {status}) while it spoke {path}: run the same "
+        "command again, it goes on from there."
+    )
+
+
+def main() -> None:
+    """Speak prompts until standard input ends."""
+    # Ctrl-C reaches the whole process group; the caller is the one to react.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    problem: dict[str, Any] | None = None
+    with ExitStack() as stack:
+        try:
+            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="espeak-"))
+            synthesiser = Synthesiser(Path(place))
+        except UserError as error:
+            problem = {"user": True, "message": str(error)}
+        except OSError as error:
+            message = (
+                f"espeak-ng needs a temporary directory, which cannot be made ({error})"
+                ": free some space or set TMPDIR to another place."
+            )
+            problem = {"user": True, "message": message}
+        for line in sys.stdin:
+            answer = problem or _in_a_fork(synthesiser, json.loads(line))
+            print(json.dumps(answer), flush=True)
+        os.chdir("/")
+
+
+def _in_a_fork(synthesiser: Synthesiser, job: dict[str, Any]) -> dict[str, Any] | None:
+    """Speak one prompt in a child process; return its problem, if it has one."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        try:
+            path = Path(job.pop("path"))
+            _write_wav(path, synthesiser.speak(Prompt(**job)))
+            problem = None
+        except UserError as error:
+            problem = {"user": True, "message": str(error)}
+        except BaseException:
+            problem = {"user": False, "message": traceback.format_exc()}
+        with os.fdopen(writer, "w", encoding="utf-8") as pipe:
+            json.dump(problem, pipe)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as pipe:
+        answer = pipe.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if not answer:
+        return {"user": True, "message": _broken_off(status, job["path"])}
+    return json.loads(answer)
+
+
+def _write_wav(path: Path, samples: bytes) -> None:
+    with replacing(path) as temporary, wave.open(str(temporary), "wb") as audio:
+        audio.setnchannels(1)
+        audio.setsampwidth(2)
+        audio.setframerate(SAMPLE_RATE)
+        audio.writeframes(samples)
+
+
+if __name__ == "__main__":
+    main()

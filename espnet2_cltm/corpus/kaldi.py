@@ -1,38 +1,39 @@
 """A user's own data: Kaldi directories ``<dir>/<lang>/{train,dev,test}/``.
 
-Each holds ``wav.scp utt2spk`` and ``utt2gender`` or ``spk2gender`` (``m`` or ``f``);
-``utt2dur`` and ``text`` are taken where they are there. All three splits must be
-there, as ESPnet's training wants a dev set. So that languages can be put together,
-a speaker id gets ``<lang>-`` in front and an utterance id ``<speaker>-``, where they
-don't begin so. Audio is taken as it stands in ``wav.scp``: a relative path starts at
-the directory one runs from, a pipe is passed on.
+Each holds ``wav.scp utt2spk``; ``utt2dur``, ``text`` and labels, ``utt2<label>`` or
+``spk2<label>``, are taken where they are there (``gender`` is ``m`` or ``f``). All
+three splits must be there, as ESPnet's training wants a dev set. So that languages can
+be put together, a speaker id gets ``<lang>-`` in front and an utterance id
+``<speaker>-``, where they don't begin so. Audio is taken as it stands in ``wav.scp``: a
+relative path starts at the directory one runs from, a pipe is passed on.
 """
 
 import itertools
 import os
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from espnet2_cltm.corpus.datadir import (
-    SPEAKER_FILES,
     SPLITS,
-    UTTERANCE_FILES,
     Utterance,
+    audio_file,
     is_id,
+    label_tables,
     read_data_dir,
     read_table,
 )
-from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, Rejection
-from espnet2_cltm.corpus.splits import barred_speakers
+from espnet2_cltm.corpus.language import (
+    CorpusOptions,
+    CorpusSpec,
+    LanguageSplits,
+    Rejection,
+)
+from espnet2_cltm.corpus.selection import barred_speakers
+from espnet2_cltm.corpus.validate import contradictory_genders
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
 
-NO_GENDER = "gender not given"
-AUDIO_MISSING = "audio file missing"
-
-_ARK = re.compile(r"(?P<file>.+):\d+(\[[\d:,]*\])?")
 _MANY_FILES = 100_000
 
 
@@ -65,11 +66,14 @@ def list_languages(corpus_dir: Path) -> list[str]:
 
 def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Path]:
     """List what the result of :func:`load_language` depends on."""
-    return [
-        Path(corpus_dir) / lang / split / name
-        for split in SPLITS
-        for name in (*UTTERANCE_FILES, *SPEAKER_FILES, "segments")
-    ]
+    inputs: list[Path] = []
+    for split in SPLITS:
+        directory = Path(corpus_dir) / lang / split
+        names = ("wav.scp", "utt2spk", "utt2dur", "text", "segments")
+        inputs += (directory / name for name in names)
+        for prefix in ("utt2", "spk2"):
+            inputs += label_tables(directory, prefix).values()
+    return inputs
 
 
 def load_language(
@@ -78,37 +82,34 @@ def load_language(
     """Read one language.
 
     Speakers that two splits share are left out of one of them (see
-    :func:`espnet2_cltm.corpus.splits.barred_speakers`).
+    :func:`.barred_speakers`).
 
     Args:
-        corpus_dir: Holds the language directories.
+        corpus_dir: Directory that holds the language directories.
         lang: Name of one of them; becomes ``utt2lang``.
-        options: ``require_gender`` leaves out utterances without gender.
+        options: Not used; every corpus has them.
 
     Raises:
-        UserError: A directory or file is missing or malformed, says two things of a
-            speaker's gender, or has segments; more than half of the audio files of a
+        UserError: A directory or file is missing or malformed, or has segments; a
+            speaker of a split has two genders; more than half of the audio files of a
             split are missing, or one is looked for in the wrong place.
     """
     rejected: list[Rejection] = []
     splits: dict[str, list[Utterance]] = {}
-    genders: dict[str, tuple[str, Path]] = {}
     for split in SPLITS:
         directory = Path(corpus_dir) / lang / split
         utterances = _read_split(directory)
-        _check_genders(directory, utterances, genders)
         missing = _missing_audio(directory, utterances)
         splits[split] = []
         for utterance in utterances:
-            if utterance.gender is None and options.require_gender:
-                rejected.append(Rejection(split, utterance.id, NO_GENDER))
-            elif utterance.id in missing:
-                rejected.append(Rejection(split, utterance.id, AUDIO_MISSING))
+            if utterance.id in missing:
+                rejected.append(Rejection(split, utterance.id, "audio file missing"))
             else:
                 splits[split].append(utterance)
     barred = barred_speakers(
         {split: {utt.speaker for utt in utts} for split, utts in splits.items()}
     )
+    own_names: dict[str, str] = {}
     for split, utterances in splits.items():
         kept = []
         for utterance in utterances:
@@ -116,16 +117,17 @@ def load_language(
                 rejected.append(Rejection(split, utterance.id, reason))
             else:
                 kept.append(_rename(utterance, lang))
+                own_names[kept[-1].id] = utterance.id
         _check_order(Path(corpus_dir) / lang / split, kept)
         splits[split] = kept
-    return LanguageSplits(splits, rejected)
+    return LanguageSplits(splits, rejected, lambda utterance: own_names[utterance.id])
 
 
 def _read_split(directory: Path) -> list[Utterance]:
     if not directory.is_dir():
         raise UserError(
             f"{directory} is missing: each language needs train, dev and test; make "
-            "it, with wav.scp, utt2spk and utt2gender or spk2gender."
+            "it, with wav.scp, utt2spk and the labels, such as utt2gender."
         )
     for name in ("wav.scp", "utt2spk"):
         if not (directory / name).is_file():
@@ -153,6 +155,10 @@ def _read_split(directory: Path) -> list[Utterance]:
                 f"{_place(directory / 'wav.scp', utterance.id)}: {utterance.id} has no "
                 "audio; write '<utterance> <path>'."
             )
+    if problems := contradictory_genders(directory):
+        raise UserError(
+            f"{problems[0]} Correct it, or give two people two speaker ids."
+        )
     known = sum(utterance.duration is not None for utterance in utterances)
     if 0 < known < len(utterances):
         raise UserError(
@@ -160,37 +166,6 @@ def _read_split(directory: Path) -> list[Utterance]:
             "complete it, or remove it, as Kaldi's tools drop those that it lacks."
         )
     return utterances
-
-
-def _check_genders(
-    directory: Path, utterances: list[Utterance], genders: dict[str, tuple[str, Path]]
-) -> None:
-    """Refuse a speaker with two genders, within a split or over splits."""
-    by_speaker = directory / "spk2gender"
-    if by_speaker.exists():
-        for speaker, gender in read_table(by_speaker).items():
-            _note_gender(speaker, gender, by_speaker, genders)
-    by_utterance = directory / "utt2gender"
-    source = by_utterance if by_utterance.exists() else by_speaker
-    for utterance in utterances:
-        if utterance.gender:
-            _note_gender(utterance.speaker, utterance.gender, source, genders)
-
-
-def _note_gender(
-    speaker: str, gender: str, source: Path, genders: dict[str, tuple[str, Path]]
-) -> None:
-    other, where = genders.setdefault(speaker, (gender, source))
-    if gender != other:
-        places = (
-            f"both {other} and {gender} in {source}"
-            if where == source
-            else f"{other} in {where} and {gender} in {source}"
-        )
-        raise UserError(
-            f"Speaker {speaker} is {places}: correct it, or give two people two "
-            "speaker ids."
-        )
 
 
 def _missing_audio(directory: Path, utterances: list[Utterance]) -> set[str]:
@@ -225,20 +200,6 @@ def _missing_audio(directory: Path, utterances: list[Utterance]) -> set[str]:
     return set(missing)
 
 
-def audio_file(audio: str) -> str | None:
-    """Give the file that a ``wav.scp`` value names, or None for a pipe.
-
-    Args:
-        audio: ``path``, ``file.ark:offset`` (with or without a range) or
-            ``command |``.
-    """
-    if audio.endswith("|"):
-        return None
-    if not os.path.exists(audio) and (ark := _ARK.fullmatch(audio)):
-        return ark["file"]
-    return audio
-
-
 def _rename(utterance: Utterance, lang: str) -> Utterance:
     speaker = _prefixed(utterance.speaker, lang)
     name = utterance.id
@@ -266,3 +227,12 @@ def _check_order(directory: Path, utterances: list[Utterance]) -> None:
 def _place(path: Path, key: str) -> str:
     """Name the file and the line that starts with ``key``."""
     return f"{path}, line {list(read_table(path)).index(key) + 1}"
+
+
+KALDI = CorpusSpec(
+    name="kaldi",
+    list_languages=list_languages,
+    load_language=load_language,
+    list_inputs=list_inputs,
+    db_variable="KALDI",
+)

@@ -2,14 +2,26 @@
 
 A corpus becomes known by its name in :mod:`espnet2_cltm.registry`: it comes with the
 package, or another package declares it by an entry point of the group
-``espnet2_cltm.corpora``.
+``espnet2_cltm.corpora``. It gives what its files state; labels of the user's own
+(``--labels``), required labels and limits are stage 1's, and hold for every corpus.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from espnet2_cltm.corpus.datadir import Utterance
+from espnet2_cltm.errors import UserError
+
+GENDER_OF_VALUE = {
+    "f": "f",
+    "female": "f",
+    "female_feminine": "f",
+    "m": "m",
+    "male": "m",
+    "male_masculine": "m",
+}
+"""Genders as people write them, in lower case, among them Common Voice's spellings."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -19,7 +31,7 @@ class Rejection:
     Attributes:
         split: ``train``, ``dev`` or ``test``.
         item: Clip, utterance or speaker, as the corpus names it.
-        reason: Why, in a few words that are the same for all items of that kind.
+        reason: Reason in a few words that are the same for all items of that kind.
     """
 
     split: str
@@ -35,31 +47,40 @@ class LanguageSplits:
         splits: Utterances by split name (``train``, ``dev``, ``test``), with
             speakers that no two splits share.
         rejected: What was left out, with the reason.
+        own_name: Function from an utterance to the corpus's own name of it, such as a
+            clip's file name.
+        unusable: Why a value that the corpus has is not taken for a label, such as
+            "gender is 'other'", by utterance id and label.
     """
 
     splits: dict[str, list[Utterance]]
     rejected: list[Rejection] = field(default_factory=list)
+    own_name: Callable[[Utterance], str] = lambda utterance: utterance.id
+    unusable: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class CorpusOptions:
-    """Choices that a corpus module, or stage 1 after it, may need.
+    """Choices of stage 1, for a corpus or for what stage 1 makes of it.
 
     Attributes:
         nj: Number of processes to use.
-        use_validated: Common Voice: enlarge train with ``validated.tsv``.
-        config: Corpus-specific YAML file (the demo's speakers and prompts).
-        require_gender: Leave out utterances whose gender is not known; stage 1 keeps
-            them in a language where a split has no others.
-        max_train_utts: At most so many utterances in a language's train, 0 for all.
-        max_test_utts: The same for dev and for test, each.
-        seed: Of the draw under those two limits.
+        use_validated: Whether Common Voice's train is enlarged with ``validated.tsv``.
+        config: YAML file of the demo corpus.
+        labels: Path of a table of labels, ``{lang}`` standing for the language; empty
+            for none.
+        require_labels: Labels without which an utterance is left out, but in a language
+            where a split has no others.
+        max_train_utts: Most utterances in a language's train, 0 for all.
+        max_test_utts: Most utterances in its dev and in its test, each, 0 for all.
+        seed: Seed of the draw under those two limits.
     """
 
     nj: int = 1
     use_validated: bool = False
     config: Path | None = None
-    require_gender: bool = True
+    labels: str = ""
+    require_labels: tuple[str, ...] = ("gender",)
     max_train_utts: int = 0
     max_test_utts: int = 0
     seed: int = 42
@@ -79,9 +100,10 @@ class CorpusSpec:
             loading is quick, or the corpus makes its audio itself: then stage 1 loads
             and compares.
         db_variable: Variable in ``db.sh`` that holds the corpus's directory.
-        default_dir: Directory where ``db.sh`` names none; empty where one must be given.
+        default_dir: Directory where ``db.sh`` names none; empty where it has to.
         default_languages: Function from the options to the languages where none are
             asked for; None for all.
+        is_demo: Whether each task's demo budget is made for it.
         people_across_languages: Whether a speaker's name, but for ``<lang>-``, is one
             person in all languages.
     """
@@ -93,4 +115,34 @@ class CorpusSpec:
     db_variable: str = ""
     default_dir: str = ""
     default_languages: Callable[[CorpusOptions], list[str]] | None = None
+    is_demo: bool = False
     people_across_languages: bool = False
+
+    def choose_directory(self, asked: str, db: Mapping[str, str]) -> Path:
+        """Return the directory of the corpus.
+
+        Args:
+            asked: Value of ``--corpus_dir``; may be empty.
+            db: Variables of ``db.sh``.
+
+        Raises:
+            UserError: It is said nowhere.
+        """
+        chosen = asked or db.get(self.db_variable) or self.default_dir
+        if not chosen:
+            advice = f"set {self.db_variable} in db.sh, or " if self.db_variable else ""
+            raise UserError(
+                f"The directory of the corpus {self.name} is not known: {advice}give "
+                "it with --corpus_dir."
+            )
+        return Path(chosen)
+
+
+def person_of(speaker: str, lang: str) -> str:
+    """Return who a speaker is, whatever the language.
+
+    Speaker ids begin with ``<lang>-``. Where a corpus names a person the same in all
+    languages (:attr:`CorpusSpec.people_across_languages`), what follows tells who it
+    is.
+    """
+    return speaker.removeprefix(f"{lang}-")

@@ -1,6 +1,7 @@
 """Stage 1: a corpus's languages become data directories, validated.
 
-Takes what a corpus module gives, leaves ``<datadir>/<corpus>/<lang>/`` with
+Takes what a corpus gives, joins the user's labels, leaves out what lacks a required
+label or is over a limit, and writes ``<datadir>/<corpus>/<lang>/`` with
 ``{train,dev,test}/`` (:mod:`espnet2_cltm.corpus.datadir`), ``rejected.tsv`` (what was
 left out and why: ``split item reason``) and ``prepared.json``. That file is written
 last; it holds the counts and what the result was made from, so that a language whose
@@ -11,18 +12,29 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance, write_data_dir
-from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, Rejection
-from espnet2_cltm.corpus.registry import cannot_read, choose_languages, get_corpus
-from espnet2_cltm.corpus.splits import limit_utterances
+from espnet2_cltm.corpus.datadir import (
+    GENDERS,
+    SPLITS,
+    Utterance,
+    is_id,
+    write_data_dir,
+)
+from espnet2_cltm.corpus.labels import join_labels, labels_file
+from espnet2_cltm.corpus.language import (
+    CorpusOptions,
+    CorpusSpec,
+    LanguageSplits,
+    Rejection,
+)
+from espnet2_cltm.corpus.selection import leave_out_unlabelled, limit_utterances
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import cannot_write, replacing, write_text
+from espnet2_cltm.files import read_json, remove_if_there, replacing, write_text
 from espnet2_cltm.progress import progress
 
 DONE = "prepared.json"
@@ -30,10 +42,11 @@ REJECTED = "rejected.tsv"
 # Fewer speakers of a gender than this are pointed out.
 FEW_SPEAKERS = 2
 # Goes up when the same input gives other files, so that they are made again.
-_FORMAT = 2
+_FORMAT = 3
 # Utterances whose writing takes a few seconds.
 _MANY = 200_000
-_GENDER_NAMES = {"f": "female", "m": "male"}
+
+Counts = dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -42,28 +55,31 @@ class PreparedLanguage:
 
     Attributes:
         lang: Language code.
-        directory: Where its splits lie.
+        directory: Directory of its splits.
         skipped: Whether it was complete and unchanged already.
         utterances: Number by split and gender (``f``, ``m``, ``unknown``).
         speakers: The same for speakers.
         rejected: Number of items left out, by reason.
-        unlabelled: Splits without any gender, for which utterances of unknown gender
-            were kept although genders were asked for.
+        unlabelled: By required label, the splits without it, for whose sake utterances
+            that lack it were kept.
+        joined: What became of the user's table of labels; empty where there is none.
     """
 
     lang: str
     directory: Path
     skipped: bool
-    utterances: dict[str, dict[str, int]]
-    speakers: dict[str, dict[str, int]]
+    utterances: Counts
+    speakers: Counts
     rejected: dict[str, int]
-    unlabelled: list[str]
+    unlabelled: dict[str, list[str]] = field(default_factory=dict)
+    joined: str = ""
 
     def summary(self) -> str:
         """Tell the counts in one line."""
+        has_gender = self._has_gender()
         parts = [
-            f"{split} {_counts(self.utterances[split], 'utterance')} from "
-            f"{_counts(self.speakers[split], 'speaker')}"
+            f"{split} {_counts(self.utterances[split], 'utterance', has_gender)} from "
+            f"{_counts(self.speakers[split], 'speaker', has_gender)}"
             for split in SPLITS
         ]
         dropped = (
@@ -71,39 +87,47 @@ class PreparedLanguage:
         )
         return f"{self.lang}: {'; '.join(parts)}; {dropped}"
 
-    def scarcity(self) -> str | None:
-        """Tell in one line which splits have too few speakers of a gender."""
-        if self.unlabelled:
-            return (
-                f"{self.lang}: no usable utterance of {' and '.join(self.unlabelled)} "
-                "states a gender; unlabelled ones are kept, and stage 3 leaves "
-                f"{self.lang} out of gender identification"
+    def remarks(self) -> list[str]:
+        """Tell what else a user should know, a line each."""
+        lines = [f"{self.lang}: {self.joined}"] if self.joined else []
+        for label, splits in self.unlabelled.items():
+            lines.append(
+                f"{self.lang}: no usable utterance of {' and '.join(splits)} has a "
+                f"known {label}; utterances without it are kept, and stage 3 leaves "
+                f"{self.lang} out of tasks that need it"
             )
+        if self._has_gender() and "gender" not in self.unlabelled:
+            lines += self._scarce_genders()
+        return lines
+
+    def _has_gender(self) -> bool:
+        return any(counts.keys() & GENDERS for counts in self.speakers.values())
+
+    def _scarce_genders(self) -> list[str]:
         # Dev is left out: it only steers a training, nothing is measured on it.
         counts = {
-            (split, gender): self.speakers[split].get(gender, 0)
+            (split, name): self.speakers[split].get(gender, 0)
             for split in ("train", "test")
-            for gender in GENDERS
+            for gender, name in (("f", "female"), ("m", "male"))
         }
         scarce = [
-            f"{split} has {count or 'no'} {_GENDER_NAMES[gender]} "
-            f"speaker{'' if count == 1 else 's'}"
-            for (split, gender), count in counts.items()
+            f"{split} has {count or 'no'} {name} speaker{'' if count == 1 else 's'}"
+            for (split, name), count in counts.items()
             if count < FEW_SPEAKERS
         ]
         if not scarce:
-            return None
+            return []
         few = "too few" if 0 in counts.values() else "very few"
-        return (
+        return [
             f"{self.lang}: {few} speakers of a gender ({', '.join(scarce)}); stage 3 "
             "decides in which tasks it takes part"
-        )
+        ]
 
 
 def prepare(
-    corpus: str,
+    corpus: CorpusSpec,
     corpus_dir: Path | str,
-    langs: Sequence[str] | None,
+    langs: Sequence[str],
     datadir: Path | str,
     options: CorpusOptions,
     announce: Callable[[str], None] = print,
@@ -111,17 +135,19 @@ def prepare(
     """Prepare languages one after the other; one that fails does not stop the rest.
 
     Args:
-        corpus: Name in :mod:`espnet2_cltm.corpus.registry`.
-        corpus_dir: Where the corpus lies.
-        langs: Language codes; None or nothing for all that the corpus has.
-        datadir: Gets ``<corpus>/<lang>/``.
-        options: Passed to the corpus.
-        announce: Gets each line for the screen.
+        corpus: The corpus.
+        corpus_dir: Directory of the corpus.
+        langs: Language codes; none for those that the corpus takes by default.
+        datadir: Directory that gets ``<corpus>/<lang>/``.
+        options: Options for the corpus and for this stage.
+        announce: Function that gets each line for the screen.
 
     Raises:
-        UserError: Corpus or languages are unknown, or some languages failed; those
-            are named, each with its sentence announced before.
+        UserError: Languages are unknown, or some failed; those are named, each with
+            its sentence announced before.
     """
+    if not langs and corpus.default_languages:
+        langs = corpus.default_languages(options)
     chosen = choose_languages(corpus, Path(corpus_dir), langs)
     prepared: list[PreparedLanguage] = []
     failures: dict[str, UserError] = {}
@@ -139,8 +165,8 @@ def prepare(
             "unchanged)"
         )
         announce(f"{place} {outcome.summary()}{skipped if outcome.skipped else ''}")
-        if scarcity := outcome.scarcity():
-            announce(f"{place} {scarcity}")
+        for remark in outcome.remarks():
+            announce(f"{place} {remark}")
     if len(failures) == 1 == len(chosen):
         raise failures[chosen[0]]
     if failures:
@@ -152,8 +178,54 @@ def prepare(
     return prepared
 
 
+def choose_languages(
+    corpus: CorpusSpec, corpus_dir: Path, langs: Sequence[str] = ()
+) -> list[str]:
+    """Check languages against those that a corpus has.
+
+    Args:
+        corpus: The corpus.
+        corpus_dir: Directory of the corpus.
+        langs: Languages asked for; none for all.
+
+    Returns:
+        The languages in the order asked for, each once.
+
+    Raises:
+        UserError: The corpus does not have all of them, one has a name that is not a
+            language code, or the corpus can't be read.
+    """
+    for lang in langs:
+        if not _is_code(lang):
+            raise UserError(
+                f"--langs names {lang!r}, which can't be a language code, as codes "
+                "have no white space, control character or '+' (which joins the codes "
+                "of a run's languages): give codes with spaces between them."
+            )
+    try:
+        known = corpus.list_languages(corpus_dir)
+    except OSError as error:
+        raise _cannot_read(error) from error
+    codes = [lang for lang in known if _is_code(lang)]
+    if not langs:
+        if odd := [lang for lang in known if lang not in codes]:
+            raise UserError(
+                f"{str(corpus_dir / odd[0])!r} can't be a language's directory, as "
+                "language codes have no white space, control character or '+' (which "
+                "joins the codes of a run's languages): rename it, or choose other "
+                "languages with --langs."
+            )
+        return codes
+    if unknown := [lang for lang in langs if lang not in codes]:
+        raise UserError(
+            f"Not in {corpus_dir} ({corpus.name}): {' '.join(unknown)}. Choose from "
+            f"{' '.join(sorted(codes))} with --langs."
+        )
+    return list(dict.fromkeys(langs))
+
+
 def prepare_language(
-    corpus: str,
+    corpus: CorpusSpec,
     corpus_dir: Path | str,
     lang: str,
     datadir: Path | str,
@@ -162,35 +234,33 @@ def prepare_language(
     """Write one language's data directories, or see that they are there already.
 
     Args:
-        corpus: Name in :mod:`espnet2_cltm.corpus.registry`.
-        corpus_dir: Where the corpus lies.
-        lang: A language of the corpus.
-        datadir: Gets ``<corpus>/<lang>/``.
-        options: Passed to the corpus; ``max_train_utts`` and ``max_test_utts`` are
-            applied here.
+        corpus: The corpus.
+        corpus_dir: Directory of the corpus.
+        lang: Language of the corpus.
+        datadir: Directory that gets ``<corpus>/<lang>/``.
+        options: Options for the corpus and for this stage.
 
     Raises:
         UserError: The corpus can't be read, a split is empty, the result is not valid
             or can't be written.
     """
-    directory = Path(datadir) / corpus / lang
+    corpus_dir, directory = Path(corpus_dir), Path(datadir) / corpus.name / lang
     loaded = None
-    if not hasattr(get_corpus(corpus), "list_inputs"):
+    if corpus.list_inputs is None:
         # A corpus that makes its audio itself knows what is there and what is missing.
-        loaded = _load(corpus, Path(corpus_dir), lang, options)
-    made_from = _fingerprint(
-        corpus, Path(corpus_dir), lang, options, loaded and loaded[0]
-    )
+        loaded = _load(corpus, corpus_dir, lang, options)
+    made_from = _fingerprint(corpus, corpus_dir, lang, options, loaded)
     done = directory / DONE
     if record := _read_record(done, made_from):
         return PreparedLanguage(lang, directory, True, **record)
-    try:
-        done.unlink(missing_ok=True)
-    except OSError as error:
-        raise cannot_write(done, error) from error
-    language, unlabelled = loaded or _load(corpus, Path(corpus_dir), lang, options)
+    remove_if_there(done)
+    language = loaded or _load(corpus, corpus_dir, lang, options)
+    joined = ""
+    if options.labels:
+        language, what = join_labels(language, labels_file(options.labels, lang))
+        joined = str(what)
+    language, unlabelled = leave_out_unlabelled(language, options.require_labels)
     language = _apply_limits(language, options)
-    rejected = Counter(rejection.reason for rejection in language.rejected)
     _write_rejected(directory / REJECTED, language.rejected)
     for split in SPLITS:
         if not language.splits.get(split):
@@ -199,7 +269,7 @@ def prepare_language(
             )
             found = f"{_reasons(dropped)} dropped" if dropped else "it is empty"
             raise UserError(
-                f"{Path(corpus_dir) / lang}: no utterance of {split} is left ({found}; "
+                f"{corpus_dir / lang}: no utterance of {split} is left ({found}; "
                 f"see {directory / REJECTED}): leave {lang} out of --langs, or "
                 "complete its data."
             )
@@ -213,10 +283,11 @@ def prepare_language(
             "Correct the corpus and run again."
         )
     record = {
-        "utterances": {s: _count_utterances(language.splits[s]) for s in SPLITS},
-        "speakers": {s: _count_speakers(language.splits[s]) for s in SPLITS},
-        "rejected": dict(sorted(rejected.items())),
+        "utterances": {s: _count(map(_gender, language.splits[s])) for s in SPLITS},
+        "speakers": {s: count_speakers(language.splits[s]) for s in SPLITS},
+        "rejected": _count(rejection.reason for rejection in language.rejected),
         "unlabelled": unlabelled,
+        "joined": joined,
     }
     files = [f"{s}/{path.name}" for s in SPLITS for path in (directory / s).iterdir()]
     text = json.dumps(
@@ -228,26 +299,33 @@ def prepare_language(
     return PreparedLanguage(lang, directory, False, **record)
 
 
-def _load(
-    corpus: str, corpus_dir: Path, lang: str, options: CorpusOptions
-) -> tuple[LanguageSplits, list[str]]:
-    """Load a language, with unlabelled utterances where a split has no others.
+def count_speakers(utterances: Iterable[Utterance]) -> dict[str, int]:
+    """Count speakers by gender: ``f``, ``m``, ``unknown``."""
+    genders: dict[str, str] = {}
+    for utt in utterances:
+        if "gender" in utt.labels or utt.speaker not in genders:
+            genders[utt.speaker] = _gender(utt)
+    return _count(genders.values())
 
-    Returns:
-        The language, and the splits for whose sake unlabelled utterances were kept.
-    """
-    load_language = get_corpus(corpus).load_language
+
+def _is_code(lang: str) -> bool:
+    return is_id(lang) and "+" not in lang
+
+
+def _cannot_read(error: OSError) -> UserError:
+    return UserError(
+        f"{error.filename} cannot be read ({error.strerror}): correct the path or its "
+        "permissions."
+    )
+
+
+def _load(
+    corpus: CorpusSpec, corpus_dir: Path, lang: str, options: CorpusOptions
+) -> LanguageSplits:
     try:
-        language = load_language(corpus_dir, lang, options)
-        empty = [split for split in SPLITS if not language.splits.get(split)]
-        if not empty or not options.require_gender:
-            return language, []
-        # A language that gender identification can't use may serve other tasks. Where
-        # a split stays empty, its reasons are no longer hidden behind gender's.
-        options = replace(options, require_gender=False)
-        return load_language(corpus_dir, lang, options), empty
+        return corpus.load_language(corpus_dir, lang, options)
     except OSError as error:
-        raise cannot_read(error) from error
+        raise _cannot_read(error) from error
 
 
 def _apply_limits(language: LanguageSplits, options: CorpusOptions) -> LanguageSplits:
@@ -273,7 +351,7 @@ def _write_rejected(path: Path, rejected: Iterable[Rejection]) -> None:
 
 
 def _fingerprint(
-    corpus: str,
+    corpus: CorpusSpec,
     corpus_dir: Path,
     lang: str,
     options: CorpusOptions,
@@ -284,20 +362,23 @@ def _fingerprint(
     That is the state of the corpus's files, or what was loaded where the corpus does
     not name them.
     """
+    paths: list[Path] = []
     inputs: dict[str, Any] = {}
-    if language is None:
-        paths = get_corpus(corpus).list_inputs(corpus_dir, lang, options)
-        inputs = {str(path): _state(path) for path in paths}
-    else:
+    if corpus.list_inputs is not None:
+        paths += corpus.list_inputs(corpus_dir, lang, options)
+    elif language is not None:
         content = repr((language.splits, language.rejected))
         inputs["content"] = hashlib.sha256(content.encode()).hexdigest()
+    if options.labels:
+        paths.append(labels_file(options.labels, lang))
+    inputs |= {str(path): _state(path) for path in paths}
     return {
         "format": _FORMAT,
-        "corpus": corpus,
+        "corpus": corpus.name,
         "corpus_dir": os.path.abspath(corpus_dir),
         "inputs": inputs,
         "use_validated": options.use_validated,
-        "require_gender": options.require_gender,
+        "require_labels": list(options.require_labels),
         "max_train_utts": options.max_train_utts,
         "max_test_utts": options.max_test_utts,
         "seed": options.seed,
@@ -316,8 +397,8 @@ def _state(path: Path) -> list[int] | None:
 def _read_record(done: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
     """Counts of an earlier preparation, if it is complete and of the same input."""
     try:
-        record = json.loads(done.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = read_json(done, "run stage 1 again")
+    except UserError:
         return None
     if record.pop("made_from", None) != made_from:
         return None
@@ -326,30 +407,28 @@ def _read_record(done: Path, made_from: dict[str, Any]) -> dict[str, Any] | None
     return record
 
 
-def _count_utterances(utterances: Iterable[Utterance]) -> dict[str, int]:
-    counts = Counter(utterance.gender or "unknown" for utterance in utterances)
-    return dict(sorted(counts.items()))
+def _gender(utterance: Utterance) -> str:
+    return utterance.labels.get("gender", "unknown")
 
 
-def _count_speakers(utterances: Iterable[Utterance]) -> dict[str, int]:
-    genders: dict[str, str] = {}
-    for utterance in utterances:
-        if utterance.gender or utterance.speaker not in genders:
-            genders[utterance.speaker] = utterance.gender or "unknown"
-    return dict(sorted(Counter(genders.values()).items()))
+def _count(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
 
 
-def _counts(counts: dict[str, int], unit: str) -> str:
+def _counts(counts: dict[str, int], unit: str, has_gender: bool) -> str:
     total = sum(counts.values())
+    text = f"{total} {unit}{'' if total == 1 else 's'}"
+    if not has_gender:
+        return text
     parts = " + ".join(
         f"{counts.get(gender, 0)} {gender}"
         for gender in ("f", "m", "unknown")
         if gender in counts or gender != "unknown"
     )
-    return f"{total} {unit}{'' if total == 1 else 's'} ({parts})"
+    return f"{text} ({parts})"
 
 
-def _reasons(counts: dict[str, int]) -> str:
+def _reasons(counts: Mapping[str, int]) -> str:
     """For instance ``3 (clip missing 1, gender not given 2)``."""
     parts = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
     return f"{sum(counts.values())} ({parts})"

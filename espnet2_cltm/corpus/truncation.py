@@ -33,7 +33,7 @@ def identify_format(content: bytes) -> str | None:
     """Tell an audio file's format from its first bytes.
 
     Args:
-        content: The whole file.
+        content: Bytes of the whole file.
 
     Returns:
         ``wav``, ``flac``, ``ogg``, ``mp3``, or None for anything else.
@@ -51,11 +51,12 @@ def identify_format(content: bytes) -> str | None:
 
 
 def is_truncated(content: bytes) -> bool:
-    """Say whether a WAV, OGG or MP3 file ends before its headers say it does.
+    """Tell whether a WAV, OGG or MP3 file ends before its headers say it does.
 
     Args:
-        content: The whole file. For FLAC (see :func:`declared_flac_samples`) and
-            for what is not audio the answer is False.
+        content: Bytes of the whole file. For FLAC (see
+            :func:`declared_flac_samples`) and for what is not audio the answer is
+            False.
     """
     file_format = identify_format(content)
     if file_format == "wav":
@@ -69,7 +70,7 @@ def declared_flac_samples(content: bytes) -> int | None:
     """Read how many samples a FLAC file says it holds (per channel).
 
     Args:
-        content: The whole file.
+        content: Bytes of the whole file.
 
     Returns:
         The number, or None where the encoder did not know it or the file ends
@@ -99,7 +100,7 @@ def close_wav_header(content: bytes) -> bytes:
     libsndfile would find no audio in such a file.
 
     Args:
-        content: A whole WAV file.
+        content: Bytes of a whole WAV file.
 
     Returns:
         The same bytes, or a copy with the sizes filled in.
@@ -174,16 +175,15 @@ class _Mp3Frame:
 
 
 def _mp3_is_truncated(content: bytes) -> bool:
-    position = _next_mp3_frame(content, _skip_id3(content))
-    if position is None:
+    found = _next_mp3_frame(content, _skip_id3(content))
+    if found is None:
         return True
-    start = position
-    first = _mp3_frame(content, start)
+    start, first = found
     declared_frames, declared_bytes = _declared_by_mp3(content, start, first)
     # A frame that holds the count holds no audio and does not count itself.
     n_frames = 0 if declared_frames is None else -1
-    while position is not None:
-        end = position
+    while found is not None:
+        end, _ = found
         while frame := _mp3_frame(content, end):
             if end + frame.length > len(content) and _alike(frame, first):
                 return True
@@ -191,7 +191,7 @@ def _mp3_is_truncated(content: bytes) -> bool:
             end += frame.length
         if _is_cut_header(content, start, end):
             return True
-        position = _next_mp3_frame(content, end, like=first)
+        found = _next_mp3_frame(content, end, like=first)
     if declared_frames is None or n_frames >= declared_frames:
         return False
     counted_itself = (
@@ -231,26 +231,26 @@ def _alike(frame: _Mp3Frame, other: _Mp3Frame) -> bool:
 
 def _next_mp3_frame(
     content: bytes, position: int, like: _Mp3Frame | None = None
-) -> int | None:
+) -> tuple[int, _Mp3Frame] | None:
     """Find the next frame at or after ``position`` that another one follows.
 
     Two in a row, because tags and damage contain bytes that look like a header. Only
     the file's first frame, right at ``position``, is believed without a second.
     """
-    if like is None and _mp3_frame(content, position):
-        return position
+    if like is None and (frame := _mp3_frame(content, position)):
+        return position, frame
     while (position := content.find(0xFF, position)) >= 0:
         frame = _mp3_frame(content, position)
         if frame and (like is None or _alike(frame, like)):
             following = _mp3_frame(content, position + frame.length)
             if following and _alike(frame, following):
-                return position
+                return position, frame
         position += 1
     return None
 
 
 def _is_cut_header(content: bytes, first: int, end: int) -> bool:
-    """Say whether the file ends within the header of one more frame."""
+    """Tell whether the file ends within the header of one more frame."""
     rest = content[end : end + 4]
     if not 0 < len(rest) < 4:
         return False
@@ -288,7 +288,7 @@ def _declared_by_mp3(
 
 
 def _skip_id3(content: bytes) -> int:
-    """Give the offset after the ID3v2 tags at the start of a file."""
+    """Return the offset after the ID3v2 tags at the start of a file."""
     position = 0
     while content.startswith(b"ID3", position) and position + 10 <= len(content):
         size = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import read_rows, write_text
 
 HEADER = ("utt", "label", "num_samples", "audio")
 
@@ -22,7 +22,7 @@ class ListedUtterance:
 
     Attributes:
         utt: Utterance id.
-        label: ``f`` or ``m`` for gender, the speaker for speaker.
+        label: What the task predicts or tells apart.
         num_samples: Length at 16 kHz.
         audio: Location in the audio store, ``file.ark:offset``.
     """
@@ -44,24 +44,17 @@ def read_utterance_list(path: Path) -> list[ListedUtterance]:
     """Read a list.
 
     Raises:
-        UserError: The file is missing or is no such list.
+        UserError: The file is missing or is not such a list.
     """
-    try:
-        header, *lines = path.read_text(encoding="utf-8").splitlines() or [""]
-        if tuple(header.split("\t")) != HEADER:
-            raise ValueError("it is empty" if not header else "unknown header")
-        utterances = []
-        for line in lines:
-            utt, label, num_samples, audio = line.split("\t")
-            utterances.append(ListedUtterance(utt, label, int(num_samples), audio))
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): run stage 3 again."
-        ) from error
-    except ValueError as error:
-        raise UserError(
-            f"{path} is no list of utterances ({error}): run stage 3 again."
-        ) from error
+    rows = read_rows(path, HEADER, "a list of utterances", "run stage 3 again")
+    utterances = []
+    for number, (utt, label, num_samples, audio) in enumerate(rows, start=2):
+        if not num_samples.isdecimal():
+            raise UserError(
+                f"{path}, line {number}: {num_samples!r} is not a number of samples: "
+                "run stage 3 again."
+            )
+        utterances.append(ListedUtterance(utt, label, int(num_samples), audio))
     return utterances
 
 
@@ -79,7 +72,7 @@ def write_espnet_data(
     file, ``utt2num_samples``.
 
     Args:
-        directory: Where to write.
+        directory: Directory to write to.
         utterances: The list.
         label_file: Name of the file of labels.
     """
@@ -95,10 +88,10 @@ def write_espnet_data(
 def espnet_data_options(
     directory: Path, which: str, labels: tuple[str, str] | None
 ) -> dict[str, list]:
-    """Give ESPnet's data options for what :func:`write_espnet_data` wrote.
+    """Return ESPnet's data options for what :func:`write_espnet_data` wrote.
 
     Args:
-        directory: Where it wrote.
+        directory: Directory that it wrote to.
         which: ``train`` or ``valid``.
         labels: The file of labels and their name in ESPnet; None to leave them out.
     """

@@ -1,27 +1,25 @@
 """What makes a data directory valid, and every place where one is not.
 
-Takes directories as :mod:`espnet2_cltm.corpus.datadir` describes them, gives all
-problems in the order of files and lines. Like Kaldi's ``validate_data_dir.sh``, but
-it knows ``utt2gender``, goes on after the first problem and also compares the splits
-of a language. Files other than those known here are not looked at.
+Takes directories as :mod:`espnet2_cltm.corpus.datadir` describes them, returns all
+problems in the order of files and lines. Like Kaldi's ``validate_data_dir.sh``, but it
+knows labels, goes on after the first problem and also compares the splits of a
+language. Other files are not looked at.
 """
 
 import itertools
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from espnet2_cltm.corpus.datadir import GENDERS, SPLITS
-from espnet2_cltm.corpus.kaldi import audio_file
+from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, audio_file, label_tables
 
 REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
 # These must name every utterance: Kaldi's tools drop what one of them does not name.
-# utt2gender and spk2gender may be silent where a gender is not known.
+# Tables of labels may be silent where a label is not known.
 COMPLETE = ("wav.scp", "utt2lang", "utt2dur", "text")
-OPTIONAL = ("utt2gender", "spk2gender", "utt2lang", "utt2dur", "text")
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Problem:
     """Something wrong in a data directory.
 
     Attributes:
-        path: The file, or the directory where a file is missing.
+        path: File, or directory where a file is missing.
         line: Line number from 1, or None where no single line is to blame.
         sentence: What is wrong.
     """
@@ -43,39 +41,15 @@ class Problem:
         return f"{place}: {self.sentence}"
 
 
-@dataclass(frozen=True)
-class Table:
-    """A file's values by key, in its order.
-
-    Attributes:
-        values: What follows the key.
-        passed_over: Numbers of the lines that gave no entry.
-    """
-
-    values: dict[str, str]
-    passed_over: frozenset[int] = frozenset()
-
-    def line(self, key: str) -> int:
-        """Number of the line of ``key``."""
-        return self._lines[key]
-
-    @cached_property
-    def _lines(self) -> dict[str, int]:
-        # Needed for problems alone, so that a valid table of a million lines is cheap.
-        numbers = (n for n in itertools.count(1) if n not in self.passed_over)
-        return dict(zip(self.values, numbers, strict=False))
-
-
 def validate_data_dir(
-    directory: Path | str, check_audio: bool = False, require_gender: bool = False
+    directory: Path | str, check_audio: bool = False, require_labels: Sequence[str] = ()
 ) -> list[Problem]:
     """Check one data directory.
 
     Args:
-        directory: Holds ``wav.scp``, ``utt2spk`` and the other files.
-        check_audio: Also check that the files in ``wav.scp`` exist (pipes are not
-            run).
-        require_gender: Also check that ``utt2gender`` names every utterance.
+        directory: Directory that holds ``wav.scp``, ``utt2spk`` and the other files.
+        check_audio: Whether the files in ``wav.scp`` must exist (pipes are not run).
+        require_labels: Labels whose table must name every utterance.
 
     Returns:
         All problems; none means valid.
@@ -83,37 +57,7 @@ def validate_data_dir(
     directory = Path(directory)
     if not directory.is_dir():
         return [Problem(directory, None, "the directory is missing.")]
-    problems: list[Problem] = []
-    tables: dict[str, Table] = {}
-    if (directory / "segments").exists():
-        problems.append(
-            Problem(
-                directory / "segments",
-                None,
-                "segments are not supported; each line of wav.scp must be one "
-                "utterance.",
-            )
-        )
-    for name in (*REQUIRED, *OPTIONAL):
-        path = directory / name
-        if path.exists():
-            tables[name], found = _read(path)
-            problems += found
-        elif name in REQUIRED or (require_gender and name == "utt2gender"):
-            problems.append(Problem(path, None, "the file is missing."))
-    for check in (
-        _check_ids,
-        _check_speakers,
-        _check_genders,
-        _check_languages,
-        _check_durations,
-    ):
-        problems += check(directory, tables)
-    if require_gender and {"utt2gender", "utt2spk"} <= tables.keys():
-        problems += _check_named(directory, "utt2gender", tables)
-    if check_audio:
-        problems += _check_audio(directory, tables)
-    return problems
+    return list(_DataDir(directory).check(check_audio, require_labels))
 
 
 def validate_splits(directories: Mapping[str, Path]) -> list[Problem]:
@@ -132,7 +76,7 @@ def validate_splits(directories: Mapping[str, Path]) -> list[Problem]:
         path = Path(directory) / "utt2spk"
         if not path.is_file():
             continue
-        table, _ = _read(path)
+        table = _Table(path)
         firsts: dict[str, str] = {}
         for utterance, speaker in table.values.items():
             firsts.setdefault(speaker, utterance)
@@ -143,261 +87,312 @@ def validate_splits(directories: Mapping[str, Path]) -> list[Problem]:
     return problems
 
 
+def contradictory_genders(directory: Path | str) -> list[Problem]:
+    """Check only that no speaker has two genders."""
+    only = ("utt2spk", "utt2gender", "spk2gender")
+    return list(_DataDir(Path(directory), only).contradictions())
+
+
 def validate_language(
-    directory: Path | str, check_audio: bool = False, require_gender: bool = False
+    directory: Path | str, check_audio: bool = False, require_labels: Sequence[str] = ()
 ) -> list[Problem]:
     """Check train, dev and test of a language, each alone and against each other."""
-    directory = Path(directory)
+    splits = {split: Path(directory) / split for split in SPLITS}
     problems = []
-    for split in SPLITS:
-        problems += validate_data_dir(directory / split, check_audio, require_gender)
-    return problems + validate_splits({split: directory / split for split in SPLITS})
+    for split in splits.values():
+        problems += validate_data_dir(split, check_audio, require_labels)
+    return problems + validate_splits(splits)
 
 
-def _read(path: Path) -> tuple[Table, list[Problem]]:
-    """Read a table and check what holds for every file: bytes, order, unique ids."""
-    values: dict[str, str] = {}
-    problems: list[Problem] = []
-    passed_over: set[int] = set()
+class _Table:
+    """A file's values by key, in its order, and what is wrong with the file alone.
 
-    def report(line: int | None, sentence: str) -> None:
-        problems.append(Problem(path, line, sentence))
+    Args:
+        path: File.
 
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        return Table({}), [Problem(path, None, f"cannot be read ({error.strerror}).")]
-    if not content:
-        return Table({}), [Problem(path, None, "the file is empty.")]
-    if not content.endswith(b"\n"):
-        line = content.count(b"\n") + 1
-        report(line, "the last line does not end with a line feed.")
-    problems += _check_characters(path, content)
-    # What is reported need not be stumbled over again.
-    text = content.decode("utf-8", errors="replace")
-    text = text.replace("\t", " ").replace("\r", "").replace("\0", "")
-    repeated: dict[str, list[int]] = {}
-    previous = ""
-    for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
-        key, _, value = line.partition(" ")
-        if not key or key in values:
-            if key:
-                repeated.setdefault(key, []).append(number)
-            else:
-                report(number, "the line has no id in front.")
-            passed_over.add(number)
-            continue
-        # Code points sort as their UTF-8 bytes do, which is the C locale's order.
-        if key < previous:
-            report(number, f"{key} is not in the C locale's order after {previous}.")
-        previous = key
-        values[key] = value.strip()
-        if not values[key] and path.name != "text":
-            report(number, f"{key} has no value.")
-    table = Table(values, frozenset(passed_over))
-    for key, numbers in repeated.items():
-        for number in numbers:
-            report(number, f"{key} stands twice, first in line {table.line(key)}.")
-    problems.sort(key=lambda problem: problem.line or 0)
-    return table, problems
+    Attributes:
+        values: What follows the key.
+        problems: Faults of bytes, order, ids and values.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        self.values: dict[str, str] = {}
+        self.problems: list[Problem] = []
+        # Numbers of the lines that gave no entry.
+        self._passed_over: set[int] = set()
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            self._report(None, f"cannot be read ({error.strerror}).")
+            return
+        if not content:
+            self._report(None, "the file is empty.")
+            return
+        if not content.endswith(b"\n"):
+            line = content.count(b"\n") + 1
+            self._report(line, "the last line does not end with a line feed.")
+        self._check_characters(content)
+        self._read(content)
+        self.problems.sort(key=lambda problem: problem.line or 0)
+
+    def line(self, key: str) -> int:
+        """Return the number of the line of ``key``."""
+        return self._lines[key]
+
+    @cached_property
+    def _lines(self) -> dict[str, int]:
+        # Needed for problems alone, so that a valid table of a million lines is cheap.
+        numbers = (n for n in itertools.count(1) if n not in self._passed_over)
+        return dict(zip(self.values, numbers, strict=False))
+
+    def _report(self, line: int | None, sentence: str) -> None:
+        self.problems.append(Problem(self._path, line, sentence))
+
+    def _check_characters(self, content: bytes) -> None:
+        """Check that no line holds NUL, tab, CR, or something that is not UTF-8."""
+        named = {b"\0": "NUL", b"\t": "tab", b"\r": "CR"}
+        found = {byte: name for byte, name in named.items() if byte in content}
+        if not found and _utf8_fault(content) is None:
+            return
+        for number, line in enumerate(content.split(b"\n"), start=1):
+            for character, name in found.items():
+                if character in line:
+                    self._report(number, f"the line holds a {name} character.")
+            if fault := _utf8_fault(line):
+                self._report(number, f"the line is not UTF-8 ({fault}).")
+
+    def _read(self, content: bytes) -> None:
+        # What is reported need not be stumbled over again.
+        text = content.decode("utf-8", errors="replace")
+        text = text.replace("\t", " ").replace("\r", "").replace("\0", "")
+        repeated: list[tuple[int, str]] = []
+        previous = ""
+        for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+            key, _, value = line.partition(" ")
+            if not key or key in self.values:
+                if key:
+                    repeated.append((number, key))
+                else:
+                    self._report(number, "the line has no id in front.")
+                self._passed_over.add(number)
+                continue
+            # Code points sort as their UTF-8 bytes do: the C locale's order.
+            if key < previous:
+                self._report(
+                    number, f"{key} is not in the C locale's order after {previous}."
+                )
+            previous = key
+            self.values[key] = value.strip()
+            if not self.values[key] and self._path.name != "text":
+                self._report(number, f"{key} has no value.")
+        for number, key in repeated:
+            self._report(number, f"{key} stands twice, first in line {self.line(key)}.")
 
 
-def _check_characters(path: Path, content: bytes) -> Iterator[Problem]:
-    """Check that no line holds NUL, tab, CR, or something that is not UTF-8."""
-    named = {b"\0": "NUL", b"\t": "tab", b"\r": "CR"}
-    found = {
-        character: name for character, name in named.items() if character in content
-    }
+def _utf8_fault(content: bytes) -> str | None:
     try:
         content.decode("utf-8")
-        all_utf8 = True
-    except UnicodeDecodeError:
-        all_utf8 = False
-    if all_utf8 and not found:
-        return
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        for character, name in found.items():
-            if character in line:
-                yield Problem(path, number, f"the line holds a {name} character.")
-        try:
-            line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            yield Problem(path, number, f"the line is not UTF-8 ({error.reason}).")
+    except UnicodeDecodeError as error:
+        return error.reason
+    return None
 
 
-def _check_ids(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
-    """Check that files name the same utterances, and no unknown ones."""
-    if "utt2spk" not in tables:
-        return
-    for name in COMPLETE:
-        if name in tables:
-            yield from _check_named(directory, name, tables)
-    for name in (*COMPLETE, "utt2gender"):
-        table = tables.get(name, Table({}))
-        for utterance in table.values:
-            if utterance not in tables["utt2spk"].values:
-                sentence = f"{utterance} is not in utt2spk."
-                yield Problem(directory / name, table.line(utterance), sentence)
+class _DataDir:
+    """The tables of a directory, or some of them."""
 
+    def __init__(self, directory: Path, only: Sequence[str] = ()):
+        self._directory = directory
+        self._labels = label_tables(directory, "utt2")
+        paths = [directory / name for name in (*REQUIRED, *COMPLETE[1:])]
+        paths += self._labels.values()
+        paths += label_tables(directory, "spk2").values()
+        self._tables = {
+            path.name: _Table(path)
+            for path in paths
+            if path.exists() and (not only or path.name in only)
+        }
 
-def _check_named(
-    directory: Path, name: str, tables: Mapping[str, Table]
-) -> Iterator[Problem]:
-    for utterance in tables["utt2spk"].values:
-        if utterance not in tables[name].values:
-            line = tables["utt2spk"].line(utterance)
-            yield Problem(directory / "utt2spk", line, f"{utterance} is not in {name}.")
-
-
-def _check_speakers(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
-    """Check speaker ids, their order, and spk2utt against utt2spk."""
-    utt2spk, path = tables.get("utt2spk", Table({})), directory / "utt2spk"
-    utterances: dict[str, list[str]] = {}
-    previous = ""
-    for utterance, speaker in utt2spk.values.items():
-        if not speaker:
-            continue
-        if " " in speaker:
-            sentence = f"speaker '{speaker}' has white space."
-            yield Problem(path, utt2spk.line(utterance), sentence)
-        elif not utterance.startswith(f"{speaker}-"):
-            yield Problem(
-                path,
-                utt2spk.line(utterance),
-                f"{utterance} does not begin with its speaker's id and a dash, "
-                f"'{speaker}-'.",
+    def check(
+        self, check_audio: bool, require_labels: Sequence[str]
+    ) -> Iterator[Problem]:
+        required = [f"utt2{label}" for label in require_labels]
+        if (self._directory / "segments").exists():
+            yield self._problem(
+                "segments",
+                "segments are not supported; each line of wav.scp must be one "
+                "utterance.",
             )
-        elif speaker < previous:
-            yield Problem(
-                path,
-                utt2spk.line(utterance),
-                f"speaker {speaker} is not in the C locale's order after {previous}; "
-                "speaker ids of one length keep it.",
-            )
-        previous = speaker
-        utterances.setdefault(speaker, []).append(utterance)
-    if "spk2utt" in tables and "utt2spk" in tables:
-        yield from _check_spk2utt(directory / "spk2utt", tables, utterances)
+        for table in self._tables.values():
+            yield from table.problems
+        for name in (*REQUIRED, *required):
+            if name not in self._tables:
+                yield self._problem(name, "the file is missing.")
+        yield from self._check_ids()
+        yield from self._check_speakers()
+        yield from self._check_spk2utt()
+        yield from self._check_genders()
+        yield from self._check_languages()
+        yield from self._check_durations()
+        for name in required:
+            yield from self._check_named(name)
+        if check_audio:
+            yield from self._check_audio()
 
+    def _problem(self, name: str, sentence: str, key: str | None = None) -> Problem:
+        """Make a problem of a file, or of the line of a key in it."""
+        line = None if key is None else self._tables[name].line(key)
+        return Problem(self._directory / name, line, sentence)
 
-def _check_spk2utt(
-    path: Path, tables: Mapping[str, Table], utterances: Mapping[str, list[str]]
-) -> Iterator[Problem]:
-    """Check that spk2utt is the inverse of utt2spk (``utterances`` by speaker)."""
-    spk2utt, utt2spk = tables["spk2utt"], tables["utt2spk"].values
-    for speaker, value in spk2utt.values.items():
-        listed, belonging = value.split(), utterances.get(speaker, [])
-        if listed == belonging:
-            continue
-        line = spk2utt.line(speaker)
-        for utterance in sorted(set(listed) - set(belonging)):
-            owner = f"{utt2spk[utterance]}'s" if utterance in utt2spk else "not there"
-            sentence = f"{utterance} of {speaker} is {owner} in utt2spk."
-            yield Problem(path, line, sentence)
-        for utterance in sorted(set(belonging) - set(listed)):
-            sentence = f"{utterance} of {speaker} in utt2spk is not listed."
-            yield Problem(path, line, sentence)
-        if len(listed) > len(set(listed)):
-            yield Problem(path, line, f"an utterance of {speaker} stands twice.")
-        elif set(listed) == set(belonging):
-            sentence = f"utterances of {speaker} are not in the C locale's order."
-            yield Problem(path, line, sentence)
-    for speaker in sorted(utterances.keys() - spk2utt.values.keys()):
-        yield Problem(path, None, f"speaker {speaker} of utt2spk is not there.")
+    def _values(self, name: str) -> Mapping[str, str]:
+        return self._tables[name].values if name in self._tables else {}
 
+    def _check_ids(self) -> Iterator[Problem]:
+        """Check that files name the same utterances, and no unknown ones."""
+        known = self._values("utt2spk")
+        if "utt2spk" not in self._tables:
+            return
+        for name in COMPLETE:
+            yield from self._check_named(name)
+        for name in (*COMPLETE, *(f"utt2{label}" for label in self._labels)):
+            for utterance in self._values(name):
+                if utterance not in known:
+                    sentence = f"{utterance} is not in utt2spk."
+                    yield self._problem(name, sentence, utterance)
 
-def _check_genders(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
-    """Check m and f, and one gender a speaker in both files."""
-    for name in ("utt2gender", "spk2gender"):
-        table = tables.get(name, Table({}))
-        for key, gender in table.values.items():
-            if gender and gender not in GENDERS:
-                sentence = f"gender of {key} is '{gender}', not m or f."
-                yield Problem(directory / name, table.line(key), sentence)
-    if "utt2spk" not in tables:
-        return
-    utt2spk = tables["utt2spk"].values
-    speakers = set(utt2spk.values())
-    by_speaker = tables.get("spk2gender", Table({}))
-    by_utterance = tables.get("utt2gender", Table({}))
-    path = directory / "spk2gender"
-    for speaker in by_speaker.values:
-        if speaker not in speakers:
-            sentence = f"speaker {speaker} is not in utt2spk."
-            yield Problem(path, by_speaker.line(speaker), sentence)
-    stated = dict(by_speaker.values)
-    first: dict[str, str] = {}
-    for utterance, gender in by_utterance.values.items():
-        speaker = utt2spk.get(utterance)
-        if speaker is None:
-            continue
-        first.setdefault(speaker, utterance)
-        other = stated.setdefault(speaker, gender)
-        if other != gender:
-            if speaker in by_speaker.values:
-                where = f"spk2gender:{by_speaker.line(speaker)}"
-            else:
-                where = f"line {by_utterance.line(first[speaker])}"
-            yield Problem(
-                directory / "utt2gender",
-                by_utterance.line(utterance),
-                f"speaker {speaker} is {gender} here but {other} in {where}.",
-            )
-    if {"utt2gender", "spk2gender"} <= tables.keys():
-        for speaker in sorted(first.keys() - by_speaker.values.keys()):
-            sentence = f"speaker {speaker}, whose gender utt2gender has, is not there."
-            yield Problem(path, None, sentence)
+    def _check_named(self, name: str) -> Iterator[Problem]:
+        if name not in self._tables:
+            return
+        for utterance in self._values("utt2spk"):
+            if utterance not in self._values(name):
+                sentence = f"{utterance} is not in {name}."
+                yield self._problem("utt2spk", sentence, utterance)
 
+    def _check_speakers(self) -> Iterator[Problem]:
+        """Check speaker ids and their order."""
+        previous = ""
+        for utterance, speaker in self._values("utt2spk").items():
+            if not speaker:
+                continue
+            sentence = None
+            if " " in speaker:
+                sentence = f"speaker '{speaker}' has white space."
+            elif not utterance.startswith(f"{speaker}-"):
+                sentence = (
+                    f"{utterance} does not begin with its speaker's id and a dash, "
+                    f"'{speaker}-'."
+                )
+            elif speaker < previous:
+                sentence = (
+                    f"speaker {speaker} is not in the C locale's order after "
+                    f"{previous}; speaker ids of one length keep it."
+                )
+            if sentence:
+                yield self._problem("utt2spk", sentence, utterance)
+            previous = speaker
 
-def _check_languages(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
-    """Check that a directory holds one language."""
-    table = tables.get("utt2lang", Table({}))
-    first = next(iter(table.values.values()), "")
-    for utterance, lang in table.values.items():
-        if lang != first:
-            yield Problem(
-                directory / "utt2lang",
-                table.line(utterance),
-                f"{utterance} is '{lang}' while the first line says '{first}'; a "
-                "directory holds one language.",
-            )
+    def _check_spk2utt(self) -> Iterator[Problem]:
+        """Check that spk2utt is the inverse of utt2spk."""
+        if not {"spk2utt", "utt2spk"} <= self._tables.keys():
+            return
+        utt2spk, spk2utt = self._values("utt2spk"), self._values("spk2utt")
+        utterances: dict[str, list[str]] = {}
+        for utterance, speaker in utt2spk.items():
+            if speaker:
+                utterances.setdefault(speaker, []).append(utterance)
+        for speaker in sorted({*utterances, *spk2utt}):
+            listed = spk2utt.get(speaker, "").split()
+            belonging = utterances.get(speaker, [])
+            if listed != belonging:
+                odd = " ".join(sorted(set(listed) ^ set(belonging)))
+                sentence = (
+                    f"utterances of {speaker} are not those of utt2spk, each once and "
+                    f"in the C locale's order{f': {odd}' if odd else ''}."
+                )
+                key = speaker if speaker in spk2utt else None
+                yield self._problem("spk2utt", sentence, key)
 
+    def _check_genders(self) -> Iterator[Problem]:
+        """Check m and f, and that both files name the same speakers."""
+        for name in ("utt2gender", "spk2gender"):
+            for key, gender in self._values(name).items():
+                if gender and gender not in GENDERS:
+                    sentence = f"gender of {key} is '{gender}', not m or f."
+                    yield self._problem(name, sentence, key)
+        utt2spk = self._values("utt2spk")
+        speakers, by_speaker = set(utt2spk.values()), self._values("spk2gender")
+        for speaker in by_speaker:
+            if speakers and speaker not in speakers:
+                sentence = f"speaker {speaker} is not in utt2spk."
+                yield self._problem("spk2gender", sentence, speaker)
+        yield from self.contradictions()
+        if "spk2gender" in self._tables:
+            spoken = {utt2spk.get(utt, "") for utt in self._values("utt2gender")} - {""}
+            for speaker in sorted(spoken - by_speaker.keys()):
+                yield self._problem(
+                    "spk2gender",
+                    f"speaker {speaker}, whose gender utt2gender has, is not there.",
+                )
 
-def _check_durations(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
-    """Check that durations are numbers above 0."""
-    table = tables.get("utt2dur", Table({}))
-    for utterance, value in table.values.items():
-        try:
-            duration = float(value)
-        except ValueError:
-            duration = math.nan
-        if value and not 0 < duration < math.inf:
-            yield Problem(
-                directory / "utt2dur",
-                table.line(utterance),
-                f"duration of {utterance} is '{value}', not a number of seconds above "
-                "0.",
-            )
+    def contradictions(self) -> Iterator[Problem]:
+        """Check that each speaker has one gender in both files."""
+        # What states a speaker's gender first: the gender, the file and its key.
+        stated = {
+            speaker: (gender, "spk2gender", speaker)
+            for speaker, gender in self._values("spk2gender").items()
+        }
+        for utterance, gender in self._values("utt2gender").items():
+            speaker = self._values("utt2spk").get(utterance)
+            if speaker is None:
+                continue
+            here = (gender, "utt2gender", utterance)
+            other, name, key = stated.setdefault(speaker, here)
+            if other != gender:
+                line = self._tables[name].line(key)
+                where = f"line {line}" if name == "utt2gender" else f"{name}:{line}"
+                sentence = f"speaker {speaker} is {gender} here but {other} in {where}."
+                yield self._problem("utt2gender", sentence, utterance)
 
+    def _check_languages(self) -> Iterator[Problem]:
+        """Check that a directory holds one language."""
+        languages = self._values("utt2lang")
+        first = next(iter(languages.values()), "")
+        for utterance, lang in languages.items():
+            if lang != first:
+                sentence = (
+                    f"{utterance} is '{lang}' while the first line says '{first}'; a "
+                    "directory holds one language."
+                )
+                yield self._problem("utt2lang", sentence, utterance)
 
-def _check_audio(directory: Path, tables: Mapping[str, Table]) -> Iterator[Problem]:
-    """Check that the files of wav.scp exist."""
-    table = tables.get("wav.scp", Table({}))
-    for utterance, value in table.values.items():
-        file = audio_file(value) if value else None
-        if file is not None and not os.path.isfile(file):
-            yield Problem(
-                directory / "wav.scp",
-                table.line(utterance),
-                f"audio of {utterance}, {file}, does not exist.",
-            )
+    def _check_durations(self) -> Iterator[Problem]:
+        """Check that durations are numbers above 0."""
+        for utterance, value in self._values("utt2dur").items():
+            try:
+                duration = float(value)
+            except ValueError:
+                duration = math.nan
+            if value and not 0 < duration < math.inf:
+                sentence = (
+                    f"duration of {utterance} is '{value}', not a number of seconds "
+                    "above 0."
+                )
+                yield self._problem("utt2dur", sentence, utterance)
+
+    def _check_audio(self) -> Iterator[Problem]:
+        """Check that the files of wav.scp exist."""
+        for utterance, value in self._values("wav.scp").items():
+            file = audio_file(value) if value else None
+            if file is not None and not os.path.isfile(file):
+                sentence = f"audio of {utterance}, {file}, does not exist."
+                yield self._problem("wav.scp", sentence, utterance)
 
 
 def find_data_dirs(directory: Path | str) -> list[Path]:
     """Find the data directories at and below a directory.
 
     Args:
-        directory: A data directory, a language's (``train``, ``dev``, ``test``), a
+        directory: Data directory, a language's (``train``, ``dev``, ``test``), a
             corpus's, or one above.
 
     Returns:

@@ -1,23 +1,40 @@
-"""A plan together with what was drawn for it."""
+"""What is drawn for a plan: lists of utterances, and test data such as trials.
 
+Stage 3 writes them below ``data/<task>/``, the runner reads them, and an experiment
+that grows must draw what it has drawn before.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from espnet2_cltm.corpus.utterance_list import ListedUtterance
+from espnet2_cltm.corpus.utterance_list import (
+    ListedUtterance,
+    read_utterance_list,
+    write_utterance_list,
+)
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.speaker.trials import TrialList
+from espnet2_cltm.experiment.run import Run
+from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.progress import progress
+from espnet2_cltm.registry import find_task
+from espnet2_cltm.task import TestSet
 
 
 @dataclass(frozen=True)
 class DrawnSet:
-    """Utterances to test or validate on, and their trials where the task has them."""
+    """Utterances to test or validate on, and their test data where there are any."""
 
     utterances: list[ListedUtterance]
-    trials: TrialList | None = None
+    data: Any = None
 
     @property
     def n_items(self) -> int:
-        """Count what a prediction holds: trials, or utterances where there are none."""
-        return len(self.utterances) if self.trials is None else len(self.trials)
+        """Number of items in a prediction: trials, or else utterances."""
+        return len(self.utterances) if self.data is None else len(self.data)
 
 
 @dataclass(frozen=True)
@@ -25,11 +42,11 @@ class DrawnLanguage:
     """What is drawn of one language for one task.
 
     Attributes:
-        train: By seed, the utterances of the largest run.
-        dev: To choose a checkpoint by.
-        test: To test on.
+        train: Utterances of the largest run by seed.
+        dev: Set to choose a checkpoint by.
+        test: Set to test on.
         notes: What could not be made, each a few words.
-        grid: Of a learning curve: every N.
+        grid: Every N of a learning curve.
     """
 
     train: dict[int, list[ListedUtterance]]
@@ -44,19 +61,160 @@ class Planned:
     """A plan with what it rests on.
 
     Attributes:
+        settings: Settings, what only the data could tell included.
         runs: All runs, tasks one after another.
         drawn: Drawn utterances by (task, language).
-        across: Trials across languages by (task, ``<language>~<language>``).
+        across: Test sets across languages by (task, ``<language>~<language>``).
         left_out: Reasons by (task, language) that can't take part.
     """
 
+    settings: Settings
     runs: list[PlannedRun]
     drawn: dict[tuple[str, str], DrawnLanguage]
     across: dict[tuple[str, str], DrawnSet]
     left_out: dict[tuple[str, str], str]
 
     def tested(self, task: str, name: str) -> DrawnSet:
-        """Give what is tested under a name: a language, or trials across two."""
+        """Return what is tested under a name: a language, or a test across two."""
         if (task, name) in self.across:
             return self.across[task, name]
         return self.drawn[task, name].test
+
+
+def write_drawn(directory: ExperimentDir, planned: Planned) -> None:
+    """Write the lists and test data of a plan."""
+    for (task, lang), language in progress(
+        planned.drawn.items(), description="Writing subsets", unit="lang"
+    ):
+        for seed, utterances in language.train.items():
+            path = directory.train_list(task, lang, seed)
+            # A learning curve of a larger N made before has drawn more.
+            if not (language.grid and path.exists()) or (
+                len(read_utterance_list(path)) < len(utterances)
+            ):
+                write_utterance_list(path, utterances)
+        _write_set(directory, task, lang, "dev", language.dev)
+        _write_set(directory, task, lang, "test", language.test)
+    for (task, name), test in planned.across.items():
+        _write_set(directory, task, name, "test", test)
+
+
+def read_test_set(
+    directory: ExperimentDir, task: str, name: str, split: str = "test"
+) -> TestSet:
+    """Read what stage 3 wrote.
+
+    Args:
+        directory: Directory of the experiment.
+        task: Name of the task.
+        name: Language, or ``<language>~<language>``.
+        split: ``test`` or ``dev``.
+
+    Raises:
+        UserError: A file is missing or damaged.
+    """
+    utterances = read_utterance_list(directory.utterance_list(task, name, split))
+    kept = find_task(task).test_data
+    # A dev set for which no test data can be made is empty.
+    if not utterances or kept is None:
+        return TestSet(name, utterances)
+    path = directory.test_data(task, name, split, kept.suffix)
+    if not path.exists():
+        raise UserError(
+            f"{path} is missing: run stage 3 again, with the options that the "
+            "experiment was made with."
+        )
+    data = kept.read(path)
+    kept.check(path, data, utterances)
+    return TestSet(name, utterances, data, path)
+
+
+def training_utterances(
+    directory: ExperimentDir, settings: Settings, run: Run
+) -> list[ListedUtterance]:
+    """Return a run's training utterances, a pair's two languages in turn."""
+    options = settings.options.get(run.task, {})
+    n_drawn = find_task(run.task).n_drawn(run.utterances_per_language, options)
+    parts = [
+        read_utterance_list(directory.train_list(run.task, lang, run.seed))[:n_drawn]
+        for lang in run.languages
+    ]
+    return [utterance for turn in zip(*parts, strict=True) for utterance in turn]
+
+
+def check_same_data(directory: ExperimentDir, planned: Planned) -> None:
+    """Refuse to mix runs on different draws of one language.
+
+    Raises:
+        UserError: What was drawn before is damaged, or is something else.
+    """
+    for (task, lang), language in planned.drawn.items():
+        for seed, utterances in language.train.items():
+            path = directory.train_list(task, lang, seed)
+            _check_same_list(path, utterances, may_grow=bool(language.grid))
+        _check_same_set(directory, task, lang, "dev", language.dev)
+        _check_same_set(directory, task, lang, "test", language.test)
+    for (task, name), test in planned.across.items():
+        _check_same_set(directory, task, name, "test", test)
+
+
+def _write_set(
+    directory: ExperimentDir, task: str, name: str, split: str, drawn: DrawnSet
+) -> None:
+    write_utterance_list(directory.utterance_list(task, name, split), drawn.utterances)
+    kept = find_task(task).test_data
+    if kept is not None and drawn.data is not None:
+        kept.write(directory.test_data(task, name, split, kept.suffix), drawn.data)
+
+
+def _check_same_set(
+    directory: ExperimentDir, task: str, name: str, split: str, drawn: DrawnSet
+) -> None:
+    _check_same_list(directory.utterance_list(task, name, split), drawn.utterances)
+    kept = find_task(task).test_data
+    if kept is None:
+        return
+    path = directory.test_data(task, name, split, kept.suffix)
+    if not path.exists():
+        return
+    try:
+        before = kept.read(path)
+    except UserError as error:
+        raise _damaged(path) from error
+    if drawn.data is None or not kept.are_equal(before, drawn.data):
+        raise _drawn_otherwise(path)
+
+
+def _check_same_list(
+    path: Path, utterances: Sequence[ListedUtterance], may_grow: bool = False
+) -> None:
+    """Refuse another list; where it may grow, one is the beginning of the other."""
+
+    def identity(utterances: Sequence[ListedUtterance]) -> list[tuple[str, str, int]]:
+        return [(u.utt, u.label, u.num_samples) for u in utterances]
+
+    if not path.exists():
+        return
+    try:
+        before: Sequence[ListedUtterance] = read_utterance_list(path)
+    except UserError as error:
+        raise _damaged(path) from error
+    if may_grow:
+        common = min(len(before), len(utterances))
+        before, utterances = before[:common], utterances[:common]
+    if identity(before) != identity(utterances):
+        raise _drawn_otherwise(path)
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(
+        f"{path}, from an earlier stage 3, is damaged: delete it and run stage 3 again."
+    )
+
+
+def _drawn_otherwise(path: Path) -> UserError:
+    return UserError(
+        f"{path} would be drawn differently now: the audio or the labels have changed, "
+        "or other languages test some of its speakers (--shared_speakers); give the "
+        "experiment a new --tag, or delete the old one."
+    )

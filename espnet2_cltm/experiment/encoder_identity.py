@@ -17,7 +17,7 @@ from huggingface_hub.errors import HFValidationError
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.files import write_text
-from espnet2_cltm.frontend.shipped import locate_encoder
+from espnet2_cltm.frontend.checkpoint import locate_encoder
 
 _CONFIGURATION = ("config.json", "preprocessor_config.json")
 _WEIGHTS = ("*.safetensors", "*.bin")

@@ -1,37 +1,48 @@
-"""What an experiment will cost, from small runs really made.
+"""What an experiment will cost, from small runs that are really made.
 
-A run's time is taken to be what every run takes, and so much for each second of audio
-that it trains on, validates on and is tested on, and for each test. Small and large
-runs (:mod:`.timed_runs`) tell these apart. What a worker meets for the first time
-costs it more: a length of audio, for which a CPU prepares, and a test utterance,
-which is read. The runs that are left are then shared out to workers as the runner
-does it.
+A run is taken to need some time of its own, and so much for each second of audio that
+it trains on and that it hears, in tests and validations. Small runs with few and with
+more training utterances tell these apart. As many workers as will share a processor or
+a GPU make them at the same time, with the experiment's settings and data. The fastest
+and the slowest give the range.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import humanfriendly
+import numpy as np
+from scipy.optimize import nnls
 
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
-from espnet2_cltm.experiment.disk import run_bytes
-from espnet2_cltm.experiment.drawn import Planned
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
+from espnet2_cltm.experiment.executors import LocalExecutor
+from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.settings import Settings
-from espnet2_cltm.experiment.task_registry import drawing
-from espnet2_cltm.experiment.timed_runs import (
-    N_ITERATIONS,
-    TimedRun,
-    TimedTask,
-    TimedWorker,
-    time_runs,
-)
-from espnet2_cltm.experiment.train_config_reading import frontend_of
+from espnet2_cltm.experiment.planning import write_experiment
+from espnet2_cltm.experiment.results import read_metrics
+from espnet2_cltm.experiment.run import Run
+from espnet2_cltm.experiment.states import RunCounts, log_lines
+from espnet2_cltm.progress import progress
+from espnet2_cltm.registry import find_task
 
-MOST_WORKERS = 16  # that are timed at the same time
+MOST_TOGETHER = 16  # workers whose runs are timed at the same time
+FEW = (4, 16)  # training utterances of a small run: a batch, at least and at most
+MANY = 4  # times those of a small run
+TEST_SECONDS, DEV_SECONDS = 20.0, 10.0
+REPEATS = 3
+N_ITERATIONS = 3  # of an epoch, where the configuration gives their number
+POLL_SECONDS = 0.2
+BLOCK = 4096  # bytes, the unit of the usual file systems
+METRICS_BYTES = 400  # of each further test in metrics.json
 
 
 @dataclass(frozen=True)
@@ -40,10 +51,10 @@ class Workers:
 
     Attributes:
         total: Number of workers.
-        together: How many of them share a machine's cores, or a GPU.
+        together: Number of those that share a machine's cores, or a GPU.
         ngpu: 0 for the CPU.
-        audio_cache: Most MB of prepared test waveforms that each keeps.
-        keep_models: Of which runs the models are kept.
+        audio_cache: MB of prepared test audio that each keeps at most.
+        keep_models: Runs whose models are kept, one of ``KEEP_CHOICES``.
     """
 
     total: int
@@ -54,62 +65,70 @@ class Workers:
 
 
 @dataclass(frozen=True)
-class RunCosts:
-    """Measured costs of a task, in seconds.
-
-    Attributes:
-        run: Of every run.
-        train: Of a second of audio in training, all epochs.
-        new_length: More, of a training utterance whose length is new to the worker.
-        each_test: Of every test.
-        test: Of a second of audio in testing, or in a validation.
-        new_test: More, of a test utterance that is new to the worker.
-        n_validations: How often a run validates, where it has trials for that.
-    """
-
-    run: float
-    train: float
-    new_length: float
-    each_test: float
-    test: float
-    new_test: float
-    n_validations: int
-
-
-@dataclass(frozen=True)
 class Cost:
     """What the runs that are left will take.
 
     Attributes:
-        runs: Their number.
+        runs: Number of runs.
         workers: Who makes them.
-        seconds: By the clock.
+        seconds: Time by the clock.
+        least: The same where every run is as fast as the fastest small one.
+        most: The same where every run is as slow as the slowest small one.
         size: Bytes on disk.
     """
 
     runs: int
     workers: Workers
     seconds: float
+    least: float
+    most: float
     size: int
 
     def __str__(self) -> str:
         """Say it in a sentence."""
+        seconds, least, most = (
+            humanfriendly.format_timespan(round(value))
+            for value in (self.seconds, self.least, self.most)
+        )
         return (
-            f"{self.runs} runs are left: about "
-            f"{humanfriendly.format_timespan(round(self.seconds))} "
-            f"with {self.workers.total} worker(s), "
-            f"{humanfriendly.format_size(self.size)} of disk"
+            f"{self.runs} runs are left: about {seconds} ({least} to {most}) with "
+            f"{self.workers.total} worker(s), {humanfriendly.format_size(self.size)} "
+            "of disk"
         )
 
 
+@dataclass(frozen=True)
+class SmallRuns:
+    """Small runs that were made.
+
+    Attributes:
+        planned: Their plan.
+        metrics: Content of their ``metrics.json`` by name.
+        files: Sizes in bytes of the files of each task's last run, by path in it.
+        start_seconds: From the workers' start to the beginning of the first run.
+    """
+
+    planned: Planned
+    metrics: Mapping[str, Mapping[str, Any]]
+    files: Mapping[str, Mapping[str, int]]
+    start_seconds: float
+
+    def of_task(self, task: str) -> list[PlannedRun]:
+        """Return a task's runs, in the order in which they were made."""
+        return [p for p in self.planned.runs if p.run.task == task]
+
+    def n_validations(self, task: str) -> int:
+        """Return how often a run of a task validates."""
+        return len(self.metrics[self.of_task(task)[0].run.name]["validation"])
+
+
 def estimate_cost(
-    settings: Settings, planned: Planned, left: Sequence[PlannedRun], workers: Workers
+    planned: Planned, left: Sequence[PlannedRun], workers: Workers
 ) -> Cost:
     """Predict how long the runs that are left will take, and how much disk.
 
     Args:
-        settings: The experiment's settings.
-        planned: Its plan, for utterances to make small runs of.
+        planned: The experiment's plan, whose utterances the small runs take.
         left: The runs that are not done.
         workers: Who will make them.
 
@@ -117,168 +136,255 @@ def estimate_cost(
         UserError: A small run failed.
     """
     if not left:
-        return Cost(0, workers, 0.0, 0)
+        return Cost(0, workers, 0.0, 0.0, 0.0, 0)
     logging.info("A few small runs are made, to take their time")
     tasks = sorted({p.run.task for p in left})
-    together = min(workers.together, workers.total, len(left), MOST_WORKERS)
-    timed = time_runs(
-        settings,
-        planned,
-        tasks,
-        together,
-        workers.ngpu,
-        workers.audio_cache,
-        workers.keep_models,
-    )
-    costs = {
-        task: _mean([run_costs(worker.tasks[task]) for worker in timed])
-        for task in tasks
-    }
-    for task in tasks:
-        n_iterations = settings.train_config[task].get("num_iters_per_epoch")
-        if n_iterations:
-            costs[task] = _by_iterations(costs[task], timed, task, n_iterations)
-    start = sum(_start(worker, tasks[0]) for worker in timed) / len(timed)
-    seconds = start + _makespan(settings, planned, left, costs, workers.total)
-    size = sum(
-        run_bytes(planned, p, timed[0].tasks[p.run.task], workers.keep_models)
-        for p in left
-    )
-    return Cost(len(left), workers, seconds, size)
+    small = make_small_runs(planned, tasks, workers, len(left))
+    units = [np.sum(_units(planned, p, small), axis=0) for p in left]
+
+    def seconds(choose: Callable[[Sequence[float]], float]) -> float:
+        rates = {task: _rates(small, task, choose) for task in tasks}
+        of_runs = [
+            float(rates[p.run.task] @ of_run)
+            for p, of_run in zip(left, units, strict=True)
+        ]
+        return small.start_seconds + max(sum(of_runs) / workers.total, *of_runs)
+
+    size = sum(_run_bytes(planned, p, small, workers.keep_models) for p in left)
+    return Cost(len(left), workers, seconds(median), seconds(min), seconds(max), size)
 
 
-def run_costs(timed: TimedTask) -> RunCosts:
-    """Tell apart what the time of runs depends on.
+def make_small_runs(
+    planned: Planned, tasks: Sequence[str], workers: Workers, n_left: int
+) -> SmallRuns:
+    """Make small runs of some tasks and read what they left.
 
     Args:
-        timed: Small and large runs.
+        planned: The experiment's plan.
+        tasks: Names of the tasks.
+        workers: Who will make the experiment's runs.
+        n_left: Number of the experiment's runs that are left.
+
+    Raises:
+        UserError: A run failed, or a worker ended too early.
     """
-    small, large = (_typical(runs) for runs in (timed.small, timed.large))
-    test = _slope(large.test - small.test, large.test_audio - small.test_audio)
-    train = _slope(large.train - small.train, large.train_audio - small.train_audio)
-    validating = small.n_validations * test * small.dev_audio
-    training = train * small.train_audio
-    rest = max(small.whole - small.train - small.test, 0.0)
-    return RunCosts(
-        run=rest + max(small.train - validating - training, 0.0),
-        train=train,
-        new_length=_slope(timed.cold.train - large.train, len(timed.cold.lengths)),
-        each_test=max(small.test - test * small.test_audio, 0.0),
-        test=test,
-        new_test=_slope(timed.cold.test - large.test, timed.cold.test_utterances),
-        n_validations=small.n_validations,
-    )
-
-
-def _typical(runs: Sequence[TimedRun]) -> TimedRun:
-    """Take medians of the times of runs that are otherwise alike."""
-    times = ("train", "test", "whole")
-    values: dict[str, Any] = {
-        f.name: getattr(runs[0], f.name) for f in fields(TimedRun)
-    }
-    for name in times:
-        values[name] = median(getattr(run, name) for run in runs)
-    return TimedRun(**values)
-
-
-def _slope(more: float, units: float) -> float:
-    return max(more, 0.0) / units if units > 0 else 0.0
-
-
-def _by_iterations(
-    costs: RunCosts, timed: Sequence[TimedWorker], task: str, n_iterations: int
-) -> RunCosts:
-    """Take a training's time from its number of iterations, whatever the audio."""
-    few = [_typical(worker.tasks[task].small) for worker in timed]
-    training = sum(run.train for run in few) / len(few)
-    validating = costs.n_validations * costs.test * few[0].dev_audio
-    rest = costs.run - max(training - validating, 0.0)
-    each = max(training - validating, 0.0) / N_ITERATIONS
-    return RunCosts(
-        **{
-            **{f.name: getattr(costs, f.name) for f in fields(RunCosts)},
-            "run": max(rest, 0.0) + n_iterations * each,
-            "train": 0.0,
+    together = min(workers.together, workers.total, n_left, MOST_TOGETHER)
+    small = plan_small_runs(planned, tasks, together)
+    with tempfile.TemporaryDirectory() as temporary:
+        directory = ExperimentDir(Path(temporary))
+        write_experiment(directory, small)
+        keep_models = "none" if workers.keep_models == "none" else "all"
+        executor = LocalExecutor(
+            directory,
+            together,
+            min(workers.ngpu, 1),
+            ["--audio_cache", str(workers.audio_cache), "--keep_models", keep_models],
+        )
+        started = time.time()
+        metrics = _make(directory, executor, [p.run.name for p in small.runs])
+        began = min(
+            directory.metrics(name).stat().st_mtime
+            - (m["train_seconds"] + m["test_seconds"])
+            for name, m in metrics.items()
+        )
+        files = {
+            p.run.task: {
+                str(path.relative_to(directory.run(p.run.name))): path.stat().st_size
+                for path in directory.run(p.run.name).rglob("*")
+                if path.is_file()
+            }
+            for p in small.runs
         }
-    )
+        return SmallRuns(small, metrics, files, max(began - started, 0.0))
 
 
-def _mean(costs: Sequence[RunCosts]) -> RunCosts:
-    """Average over workers."""
-    names = [f.name for f in fields(RunCosts) if f.name != "n_validations"]
-    means = {
-        name: sum(getattr(cost, name) for cost in costs) / len(costs) for name in names
+def plan_small_runs(planned: Planned, tasks: Sequence[str], together: int) -> Planned:
+    """Plan small runs in the order in which they are to be made.
+
+    Args:
+        planned: The experiment's plan.
+        tasks: Names of the tasks.
+        together: Number of runs of one sort in a row, which are made at the same time.
+    """
+    runs: list[PlannedRun] = []
+    drawn: dict[tuple[str, str], DrawnLanguage] = {}
+    for task in tasks:
+        unit = find_task(task).n_drawn(1, planned.settings.options[task])
+        lang, language = _typical_language(planned, task)
+        listed = max(language.train.values(), key=len)
+        sizes = _sizes(planned.settings.train_config[task], unit, len(listed))
+        test = _part(task, language.test, TEST_SECONDS)
+        # The first run of each worker prepares more than any other and is not used.
+        seeds = range(together * (1 + len(sizes) * REPEATS))
+        for seed in seeds:
+            n_drawn = sizes[seed // together % len(sizes)]
+            runs.append(
+                PlannedRun(
+                    Run(task, "single", (lang,), n_drawn // unit, seed),
+                    n_drawn,
+                    total_seconds(listed[:n_drawn]),
+                    (lang,),
+                    len(test.utterances),
+                    total_seconds(test.utterances),
+                )
+            )
+        dev = _part(task, language.dev, DEV_SECONDS)
+        drawn[task, lang] = DrawnLanguage(dict.fromkeys(seeds, listed), dev, test)
+    configs = {
+        task: {**config, "num_iters_per_epoch": N_ITERATIONS}
+        if config.get("num_iters_per_epoch")
+        else config
+        for task, config in planned.settings.train_config.items()
     }
-    return RunCosts(**means, n_validations=costs[0].n_validations)
+    settings = replace(planned.settings, train_config=configs)
+    return Planned(settings, runs, drawn, {}, {})
 
 
-def _start(worker: TimedWorker, task: str) -> float:
-    """Give the seconds before a worker's first run, and what that takes more."""
-    again = _typical(worker.tasks[task].small)
-    return max(worker.start - again.whole, 0.0)
+def _typical_language(planned: Planned, task: str) -> tuple[str, DrawnLanguage]:
+    """Choose a language that validates, if one does, with a middling test set."""
+    languages = [
+        (lang, drawn) for (name, lang), drawn in planned.drawn.items() if name == task
+    ]
+    validated = [entry for entry in languages if entry[1].dev.data is not None]
+    candidates = sorted(
+        validated or languages, key=lambda entry: len(entry[1].test.utterances)
+    )
+    return candidates[len(candidates) // 2]
 
 
-def _makespan(
-    settings: Settings,
-    planned: Planned,
-    left: Sequence[PlannedRun],
-    costs: Mapping[str, RunCosts],
-    n_workers: int,
-) -> float:
-    """Share the runs out in their order, each to the worker that is free first.
+def _sizes(config: Mapping[str, Any], unit: int, n_there: int) -> tuple[int, int]:
+    """Return the training utterances of small and large runs, in whole units of N."""
+    batch = config.get("batch_size", 20)
+    if config.get("num_iters_per_epoch"):
+        whole = max(min(batch, n_there) // unit, 1) * unit
+        return whole, whole
+    few = min(max(FEW[0], batch), FEW[1], max(n_there // 2, unit))
+    few = max(few // unit, 1) * unit
+    return few, min(MANY * few, n_there // unit * unit)
+
+
+def _part(task: str, drawn: DrawnSet, seconds: float) -> DrawnSet:
+    """Take so much audio of a test or dev set, at least one item of each class."""
+    if drawn.data is None:
+        of_label: dict[str, list[ListedUtterance]] = {}
+        for utterance in drawn.utterances:
+            of_label.setdefault(utterance.label, []).append(utterance)
+        part: list[ListedUtterance] = []
+        for turn in zip(*of_label.values(), strict=False):
+            part += turn
+            if total_seconds(part) >= seconds:
+                break
+        return DrawnSet(part)
+    length = {u.utt: u.num_samples / SAMPLE_RATE for u in drawn.utterances}
+    kept = find_task(task).test_data
+    assert kept is not None
+    fewer = kept.part(drawn.data, length, seconds)
+    named = set(fewer.utts)
+    return DrawnSet([u for u in drawn.utterances if u.utt in named], fewer)
+
+
+def _make(
+    directory: ExperimentDir, executor: LocalExecutor, names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Make runs, show progress, and return the content of their ``metrics.json``.
+
+    Raises:
+        UserError: A run failed, or a worker ended too early.
+    """
+    nothing = RunCounts(0, 0, 0, 0)
+    try:
+        executor.start(len(names))
+        with progress(
+            description="Timing small runs", total=len(names), unit="run"
+        ) as bar:
+            while executor.look_after(nothing).running:
+                n_made = sum(directory.metrics(name).exists() for name in names)
+                bar.update(n_made - bar.n)
+                time.sleep(POLL_SECONDS)
+    finally:
+        executor.stop(is_over=True)
+    made = {}
+    for name in names:
+        metrics = read_metrics(directory.metrics(name))
+        if metrics is None:
+            reason = log_lines(directory.failure(name))[:1]
+            why = executor.why_ended().partition(": ")[2]
+            raise UserError(
+                reason[0] if reason else f"Runs cannot be timed, a worker ended: {why}"
+            )
+        made[name] = metrics
+    return made
+
+
+def _units(
+    planned: Planned, run: PlannedRun, small: SmallRuns
+) -> tuple[list[float], list[float]]:
+    """Return what the times of a run's training and of its tests are proportional to.
 
     Returns:
-        Seconds until the last worker has made its last run.
+        Runs, seconds of audio trained on and seconds of audio heard; of the training
+        (with its validations), and of the tests. Where the configuration gives the
+        number of an epoch's iterations, 0 and that number in place of the first two.
     """
-    met: list[set] = [set() for _ in range(min(n_workers, len(left)))]
-    free_at = [0.0] * len(met)
-    for run in left:
-        cost = costs[run.run.task]
-        worker = free_at.index(min(free_at))
-        seconds = cost.run + cost.train * run.train_seconds
-        lengths = {
-            _padded(u.num_samples, settings, run.run.task)
-            for u in _training_utterances(planned, run)
-        }
-        seconds += cost.new_length * len(lengths - met[worker])
-        met[worker] |= lengths
-        seconds += cost.each_test * len(run.test_languages)
-        seconds += cost.test * run.test_seconds
-        for name in run.test_languages:
-            test = planned.tested(run.run.task, name).utterances
-            seconds += _first_time(cost, met[worker], ("test", name), test)
-        for lang in run.run.languages:
-            dev = planned.drawn[run.run.task, lang].dev
-            if cost.n_validations and dev.trials is not None:
-                audio = total_seconds(dev.utterances)
-                seconds += cost.n_validations * cost.test * audio
-                seconds += _first_time(cost, met[worker], ("dev", lang), dev.utterances)
-        free_at[worker] += seconds
-    return max(free_at)
+    task = run.run.task
+    n_iterations = planned.settings.train_config[task].get("num_iters_per_epoch")
+    dev = [planned.drawn[task, lang].dev for lang in run.run.languages]
+    validated = small.n_validations(task) * sum(
+        total_seconds(part.utterances) for part in dev if part.data is not None
+    )
+    training = [0.0, n_iterations] if n_iterations else [1.0, run.train_seconds]
+    return [*training, validated], [0.0, 0.0, run.test_seconds]
 
 
-def _first_time(
-    cost: RunCosts, met: set, key: tuple[str, str], test: Sequence[ListedUtterance]
-) -> float:
-    if key in met:
-        return 0.0
-    met.add(key)
-    return cost.new_test * len(test)
+def _rates(
+    small: SmallRuns, task: str, choose: Callable[[Sequence[float]], float]
+) -> np.ndarray:
+    """Return a task's seconds for each of :func:`_units`: (3,) float64, none negative.
+
+    Args:
+        small: The small runs.
+        task: Name of the task.
+        choose: Function that chooses one of the times of runs of one size.
+    """
+    runs = small.of_task(task)
+    of_size: dict[int, list[PlannedRun]] = {}
+    for planned in runs[len(runs) // (1 + 2 * REPEATS) :]:
+        of_size.setdefault(planned.utterances, []).append(planned)
+    units: list[list[float]] = []
+    seconds: list[float] = []
+    for same in of_size.values():
+        metrics = [small.metrics[p.run.name] for p in same]
+        units += _units(small.planned, same[0], small)
+        seconds.append(choose([m["train_seconds"] for m in metrics]))
+        seconds.append(choose([m["test_seconds"] for m in metrics]))
+    return nnls(np.array(units), np.array(seconds))[0]
 
 
-def _padded(num_samples: int, settings: Settings, task: str) -> tuple[str, int]:
-    """Give the length at which the encoder sees an utterance."""
-    config = settings.train_config[task]
-    multiple = 1
-    if frontend_of(config) == "hubert":
-        multiple = config.get("frontend_conf", {}).get("length_multiple", 1)
-    return task, -(-num_samples // multiple)
-
-
-def _training_utterances(planned: Planned, run: PlannedRun) -> list[ListedUtterance]:
-    n_drawn = drawing(run.run.task).n_drawn(run.run.utterances_per_language)
-    return [
-        utterance
-        for lang in run.run.languages
-        for utterance in planned.drawn[run.run.task, lang].train[run.run.seed][:n_drawn]
-    ]
+def _run_bytes(
+    planned: Planned, run: PlannedRun, small: SmallRuns, keep_models: str
+) -> int:
+    """Predict what a run leaves on disk, where everything takes whole blocks."""
+    task = run.run.task
+    model = small.of_task(task)[-1]
+    n_dev, n_dev_small = (
+        sum(len(p.drawn[task, lang].dev.utterances) for lang in r.run.languages)
+        for p, r in ((planned, run), (small.planned, model))
+    )
+    # ESPnet wants some to validate on even where nothing is validated.
+    growth = {
+        "train": run.utterances / model.utterances,
+        "valid": (n_dev or run.utterances) / (n_dev_small or model.utterances),
+    }
+    n_items = small.planned.tested(task, model.test_languages[0]).n_items
+    tested = [planned.tested(task, name).n_items for name in run.test_languages]
+    sizes: list[float] = []
+    for name, n_bytes in small.files[task].items():
+        part = name.partition("/")[0]
+        if part == "predictions":
+            sizes += [n_bytes * n / n_items for n in tested]
+        elif part == "metrics.json":
+            sizes.append(n_bytes + METRICS_BYTES * (len(tested) - 1))
+        elif part != "model.zip" or run.run.is_kept(keep_models):
+            sizes.append(n_bytes * growth.get(part, 1.0))
+    n_directories = len({Path(name).parent for name in small.files[task]})
+    return BLOCK * (n_directories + sum(-(-round(size) // BLOCK) for size in sizes))

@@ -8,7 +8,7 @@ languages that were added later, is tested with its model, where that was kept.
 import logging
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,20 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 import espnet2_cltm
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
-from espnet2_cltm.experiment.keep_choices import is_kept
+from espnet2_cltm.experiment.drawn import read_test_set, training_utterances
 from espnet2_cltm.experiment.kept_models import keep_model, load_kept_model
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.metrics_file import read_metrics, write_metrics
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.planning import training_utterances
+from espnet2_cltm.experiment.results import read_metrics, write_metrics
 from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.experiment.settings import Settings
-from espnet2_cltm.experiment.task_registry import testing
-from espnet2_cltm.experiment.test_set import read_test_set
-from espnet2_cltm.tasks.train_config_file import write_train_config
+from espnet2_cltm.registry import find_task
+from espnet2_cltm.task import Scores
 from espnet2_cltm.tasks.training import (
     set_backends,
     train_in_memory,
     training_arguments,
+    write_train_config,
 )
 
 
@@ -84,26 +83,26 @@ def _train_and_test(
     to be kept, the model.
     """
     run = planned.run
-    task = testing(run.task)
+    code = find_task(run.task).code()
     started = time.monotonic()
-    utterances = training_utterances(directory, run)
+    utterances = training_utterances(directory, settings, run)
     config = write_train_yaml(directory, settings, run, utterances)
-    args = training_arguments(task.ESPNET_TASK, config, ["--ngpu", str(ngpu)])
-    criteria = task.criteria(vars(args), run.languages, planned.test_languages)
-    trained = train_in_memory(task.ESPNET_TASK, args, criteria.values())
+    args = training_arguments(code.ESPNET_TASK, config, ["--ngpu", str(ngpu)])
+    criteria = code.criteria(vars(args), run.languages, planned.test_languages)
+    trained = train_in_memory(code.ESPNET_TASK, args, criteria.values())
     trained_at = time.monotonic()
-    test: dict[str, Any] = {}
+    scores: dict[str, Scores] = {}
     checkpoints: dict[str, Any] = {}
     for name in planned.test_languages:
         checkpoints[name] = trained.use(criteria.get(name))
-        test[name] = _test(directory, settings, run, name, trained.model, ngpu)
-    logging.info("Tested on %s", ", ".join(test))
-    if is_kept(keep_models, run):
+        scores[name] = _test(directory, settings, run, name, trained.model, ngpu)
+    logging.info("Tested on %s", ", ".join(scores))
+    if run.is_kept(keep_models):
         keep_model(directory, planned, args, trained, criteria, checkpoints)
     done = {
         "run": run.name,
         "utterances": len(utterances),
-        "test": test,
+        **_recorded(scores),
         "checkpoints": checkpoints,
         "validation": trained.validation,
         "train_seconds": round(trained_at - started, 3),
@@ -132,21 +131,26 @@ def _add_tests(
     model, checkpoint = kept
     started = time.monotonic()
     added = [name for name in planned.test_languages if name not in metrics["test"]]
-    test = dict(metrics["test"])
+    scores: dict[str, Scores] = {}
     checkpoints = dict(metrics["checkpoints"])
     set_backends(settings.train_config[run.task])
     model.to("cuda" if ngpu > 0 else "cpu")
     for name in added:
-        test[name] = _test(directory, settings, run, name, model, ngpu)
+        scores[name] = _test(directory, settings, run, name, model, ngpu)
         checkpoints[name] = checkpoint
+    new = _recorded(scores)
+    test = {**metrics["test"], **new["test"]}
     logging.info("Tested the kept model on %s", ", ".join(added))
     seconds = metrics["test_seconds"] + time.monotonic() - started
     # In the order of a run that is tested on all at once.
     gone = [name for name in test if name not in planned.test_languages]
     order = [*planned.test_languages, *gone]
+    confusion = {**metrics.get("confusion", {}), **new.get("confusion", {})}
+    confusion = {name: confusion[name] for name in order if name in confusion}
     done = {
         **metrics,
         "test": {name: test[name] for name in order},
+        **({"confusion": confusion} if confusion else {}),
         "checkpoints": {name: checkpoints[name] for name in order},
         "test_seconds": round(seconds, 3),
         "added_tests": [
@@ -165,19 +169,27 @@ def _test(
     name: str,
     model: AbsESPnetModel,
     ngpu: int,
-) -> dict[str, Any]:
+) -> Scores:
     """Predict on a test language, write the predictions and score them."""
-    task = testing(run.task)
+    spec = find_task(run.task)
+    code = spec.code()
     test_set = read_test_set(directory, run.task, name)
-    predictions = directory.predictions(run.name, name, task.PREDICTIONS_SUFFIX)
-    task.predict(
+    predictions = directory.predictions(run.name, name, code.PREDICTIONS_SUFFIX)
+    code.predict(
         model,
         test_set,
         predictions,
         batch_bins=settings.test_batch_bins,
         device="cuda" if ngpu > 0 else "cpu",
     )
-    return task.score(test_set, predictions)
+    return code.score(spec, settings.options[run.task], test_set, predictions)
+
+
+def _recorded(scores: Mapping[str, Scores]) -> dict[str, Any]:
+    """Return what ``metrics.json`` records of tests."""
+    confusion = {name: s.confusion for name, s in scores.items() if s.confusion}
+    test = {name: {**s.metrics, "n_test": s.n_test} for name, s in scores.items()}
+    return {"test": test, **({"confusion": confusion} if confusion else {})}
 
 
 def write_train_yaml(
@@ -188,18 +200,19 @@ def write_train_yaml(
 ) -> Path:
     """Write the run's training configuration, data and seed included."""
     run_dir = directory.run(run.name)
+    code = find_task(run.task).code()
     dev = [read_test_set(directory, run.task, lang, "dev") for lang in run.languages]
-    data = testing(run.task).write_training_data(
-        run_dir, utterances, dev, settings.test_batch_bins
+    data = code.write_training_data(
+        run_dir, utterances, dev, settings.test_batch_bins, settings.options[run.task]
     )
     config = {**settings.train_config[run.task], "seed": run.seed, **data}
     path = run_dir / "train.yaml"
-    write_train_config(testing(run.task).ESPNET_TASK, config, path)
+    write_train_config(code.ESPNET_TASK, config, path)
     return path
 
 
 def versions(ngpu: int) -> dict[str, str]:
-    """Give the versions that a run's numbers depend on."""
+    """Return the versions that a run's numbers depend on."""
     return {
         "espnet2_cltm": espnet2_cltm.__version__,
         "espnet": espnet.__version__,

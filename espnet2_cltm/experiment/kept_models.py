@@ -16,15 +16,16 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.run import Run
-from espnet2_cltm.experiment.task_registry import testing
 from espnet2_cltm.files import remove_if_there
-from espnet2_cltm.tasks.load_model import load_model
-from espnet2_cltm.tasks.packed_model import (
+from espnet2_cltm.registry import find_task
+from espnet2_cltm.task import Criterion
+from espnet2_cltm.tasks.model_files import (
     PackedModel,
+    load_model,
     pack_model,
     read_packed_model,
 )
-from espnet2_cltm.tasks.training import Criterion, Trained
+from espnet2_cltm.tasks.training import Trained
 
 
 def keep_model(
@@ -91,7 +92,7 @@ def load_kept_model(
             raise UserError(f"{path} is the model of {packed.run}.")
         with tempfile.TemporaryDirectory() as extracted:
             files = packed.extract(extracted)
-            model = load_model(testing(run.task).ESPNET_TASK, **files)
+            model = load_model(find_task(run.task).code().ESPNET_TASK, **files)
     except UserError as error:
         logging.warning("%s The run is made again.", error)
         return None

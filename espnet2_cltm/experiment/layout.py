@@ -15,6 +15,7 @@
     progress.json               how far stage 4 is: watch it from another terminal
     slurm/                      of job arrays: jobs.txt, scripts, what each job printed
     results.tsv                 one line a run, test language and metric
+    confusion.tsv               of label tasks: predicted labels by reference label
     cltm/<task>/                matrix, figures, report
     regime/<task>/              of learning curves: the dynamic regime
 """
@@ -35,77 +36,87 @@ class ExperimentDir:
 
     @property
     def settings(self) -> Path:
-        """Give the file of what every run has in common."""
+        """Return the file of what every run has in common."""
         return self.root / "experiment.yaml"
 
     @property
     def encoders(self) -> Path:
-        """Give the file of what the encoders were when the first run was made."""
+        """Return the file of what the encoders were when the first run was made."""
         return self.root / "encoders.json"
 
     @property
+    def command(self) -> Path:
+        """Return the file of the command that makes the experiment."""
+        return self.root / "command.txt"
+
+    @property
     def plan(self) -> Path:
-        """Give the table of all runs."""
+        """Return the table of all runs."""
         return self.root / "plan.tsv"
 
     @property
     def claims(self) -> Path:
-        """Give the file whose byte locks are the claims."""
+        """Return the file whose byte locks are the claims."""
         return self.root / "claims"
 
     @property
     def results(self) -> Path:
-        """Give the table of all results."""
+        """Return the table of all results."""
         return self.root / "results.tsv"
 
     @property
+    def confusion(self) -> Path:
+        """Return the table of label tasks' confusion tables."""
+        return self.root / "confusion.tsv"
+
+    @property
     def runs(self) -> Path:
-        """Give the directory of all runs."""
+        """Return the directory of all runs."""
         return self.root / "runs"
 
     @property
     def progress(self) -> Path:
-        """Give the file that tells how far the making of the runs is."""
+        """Return the file that tells how far the making of the runs is."""
         return self.root / "progress.json"
 
     @property
     def slurm(self) -> Path:
-        """Give the directory of the Slurm jobs' scripts and logs."""
+        """Return the directory of the Slurm jobs' scripts and logs."""
         return self.root / "slurm"
 
     @property
     def logs(self) -> Path:
-        """Give the directory of the worker processes' logs."""
+        """Return the directory of the worker processes' logs."""
         return self.root / "logs"
 
     def train_list(self, task: str, lang: str, seed: int) -> Path:
-        """Give the list of what a seed draws of a language."""
+        """Return the list of what a seed draws of a language."""
         return self.root / "data" / task / lang / f"train.s{seed}.tsv"
 
     def utterance_list(self, task: str, name: str, split: str) -> Path:
-        """Give the list of a language's dev or test utterances."""
+        """Return the list of a language's dev or test utterances."""
         return self.root / "data" / task / name / f"{split}.tsv"
 
-    def trials(self, task: str, name: str, split: str) -> Path:
-        """Give the trial list of a language's dev or test utterances."""
-        return self.root / "data" / task / name / f"{split}.trials"
+    def test_data(self, task: str, name: str, split: str, suffix: str) -> Path:
+        """Return the file of test data besides dev or test utterances."""
+        return self.root / "data" / task / name / f"{split}{suffix}"
 
     def run(self, name: str) -> Path:
         """Give a run's directory."""
         return self.runs / name
 
     def predictions(self, name: str, test_language: str, suffix: str) -> Path:
-        """Give the file of a run's predictions on a language."""
+        """Return the file of a run's predictions on a language."""
         return self.run(name) / "predictions" / f"{test_language}{suffix}"
 
     def model(self, name: str) -> Path:
-        """Give the file of a run's model, where it is kept."""
+        """Return the file of a run's model, where it is kept."""
         return self.run(name) / "model.zip"
 
     def failure(self, name: str) -> Path:
-        """Give the file that tells why a run failed."""
+        """Return the file that tells why a run failed."""
         return self.run(name) / "failed.txt"
 
     def metrics(self, name: str) -> Path:
-        """Give the file whose existence means that a run is done."""
+        """Return the file whose existence means that a run is done."""
         return self.run(name) / "metrics.json"

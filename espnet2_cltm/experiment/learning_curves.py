@@ -10,38 +10,35 @@ from dataclasses import replace
 
 from espnet2_cltm.corpus.datadir import Utterance
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.drawing import DrawingRules, LanguageDraw, UnfitLanguage
 from espnet2_cltm.experiment.run import Run
-from espnet2_cltm.experiment.task_registry import drawing
+from espnet2_cltm.registry import find_task
+from espnet2_cltm.task import DrawingRules, LanguageDraw, UnfitLanguage
 
 
-def parse_grid(text: str) -> tuple[int, ...]:
-    """Read the numbers of ``--regime_budgets``.
+def check_grid(grid: Sequence[int]) -> None:
+    """Refuse a grid without any gain to measure.
 
-    Returns:
-        Ascending and distinct; empty where the text is.
+    Args:
+        grid: Numbers of ``--regime_budgets``.
 
     Raises:
-        UserError: One is not a whole number from 1 on, or none has its double.
+        UserError: A number is 0, or none has its double.
     """
-    for word in text.split():
-        if not (word.isascii() and word.isdecimal()) or int(word) == 0:
-            raise UserError(
-                f"--regime_budgets holds {word!r}: give whole numbers from 1 on, such "
-                "as '4 8 16 32'."
-            )
-    grid = tuple(sorted({int(word) for word in text.split()}))
+    if 0 in grid:
+        raise UserError(
+            "--regime_budgets holds 0: give whole numbers from 1 on, such as "
+            "'4 8 16 32'."
+        )
     if grid and not doubled(grid):
         raise UserError(
             f"--regime_budgets {' '.join(map(str, grid))} has no N together with its "
             f"double: the gain from N to 2N needs both, give for instance "
             f"'{grid[0]} {2 * grid[0]} {4 * grid[0]}'."
         )
-    return grid
 
 
 def doubled(grid: Iterable[int]) -> list[int]:
-    """Give every N of a grid whose double is in it, ascending."""
+    """Return every N of a grid whose double is in it, ascending."""
     there = set(grid)
     return sorted(n for n in there if 2 * n in there)
 
@@ -69,7 +66,7 @@ def draw_curve(
 
     def draw(grid: tuple[int, ...]) -> LanguageDraw:
         own = replace(rules, budget=grid[-1], grid=grid)
-        return drawing(task).draw(splits, own, seeds)
+        return find_task(task).draw(splits, own, seeds)
 
     try:
         return draw(rules.grid), rules.grid

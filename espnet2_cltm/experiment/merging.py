@@ -1,27 +1,31 @@
 """Merging experiments with equal settings that were made in different directories.
 
 They may have different seeds, languages or pairs, made for instance on machines that
-share no file system. The merged directory is a whole experiment: it takes further
-seeds and languages, and what it lacks is made there. Nothing in the merged ones
-changes. A merge that was interrupted goes on, and one that is made again takes over
-what is new.
+share no file system. The merged directory is an experiment like any other, whose plan
+is the union of theirs. Its files are theirs, as hard links where the file system allows
+it: nothing writes into them, they are replaced. What the experiments have in common
+must be equal, or they are refused; what none of them has, such as pairs of their
+languages, is added by stages 3 and 4. The experiments themselves do not change. A merge
+can be interrupted, and made again when they have grown.
 """
 
+import filecmp
 import json
 import logging
+import os
+import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from espnet2_cltm.corpus.audio import SAMPLE_RATE
-from espnet2_cltm.corpus.utterance_list import read_utterance_list
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder_identity import read_encoders
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.merged_data import merge_data
-from espnet2_cltm.experiment.merged_runs import merge_run
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
+from espnet2_cltm.experiment.results import read_metrics
 from espnet2_cltm.experiment.run import KINDS, Run
 from espnet2_cltm.experiment.settings import (
     Settings,
@@ -29,14 +33,12 @@ from espnet2_cltm.experiment.settings import (
     read_settings,
     write_settings,
 )
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import cannot_write, read_text, write_text
 from espnet2_cltm.progress import progress
 
-# Where the audio lies, and which share of the pairs was drawn first, may differ: no
-# result depends on it.
+# Where the audio lies, and which share of the pairs was drawn first: no result depends
+# on it.
 _MAY_DIFFER = ("dumpdir", "pairs_seed")
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,9 @@ class Source:
     """An experiment that is merged.
 
     Attributes:
-        directory: Where it is.
+        directory: The experiment.
         settings: Its settings.
-        plan: Its runs; none where a merge was interrupted.
+        plan: Its runs; none where it is a merge that was interrupted.
     """
 
     directory: ExperimentDir
@@ -58,63 +60,80 @@ def merge_experiments(experiments: Sequence[Path], outdir: Path) -> list[Planned
     """Merge experiments.
 
     Args:
-        experiments: Their directories, ``exp/<tag>``. Where the audio lies and other
-            things that may differ are taken from the first.
-        outdir: The directory to be made. One that was made before keeps what it has.
+        experiments: Their directories, ``exp/<tag>``. What may differ, such as the
+            place of the audio, is taken from the first.
+        outdir: Directory to be made. One that was merged before keeps what it has.
 
     Returns:
-        The merged plan: the runs of all plans, tested on all languages that they
-        are tested on in an experiment of all.
+        The merged plan. A run of several experiments is tested on what it is tested on
+        in one of them, the one with the most tests.
 
     Raises:
-        UserError: The experiments can't be merged; the first difference is named.
+        UserError: The experiments cannot be merged; the first difference is named.
     """
     merged = ExperimentDir(outdir)
-    sources = [_read_source(ExperimentDir(path)) for path in _distinct(experiments)]
-    if merged.root.resolve() in {s.directory.root.resolve() for s in sources}:
-        raise UserError(
-            f"{outdir} is one of the experiments to be merged: give a new --outdir."
-        )
-    if merged.settings.exists():
-        sources.insert(0, _read_source(merged, is_whole=merged.plan.exists()))
-    elif outdir.exists() and (not outdir.is_dir() or any(outdir.iterdir())):
-        raise UserError(f"{outdir} exists and is no experiment: give a new --outdir.")
-    first, *others = sources
-    for other in others:
+    sources = _read_sources(experiments, merged)
+    first = sources[0]
+    for other in sources[1:]:
         _require_equal_settings(first, other)
+    _require_equal_languages_of_shared_speakers(sources)
     encoders = _merge_encoders(sources)
-    _require_equal_languages_where_speakers_are_shared(sources)
-    write_settings(merged.settings, _merge_settings(sources))
+    all_settings = [source.settings for source in sources]
+    curves = sorted({n for settings in all_settings for n in settings.regime_budgets})
+    for settings in reversed(all_settings):  # tasks that are there stay
+        settings = replace(
+            settings,
+            pairs_fraction=max(s.pairs_fraction for s in all_settings),
+            regime_budgets=tuple(curves),
+        )
+        write_settings(merged.settings, settings)
     if encoders:
         write_text(merged.encoders, json.dumps(encoders, indent=1) + "\n")
-    directories = [source.directory for source in sources]
-    merge_data(directories, merged, may_grow=bool(first.settings.regime_budgets))
-    plan = _merge_plans(merged, sources)
-    made_with: dict[str, str] = {}
-    for planned in progress(plan, description="Merging runs", unit="run"):
-        versions = merge_run(directories, merged, planned)
-        made_with.update(dict.fromkeys(versions, planned.run.name))
+    _merge_data(sources, merged, may_grow=bool(curves))
+    plan: dict[Run, PlannedRun] = {}
+    for planned in (planned for source in sources for planned in source.plan):
+        known = plan.setdefault(planned.run, planned)
+        if len(planned.test_languages) > len(known.test_languages):
+            plan[planned.run] = planned
+    runs = sorted(plan, key=_order)
+    made_with: set[str] = set()
+    for run in progress(runs, description="Merging runs", unit="run"):
+        made_with |= _merge_run(sources, merged, run.name)
     if len(made_with) > 1:
         logging.warning(
             "The runs were made with different versions or devices: %s.",
-            "; ".join(f"{v} ({run}, for instance)" for v, run in made_with.items()),
+            "; ".join(sorted(made_with)),
         )
-    write_plan(merged.plan, plan)
-    return plan
+    write_plan(merged.plan, [plan[run] for run in runs])
+    return [plan[run] for run in runs]
 
 
-def _distinct(experiments: Sequence[Path]) -> list[Path]:
-    distinct = list({path.resolve(): path for path in experiments}.values())
-    if len(distinct) < 2:
+def _read_sources(experiments: Sequence[Path], merged: ExperimentDir) -> list[Source]:
+    """Read the experiments, before them the merged one where it was made before."""
+    directories = {path.resolve(): ExperimentDir(path) for path in experiments}
+    if len(directories) < 2:
         raise UserError(
             "One experiment alone cannot be merged: give --exp two directories or more."
         )
-    return distinct
-
-
-def _read_source(directory: ExperimentDir, is_whole: bool = True) -> Source:
-    settings = read_settings(directory.settings)
-    return Source(directory, settings, read_plan(directory.plan) if is_whole else [])
+    if merged.root.resolve() in directories:
+        raise UserError(
+            f"{merged.root} is one of the experiments to be merged: give a new "
+            "--outdir."
+        )
+    sources = [
+        Source(directory, read_settings(directory.settings), read_plan(directory.plan))
+        for directory in directories.values()
+    ]
+    if merged.settings.exists():
+        plan = read_plan(merged.plan) if merged.plan.exists() else []
+        sources.insert(0, Source(merged, read_settings(merged.settings), plan))
+    elif merged.root.exists() and (
+        not merged.root.is_dir() or any(merged.root.iterdir())
+    ):
+        raise UserError(
+            f"{merged.root} exists and is not an experiment: give a new --outdir."
+        )
+    return sources
 
 
 def _require_equal_settings(first: Source, other: Source) -> None:
@@ -134,6 +153,27 @@ def _require_equal_settings(first: Source, other: Source) -> None:
         )
 
 
+def _require_equal_languages_of_shared_speakers(sources: Sequence[Source]) -> None:
+    """Refuse a union in which somebody may be trained on and tested.
+
+    Who is left out of the training data follows from all languages of an experiment.
+    """
+    first, *others = [source for source in sources if source.plan]
+    for other in others if first.settings.shared_speakers else ():
+        for task in sorted({*first.settings.tasks} & {*other.settings.tasks}):
+            one, two = (
+                {x for p in s.plan if p.run.task == task for x in p.run.languages}
+                for s in (first, other)
+            )
+            if one != two:
+                raise UserError(
+                    f"{first.directory.root} and {other.directory.root} cannot be "
+                    f"merged: with --shared_speakers true both need the same languages "
+                    f"of {task}, {min(one ^ two)} is in one only; make both with all "
+                    "--langs, and share out the seeds."
+                )
+
+
 def _merge_encoders(sources: Sequence[Source]) -> dict[str, str]:
     """Put together which encoders were found, or refuse other ones of one name."""
     seen: dict[str, tuple[Path, str]] = {}
@@ -149,98 +189,143 @@ def _merge_encoders(sources: Sequence[Source]) -> dict[str, str]:
     return {model: identity for model, (_, identity) in sorted(seen.items())}
 
 
-def _require_equal_languages_where_speakers_are_shared(
-    sources: Sequence[Source],
+def _merge_data(
+    sources: Sequence[Source], merged: ExperimentDir, may_grow: bool
 ) -> None:
-    """Refuse a union in which somebody may be trained on and tested.
+    """Give the merged experiment the utterance lists and trials of all.
 
-    Who is left out of the training data follows from all languages of an experiment.
+    Args:
+        sources: The experiments.
+        merged: The merged one.
+        may_grow: Whether of two lists one may be the beginning of the other, as in
+            learning curves.
+
+    Raises:
+        UserError: Two experiments have drawn differently.
     """
-    first, *others = [source for source in sources if source.plan]
-    if not first.settings.shared_speakers:
-        return
-    for other in others:
-        for task in sorted({*first.settings.tasks} & {*other.settings.tasks}):
-            one, two = (_languages(source.plan, task) for source in (first, other))
-            if one != two:
-                raise UserError(
-                    f"{first.directory.root} and {other.directory.root} cannot be "
-                    f"merged: with --shared_speakers true both need the same languages "
-                    f"of {task}, {min(one ^ two)} is in one only; make both with all "
-                    "--langs, and share out the seeds."
-                )
+    for source in sources:
+        root = source.directory.root
+        found = sorted(path for path in root.glob("data/*/*/*") if path.name[0] != ".")
+        for path in progress(found, description="Merging subsets", unit="file"):
+            target = merged.root / path.relative_to(root)
+            if target == path or (
+                target.exists() and filecmp.cmp(path, target, shallow=False)
+            ):
+                continue
+            if not target.exists() or _is_longer(path, target, may_grow):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _link(path, target)
 
 
-def _merge_settings(sources: Sequence[Source]) -> Settings:
-    all_settings = [source.settings for source in sources]
-    first = all_settings[0]
-    return replace(
-        first,
-        budget=_union([settings.budget for settings in all_settings]),
-        train_config=_union([settings.train_config for settings in all_settings]),
-        pairs_fraction=max(settings.pairs_fraction for settings in all_settings),
-        regime_budgets=tuple(
-            sorted({n for settings in all_settings for n in settings.regime_budgets})
-        ),
+def _is_longer(path: Path, known: Path, may_grow: bool) -> bool:
+    """Tell whether a list goes on where the known one ends; refuse a different one."""
+    # A list's last column is the place of the audio, which may differ.
+    lines, known_lines = (
+        [
+            line.rpartition("\t")[0] if p.suffix == ".tsv" else line
+            for line in read_text(p, "restore it").splitlines()
+        ]
+        for p in (path, known)
     )
+    for number, (one, two) in enumerate(zip_longest(known_lines, lines), start=1):
+        if may_grow and (one is None or two is None):
+            return one is None
+        if one != two:
+            one, two = (
+                "no line" if line is None else line.replace("\t", " ")
+                for line in (one, two)
+            )
+            raise UserError(
+                f"{known} and {path} differ, first in line {number} ({one} and {two}): "
+                "the experiments drew from different data and cannot be merged."
+            )
+    return False
 
 
-def _union(by_task: Sequence[Mapping[str, Value]]) -> dict[str, Value]:
-    return {task: part[task] for part in by_task for task in part}
+def _merge_run(sources: Sequence[Source], merged: ExperimentDir, name: str) -> set[str]:
+    """Give the merged experiment a run's files, where the run is done anywhere.
 
+    Args:
+        sources: The experiments; the merged one may be the first of them.
+        merged: The merged one.
+        name: Name of the run.
 
-def _merge_plans(merged: ExperimentDir, sources: Sequence[Source]) -> list[PlannedRun]:
-    """List the runs of all plans, in the order of stage 3."""
-    runs = {planned.run: planned for source in sources for planned in source.plan}
-    plan = list(runs.values())
-    sizes: dict[tuple[str, str], tuple[int, int]] = {}
-    languages = {task: _languages(plan, task) for task in {r.task for r in runs}}
-    across = {
-        task: sorted(
-            {
-                name
-                for planned in plan
-                if planned.run.task == task
-                for name in planned.test_languages
-                if "~" in name
-            }
-        )
-        for task in languages
+    Returns:
+        What it was made with, in words, once for each version or device.
+
+    Raises:
+        UserError: Two experiments have different results of it, or files are damaged.
+    """
+    found = {
+        source.directory: metrics
+        for source in sources
+        if (metrics := read_metrics(source.directory.metrics(name))) is not None
+    }
+    if not found:
+        return set()
+    _require_equal_results(name, found)
+    # The one with the most tests, and a model; the first of them.
+    best = max(found, key=lambda d: (len(found[d]["test"]), d.model(name).exists()))
+    if best != merged:
+        _take_over(best, merged, name)
+    return {
+        ", ".join(f"{key} {value}" for key, value in metrics["versions"].items())
+        for metrics in found.values()
+        if "versions" in metrics
     }
 
-    def size(task: str, name: str) -> tuple[int, int]:
-        if (task, name) not in sizes:
-            listed = read_utterance_list(merged.utterance_list(task, name, "test"))
-            sizes[task, name] = (len(listed), sum(u.num_samples for u in listed))
-        return sizes[task, name]
 
-    zero_shot = sources[0].settings.zero_shot
-    merged_plan = []
-    for run in sorted(runs, key=_order):
-        tested = (
-            *run.test_languages(sorted(languages[run.task]), zero_shot),
-            *run.tests_across(across[run.task], zero_shot),
-        )
-        counts = [size(run.task, name) for name in tested]
-        merged_plan.append(
-            replace(
-                runs[run],
-                test_languages=tested,
-                test_utterances=sum(n_utterances for n_utterances, _ in counts),
-                test_seconds=sum(n_samples for _, n_samples in counts) / SAMPLE_RATE,
-            )
-        )
-    return merged_plan
+def _require_equal_results(
+    name: str, found: Mapping[ExperimentDir, Mapping[str, Any]]
+) -> None:
+    seen: dict[str, tuple[ExperimentDir, Mapping[str, Any]]] = {}
+    for source, metrics in found.items():
+        for test, values in metrics["test"].items():
+            before, expected = seen.setdefault(test, (source, values))
+            for metric in sorted({*expected, *values}):
+                # repr: a value that is not a number equals itself, -0.0 is not 0.0.
+                if repr(expected.get(metric)) != repr(values.get(metric)):
+                    raise UserError(
+                        f"The run {name} gives another {metric} on {test} in "
+                        f"{before.root} ({expected.get(metric)}) than in {source.root} "
+                        f"({values.get(metric)}): find out which is right, and delete "
+                        "the run's directory in the other."
+                    )
+
+
+def _take_over(source: ExperimentDir, merged: ExperimentDir, name: str) -> None:
+    """Link a run's directory; its configuration names the files where they are now."""
+    target = merged.run(name)
+    temporary = target.with_name(f".{name}.{os.getpid()}")
+    try:
+        ignored = shutil.ignore_patterns(".*", "failed.txt")
+        shutil.copytree(source.run(name), temporary, False, ignored, _link)
+        path = temporary / "train.yaml"
+        if path.exists():
+            text = path.read_text(encoding="utf-8")
+            place = re.search(rf"- (\S+)/runs/{re.escape(name)}/", text)
+            if place:
+                text = text.replace(f" {place[1]}/", f" {merged.root}/")
+                write_text(path, text)
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _link(path: str | Path, target: str | Path) -> None:
+    """Make a file appear in another place as well: a hard link, or else a copy."""
+    try:
+        Path(target).unlink(missing_ok=True)
+        if Path(path).name == "train.log":  # which is appended to
+            raise OSError
+        os.link(path, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(path, target)
 
 
 def _order(run: Run) -> tuple:
+    """Sort as stage 3 does."""
     return run.task, run.seed, KINDS.index(run.kind), run.budget, run.languages
-
-
-def _languages(plan: Sequence[PlannedRun], task: str) -> set[str]:
-    return {
-        lang
-        for planned in plan
-        if planned.run.task == task
-        for lang in planned.run.languages
-    }

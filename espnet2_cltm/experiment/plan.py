@@ -5,14 +5,13 @@ Its lengths let anybody see what an experiment will cost: ``utterances`` and
 ``test_seconds`` what it predicts.
 """
 
-import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.run import Run
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import read_rows, write_text
 
 HEADER = (
     "run",
@@ -78,38 +77,32 @@ def read_plan(path: Path) -> list[PlannedRun]:
     Raises:
         UserError: The file is missing, or a line is damaged.
     """
+    remedy = "run stage 3 again"
     plan = []
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-            if tuple(rows.fieldnames or ()) != HEADER:
-                raise ValueError("unknown header")
-            for row in rows:
-                run = Run(
-                    row["task"],
-                    row["kind"],
-                    tuple(row["languages"].split("+")),
-                    int(row["budget"]),
-                    int(row["seed"]),
-                )
-                if run.name != row["run"]:
-                    raise ValueError(f"line {rows.line_num} names {row['run']}")
-                plan.append(
-                    PlannedRun(
-                        run,
-                        int(row["utterances"]),
-                        float(row["train_seconds"]),
-                        tuple(row["test_languages"].split("+")),
-                        int(row["test_utterances"]),
-                        float(row["test_seconds"]),
-                    )
-                )
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): run stage 3 first."
-        ) from error
-    except (ValueError, TypeError, AttributeError, UserError) as error:
-        raise UserError(
-            f"{path} is no plan of runs ({error}): run stage 3 again."
-        ) from error
+    rows = read_rows(path, HEADER, "a plan of runs", remedy)
+    for number, fields in enumerate(rows, start=2):
+        row = dict(zip(HEADER, fields, strict=True))
+        try:
+            run = Run(
+                row["task"],
+                row["kind"],
+                tuple(row["languages"].split("+")),
+                int(row["budget"]),
+                int(row["seed"]),
+            )
+            if run.name != row["run"]:
+                raise ValueError(f"it names {row['run']}")
+            planned = PlannedRun(
+                run,
+                int(row["utterances"]),
+                float(row["train_seconds"]),
+                tuple(row["test_languages"].split("+")),
+                int(row["test_utterances"]),
+                float(row["test_seconds"]),
+            )
+        except (ValueError, UserError) as error:
+            raise UserError(
+                f"{path}, line {number}, is not a planned run ({error}): {remedy}."
+            ) from error
+        plan.append(planned)
     return plan

@@ -1,30 +1,44 @@
-"""Making a plan: what is drawn for whom, which languages take part, which runs."""
+"""Making a plan: what is drawn for whom, which languages take part, which runs.
+
+Splits share no speaker within a language, but a bilingual person may be in one
+language's train or dev and another's test; whom a language tests serves for nothing
+else.
+"""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir, read_table
-from espnet2_cltm.corpus.people import person_of
-from espnet2_cltm.corpus.utterance_list import (
-    ListedUtterance,
-    read_utterance_list,
-    total_seconds,
-    write_utterance_list,
-)
+from espnet2_cltm.corpus.language import person_of
+from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.drawing import LanguageDraw, UnfitLanguage
-from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
-from espnet2_cltm.experiment.drawn_before import check_same_data
+from espnet2_cltm.experiment.drawn import (
+    DrawnLanguage,
+    DrawnSet,
+    Planned,
+    check_same_data,
+    write_drawn,
+)
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.learning_curves import curve_runs, draw_curve
 from espnet2_cltm.experiment.pair_selection import made_pair_runs, select_pairs
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
 from espnet2_cltm.experiment.run import Run, all_runs
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
-from espnet2_cltm.experiment.shared_speakers import people_of, without_tested
-from espnet2_cltm.experiment.task_registry import drawing
 from espnet2_cltm.progress import progress
-from espnet2_cltm.speaker.trials import write_trials
+from espnet2_cltm.registry import find_task
+from espnet2_cltm.task import LanguageDraw, UnfitLanguage
+
+# A split gives up the people whom another language has in these.
+_BARRED_BY: Mapping[str, tuple[str, ...]] = {
+    "train": ("dev", "test"),
+    "dev": ("test",),
+    "test": (),
+}
+
+People = Mapping[str, Mapping[str, frozenset[str]]]
+"""Who is in dev and in test, by language and split."""
 
 
 def make_plan(
@@ -50,29 +64,29 @@ def make_plan(
         raise UserError("No seed was given: give --seeds at least one number.")
     languages = sorted(set(languages))
     people = people_of(settings, languages) if settings.shared_speakers else {}
+    settings = _settle_options(settings, languages, people)
     drawn: dict[tuple[str, str], DrawnLanguage] = {}
     left_out: dict[tuple[str, str], str] = {}
     for lang in progress(languages, description="Drawing subsets", unit="lang"):
-        splits, listed = _read_language(settings, lang)
-        for split, utterances in splits.items():
-            kept = without_tested(people, lang, split, utterances)
-            if len(kept) < len(utterances):
+        splits, listed = _read_language(settings, lang, people)
+        for split, (_, n_barred) in splits.items():
+            if n_barred:
                 logging.info(
                     "%s, %s: %d utterances of people whom other languages test are "
                     "left out",
                     lang,
                     split,
-                    len(utterances) - len(kept),
+                    n_barred,
                 )
-            splits[split] = kept
+        usable = {split: utterances for split, (utterances, _) in splits.items()}
         for task in settings.tasks:
             rules, ordered = settings.rules(task), sorted(set(seeds))
             grid: tuple[int, ...] = ()
             try:
                 if settings.regime_budgets:
-                    draw, grid = draw_curve(task, splits, rules, ordered)
+                    draw, grid = draw_curve(task, usable, rules, ordered)
                 else:
-                    draw = drawing(task).draw(splits, rules, ordered)
+                    draw = find_task(task).draw(usable, rules, ordered)
             except UnfitLanguage as error:
                 left_out[task, lang] = error.reason
             else:
@@ -85,11 +99,68 @@ def make_plan(
         _require_languages(task, settings, fit[task], left_out)
     across = _draw_across(settings, drawn)
     runs = [
-        _measure(run, drawn, across, fit[task], settings.zero_shot)
+        _measure(run, settings, drawn, across, fit[task])
         for task in settings.tasks
         for run in _runs(task, settings, drawn, fit[task], seeds, directory)
     ]
-    return Planned(runs, drawn, across, left_out)
+    return Planned(settings, runs, drawn, across, left_out)
+
+
+def people_of(settings: Settings, languages: Sequence[str]) -> People:
+    """Collect who is in dev and in test of each language."""
+    return {
+        lang: {
+            split: frozenset(
+                person_of(speaker, lang) for speaker in _speakers(settings, lang, split)
+            )
+            for split in ("dev", "test")
+        }
+        for lang in languages
+    }
+
+
+def without_tested(
+    people: People, lang: str, split: str, utterances: Sequence[Utterance]
+) -> list[Utterance]:
+    """Leave out whom another language tests, or of train also validates on.
+
+    Args:
+        people: People of all languages, or empty.
+        lang: Language of the utterances.
+        split: Split of the utterances.
+        utterances: The split's utterances.
+    """
+    barred = {
+        person
+        for other, splits in people.items()
+        if other != lang
+        for other_split in _BARRED_BY[split]
+        for person in splits[other_split]
+    }
+    return [u for u in utterances if person_of(u.speaker, lang) not in barred]
+
+
+def _speakers(settings: Settings, lang: str, split: str) -> list[str]:
+    path = settings.split_dir(lang, split) / "utt2spk"
+    return list(read_table(path).values()) if path.exists() else []
+
+
+def _settle_options(
+    settings: Settings, languages: Sequence[str], people: People
+) -> Settings:
+    """Fill in the options that only the data can tell, such as classes to be found."""
+
+    def read() -> Iterator[tuple[str, dict[str, list[Utterance]]]]:
+        for lang in languages:
+            splits, _ = _read_language(settings, lang, people)
+            yield lang, {split: kept for split, (kept, _) in splits.items()}
+
+    options = {}
+    for task in settings.tasks:
+        spec, largest = find_task(task), max(settings.rules(task).sizes)
+        asked = {**spec.default_options(), **settings.options.get(task, {})}
+        options[task] = spec.settle_options(asked, read(), largest)
+    return replace(settings, options=options)
 
 
 def _runs(
@@ -124,36 +195,20 @@ def _runs(
     ]
 
 
-def write_experiment(
-    directory: ExperimentDir, settings: Settings, planned: Planned
-) -> None:
+def write_experiment(directory: ExperimentDir, planned: Planned) -> None:
     """Write what the runner needs; the plan comes last.
 
     Args:
-        directory: The experiment's directory, new or one that grows.
-        settings: What all runs have in common.
-        planned: From :func:`make_plan`.
+        directory: Directory of the experiment, new or one that grows.
+        planned: Plan from :func:`make_plan`.
 
     Raises:
         UserError: The experiment exists with other settings or other data.
     """
-    check_unchanged(directory.settings, settings)
+    check_unchanged(directory.settings, planned.settings)
     check_same_data(directory, planned)
-    write_settings(directory.settings, settings)
-    for (task, lang), language in progress(
-        planned.drawn.items(), description="Writing subsets", unit="lang"
-    ):
-        for seed, utterances in language.train.items():
-            path = directory.train_list(task, lang, seed)
-            # A learning curve of a larger N made before has drawn more.
-            if not (language.grid and path.exists()) or (
-                len(read_utterance_list(path)) < len(utterances)
-            ):
-                write_utterance_list(path, utterances)
-        _write_set(directory, task, lang, "dev", language.dev)
-        _write_set(directory, task, lang, "test", language.test)
-    for (task, name), test in planned.across.items():
-        _write_set(directory, task, name, "test", test)
+    write_settings(directory.settings, planned.settings)
+    write_drawn(directory, planned)
     _say_what_leaves(directory, planned.runs)
     write_plan(directory.plan, planned.runs)
 
@@ -167,20 +222,15 @@ def log_notes(planned: Planned) -> None:
             logging.info("%s, %s, %s", lang, task, note)
 
 
-def training_utterances(directory: ExperimentDir, run: Run) -> list[ListedUtterance]:
-    """Give a run's training utterances, a pair's two languages in turn."""
-    n_drawn = drawing(run.task).n_drawn(run.utterances_per_language)
-    parts = [
-        read_utterance_list(directory.train_list(run.task, lang, run.seed))[:n_drawn]
-        for lang in run.languages
-    ]
-    return [utterance for turn in zip(*parts, strict=True) for utterance in turn]
-
-
 def _read_language(
-    settings: Settings, lang: str
-) -> tuple[dict[str, list[Utterance]], dict[str, tuple[int, str]]]:
-    """Read the splits; and length and place of the audio by utterance."""
+    settings: Settings, lang: str, people: People
+) -> tuple[dict[str, tuple[list[Utterance], int]], dict[str, tuple[int, str]]]:
+    """Read a language from the audio store.
+
+    Returns:
+        By split, the utterances that can be used and the number of those whom other
+        languages test; by utterance, length and place of the audio.
+    """
     splits = {}
     listed = {}
     for split in SPLITS:
@@ -190,9 +240,11 @@ def _read_language(
                 f"{directory} is not in the audio store: run stages 1 and 2 for "
                 f"{lang}, or take it out of --langs."
             )
-        splits[split] = read_data_dir(directory)
+        utterances = read_data_dir(directory)
+        kept = without_tested(people, lang, split, utterances)
+        splits[split] = (kept, len(utterances) - len(kept))
         num_samples = read_table(directory / "utt2num_samples")
-        for u in splits[split]:
+        for u in utterances:
             listed[u.id] = (int(num_samples[u.id]), u.audio)
     return splits, listed
 
@@ -205,8 +257,8 @@ def _with_audio(
 
     return DrawnLanguage(
         train={seed: utterances(utts) for seed, utts in draw.train.items()},
-        dev=DrawnSet(utterances(draw.dev), draw.trials.get("dev")),
-        test=DrawnSet(utterances(draw.test), draw.trials.get("test")),
+        dev=DrawnSet(utterances(draw.dev), draw.test_data.get("dev")),
+        test=DrawnSet(utterances(draw.test), draw.test_data.get("test")),
         notes=draw.notes,
         grid=grid,
     )
@@ -233,14 +285,11 @@ def _require_languages(
             f"and its double ({reasons or 'give --langs one or more'}): give "
             "--regime_budgets other numbers, or --langs other languages."
         )
-    lower = f"--{task}_budget"
-    if " speakers where " in reasons and settings.utts_per_speaker > 1:
-        lower = "--utts_per_speaker"
     others = [name for name in settings.tasks if name != task]
     raise UserError(
         f"Fewer than two languages can take part in {task} with N = "
         f"{settings.budget[task]} ({reasons or 'give --langs two or more'}): lower "
-        f"{lower} or add languages"
+        f"--{task}_budget or add languages"
         + (f', or give --task "{" ".join(others)}".' if others else ".")
     )
 
@@ -248,50 +297,46 @@ def _require_languages(
 def _draw_across(
     settings: Settings, drawn: Mapping[tuple[str, str], DrawnLanguage]
 ) -> dict[tuple[str, str], DrawnSet]:
-    if not settings.cross_language_trials or "speaker" not in settings.tasks:
-        return {}
-    from espnet2_cltm.speaker.drawing import draw_cross_language
-
-    fit = [lang for task, lang in drawn if task == "speaker"]
-    tests = {lang: read_data_dir(settings.split_dir(lang, "test")) for lang in fit}
-    across = {}
-    for made in draw_cross_language(tests, settings.rules("speaker")):
-        by_id = {}
-        for lang in made.name.split("~"):
-            num_samples = read_table(
-                settings.split_dir(lang, "test") / "utt2num_samples"
-            )
-            for u in tests[lang]:
-                by_id[u.id] = ListedUtterance(
-                    u.id,
-                    person_of(u.speaker, lang),
-                    int(num_samples[u.id]),
-                    u.audio,
-                )
-        for note in made.drawn.left_out:
-            logging.info("%s, speaker, test: %s", made.name, note)
-        trials = made.drawn.trials
-        if trials is None:
+    across: dict[tuple[str, str], DrawnSet] = {}
+    for task in settings.tasks:
+        spec, rules = find_task(task), settings.rules(task)
+        if not spec.tests_across(rules.options):
             continue
-        across["speaker", made.name] = DrawnSet(
-            [by_id[utt] for utt in trials.utts], trials
-        )
-    if not across:
-        logging.warning(
-            "There are no trials across languages: no pair of languages has two "
-            "speakers of one gender who are tested in both."
-        )
+        fit = [lang for drawn_task, lang in drawn if drawn_task == task]
+        tests = {lang: read_data_dir(settings.split_dir(lang, "test")) for lang in fit}
+        for made in spec.draw_across(tests, rules):
+            for note in made.notes:
+                logging.info("%s, %s, test: %s", made.name, task, note)
+            if made.data is None:
+                continue
+            by_id = {}
+            for lang in made.name.split("~"):
+                directory = settings.split_dir(lang, "test")
+                num_samples = read_table(directory / "utt2num_samples")
+                for u in tests[lang]:
+                    label = person_of(u.speaker, lang)
+                    length = int(num_samples[u.id])
+                    by_id[u.id] = ListedUtterance(u.id, label, length, u.audio)
+            utterances = [by_id[utt] for utt in made.utts]
+            across[task, made.name] = DrawnSet(utterances, made.data)
+        if not any(made_task == task for made_task, _ in across):
+            logging.warning(
+                "%s: there is no test across languages, as no pair of languages has "
+                "two speakers of one gender who are tested in both.",
+                task,
+            )
     return across
 
 
 def _measure(
     run: Run,
+    settings: Settings,
     drawn: Mapping[tuple[str, str], DrawnLanguage],
     across: Mapping[tuple[str, str], DrawnSet],
     languages: Sequence[str],
-    zero_shot: bool,
 ) -> PlannedRun:
-    n_drawn = drawing(run.task).n_drawn(run.utterances_per_language)
+    options, zero_shot = settings.options[run.task], settings.zero_shot
+    n_drawn = find_task(run.task).n_drawn(run.utterances_per_language, options)
     train = [
         utterance
         for lang in run.languages
@@ -315,14 +360,6 @@ def _measure(
     )
 
 
-def _write_set(
-    directory: ExperimentDir, task: str, name: str, split: str, drawn: DrawnSet
-) -> None:
-    write_utterance_list(directory.utterance_list(task, name, split), drawn.utterances)
-    if drawn.trials is not None:
-        write_trials(directory.trials(task, name, split), drawn.trials)
-
-
 def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> None:
     """Say how many runs of the plan before are not in the new one."""
     if not directory.plan.exists():
@@ -331,7 +368,7 @@ def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> No
     gone = [p for p in read_plan(directory.plan) if p.run.name not in names]
     if gone:
         logging.warning(
-            "%d runs that were planned before, %s first, are in the plan no more; "
+            "%d runs that were planned before, %s first, are no longer in the plan; "
             "what is done of them is kept. Give all --langs, --seeds and tasks to have "
             "them in the matrix (and every N of --regime_budgets in a curve).",
             len(gone),

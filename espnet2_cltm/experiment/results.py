@@ -1,20 +1,42 @@
-"""Stage 5: the scores of all runs in one table, ``results.tsv``.
+"""What runs give: each its ``metrics.json``, in stage 5 all of them ``results.tsv``.
 
-One line a run, test language and metric, sorted, values in full precision.
+``metrics.json`` is the sign that a run is done. Its fields: ``run``; ``utterances``
+trained on; ``test``, by test language the metrics and ``n_test``; ``confusion``, of a
+label task, by test language the counts by reference and predicted label;
+``checkpoints``, by test language the epoch and what chose it; ``validation``, every
+epoch's statistics; ``train_seconds``, ``test_seconds``; ``versions``; and
+``added_tests``, a list, where tests were added later with the kept model: their
+``languages`` and ``versions``.
+
+``results.tsv`` has one line a run, test language and metric, sorted, values in full
+precision; ``confusion.tsv`` the confusion tables, summed over seeds.
 """
 
-from collections.abc import Iterable, Iterator
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.metrics_file import is_damaged, read_metrics
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.task_registry import testing
-from espnet2_cltm.experiment.test_set import read_test_set
-from espnet2_cltm.files import write_text
+from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.files import remove_if_there, write_text
+from espnet2_cltm.registry import find_task
 from espnet2_cltm.results_format import RESULT_COLUMNS
+
+CONFUSION_COLUMNS = (
+    "task",
+    "kind",
+    "languages",
+    "test_language",
+    "reference",
+    "predicted",
+    "count",
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +49,8 @@ class Result:
         metric: Name of the metric.
         value: Its value, as the metric is defined.
         n_test: Number of test items.
+        confusion: With the first metric of a test of a label task, counts by reference
+            and predicted label.
     """
 
     planned: PlannedRun
@@ -34,6 +58,39 @@ class Result:
     metric: str
     value: float
     n_test: int
+    confusion: Mapping[str, Mapping[str, int]] | None = None
+
+
+def read_metrics(path: Path) -> dict[str, Any] | None:
+    """Read a run's ``metrics.json``.
+
+    Returns:
+        Its content, of which ``test`` is a mapping; None where there is no file.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content["test"], dict):
+            raise TypeError("test is not a mapping")
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise is_damaged(path, error) from error
+    return content
+
+
+def write_metrics(path: Path, content: dict[str, Any]) -> None:
+    """Write a run's ``metrics.json``, whole or not at all."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def is_damaged(path: Path, error: Exception) -> UserError:
+    """Return the sentence for a ``metrics.json`` that can't be used."""
+    return UserError(
+        f"{path} is damaged ({error}): delete {path.parent} and run stage 4 again."
+    )
 
 
 def collect_results(
@@ -42,10 +99,10 @@ def collect_results(
     """Gather the scores of the runs that are done.
 
     Args:
-        directory: The experiment.
-        plan: Its runs.
-        rescore: Score the predictions again instead of taking the scores that were
-            written with the run.
+        directory: Directory of the experiment.
+        plan: Runs of the experiment.
+        rescore: Whether the predictions are scored again, in place of taking the scores
+            that were written with the run.
 
     Yields:
         Results, runs that are not done left out.
@@ -53,27 +110,42 @@ def collect_results(
     Raises:
         UserError: A run's files are damaged.
     """
+    settings = read_settings(directory.settings) if rescore else None
     for planned in plan:
         path = directory.metrics(planned.run.name)
         metrics = read_metrics(path)
         if metrics is None:
             continue
-        scores = (
-            _rescore(directory, planned)
-            if rescore
-            else _take_scores(path, metrics["test"], planned)
-        )
-        for lang, metrics in scores.items():
-            for metric, value in metrics.items():
+        if settings is not None:
+            metrics = _rescore(directory, settings, planned)
+        confusion = metrics.get("confusion", {})
+        for lang, scores in _take_scores(path, metrics["test"], planned).items():
+            table = confusion.get(lang)
+            for metric, value in scores.items():
                 if metric != "n_test":
-                    yield Result(planned, lang, metric, value, metrics["n_test"])
+                    n_test = scores["n_test"]
+                    yield Result(planned, lang, metric, value, n_test, table)
+                    table = None
 
 
-def write_results(path: Path, results: Iterable[Result]) -> int:
-    """Write ``results.tsv`` and return its number of lines, header not counted."""
+def write_results(
+    path: Path, results: Iterable[Result], confusion_path: Path | None = None
+) -> int:
+    """Write ``results.tsv`` and return its number of lines, header not counted.
+
+    Args:
+        path: File to write.
+        results: Results of all runs.
+        confusion_path: File of the confusion tables; removed where there are none.
+    """
     lines = []
+    confusion: Counter[tuple[str, ...]] = Counter()
     for result in results:
         run = result.planned.run
+        where = (run.task, run.kind, "+".join(run.languages), result.test_language)
+        for reference, row in (result.confusion or {}).items():
+            for predicted, count in row.items():
+                confusion[(*where, reference, predicted)] += count
         fields = (
             run.name,
             run.task,
@@ -88,6 +160,12 @@ def write_results(path: Path, results: Iterable[Result]) -> int:
         )
         lines.append("\t".join(map(str, fields)))
     write_text(path, "\n".join(["\t".join(RESULT_COLUMNS), *sorted(lines)]) + "\n")
+    if confusion_path is not None and confusion:
+        rows = ["\t".join(CONFUSION_COLUMNS)]
+        rows += ["\t".join((*key, str(n))) for key, n in sorted(confusion.items())]
+        write_text(confusion_path, "\n".join(rows) + "\n")
+    elif confusion_path is not None:
+        remove_if_there(confusion_path)
     return len(lines)
 
 
@@ -105,21 +183,27 @@ def _take_scores(
 
 def _require_numbers(metrics: dict[str, Any]) -> None:
     if not isinstance(metrics["n_test"], int):
-        raise ValueError("n_test is no number")
+        raise ValueError("n_test is not a number")
     for name, value in metrics.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{name} is no number")
+            raise ValueError(f"{name} is not a number")
 
 
 def _rescore(
-    directory: ExperimentDir, planned: PlannedRun
-) -> dict[str, dict[str, Any]]:
+    directory: ExperimentDir, settings: Settings, planned: PlannedRun
+) -> dict[str, Any]:
     run = planned.run
-    task = testing(run.task)
-    return {
-        name: task.score(
+    spec = find_task(run.task)
+    code, options = spec.code(), settings.options[run.task]
+    test, confusion = {}, {}
+    for name in planned.test_languages:
+        scores = code.score(
+            spec,
+            options,
             read_test_set(directory, run.task, name),
-            directory.predictions(run.name, name, task.PREDICTIONS_SUFFIX),
+            directory.predictions(run.name, name, code.PREDICTIONS_SUFFIX),
         )
-        for name in planned.test_languages
-    }
+        test[name] = {**scores.metrics, "n_test": scores.n_test}
+        if scores.confusion:
+            confusion[name] = scores.confusion
+    return {"test": test, "confusion": confusion}

@@ -12,6 +12,8 @@ from itertools import combinations
 from espnet2_cltm.errors import UserError
 
 KINDS = ("single", "double", "pair")
+KEEP_CHOICES = ("none", "single", "all")
+"""Runs whose trained model is kept (``--keep_models``)."""
 
 
 @dataclass(frozen=True, order=True)
@@ -19,12 +21,11 @@ class Run:
     """The identity of one training within an experiment.
 
     Attributes:
-        task: ``gender`` or ``speaker``.
+        task: Name of the task.
         kind: ``single``, ``double`` or ``pair``.
         languages: One language code, for a pair two in sorted order.
-        budget: N, utterances (gender: per class) of each language; a double takes
-            twice as many.
-        seed: Draws the utterances and initialises the head.
+        budget: N of each language; a double takes twice as much.
+        seed: Seed that draws the utterances and initialises the head.
     """
 
     task: str
@@ -49,7 +50,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Give the run's directory name, such as ``gender.pair.es+fi.n16.s42``."""
+        """Return the run's directory name, such as ``gender.pair.es+fi.n16.s42``."""
         return (
             f"{self.task}.{self.kind}.{'+'.join(self.languages)}"
             f".n{self.budget}.s{self.seed}"
@@ -57,8 +58,12 @@ class Run:
 
     @property
     def utterances_per_language(self) -> int:
-        """Give the number of utterances (gender: per class) of each language."""
+        """Return how much of each language is trained on, in the unit of N."""
         return 2 * self.budget if self.kind == "double" else self.budget
+
+    def is_kept(self, keep_models: str) -> bool:
+        """Tell whether the run's model is kept, by one of :data:`KEEP_CHOICES`."""
+        return keep_models in ("all", self.kind)
 
     def test_languages(self, languages: Sequence[str], zero_shot: bool) -> list[str]:
         """Name the languages that the run is tested on.

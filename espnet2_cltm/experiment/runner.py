@@ -1,22 +1,32 @@
-"""Stage 4: has an executor make all runs, shows how far it is, names what failed.
+"""Stage 4: have an executor make all runs, show how far it is, name what failed.
 
-This process stays light: only the workers import torch and ESPnet.
+This process stays light: only the workers import torch and ESPnet. A person at another
+terminal sees the progress in ``progress.json`` (:class:`ProgressFile`).
 """
 
+import json
 import sys
 import time
+from collections import deque
+from datetime import datetime, timezone
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.claims import Claims
-from espnet2_cltm.experiment.completion import RunCounts, RunStates
-from espnet2_cltm.experiment.executors import Executor
-from espnet2_cltm.experiment.failed_runs import forget_failures, print_failures
+from espnet2_cltm.experiment.executors import Executor, WorkerCounts
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.progress_file import ProgressFile
+from espnet2_cltm.experiment.states import (
+    Claims,
+    RunCounts,
+    RunStates,
+    forget_failures,
+    print_failures,
+)
+from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress
 
 POLL_SECONDS = 0.5
+WRITE_SECONDS = 1.0
+RATE_SECONDS = 600.0
 
 
 def make_all_runs(
@@ -26,9 +36,9 @@ def make_all_runs(
 
     Args:
         directory: The experiment.
-        executor: Starts the workers that make them.
-        retry_failed: Make runs again that have failed before; otherwise they are named
-            and left as they are.
+        executor: Executor whose workers make them.
+        retry_failed: Whether runs that failed before are made again; otherwise they
+            are named and left as they are.
 
     Raises:
         UserError: A run failed, or the workers ended before all runs were done.
@@ -39,25 +49,23 @@ def make_all_runs(
     states = RunStates(directory, plan)
     claims = Claims(directory.claims)
     try:
-        before = states.look(claims)
+        counts = states.look(claims)
         failed_before = states.failed
-        n_failed = f", {before.failed} failed before" if failed_before else ""
+        n_failed = f", {counts.failed} failed before" if failed_before else ""
         print(
-            f"{before.planned} runs planned, {before.done} done before{n_failed}.",
+            f"{counts.planned} runs planned, {counts.done} done before{n_failed}.",
             file=sys.stderr,
         )
         report = ProgressFile(directory, executor.name)
-        if before.left:
+        if counts.left:
             counts = _have_made(executor, states, claims, report)
         else:
-            counts = before
             report.close("failed" if counts.failed else "done", counts)
     finally:
         claims.close()
     if states.failed:
         print_failures(directory, states.failed)
-    new = sorted(set(states.failed) - set(failed_before))
-    if new:
+    if set(states.failed) - set(failed_before):
         raise UserError(
             f"{len(states.failed)} of {len(plan)} runs failed, {states.failed[0]} "
             f"first: {directory.failure(states.failed[0])} tells why; put it right and "
@@ -72,7 +80,7 @@ def make_all_runs(
 
 
 def _have_made(
-    executor: Executor, states: RunStates, claims: Claims, report: ProgressFile
+    executor: Executor, states: RunStates, claims: Claims, report: "ProgressFile"
 ) -> RunCounts:
     """Have the runs made and show progress until no worker is at work."""
     counts = states.counts
@@ -89,7 +97,9 @@ def _have_made(
                 workers = executor.look_after(counts)
                 # After the workers: what the last of them made is seen.
                 counts = states.look(claims)
-                bar.set_postfix_str(_in_words(counts, workers.note), refresh=False)
+                parts = [f"{counts.running} running", f"{counts.failed} failed"]
+                parts += [workers.note] if workers.note else []
+                bar.set_postfix_str(", ".join(parts), refresh=False)
                 bar.update(counts.done - bar.n)
                 if not workers.running and not workers.queued:
                     break
@@ -107,6 +117,87 @@ def _have_made(
     return counts
 
 
-def _in_words(counts: RunCounts, note: str) -> str:
-    parts = [f"{counts.running} running", f"{counts.failed} failed"]
-    return ", ".join([*parts, note] if note else parts)
+class ProgressFile:
+    """Writer of ``progress.json``, which is replaced as a whole once a second at most.
+
+    ======================== ========================================================
+    ``state``                ``running``, ``done``, ``failed`` (ended, with failed
+                             runs or without workers) or ``interrupted``; a killed
+                             runner leaves ``running``, with an old ``updated``
+    ``executor``             ``local`` or ``slurm``
+    ``planned``, ``done``,   numbers of runs
+    ``running``, ``failed``
+    ``left``                 runs neither done nor failed, running ones included
+    ``workers``, ``queued``  processes or jobs at work, and jobs that wait in a queue
+    ``runs_per_minute``      over the last ten minutes; null before the first is done
+    ``seconds_to_go``        time for what is left at that rate, or null
+    ``started``, ``updated`` times of this runner's start and of this file (ISO 8601)
+    ======================== ========================================================
+
+    Args:
+        directory: The experiment.
+        executor: Name of the executor.
+    """
+
+    def __init__(self, directory: ExperimentDir, executor: str):
+        self._path = directory.progress
+        self._executor = executor
+        self._started = _now()
+        self._written_at = float("-inf")
+        self._done_at: deque[tuple[float, int]] = deque()  # over the last minutes
+
+    def update(self, counts: RunCounts, workers: WorkerCounts) -> None:
+        """Write the file, unless it was written a moment ago.
+
+        Raises:
+            UserError: The file system refuses.
+        """
+        now = time.monotonic()
+        if now - self._written_at >= WRITE_SECONDS:
+            self._write("running", counts, workers, now)
+            self._written_at = now
+
+    def close(self, state: str, counts: RunCounts) -> None:
+        """Write the file for the last time.
+
+        Args:
+            state: ``done``, ``failed`` or ``interrupted``.
+            counts: The last counts.
+
+        Raises:
+            UserError: The file system refuses.
+        """
+        self._write(state, counts, WorkerCounts(0), time.monotonic())
+
+    def _write(
+        self, state: str, counts: RunCounts, workers: WorkerCounts, now: float
+    ) -> None:
+        per_second = self._runs_per_second(now, counts.done)
+        contents = {
+            "state": state,
+            "executor": self._executor,
+            "planned": counts.planned,
+            "done": counts.done,
+            "running": counts.running if state == "running" else 0,
+            "failed": counts.failed,
+            "left": counts.left,
+            "workers": workers.running,
+            "queued": workers.queued,
+            "runs_per_minute": round(60 * per_second, 2) if per_second else None,
+            "seconds_to_go": round(counts.left / per_second) if per_second else None,
+            "started": self._started,
+            "updated": _now(),
+        }
+        write_text(self._path, json.dumps(contents, indent=1) + "\n")
+
+    def _runs_per_second(self, now: float, n_done: int) -> float:
+        """Return the rate over the last minutes, 0 where it is not known."""
+        self._done_at.append((now, n_done))
+        while now - self._done_at[0][0] > RATE_SECONDS and len(self._done_at) > 2:
+            self._done_at.popleft()
+        first_at, n_first = self._done_at[0]
+        return max(n_done - n_first, 0) / (now - first_at) if now > first_at else 0.0
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

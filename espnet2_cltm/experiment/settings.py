@@ -13,10 +13,14 @@ from typing import Any
 import yaml
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.drawing import DrawingRules
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import read_mapping, write_text
+from espnet2_cltm.task import DrawingRules
 
-BY_TASK = ("budget", "train_config")  # settings that every task has its own of
+BY_TASK = (
+    "budget",
+    "options",
+    "train_config",
+)  # settings that every task has its own of
 MAY_CHANGE = ("pairs_fraction", "regime_budgets")
 
 
@@ -26,32 +30,25 @@ class Settings:
 
     Attributes:
         corpus: Name of the corpus.
-        dumpdir: Where the audio store is.
-        budget: N by task, utterances (gender: per class) of a single run; empty for
-            learning curves.
+        dumpdir: Directory of the audio store.
+        budget: N by task, of a single run; empty for learning curves.
+        options: Each task's own options by name.
         shared_speakers: Whether speakers of one name, but for ``<lang>-``, are one
             person in all languages; nobody tested is trained on then.
-        utts_per_speaker: Speaker: utterances of a speaker's turn in a subset.
-        max_positives: Speaker: most target trials of a speaker.
-        trials_seed: Speaker: draws the trials.
-        cross_language_trials: Speaker: test bilingual speakers across languages.
         zero_shot: Whether single runs are tested on every language.
         test_batch_bins: Most samples in a test batch; the last bits of a
             prediction depend on it.
         train_config: ESPnet training configuration by task, encoder included.
         pairs_fraction: Share of the pairs of languages that is measured.
-        pairs_seed: Draws which pairs.
+        pairs_seed: Seed that draws which pairs.
         regime_budgets: Every N of learning curves, ascending; empty for a matrix.
     """
 
     corpus: str
     dumpdir: str
     budget: Mapping[str, int]
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     shared_speakers: bool = False
-    utts_per_speaker: int = 1
-    max_positives: int = 200
-    trials_seed: int = 0
-    cross_language_trials: bool = False
     zero_shot: bool = True
     test_batch_bins: int = 480_000
     train_config: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -69,20 +66,18 @@ class Settings:
         return sorted(self.train_config)
 
     def rules(self, task: str) -> DrawingRules:
-        """Give what the drawing of a task's subsets and trials follows."""
+        """Return what the drawing of a task's subsets and test data follows."""
         grid = self.regime_budgets
         return DrawingRules(
             budget=grid[-1] if grid else self.budget[task],
-            utts_per_speaker=self.utts_per_speaker,
-            max_positives=self.max_positives,
-            trials_seed=self.trials_seed,
-            shared_speakers=self.shared_speakers,
-            needs_dev_trials=self.train_config[task].get("checkpoint", "eer") == "eer",
             grid=grid,
+            shared_speakers=self.shared_speakers,
+            options=self.options.get(task, {}),
+            config=self.train_config[task],
         )
 
     def split_dir(self, lang: str, split: str) -> Path:
-        """Give a split's directory in the audio store."""
+        """Return a split's directory in the audio store."""
         return Path(self.dumpdir) / self.corpus / lang / split
 
 
@@ -103,17 +98,14 @@ def read_settings(path: Path) -> Settings:
     Raises:
         UserError: The file is missing or damaged.
     """
+    content = read_mapping(path, "an experiment's settings", "run stage 3 first")
     try:
-        settings = Settings(**yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
+        settings = Settings(**content)
+    except TypeError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}): run stage 3 first."
-        ) from error
-    except (TypeError, yaml.YAMLError) as error:
-        why = " ".join(str(error).split())
-        raise UserError(
-            f"{path} is damaged ({why}): restore it, or delete the experiment and "
-            "run stage 3 again."
+            f"{path} is damaged, or of another version ({error}): give the experiment "
+            "a new --tag, restore the file, or delete the experiment and run stage 3 "
+            "again."
         ) from error
     if not all(isinstance(getattr(settings, name), dict) for name in BY_TASK):
         raise UserError(
@@ -163,7 +155,7 @@ def list_differences(first: Settings, second: Settings) -> list[tuple[str, Any, 
     Tasks that only one of them has do not count.
 
     Returns:
-        Name, first's value and second's value of each, None where there is none.
+        Name, first's value and second's value of each, None where it is missing.
     """
     one, other = asdict(first), asdict(second)
     for name in MAY_CHANGE:

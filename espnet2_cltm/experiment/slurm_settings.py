@@ -1,6 +1,7 @@
 """``conf/slurm.yaml``: what each Slurm job asks for.
 
-Every key has a default but ``time``; the file in ``conf/`` says what each means.
+Every key but ``time`` has a default; the file in ``conf/`` says what each means. This
+module does without submitit, so that a dry run can read the file anywhere.
 """
 
 from dataclasses import dataclass, field, fields
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import parse_yaml, read_text
 
 
 @dataclass(frozen=True)
@@ -19,18 +21,18 @@ class SlurmSettings:
     Attributes:
         time: Minutes after which Slurm ends a job; it is queued again before.
         jobs: Number of jobs, the size of the array.
-        workers: Processes that make runs in each job.
+        workers: Number of processes that make runs in each job.
         partition: Slurm's partition, None for the cluster's default.
         account: Account that is charged, None for the user's default.
-        gpus: GPUs of a job, 0 or 1.
-        cpus: Cores of a job.
+        gpus: Number of GPUs of a job, 0 or 1.
+        cpus: Number of cores of a job.
         memory: Memory of a job, such as ``8G``; None for the cluster's default.
-        signal_seconds: How long before its time is over a job is queued again.
-        poll_seconds: How often Slurm is asked for the jobs.
-        max_submissions: Submissions in a row that bring no run before the runner
-            gives up.
-        environment: Environment variables that are handed to the jobs.
-        setup: Commands that a job's script begins with.
+        signal_seconds: Seconds before its time is over at which a job is queued again.
+        poll_seconds: Seconds between two questions to Slurm about the jobs.
+        max_submissions: Number of submissions in a row that bring no run before the
+            runner gives up.
+        environment: Names of environment variables that are handed to the jobs.
+        setup: Commands at the beginning of a job's script.
         sbatch: Further options of sbatch, without dashes, and their values.
     """
 
@@ -50,27 +52,14 @@ class SlurmSettings:
     sbatch: dict[str, Any] = field(default_factory=dict)
 
 
-_LEAST = {"gpus": 0}
-
-
 def read_slurm_settings(path: Path) -> SlurmSettings:
     """Read and check ``conf/slurm.yaml``.
 
     Raises:
         UserError: The file cannot be read, or a key or its value is wrong.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        given = yaml.safe_load(text)
-        # What YAML takes 4:00:00 for is no number of minutes.
-        written = yaml.load(text, yaml.BaseLoader)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): correct slurm_config in cmd.sh."
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is no YAML ({reason}): correct it.") from error
+    text = read_text(path, "correct slurm_config in cmd.sh")
+    given = parse_yaml(text, path)
     if not isinstance(given, dict):
         raise UserError(f"{path} holds no keys: copy conf/slurm.yaml and adapt it.")
     known = {f.name: f.type for f in fields(SlurmSettings)}
@@ -82,17 +71,14 @@ def read_slurm_settings(path: Path) -> SlurmSettings:
             )
     if "time" not in given:
         raise UserError(f"{path} lacks time: give the minutes that a job may take.")
-    if ":" in written["time"]:
-        raise UserError(
-            f"{path}: time takes minutes, a whole number, not {written['time']}."
-        )
-    given = {
-        key: value
-        for key, value in given.items()
-        if value is not None or key in ("partition", "account", "memory")
-    }
+    # YAML takes 4:00:00 for 14400.
+    written = str(yaml.load(text, yaml.BaseLoader)["time"])
+    if ":" in written:
+        raise UserError(f"{path}: time takes minutes, a whole number, not {written}.")
+    given = {key: value for key, value in given.items() if value is not None}
     for key, value in given.items():
-        _check(path, key, value, known[key])
+        if wanted := _what_is_wanted(key, value, known[key]):
+            raise UserError(f"{path}: {key} takes {wanted}, not {value!r}.")
     settings = SlurmSettings(**given)
     if settings.gpus > 1:
         raise UserError(
@@ -107,20 +93,18 @@ def read_slurm_settings(path: Path) -> SlurmSettings:
     return settings
 
 
-def _check(path: Path, key: str, value: Any, kind: Any) -> None:
+def _what_is_wanted(key: str, value: Any, kind: Any) -> str:
+    """Return what a key takes where its value is something else, otherwise ""."""
     if kind is int:
-        least = _LEAST.get(key, 1)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UserError(
-                f"{path}: {key} takes a whole number from {least} on, not {value!r}."
-            )
+        least = 0 if key == "gpus" else 1
+        is_right = type(value) is int and value >= least
+        wanted = f"a whole number from {least} on"
     elif kind == list[str]:
-        if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
-            raise UserError(f"{path}: {key} takes a list of texts, not {value!r}.")
+        is_right = isinstance(value, list) and all(isinstance(x, str) for x in value)
+        wanted = "a list of texts"
     elif kind == dict[str, Any]:
-        if not isinstance(value, dict) or not all(isinstance(x, str) for x in value):
-            raise UserError(f"{path}: {key} takes options and values, not {value!r}.")
-    elif value is not None and not isinstance(value, str):
-        raise UserError(
-            f"{path}: {key} takes a text, not {value!r}: put it between quotes."
-        )
+        is_right = isinstance(value, dict) and all(isinstance(x, str) for x in value)
+        wanted = "options with their values"
+    else:
+        is_right, wanted = isinstance(value, str), "a text (put it between quotes)"
+    return "" if is_right else wanted

@@ -16,20 +16,19 @@ from pathlib import Path
 import torch
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.claims import Claims
-from espnet2_cltm.experiment.completion import is_done, runs_left
 from espnet2_cltm.experiment.encoder_identity import check_encoder
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from espnet2_cltm.experiment.task_registry import testing
+from espnet2_cltm.experiment.states import Claims, is_done, runs_left
 from espnet2_cltm.files import write_text
-from espnet2_cltm.tasks.train_config_file import write_train_config
+from espnet2_cltm.registry import find_task
 from espnet2_cltm.tasks.training import (
     build_training,
     check_device,
     training_arguments,
+    write_train_config,
 )
 
 WAIT_SECONDS = 0.5
@@ -76,7 +75,7 @@ def work(
         build_once(settings, task, ngpu)
         frontend_conf = settings.train_config[task].get("frontend_conf") or {}
         check_encoder(directory, frontend_conf.get("model"))
-        testing(task).cache_audio(audio_cache)
+        find_task(task).code().cache_audio(audio_cache)
     claims = Claims(directory.claims)
     made: list[str] = []
     try:
@@ -109,8 +108,10 @@ def build_once(settings: Settings, task: str, ngpu: int) -> None:
     Raises:
         UserError: The training configuration or the encoder can't be used.
     """
-    espnet_task = testing(task).ESPNET_TASK
-    config = {**settings.train_config[task], **testing(task).OPTIONS_WITHOUT_DATA}
+    code = find_task(task).code()
+    espnet_task = code.ESPNET_TASK
+    built = code.build_options(settings.options[task])
+    config = {**settings.train_config[task], **built}
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"train_{task}.yaml"
         write_train_config(espnet_task, config, path)

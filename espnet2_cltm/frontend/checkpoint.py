@@ -1,11 +1,10 @@
 """Reading a HuBERT checkpoint once per process.
 
-A checkpoint is named by a hub id (``utter-project/mHuBERT-147``), by a local
-directory written by ``save_pretrained``, by the name of one that comes with the package
-(:mod:`.shipped`), or by a YAML file or mapping of
-``HubertConfig`` fields for a small one with random weights. Experiments build
-thousands of models from one checkpoint: it is read, or drawn, the first time and
-copied in memory afterwards.
+A checkpoint is named by a hub id (``utter-project/mHuBERT-147``), by a local directory
+written by ``save_pretrained``, by the name of one that comes with the package
+(``hubert-small``), or by a YAML file or mapping of ``HubertConfig`` fields for a small
+one with random weights. Experiments build thousands of models from one checkpoint: it
+is read, or drawn, the first time and copied in memory afterwards.
 """
 
 import copy
@@ -13,11 +12,14 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import librosa
+import numpy as np
 import torch
-import yaml
 from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     HubertConfig,
@@ -29,11 +31,21 @@ from transformers.utils import logging as transformers_logging
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.frontend.filterbank import start_as_filterbank
-from espnet2_cltm.frontend.shipped import locate_encoder
+from espnet2_cltm.files import read_mapping
+from espnet2_cltm.frontend.convolutions import convolution_of
 
-# The only parameter that published checkpoints may lack: it is used for masking
-# in pretraining alone.
+SHIPPED = ("hubert-small",)
+"""Encoders that come with the package: directories of ``espnet2_cltm.data`` in Hugging
+Face's layout, with a model card."""
+
+LOWEST, HIGHEST = 60.0, 7400.0
+"""Centre of the first and the last band of a filterbank, in Hz."""
+
+_MOST_HELD = 4
+"""Encoders held in memory at once."""
+
+# The only parameter that published checkpoints may lack: it is used for masking in
+# pretraining alone.
 _MAY_BE_MISSING = {"masked_spec_embed"}
 
 # What transformers raises for fields of the wrong type or value.
@@ -45,8 +57,8 @@ class HubertCheckpoint:
     """A HuBERT and how it wants its input.
 
     Attributes:
-        model: Weights in float32, in evaluation mode. A copy of its own for every
-            call of :func:`load_hubert`.
+        model: Encoder in float32, in evaluation mode; every call of :func:`load_hubert`
+            returns a copy.
         normalize_waveform: Whether each waveform is brought to zero mean and unit
             variance, the feature extractor's ``do_normalize``.
     """
@@ -55,13 +67,20 @@ class HubertCheckpoint:
     normalize_waveform: bool
 
 
-_loaded: dict[str, HubertCheckpoint] = {}
+def locate_encoder(name: str) -> str:
+    """Return the directory of an encoder that comes with the package.
+
+    Args:
+        name: Its name; anything else (a hub id, another directory) is returned as it
+            is. A directory of one's own that has such a name is ``./<name>``.
+    """
+    return str(files("espnet2_cltm.data") / name) if name in SHIPPED else name
 
 
 def load_hubert(
     model: str | Mapping[str, Any], config_overrides: Mapping[str, Any] | None = None
 ) -> HubertCheckpoint:
-    """Give a fresh copy of a HuBERT.
+    """Return a fresh copy of a HuBERT.
 
     No random number is drawn from the process's generators, so that what is built
     next does not depend on where the encoder came from.
@@ -70,13 +89,13 @@ def load_hubert(
         model: Hub id, local directory, ``hubert-small``, or for random weights a
             YAML file or mapping of ``HubertConfig`` fields, with ``init_seed`` (int,
             default 0), ``init_filterbank`` (bool, default false: see
-            :mod:`.filterbank`) and ``normalize_waveform`` (bool, default true) beside
-            them.
-        config_overrides: ``HubertConfig`` fields that replace the checkpoint's,
-            for instance ``{"layerdrop": 0.0}``.
+            :func:`start_as_filterbank`) and ``normalize_waveform`` (bool, default true)
+            beside them.
+        config_overrides: ``HubertConfig`` fields that replace the checkpoint's, such as
+            ``{"layerdrop": 0.0}``.
 
     Raises:
-        UserError: The checkpoint can't be had, isn't a HuBERT, or lacks weights.
+        UserError: The checkpoint is not available, is not a HuBERT, or lacks weights.
     """
     if isinstance(model, str):
         model = locate_encoder(model)
@@ -87,10 +106,8 @@ def load_hubert(
             f"HuBERT has no configuration field {unknown[0]!r}: correct "
             "config_overrides in frontend_conf."
         )
-    key = json.dumps([_identity(model), overrides], sort_keys=True)
-    if key not in _loaded:
-        _loaded[key] = _read(model, overrides)
-    pristine = _loaded[key]
+    source = dict(model) if isinstance(model, Mapping) else str(model)
+    pristine = _read_once(json.dumps([source, overrides], sort_keys=True))
     return HubertCheckpoint(copy.deepcopy(pristine.model), pristine.normalize_waveform)
 
 
@@ -99,50 +116,29 @@ def describe_hubert(config: HubertConfig, normalize_waveform: bool) -> dict[str,
 
     Args:
         config: The model's configuration.
-        normalize_waveform: How it wants its input.
+        normalize_waveform: Whether its waveforms are normalised.
 
     Returns:
         A mapping for :func:`load_hubert`, of plain values; weights are not in it.
     """
-    # What every model of transformers has tells nothing of this one.
+    # Fields that every model of transformers has say nothing of this one.
     common = PretrainedConfig().to_dict().keys()
-    fields = {k: v for k, v in config.to_dict().items() if k not in common}
-    known = HubertConfig().to_dict().keys()
+    known = HubertConfig().to_dict().keys() - common
     return {
-        **{k: v for k, v in fields.items() if k in known},
+        **{name: value for name, value in config.to_dict().items() if name in known},
         "normalize_waveform": normalize_waveform,
     }
 
 
-def _identity(model: str | Mapping[str, Any]) -> Any:
-    return dict(model) if isinstance(model, Mapping) else str(model)
-
-
-def _read(
-    model: str | Mapping[str, Any], overrides: Mapping[str, Any]
-) -> HubertCheckpoint:
-    if isinstance(model, Mapping):
-        return _draw(dict(model), overrides, source="model in frontend_conf")
+@lru_cache(maxsize=_MOST_HELD)
+def _read_once(key: str) -> HubertCheckpoint:
+    model, overrides = json.loads(key)
+    if isinstance(model, dict):
+        return _draw(model, overrides, source="model in frontend_conf")
     if Path(model).suffix in {".yaml", ".yml"}:
-        return _draw(_read_yaml(Path(model)), overrides, source=str(model))
-    return _read_pretrained(str(model), overrides)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"The encoder's configuration {path} cannot be read ({error.strerror}): "
-            "correct --model."
-        ) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}.") from error
-    if not isinstance(fields, dict):
-        raise UserError(
-            f"{path} must hold 'field: value' lines of a HuBERT configuration."
-        )
-    return fields
+        fields = read_mapping(model, "a HuBERT configuration", "correct --model")
+        return _draw(fields, overrides, source=model)
+    return _read_pretrained(model, overrides)
 
 
 def _draw(
@@ -155,7 +151,7 @@ def _draw(
     unknown = sorted(set(fields) - set(HubertConfig().to_dict()))
     if unknown:
         raise UserError(
-            f"{source} names {unknown[0]!r}, which is no field of a HuBERT "
+            f"{source} names {unknown[0]!r}, which is not a field of a HuBERT "
             "configuration: remove it."
         )
     try:
@@ -172,8 +168,47 @@ def _draw(
     return HubertCheckpoint(model.float().eval(), bool(normalize_waveform))
 
 
+def start_as_filterbank(hubert: HubertModel) -> None:
+    """Set the first convolution's weights to band-pass filters, in place.
+
+    A network that has to find out first that speech has a spectrum spends its first
+    thousands of steps on it. Band-pass filters on the mel scale, as in SincNet
+    (arXiv:1808.00158) and LEAF (arXiv:2101.08596), save these steps; the weights are
+    trained as all others. Each band has a cosine and a sine. Bands are evenly spaced
+    on the mel scale, their width is that of hearing (the equivalent rectangular
+    bandwidth of Glasberg and Moore, 1990) or what the kernel's length allows, and
+    higher bands are amplified, since speech has less power there.
+
+    Args:
+        hubert: Encoder whose first convolution has an even number of channels.
+
+    Raises:
+        UserError: The number is odd.
+    """
+    conv = convolution_of(hubert.feature_extractor.conv_layers[0])
+    channels, _, taps = conv.weight.shape
+    if channels % 2:
+        raise UserError(
+            f"init_filterbank needs an even number in conv_dim, not {channels}: a "
+            "band has a cosine and a sine."
+        )
+    hertz = librosa.mel_frequencies(
+        n_mels=channels // 2, fmin=LOWEST, fmax=HIGHEST, htk=True
+    )
+    bandwidth = 24.7 * (4.37 * hertz / 1000 + 1)
+    seconds = (np.arange(taps) - (taps - 1) / 2) / SAMPLE_RATE
+    # 0.6: a Gaussian of this deviation has about that equivalent bandwidth.
+    envelope = np.exp(-0.5 * (1.2 * np.pi * np.outer(bandwidth, seconds)) ** 2)
+    envelope *= np.hanning(taps + 2)[1:-1]
+    phase = 2 * np.pi * np.outer(hertz, seconds)
+    filters = np.concatenate([envelope * np.cos(phase), envelope * np.sin(phase)])
+    filters /= np.linalg.norm(filters, axis=1, keepdims=True)
+    filters *= np.tile(1 + hertz / 500, 2)[:, None]
+    with torch.no_grad():
+        conv.weight.copy_(torch.from_numpy(filters).unsqueeze(1))
+
+
 def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> HubertCheckpoint:
-    is_local = Path(model).is_dir()
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
@@ -187,24 +222,25 @@ def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> HubertCheckpoi
             )
         config = HubertConfig.from_pretrained(model, **overrides)
         with torch.random.fork_rng(devices=[]):
-            hubert, report = HubertModel.from_pretrained(
+            loaded: Any = HubertModel.from_pretrained(
                 model, config=config, dtype=torch.float32, output_loading_info=True
             )
     except (OSError, *_BAD_FIELDS) as error:
-        if is_local:
+        if Path(model).is_dir():
+            reason = (str(error).strip().splitlines() or ["no reason"])[0].rstrip(".")
             raise UserError(
-                f"The directory {model} holds no complete HuBERT "
-                f"({_first_line(error)}): it needs config.json, "
-                "preprocessor_config.json and model.safetensors as save_pretrained "
-                "writes them."
+                f"The directory {model} does not hold a complete HuBERT ({reason}): it "
+                "needs config.json, preprocessor_config.json and model.safetensors as "
+                "save_pretrained writes them."
             ) from error
         raise UserError(
-            f"The encoder {model!r} is no local directory and cannot be had from the "
-            "hub: connect this machine to the network once, or download the model "
+            f"The encoder {model!r} is not a local directory and is not available from "
+            "the hub: connect this machine to the network once, or download the model "
             "elsewhere and give its directory with --model."
         ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
+    hubert, report = loaded
     missing = sorted(set(report["missing_keys"]) - _MAY_BE_MISSING)
     if missing:
         raise UserError(
@@ -235,7 +271,3 @@ def _reads_normalize_waveform(model: str) -> bool:
             f"store holds {SAMPLE_RATE} Hz: give a HuBERT of that rate."
         )
     return bool(extractor.do_normalize)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error) else "no reason"

@@ -1,17 +1,56 @@
-"""The steps of a HuBERT's forward pass, one by one, over transformers' own modules.
+"""The steps of a HuBERT's forward pass, one by one, and the precision they are in.
 
-transformers runs them all in one call. Taken apart, what is frozen can be computed
-once and kept, layers above it run alone, and lengths are known without asking the
-GPU. Hidden states are numbered as in transformers: 0 enters the first layer, k
-leaves the k-th.
+transformers runs its modules in one call. Taken apart, what is frozen can be computed
+once and kept, layers above it run alone, and lengths are known without asking the GPU.
+Hidden states are numbered as in transformers: 0 enters the first layer, k leaves the
+k-th.
+
+With ``model_conf: {autocast: bfloat16}`` a model's encoder runs under PyTorch's
+autocast, in training and in prediction: weights, their gradients and what follows the
+encoder stay float32, and no loss is scaled, for bfloat16 has the range of float32.
+ESPnet's own ``use_amp`` covers training alone, scales the loss, and does nothing on a
+CPU.
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import nn
 from transformers import HubertModel
 from transformers.masking_utils import create_bidirectional_mask
+
+from espnet2_cltm.errors import UserError
+
+AUTOCAST_CHOICES = ("none", "bfloat16")
+
+
+def check_autocast(autocast: str) -> None:
+    """Check the name of a precision.
+
+    Raises:
+        UserError: ``autocast`` is not one of :data:`AUTOCAST_CHOICES`.
+    """
+    if autocast not in AUTOCAST_CHOICES:
+        raise UserError(
+            f"autocast: {autocast} in model_conf is unknown: give one of "
+            f"{', '.join(AUTOCAST_CHOICES)}."
+        )
+
+
+def encoder_precision(
+    autocast: str, device: torch.device
+) -> AbstractContextManager[None]:
+    """Return the context in which an encoder is called.
+
+    Args:
+        autocast: One of :data:`AUTOCAST_CHOICES`; ``none`` leaves the precision to
+            whoever calls the model.
+        device: Device of the encoder.
+    """
+    if autocast == "none":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 def enter_transformer(
@@ -20,11 +59,11 @@ def enter_transformer(
     frame_mask: torch.Tensor | None,
     mask_time_indices: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Give hidden state 0: projection, SpecAugment, positions.
+    """Return hidden state 0: projection, SpecAugment, positions.
 
     Args:
         hubert: The encoder.
-        features: (batch, frames, channels), what the convolutions give.
+        features: (batch, frames, channels), output of the convolutions.
         frame_mask: (batch, frames) bool, true on valid frames; None where all are.
         mask_time_indices: (batch, frames) bool, frames to mask while training in
             place of those that SpecAugment draws.
@@ -41,7 +80,7 @@ def enter_transformer(
 
 
 def _positions(hubert: HubertModel, state: torch.Tensor) -> torch.Tensor:
-    """Give the convolution's positional embeddings, on a CPU always in 32 bits.
+    """Return the convolution's positional embeddings, on a CPU always in 32 bits.
 
     In bfloat16, PyTorch 2.13 with oneDNN on CPUs with AMX gives wrong values where a
     group has 8 channels: errors as large as the values themselves.
@@ -59,16 +98,16 @@ def states_above(
     frame_mask: torch.Tensor | None,
     last: int | None = None,
 ) -> Iterator[torch.Tensor]:
-    """Give the hidden states above one of them, from the bottom.
+    """Yield the hidden states above one of them, from the bottom.
 
-    Layer drop leaves out layers that are in training mode only.
+    Layer drop leaves out layers only where they are in training mode.
 
     Args:
         hubert: The encoder.
         state: (batch, frames, size), hidden state ``first``.
-        first: Its number.
+        first: Number of that state.
         frame_mask: (batch, frames) bool, true on valid frames; None where all are.
-        last: Number of the last state to give; by default the encoder's last, which
+        last: Number of the last state to yield; by default the encoder's last, which
             is normalised where the encoder does that at its end.
 
     Yields:

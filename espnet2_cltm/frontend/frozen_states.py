@@ -1,11 +1,11 @@
-"""What the frozen part of an encoder gives for an utterance, computed once and kept.
+"""The frozen part of an encoder: which modules it is, and what it gives, computed once.
 
-An experiment trains on an utterance in dozens of runs and tests on another in
-hundreds; what lies below the first trained layer gives the same every time. It is
-computed for each utterance alone, so that it does not depend on what else is in a
-batch, and found again by the waveform itself: crops, other speeds and equal ids in
-two corpora are told apart. It is kept in the process's memory, across models of one
-checkpoint, where the model is (on a GPU in the GPU's memory).
+An experiment trains on an utterance in dozens of runs and tests on another in hundreds;
+what lies below the first trained layer gives the same every time. It is computed for
+each utterance alone, so that it does not depend on what else is in a batch, and found
+again by the waveform itself: crops, other speeds and equal ids in two corpora are told
+apart. It is kept in the process's memory, across models of one checkpoint, where the
+model is (on a GPU in the GPU's memory).
 """
 
 import hashlib
@@ -13,8 +13,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import nn
+from transformers import HubertModel
 
 from espnet2_cltm.corpus.bounded_cache import BoundedCache
+
+CONVOLUTIONS = -1
+"""Stands for what the convolutions give, below hidden state 0."""
 
 _kept: BoundedCache[torch.Tensor] = BoundedCache(500_000_000)
 
@@ -23,10 +27,34 @@ def keep_frozen_states(max_bytes: int) -> None:
     """Set how much memory kept states may take, and forget those there are.
 
     Args:
-        max_bytes: 0 keeps nothing; the default is 500 MB.
+        max_bytes: Most bytes; 0 keeps nothing, the default is 500 MB.
     """
     global _kept
     _kept = BoundedCache(max_bytes)
+
+
+def frozen_modules(hubert: HubertModel, highest: int) -> list[nn.Module]:
+    """Return the modules that make the hidden states up to one of them.
+
+    Args:
+        hubert: The encoder.
+        highest: Number of the highest state, or :data:`CONVOLUTIONS`.
+    """
+    if highest == CONVOLUTIONS:
+        return [hubert.feature_extractor]
+    if highest == hubert.config.num_hidden_layers:
+        return [hubert]
+    encoder = hubert.encoder
+    modules = [
+        hubert.feature_extractor,
+        hubert.feature_projection,
+        encoder.pos_conv_embed,
+        encoder.dropout,
+        *encoder.layers[:highest],
+    ]
+    if not hubert.config.do_stable_layer_norm:
+        modules.append(encoder.layer_norm)  # stands before the first layer
+    return modules
 
 
 class FrozenStates:
@@ -49,12 +77,12 @@ class FrozenStates:
         what: str,
         make: Callable[[], tuple[torch.Tensor, ...]],
     ) -> tuple[torch.Tensor, ...]:
-        """Give an utterance's frozen outputs.
+        """Return an utterance's frozen outputs.
 
         Args:
             waveform: (samples,) the utterance alone, not padded.
-            what: Tells apart what can be made of a waveform.
-            make: Makes it.
+            what: Which of its outputs.
+            make: Function that computes them where they are not kept.
         """
         if self._weights is None:
             self._weights = _digest(

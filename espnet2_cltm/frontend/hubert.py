@@ -1,12 +1,13 @@
-"""HuBERT as an ESPnet frontend: waveforms in, frames of hidden features out.
+"""HuBERT as an ESPnet frontend: from waveforms to frames of hidden features.
 
-Takes 16 kHz waveforms with their lengths and gives (batch, frames, size) features
-with the exact number of valid frames: ``floor((n - 400) / 320) + 1`` for HuBERT's
-seven convolutions. An utterance gives the same features alone and padded into a
-batch: padding enters neither the waveform's normalisation, nor the group norm of
-the first convolution, nor attention.
+Takes 16 kHz waveforms with their lengths and returns (batch, frames, size) features
+with the exact number of valid frames: ``floor((n - 400) / 320) + 1`` for HuBERT's seven
+convolutions. An utterance has the same features alone and padded into a batch: padding
+enters neither the waveform's normalisation, nor the group norm of the first
+convolution, nor attention.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -16,11 +17,16 @@ from torch import nn
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.checkpoint import load_hubert
+from espnet2_cltm.frontend.convolutions import (
+    use_masked_group_norm,
+    use_matrix_products,
+)
 from espnet2_cltm.frontend.encoder_steps import enter_transformer, states_above
-from espnet2_cltm.frontend.freezing import CONVOLUTIONS, freeze_parts
-from espnet2_cltm.frontend.frozen_states import FrozenStates
-from espnet2_cltm.frontend.masked_group_norm import use_masked_group_norm
-from espnet2_cltm.frontend.matrix_convolutions import use_matrix_products
+from espnet2_cltm.frontend.frozen_states import (
+    CONVOLUTIONS,
+    FrozenStates,
+    frozen_modules,
+)
 
 Lengths = TypeVar("Lengths", int, torch.Tensor)
 LAYER_CHOICES = ("last", "mean", "weighted")
@@ -43,27 +49,29 @@ class HubertFrontend(AbsFrontend):
             all of them, softmax weights starting equal, as in SUPERB
             (arXiv:2105.01051). The latter two need every layer in every step and
             turn layer drop off.
-        num_layers: How many hidden states ``mean`` takes.
+        num_layers: Number of hidden states that ``mean`` takes.
         freeze: ``none``, ``cnn`` (the convolutions), or ``all``. What is frozen
             has no gradient and stays in evaluation mode.
-        freeze_layers: Freeze the first k transformer layers and all before them.
-        config_overrides: ``HubertConfig`` fields that replace the checkpoint's, for
-            instance ``{"layerdrop": 0.0, "apply_spec_augment": False}``.
-        length_multiple: Pad waveforms to a multiple of so many samples before they
-            are encoded, where every new length has a cost of its own: on a CPU under
-            autocast oneDNN prepares kernels for each. Features stay as they are,
-            padding enters nothing.
-        reuse_frozen: Compute what is frozen once for each utterance, and keep it in
-            memory (:mod:`.frozen_states`) for later epochs and models. SpecAugment,
-            which comes before the layers, is turned off where layers are frozen.
+        freeze_layers: Number of transformer layers, from the first, that are frozen
+            together with everything below them.
+        config_overrides: ``HubertConfig`` fields that replace the checkpoint's, such as
+            ``{"layerdrop": 0.0, "apply_spec_augment": False}``.
+        length_multiple: Number of samples to whose multiples waveforms are padded
+            before they are encoded, where every new length has a cost of its own: on a
+            CPU under autocast oneDNN prepares kernels for each. Features stay as they
+            are.
+        reuse_frozen: Whether what is frozen is computed once for each utterance and
+            kept in memory (:mod:`.frozen_states`) for later epochs and models.
+            SpecAugment, which comes before the layers, is turned off where layers are
+            frozen.
 
     Attributes:
         reuses_while_training: Whether training reuses what is frozen as well; set to
             False by tasks that train on random crops, none of which comes again.
 
     Raises:
-        UserError: An argument is not among its choices, or the checkpoint can't be
-            had.
+        UserError: An argument is not among its choices, or the checkpoint is not
+            available.
     """
 
     def __init__(
@@ -95,13 +103,11 @@ class HubertFrontend(AbsFrontend):
                 f"layers: {layers} needs every layer in every step: set layerdrop to "
                 "0.0 in config_overrides."
             )
-        if reuse_frozen and (freeze == "all" or freeze_layers > 0):
-            if overrides.setdefault("apply_spec_augment", False):
-                raise UserError(
-                    "reuse_frozen needs SpecAugment off where layers are frozen: set "
-                    "apply_spec_augment to false in config_overrides."
-                )
-        elif reuse_frozen and freeze == "none":
+        if freeze not in ("none", "cnn", "all"):
+            raise UserError(
+                f"freeze: {freeze} in frontend_conf is unknown: give none, cnn or all."
+            )
+        if reuse_frozen and freeze == "none" and freeze_layers == 0:
             raise UserError(
                 "reuse_frozen in frontend_conf has nothing to reuse: set freeze or "
                 "freeze_layers beside it, or leave it out."
@@ -121,18 +127,30 @@ class HubertFrontend(AbsFrontend):
             self.layer_weights = nn.Parameter(torch.zeros(depth + 1))
         self.group_norm = use_masked_group_norm(self.hubert)
         use_matrix_products(self.hubert)
-        self._frozen, self._highest_frozen = freeze_parts(
-            self.hubert, freeze, freeze_layers
-        )
-        self._kept = FrozenStates(self._frozen) if reuse_frozen else None
+        if not 0 <= freeze_layers <= depth:
+            raise UserError(
+                f"freeze_layers: {freeze_layers} in frontend_conf must lie between 0 "
+                f"and {depth} for this encoder."
+            )
         self.reuses_while_training = True
+        self._wants_spec_augment = bool(overrides.get("apply_spec_augment"))
+        self._applies_spec_augment = self.hubert.config.apply_spec_augment
+        self._frozen: list[nn.Module] = []
+        self._frozen_parameters: list[nn.Parameter] = []
+        self._highest_frozen: int | None = None
+        self._kept: FrozenStates | None = None
+        highest = {"none": None, "cnn": CONVOLUTIONS, "all": depth}[freeze]
+        if freeze_layers > 0 and freeze != "all":
+            highest = freeze_layers
+        self._frozen_by_options = highest, reuse_frozen
+        self.freeze_up_to(None)
 
     def output_size(self) -> int:
-        """Give the size of a frame's feature vector."""
+        """Return the size of a frame's feature vector."""
         return self.hubert.config.hidden_size
 
     def frame_lengths(self, sample_lengths: torch.Tensor) -> torch.Tensor:
-        """Count the frames of waveforms.
+        """Return the numbers of frames of waveforms.
 
         Args:
             sample_lengths: (batch,) integer numbers of samples.
@@ -141,6 +159,56 @@ class HubertFrontend(AbsFrontend):
             (batch,) numbers of frames, 0 or less where a waveform is too short.
         """
         return self._n_frames(sample_lengths)
+
+    def freeze_up_to(self, highest: int | None, reuse: bool = True) -> None:
+        """Take the encoder below a hidden state out of training.
+
+        What the frontend's own options freeze stays frozen. A later call replaces an
+        earlier one, so that parts can be trained again.
+
+        Args:
+            highest: Number of the highest hidden state that training leaves as it is,
+                :data:`.CONVOLUTIONS`, or None for nothing.
+            reuse: Whether to compute what is frozen once, as ``reuse_frozen``.
+
+        Raises:
+            UserError: SpecAugment was asked for and would not be applied.
+        """
+        own, reuse_own = self._frozen_by_options
+        if highest is None or (own is not None and own > highest):
+            highest, reuse = own, reuse_own
+        reuse = reuse and highest is not None
+        if (highest, reuse) == (self._highest_frozen, self._kept is not None):
+            return
+        reuses_layers = reuse and highest != CONVOLUTIONS
+        if reuses_layers and self._wants_spec_augment:
+            raise UserError(
+                "Reusing what is frozen needs SpecAugment off where layers are frozen: "
+                "set apply_spec_augment to false in config_overrides."
+            )
+        config = self.hubert.config
+        config.apply_spec_augment = self._applies_spec_augment and not reuses_layers
+        for parameter in self._frozen_parameters:
+            parameter.requires_grad_(True)
+        self._highest_frozen = highest
+        self._frozen = [] if highest is None else frozen_modules(self.hubert, highest)
+        self._frozen_parameters = [
+            parameter
+            for module in self._frozen
+            for parameter in module.parameters()
+            if parameter.requires_grad
+        ]
+        for parameter in self._frozen_parameters:
+            parameter.requires_grad_(False)
+        # transformers' own sign that the waveform needs no gradient.
+        self.hubert.feature_extractor._requires_grad = highest is None
+        self._kept = FrozenStates(self._frozen) if reuse else None
+        self.train(self.training)
+        logging.info(
+            "Frozen encoder parameters: %d of %d",
+            sum(p.numel() for p in self.hubert.parameters() if not p.requires_grad),
+            sum(p.numel() for p in self.hubert.parameters()),
+        )
 
     def train(self, mode: bool = True) -> "HubertFrontend":
         """Set training mode; frozen parts stay in evaluation mode."""
@@ -171,15 +239,15 @@ class HubertFrontend(AbsFrontend):
     def mean_of_layers(
         self, input: torch.Tensor, input_lengths: torch.Tensor, num_layers: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Encode as :meth:`forward`, giving the mean of the last hidden states.
+        """Encode as :meth:`forward`, into the mean of the last hidden states.
 
-        Speaker embeddings are made of them, whatever the training takes.
+        Speaker embeddings are made of it, whatever ``layers`` is in training.
 
         Args:
             input: (batch, samples) float waveforms at 16 kHz.
             input_lengths: (batch,) numbers of valid samples.
-            num_layers: How many hidden states to take, at most one more than the
-                encoder has layers.
+            num_layers: Number of hidden states, at most one more than the encoder has
+                layers.
         """
         return self._features(input, input_lengths, "mean", num_layers)
 
@@ -217,14 +285,15 @@ class HubertFrontend(AbsFrontend):
     def _states(
         self, input: torch.Tensor, n_samples: Sequence[int], lowest: int
     ) -> list[torch.Tensor]:
-        """Give the hidden states from ``lowest`` to the last."""
+        """Return the hidden states from ``lowest`` to the last."""
         reuses = not self.training or self.reuses_while_training
-        if self._kept is None or not reuses:
+        highest = self._highest_frozen
+        if self._kept is None or highest is None or not reuses:
             features = self._convolve(input, n_samples)
             frame_mask = self._frame_mask(n_samples, features)
             return self._states_above_convolutions(features, frame_mask, lowest)
         kept = [
-            self._kept_states(row[:n], lowest)
+            self._kept_states(self._kept, row[:n], min(lowest, highest), highest)
             for n, row in zip(n_samples, input.unbind(0), strict=True)
         ]
         longest = max(n_samples)
@@ -233,25 +302,22 @@ class HubertFrontend(AbsFrontend):
             _padded(utterances, n_frames) for utterances in zip(*kept, strict=True)
         )
         frame_mask = self._frame_mask(n_samples, state)
-        if self._highest_frozen == CONVOLUTIONS:
+        if highest == CONVOLUTIONS:
             return self._states_above_convolutions(state, frame_mask, lowest)
-        above = states_above(self.hubert, state, self._highest_frozen, frame_mask)
+        above = states_above(self.hubert, state, highest, frame_mask)
         # Of what is below, the states that were asked for.
         n_states = self.hubert.config.num_hidden_layers + 1 - lowest
         return [*below, state, *above][-n_states:]
 
     def _kept_states(
-        self, waveform: torch.Tensor, lowest: int
+        self, kept: FrozenStates, waveform: torch.Tensor, lowest: int, highest: int
     ) -> tuple[torch.Tensor, ...]:
-        """Give what of an utterance's states is frozen, without padding.
+        """Return an utterance's frozen states, without padding.
 
         Returns:
-            Hidden states from ``lowest`` (or from the highest frozen one, where that
-            is lower) to the highest frozen one, or what the convolutions give: each
-            (frames, size).
+            Hidden states ``lowest`` to ``highest``, or the output of the convolutions:
+            each (frames, size).
         """
-        highest = self._highest_frozen
-        lowest = min(lowest, highest)
 
         def compute() -> tuple[torch.Tensor, ...]:
             # A prediction's tensors could not be trained on later.
@@ -270,10 +336,10 @@ class HubertFrontend(AbsFrontend):
         if torch.is_autocast_enabled(waveform.device.type):
             precision = str(torch.get_autocast_dtype(waveform.device.type))
         what = f"states {lowest} to {highest} in {precision}"
-        return self._kept.get(waveform, what, compute)
+        return kept.get(waveform, what, compute)
 
     def _convolve(self, input: torch.Tensor, n_samples: Sequence[int]) -> torch.Tensor:
-        """Normalise waveforms and give the convolutions' (batch, frames, channels)."""
+        """Normalise and convolve waveforms to (batch, frames, channels)."""
         config = self.hubert.config
         input = nn.functional.pad(input, (0, self._padding(input.shape[1])))
         is_padded = min(n_samples) < input.shape[1]
@@ -296,7 +362,7 @@ class HubertFrontend(AbsFrontend):
         lowest: int,
         highest: int | None = None,
     ) -> list[torch.Tensor]:
-        """Give the hidden states from ``lowest`` on, to the last by default."""
+        """Return the hidden states ``lowest`` to ``highest``, by default the last."""
         state = enter_transformer(
             self.hubert, features, frame_mask, self._no_mask_if_short(features)
         )
@@ -321,7 +387,7 @@ class HubertFrontend(AbsFrontend):
         return n_samples
 
     def _no_mask_if_short(self, features: torch.Tensor) -> torch.Tensor | None:
-        """Leave out time masking where a batch is shorter than one mask.
+        """Return an empty time mask where a batch is shorter than one masked span.
 
         transformers refuses such a batch; a mask over all of an utterance would
         teach nothing either.

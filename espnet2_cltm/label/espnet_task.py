@@ -1,15 +1,12 @@
-"""Gender identification as an ESPnet task.
+"""Label tasks as an ESPnet task.
 
-Data: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz) and
-``label`` (``utt2gender``, type ``text``, ``f`` or ``m``). The parts are chosen by
-name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
+Data: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz) and ``label``
+(``utt2<label>``, type ``text``); ``--classes`` lists the labels told apart. The parts
+are chosen by name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
 """
 
-import espnet2_cltm.tasks  # noqa: F401 (prepares ESPnet's import)
-
-# isort: split
 import argparse
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,20 +17,20 @@ from espnet2.spk.pooling.abs_pooling import AbsPooling
 from espnet2.spk.pooling.mean_pooling import MeanPooling
 from espnet2.spk.pooling.stat_pooling import StatsPooling
 from espnet2.spk.projector.abs_projector import AbsProjector
-from espnet2.tasks.abs_task import AbsTask
 from espnet2.train.abs_espnet_model import AbsESPnetModel
-from espnet2.train.class_choices import ClassChoices
-from espnet2.train.collate_fn import CommonCollateFn
-from espnet2.train.trainer import Trainer
 
-from espnet2_cltm.corpus.datadir import GENDERS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.label.classifier import AbsGenderClassifier, LinearClassifier
-from espnet2_cltm.label.model import GenderModel
-from espnet2_cltm.tasks.linear_projector import LinearProjector
-from espnet2_cltm.tasks.parts import build_part
-from espnet2_cltm.tasks.waveform import scale_waveform
+from espnet2_cltm.label.classifier import AbsClassifier, LinearClassifier
+from espnet2_cltm.label.model import LabelModel
+from espnet2_cltm.tasks.adaptation import (
+    AdaptingTask,
+    AdaptingTrainer,
+    adapt,
+    strategy_choices,
+)
+from espnet2_cltm.tasks.espnet import ClassChoices, CommonCollateFn
+from espnet2_cltm.tasks.parts import LinearProjector, build_part, scale_waveform
 
 frontend_choices = ClassChoices(
     name="frontend",
@@ -56,55 +53,71 @@ projector_choices = ClassChoices(
 classifier_choices = ClassChoices(
     name="classifier",
     classes={"linear": LinearClassifier},
-    type_check=AbsGenderClassifier,
+    type_check=AbsClassifier,
     default="linear",
 )
 model_choices = ClassChoices(
     name="model",
-    classes={"gender": GenderModel},
+    classes={"label": LabelModel},
     type_check=AbsESPnetModel,
-    default="gender",
+    default="label",
 )
 
 
-class GenderPreprocessor:
-    """Scales waveforms and turns ``f`` and ``m`` into class indices."""
+class LabelPreprocessor:
+    """Scales waveforms and turns labels into class indices.
+
+    Args:
+        classes: Classes in the order of the model's outputs.
+    """
+
+    def __init__(self, classes: Sequence[str]):
+        self.classes = list(classes)
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Give float32 ``speech`` and, where there is a label, int64 ``label`` (1,).
+        """Return float32 ``speech`` and, where there is a label, int64 ``label`` (1,).
 
         Raises:
-            UserError: The label is neither ``f`` nor ``m``.
+            UserError: The label is not one of the classes.
         """
         ready = {"speech": scale_waveform(data["speech"])}
         if "label" in data:
-            if data["label"] not in GENDERS:
+            if data["label"] not in self.classes:
                 raise UserError(
-                    f"Utterance {uid} is labelled {data['label']!r}: write f or m in "
-                    "its utt2gender."
+                    f"Utterance {uid} is labelled {data['label']!r}, which is not one "
+                    f"of --classes: write {' or '.join(self.classes)} in its table of "
+                    "labels, or add the class."
                 )
-            ready["label"] = np.array([GENDERS.index(data["label"])], dtype=np.int64)
+            index = self.classes.index(data["label"])
+            ready["label"] = np.array([index], dtype=np.int64)
         return ready
 
 
-class GenderTask(AbsTask):
-    """ESPnet's task interface for :class:`espnet2_cltm.label.model.GenderModel`."""
+class LabelEspnetTask(AdaptingTask):
+    """ESPnet's task interface for :class:`espnet2_cltm.label.model.LabelModel`."""
 
     num_optimizers = 1
-    train_command = "gender_train"
-    trainer = Trainer
+    train_command = "label_train"
+    trainer = AdaptingTrainer
     class_choices_list = [  # noqa: RUF012 (ESPnet's interface)
         frontend_choices,
         pooling_choices,
         projector_choices,
         classifier_choices,
         model_choices,
+        strategy_choices,
     ]
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """Add ``--frontend``, ``--frontend_conf`` and so on."""
+        """Add ``--classes``, ``--frontend``, ``--frontend_conf`` and so on."""
         group = parser.add_argument_group(description="Task related")
+        group.add_argument(
+            "--classes",
+            type=str,
+            default="",
+            help="labels told apart, separated by spaces, in the order of the outputs",
+        )
         for choices in cls.class_choices_list:
             choices.add_arguments(group)
 
@@ -123,7 +136,7 @@ class GenderTask(AbsTask):
         cls, args: argparse.Namespace, train: bool
     ) -> Callable[[str, dict[str, Any]], dict[str, np.ndarray]]:
         """Scale waveforms and encode labels."""
-        return GenderPreprocessor()
+        return LabelPreprocessor(args.classes.split())
 
     @classmethod
     def required_data_names(
@@ -140,12 +153,21 @@ class GenderTask(AbsTask):
         return ("label",) if inference else ()
 
     @classmethod
-    def build_model(cls, args: argparse.Namespace) -> GenderModel:
+    def build_model(cls, args: argparse.Namespace) -> LabelModel:
         """Build the model; the head's weights depend on ``args.seed`` alone.
 
         The generator is seeded again once the frontend stands, so that the same
         seed gives the same head whatever the frontend drew.
+
+        Raises:
+            UserError: ``--classes`` lists fewer than two, or a part cannot be built.
         """
+        classes = args.classes.split()
+        if len(set(classes)) < max(2, len(classes)):
+            raise UserError(
+                f"--classes '{args.classes}' must list two or more different labels, "
+                "separated by spaces, such as 'f m'."
+            )
         frontend = build_part(frontend_choices, args)
         torch.manual_seed(args.seed)
         pooling = build_part(pooling_choices, args, input_size=frontend.output_size())
@@ -153,13 +175,18 @@ class GenderTask(AbsTask):
             projector_choices, args, input_size=pooling.output_size()
         )
         classifier = build_part(
-            classifier_choices, args, input_size=projector.output_size()
+            classifier_choices,
+            args,
+            input_size=projector.output_size(),
+            n_classes=len(classes),
         )
-        return build_part(
+        model = build_part(
             model_choices,
             args,
             frontend=frontend,
             pooling=pooling,
             projector=projector,
             classifier=classifier,
+            classes=classes,
         )
+        return adapt(model, args)

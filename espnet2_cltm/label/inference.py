@@ -1,53 +1,53 @@
-"""Predicting genders with a trained model, in batches of similar length.
+"""Predicting labels with a trained model, in batches of similar length.
 
 The command line and the runner use the same batches, and give the same predictions
 to the last bit.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from espnet2_cltm.corpus.datadir import GENDERS
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import write_text
-from espnet2_cltm.label.model import GenderModel
+from espnet2_cltm.files import read_rows, read_text, write_text
+from espnet2_cltm.label.model import LabelModel
 
-HEADER = ("utt", "label", *(f"probability_{gender}" for gender in GENDERS))
+_PROBABILITY = "probability_"
 
 
 @dataclass(frozen=True)
-class GenderPrediction:
+class LabelPrediction:
     """One utterance's prediction.
 
     Attributes:
         utt: Utterance id.
-        label: ``f`` or ``m``, the more probable one; ``f`` in a tie.
-        probabilities: Softmax outputs in the order of GENDERS.
+        label: The most probable class; the first of them in a tie.
+        probabilities: Softmax outputs by class, in the model's order.
     """
 
     utt: str
     label: str
-    probabilities: tuple[float, ...]
+    probabilities: Mapping[str, float]
 
 
 @torch.inference_mode()
-def predict_gender(
-    model: GenderModel,
+def predict_labels(
+    model: LabelModel,
     read_waveform: Callable[[str], np.ndarray],
     batches: Iterable[Sequence[str]],
     device: str = "cpu",
-) -> list[GenderPrediction]:
-    """Predict the gender of every utterance.
+) -> list[LabelPrediction]:
+    """Predict the label of every utterance.
 
     Args:
         model: Put into evaluation mode here.
-        read_waveform: Gives an utterance's (samples,) float32 waveform in [-1, 1).
-        batches: Utterance ids, as :func:`.length_batches` gives them.
-        device: Where the model is.
+        read_waveform: Function from an utterance id to its (samples,) float32 waveform
+            in [-1, 1).
+        batches: Utterance ids, as :func:`.length_batches` returns them.
+        device: Device that the model is on.
 
     Returns:
         Predictions sorted by utterance id.
@@ -61,46 +61,43 @@ def predict_gender(
         logits = model.logits(speech.to(device), lengths.to(device))
         probabilities = torch.softmax(logits.float(), dim=1).cpu()
         for utt, row in zip(batch, probabilities, strict=True):
-            predictions.append(
-                GenderPrediction(utt, GENDERS[int(row.argmax())], tuple(row.tolist()))
-            )
+            by_class = dict(zip(model.classes, row.tolist(), strict=True))
+            label = model.classes[int(row.argmax())]
+            predictions.append(LabelPrediction(utt, label, by_class))
     return sorted(predictions, key=lambda prediction: prediction.utt)
 
 
-def write_predictions(
-    path: Path | str, predictions: Iterable[GenderPrediction]
-) -> None:
+def write_predictions(path: Path | str, predictions: Sequence[LabelPrediction]) -> None:
     """Write predictions as a table, probabilities in full float32 precision."""
-    lines = ["\t".join(HEADER)]
+    classes = list(predictions[0].probabilities) if predictions else []
+    lines = ["\t".join(("utt", "label", *(_PROBABILITY + name for name in classes)))]
     for prediction in predictions:
-        probabilities = "\t".join(f"{p:.9g}" for p in prediction.probabilities)
-        lines.append(f"{prediction.utt}\t{prediction.label}\t{probabilities}")
+        values = (f"{prediction.probabilities[name]:.9g}" for name in classes)
+        lines.append("\t".join((prediction.utt, prediction.label, *values)))
     write_text(path, "\n".join(lines) + "\n")
 
 
-def read_predictions(path: Path | str) -> list[GenderPrediction]:
+def read_predictions(path: Path | str) -> list[LabelPrediction]:
     """Read what :func:`write_predictions` wrote.
 
     Raises:
-        UserError: The file is missing or is no such table.
+        UserError: The file is missing or is not such a table.
     """
-    try:
-        header, *lines = Path(path).read_text(encoding="utf-8").splitlines()
-        if tuple(header.split("\t")) != HEADER:
-            raise ValueError("unknown header")
-        predictions = []
-        for line in lines:
-            utt, label, *probabilities = line.split("\t")
-            predictions.append(
-                GenderPrediction(utt, label, tuple(map(float, probabilities)))
-            )
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): run stage 4 again."
-        ) from error
-    except ValueError as error:
-        raise UserError(
-            f"{path} is no table of gender predictions ({error}): delete its run's "
-            "directory and run stage 4 again."
-        ) from error
+    remedy = "delete its run's directory and run stage 4 again"
+    header = read_text(path, remedy).partition("\n")[0].split("\t")
+    classes = [name.removeprefix(_PROBABILITY) for name in header[2:]]
+    wanted = ["utt", "label", *(_PROBABILITY + name for name in classes)]
+    if not classes:
+        raise UserError(f"{path} is not a table of predictions: {remedy}.")
+    predictions = []
+    for utt, label, *values in read_rows(
+        path, wanted, "a table of predictions", remedy
+    ):
+        try:
+            by_class = dict(zip(classes, map(float, values), strict=True))
+        except ValueError as error:
+            raise UserError(
+                f"{path} is not a table of predictions ({error}): {remedy}."
+            ) from error
+        predictions.append(LabelPrediction(utt, label, by_class))
     return predictions

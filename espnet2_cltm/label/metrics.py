@@ -1,95 +1,126 @@
-"""Metrics of gender identification.
+"""Metrics of label tasks.
 
-Conventions: labels are ``f`` and ``m``; every metric lies between 0 and 1, higher
-is better, and is computed over all utterances of one test set.
+Conventions: labels are texts; every metric lies between 0 and 1 (kappa-like ones of
+your own may not), higher is better, and is computed over all utterances of one test
+set. A metric's function takes the reference labels, the predicted labels in the same
+order, and the classes in the model's order.
 
 Metrics
 -------
-* ``macro_f1``: mean of the two classes' F1, the matrix's default.
+* ``macro_f1``: mean of the classes' F1, the matrix's default.
 * ``accuracy``: share of utterances labelled right.
-* ``recall_f``, ``recall_m``: share of a class's utterances labelled right.
+* ``recall``: share of a class's utterances labelled right, of each class.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from espnet2_cltm.corpus.datadir import GENDERS
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.task import Metric, Scores
 
 
-@dataclass(frozen=True)
-class GenderScores:
-    """Metrics of one test set, with the number of its utterances.
-
-    Attributes:
-        macro_f1: (F1_f + F1_m) / 2, F1 = 2 TP / (2 TP + FP + FN).
-        accuracy: Correct / all.
-        recall_f: Correct among ``f``.
-        recall_m: Correct among ``m``.
-        n_test: Number of utterances.
-    """
-
-    macro_f1: float
-    accuracy: float
-    recall_f: float
-    recall_m: float
-    n_test: int
-
-
-def validate(reference: Sequence[str], hypothesis: Sequence[str]) -> None:
+def validate(
+    reference: Sequence[str], predicted: Sequence[str], classes: Sequence[str]
+) -> None:
     """Check labels before they are scored.
 
     Raises:
-        UserError: There is nothing to score, the lengths differ, a label is not
-            ``f`` or ``m``, or the reference lacks one of the two: recall and F1 of
-            a gender that no utterance has are undefined.
+        UserError: There is nothing to score, the lengths differ, a label is not a
+            class, or the reference lacks a class: recall and F1 of a class that no
+            utterance has are undefined.
     """
-    if len(reference) != len(hypothesis):
+    if len(reference) != len(predicted):
         raise UserError(
-            f"{len(reference)} reference labels stand against {len(hypothesis)} "
+            f"{len(reference)} reference labels stand against {len(predicted)} "
             "predicted ones: predict exactly the test utterances."
         )
-    odd = sorted(set(reference).union(hypothesis) - set(GENDERS))
+    odd = sorted({*reference, *predicted} - set(classes))
     if odd:
-        raise UserError(f"Label {odd[0]!r} is not a gender: labels are f and m.")
-    missing = [gender for gender in GENDERS if gender not in reference]
+        raise UserError(
+            f"Label {odd[0]!r} is not a class: the classes are {' '.join(classes)}."
+        )
+    missing = [name for name in classes if name not in reference]
     if missing:
         raise UserError(
             f"No test utterance is labelled {missing[0]!r}, so macro F1 is undefined: "
-            "test on utterances of both genders."
+            "test on utterances of every class."
         )
 
 
-def score_gender(reference: Sequence[str], hypothesis: Sequence[str]) -> GenderScores:
-    """Score predicted genders.
+def macro_f1(
+    reference: Sequence[str], predicted: Sequence[str], classes: Sequence[str]
+) -> float:
+    """Return the mean over classes of F1 = 2 TP / (2 TP + FP + FN).
+
+    Example:
+        >>> macro_f1(["f", "f", "m"], ["f", "m", "m"], ["f", "m"])
+        0.6666666666666666
+    """
+    hits, n_reference, n_predicted = _count(reference, predicted)
+    f1 = [2 * hits[c] / (n_reference[c] + n_predicted[c]) for c in classes]
+    return sum(f1) / len(f1)
+
+
+def accuracy(
+    reference: Sequence[str], predicted: Sequence[str], classes: Sequence[str]
+) -> float:
+    """Return the share of utterances labelled right."""
+    return _count(reference, predicted)[0].total() / len(reference)
+
+
+def recall(
+    reference: Sequence[str], predicted: Sequence[str], classes: Sequence[str]
+) -> dict[str, float]:
+    """Return each class's share of utterances labelled right."""
+    hits, n_reference, _ = _count(reference, predicted)
+    return {c: hits[c] / n_reference[c] for c in classes}
+
+
+LABEL_METRICS = (
+    Metric("macro_f1", "macro F1", macro_f1),
+    Metric("accuracy", "accuracy", accuracy),
+    Metric("recall", "recall of", recall, per_class=True),
+)
+
+
+def score_labels(
+    reference: Sequence[str],
+    predicted: Sequence[str],
+    classes: Sequence[str],
+    metrics: Sequence[Metric] = LABEL_METRICS,
+) -> Scores:
+    """Score predicted labels.
 
     Args:
-        reference: True label of each utterance, ``f`` or ``m``.
-        hypothesis: Predicted labels, in the same order.
+        reference: True label of each utterance.
+        predicted: Predicted labels, in the same order.
+        classes: Classes in the model's order.
+        metrics: Metrics to compute.
 
     Returns:
-        Macro F1, accuracy and the recall of each gender.
+        The metrics by name, those of each class once a class, and the confusion table.
 
     Raises:
         UserError: See :func:`validate`.
-
-    Example:
-        >>> score_gender(["f", "f", "m", "m"], ["f", "m", "m", "m"]).recall_f
-        0.5
     """
-    validate(reference, hypothesis)
-    pairs = list(zip(reference, hypothesis, strict=True))
-    recall, f1 = {}, {}
-    for gender in GENDERS:
-        true_positives = sum(r == gender == h for r, h in pairs)
-        n_reference = sum(r == gender for r, _ in pairs)
-        n_hypothesis = sum(h == gender for _, h in pairs)
-        recall[gender] = true_positives / n_reference
-        f1[gender] = 2 * true_positives / (n_reference + n_hypothesis)
-    return GenderScores(
-        macro_f1=sum(f1.values()) / len(f1),
-        accuracy=sum(r == h for r, h in pairs) / len(pairs),
-        recall_f=recall["f"],
-        recall_m=recall["m"],
-        n_test=len(pairs),
-    )
+    validate(reference, predicted, classes)
+    values: dict[str, float] = {}
+    for metric in metrics:
+        assert metric.function is not None
+        value = metric.function(reference, predicted, classes)
+        if metric.per_class:
+            values |= {f"{metric.name}_{c}": value[c] for c in classes}
+        else:
+            values[metric.name] = value
+    cells = Counter(zip(reference, predicted, strict=True))
+    confusion = {r: {p: cells[r, p] for p in classes} for r in classes}
+    return Scores(values, len(reference), confusion)
+
+
+def _count(
+    reference: Sequence[str], predicted: Sequence[str]
+) -> tuple[Counter[str], Counter[str], Counter[str]]:
+    """Count by class: labelled right, in the reference, predicted."""
+    pairs = zip(reference, predicted, strict=True)
+    hits = Counter(r for r, p in pairs if r == p)
+    return hits, Counter(reference), Counter(predicted)

@@ -1,8 +1,9 @@
-"""The gender model: frontend, pooling over time, projection, classifier.
+"""The label model: frontend, pooling over time, projection, classifier.
 
-Labels are integers in the order of :data:`espnet2_cltm.corpus.datadir.GENDERS`:
-0 for ``f``, 1 for ``m``.
+Labels are integers in the order of the model's classes.
 """
+
+from collections.abc import Sequence
 
 import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
@@ -11,24 +12,26 @@ from espnet2.spk.projector.abs_projector import AbsProjector
 from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
-from espnet2_cltm.frontend.precision import check_autocast, encoder_precision
-from espnet2_cltm.label.classifier import AbsGenderClassifier
+from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
+from espnet2_cltm.label.classifier import AbsClassifier
 
 
-class GenderModel(AbsESPnetModel):
-    """Gender identification from speech, trained with cross-entropy.
+class LabelModel(AbsESPnetModel):
+    """A label from speech, trained with cross-entropy.
 
     Args:
         frontend: Waveforms to frames.
         pooling: Frames to one vector; takes (batch, size, frames) and lengths.
         projector: Vector to a smaller one.
-        classifier: Vector to two logits.
+        classifier: Vector to one logit a class.
+        classes: Labels in the order of the logits.
         extract_feats_in_collect_stats: Taken for ESPnet's ``collect_stats``; the
             raw audio's lengths are all that training needs, so False.
-        autocast: Precision of the frontend, see :mod:`espnet2_cltm.frontend.precision`.
+        autocast: Precision of the frontend, see
+            :mod:`espnet2_cltm.frontend.encoder_steps`.
 
     Raises:
-        UserError: There is no such precision.
+        UserError: The precision is not known.
     """
 
     def __init__(
@@ -36,7 +39,8 @@ class GenderModel(AbsESPnetModel):
         frontend: AbsFrontend,
         pooling: AbsPooling,
         projector: AbsProjector,
-        classifier: AbsGenderClassifier,
+        classifier: AbsClassifier,
+        classes: Sequence[str],
         extract_feats_in_collect_stats: bool = False,
         autocast: str = "none",
     ):
@@ -47,6 +51,7 @@ class GenderModel(AbsESPnetModel):
         self.pooling = pooling
         self.projector = projector
         self.classifier = classifier
+        self.classes = tuple(classes)
         self.extract_feats_in_collect_stats = extract_feats_in_collect_stats
 
     def forward(
@@ -78,7 +83,7 @@ class GenderModel(AbsESPnetModel):
     def logits(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor
     ) -> torch.Tensor:
-        """Give (batch, 2) logits in the order of GENDERS."""
+        """Return (batch, n_classes) logits in the order of the classes."""
         with encoder_precision(self.autocast, speech.device):
             feats, feats_lengths = self.frontend(speech, speech_lengths)
         frames = feats.float().transpose(1, 2)
@@ -88,6 +93,6 @@ class GenderModel(AbsESPnetModel):
     def collect_feats(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor, **kwargs: object
     ) -> dict[str, torch.Tensor]:
-        """Give the frontend's features, for ESPnet's ``collect_stats``."""
+        """Return the frontend's features, for ESPnet's ``collect_stats``."""
         feats, feats_lengths = self.frontend(speech, speech_lengths)
         return {"feats": feats, "feats_lengths": feats_lengths}

@@ -1,39 +1,41 @@
-"""Gender identification in stage 4: ESPnet's data, predictions, and scores."""
+"""Label tasks in stage 4: ESPnet's data, predictions, and scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from espnet2_cltm.corpus.audio import load_audio
+from espnet2_cltm.corpus.bounded_cache import WaveformCache
 from espnet2_cltm.corpus.utterance_list import (
     ListedUtterance,
     espnet_data_options,
     write_espnet_data,
 )
-from espnet2_cltm.corpus.waveform_cache import WaveformCache
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.test_set import TestSet
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
-from espnet2_cltm.frontend.length_batches import length_batches
-from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import (
-    predict_gender,
+    predict_labels,
     read_predictions,
     write_predictions,
 )
-from espnet2_cltm.label.metrics import score_gender
-from espnet2_cltm.label.model import GenderModel
-from espnet2_cltm.tasks.training import Criterion
+from espnet2_cltm.label.metrics import score_labels
+from espnet2_cltm.label.model import LabelModel
+from espnet2_cltm.label.spec import LabelTask
+from espnet2_cltm.task import Criterion, Scores, TestSet
+from espnet2_cltm.tasks.inference import length_batches
 
-ESPNET_TASK = GenderTask
+ESPNET_TASK = LabelEspnetTask
 PREDICTIONS_SUFFIX = ".tsv"
-OPTIONS_WITHOUT_DATA: dict[str, Any] = {}
-"""What the task's parser must be told to build a model before there is data."""
 
 _waveforms = WaveformCache(0)
+
+
+def build_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ESPnet options that build a model before there is data."""
+    return {"classes": " ".join(options["classes"])}
 
 
 def cache_audio(max_bytes: int) -> None:
@@ -52,20 +54,23 @@ def write_training_data(
     train: Sequence[ListedUtterance],
     dev: Sequence[TestSet],
     batch_bins: int,
+    options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write ESPnet's data files and give the options that name them.
+    """Write ESPnet's data files and return the options that name them.
 
     Args:
-        run_dir: Where the run is.
+        run_dir: Directory of the run.
         train: Training utterances, in order.
         dev: Validation sets of the run's languages.
         batch_bins: Unused: validation is not part of a run.
+        options: The task's options, classes included.
     """
     labels = ("label", "label")
     valid = [utterance for part in dev for utterance in part.utterances]
     write_espnet_data(run_dir / "train", train, labels[0])
     write_espnet_data(run_dir / "valid", valid, labels[0])
     return {
+        **build_options(options),
         **espnet_data_options(run_dir / "train", "train", labels),
         **espnet_data_options(run_dir / "valid", "valid", labels),
     }
@@ -79,7 +84,7 @@ def criteria(
 
 
 def predict(
-    model: GenderModel,
+    model: LabelModel,
     test: TestSet,
     predictions: Path,
     batch_bins: int,
@@ -104,28 +109,36 @@ def predict(
         return waveform
 
     write_predictions(
-        predictions, predict_gender(model, read_waveform, batches, device)
+        predictions, predict_labels(model, read_waveform, batches, device)
     )
 
 
-def score(test: TestSet, predictions: Path) -> dict[str, Any]:
+def score(
+    spec: LabelTask, options: Mapping[str, Any], test: TestSet, predictions: Path
+) -> Scores:
     """Score a table of predictions against the test list's labels.
 
-    Returns:
-        ``n_test`` and the metrics of :class:`GenderScores` by name.
+    Args:
+        spec: The task.
+        options: Its options, classes included.
+        test: The test set.
+        predictions: Table that :func:`predict` wrote.
 
     Raises:
         UserError: The table is missing or names other utterances than the list.
     """
-    hypothesis = {p.utt: p.label for p in read_predictions(predictions)}
+    predicted = {p.utt: p.label for p in read_predictions(predictions)}
     reference = {u.utt: u.label for u in test.utterances}
-    if hypothesis.keys() != reference.keys():
-        odd = min(hypothesis.keys() ^ reference.keys())
+    if predicted.keys() != reference.keys():
+        odd = min(predicted.keys() ^ reference.keys())
         raise UserError(
             f"{predictions} and its test list differ, first in utterance {odd}: "
             "delete the run's directory and run stage 4 again."
         )
     utts = sorted(reference)
-    return asdict(
-        score_gender([reference[u] for u in utts], [hypothesis[u] for u in utts])
+    return score_labels(
+        [reference[u] for u in utts],
+        [predicted[u] for u in utts],
+        options["classes"],
+        spec.metrics,
     )

@@ -25,9 +25,11 @@ from scipy.cluster.hierarchy import (
     linkage,
     optimal_leaf_ordering,
 )
+from scipy.spatial.distance import squareform
+from sklearn.metrics import adjusted_rand_score
 
 from espnet2_cltm.matrix.decomposition import RANK_TOLERANCE
-from espnet2_cltm.matrix.mantel import LanguagePermutations, off_diagonal
+from espnet2_cltm.matrix.relatedness import LanguagePermutations, off_diagonal
 
 FEWEST_LANGUAGES = 4  # three leave one cell in common with a third language
 FEWEST_CELLS = 4
@@ -96,7 +98,7 @@ def cluster_languages(
             f"it takes {FEWEST_LANGUAGES}",
         )
     square = dissimilarity[np.ix_(used, used)]
-    condensed = _condensed(square)
+    condensed = squareform(square)
     tree = linkage(condensed, method="average")
     silhouette, labels = _best_cut(tree, square)
     if not np.isfinite(silhouette):
@@ -133,10 +135,6 @@ def _best_cut(tree: np.ndarray, square: np.ndarray) -> tuple[float, np.ndarray]:
     return best
 
 
-def _condensed(square: np.ndarray) -> np.ndarray:
-    return square[np.triu_indices(len(square), k=1)]
-
-
 def _p_value(
     silhouette: float, effects: np.ndarray, used: np.ndarray, shuffles: int, seed: int
 ) -> float:
@@ -145,7 +143,7 @@ def _p_value(
     for _ in range(shuffles):
         shuffled = shuffle_pairs(effects, generator)
         square = profile_dissimilarity(shuffled)[0][np.ix_(used, used)]
-        found, _ = _best_cut(linkage(_condensed(square), method="average"), square)
+        found, _ = _best_cut(linkage(squareform(square), method="average"), square)
         as_good += found >= silhouette - TOLERANCE
     return (as_good + 1) / (shuffles + 1)
 
@@ -281,6 +279,7 @@ def mean_silhouette(dissimilarity: np.ndarray, labels: np.ndarray) -> float:
         dissimilarity: (n, n), 0 on the diagonal.
         labels: (n,) cluster of each item, at least two clusters.
     """
+    # scikit-learn's takes ten times as long, and this is called thousands of times.
     clusters, positions = np.unique(labels, return_inverse=True)
     members = positions[:, None] == np.arange(len(clusters))
     sizes = members.sum(axis=0)
@@ -296,41 +295,8 @@ def mean_silhouette(dissimilarity: np.ndarray, labels: np.ndarray) -> float:
     return float(np.where(alone, 0.0, values).mean())
 
 
-def adjusted_rand_index(a: Sequence[object], b: Sequence[object]) -> float:
-    """Agreement of two groupings of the same items, corrected for chance.
-
-    Counts pairs of items: with s pairs together in both, p in ``a``, q in ``b`` and t
-    pairs in all, the index is (s - p q / t) / ((p + q) / 2 - p q / t). Source: Hubert
-    and Arabie, Journal of Classification 2 (1985), 193-218.
-
-    Returns:
-        1 where both groupings are the same; at most 1, 0 expected by chance.
-    """
-    together_a, together_b = _together(a), _together(b)
-    pairs = np.triu_indices(len(a), k=1)
-    return _index(
-        float((together_a * together_b)[pairs].sum()),
-        float(together_a[pairs].sum()),
-        float(together_b[pairs].sum()),
-        len(pairs[0]),
-    )
-
-
-def _together(groups: Sequence[object]) -> np.ndarray:
-    return np.array([[float(x == y) for y in groups] for x in groups])
-
-
-def _index(both: float, in_a: float, in_b: float, pairs: int) -> float:
-    if not pairs or in_a == in_b == both:
-        return 1.0
-    expected = in_a * in_b / pairs
-    return (both - expected) / ((in_a + in_b) / 2 - expected)
-
-
 def family_agreement(
-    clusters: Sequence[object],
-    families: Sequence[object],
-    permutations: LanguagePermutations,
+    clusters: Sequence[int], families: Sequence[str], permutations: LanguagePermutations
 ) -> FamilyAgreement:
     """Compare clusters with families.
 
@@ -339,16 +305,18 @@ def family_agreement(
         families: (n,), its family.
         permutations: Orders of the n languages.
     """
-    observed = adjusted_rand_index(clusters, families)
     # With group sizes fixed, the index grows with the pairs that are together in both.
-    of_clusters, of_families = _together(clusters), _together(families)
+    of_clusters, of_families = (
+        np.equal.outer(groups, groups).astype(float)
+        for groups in (np.array(clusters), np.array(families))
+    )
     both = (of_clusters * of_families).sum()
     extreme = sum(
         int((np.einsum("ij,kij->k", of_clusters, some) >= both - 0.5).sum())
         for some in permutations.reorder(of_families)
     )
     return FamilyAgreement(
-        adjusted_rand=observed,
+        adjusted_rand=float(adjusted_rand_score(families, clusters)),
         p=permutations.p_value(extreme),
         n_languages=len(clusters),
     )

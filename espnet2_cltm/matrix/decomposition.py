@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from espnet2_cltm.matrix.cell_noise import CellNoise
+from espnet2_cltm.matrix.noise import CellNoise
 
 RANK_TOLERANCE = 1e-9  # relative to the largest singular value
 
@@ -28,8 +28,8 @@ class AdditiveFit:
         mean: The cell of an average target and an average donor.
         target: (n,) effects of targets, mean 0; NaN without a cell.
         donor: (n,) effects of donors, mean 0; NaN without a cell.
-        n_cells: Cells the fit rests on.
-        residual_df: Cells less parameters.
+        n_cells: Number of cells the fit rests on.
+        residual_df: Number of cells less parameters.
     """
 
     mean: float
@@ -45,32 +45,31 @@ class AdditiveFit:
 
 
 @dataclass(frozen=True)
-class VarianceComponents:
-    """Variances of the four parts of a cell; none is below 0.
+class Decomposition:
+    """Variances of the four parts of a cell, none below 0, and their shares.
 
     Attributes:
-        target: Of target effects.
-        donor: Of donor effects.
-        pair: Of pair effects; holds the noise too where ``noise`` is None.
-        noise: Mean squared standard error of the cells, None where not known.
-        n_cells: Cells these rest on.
+        target: Variance of target effects.
+        donor: Variance of donor effects.
+        pair: Variance of pair effects; holds the noise too where ``noise`` is None.
+        noise: Mean squared standard error of the cells; None where not known.
+        target_share: Share of the target effects in the first three; None where nothing
+            varies.
+        donor_share: Share of the donor effects.
+        pair_share: Share of the pair effects.
+        noise_share: Share of the noise in all four.
+        n_cells: Number of cells these rest on.
     """
 
     target: float
     donor: float
     pair: float
     noise: float | None
+    target_share: float | None
+    donor_share: float | None
+    pair_share: float | None
+    noise_share: float | None
     n_cells: int
-
-    @property
-    def shares(self) -> dict[str, float] | None:
-        """Shares of target, donor and pair in the variance without noise.
-
-        None where nothing varies.
-        """
-        parts = {"target": self.target, "donor": self.donor, "pair": self.pair}
-        total = sum(parts.values())
-        return {name: part / total for name, part in parts.items()} if total else None
 
 
 def fit_additive(matrix: np.ndarray) -> AdditiveFit | None:
@@ -104,10 +103,10 @@ def fit_additive(matrix: np.ndarray) -> AdditiveFit | None:
     )
 
 
-def variance_components(
+def decompose(
     matrix: np.ndarray, noise: CellNoise | None = None
-) -> VarianceComponents | None:
-    """Tell how much of the variation is of targets, donors and pairs.
+) -> Decomposition | None:
+    """Divide the variation of the cells into that of targets, donors and pairs.
 
     Three sums of squares, of targets after donors, of donors after targets, and what
     both leave, are set equal to what is expected of them; an estimate below 0 becomes
@@ -116,18 +115,20 @@ def variance_components(
 
     Args:
         matrix: (n, n), NaN where not available; the diagonal does not count.
-        noise: Of the cells. Those whose noise is not known are left out; where it is
-            known of none, noise stays in the pairs.
+        noise: Noise of the cells. Those whose noise is not known are left out; where it
+            is known of none, noise stays in the pairs.
 
     Returns:
         None where the cells are too few to tell the parts apart.
     """
-    known = noise is not None and np.isfinite(noise.own).any()
-    if known:
+    if noise is not None and not np.isfinite(noise.own).any():
+        noise = None
+    if noise is not None:
         matrix = np.where(np.isfinite(noise.own), matrix, np.nan)
     rows, columns, values = _cells(matrix)
-    shared = noise.shared[rows, columns] if known else np.zeros((len(values), 0))
-    own = noise.own[rows, columns] ** 2 if known else np.zeros(len(values))
+    shared, own = np.zeros((len(values), 0)), np.zeros(len(values))
+    if noise is not None:
+        shared, own = noise.shared[rows, columns], noise.own[rows, columns] ** 2
     if len(values) < 2:
         return None
     values = values - values.mean()
@@ -162,13 +163,23 @@ def variance_components(
         pair * donor_df + of_both - of_targets,
         _explained(both, of_donor) - _explained(target_only, of_donor),
     )
-    return VarianceComponents(
+    between = target + donor + pair
+    of_noise = noise_squares / len(values) if noise is not None else None
+    return Decomposition(
         target=target,
         donor=donor,
         pair=pair,
-        noise=noise_squares / len(values) if known else None,
+        noise=of_noise,
+        target_share=_share(target, between),
+        donor_share=_share(donor, between),
+        pair_share=_share(pair, between),
+        noise_share=_share(of_noise, between + (of_noise or 0.0)),
         n_cells=len(values),
     )
+
+
+def _share(part: float | None, total: float) -> float | None:
+    return part / total if part is not None and total > 0 else None
 
 
 def _cells(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

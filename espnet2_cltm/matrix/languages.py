@@ -1,21 +1,42 @@
-"""Names and families of languages, and the order in which a matrix is shown.
+"""Names, families and distances of languages, and the order in which they are shown.
 
 ``conf/languages.yaml`` maps a language code, as in the data directories, to its name
 and family, in the form ``Indo-European (Romance)``. A language that is not listed
 keeps its code for a name, in the family ``unlisted``.
+
+Distances are shipped in ``espnet2_cltm/data/languages/distances.tsv``, computed from
+URIEL (its README tells how): geographic, genetic, syntactic, phonological and inventory
+distance, 0 for the same to 1. A file of the user's own, with the same columns, adds
+pairs or takes the place of shipped ones. Matrices of them are symmetric, in the order
+of some languages; NaN stands for not known, the diagonal is 0.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
+import numpy as np
 
+from espnet2_cltm import data
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import read_mapping
+from espnet2_cltm.matrix.text_table import (
+    read_text_table,
+    require_columns,
+    require_language_codes,
+    to_number,
+)
 
 UNLISTED = "unlisted"
 # Listed under these are languages that share no ancestor for it.
 NO_FAMILIES = frozenset({"Constructed", "Creole", "Language isolate", UNLISTED})
+LANGUAGE_COLUMNS = ("language_a", "language_b")
+TYPOLOGICAL_PARTS = ("syntactic", "phonological", "inventory")
+DISTANCES = ("geographic", "genetic", *TYPOLOGICAL_PARTS)
+TYPOLOGICAL = "typological"
+SHIPPED = Path(data.__file__).parent / "languages" / "distances.tsv"
+
+DistancesOfPairs = dict[tuple[str, str], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +44,7 @@ class Language:
     """A language as people call it.
 
     Attributes:
-        code: As in the data directories.
+        code: Code as in the data directories.
         name: English name.
         family: Family, with the branch in brackets where it helps.
     """
@@ -33,33 +54,16 @@ class Language:
     family: str
 
 
-def family(language: Language) -> str | None:
-    """Give the family without its branch; None where a language has none."""
-    name = language.family.split(" (")[0]
-    return None if name in NO_FAMILIES else name
-
-
 def read_languages(path: Path | str) -> dict[str, Language]:
     """Read ``conf/languages.yaml``.
 
     Raises:
-        UserError: It cannot be read, or an entry is not ``code: {name, family}``.
+        UserError: It can't be read, or an entry is not ``code: {name, family}``.
     """
-    path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} does not exist: run from the recipe's directory or name the "
-            "file with --languages_conf."
-        ) from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} cannot be read as YAML ({reason}).") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} has no entries of the form code: {{name, family}}.")
+    remedy = "run from the recipe's directory or name the file with --languages_conf"
+    what = "a list of languages, 'code: {name: ..., family: ...}'"
     languages = {}
-    for code, entry in content.items():
+    for code, entry in read_mapping(path, what, remedy).items():
         if not isinstance(code, str):
             raise UserError(
                 f"{path}: the code {code!r} is not text; put it in quotes (YAML takes "
@@ -76,7 +80,7 @@ def read_languages(path: Path | str) -> dict[str, Language]:
 def describe(
     codes: Iterable[str], known: Mapping[str, Language]
 ) -> dict[str, Language]:
-    """Give every code its language; one that is not known is ``unlisted``."""
+    """Return every code's language; one that is not known is ``unlisted``."""
     return {code: known.get(code, Language(code, code, UNLISTED)) for code in codes}
 
 
@@ -91,3 +95,124 @@ def display_order(languages: Iterable[Language]) -> list[Language]:
             language.code,
         ),
     )
+
+
+# Families ---------------------------------------------------------------------------
+
+
+def family_of(language: Language) -> str | None:
+    """Return the family without its branch; None where a language has none."""
+    name = language.family.split(" (")[0]
+    return None if name in NO_FAMILIES else name
+
+
+def family_pairs(languages: Iterable[Language]) -> np.ndarray:
+    """Return which pairs of languages share a family, the part before the bracket.
+
+    Constructed, creole, isolated and unlisted languages share none.
+
+    Returns:
+        (n, n) bool; the diagonal is False.
+    """
+    families = [family_of(language) for language in languages]
+    same = [[a == b and a is not None for b in families] for a in families]
+    of_all = np.array(same, dtype=bool).reshape(len(families), len(families))
+    return of_all & ~np.eye(len(families), dtype=bool)
+
+
+def family_relation(languages: Iterable[Language]) -> np.ndarray:
+    """Return, as a relation of languages, which are of one family.
+
+    Returns:
+        (n, n), 1 or 0, the diagonal 1; NaN for a language that is not listed.
+    """
+    languages = list(languages)
+    same = family_pairs(languages) + np.eye(len(languages))
+    unlisted = np.array([x.family == UNLISTED for x in languages], dtype=bool)
+    same[unlisted[:, None] | unlisted[None, :]] = np.nan
+    return same
+
+
+# Distances --------------------------------------------------------------------------
+
+
+def language_distances(
+    codes: Sequence[str], own_file: Path | str | None = None
+) -> dict[str, np.ndarray]:
+    """Read all distances between some languages.
+
+    Args:
+        codes: The n languages.
+        own_file: Table with more pairs; where a pair is shipped too, this one counts.
+
+    Returns:
+        (n, n) by name: those of :data:`DISTANCES`, and ``typological``, the mean of
+        the syntactic, phonological and inventory distance where all three are known.
+
+    Raises:
+        UserError: A file can't be read as a table of distances; names the line.
+    """
+    pairs = read_pairs(SHIPPED)
+    if own_file is not None:
+        pairs |= read_pairs(own_file)
+    n = len(codes)
+    stacked = np.full((len(DISTANCES), n, n), np.nan)
+    for i, a in enumerate(codes):
+        stacked[:, i, i] = 0.0
+        for j, b in enumerate(codes[:i]):
+            found = pairs.get((min(a, b), max(a, b)))
+            if found is not None:
+                stacked[:, i, j] = stacked[:, j, i] = found
+    distances = dict(zip(DISTANCES, stacked, strict=True))
+    parts = [distances[part] for part in TYPOLOGICAL_PARTS]
+    return {**distances, TYPOLOGICAL: np.mean(parts, axis=0)}
+
+
+def read_pairs(path: Path | str) -> DistancesOfPairs:
+    """Read a table of distances.
+
+    Args:
+        path: Tab-separated, with the columns ``language_a``, ``language_b`` and those
+            of :data:`DISTANCES`, in any order; an empty field is not known.
+
+    Returns:
+        The distances in the order of :data:`DISTANCES`, by pair; the code that sorts
+        first stands first.
+
+    Raises:
+        UserError: It is not such a table; names the file and line.
+    """
+    columns = (*LANGUAGE_COLUMNS, *DISTANCES)
+    remedy = (
+        "give a tab-separated table of distances between languages with the columns "
+        f"{' '.join(columns)}; leave fields empty that are not known"
+    )
+    table = read_text_table(path, remedy)
+    require_columns(table, columns, remedy)
+    for column in LANGUAGE_COLUMNS:
+        require_language_codes(table, column)
+    numbers = [
+        to_number(table, column, empty_is_nan=True, maximum=1) for column in DISTANCES
+    ]
+    first_line: dict[tuple[str, str], int] = {}
+    pairs: DistancesOfPairs = {}
+    for line, a, b, *values in zip(
+        table.rows.index,
+        *(table.rows[column] for column in LANGUAGE_COLUMNS),
+        *numbers,
+        strict=True,
+    ):
+        if a == b:
+            raise UserError(
+                f"{path}, line {line}: a pair of {a} with itself; remove the line (a "
+                "language is at distance 0 from itself)."
+            )
+        pair = (min(a, b), max(a, b))
+        if pair in pairs:
+            raise UserError(
+                f"{path}, lines {first_line[pair]} and {line}: the pair {a} {b} twice; "
+                "remove one of the two."
+            )
+        first_line[pair] = line
+        pairs[pair] = tuple(values)
+    return pairs

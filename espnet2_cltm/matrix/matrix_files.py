@@ -1,53 +1,54 @@
-"""The files a matrix is kept in: comma-separated matrices and the table of cells.
+"""The files that matrices are kept in: written, read back, and the published ones.
 
 ``cltm.csv`` and ``relative_gain.csv`` have the header ``target,<donor>,...`` and a line
 a target; ``zero_shot.csv`` the header ``train,<test language>,...`` and a line a
 training language; ``cross_language.csv`` the header ``kind,languages,<set>,...`` and a
-line for the runs of a kind and language(s). Numbers are written so that reading gives
-back the same bits; an empty field is a cell that is not available.
+line for the runs of a kind and language(s). ``cells.tsv`` has a line a cell with all
+that is known of it. Numbers are written so that reading gives back the same bits; an
+empty field is not available.
+
+The matrices that the method's authors published are shipped with the package, in
+``espnet2_cltm/data/published``: read off the figures of arXiv:2603.08231 and Odyssey
+2026 (doi 10.21437/Odyssey.2026-44), CC BY 4.0; attribution in the README there. Two
+decimals, no standard errors.
 """
 
-from collections.abc import Sequence
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 
-from espnet2_cltm.files import write_text
+from espnet2_cltm import data
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import read_text, write_text
 from espnet2_cltm.matrix.estimates import TransferMatrix
-from espnet2_cltm.matrix.moments import DOUBLE, PAIR, SINGLE
-from espnet2_cltm.matrix.scores import CrossLanguageScores
+from espnet2_cltm.matrix.scores import KINDS, CrossLanguageScores
+from espnet2_cltm.matrix.text_table import (
+    NOT_A_CODE,
+    is_language_code,
+    read_text_table,
+    require_columns,
+    require_distinct,
+)
 from espnet2_cltm.matrix.uncertainty import CellUncertainty
 
-CELL_COLUMNS = (
-    "target",
-    "donor",
-    "n_seeds",
-    "single",
-    "single_se",
-    "double",
-    "double_se",
-    "pair",
-    "pair_se",
-    "self_gain",
-    "self_gain_se",
-    "cross_gain",
-    "cross_gain_se",
-    "relative_gain",
-    "relative_gain_se",
-    "cltm",
-    "cltm_se",
-    "fieller_kind",
-    "fieller_low",
-    "fieller_high",
-    "bootstrap_low",
-    "bootstrap_high",
-    "p_zero",
-    "p_one",
-    "q_zero",
-    "q_one",
-    "identified",
-    "reason",
+BUILD = "build the matrix first, as stage 6 does"
+BUILD_AGAIN = "build the matrix again (stage 6)"
+PUBLISHED = MappingProxyType(
+    {
+        "gender_mhubert": "gender identification, mHuBERT-147",
+        "speaker_mhubert": "speaker verification, mHuBERT-147",
+        "speaker_ecapa": "speaker verification, ECAPA-TDNN",
+        "speaker_siamese": "speaker verification, Siamese network",
+        "speaker_speechllm": "speaker verification, speech LLM",
+        "asr_mhubert": "speech recognition, mHuBERT-147",
+    }
 )
 
 
@@ -65,6 +66,14 @@ class LabelledMatrix:
     columns: tuple[str, ...]
     values: np.ndarray
 
+    def square(self, languages: Sequence[str]) -> np.ndarray:
+        """Return the (n, n) values of some languages, NaN where there are none."""
+        frame = pd.DataFrame(self.values, list(self.rows), list(self.columns))
+        return frame.reindex(index=languages, columns=languages).to_numpy()
+
+
+# Writing ----------------------------------------------------------------------------
+
 
 def write_matrix(path: Path | str, corner: str, matrix: LabelledMatrix) -> None:
     """Write a matrix as comma-separated text.
@@ -72,7 +81,7 @@ def write_matrix(path: Path | str, corner: str, matrix: LabelledMatrix) -> None:
     Args:
         path: File to write.
         corner: First field of the header: ``target`` or ``train``.
-        matrix: What to write.
+        matrix: Matrix to write.
     """
     lines = [",".join((corner, *matrix.columns))]
     for code, row in zip(matrix.rows, matrix.values, strict=True):
@@ -98,61 +107,208 @@ def write_cells(
     ``fieller_kind`` tells where ``fieller_low`` and ``fieller_high`` are the ends of a
     gap (``outside``).
     """
-    lines = ["\t".join(CELL_COLUMNS)]
+    columns = _cell_columns(matrix, uncertainty)
+    lines = ["\t".join(("target", "donor", *columns))]
     for target, i in enumerate(matrix.languages):
         for donor, j in enumerate(matrix.languages):
-            cell = (target, donor)
-            numbers: Sequence[float] = (
-                matrix.perf[(*cell, SINGLE)],
-                matrix.perf_se[(*cell, SINGLE)],
-                matrix.perf[(*cell, DOUBLE)],
-                matrix.perf_se[(*cell, DOUBLE)],
-                matrix.perf[(*cell, PAIR)],
-                matrix.perf_se[(*cell, PAIR)],
-                matrix.self_gain[cell],
-                matrix.self_gain_se[cell],
-                matrix.cross_gain[cell],
-                matrix.cross_gain_se[cell],
-                matrix.relative_gain[cell],
-                matrix.relative_gain_se[cell],
-                matrix.raw_cltm[cell],
-                matrix.raw_cltm_se[cell],
-            )
-            reason = matrix.reason[cell]
-            fields = (
-                i,
-                j,
-                str(matrix.n_seeds[cell]),
-                *map(_number, numbers),
-                *_uncertainty_fields(uncertainty, cell),
-                "no" if reason else "yes",
-                reason,
-            )
-            lines.append("\t".join(fields))
+            fields = (values[target, donor] for values in columns.values())
+            lines.append("\t".join((i, j, *fields)))
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _uncertainty_fields(
-    uncertainty: CellUncertainty, cell: tuple[int, int]
-) -> tuple[str, ...]:
+def _cell_columns(
+    matrix: TransferMatrix, uncertainty: CellUncertainty
+) -> dict[str, np.ndarray]:
+    """Return the text of every cell by column."""
+    numbers: dict[str, np.ndarray] = {}
+    for run, kind in enumerate(KINDS):
+        numbers[kind] = matrix.perf[..., run]
+        numbers[f"{kind}_se"] = matrix.perf_se[..., run]
+    for name in ("self_gain", "cross_gain", "relative_gain"):
+        numbers[name] = getattr(matrix, name)
+        numbers[f"{name}_se"] = getattr(matrix, f"{name}_se")
+    numbers |= {"cltm": matrix.raw_cltm, "cltm_se": matrix.raw_cltm_se}
     fieller, bootstrap = uncertainty.fieller, uncertainty.bootstrap
-    limits = (fieller.low, fieller.high)
-    if bootstrap is not None:
-        limits += (bootstrap.low, bootstrap.high)
-    fields = [str(fieller.kind[cell]), *(_limit(values[cell]) for values in limits)]
-    fields += [""] * (5 - len(fields))
-    tests = (
-        uncertainty.p_zero,
-        uncertainty.p_one,
-        uncertainty.q_zero,
-        uncertainty.q_one,
-    )
-    return (*fields, *(_number(values[cell]) for values in tests))
+    nothing = np.full(matrix.cltm.shape, np.nan)
+    limits = {
+        "fieller_low": fieller.low,
+        "fieller_high": fieller.high,
+        "bootstrap_low": nothing if bootstrap is None else bootstrap.low,
+        "bootstrap_high": nothing if bootstrap is None else bootstrap.high,
+    }
+    tests = {
+        name: getattr(uncertainty, name)
+        for name in ("p_zero", "p_one", "q_zero", "q_one")
+    }
+    return {
+        "n_seeds": matrix.n_seeds.astype(str),
+        **{name: _texts(_number, values) for name, values in numbers.items()},
+        "fieller_kind": fieller.kind.astype(object),
+        **{name: _texts(number_text, values) for name, values in limits.items()},
+        **{name: _texts(_number, values) for name, values in tests.items()},
+        "identified": np.where(matrix.reason == "", "yes", "no"),
+        "reason": matrix.reason,
+    }
 
 
-def _limit(value: float) -> str:
-    return "" if np.isnan(value) else repr(float(value))
+def _texts(write: Callable[[float], str], values: np.ndarray) -> np.ndarray:
+    return np.array([[write(value) for value in row] for row in values], dtype=object)
+
+
+def number_text(value: float) -> str:
+    """Return a number so that reading gives back the same bits; empty for NaN."""
+    return "" if math.isnan(value) else repr(float(value))
 
 
 def _number(value: float) -> str:
-    return repr(float(value)) if np.isfinite(value) else ""
+    return number_text(value) if math.isfinite(value) else ""
+
+
+# Reading ----------------------------------------------------------------------------
+
+
+def read_matrix(path: Path | str) -> LabelledMatrix:
+    """Read a transfer matrix, as stage 6 writes it or as a user edited it.
+
+    Order is kept; rows and columns may differ. ``nan`` is not available either.
+
+    Raises:
+        UserError: The file can't be read as a matrix; names the line.
+    """
+    path = Path(path)
+    text = read_text(path, BUILD).removeprefix("\N{BYTE ORDER MARK}")
+    lines = [
+        (number, fields)
+        for number, fields in enumerate(csv.reader(io.StringIO(text)), start=1)
+        if any(field.strip() for field in fields)
+    ]
+    if not lines:
+        raise UserError(f"{path} is empty: {BUILD}.")
+    (_, header), *rows = lines
+    if header[0].strip() != "target" or len(header) < 2:
+        raise UserError(
+            f"{path} is not a transfer matrix: its header begins with '{header[0]}', "
+            "not with target and the donors; give a cltm.csv."
+        )
+    donors = _codes(path, [(1, code) for code in header[1:]], "donor")
+    targets = _codes(path, [(line, fields[0]) for line, fields in rows], "target")
+    if not targets:
+        raise UserError(f"{path} has a header and no line of a target: {BUILD}.")
+    values = np.full((len(targets), len(donors)), np.nan)
+    for row, (line, fields) in enumerate(rows):
+        if len(fields) != len(header):
+            raise UserError(
+                f"{path}, line {line}: {len(fields)} fields where the header has "
+                f"{len(header)}; every donor needs one, empty if not available."
+            )
+        for column, field in enumerate(fields[1:]):
+            what = f"the cell of donor {donors[column]}"
+            values[row, column] = _parse(path, line, what, field)
+    return LabelledMatrix(targets, donors, values)
+
+
+def _codes(path: Path, found: list[tuple[int, str]], what: str) -> tuple[str, ...]:
+    codes: list[str] = []
+    for line, text in found:
+        code = text.strip()
+        if not is_language_code(code):
+            raise UserError(f"{path}, line {line}: {what} is '{code}'{NOT_A_CODE}")
+        if code in codes:
+            raise UserError(
+                f"{path}, line {line}: {what} {code} stands there twice; remove one."
+            )
+        codes.append(code)
+    return tuple(codes)
+
+
+def _parse(
+    path: Path, line: int, what: str, field: str, largest: float = np.finfo(float).max
+) -> float:
+    """Read a number; NaN where a field is empty or ``nan``."""
+    text = field.strip()
+    if text.lower() in ("", "nan"):
+        return math.nan
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= largest:
+        raise UserError(
+            f"{path}, line {line}: {what} is '{text}', not a number; leave it empty if "
+            "it is not available."
+        )
+    return value
+
+
+def read_cells(
+    path: Path,
+    targets: Sequence[str],
+    donors: Sequence[str],
+    numbers: Sequence[str],
+    texts: Sequence[str],
+) -> dict[str, np.ndarray]:
+    """Read columns of ``cells.tsv``.
+
+    Args:
+        path: The file.
+        targets: Languages of the rows wanted.
+        donors: Languages of the columns wanted.
+        numbers: Names of columns with numbers, NaN where not available.
+        texts: Names of columns with text, empty where there is no such cell.
+
+    Returns:
+        (targets, donors) by column.
+
+    Raises:
+        UserError: The file can't be read, lacks a column, or has other languages or a
+            cell twice.
+    """
+    table = read_text_table(path, BUILD_AGAIN)
+    require_columns(table, ("target", "donor", *numbers, *texts), BUILD_AGAIN)
+    require_distinct(table, ["target", "donor"], "the same cell")
+    places = (
+        pd.Index(targets).get_indexer(table.rows["target"]),
+        pd.Index(donors).get_indexer(table.rows["donor"]),
+    )
+    if any((positions < 0).any() for positions in places):
+        raise UserError(
+            f"{path} has other languages than the matrix beside it: {BUILD_AGAIN}."
+        )
+    shape = (len(targets), len(donors))
+    found = {}
+    for name in numbers:
+        fields = table.rows[name].items()
+        found[name] = np.full(shape, np.nan)
+        found[name][places] = [_parse(path, at, name, x, np.inf) for at, x in fields]
+    for name in texts:
+        found[name] = np.full(shape, "", dtype=object)
+        found[name][places] = table.rows[name]
+    return found
+
+
+# Published --------------------------------------------------------------------------
+
+
+def published_path(name: str) -> Path:
+    """Return the file of a published matrix.
+
+    Raises:
+        UserError: There is no matrix of this name.
+    """
+    if name not in PUBLISHED:
+        raise UserError(
+            f"there is no published matrix '{name}'; known are {', '.join(PUBLISHED)}."
+        )
+    return Path(data.__file__).parent / "published" / f"{name}.csv"
+
+
+def read_published(name: str) -> LabelledMatrix:
+    """Read a published matrix.
+
+    Args:
+        name: One of :data:`PUBLISHED`.
+
+    Raises:
+        UserError: There is no matrix of this name.
+    """
+    return read_matrix(published_path(name))

@@ -1,7 +1,7 @@
 """Where transfer comes from, in one place: decomposition, relatedness, clusters.
 
 Takes the cells of one matrix, their standard errors and what is known of its languages;
-gives an :class:`Origin`, whose ``dataclasses.asdict`` is ready for JSON (None stands
+returns an :class:`Origin`, whose ``dataclasses.asdict`` is ready for JSON (None stands
 for not available), and a few sentences for the terminal.
 """
 
@@ -10,31 +10,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from espnet2_cltm.matrix.cell_noise import CellNoise
 from espnet2_cltm.matrix.clusters import (
     Clusters,
     FamilyAgreement,
     cluster_languages,
     family_agreement,
 )
-from espnet2_cltm.matrix.decomposition import variance_components
-from espnet2_cltm.matrix.language_distances import (
+from espnet2_cltm.matrix.decomposition import Decomposition, decompose
+from espnet2_cltm.matrix.languages import (
     DISTANCES,
     TYPOLOGICAL,
-    same_family,
+    UNLISTED,
+    Language,
+    family_of,
+    family_relation,
 )
-from espnet2_cltm.matrix.languages import UNLISTED, Language, family
-from espnet2_cltm.matrix.mantel import permute_languages
+from espnet2_cltm.matrix.noise import CellNoise
 from espnet2_cltm.matrix.relatedness import (
     OF_CELLS,
     OF_PAIR_EFFECTS,
     RelatednessTest,
+    permute_languages,
     relatedness_tests,
 )
-from espnet2_cltm.matrix.significance import FALSE_DISCOVERY_RATE
+from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE
 
 SAME_FAMILY = "same_family"
-LEVEL = 0.05
+CLUSTER_LEVEL = 0.05
 FEWEST_PERMUTATIONS = 120  # of 5 languages; of 4 no test among several gets below 5%
 FEW_CELLS = 50  # shares of variance are rough then
 CLEAR_SILHOUETTE = 0.25  # see clusters.Clusters
@@ -56,9 +58,9 @@ class OriginSettings:
     """How the permutation tests are made.
 
     Attributes:
-        permutations: Orders of languages drawn; all where there are no more.
-        shuffles: Matrices without structure that clusters are compared with.
-        seed: Of both.
+        permutations: Number of orders of languages drawn; all where there are no more.
+        shuffles: Number of matrices without structure that clusters are compared with.
+        seed: Seed of both.
     """
 
     permutations: int = 10_000
@@ -67,41 +69,15 @@ class OriginSettings:
 
 
 @dataclass(frozen=True)
-class Decomposition:
-    """Variances of the parts of a cell, and their shares.
-
-    Attributes:
-        target: Variance of target effects.
-        donor: Variance of donor effects.
-        pair: Variance of pair effects; holds the noise too where ``noise`` is None.
-        noise: Mean squared standard error of the cells; None where not known.
-        target_share: Share of the target effects in the first three.
-        donor_share: Share of the donor effects.
-        pair_share: Share of the pair effects.
-        noise_share: Share of the noise in all four.
-        n_cells: Cells these rest on.
-    """
-
-    target: float
-    donor: float
-    pair: float
-    noise: float | None
-    target_share: float | None
-    donor_share: float | None
-    pair_share: float | None
-    noise_share: float | None
-    n_cells: int
-
-
-@dataclass(frozen=True)
 class Origin:
     """Where the transfer of one matrix comes from.
 
     Attributes:
-        decomposition: None where the cells are too few to tell the parts apart.
+        decomposition: Variances of targets, donors and pairs; None where the cells are
+            too few to tell them apart.
         relatedness: All tests against relations of languages.
-        permutations: How many orders of languages these rest on.
-        exact: These are all there are.
+        permutations: Number of orders of languages these rest on.
+        exact: Whether these are all there are.
         clusters: Languages by their transfer profiles.
         family_agreement: How far clusters are families; None without clusters.
     """
@@ -125,14 +101,14 @@ def find_origin(
 
     Args:
         cells: (n, n), the CLTM of identified cells or of all; NaN where not available.
-        noise: Of the cells; None if of none.
+        noise: Noise of the cells; None if not known of any.
         languages: The n languages, in the order of rows and columns.
-        distances: (n, n) by name, as
-            :func:`espnet2_cltm.matrix.language_distances.language_distances` gives.
-        settings: Of the permutation tests.
+        distances: (n, n) by name, from
+            :func:`espnet2_cltm.matrix.languages.language_distances`.
+        settings: Settings of the permutation tests.
     """
     relations = {
-        SAME_FAMILY: same_family(languages),
+        SAME_FAMILY: family_relation(languages),
         **{name: distances[name] for name in (*DISTANCES, TYPOLOGICAL)},
     }
     permutations = permute_languages(
@@ -145,7 +121,7 @@ def find_origin(
         settings.seed,
     )
     return Origin(
-        decomposition=_decomposition(cells, noise),
+        decomposition=decompose(cells, noise),
         relatedness=relatedness_tests(cells, relations, permutations),
         permutations=len(permutations.orders),
         exact=permutations.exact,
@@ -154,33 +130,12 @@ def find_origin(
     )
 
 
-def _decomposition(cells: np.ndarray, noise: CellNoise | None) -> Decomposition | None:
-    parts = variance_components(cells, noise)
-    if parts is None:
-        return None
-    shares = parts.shares or {}
-    total = parts.target + parts.donor + parts.pair + (parts.noise or 0.0)
-    return Decomposition(
-        target=parts.target,
-        donor=parts.donor,
-        pair=parts.pair,
-        noise=parts.noise,
-        target_share=shares.get("target"),
-        donor_share=shares.get("donor"),
-        pair_share=shares.get("pair"),
-        noise_share=(
-            parts.noise / total if parts.noise is not None and total > 0 else None
-        ),
-        n_cells=parts.n_cells,
-    )
-
-
 def _agreement(
     clusters: Clusters, languages: Sequence[Language], settings: OriginSettings
 ) -> FamilyAgreement | None:
     """Compare clusters with families; a language without a family is its own."""
     families = {
-        language.code: _group(language)
+        language.code: family_of(language) or f"only {language.code}"
         for language in languages
         if language.family != UNLISTED
     }
@@ -197,15 +152,11 @@ def _agreement(
     return family_agreement(of_clusters, of_families, permutations)
 
 
-def _group(language: Language) -> str:
-    return family(language) or f"only {language.code}"
-
-
 # Text ------------------------------------------------------------------------------
 
 
-def lines(origin: Origin) -> list[str]:
-    """Say it in a few sentences for the terminal."""
+def origin_sentences(origin: Origin) -> list[str]:
+    """Describe it in a few sentences for the terminal."""
     return [
         _decomposition_line(origin.decomposition),
         *_relatedness_lines(origin),
@@ -265,7 +216,7 @@ def _cluster_lines(origin: Origin) -> list[str]:
     clusters = origin.clusters
     if not clusters.members:
         return [f"No clusters of languages: {clusters.reason}"]
-    if clusters.p > LEVEL:
+    if clusters.p > CLUSTER_LEVEL:
         return [
             "No clusters of languages: cut into "
             f"{len(clusters.members)} they are no more apart than by chance (mean "

@@ -1,35 +1,43 @@
 """Predictions of the cells that were not measured, and how good they are.
 
 Takes a square matrix with missing cells (rows targets, columns donors), the measured
-cells' standard errors where known, and the languages' distances. Gives every cell an
+cells' standard errors where known, and the languages' distances. Every cell has an
 estimate, a standard deviation and an interval, and the error that cross-validation
 finds when measured pairs are left out: (i,j) and (j,i) together, since one run measures
 both; or all pairs of a language, for one that has no run at all. Cells beyond ±
 :data:`LIMIT` count as ± :data:`LIMIT`, measured or predicted: a self-gain near 0 makes
 a ratio of any size.
+
+Stage 6 predicts the cells of identified targets, whose measured cells the model is
+fitted to, and writes ``predicted.tsv``: one line a cell, ``target donor cltm low
+high``.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.matrix.prediction_model import draw_matrices
-from espnet2_cltm.matrix.prediction_structure import ModelSettings
+from espnet2_cltm.files import write_text
+from espnet2_cltm.matrix.estimates import TransferMatrix
+from espnet2_cltm.matrix.prediction_model import ModelSettings, draw_matrices
+from espnet2_cltm.matrix.uncertainty import LEVEL
+from espnet2_cltm.progress import progress
 
 LIMIT = 3.0
 RELATIONS = ("genetic", "geographic", "inventory")
 NEARNESS = 2.0  # relatedness is exp(-2 distance / median distance)
-LEVEL = 0.95
-FEWEST_CELLS = 10
+FEWEST_MEASURED = 10
+TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
 FOLDS = 5
 LANGUAGE_FOLDS = 10  # more, since a part takes many of the others' pairs with it
-PAIRS, LANGUAGES = "pairs", "languages"  # what cross-validation leaves out
+BY_PAIR, BY_LANGUAGE = "pairs", "languages"  # what cross-validation leaves out
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of every cell; arrays are (n, n), NaN on the diagonal.
+    """Every cell as the model expects it; arrays are (n, n), NaN on the diagonal.
 
     Attributes:
         mean: Expected cell.
@@ -37,7 +45,7 @@ class Prediction:
         low: Lower end of the interval at :data:`LEVEL`.
         high: Upper end.
         draws: (draws, n, n), what cells may be, jointly.
-        n_cells: Measured cells that the model rests on.
+        n_cells: Number of measured cells that the model rests on.
     """
 
     mean: np.ndarray
@@ -57,9 +65,9 @@ class PredictionError:
         pearson: Pearson's r between predicted and measured; None where one of them
             does not vary.
         coverage: Share of measured cells inside their interval.
-        n_cells: Cells predicted.
-        folds: Into how many parts the pairs, or languages, were divided.
-        left_out: :data:`PAIRS` or :data:`LANGUAGES`.
+        n_cells: Number of cells predicted.
+        folds: Number of parts the pairs, or languages, were divided into.
+        left_out: :data:`BY_PAIR` or :data:`BY_LANGUAGE`.
     """
 
     rmse: float
@@ -67,10 +75,10 @@ class PredictionError:
     coverage: float
     n_cells: int
     folds: int
-    left_out: str = PAIRS
+    left_out: str = BY_PAIR
 
 
-def relatedness(distances: dict[str, np.ndarray]) -> np.ndarray:
+def closeness(distances: dict[str, np.ndarray]) -> np.ndarray:
     """Turn distances into standardised closeness.
 
     Args:
@@ -105,33 +113,26 @@ def predict_pairs(
 
     Args:
         matrix: (n, n), NaN where not measured; the diagonal does not count.
-        relations: (n, n, p), of :func:`relatedness`.
+        relations: (n, n, p), of :func:`closeness`.
         errors: (n, n), standard errors; NaN where not known.
         settings: How the model is fitted.
 
     Returns:
-        None with fewer than :data:`FEWEST_CELLS` measured cells.
+        None with fewer than :data:`FEWEST_MEASURED` measured cells.
     """
     known = np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
-    if known.sum() < FEWEST_CELLS:
+    if known.sum() < FEWEST_MEASURED:
         return None
     if errors is None:
         errors = np.full(matrix.shape, np.nan)
-    clipped = np.clip(matrix, -LIMIT, LIMIT)
-    drawn = draw_matrices(clipped, errors, relations, settings, LIMIT)
+    drawn = draw_matrices(np.clip(matrix, -LIMIT, LIMIT), errors, relations, settings)
+    cells = np.clip(drawn.cells, -LIMIT, LIMIT)
+    expected = np.clip(drawn.expected, -LIMIT, LIMIT).mean(axis=0)
     diagonal = np.eye(len(matrix), dtype=bool)
-    low, high = np.quantile(drawn.cells, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    values = (expected, cells.std(axis=0), *np.quantile(cells, TAILS, axis=0))
     return Prediction(
-        *(
-            np.where(diagonal, np.nan, values)
-            for values in (
-                drawn.expected.mean(axis=0),
-                drawn.cells.std(axis=0),
-                low,
-                high,
-            )
-        ),
-        draws=drawn.cells,
+        *(np.where(diagonal, np.nan, one) for one in values),
+        draws=cells,
         n_cells=int(known.sum()),
     )
 
@@ -143,18 +144,19 @@ def cross_validate(
     settings: ModelSettings | None = None,
     folds: int | None = None,
     watch: Callable[[range], Iterable[int]] = lambda parts: parts,
-    leave_out: str = PAIRS,
+    leave_out: str = BY_PAIR,
 ) -> PredictionError | None:
     """Predict measured cells from others.
 
     Args:
-        matrix: As for :func:`predict_pairs`.
-        relations: The same.
-        errors: The same; a left-out cell's noise widens the interval it is held to.
+        matrix: (n, n), NaN where not measured; the diagonal does not count.
+        relations: (n, n, p), of :func:`closeness`.
+        errors: (n, n), standard errors, NaN where not known; a left-out cell's noise
+            widens the interval it is held to.
         settings: How the model is fitted; its seed divides pairs or languages, too.
-        folds: Into how many parts; None for :data:`FOLDS` or :data:`LANGUAGE_FOLDS`.
-        watch: Wraps the parts, to show progress.
-        leave_out: :data:`PAIRS`, or :data:`LANGUAGES`: then all runs with the languages
+        folds: Number of parts; None for :data:`FOLDS` or :data:`LANGUAGE_FOLDS`.
+        watch: Function that wraps the parts, to show progress.
+        leave_out: :data:`BY_PAIR`, or :data:`BY_LANGUAGE`: then all runs with the languages
             of a part are left out, and their cells as targets, with donors that are
             not left out, are predicted.
 
@@ -166,12 +168,12 @@ def cross_validate(
     """
     settings = settings or ModelSettings()
     known = np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
-    if leave_out == PAIRS:
+    if leave_out == BY_PAIR:
         parts = _parts_of_pairs(known, folds or FOLDS, settings.seed)
-    elif leave_out == LANGUAGES:
+    elif leave_out == BY_LANGUAGE:
         parts = _parts_of_languages(known, folds or LANGUAGE_FOLDS, settings.seed)
     else:
-        raise ValueError(f"leave_out is '{leave_out}', not {PAIRS} or {LANGUAGES}")
+        raise ValueError(f"leave_out is '{leave_out}', not {BY_PAIR} or {BY_LANGUAGE}")
     if len(parts) < 2:
         return None
     measured = np.clip(matrix, -LIMIT, LIMIT)
@@ -192,7 +194,7 @@ def cross_validate(
             generator = np.random.default_rng((settings.seed, place))
             cells = cells + noise * generator.standard_normal(cells.shape)
             cells = np.clip(cells, -LIMIT, LIMIT)
-        low, high = np.quantile(cells, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        low, high = np.quantile(cells, TAILS, axis=0)
         truth = measured[judged]
         inside = (low <= truth) & (truth <= high)
         found.append(np.stack([prediction.mean[judged], truth, inside]))
@@ -242,3 +244,89 @@ def _parts_of_languages(
             )
         )
     return parts
+
+
+PREDICTED_COLUMNS = ("target", "donor", "cltm", "low", "high")
+
+
+@dataclass(frozen=True)
+class MissingPairs:
+    """Predictions of the cells that were not measured.
+
+    Attributes:
+        languages: Languages of rows and columns.
+        wanted: (n, n) bool, cells that are predicted.
+        prediction: Prediction of every cell.
+        error: Error found by cross-validation; None where too few cells were measured.
+    """
+
+    languages: tuple[str, ...]
+    wanted: np.ndarray
+    prediction: Prediction
+    error: PredictionError | None
+
+    @property
+    def sentences(self) -> list[str]:
+        """Sentences for the terminal: how many cells are predicted and how well."""
+        start = (
+            f"{int(self.wanted.sum())} cells that were not measured are predicted from "
+            f"{self.prediction.n_cells} others and the distances between languages "
+            "(predicted.tsv)"
+        )
+        if self.error is None:
+            return [f"{start}; too few are measured to tell how well"]
+        r = "" if self.error.pearson is None else f"r = {self.error.pearson:.2f}, "
+        return [
+            f"{start}; measured cells, predicted from the rest: {r}RMSE "
+            f"{self.error.rmse:.2f}, {self.error.coverage:.0%} inside their "
+            f"{LEVEL:.0%} interval"
+        ]
+
+
+def predict_missing(
+    matrix: TransferMatrix, distances: Mapping[str, np.ndarray]
+) -> MissingPairs | None:
+    """Predict the cells of identified targets that were not measured.
+
+    Args:
+        matrix: The estimates.
+        distances: (n, n) by name, from
+            :func:`espnet2_cltm.matrix.languages.language_distances`.
+
+    Returns:
+        None where no cell is missing, or too few are there to predict from.
+    """
+    n = len(matrix.languages)
+    wanted = np.isnan(matrix.raw_cltm) & ~np.eye(n, dtype=bool)
+    wanted &= matrix.target_identified[:, None]
+    if not wanted.any():
+        return None
+    relations = closeness(dict(distances))
+    prediction = predict_pairs(matrix.cltm, relations, matrix.raw_cltm_se)
+    if prediction is None:
+        return None
+    error = cross_validate(
+        matrix.cltm,
+        relations,
+        matrix.raw_cltm_se,
+        watch=lambda parts: progress(
+            parts, description="Checking predictions", unit="part"
+        ),
+    )
+    wanted &= np.isfinite(prediction.mean)
+    return MissingPairs(matrix.languages, wanted, prediction, error)
+
+
+def write_predicted(path: Path, missing: MissingPairs) -> None:
+    """Write the predictions as tab-separated text."""
+    found = missing.prediction
+    rows = ["\t".join(PREDICTED_COLUMNS)]
+    for i, j in np.argwhere(missing.wanted):
+        numbers = (found.mean[i, j], found.low[i, j], found.high[i, j])
+        fields = (
+            missing.languages[i],
+            missing.languages[j],
+            *map(repr, map(float, numbers)),
+        )
+        rows.append("\t".join(fields))
+    write_text(path, "\n".join(rows) + "\n")

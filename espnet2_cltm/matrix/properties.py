@@ -1,11 +1,17 @@
 """Summary numbers of a transfer matrix, as the method's authors define them.
 
-Each takes a :class:`~espnet2_cltm.matrix.matrix_layout.MatrixBatch`, one matrix or many
-resamples of it, and gives one number a matrix. Numbers of cells run over the
-off-diagonal cells that are there; those of a square (asymmetry, and those of
-:mod:`espnet2_cltm.matrix.spectrum`) over the languages of the layout's complete square.
-The positive part of a cell is max(cell, 0). With cells missing, RFD = ||M - 1||_F / n
-becomes the same root mean square over what is there.
+Each takes a :class:`~espnet2_cltm.matrix.layout.MatrixBatch`, one matrix or many
+resamples of it, and gives one number a matrix, NaN where it is not defined. Numbers of
+cells run over the off-diagonal cells that are there; those of a square (asymmetry, row
+cosine, components, spectral radius, condition number; diagonal of ones included) over
+the languages of the layout's complete square. The positive part of a cell is
+max(cell, 0). With cells missing, RFD = ||M - 1||_F / n becomes the same root mean
+square over what is there.
+
+The strengths give one number a language, (m, n): how much it takes as a target and
+gives as a donor. Sums of positive cells are the method's authors' strengths. They grow
+with the number of cells that are there; means of all cells, negative ones included, can
+be compared between languages that lack different cells.
 """
 
 from collections.abc import Callable
@@ -13,13 +19,55 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from espnet2_cltm.matrix.matrix_layout import MatrixBatch, MatrixLayout
-from espnet2_cltm.matrix.spectrum import (
-    components_for_80_percent,
-    condition_number,
-    mean_row_cosine,
-    spectral_radius,
-)
+from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout
+
+SHARE_OF_VARIANCE = 0.8
+# Of the largest singular value: a matrix below it is singular in double precision.
+SINGULAR = np.finfo(float).eps
+
+
+def mean_row_cosine(batch: MatrixBatch) -> np.ndarray:
+    """Average the cosine between two different rows: do targets take alike?"""
+    rows = batch.square
+    with np.errstate(invalid="ignore"):
+        unit = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    n = rows.shape[-1]
+    # The sum over all pairs of unit rows u, v of u . v is the square of their sum.
+    total = (unit.sum(axis=1) ** 2).sum(axis=-1)
+    return (total - n) / (n * (n - 1))
+
+
+def components_for_80_percent(batch: MatrixBatch) -> np.ndarray:
+    """Count the principal components of the rows for 80% of their variance.
+
+    Rows are observations, columns are centred and not scaled; 0 where all rows are the
+    same.
+    """
+    rows = batch.square - batch.square.mean(axis=1, keepdims=True)
+    variances = np.linalg.eigvalsh(rows @ np.swapaxes(rows, -1, -2))[:, ::-1]
+    variances = np.maximum(variances, 0.0)
+    total = variances.sum(axis=-1)
+    # Rounding must not ask for one component more.
+    enough = SHARE_OF_VARIANCE * total * (1 - 1e-12)
+    short = variances.cumsum(axis=-1) < enough[:, None]
+    return np.where(total > 1e-24, short.sum(axis=-1) + 1.0, 0.0)
+
+
+def spectral_radius(batch: MatrixBatch) -> np.ndarray:
+    """Give the largest absolute eigenvalue."""
+    return np.abs(np.linalg.eigvals(batch.square)).max(axis=-1)
+
+
+def condition_number(batch: MatrixBatch) -> np.ndarray:
+    """Divide the largest by the smallest singular value; NaN where it is singular."""
+    singular = np.linalg.svd(batch.square, compute_uv=False)
+    largest, smallest = singular[:, 0], singular[:, -1]
+    size = batch.square.shape[-1]
+    regular = smallest > size * SINGULAR * largest
+    return np.divide(
+        largest, smallest, where=regular, out=np.full(len(largest), np.nan)
+    )
+
 
 CELLS, PAIRS, FAMILIES, SQUARE = "cells", "pairs", "families", "square"
 
@@ -125,13 +173,13 @@ def mean_column_gini(batch: MatrixBatch) -> np.ndarray:
 def family_share(batch: MatrixBatch) -> np.ndarray:
     """Give the share of the positive mass that lies between languages of a family."""
     total = batch.positive.sum(axis=(1, 2))
-    inside = batch.positive[:, batch.layout.same_family].sum(axis=-1)
+    inside = batch.positive[:, batch.layout.family_pairs].sum(axis=-1)
     return np.divide(inside, total, where=total > 0, out=np.full(len(total), np.nan))
 
 
 def expected_family_share(layout: MatrixLayout) -> float:
     """Give that share for a mass spread evenly over the off-diagonal cells there."""
-    inside = (layout.same_family & layout.off_diagonal).sum()
+    inside = (layout.family_pairs & layout.off_diagonal).sum()
     return float(inside / layout.off_diagonal.sum())
 
 
@@ -247,7 +295,7 @@ def why_not_available(name: str, layout: MatrixLayout) -> str:
     needs = PROPERTIES[name].needs
     if needs == PAIRS and not len(layout.both_ways[0]):
         return "no pair has both of its cells"
-    if needs == FAMILIES and not (layout.same_family & layout.off_diagonal).any():
+    if needs == FAMILIES and not (layout.family_pairs & layout.off_diagonal).any():
         return "no cell between two languages of one family"
     if needs == SQUARE and not len(layout.square):
         return (
@@ -255,3 +303,80 @@ def why_not_available(name: str, layout: MatrixLayout) -> str:
             "with a row, have all cells with each other"
         )
     return ""
+
+
+ROWS, COLUMNS = 1, 0  # axes along which an (n, n) matrix is summed
+
+
+def incoming_sum(batch: MatrixBatch) -> np.ndarray:
+    """Sum the positive off-diagonal cells of each target's row."""
+    return _where_any(batch, batch.positive.sum(axis=1 + ROWS), ROWS)
+
+
+def outgoing_sum(batch: MatrixBatch) -> np.ndarray:
+    """Sum the positive off-diagonal cells of each donor's column."""
+    return _where_any(batch, batch.positive.sum(axis=1 + COLUMNS), COLUMNS)
+
+
+def incoming_mean(batch: MatrixBatch) -> np.ndarray:
+    """Average the off-diagonal cells of each target's row."""
+    return _mean(batch, ROWS)
+
+
+def outgoing_mean(batch: MatrixBatch) -> np.ndarray:
+    """Average the off-diagonal cells of each donor's column."""
+    return _mean(batch, COLUMNS)
+
+
+def _mean(batch: MatrixBatch, axis: int) -> np.ndarray:
+    there = batch.layout.off_diagonal
+    subscripts = "mij,ij->mi" if axis == ROWS else "mij,ij->mj"
+    total = np.einsum(subscripts, batch.values, there.astype(float))
+    return _where_any(batch, total / np.maximum(there.sum(axis=axis), 1), axis)
+
+
+def _where_any(batch: MatrixBatch, values: np.ndarray, axis: int) -> np.ndarray:
+    return np.where(batch.layout.off_diagonal.any(axis=axis), values, np.nan)
+
+
+STRENGTHS: dict[str, Callable[[MatrixBatch], np.ndarray]] = {
+    "incoming_sum": incoming_sum,
+    "outgoing_sum": outgoing_sum,
+    "incoming_mean": incoming_mean,
+    "outgoing_mean": outgoing_mean,
+}
+
+
+MOST_PAIRS = 10
+
+
+def strongest_positive(
+    matrix: np.ndarray, most: int = MOST_PAIRS
+) -> list[tuple[int, int]]:
+    """Give the highest positive off-diagonal cells, the highest first.
+
+    Args:
+        matrix: (n, n), NaN where not available.
+        most: At most so many; equal cells in the order of targets, then donors.
+
+    Returns:
+        (target, donor), positions of row and column.
+    """
+    return _first(-matrix, most)
+
+
+def strongest_negative(
+    matrix: np.ndarray, most: int = MOST_PAIRS
+) -> list[tuple[int, int]]:
+    """Give the lowest negative off-diagonal cells, the lowest first.
+
+    Args and Returns as of :func:`strongest_positive`.
+    """
+    return _first(matrix, most)
+
+
+def _first(values: np.ndarray, most: int) -> list[tuple[int, int]]:
+    with np.errstate(invalid="ignore"):
+        rows, columns = np.nonzero((values < 0) & ~np.eye(len(values), dtype=bool))
+    order = np.argsort(values[rows, columns], kind="stable")[:most]
+    return [(int(rows[k]), int(columns[k])) for k in order]

@@ -7,7 +7,7 @@ Noise spreads the cells of an estimate, and resampling its seeds spreads them on
 more. A plain bootstrap interval of a share, an extreme, a norm or a concentration
 therefore lies beside the truth, on the far side of a biased estimate. So most
 intervals are *noise-corrected*. With Q the number of the quiet matrix
-(:func:`~espnet2_cltm.matrix.seed_noise.quiet_matrix`) and D its numbers under the noise
+(:func:`~espnet2_cltm.matrix.noise.quiet_matrix`) and D its numbers under the noise
 of every resample,
 
     corrected = Q,    low, high = Q + quantiles of D - median of D
@@ -16,7 +16,7 @@ At a level of 95% the quantiles are those that a normal distribution has at Stud
 limits for so many seeds, as few seeds tell little of the noise; for a few numbers 2.5
 and 97.5% (``NORMAL_TAILS``). The condition number, which depends on the smallest of all
 singular values, has the expanded percentile interval of
-:mod:`espnet2_cltm.matrix.bootstrap`.
+:mod:`espnet2_cltm.matrix.uncertainty`.
 
 ``benchmarks/property_coverage.py`` measures how often they hold the truth; those that
 do in less than 90% of some setting say so. Where many cells are exactly 0 or 1, the
@@ -25,20 +25,28 @@ on the wrong side.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
 from scipy.special import ndtr
+from scipy.stats import rankdata
 
-from espnet2_cltm.matrix.bootstrap import draw_weights, tail_level
-from espnet2_cltm.matrix.language_strengths import STRENGTHS, ranks
-from espnet2_cltm.matrix.matrix_layout import MatrixBatch, MatrixLayout, batch_of
-from espnet2_cltm.matrix.properties import PROPERTIES, why_not_available
-from espnet2_cltm.matrix.resampled_matrices import disturbed, resampled
+from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout, batch_of
+from espnet2_cltm.matrix.noise import (
+    SeedNoise,
+    disturbed,
+    quiet_matrix,
+    resampled,
+    seed_noise,
+)
+from espnet2_cltm.matrix.properties import (
+    PROPERTIES,
+    STRENGTHS,
+    why_not_available,
+)
 from espnet2_cltm.matrix.scores import SeedScores
-from espnet2_cltm.matrix.seed_noise import SeedNoise, quiet_matrix, seed_noise
-from espnet2_cltm.matrix.significance import critical_value
+from espnet2_cltm.matrix.uncertainty import critical_value, draw_weights, tail_level
 
 NOISE_CORRECTED, PERCENTILE = "noise_corrected", "percentile"
 BY_PERCENTILE = frozenset({"condition_number"})
@@ -71,15 +79,16 @@ class Interval:
     """An estimate with its interval.
 
     Attributes:
-        value: Of the estimated matrix; None where not available.
-        corrected: Of the quiet matrix; None without seeds, or where the method
+        value: Number of the estimated matrix; None where not available.
+        corrected: Number of the quiet matrix; None without seeds, or where the method
             corrects nothing.
         low: Lower limit; None where there is no interval.
         high: Upper limit.
         method: ``noise_corrected`` or ``percentile``; empty without interval.
-        resamples: That the interval rests on.
+        resamples: Number of resamples that the interval rests on.
         note: Why there is no value or no interval; empty where there are both.
-        coverage_note: Where the interval was found to hold the truth too rarely.
+        coverage_note: Warning where the interval was found to hold the truth too
+            rarely.
     """
 
     value: float | None
@@ -97,8 +106,9 @@ class RankedStrength:
     """A language's strength and its rank among all, 1 for the strongest.
 
     Attributes:
-        strength: With interval.
-        rank: Of the estimated matrix; None where there is no strength.
+        strength: Strength with its interval.
+        rank: Rank in the estimated matrix; equal ones share the mean of their ranks.
+            None where there is no strength.
         rank_low: Lower limit of the rank's interval, None without one.
         rank_high: Upper limit.
     """
@@ -114,10 +124,11 @@ class MatrixNumbers:
     """All numbers of a matrix.
 
     Attributes:
-        layout: Cells that they rest on.
-        properties: By name of :data:`~espnet2_cltm.matrix.properties.PROPERTIES`.
-        strengths: By name of
-            :data:`~espnet2_cltm.matrix.language_strengths.STRENGTHS`, one a language.
+        layout: Cells that the numbers rest on.
+        properties: Properties by name of
+            :data:`~espnet2_cltm.matrix.properties.PROPERTIES`.
+        strengths: One a language, by name of
+            :data:`~espnet2_cltm.matrix.properties.STRENGTHS`.
     """
 
     layout: MatrixLayout
@@ -125,29 +136,21 @@ class MatrixNumbers:
     strengths: Mapping[str, tuple[RankedStrength, ...]]
 
 
-@dataclass(frozen=True)
-class _Draws:
-    """Numbers of all resamples: (m,) by property, (m, n) by strength."""
-
-    resampled: dict[str, np.ndarray]
-    disturbed: dict[str, np.ndarray]
-
-
-def matrix_numbers(matrix: np.ndarray, same_family: np.ndarray) -> MatrixNumbers:
+def matrix_numbers(matrix: np.ndarray, family_pairs: np.ndarray) -> MatrixNumbers:
     """Compute the numbers alone, where the file holds no seeds.
 
     Args:
         matrix: (n, n), estimates, NaN where not available.
-        same_family: (n, n) bool.
+        family_pairs: (n, n) bool.
     """
-    layout = MatrixLayout(np.isfinite(matrix), same_family)
+    layout = MatrixLayout(np.isfinite(matrix), family_pairs)
     return _numbers(matrix, layout, "no seeds: the file holds means and variances")
 
 
 def matrix_numbers_with_intervals(
     scores: SeedScores,
     matrix: np.ndarray,
-    same_family: np.ndarray,
+    family_pairs: np.ndarray,
     level: float,
     resamples: int,
     seed: int,
@@ -157,17 +160,17 @@ def matrix_numbers_with_intervals(
     """Compute the numbers and their intervals.
 
     Args:
-        scores: Of which ``matrix`` was made.
+        scores: Scores that ``matrix`` was made of.
         matrix: (n, n), estimates, NaN where not available or to be left out.
-        same_family: (n, n) bool.
-        level: Of confidence.
-        resamples: How many to draw.
-        seed: Of the draws.
+        family_pairs: (n, n) bool.
+        level: Confidence level, such as 0.95.
+        resamples: Number of resamples.
+        seed: Seed of their draw.
         cover_less: Measured coverage of the properties whose intervals cover too
             little, for their notes.
-        track: Wraps the batches of resamples, to show progress.
+        track: Function that wraps the batches of resamples, to show progress.
     """
-    layout = MatrixLayout(np.isfinite(matrix), same_family)
+    layout = MatrixLayout(np.isfinite(matrix), family_pairs)
     noise = seed_noise(scores)
     counts = noise.n_seeds[layout.off_diagonal]
     plain = _numbers(matrix, layout, "one seed")
@@ -177,63 +180,59 @@ def matrix_numbers_with_intervals(
     weights = draw_weights(len(scores.seeds), resamples, seed)
     names = [name for name, one in plain.properties.items() if one.value is not None]
     draws = _draw(noise, matrix, quiet, layout, weights, names, track)
-    tails = _Tails(level, max(int(np.median(counts)), 2))
+    n_seeds = max(int(np.median(counts)), 2)
     of_quiet = batch_of(quiet, layout)
     properties, strengths = dict(plain.properties), dict(plain.strengths)
     for name in names:
-        properties[name] = _property_interval(
-            name, plain.properties[name].value, of_quiet, draws, tails, cover_less
-        )
+        tail = _tail(name, level, n_seeds)
+        one = _property_interval(name, properties[name], of_quiet, draws[name], tail)
+        if one.method and name in cover_less:
+            note = (
+                f"at a level of 95% it held the truth in only {cover_less[name]:.0%} "
+                "of the simulated matrices of the worst setting"
+            )
+            one = replace(one, coverage_note=note)
+        properties[name] = one
     for name, compute in STRENGTHS.items():
+        tail = _tail(name, level, n_seeds)
+        least = 0.0 if name.endswith("_sum") else -np.inf
         strengths[name] = _strength_intervals(
-            name, plain.strengths[name], compute(of_quiet)[0], draws, tails
+            plain.strengths[name], compute(of_quiet)[0], draws[name], tail, least
         )
     return MatrixNumbers(layout, properties, strengths)
 
 
-@dataclass(frozen=True)
-class _Tails:
-    """Shares of the draws beyond either limit."""
-
-    level: float
-    n_seeds: int
-
-    def normal(self) -> float:
-        return (1 - self.level) / 2
-
-    def student(self) -> float:
-        return float(ndtr(-critical_value(self.level, np.array(self.n_seeds - 1.0))))
-
-    def expanded(self) -> float:
-        return float(tail_level(self.level, np.array(self.n_seeds)))
-
-    def of(self, name: str) -> float:
-        if name in BY_PERCENTILE:
-            return self.expanded()
-        return self.normal() if name in NORMAL_TAILS else self.student()
+def _tail(name: str, level: float, n_seeds: int) -> float:
+    """Return the share of the draws beyond either limit."""
+    if name in BY_PERCENTILE:
+        return float(tail_level(level, np.array(n_seeds)))
+    if name in NORMAL_TAILS:
+        return (1 - level) / 2
+    return float(ndtr(-critical_value(level, np.array(n_seeds - 1.0))))
 
 
 def _numbers(matrix: np.ndarray, layout: MatrixLayout, note: str) -> MatrixNumbers:
     """Compute all numbers without intervals; ``note`` says why there are none."""
     batch = batch_of(matrix, layout)
     properties = {}
-    for name in PROPERTIES:
+    for name, definition in PROPERTIES.items():
         value, reason = None, why_not_available(name, layout)
         if not reason:
-            value = _number(PROPERTIES[name].compute(batch)[0])
+            value = _number(definition.compute(batch)[0])
             reason = note if value is not None else "not defined for this matrix"
         properties[name] = Interval(value, note=reason)
     strengths = {}
     for name, compute in STRENGTHS.items():
         values = compute(batch)[0]
+        there = np.isfinite(values)
+        rank = np.full(len(values), np.nan)
+        rank[there] = rankdata(-values[there])
         strengths[name] = tuple(
             RankedStrength(
-                Interval(
-                    _number(value), note=note if np.isfinite(value) else "no cell"
-                ),
-                _number(rank),
+                Interval(_number(values[k]), note=note if there[k] else "no cell"),
+                _number(rank[k]),
             )
-            for value, rank in zip(values, ranks(values), strict=True)
+            for k in range(len(values))
         )
     return MatrixNumbers(layout, properties, strengths)
 
@@ -246,55 +245,41 @@ def _draw(
     weights: np.ndarray,
     names: list[str],
     track: Callable[[Sequence[int]], Iterable[int]],
-) -> _Draws:
-    by_percentile: dict[str, list[np.ndarray]] = {}
-    corrected: dict[str, list[np.ndarray]] = {}
-    cheap = {n: PROPERTIES[n].compute for n in names if n not in COSTLY} | STRENGTHS
-    costly = {n: PROPERTIES[n].compute for n in names if n in COSTLY - BY_PERCENTILE}
-    again = {n: PROPERTIES[n].compute for n in names if n in BY_PERCENTILE}
+) -> dict[str, np.ndarray]:
+    """Return numbers of all resamples: (m,) by property, (m, n) by strength."""
+    draws: dict[str, list[np.ndarray]] = {}
+
+    def collect(batch: MatrixBatch, chosen: Iterable[str]) -> None:
+        for name in chosen:
+            compute = STRENGTHS[name] if name in STRENGTHS else PROPERTIES[name].compute
+            draws.setdefault(name, []).append(compute(batch))
+
+    cheap = [*(name for name in names if name not in COSTLY), *STRENGTHS]
+    costly = [name for name in names if name in COSTLY - BY_PERCENTILE]
+    again = [name for name in names if name in BY_PERCENTILE]
     at_once = max(CELLS_AT_ONCE // matrix.size, 1)
     for start in track(range(0, len(weights), at_once)):
         chunk = weights[start : start + at_once]
         batch = disturbed(noise, quiet, layout, chunk)
-        _collect(corrected, batch, cheap)
+        collect(batch, cheap)
         few = max(MOST_COSTLY - start, 0)
         if few:
-            _collect(corrected, MatrixBatch(layout, batch.values[:few]), costly)
-            batch = resampled(noise, matrix, layout, chunk[:few])
-            _collect(by_percentile, batch, again)
-    return _Draws(
-        {name: np.concatenate(parts) for name, parts in by_percentile.items()},
-        {name: np.concatenate(parts) for name, parts in corrected.items()},
-    )
-
-
-def _collect(
-    collected: dict[str, list[np.ndarray]],
-    batch: MatrixBatch,
-    functions: Mapping[str, Callable[[MatrixBatch], np.ndarray]],
-) -> None:
-    for name, compute in functions.items():
-        collected.setdefault(name, []).append(compute(batch))
+            collect(MatrixBatch(layout, batch.values[:few]), costly)
+            collect(resampled(noise, matrix, layout, chunk[:few]), again)
+    return {name: np.concatenate(parts) for name, parts in draws.items()}
 
 
 def _property_interval(
-    name: str,
-    value: float,
-    quiet: MatrixBatch,
-    draws: _Draws,
-    tails: _Tails,
-    cover_less: Mapping[str, float],
+    name: str, plain: Interval, quiet: MatrixBatch, drawn: np.ndarray, tail: float
 ) -> Interval:
-    definition = PROPERTIES[name]
-    percentile = name in BY_PERCENTILE
-    drawn = (draws.resampled if percentile else draws.disturbed)[name]
+    """Return a property with its interval."""
+    definition, percentile = PROPERTIES[name], name in BY_PERCENTILE
     drawn = drawn[np.isfinite(drawn)]
     centre = None if percentile else _number(definition.compute(quiet)[0])
     if not len(drawn) or (centre is None and not percentile):
-        return Interval(value, note="not defined for matrices without noise")
-    tail = tails.of(name)
+        return Interval(plain.value, note="not defined for matrices without noise")
     low, high = np.quantile(drawn, [tail, 1 - tail])
-    if not percentile:
+    if centre is not None:
         shift = centre - np.median(drawn)
         low, high = low + shift, high + shift
     most = definition.most
@@ -303,51 +288,33 @@ def _property_interval(
         most = len(quiet.layout.square) - 1  # centred rows span no more
     low, high = np.clip([low, high], definition.least, most)
     method = PERCENTILE if percentile else NOISE_CORRECTED
-    coverage = ""
-    if name in cover_less:
-        coverage = (
-            f"at a level of 95% it held the truth in only {cover_less[name]:.0%} of "
-            "the simulated matrices of the worst setting"
-        )
-    return Interval(
-        value,
-        centre,
-        float(low),
-        float(high),
-        method,
-        len(drawn),
-        coverage_note=coverage,
-    )
+    return Interval(plain.value, centre, float(low), float(high), method, len(drawn))
 
 
 def _strength_intervals(
-    name: str,
     plain: tuple[RankedStrength, ...],
     quiet: np.ndarray,
-    draws: _Draws,
-    tails: _Tails,
+    drawn: np.ndarray,
+    tail: float,
+    least: float,
 ) -> tuple[RankedStrength, ...]:
     """Centre draws at the quiet matrix's strengths, and rank them in every draw."""
     there = np.array([one.strength.value is not None for one in plain])
-    drawn = draws.disturbed[name][:, there]
+    drawn = drawn[:, there]
     centred = quiet[there] + drawn - np.median(drawn, axis=0)
-    tail = tails.of(name)
-    least = 0.0 if name.endswith("_sum") else -np.inf
     limits = np.maximum(np.quantile(centred, [tail, 1 - tail], axis=0), least)
-    places = np.quantile(ranks(centred), [tail, 1 - tail], axis=0)
+    places = np.quantile(rankdata(-centred, axis=1), [tail, 1 - tail], axis=0)
     result = list(plain)
     for at, position in enumerate(np.flatnonzero(there)):
-        one = plain[position]
         result[position] = RankedStrength(
             Interval(
-                one.strength.value,
+                plain[position].strength.value,
                 float(quiet[position]),
-                float(limits[0, at]),
-                float(limits[1, at]),
+                *map(float, limits[:, at]),
                 NOISE_CORRECTED,
                 len(drawn),
             ),
-            one.rank,
+            plain[position].rank,
             float(np.floor(places[0, at])),
             float(np.ceil(places[1, at])),
         )

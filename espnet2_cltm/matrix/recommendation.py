@@ -1,7 +1,7 @@
 """Which donors help a target most: measured and predicted cells in one ranking.
 
-Takes the cells of a matrix with their standard errors and predictions of those that are
-missing, and ranks the donors of one target. How sure the ranks are is found by
+Takes results, a directory of stage 6 or a matrix alone, and predictions of the cells
+that are missing, and ranks the donors of one target. How sure the ranks are is found by
 simulation: every donor's value is drawn 10,000 times, a measured one from its estimate
 and standard error, a predicted one from the model's draws.
 
@@ -11,16 +11,36 @@ not identified, or whose double runs are missing, still has an order: by
 Perf(i+j) - Perf(i).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import rankdata
 
-from espnet2_cltm.matrix.prediction import LEVEL, Prediction
-from espnet2_cltm.matrix.significance import critical_value
+from espnet2_cltm.matrix.comparison import read_compared
+from espnet2_cltm.matrix.estimates import PAIR, cell_moments, estimate
+from espnet2_cltm.matrix.matrix_files import read_cells
+from espnet2_cltm.matrix.prediction import Prediction
+from espnet2_cltm.matrix.results import Choice, read_scores
+from espnet2_cltm.matrix.uncertainty import (
+    BOUNDED,
+    LEVEL,
+    cell_fieller_sets,
+    critical_value,
+)
 
 SIMULATIONS = 10_000
 CLTM, GAIN = "cltm", "cross_gain"
+# Columns of cells.tsv by what they become.
+READ_COLUMNS = {
+    "cltm_se": "cltm_se",
+    "gain": "cross_gain",
+    "gain_se": "cross_gain_se",
+    "n_seeds": "n_seeds",
+    "pair_se": "pair_se",
+    "self_gain": "self_gain",
+}
 
 
 @dataclass(frozen=True)
@@ -55,12 +75,12 @@ class MeasuredCells:
     reasons: dict[str, str]
 
     def has_self_gain(self, target: str) -> bool:
-        """Whether the target's single and double runs were measured."""
+        """Return whether the target's single and double runs were measured."""
         row = self.languages.index(target)
         return bool(np.isfinite(self.self_gain[row, row]))
 
     def lacks_scale(self, target: str) -> bool:
-        """Whether pair runs tell donors' gains, but not what these are worth.
+        """Return whether pair runs tell donors' gains, but not what these are worth.
 
         The self-gain is not clearly positive, or was not measured. A target without
         self-gain and pair runs is not meant: it is one of which nothing is known.
@@ -77,11 +97,11 @@ class RankedDonor:
     """One donor of a target.
 
     Attributes:
-        donor: Its language.
+        donor: Language.
         rank: 1 for the best; donors of the same value share the smallest rank.
         tied: Whether another donor has the same value.
         measured: Whether the value was measured; else it was predicted.
-        estimate: The value donors are ranked by.
+        estimate: Value donors are ranked by.
         low: Lower end of its interval at 95%; None without one, may be -inf.
         high: Upper end.
         among_best: Probability of being among the best k; None where measured
@@ -89,7 +109,7 @@ class RankedDonor:
             the measured ones count as exact.
         rank_low: Lower end of the 95% interval of the rank; None as above.
         rank_high: Upper end.
-        like_best: Whether it cannot be told from the best: the 95% interval of the
+        like_best: Whether it can't be told from the best: the 95% interval of the
             difference holds 0. None as above.
     """
 
@@ -112,16 +132,16 @@ class DonorRanking:
 
     Attributes:
         target: The language.
-        quantity: What they are ranked by, :data:`CLTM` or :data:`GAIN`.
+        quantity: Quantity they are ranked by, :data:`CLTM` or :data:`GAIN`.
         not_identified: Why the target is not identified, though it has a self-gain;
             empty otherwise.
         no_self_gain: Why the target has no self-gain; empty where it has.
-        k: Of the probability to be among the best k.
-        donors: All that have a value.
+        k: Number of donors looked for.
+        donors: All donors that have a value.
         without_value: Languages that have neither a measurement nor a prediction.
-        n_one_seed: How many measured donors rest on one seed, which has no standard
-            error.
-        measured_exact: Measured cells have no standard errors and count as exact.
+        n_one_seed: Number of measured donors that rest on one seed, which has no
+            standard error.
+        measured_exact: Whether measured cells lack standard errors and count as exact.
     """
 
     target: str
@@ -136,7 +156,7 @@ class DonorRanking:
 
     @property
     def n_predicted(self) -> int:
-        """How many values are predictions."""
+        """Number of values that are predictions."""
         return sum(not donor.measured for donor in self.donors)
 
     @property
@@ -155,11 +175,12 @@ def rank_donors(
     """Rank the donors of a target.
 
     Args:
-        cells: What was measured.
-        target: One of its languages.
-        k: How many donors are looked for.
-        prediction: Of the cells of ``cells.cltm``; None leaves missing ones out.
-        seed: Of the simulation.
+        cells: Measured cells.
+        target: One of their languages.
+        k: Number of donors looked for.
+        prediction: Prediction of the cells of ``cells.cltm``; None leaves missing ones
+            out.
+        seed: Seed of the simulation.
     """
     row = cells.languages.index(target)
     reason = cells.reasons.get(target, "")
@@ -216,7 +237,7 @@ def rank_donors(
 
 
 def _order_errors(cells: MeasuredCells, row: int) -> np.ndarray:
-    """Give errors that matter for the order; those of the cells where not known."""
+    """Return errors that matter for the order; those of the cells where not known."""
     with np.errstate(divide="ignore", invalid="ignore"):
         errors = cells.pair_se[row] / np.abs(cells.self_gain[row])
     return np.where(np.isfinite(errors), errors, cells.cltm_se[row])
@@ -271,3 +292,82 @@ def _certainty(simulated: np.ndarray | None, k: int, count: int) -> list[dict]:
         }
         for place in range(simulated.shape[1])
     ]
+
+
+def cells_from_results(path: Path, choice: Choice) -> MeasuredCells:
+    """Estimate cells from results, as stage 6 does.
+
+    Raises:
+        UserError: The file can't be read, or holds no such results.
+    """
+    scores = read_scores(path, choice)
+    moments = cell_moments(scores)
+    matrix = estimate(moments)
+    sets = cell_fieller_sets(moments, LEVEL)
+    bounded = sets.kind == BOUNDED
+    return MeasuredCells(
+        languages=matrix.languages,
+        cltm=matrix.cltm,
+        cltm_se=matrix.raw_cltm_se,
+        cltm_low=np.where(bounded, sets.low, np.nan),
+        cltm_high=np.where(bounded, sets.high, np.nan),
+        gain=matrix.cross_gain,
+        gain_se=matrix.cross_gain_se,
+        n_seeds=matrix.n_seeds,
+        pair_se=matrix.perf_se[..., PAIR],
+        self_gain=matrix.self_gain,
+        reasons=_reasons(matrix.languages, matrix.target_reason),
+    )
+
+
+def cells_from_matrix(name: str) -> MeasuredCells:
+    """Read a directory of stage 6, a ``cltm.csv`` or a published matrix.
+
+    Raises:
+        UserError: It is none of these, or can't be read.
+    """
+    compared = read_compared(name)
+    labels = compared.matrix
+    languages = tuple(dict.fromkeys((*labels.rows, *labels.columns)))
+    found = {key: np.full((len(languages),) * 2, np.nan) for key in READ_COLUMNS}
+    reasons: dict[str, str] = {}
+    path = Path(name) / "cells.tsv"
+    if path.exists():
+        columns = list(READ_COLUMNS.values())
+        cells = read_cells(path, languages, languages, columns, ["reason"])
+        found = {key: cells[column] for key, column in READ_COLUMNS.items()}
+        # The diagonal tells why a target has no self-gain, or why that is too small.
+        reasons = _reasons(languages, np.diagonal(cells["reason"]))
+    found["n_seeds"] = np.nan_to_num(found["n_seeds"], nan=0.0)
+    return MeasuredCells(
+        languages=languages,
+        cltm=labels.square(languages),
+        cltm_low=replace(labels, values=compared.low).square(languages),
+        cltm_high=replace(labels, values=compared.high).square(languages),
+        reasons=reasons,
+        **found,
+    )
+
+
+def _reasons(languages: Sequence[str], reasons: np.ndarray) -> dict[str, str]:
+    return {
+        code: reason.removeprefix("target not identified: ")
+        for code, reason in zip(languages, reasons, strict=True)
+        if reason
+    }
+
+
+def with_language(cells: MeasuredCells, code: str) -> MeasuredCells:
+    """Add a language of which nothing was measured."""
+    if code in cells.languages:
+        return cells
+    wider = {
+        key: np.pad(
+            values.astype(float),
+            (0, 1),
+            constant_values=0 if key == "n_seeds" else np.nan,
+        )
+        for key, values in vars(cells).items()
+        if isinstance(values, np.ndarray)
+    }
+    return replace(cells, languages=(*cells.languages, code), **wider)

@@ -6,11 +6,16 @@ better-is-higher. Axes are always (target = tested language, donor); NaN stands
 for a run that is not there or whose metric is undefined, and nothing else does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.registry import find_task, task_names
+from espnet2_cltm.task import Metric, TaskSpec
 
 KINDS = ("single", "double", "pair")
 
@@ -18,15 +23,44 @@ KINDS = ("single", "double", "pair")
 ScoreKey = tuple[str, str, str]
 
 
+def known_task(name: str) -> TaskSpec | None:
+    """Return a task; None where there is no such task here (any more)."""
+    try:
+        return find_task(name)
+    except UserError:
+        return None
+
+
+def find_metrics(task: str, names: Iterable[str]) -> dict[str, Metric]:
+    """Return those of some metrics that are known, in the order of their declaration.
+
+    Args:
+        task: Name of the task. Of a task that is not known here, metrics of all others
+            are taken by their name.
+        names: Names as in ``results.tsv``.
+    """
+    spec = known_task(task)
+    found: dict[str, Metric] = {}
+    for one in [spec] if spec else filter(None, map(known_task, task_names())):
+        for declared in one.metrics:
+            for name in sorted(names):
+                metric = one.metric(name)
+                if metric is not None and (
+                    metric is declared or name.startswith(f"{declared.name}_")
+                ):
+                    found.setdefault(name, metric)
+    return found
+
+
 @dataclass(frozen=True)
-class Source:
+class ResultsSource:
     """Where scores come from.
 
     Attributes:
         file: Name of the file, without its directory.
         sha256: Digest of the file's bytes.
-        task: ``gender``, ``speaker`` or ``asr``.
-        metric: A name of :data:`espnet2_cltm.matrix.metrics.METRICS`.
+        task: Name of the task.
+        metric: Name of the metric, as in ``results.tsv``.
         budget: N, or None where the file does not tell.
         undefined: How often the metric was undefined (``nan``), by run kind,
             tested language and donor.
@@ -40,6 +74,29 @@ class Source:
     budget: int | None = None
     undefined: Mapping[ScoreKey, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def task_title(self) -> str:
+        """Name of the task in text and figures."""
+        spec = known_task(self.task)
+        return spec.title if spec else self.task
+
+    @property
+    def metric_title(self) -> str:
+        """Name of Perf, which is better-is-higher, in text and figures."""
+        metric = find_metrics(self.task, [self.metric]).get(self.metric)
+        return metric.title if metric else self.metric
+
+    @property
+    def unit(self) -> str:
+        """What N counts."""
+        spec = known_task(self.task)
+        return spec.unit if spec else "utterances"
+
+    @property
+    def budget_text(self) -> str:
+        """N with its unit; empty where the file does not tell N."""
+        return "" if self.budget is None else f"N = {self.budget} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -64,7 +121,7 @@ class SeedScores:
     """Perf of every run, seed by seed.
 
     Attributes:
-        source: Where they come from.
+        source: Origin of the scores.
         languages: The n languages that runs were trained on, sorted.
         test_languages: The m languages that single runs were tested on, sorted;
             at least ``languages``.
@@ -76,7 +133,7 @@ class SeedScores:
             out; None where there are no such results.
     """
 
-    source: Source
+    source: ResultsSource
     languages: tuple[str, ...]
     test_languages: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -98,25 +155,25 @@ class AggregatedScores:
     """Perf of every run as mean and variance over seeds.
 
     Attributes:
-        source: Where they come from.
+        source: Origin of the scores.
         languages: The n languages, sorted.
         mean: By run kind: (n,) for single and double, (n, n) for pair.
         variance: Unbiased, over seeds, same shapes; NaN where there is one seed.
         count: Number of seeds, same shapes; 0 where there is no run.
     """
 
-    source: Source
+    source: ResultsSource
     languages: tuple[str, ...]
     mean: Mapping[str, np.ndarray]
     variance: Mapping[str, np.ndarray]
     count: Mapping[str, np.ndarray]
 
 
-Scores = SeedScores | AggregatedScores
+RunScores = SeedScores | AggregatedScores
 
 
 def collect_seed_scores(
-    records: pd.DataFrame, languages: Iterable[str], source: Source
+    records: pd.DataFrame, languages: Iterable[str], source: ResultsSource
 ) -> SeedScores:
     """Arrange one value a run and test language into arrays.
 
@@ -125,41 +182,45 @@ def collect_seed_scores(
             else the language trained on), ``tested``, ``seed`` and ``perf``; no
             two rows for the same run, language and seed.
         languages: All languages that runs were trained on.
-        source: Where the records come from.
+        source: Origin of the records.
     """
-    languages = tuple(sorted(languages))
-    singles = records[records["kind"] == "single"]
-    test_languages = tuple(sorted(set(languages) | set(singles["tested"])))
+    codes = tuple(sorted(languages))
+    single, double, pair = (records[records["kind"] == kind] for kind in KINDS)
+    double = double[double["tested"] == double["donor"]]
+    tested = tuple(sorted({*codes, *single["tested"]}))
     seeds = tuple(sorted({int(seed) for seed in records["seed"].unique()}))
-
-    row = {code: index for index, code in enumerate(languages)}
-    test_column = {code: index for index, code in enumerate(test_languages)}
-    slot = {seed: index for index, seed in enumerate(seeds)}
-
-    n, m, s = len(languages), len(test_languages), len(seeds)
-    zero_shot = np.full((n, m, s), np.nan)
-    double = np.full((n, s), np.nan)
-    pair = np.full((n, n, s), np.nan)
-
-    at = (_positions(singles["donor"], row), _positions(singles["tested"], test_column))
-    zero_shot[(*at, _positions(singles["seed"], slot))] = singles["perf"].to_numpy()
-    doubles = records[
-        (records["kind"] == "double") & (records["tested"] == records["donor"])
-    ]
-    at = (_positions(doubles["donor"], row),)
-    double[(*at, _positions(doubles["seed"], slot))] = doubles["perf"].to_numpy()
-    pairs = records[records["kind"] == "pair"]
-    at = (_positions(pairs["tested"], row), _positions(pairs["donor"], row))
-    pair[(*at, _positions(pairs["seed"], slot))] = pairs["perf"].to_numpy()
-    return SeedScores(source, languages, test_languages, seeds, zero_shot, double, pair)
+    return SeedScores(
+        source,
+        codes,
+        tested,
+        seeds,
+        arrange(single, "perf", donor=codes, tested=tested, seed=seeds),
+        arrange(double, "perf", donor=codes, seed=seeds),
+        arrange(pair, "perf", tested=codes, donor=codes, seed=seeds),
+    )
 
 
-def _positions(labels: pd.Series, position: Mapping[str | int, int]) -> np.ndarray:
-    return labels.map(position).to_numpy(dtype=int)
+def arrange(
+    records: pd.DataFrame, column: str, *, fill: float = np.nan, **axes: Sequence
+) -> np.ndarray:
+    """Arrange a column's values by the labels that others have.
+
+    Args:
+        records: Table with a row a value.
+        column: Name of the column with the values.
+        fill: Value where there is no row.
+        axes: By name of a column, the labels along an axis of the array.
+    """
+    values = np.full([len(labels) for labels in axes.values()], fill)
+    positions = (
+        pd.Index(labels).get_indexer(records[name]) for name, labels in axes.items()
+    )
+    values[tuple(positions)] = records[column].to_numpy()
+    return values
 
 
 def collect_aggregated_scores(
-    records: pd.DataFrame, languages: Iterable[str], source: Source
+    records: pd.DataFrame, languages: Iterable[str], source: ResultsSource
 ) -> AggregatedScores:
     """Arrange means and variances over seeds into arrays.
 
@@ -167,31 +228,24 @@ def collect_aggregated_scores(
         records: Columns ``kind``, ``donor``, ``tested``, ``mean``, ``variance``
             and ``count``; no two rows for the same run and language.
         languages: All languages that runs were trained on.
-        source: Where the records come from.
+        source: Origin of the records.
     """
-    languages = tuple(sorted(languages))
-    row = {code: index for index, code in enumerate(languages)}
+    codes = tuple(sorted(languages))
     arrays: dict[str, dict[str, np.ndarray]] = {"mean": {}, "variance": {}, "count": {}}
     for kind in KINDS:
         rows = records[records["kind"] == kind]
-        shape = (len(languages),) * (2 if kind == "pair" else 1)
-        where = (_positions(rows["tested"], row),)
-        if kind == "pair":
-            where += (_positions(rows["donor"], row),)
+        axes = {"tested": codes} | ({"donor": codes} if kind == "pair" else {})
         for name, by_kind in arrays.items():
-            by_kind[kind] = np.full(shape, 0 if name == "count" else np.nan)
-            by_kind[kind][where] = rows[name].to_numpy()
-    return AggregatedScores(source, languages, **arrays)
+            fill = 0 if name == "count" else np.nan
+            by_kind[kind] = arrange(rows, name, fill=fill, **axes)
+    return AggregatedScores(source, codes, **arrays)
 
 
 def count_undefined(records: pd.DataFrame, column: str) -> dict[ScoreKey, int]:
     """Count NaN by run kind, tested language and donor."""
     undefined = records[~np.isfinite(records[column])]
     keys = zip(undefined["kind"], undefined["tested"], undefined["donor"], strict=True)
-    counts: dict[ScoreKey, int] = {}
-    for key in keys:
-        counts[key] = counts.get(key, 0) + 1
-    return dict(sorted(counts.items()))
+    return dict(sorted(Counter(keys).items()))
 
 
 def mean_over_seeds(values: np.ndarray) -> np.ndarray:
@@ -202,20 +256,20 @@ def mean_over_seeds(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def single_and_double(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
-    """Give mean Perf(i) and Perf(i+i), each (n,), over all their own seeds."""
+def single_and_double(scores: RunScores) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean Perf(i) and Perf(i+i), each (n,), over all their own seeds."""
     if isinstance(scores, AggregatedScores):
         return scores.mean["single"], scores.mean["double"]
     return mean_over_seeds(scores.single), mean_over_seeds(scores.double)
 
 
-def cross_language_of(scores: Scores) -> CrossLanguageScores | None:
-    """Give the results on cross-language trials; aggregated files have none."""
+def cross_language_of(scores: RunScores) -> CrossLanguageScores | None:
+    """Return the results on cross-language trials; aggregated files have none."""
     return scores.cross_language if isinstance(scores, SeedScores) else None
 
 
-def zero_shot_means(scores: Scores) -> tuple[tuple[str, ...], np.ndarray]:
-    """Give the zero-shot matrix: trained on a row's, tested on a column's language.
+def zero_shot_means(scores: RunScores) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the zero-shot matrix: trained on a row's, tested on a column's language.
 
     Returns:
         The column's languages and (n, m) mean Perf over seeds. Aggregated files
@@ -226,3 +280,24 @@ def zero_shot_means(scores: Scores) -> tuple[tuple[str, ...], np.ndarray]:
     matrix = np.full((len(scores.languages),) * 2, np.nan)
     np.fill_diagonal(matrix, scores.mean["single"])
     return scores.languages, matrix
+
+
+def absent_seeds(scores: SeedScores) -> list[str]:
+    """Name the runs, as they are tested for the matrix, with the seeds they lack.
+
+    A metric that is undefined counts as no result; a run without any is left out.
+    """
+    codes = scores.languages
+    values = {f"single {code}": scores.single[i] for i, code in enumerate(codes)}
+    values |= {f"double {code}": scores.double[i] for i, code in enumerate(codes)}
+    for i, target in enumerate(codes):
+        for j, donor in enumerate(codes):
+            pair = "+".join(sorted((target, donor)))
+            values[f"pair {pair} tested on {target}"] = scores.pair[i, j]
+    found = []
+    for name, perf in values.items():
+        there = np.isfinite(perf)
+        if there.any() and not there.all():
+            absent = (str(scores.seeds[k]) for k in np.flatnonzero(~there))
+            found.append(f"{name} (seed {' '.join(absent)})")
+    return found

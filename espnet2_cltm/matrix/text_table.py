@@ -8,6 +8,7 @@ index is the line number in the file.
 import csv
 import hashlib
 import io
+import math
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +17,15 @@ from pathlib import Path
 import pandas as pd
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import read_text
 
-# What separates fields, words, paths and codes; FORBIDDEN_IN_CODES has no hyphen,
-# which stands in codes such as zh-CN.
+# What separates fields, words, paths and codes; it has no hyphen, which stands in codes
+# such as zh-CN.
 FORBIDDEN_IN_CODES = frozenset(' \t",;+~/\\')
+NOT_A_CODE = ", not a language code (letters, digits, '-' and '_')."
+REMEDY = "give the results of an experiment, which stages 4 and 5 make"
 _DECIMAL = r"[+-]?(?:[0-9]{1,40}\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?"
-FIRST_LINE = 2  # the line after the header
+_FIRST_LINE = 2  # the line after the header
 
 
 @dataclass(frozen=True)
@@ -39,38 +43,26 @@ class TextTable:
     rows: pd.DataFrame
 
     def where(self, kept: pd.Series) -> "TextTable":
-        """Give the same table with only the lines for which ``kept`` is true."""
+        """Return the same table with only the lines for which ``kept`` is true."""
         return replace(self, rows=self.rows[kept])
 
 
-def read_text_table(path: Path | str) -> TextTable:
+def read_text_table(path: Path | str, remedy: str = REMEDY) -> TextTable:
     """Read a tab- or comma-separated file with a header line.
 
+    Args:
+        path: UTF-8 file.
+        remedy: What to do where there is no such table.
+
     Raises:
-        UserError: The file is not there, empty, not UTF-8, or has a line with the
+        UserError: The file can't be read, is empty, not UTF-8, or has a line with the
             wrong number of fields.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path} does not exist: give the results file of an experiment "
-            "(stage 5 writes it)."
-        ) from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{path}, line {line}: not UTF-8 text; save the table as UTF-8."
-        ) from error
+    text = read_text(path, remedy).removeprefix("\N{BYTE ORDER MARK}")
     if not text.strip():
-        raise UserError(f"{path} is empty: run stages 4 and 5 first.")
-    header = text.split("\n", 1)[0]
-    separator = "\t" if "\t" in header else ","
+        raise UserError(f"{path} is empty: {remedy}.")
+    separator = "\t" if "\t" in text.split("\n", 1)[0] else ","
     try:
         with warnings.catch_warnings():
             # pandas only warns where every line has more fields than the header.
@@ -94,37 +86,33 @@ def read_text_table(path: Path | str) -> TextTable:
             "calling read(nbytes)" in str(error)  # how pandas reports an interrupt
         ):
             raise KeyboardInterrupt from error
-        raise UserError(f"{path} is not a table: {_reason(error)}.") from error
-    rows.index = pd.RangeIndex(FIRST_LINE, FIRST_LINE + len(rows))
+        reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
+        reason = reason[:1].lower() + reason[1:]
+        raise UserError(f"{path} is not a table: {reason}.") from error
+    rows.index = pd.RangeIndex(_FIRST_LINE, _FIRST_LINE + len(rows))
     while len(rows) and (rows.iloc[-1] == "").all():  # blank lines at the end
         rows = rows.iloc[:-1]
-    return TextTable(path, hashlib.sha256(content).hexdigest(), rows)
-
-
-def _reason(error: pd.errors.ParserError) -> str:
-    reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
-    return reason[:1].lower() + reason[1:]
+    return TextTable(path, hashlib.sha256(path.read_bytes()).hexdigest(), rows)
 
 
 def require_rows(table: TextTable) -> None:
     """Refuse a table that has only a header."""
     if not len(table.rows):
-        raise UserError(
-            f"{table.path} has a header and no line of results: run stages 4 and 5 "
-            "first."
-        )
+        raise UserError(f"{table.path} has a header and no line after it: {REMEDY}.")
+
+
+def require_columns(table: TextTable, columns: Iterable[str], remedy: str) -> None:
+    """Refuse a table that lacks one of ``columns``."""
+    for column in columns:
+        if column not in table.rows.columns:
+            raise UserError(f"{table.path} has no column {column}: {remedy}.")
 
 
 def to_integer(table: TextTable, column: str) -> pd.Series:
     """Convert a column to whole numbers, or name the first line that has none."""
     values = table.rows[column]
     bad = ~values.str.fullmatch(r"[+-]?[0-9]{1,18}")
-    if bad.any():
-        line = bad.idxmax()
-        raise UserError(
-            f"{table.path}, line {line}: {column} is '{values[line]}', not a whole "
-            "number."
-        )
+    _refuse_first(table, column, bad, ", not a whole number.")
     return values.astype("int64")
 
 
@@ -133,68 +121,58 @@ def to_number(
     column: str,
     *,
     empty_is_nan: bool = False,
+    minimum: float | None = 0.0,
     maximum: float | None = None,
 ) -> pd.Series:
-    """Convert a column to floats from 0 to ``maximum``; ``nan`` stands for undefined.
+    """Convert a column to floats within limits; ``nan`` stands for undefined.
 
     Args:
-        table: Where the column is.
-        column: Its name.
-        empty_is_nan: Take an empty field for undefined rather than for a mistake.
+        table: Table with the column.
+        column: Name of the column.
+        empty_is_nan: Whether an empty field is undefined rather than a mistake.
+        minimum: Smallest value allowed, or None.
         maximum: Largest value allowed, or None.
     """
     text = table.rows[column].str.strip()
     undefined = text.str.lower() == "nan"
     if empty_is_nan:
         undefined |= text == ""
-    text_or_zero = text.mask(undefined, "0")
-    bad = ~text_or_zero.str.fullmatch(_DECIMAL)
-    if bad.any():
-        line = bad.idxmax()
-        raise UserError(
-            f"{table.path}, line {line}: {column} is '{text[line]}', not a number."
-        )
+    text = text.mask(undefined, "0")
+    _refuse_first(table, column, ~text.str.fullmatch(_DECIMAL), ", not a number.")
     # float(), because some pandas versions are off by one in the last bit.
-    numbers = pd.Series([float(value) for value in text_or_zero], index=text.index)
-    outside = numbers < 0
-    if maximum is not None:
-        outside |= numbers > maximum
-    if outside.any():
-        line = outside.idxmax()
-        limits = "negative" if maximum is None else f"outside 0 to {maximum:g}"
-        raise UserError(
-            f"{table.path}, line {line}: {column} is {text[line]}, {limits}; give "
-            "fractions, not percentages."
-        )
+    numbers = pd.Series([float(value) for value in text], index=text.index)
+    low = -math.inf if minimum is None else minimum
+    high = math.inf if maximum is None else maximum
+    outside = (numbers < low) | (numbers > high)
+    limits = f"from {low:g} on" if maximum is None else f"from {low:g} to {high:g}"
+    said = f", not a fraction {limits} (percentages are not taken)."
+    _refuse_first(table, column, outside, said)
     return numbers.mask(undefined)
 
 
 def require_choices(table: TextTable, column: str, choices: Sequence[str]) -> None:
     """Refuse a column with a value that is not one of ``choices``."""
     bad = ~table.rows[column].isin(choices)
-    if bad.any():
-        line = bad.idxmax()
-        raise UserError(
-            f"{table.path}, line {line}: {column} is '{table.rows[column][line]}'; "
-            f"known are {', '.join(choices)}."
-        )
+    _refuse_first(table, column, bad, f"; known are {', '.join(choices)}.")
 
 
 def require_language_codes(table: TextTable, column: str) -> None:
     """Refuse empty language codes and ones that would break the tables written."""
-    values = table.rows[column]
-    for code in values.unique():
-        if not is_language_code(code):
-            line = (values == code).idxmax()
-            raise UserError(
-                f"{table.path}, line {line}: {column} is '{code}', not a language "
-                "code (letters, digits, '-' and '_')."
-            )
+    bad = ~table.rows[column].map(is_language_code).astype(bool)
+    _refuse_first(table, column, bad, NOT_A_CODE)
 
 
 def is_language_code(text: str) -> bool:
-    """Tell whether a text may be a language code."""
+    """Return whether a text may be a language code."""
     return bool(text) and FORBIDDEN_IN_CODES.isdisjoint(text)
+
+
+def _refuse_first(table: TextTable, column: str, bad: pd.Series, said: str) -> None:
+    """Refuse the first line that is bad, in a sentence that ends in ``said``."""
+    if bad.any():
+        line = bad.idxmax()
+        value = table.rows[column][line]
+        raise UserError(f"{table.path}, line {line}: {column} is '{value}'{said}")
 
 
 def require_distinct(table: TextTable, columns: Sequence[str], what: str) -> None:
@@ -213,7 +191,7 @@ def require_distinct(table: TextTable, columns: Sequence[str], what: str) -> Non
     )
 
 
-def shorten(names: Iterable[str], most: int = 12) -> str:
+def shorten(names: Iterable[object], most: int = 12) -> str:
     """List names for a message, a few of them where there are many."""
     names = [str(name) for name in names]
     text = " ".join(names[:most]) + (" ..." if len(names) > most else "")

@@ -1,8 +1,8 @@
 """How sure every cell is: confidence sets, tests and q-values.
 
-Two intervals of the CLTM: Fieller's set (:mod:`espnet2_cltm.matrix.fieller`), and a
-bootstrap over seeds where the file holds them. Two tests, both of differences and so
-without the ratio's trouble with small self-gains:
+Two intervals of the CLTM: Fieller's set, and a bootstrap over seeds where the file
+holds them. Two tests, both of differences and so without the ratio's trouble with small
+self-gains:
 
     against 0:  Perf(i+j) - Perf(i)   = 0    the donor adds nothing
     against 1:  Perf(i+j) - Perf(i+i) = 0    it adds as much as the target itself
@@ -14,17 +14,242 @@ sets, not what other test sets would give. The diagonal is 1 by definition and h
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import ndtr, stdtr, stdtrit  # scipy.stats loads slowly
 
-from espnet2_cltm.matrix.bootstrap import BootstrapLimits, bootstrap_limits
-from espnet2_cltm.matrix.estimates import TransferMatrix
-from espnet2_cltm.matrix.fieller import RatioSets, fieller_sets
-from espnet2_cltm.matrix.moments import DOUBLE, PAIR, SINGLE, CellMoments, contrast
-from espnet2_cltm.matrix.scores import Scores, SeedScores
-from espnet2_cltm.matrix.significance import (
-    benjamini_hochberg,
-    critical_value,
-    two_sided_p,
+from espnet2_cltm.matrix.estimates import (
+    DOUBLE,
+    PAIR,
+    SINGLE,
+    CellMoments,
+    TransferMatrix,
+    cell_moments,
+    contrast,
+    estimate,
 )
+from espnet2_cltm.matrix.scores import RunScores, SeedScores
+
+LEVEL = 0.95  # of intervals, unless the user asks for another
+FALSE_DISCOVERY_RATE = 0.05  # a cell or a test is told where its q is below
+
+
+def critical_value(level: float, degrees_of_freedom: np.ndarray) -> np.ndarray:
+    """Give Student's two-sided critical value; NaN without degrees of freedom."""
+    df = np.asarray(degrees_of_freedom, dtype=float)
+    value = stdtrit(np.where(df > 0, df, 1.0), (1 + level) / 2)
+    return np.where(df > 0, value, np.nan)
+
+
+def two_sided_p(
+    difference: np.ndarray, standard_error: np.ndarray, degrees_of_freedom: np.ndarray
+) -> np.ndarray:
+    """Test that the expectation of ``difference`` is 0.
+
+    Where runs are equal in every seed there is neither difference nor error: p is 1.
+    A difference that is the same in every seed has p 0.
+
+    Args:
+        difference: Mean differences.
+        standard_error: Their standard errors; NaN where unknown.
+        degrees_of_freedom: Of the standard errors.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.abs(difference / standard_error)
+    t = np.where((difference == 0) & (standard_error == 0), 0.0, t)
+    df = np.asarray(degrees_of_freedom, dtype=float)
+    p = 2 * stdtr(np.where(df > 0, df, 1.0), -t)
+    return np.where(df > 0, p, np.nan)
+
+
+def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
+    """Turn p-values of any shape into q-values over all that are not NaN."""
+    there = np.isfinite(p)
+    values = p[there]
+    order = np.argsort(values, kind="stable")
+    ranked = values[order] * len(values) / np.arange(1, len(values) + 1)
+    ranked = np.minimum.accumulate(ranked[::-1])[::-1]
+    q = np.full(p.shape, np.nan)
+    of_values = np.empty_like(values)
+    of_values[order] = np.minimum(ranked, 1.0)
+    q[there] = of_values
+    return q
+
+
+BOUNDED = "bounded"  # low <= ratio <= high
+OUTSIDE = "outside"  # ratio <= low or ratio >= high
+HALF_LINE = "half-line"  # one of low and high is infinite
+WHOLE_LINE = "whole line"  # nothing can be said; both are infinite
+
+
+@dataclass(frozen=True)
+class RatioSets:
+    """Confidence sets of many ratios, arrays of one shape.
+
+    Attributes:
+        kind: ``bounded``, ``outside``, ``half-line`` or ``whole line``; empty where
+            there is no set.
+        low: Lower limit; of ``outside``, where the gap begins.
+        high: Upper limit; of ``outside``, where the gap ends.
+    """
+
+    kind: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    def contains(self, ratio: np.ndarray) -> np.ndarray:
+        """Tell which sets hold these ratios; those that are not there hold none."""
+        inside = (self.low <= ratio) & (ratio <= self.high)
+        outside = (ratio <= self.low) | (ratio >= self.high)
+        return np.where(self.kind == OUTSIDE, outside, inside) & (self.kind != "")
+
+
+def fieller_sets(
+    numerator: np.ndarray,
+    denominator: np.ndarray,
+    numerator_variance: np.ndarray,
+    denominator_variance: np.ndarray,
+    covariance: np.ndarray,
+    critical: np.ndarray,
+) -> RatioSets:
+    """Compute the set of every ratio; all arguments broadcast.
+
+    Args:
+        numerator: Means x.
+        denominator: Means d.
+        numerator_variance: Variances of these means x.
+        denominator_variance: Variances of d.
+        covariance: Covariances of x and d.
+        critical: Two-sided critical values t.
+
+    Returns:
+        No set where an argument is NaN.
+    """
+    x, d, t2 = numerator, denominator, np.square(critical)
+    # The set is a g^2 - 2 b g + c <= 0.
+    a, b, c = np.broadcast_arrays(
+        d * d - t2 * denominator_variance,
+        x * d - t2 * covariance,
+        x * x - t2 * numerator_variance,
+    )
+    known = np.isfinite(a) & np.isfinite(b) & np.isfinite(c)
+    discriminant = b * b - a * c
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Never subtracts two nearly equal numbers: the other root is c / (a root).
+        sign = np.where(b < 0, -1.0, 1.0)
+        root = b + sign * np.sqrt(np.maximum(discriminant, 0.0))
+        first, second = root / a, np.where(root == 0, 0.0, c / root)
+        edge = c / (2 * b)
+    whole = known & np.where(a < 0, discriminant <= 0, (a == 0) & (b == 0) & (c <= 0))
+    kinds = (
+        (known & (a > 0), BOUNDED),
+        (known & (a < 0) & ~whole, OUTSIDE),
+        (known & (a == 0) & (b != 0), HALF_LINE),
+        (whole, WHOLE_LINE),
+    )
+    kind = np.select([where for where, _ in kinds], [name for _, name in kinds], "")
+    two_roots = (kind == BOUNDED) | (kind == OUTSIDE)
+    low = np.where(two_roots, np.minimum(first, second), np.nan)
+    high = np.where(two_roots, np.maximum(first, second), np.nan)
+    half = kind == HALF_LINE
+    low = np.where(half, np.where(b > 0, edge, -np.inf), low)
+    high = np.where(half, np.where(b > 0, np.inf, edge), high)
+    low[whole], high[whole] = -np.inf, np.inf
+    return RatioSets(kind, low, high)
+
+
+@dataclass(frozen=True)
+class BootstrapLimits:
+    """Limits of every cell's interval, (n, n).
+
+    Attributes:
+        low: Infinite where unbounded, NaN where there is no interval.
+        high: The same.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+
+
+def draw_weights(n_seeds: int, resamples: int, seed: int) -> np.ndarray:
+    """Draw how often each seed is in each resample.
+
+    Returns:
+        (resamples, n_seeds), rows sum to ``n_seeds``.
+    """
+    generator = np.random.default_rng(seed)
+    equal = np.full(n_seeds, 1 / n_seeds)
+    return generator.multinomial(n_seeds, equal, size=resamples).astype(float)
+
+
+def tail_level(level: float, n_seeds: np.ndarray) -> np.ndarray:
+    """Give the share of resamples outside of either limit; NaN with one seed.
+
+    With s seeds it is Phi(-t sqrt(s / (s - 1))), t Student's quantile with s - 1
+    degrees of freedom.
+    """
+    n_seeds = np.asarray(n_seeds, dtype=float)
+    t = critical_value(level, n_seeds - 1)
+    return ndtr(-t * np.sqrt(n_seeds / np.maximum(n_seeds - 1, 1)))
+
+
+def bootstrap_limits(
+    scores: SeedScores, level: float, resamples: int, seed: int
+) -> BootstrapLimits:
+    """Compute every off-diagonal cell's interval.
+
+    Args:
+        scores: Of every run, seed by seed.
+        level: Of confidence, such as 0.95.
+        resamples: How many to draw.
+        seed: Of the draws.
+
+    Returns:
+        No interval on the diagonal, with one seed or where a run is missing.
+    """
+    n = len(scores.languages)
+    if not scores.seeds:  # the metric is undefined in every run
+        return BootstrapLimits(np.full((n, n), np.nan), np.full((n, n), np.nan))
+    weights = draw_weights(len(scores.seeds), resamples, seed)
+    low, high = np.full((n, n), np.nan), np.full((n, n), np.nan)
+    for target in range(n):  # a row at a time: 54 cells of 10,000 are 4 MiB
+        self_gain = scores.double[target] - scores.single[target]
+        cross_gain = scores.pair[target] - scores.single[target]
+        there = np.isfinite(self_gain) & np.isfinite(cross_gain)
+        there[target] = False
+        tails = tail_level(level, there.sum(axis=-1))
+        denominators = _resample(self_gain, there, weights)
+        numerators = _resample(cross_gain, there, weights)
+        for donor in np.flatnonzero(np.isfinite(tails)):
+            low[target, donor], high[target, donor] = _limits(
+                numerators[donor], denominators[donor], tails[donor]
+            )
+    return BootstrapLimits(low, high)
+
+
+def _resample(gain: np.ndarray, there: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sum gains (n, s) or (s,) over the seeds there (n, s): (n, resamples).
+
+    Sums, not means: the number of seeds cancels in the ratio of two of them.
+    """
+    return np.where(there, gain, 0.0) @ weights.T
+
+
+def _limits(
+    numerator: np.ndarray, denominator: np.ndarray, tail: float
+) -> tuple[float, float]:
+    valid = denominator > 0
+    ratio = np.divide(numerator, denominator, where=valid, out=np.empty_like(numerator))
+    n = len(ratio)
+    # As many resamples lie beyond each limit: all that mean nothing, and more.
+    beyond = int(tail * n)
+    rank = beyond - (n - int(valid.sum()))
+    if rank < 0:
+        return -np.inf, np.inf
+    ratio = ratio[valid]
+    ends = (rank, len(ratio) - 1 - rank)
+    if ends[0] > ends[1]:
+        return -np.inf, np.inf
+    ratio.partition(ends)
+    return float(ratio[ends[0]]), float(ratio[ends[1]])
 
 
 @dataclass(frozen=True)
@@ -37,7 +262,7 @@ class IntervalSettings:
         bootstrap_seed: Of its draws.
     """
 
-    confidence: float = 0.95
+    confidence: float = LEVEL
     resamples: int = 10_000
     bootstrap_seed: int = 0
 
@@ -66,7 +291,7 @@ class CellUncertainty:
 
 
 def cell_uncertainty(
-    scores: Scores,
+    scores: RunScores,
     moments: CellMoments,
     matrix: TransferMatrix,
     settings: IntervalSettings | None = None,
@@ -136,3 +361,33 @@ def _p_value(moments: CellMoments, *, plus: int, minus: int) -> np.ndarray:
     p = two_sided_p(*contrast(moments, weights))
     np.fill_diagonal(p, np.nan)
     return p
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A metric's scores and what follows from them.
+
+    Attributes:
+        scores: Of every run.
+        moments: Means over seeds and their covariance.
+        matrix: The estimates.
+        uncertainty: Of the estimates.
+    """
+
+    scores: RunScores
+    moments: CellMoments
+    matrix: TransferMatrix
+    uncertainty: CellUncertainty
+
+
+def analyse(scores: RunScores, settings: IntervalSettings) -> Analysis:
+    """Estimate the matrix of some scores, and how sure it is.
+
+    Args:
+        scores: Of one task and metric.
+        settings: How intervals are made.
+    """
+    moments = cell_moments(scores)
+    matrix = estimate(moments)
+    uncertainty = cell_uncertainty(scores, moments, matrix, settings)
+    return Analysis(scores, moments, matrix, uncertainty)

@@ -7,9 +7,6 @@ of type ``text_int``, all else of type ``kaldi_ark``, as
 :mod:`espnet2_cltm.bin.hubert_targets` writes them.
 """
 
-import espnet2_cltm.tasks  # noqa: F401 (prepares ESPnet's import)
-
-# isort: split
 import argparse
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -18,11 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
-from espnet2.tasks.abs_task import AbsTask
 from espnet2.train.abs_espnet_model import AbsESPnetModel
-from espnet2.train.class_choices import ClassChoices
 from espnet2.train.distributed_utils import DistributedOption
-from espnet2.train.trainer import Trainer
 
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
@@ -30,8 +24,8 @@ from espnet2_cltm.pretraining.augmentation import Augmentation
 from espnet2_cltm.pretraining.batches import GroupedBatches
 from espnet2_cltm.pretraining.crops import CropCollate, EpochIterFactory
 from espnet2_cltm.pretraining.model import MaskedHubert, MaskedPredictionModel
-from espnet2_cltm.tasks.parts import build_part
-from espnet2_cltm.tasks.waveform import scale_waveform
+from espnet2_cltm.tasks.espnet import AbsTask, ClassChoices, Trainer
+from espnet2_cltm.tasks.parts import build_part, scale_waveform
 
 frontend_choices = ClassChoices(
     name="frontend",

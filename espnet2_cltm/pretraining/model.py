@@ -23,8 +23,8 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import nn
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.frontend.precision import check_autocast, encoder_precision
 from espnet2_cltm.pretraining.masking import draw_spans
 from espnet2_cltm.pretraining.sound_summary import SoundSummary, mean_over
 

@@ -14,18 +14,17 @@ import pandas as pd
 
 from espnet2_cltm import __version__
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.analysis import Analysis
-from espnet2_cltm.matrix.compare import (
+from espnet2_cltm.matrix.comparison import (
     Agreement,
+    ComparedMatrix,
     Comparison,
     Difference,
     common_languages,
     compare,
+    read_compared,
 )
-from espnet2_cltm.matrix.comparison_input import ComparedMatrix, read_compared
-from espnet2_cltm.matrix.fieller import BOUNDED
-from espnet2_cltm.matrix.matrix_files import LabelledMatrix
-from espnet2_cltm.matrix.published import PUBLISHED
+from espnet2_cltm.matrix.matrix_files import PUBLISHED, LabelledMatrix
+from espnet2_cltm.matrix.uncertainty import BOUNDED, Analysis
 from espnet2_cltm.report.wording import level_text
 
 PERMUTATIONS, SEED = 9999, 42  # of the comparisons with published matrices

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from espnet2_cltm.matrix.analysis import Analysis
 from espnet2_cltm.matrix.languages import Language, display_order
-from espnet2_cltm.matrix.missing_pairs import MissingPairs
 from espnet2_cltm.matrix.origin import Origin
+from espnet2_cltm.matrix.prediction import MissingPairs
+from espnet2_cltm.matrix.uncertainty import Analysis
 from espnet2_cltm.report.comparison import PublishedComparison, published_comparisons
 from espnet2_cltm.report.provenance import Provenance
 from espnet2_cltm.report.summary import BothNumbers

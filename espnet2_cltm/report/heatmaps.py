@@ -15,9 +15,9 @@ from collections.abc import Sequence
 import matplotlib.figure
 import numpy as np
 
-from espnet2_cltm.matrix.fieller import BOUNDED, RatioSets
 from espnet2_cltm.matrix.languages import Language, describe, display_order
 from espnet2_cltm.matrix.scores import zero_shot_means
+from espnet2_cltm.matrix.uncertainty import BOUNDED, RatioSets
 from espnet2_cltm.report.colours import ColourScale, perf_scale, transfer_scale
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.grid import MOST_WITH_SECOND_LINES, Grid, draw_grid
@@ -29,8 +29,6 @@ from espnet2_cltm.report.wording import (
     level_text,
     matrix_subtitle,
     matrix_title,
-    metric_title,
-    task_title,
     with_minus_signs,
 )
 
@@ -174,8 +172,8 @@ def draw_zero_shot(report: Report) -> matplotlib.figure.Figure | None:
             tested,
             trained,
             values,
-            metric_title(scores.source),
-            f"Zero-shot performance, {task_title(scores.source)}",
+            scores.source.metric_title,
+            f"Zero-shot performance, {scores.source.task_title}",
             matrix_subtitle(scores, report.main.matrix),
         )
     )

@@ -19,17 +19,13 @@ import yaml
 from espnet2_cltm import __version__
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping, read_text
-from espnet2_cltm.matrix.analysis import Analysis
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL
-from espnet2_cltm.matrix.scores import SeedScores, Source
-from espnet2_cltm.matrix.significance import FALSE_DISCOVERY_RATE
+from espnet2_cltm.matrix.scores import ResultsSource, SeedScores
+from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE, Analysis
 from espnet2_cltm.report.wording import (
     FORMULA,
-    budget_text,
     level_text,
-    metric_title,
     seeds_text,
-    task_title,
 )
 
 # A number may change with the version of one of these.
@@ -80,7 +76,7 @@ class Provenance:
         return model if isinstance(model, str) else "a small HuBERT with random weights"
 
 
-def read_provenance(results: Path, source: Source) -> Provenance:
+def read_provenance(results: Path, source: ResultsSource) -> Provenance:
     """Read what lies beside a results file.
 
     Args:
@@ -119,7 +115,7 @@ def _settings(path: Path) -> dict[str, Any]:
     return content
 
 
-def _versions(source: Source, made_here: bool) -> tuple[tuple[str, str], ...]:
+def _versions(source: ResultsSource, made_here: bool) -> tuple[tuple[str, str], ...]:
     """List versions; those of the training only of results that were made here."""
     found = [("espnet2_cltm", __version__), ("Python", platform.python_version())]
     for name in PACKAGES if made_here else STATISTICS_PACKAGES:
@@ -145,11 +141,11 @@ def _experiment(analysis: Analysis, provenance: Provenance) -> str:
     model = " A model was trained for each run."
     if provenance.encoder:
         model = f" {provenance.encoder} was fine-tuned for each run."
-    budget = f" ({budget_text(source)})" if budget_text(source) else ""
+    budget = f" ({source.budget_text})" if source.budget_text else ""
     corpus = provenance.settings.get("corpus")
     of_corpus = f" of the corpus {corpus}" if corpus else ""
     return (
-        f"Task: {task_title(source)}, {n} languages{of_corpus}.{model} For every "
+        f"Task: {source.task_title}, {n} languages{of_corpus}.{model} For every "
         f"language i, runs on N utterances of i (single) and on 2N (double){budget}; "
         "for every pair, one on N of i and N of j, tested on both. "
         f"{_seeds(analysis, provenance)}"
@@ -178,7 +174,7 @@ def _seeds(analysis: Analysis, provenance: Provenance) -> str:
 
 def _matrix(analysis: Analysis) -> str:
     return (
-        f"Perf is {metric_title(analysis.scores.source)} on the fixed test set of "
+        f"Perf is {analysis.scores.source.metric_title} on the fixed test set of "
         f"language i, averaged over seeds. {FORMULA}; its diagonal is 1 by definition. "
         "A target counts as identified where its "
         "self-gain Perf(i+i) - Perf(i) is above 0 in a one-sided t test at level "

@@ -17,7 +17,7 @@ from espnet2_cltm.report.colours import BLUE, INK, VERMILION
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.drawing import AXIS_SIZE, dress, frame, new_figure
 from espnet2_cltm.report.grid import MOST_WITH_NAMES, language_label
-from espnet2_cltm.report.wording import level_text, matrix_subtitle, task_title
+from espnet2_cltm.report.wording import level_text, matrix_subtitle
 
 GUIDE = "#dcdcdc"
 WIDTH = 9.6  # inches
@@ -111,7 +111,7 @@ def draw_rankings(report: Report) -> matplotlib.figure.Figure | None:
     return draw_panels(
         donors,
         targets,
-        f"Donors and targets, {task_title(report.main.scores.source)}",
+        f"Donors and targets, {report.main.scores.source.task_title}",
         matrix_subtitle(report.main.scores, report.main.matrix),
         f"{level} interval over seeds",
     )

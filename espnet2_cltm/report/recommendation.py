@@ -4,8 +4,9 @@ from collections import Counter
 from dataclasses import asdict
 
 from espnet2_cltm import __version__
-from espnet2_cltm.matrix.prediction import LANGUAGES, LEVEL, Prediction, PredictionError
+from espnet2_cltm.matrix.prediction import BY_LANGUAGE, Prediction, PredictionError
 from espnet2_cltm.matrix.recommendation import CLTM, GAIN, DonorRanking, RankedDonor
+from espnet2_cltm.matrix.uncertainty import LEVEL
 
 COLUMNS = (
     "rank",
@@ -147,7 +148,7 @@ def _error(error: PredictionError | None) -> str:
         return "too few to tell by cross-validation how good they are."
     r = "not defined" if error.pearson is None else f"{error.pearson:.2f}"
     what = f"pairs left out in {error.folds} parts"
-    if error.left_out == LANGUAGES:
+    if error.left_out == BY_LANGUAGE:
         what = f"targets, all their runs left out in {error.folds} parts,"
     return (
         f"measured {what} are predicted with RMSE "

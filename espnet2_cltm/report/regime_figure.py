@@ -13,14 +13,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from espnet2_cltm.matrix.regime import Regime
-from espnet2_cltm.matrix.regime_indices import standard_error
-from espnet2_cltm.matrix.regime_input import LearningCurves
-from espnet2_cltm.matrix.regime_summary import budgets_in_regime, conclusion
+from espnet2_cltm.matrix.regime import LearningCurves, Regime, standard_error
+from espnet2_cltm.matrix.regime_files import budgets_in_regime, regime_conclusion
 from espnet2_cltm.matrix.scores import mean_over_seeds
 from espnet2_cltm.report.colours import BLUE, INK, OKABE_ITO
 from espnet2_cltm.report.drawing import AXIS_SIZE, dress, frame, new_figure
-from espnet2_cltm.report.wording import MINUS, budget_unit, metric_title, task_title
+from espnet2_cltm.report.wording import MINUS
 
 WIDTH, PLOT_HEIGHT = 10.4, 3.9  # inches
 LABEL_SIZE = 8.5
@@ -71,15 +69,15 @@ def draw_regime(found: FoundRegime) -> matplotlib.figure.Figure:
     _draw_index(index, found)
     for axes in (curves, index):
         _dress(axes, found)
-        axes.set_xlabel(f"N, {budget_unit(source)} (logarithmic)", size=AXIS_SIZE)
-    curves.set_ylabel(metric_title(source), size=AXIS_SIZE)
+        axes.set_xlabel(f"N, {source.unit} (logarithmic)", size=AXIS_SIZE)
+    curves.set_ylabel(source.metric_title, size=AXIS_SIZE)
     index.set_ylabel("CI_min, from N to 2N", size=AXIS_SIZE)
     n, n_seeds = len(found.curves.languages), len(found.curves.seeds)
     subtitle = (
-        f"{metric_title(source)}, {n} language{'s' * (n > 1)}, {n_seeds} "
-        f"seed{'s' * (n_seeds > 1)}. {conclusion(found.curves, found.regime)}"
+        f"{source.metric_title}, {n} language{'s' * (n > 1)}, {n_seeds} "
+        f"seed{'s' * (n_seeds > 1)}. {regime_conclusion(found.curves, found.regime)}"
     ).replace("N = ", "N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
-    title = f"Learning curves and dynamic regime, {task_title(source)}"
+    title = f"Learning curves and dynamic regime, {source.task_title}"
     frame(figure, curves, (None, PLOT_HEIGHT), title, subtitle, _notes(found))
     return figure
 

@@ -14,8 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-from espnet2_cltm.matrix.compare import Comparison
-from espnet2_cltm.matrix.comparison_input import ComparedMatrix
+from espnet2_cltm.matrix.comparison import ComparedMatrix, Comparison
 from espnet2_cltm.report.colours import FAINT, INK
 from espnet2_cltm.report.comparison import (
     agreement_line,

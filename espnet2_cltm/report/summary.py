@@ -10,7 +10,7 @@ identified. Either holds
     expected_family_share  family_share of a mass spread evenly over the cells
     properties             by name (:data:`~espnet2_cltm.matrix.properties.PROPERTIES`)
     strengths              by language and name
-                           (:data:`~espnet2_cltm.matrix.language_strengths.STRENGTHS`)
+                           (:data:`~espnet2_cltm.matrix.properties.STRENGTHS`)
     strongest_positive     up to ten cells, target, donor, CLTM and Fieller's interval
     strongest_negative
 
@@ -30,11 +30,13 @@ import numpy as np
 
 from espnet2_cltm import __version__
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, TransferMatrix
-from espnet2_cltm.matrix.fieller import BOUNDED
-from espnet2_cltm.matrix.language_strengths import STRENGTHS
-from espnet2_cltm.matrix.languages import Language
-from espnet2_cltm.matrix.matrix_layout import same_family
-from espnet2_cltm.matrix.properties import expected_family_share
+from espnet2_cltm.matrix.languages import Language, family_pairs
+from espnet2_cltm.matrix.properties import (
+    STRENGTHS,
+    expected_family_share,
+    strongest_negative,
+    strongest_positive,
+)
 from espnet2_cltm.matrix.property_intervals import (
     ALL_COVER_LESS,
     IDENTIFIED_COVER_LESS,
@@ -44,15 +46,18 @@ from espnet2_cltm.matrix.property_intervals import (
     matrix_numbers_with_intervals,
 )
 from espnet2_cltm.matrix.scores import (
-    Scores,
+    RunScores,
     SeedScores,
     cross_language_of,
     single_and_double,
     zero_shot_means,
 )
-from espnet2_cltm.matrix.significance import FALSE_DISCOVERY_RATE
-from espnet2_cltm.matrix.strongest_pairs import strongest_negative, strongest_positive
-from espnet2_cltm.matrix.uncertainty import CellUncertainty, IntervalSettings
+from espnet2_cltm.matrix.uncertainty import (
+    BOUNDED,
+    FALSE_DISCOVERY_RATE,
+    CellUncertainty,
+    IntervalSettings,
+)
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.wording import FORMULA
 
@@ -80,13 +85,13 @@ class BothNumbers:
 
 
 def both_numbers(
-    scores: Scores,
+    scores: RunScores,
     matrix: TransferMatrix,
     languages: Mapping[str, Language],
     settings: IntervalSettings,
 ) -> BothNumbers:
     """Compute the summary numbers and, where there are seeds, their intervals."""
-    related = same_family([languages[code] for code in matrix.languages])
+    related = family_pairs([languages[code] for code in matrix.languages])
     if not isinstance(scores, SeedScores):
         return BothNumbers(
             matrix_numbers(matrix.cltm, related),
@@ -115,7 +120,7 @@ def both_numbers(
 
 
 def summarise(
-    scores: Scores,
+    scores: RunScores,
     matrix: TransferMatrix,
     uncertainty: CellUncertainty,
     languages: Mapping[str, Language],
@@ -258,7 +263,7 @@ def _off_diagonal_count(matrix: np.ndarray) -> int:
 
 
 def _target(
-    scores: Scores, matrix: TransferMatrix, index: int, language: Language
+    scores: RunScores, matrix: TransferMatrix, index: int, language: Language
 ) -> dict:
     single, double = single_and_double(scores)
     donors = matrix.cltm[index].copy()

@@ -4,15 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from espnet2_cltm.matrix.absent_seeds import absent_seeds
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
 from espnet2_cltm.matrix.properties import PROPERTIES, Property
 from espnet2_cltm.matrix.property_intervals import Interval, MatrixNumbers
 from espnet2_cltm.matrix.scores import (
     CrossLanguageScores,
-    Scores,
+    RunScores,
     SeedScores,
+    absent_seeds,
     cross_language_of,
     single_and_double,
 )
@@ -30,7 +30,6 @@ from espnet2_cltm.report.wording import (
     level_text,
     matrix_subtitle,
     matrix_title,
-    metric_title,
 )
 
 MOST_IN_TABLE = 12  # languages of the matrix on the terminal
@@ -47,7 +46,7 @@ COVERS_LESS_NOTE = (
 
 
 def summary_text(
-    scores: Scores,
+    scores: RunScores,
     matrix: TransferMatrix,
     uncertainty: CellUncertainty,
     languages: Mapping[str, Language],
@@ -92,11 +91,11 @@ def _cell(value: float) -> str:
     return f"{value:.2f}".replace("-0.00", "0.00") if np.isfinite(value) else "."
 
 
-def means_line(scores: Scores) -> str:
+def means_line(scores: RunScores) -> str:
     """Give the mean over languages of single and of double runs."""
     single, double = map(mean_available, single_and_double(scores))
     return (
-        f"Mean {metric_title(scores.source)}: singles {_figure(single)}, doubles "
+        f"Mean {scores.source.metric_title}: singles {_figure(single)}, doubles "
         f"{_figure(double)}"
     )
 
@@ -207,7 +206,7 @@ def _figure(value: float | None) -> str:
 
 
 def remarks(
-    scores: Scores, matrix: TransferMatrix, languages: Mapping[str, Language]
+    scores: RunScores, matrix: TransferMatrix, languages: Mapping[str, Language]
 ) -> list[str]:
     """Say what is missing, not identified or else to be known of the matrix."""
     lines = []
@@ -240,7 +239,7 @@ def remarks(
         )
     cross_language = cross_language_of(scores)
     if cross_language is not None:
-        lines.append(_cross_language_line(metric_title(scores.source), cross_language))
+        lines.append(_cross_language_line(scores.source.metric_title, cross_language))
     lines += scores.source.notes
     unlisted = [c for c in matrix.languages if languages[c].family == UNLISTED]
     if unlisted:

@@ -1,15 +1,9 @@
-"""Names, titles and numbers as a reader sees them: in figures, page and terminal.
-
-A metric's, a task's and a unit's names come from the task, see
-:mod:`espnet2_cltm.registry`.
-"""
+"""Names, titles and numbers as a reader sees them: in figures, page and terminal."""
 
 import re
 
 from espnet2_cltm.matrix.estimates import TransferMatrix
-from espnet2_cltm.matrix.metrics import BUDGET_UNITS, METRICS, TASK_TITLES
-from espnet2_cltm.matrix.metrics import budget_text as _budget_text
-from espnet2_cltm.matrix.scores import Scores, Source
+from espnet2_cltm.matrix.scores import RunScores
 
 FORMULA = "CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i))"
 MINUS = "\N{MINUS SIGN}"
@@ -17,36 +11,16 @@ MINUS = "\N{MINUS SIGN}"
 _HYPHEN_AS_MINUS = re.compile(r"(?<![\w.)\]-])-(?=\.?\d)|(?<= )-(?= )")
 
 
-def task_title(source: Source) -> str:
-    """Name the task: ``speaker verification``."""
-    return TASK_TITLES.get(source.task, source.task)
-
-
-def metric_title(source: Source) -> str:
-    """Name Perf: ``macro F1``, ``1 - EER``."""
-    return METRICS[source.metric].label
-
-
-def budget_text(source: Source) -> str:
-    """Say what N is, ``N = 60 utterances``; empty where it is not known."""
-    return _budget_text(source.task, source.budget)
-
-
-def budget_unit(source: Source) -> str:
-    """Say what N counts: ``utterances``."""
-    return BUDGET_UNITS.get(source.task, "utterances")
-
-
-def matrix_title(scores: Scores) -> str:
+def matrix_title(scores: RunScores) -> str:
     """Name the matrix: ``Cross-lingual transfer matrix, speaker verification``."""
-    return f"Cross-lingual transfer matrix, {task_title(scores.source)}"
+    return f"Cross-lingual transfer matrix, {scores.source.task_title}"
 
 
-def matrix_subtitle(scores: Scores, matrix: TransferMatrix) -> str:
+def matrix_subtitle(scores: RunScores, matrix: TransferMatrix) -> str:
     """Tell metric, N, seeds and the number of languages on one line."""
     parts = (
-        metric_title(scores.source),
-        budget_text(scores.source),
+        scores.source.metric_title,
+        scores.source.budget_text,
         seeds_text(matrix),
         f"{len(matrix.languages)} languages",
     )

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import torch
 
-from espnet2_cltm.corpus.waveform_cache import WaveformCache
-from espnet2_cltm.frontend.length_batches import length_batches
+from espnet2_cltm.corpus.bounded_cache import WaveformCache
 from espnet2_cltm.speaker.embedding_settings import EmbeddingSettings
 from espnet2_cltm.speaker.model import SpeakerModel
 from espnet2_cltm.speaker.waveforms import variants
+from espnet2_cltm.tasks.inference import length_batches
 
 # Waveforms held in memory at once, in batches: enough to find some of one length.
 _BATCHES_HELD = 16

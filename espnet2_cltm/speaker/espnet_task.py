@@ -8,15 +8,10 @@ chosen by name and are those of ESPnet's speaker task; added are the frontend
 ``contrastive``.
 """
 
-import espnet2_cltm.tasks  # noqa: F401 (prepares ESPnet's import)
-
-# isort: split
 import argparse
 from typing import Any
 
 import torch
-from espnet2.tasks import spk
-from espnet2.train.class_choices import ClassChoices
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2pair_str
 
@@ -36,8 +31,9 @@ from espnet2_cltm.speaker.trainer import (
     goes_unvalidated,
     read_valid_trials,
 )
-from espnet2_cltm.tasks.linear_projector import LinearProjector
-from espnet2_cltm.tasks.parts import build_part
+from espnet2_cltm.tasks.adaptation import AdaptingTask, adapt, strategy_choices
+from espnet2_cltm.tasks.espnet import ClassChoices, spk
+from espnet2_cltm.tasks.parts import LinearProjector, build_part
 
 frontend_choices = ClassChoices(
     name="frontend",
@@ -83,7 +79,7 @@ loss_choices = ClassChoices(
 _BATCHES_BY_NUMBER = ("unsorted", "sorted", "folded")
 
 
-class SpeakerTask(spk.SpeakerTask):
+class SpeakerTask(AdaptingTask, spk.SpeakerTask):
     """ESPnet's speaker task, for :class:`espnet2_cltm.speaker.model.SpeakerModel`."""
 
     train_command = "speaker_train"
@@ -97,6 +93,7 @@ class SpeakerTask(spk.SpeakerTask):
         projector_choices,
         preprocessor_choices,
         loss_choices,
+        strategy_choices,
     ]
 
     @classmethod
@@ -220,7 +217,7 @@ class SpeakerTask(spk.SpeakerTask):
             nout=projector.output_size(),
             nclasses=args.spk_num,
         )
-        return SpeakerModel(
+        model = SpeakerModel(
             frontend=frontend,
             specaug=build_part(spk.specaug_choices, args),
             normalize=build_part(spk.normalize_choices, args),
@@ -231,6 +228,7 @@ class SpeakerTask(spk.SpeakerTask):
             embedding=_embedding_settings(args.embedding_conf),
             autocast=_autocast(args.model_conf),
         )
+        return adapt(model, args)
 
 
 def _count_speakers(args: argparse.Namespace) -> int:

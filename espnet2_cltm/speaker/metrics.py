@@ -16,11 +16,13 @@ Metrics
   all and rejecting all.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.task import Metric, Scores
 
 P_TARGETS = (0.01, 0.05)
 
@@ -165,38 +167,6 @@ def min_dcf(
     return _min_dcf(count_errors(scores, is_target), p_target, c_miss, c_fa)
 
 
-def score_speaker(scores: np.ndarray, is_target: np.ndarray) -> dict[str, float]:
-    """Compute every metric of a set of trials.
-
-    Args:
-        scores: (trials,) real numbers.
-        is_target: (trials,) bool.
-
-    Returns:
-        ``roc_auc``, ``eer``, ``min_dcf_p0.01``, ``min_dcf_p0.05`` and ``n_test``, the
-        number of trials (int).
-
-    Raises:
-        UserError: See :func:`validate`.
-
-    Example:
-        >>> score_speaker(np.array([0.9, 0.1]), np.array([True, False]))["eer"]
-        0.0
-    """
-    counts = count_errors(scores, is_target)
-    return {
-        "roc_auc": _roc_auc(counts),
-        "eer": _eer(counts),
-        **{min_dcf_name(p): _min_dcf(counts, p) for p in P_TARGETS},
-        "n_test": counts.n_targets + counts.n_nontargets,
-    }
-
-
-def min_dcf_name(p_target: float) -> str:
-    """Give the name of the min DCF at a prior probability of a target."""
-    return f"min_dcf_p{p_target:g}"
-
-
 def _roc_auc(counts: ErrorCounts) -> float:
     # From one threshold to the next some targets and nontargets tie; each nontarget
     # has all targets above it on its right, and half of those that tie with it.
@@ -239,3 +209,50 @@ def _min_dcf(
     cost_miss, cost_fa = p_target * c_miss, (1 - p_target) * c_fa
     cost = cost_miss * p_miss + cost_fa * p_fa
     return float(cost.min()) / min(cost_miss, cost_fa)
+
+
+def _at(p_target: float) -> Callable[[ErrorCounts], float]:
+    return lambda counts: _min_dcf(counts, p_target)
+
+
+SPEAKER_METRICS = (
+    Metric("roc_auc", "ROC AUC", _roc_auc),
+    Metric("eer", "1 - EER", _eer, lower_is_better=True),
+    *(
+        Metric(
+            f"min_dcf_p{p:g}",
+            f"1 - minDCF (p_target {p:g})",
+            _at(p),
+            lower_is_better=True,
+        )
+        for p in P_TARGETS
+    ),
+)
+"""Functions of :class:`ErrorCounts`, which one sort of the trials gives to all."""
+
+
+def score_trials(
+    scores: np.ndarray,
+    is_target: np.ndarray,
+    metrics: Sequence[Metric] = SPEAKER_METRICS,
+) -> Scores:
+    """Compute metrics of a set of trials.
+
+    Args:
+        scores: (trials,) real numbers.
+        is_target: (trials,) bool.
+        metrics: Metrics whose functions take :class:`ErrorCounts`.
+
+    Returns:
+        The metrics by name, and the number of trials.
+
+    Raises:
+        UserError: See :func:`validate`.
+
+    Example:
+        >>> score_trials(np.array([0.9, 0.1]), np.array([True, False])).metrics["eer"]
+        0.0
+    """
+    counts = count_errors(scores, is_target)
+    values = {m.name: m.function(counts) for m in metrics if m.function is not None}
+    return Scores(values, counts.n_targets + counts.n_nontargets)

@@ -14,8 +14,8 @@ from espnet2.spk.pooling.mean_pooling import MeanPooling
 from espnet2.torch_utils.device_funcs import force_gatherable
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.frontend.precision import check_autocast, encoder_precision
 from espnet2_cltm.speaker.batch_norm import accept_single_values
 from espnet2_cltm.speaker.contrastive import ContrastiveLoss
 from espnet2_cltm.speaker.embedding_settings import EmbeddingSettings
@@ -34,7 +34,7 @@ class SpeakerModel(ESPnetSpeakerModel):
         loss: Embeddings to a loss.
         embedding: What :meth:`embed` gives and how it is asked to be tested.
         autocast: Precision of a HuBERT and of the encoder, see
-            :mod:`espnet2_cltm.frontend.precision`. Features of another kind are
+            :mod:`espnet2_cltm.frontend.encoder_steps`. Features of another kind are
             computed in 32 bits.
 
     Raises:

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from espnet2.train.dataset import ESPnetDataset
-from espnet2.train.preprocessor import SpkPreprocessor
 
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.tasks.waveform import scale_waveform
+from espnet2_cltm.tasks.espnet import ESPnetDataset, SpkPreprocessor
+from espnet2_cltm.tasks.parts import scale_waveform
 
 
 def read_spk2utt(path: Path | str) -> dict[str, list[str]]:

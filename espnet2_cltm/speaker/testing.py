@@ -13,20 +13,22 @@ from espnet2_cltm.corpus.utterance_list import (
     write_espnet_data,
 )
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.test_set import TestSet
 from espnet2_cltm.files import replacing, write_text
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
 from espnet2_cltm.speaker.embedding import cache_waveforms, embed_utterances
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
-from espnet2_cltm.speaker.metrics import score_speaker
+from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.model import SpeakerModel
 from espnet2_cltm.speaker.scoring import cosine_scores
-from espnet2_cltm.tasks.training import Criterion
+from espnet2_cltm.task import Criterion, Scores, TaskSpec, TestSet
 
 ESPNET_TASK = SpeakerTask
 PREDICTIONS_SUFFIX = ".npy"
-OPTIONS_WITHOUT_DATA = {"spk_num": 2}
-"""What the task's parser must be told to build a model before there is data."""
+
+
+def build_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ESPnet options that build a model before there is data."""
+    return {"spk_num": 2}
 
 
 def cache_audio(max_bytes: int) -> None:
@@ -45,16 +47,18 @@ def write_training_data(
     train: Sequence[ListedUtterance],
     dev: Sequence[TestSet],
     batch_bins: int,
+    options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write ESPnet's data files and give the options that name them.
+    """Write ESPnet's data files and return the options that name them.
 
     The classes are the speakers of all the run's utterances.
 
     Args:
-        run_dir: Where the run is.
+        run_dir: Directory of the run.
         train: Training utterances, in order.
         dev: Validation sets of the run's languages.
         batch_bins: Most samples in a batch of utterances to embed.
+        options: The task's options.
     """
     write_espnet_data(run_dir / "train", train, "utt2spk")
     utts_of: dict[str, list[str]] = {}
@@ -69,8 +73,8 @@ def write_training_data(
     valid = [utterance for part in dev for utterance in part.utterances]
     # ESPnet's command wants validation data even where no trial is scored on them.
     write_espnet_data(run_dir / "valid", valid or train, "utt2spk")
-    trials = [[str(part.trials_path), part.name] for part in dev if part.trials]
-    options = {
+    trials = [[str(part.data_path), part.name] for part in dev if part.data]
+    data_options = {
         **espnet_data_options(run_dir / "train", "train", ("utt2spk", "spk_labels")),
         **espnet_data_options(run_dir / "valid", "valid", None),
         "spk2utt": str(run_dir / "train" / "spk2utt"),
@@ -79,10 +83,10 @@ def write_training_data(
         "embedding_batch_bins": batch_bins,
     }
     if not trials:
-        return {**options, "checkpoint": "last"}
+        return {**data_options, "checkpoint": "last"}
     names = ["eer", *(f"eer_{name}" for _, name in trials)]
     criterion = [["valid", name, "min"] for name in names]
-    return {**options, "best_model_criterion": criterion}
+    return {**data_options, "best_model_criterion": criterion}
 
 
 def criteria(
@@ -136,14 +140,19 @@ def predict(
         device,
     )
     with replacing(predictions) as temporary, temporary.open("wb") as output:
-        np.save(output, cosine_scores(embeddings, test.trials))
+        np.save(output, cosine_scores(embeddings, test.data))
 
 
-def score(test: TestSet, predictions: Path) -> dict[str, Any]:
+def score(
+    spec: TaskSpec, options: Mapping[str, Any], test: TestSet, predictions: Path
+) -> Scores:
     """Compute the metrics of a test from its scores.
 
-    Returns:
-        The metrics of :func:`score_speaker` by name.
+    Args:
+        spec: The task.
+        options: Its options.
+        test: The test set.
+        predictions: File that :func:`predict` wrote.
 
     Raises:
         UserError: The scores are missing, or are not those of the trials.
@@ -158,19 +167,19 @@ def score(test: TestSet, predictions: Path) -> dict[str, Any]:
         ) from error
     except (ValueError, EOFError) as error:
         raise UserError(
-            f"{predictions} is no file of scores ({error}): delete its run's directory "
-            "and run stage 4 again."
+            f"{predictions} is not a file of scores ({error}): delete its run's "
+            "directory and run stage 4 again."
         ) from error
     if scores.dtype != np.float32 or not np.isfinite(scores).all():
         raise UserError(
-            f"{predictions} holds scores that are no finite 32-bit numbers: did the "
+            f"{predictions} holds scores that are not finite 32-bit numbers: did the "
             "training diverge? Lower its learning rate, or delete the run's directory "
             "and run stage 4 again."
         )
-    if scores.shape != (len(test.trials),):
+    if scores.shape != (len(test.data),):
         raise UserError(
             f"{predictions} holds scores of shape {scores.shape} where "
-            f"{test.trials_path} has {len(test.trials)} trials: delete the run's "
+            f"{test.data_path} has {len(test.data)} trials: delete the run's "
             "directory and run stage 4 again."
         )
-    return score_speaker(scores, test.trials.is_target)
+    return score_trials(scores, test.data.is_target, spec.metrics)

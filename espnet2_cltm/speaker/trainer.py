@@ -14,15 +14,16 @@ import numpy as np
 import torch
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import SubReporter
-from espnet2.train.trainer import Trainer, TrainerOptions
 from espnet2.utils.build_dataclass import build_dataclass
 
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.embedding import embed_utterances
-from espnet2_cltm.speaker.metrics import score_speaker
+from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.scoring import cosine_scores
 from espnet2_cltm.speaker.trials import TrialList, read_trials
+from espnet2_cltm.tasks.adaptation import AdaptingTrainer
+from espnet2_cltm.tasks.espnet import TrainerOptions
 
 
 @dataclasses.dataclass
@@ -42,7 +43,7 @@ class SpeakerTrainerOptions(TrainerOptions):
     checkpoint: str
 
 
-class SpeakerTrainer(Trainer):
+class SpeakerTrainer(AdaptingTrainer):
     """Trainer whose validation reports ``eer``, ``eer_<name>`` and ``auc_<name>``.
 
     ``eer`` is the mean over the trial lists.
@@ -94,7 +95,9 @@ class SpeakerTrainer(Trainer):
                 options.embedding_batch_bins,
                 "cuda" if options.ngpu > 0 else "cpu",
             )
-            scores = score_speaker(cosine_scores(embeddings, trials), trials.is_target)
+            scores = score_trials(
+                cosine_scores(embeddings, trials), trials.is_target
+            ).metrics
             eers.append(scores["eer"])
             stats[f"eer_{name}"] = scores["eer"]
             stats[f"auc_{name}"] = scores["roc_auc"]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from espnet2_cltm.corpus.datadir import GENDERS, Utterance
-from espnet2_cltm.corpus.people import person_of
+from espnet2_cltm.corpus.language import person_of
 from espnet2_cltm.speaker.trials import TrialList
 
 NOBODY_BILINGUAL = "no speaker is heard in both languages"
@@ -250,7 +250,9 @@ def _by_gender(
     utts_of: SpeakerUtts = {}
     for row in sorted(utterances, key=lambda row: (speaker[row.id], row.id)):
         utts_of.setdefault(speaker[row.id], []).append(row.id)
-        stated.setdefault(speaker[row.id], set()).update({row.gender} - {None})
+        genders = stated.setdefault(speaker[row.id], set())
+        if gender := row.labels.get("gender"):
+            genders.add(gender)
     by_gender = {
         gender: {name: utts_of[name] for name in utts_of if stated[name] == {gender}}
         for gender in GENDERS

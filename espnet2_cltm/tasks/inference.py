@@ -1,19 +1,19 @@
-"""What the tasks' inference commands share: options, the model, utterances, waveforms.
+"""What prediction shares: options, the model, utterances, waveforms, batches.
 
-Options are named as in ESPnet's inference commands. An utterance's length is that of
-its waveform, so that batches are those of the experiment runner.
+Options are named as in ESPnet's inference commands. Batches follow from the lengths of
+the waveforms and ``--batch_bins`` alone, so that a command and an experiment give the
+same numbers to the last bit.
 """
 
 import argparse
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
-from espnet2.tasks.abs_task import AbsTask
 from espnet2.train.abs_espnet_model import AbsESPnetModel
-from espnet2.train.dataset import ESPnetDataset
 from espnet2.utils import config_argparse
 from espnet2.utils.types import str2triple_str, str_or_none
 
@@ -21,25 +21,58 @@ from espnet2_cltm.corpus.audio import MIN_SAMPLES
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
-from espnet2_cltm.tasks.load_model import load_model
-from espnet2_cltm.tasks.packed_model import find_packed_model
-from espnet2_cltm.tasks.waveform import scale_waveform
+from espnet2_cltm.registry import find_task
+from espnet2_cltm.tasks.espnet import AbsTask, ESPnetDataset
+from espnet2_cltm.tasks.model_files import find_packed_model, load_model
+from espnet2_cltm.tasks.parts import scale_waveform
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def length_batches(
+    num_samples: Mapping[Key, int], batch_bins: int, equal_lengths: bool = False
+) -> list[list[Key]]:
+    """Cut utterances, sorted by length, into batches of bounded padded size.
+
+    Args:
+        num_samples: Length of each utterance in samples, by keys that can be ordered.
+        batch_bins: Largest number of samples in a batch, padding counted; a longer
+            utterance makes a batch of its own.
+        equal_lengths: Whether a batch holds utterances of one length only.
+
+    Returns:
+        Batches of keys; each of ``num_samples`` is in one batch.
+    """
+    batches: list[list[Key]] = []
+    for key in sorted(num_samples, key=lambda key: (num_samples[key], key)):
+        fits = bool(batches) and (
+            (len(batches[-1]) + 1) * num_samples[key] <= batch_bins
+        )
+        if fits and equal_lengths:
+            fits = num_samples[batches[-1][0]] == num_samples[key]
+        if fits:
+            batches[-1].append(key)
+        else:
+            batches.append([key])
+    return batches
 
 
 def inference_parser(description: str) -> argparse.ArgumentParser:
-    """Give the options that every inference command has, ``--key_file`` apart."""
+    """Return the options that all inference commands have, all but ``--key_file``."""
     parser = config_argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--log_level", default="INFO", type=str.upper)
     parser.add_argument("--output_dir", required=True)
-    parser.add_argument("--ngpu", type=int, default=0, help="0 for the CPU")
+    parser.add_argument(
+        "--ngpu", type=int, default=0, help="number of GPUs, 0 for the CPU"
+    )
     parser.add_argument(
         "--batch_bins",
         type=int,
         default=480_000,
-        help="Most samples in a batch, padding counted",
+        help="largest number of samples in a batch, padding counted",
     )
     parser.add_argument(
         "--data_path_and_name_and_type",
@@ -53,25 +86,24 @@ def inference_parser(description: str) -> argparse.ArgumentParser:
         "--train_config", type=str_or_none, help="config.yaml of the training"
     )
     group.add_argument(
-        "--model_file", type=str_or_none, help="Weights, for instance latest.pth"
+        "--model_file", type=str_or_none, help="weights, such as latest.pth"
     )
     group.add_argument(
         "--model_tag",
         type=str_or_none,
-        help="A run whose model was kept, exp/<tag>/runs/<run>, its model.zip, or the "
-        "id of a repository on the Hugging Face hub that holds one",
+        help="run whose model was kept, exp/<tag>/runs/<run>, its model.zip, or the id "
+        "of a repository on the Hugging Face hub that holds one",
     )
     group.add_argument(
         "--language",
         type=str_or_none,
-        help="With --model_tag: take the checkpoint that was chosen for this language",
+        help="with --model_tag: test language whose checkpoint is taken",
     )
     return parser
 
 
 def load_chosen_model(
     task: type[AbsTask],
-    name: str,
     train_config: Path | str | None,
     model_file: Path | str | None,
     model_tag: Path | str | None = None,
@@ -80,43 +112,48 @@ def load_chosen_model(
     """Build the model that the options name.
 
     Args:
-        task: Its task.
-        name: The task's name, ``gender`` or ``speaker``.
+        task: ESPnet task.
         train_config: The training's ``config.yaml``.
         model_file: The weights.
-        model_tag: In place of both: a run's directory, a packed model, or a hub id.
-        language: With ``model_tag``: whose checkpoint, where there are several.
+        model_tag: A run's directory, a packed model, or a hub id, in place of both.
+        language: Test language whose checkpoint ``model_tag`` stands for, where there
+            are several.
 
     Returns:
         The model on the CPU.
 
     Raises:
-        UserError: The model can't be had, or something else was named.
+        UserError: The model is not available or is another task's, or none or two
+            were named.
     """
-    files = {"train_config": train_config, "model_file": model_file}
     if model_tag is None:
         if language is not None:
             raise UserError(
                 f"language {language!r} was given without model_tag: leave it out, the "
                 "weights are those of model_file."
             )
-        if None in files.values():
+        if train_config is None or model_file is None:
             raise UserError(
                 "No model was named: give train_config and model_file, or model_tag."
             )
-        return load_model(task, **files)
-    if any(path is not None for path in files.values()):
+        return load_model(task, train_config, model_file)
+    if train_config is not None or model_file is not None:
         raise UserError(
             "Two models were named: give either model_tag, or train_config and "
             "model_file."
         )
-    packed = find_packed_model(model_tag, name)
+    packed = find_packed_model(model_tag)
+    if find_task(packed.task).code().ESPNET_TASK is not task:
+        raise UserError(
+            f"{packed.path} is a model of the task {packed.task}, not one that "
+            f"{task.train_command} trains: give a run of another task."
+        )
     with tempfile.TemporaryDirectory() as directory:
         return load_model(task, **packed.extract(directory, language))
 
 
 def usable_waveform(speech: np.ndarray | torch.Tensor) -> np.ndarray:
-    """Bring a waveform of one's own into the form that models take.
+    """Check a waveform and bring it into the form that models take.
 
     Args:
         speech: (samples,) at 16 kHz, floats in [-1, 1) or 16-bit integers.
@@ -125,7 +162,7 @@ def usable_waveform(speech: np.ndarray | torch.Tensor) -> np.ndarray:
         (samples,) float32.
 
     Raises:
-        UserError: It has channels, is too short, or holds what is no number.
+        UserError: It has channels, is too short, or holds NaN or infinity.
     """
     if isinstance(speech, torch.Tensor):
         speech = speech.detach().cpu().numpy()
@@ -148,18 +185,20 @@ def usable_waveform(speech: np.ndarray | torch.Tensor) -> np.ndarray:
 def add_key_file(group: argparse._ActionsContainer) -> None:
     """Add the option that chooses utterances."""
     group.add_argument(
-        "--key_file", type=str_or_none, help="Only the ids in its first column"
+        "--key_file",
+        type=str_or_none,
+        help="file whose first column holds the ids of the utterances to take",
     )
 
 
-class Speech:
-    """The utterances that ``--data_path_and_name_and_type`` gives.
+class UtteranceReader:
+    """Reads the utterances of ``--data_path_and_name_and_type``.
 
     Args:
-        data: The option's ``(path, name, type)`` triples.
+        data: ``(path, name, type)`` triples of the option.
 
     Raises:
-        UserError: None of them is ``speech``, or its file can't be read.
+        UserError: None of them is ``speech``, or its file cannot be read.
     """
 
     def __init__(self, data: Sequence[tuple[str, str, str]]):
@@ -175,15 +214,15 @@ class Speech:
             self._dataset = ESPnetDataset(speech)
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"{self.wav_scp} is no list of type {speech[0][2]} ({error}): correct "
-                "it, or the type in --data_path_and_name_and_type."
+                f"{self.wav_scp} is not a list of type {speech[0][2]} ({error}): "
+                "correct it, or the type in --data_path_and_name_and_type."
             ) from error
 
     def choose(self, key_file: str | None) -> list[str]:
-        """Give the ids in a key file's first column, or all where there is none.
+        """Return the ids in a key file's first column, or all where there is no file.
 
         Raises:
-            UserError: The file can't be read, is empty, or names another utterance.
+            UserError: The file cannot be read, is empty, or names another utterance.
         """
         utts = list(self.utts if key_file is None else read_table(key_file))
         if not utts:
@@ -194,11 +233,11 @@ class Speech:
         return utts
 
     def require(self, utts: Sequence[str], named_by: str | None) -> None:
-        """Refuse utterances that there are not.
+        """Check that utterances have audio.
 
         Args:
             utts: Utterance ids.
-            named_by: The file that names them, for the message.
+            named_by: File that names them, for the message.
 
         Raises:
             UserError: One of them has no audio.
@@ -217,7 +256,7 @@ class Speech:
             (samples,) float32 in [-1, 1).
 
         Raises:
-            UserError: The audio can't be read, has channels, or is too short.
+            UserError: The audio cannot be read, has channels, or is too short.
         """
         try:
             waveform = scale_waveform(self._dataset[utt][1]["speech"])
@@ -232,7 +271,7 @@ class Speech:
         return waveform
 
     def count_samples(self, utts: Sequence[str]) -> dict[str, int]:
-        """Read the lengths of utterances, in samples."""
+        """Return the lengths of utterances, in samples."""
         return {
             utt: len(self.read(utt))
             for utt in progress(utts, description="Reading lengths", unit="utt")
@@ -241,11 +280,11 @@ class Speech:
     def read_with_progress(
         self, utts: Sequence[str], description: str
     ) -> Callable[[str], np.ndarray]:
-        """Give :meth:`read`, with a bar that counts the utterances read.
+        """Return :meth:`read` with a progress bar.
 
         Args:
-            utts: What will be read, each once.
-            description: What is done with them.
+            utts: Utterances that will be read, each once.
+            description: Label of the bar.
         """
         bar = progress(description=description, total=len(utts), unit="utt")
 

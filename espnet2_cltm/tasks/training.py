@@ -1,10 +1,15 @@
 """One ESPnet training in memory: the steps of ``AbsTask.main``, without its files.
 
 ESPnet's command line imports for seconds, reads the encoder and writes several
-checkpoints for every training. An experiment trains thousands of models and keeps
-none, so this drives the same task and trainer classes and hands over the model. The
-order of everything that draws a random number is ``AbsTask.main_worker``'s and
-``Trainer.run``'s: the weights are the command line's to the last bit on a CPU.
+checkpoints for every training. An experiment trains thousands of models and keeps few,
+so this drives the same task and trainer classes and returns the model. Whatever draws a
+random number does so in the order of ``AbsTask.main_worker`` and ``Trainer.run``: on a
+CPU the weights are the command line's to the last bit.
+
+A learning rate that falls to zero over the whole training (``onecyclelr``) depends on
+the number of steps, and a double run has twice a single's. ``total_steps: auto`` in
+``scheduler_conf`` stands for that number in a training configuration;
+:func:`write_train_config` fills it in.
 """
 
 import argparse
@@ -15,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
+from espnet2.samplers.build_batch_sampler import build_batch_sampler
 from espnet2.schedulers.abs_scheduler import (
     AbsEpochStepScheduler,
     AbsValEpochStepScheduler,
 )
-from espnet2.tasks.abs_task import AbsTask, scheduler_classes
 from espnet2.torch_utils.load_pretrained_model import load_pretrained_model
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.abs_espnet_model import AbsESPnetModel
@@ -28,13 +34,14 @@ from espnet2.train.distributed_utils import (
     resolve_distributed_mode,
 )
 from espnet2.train.reporter import Reporter
-from espnet2.train.trainer import GradScaler
 from espnet2.utils.build_dataclass import build_dataclass
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import write_text
+from espnet2_cltm.task import Criterion
+from espnet2_cltm.tasks.espnet import AbsTask, GradScaler, scheduler_classes
 
-Criterion = tuple[str, str, str]
-"""ESPnet's ``best_model_criterion``: phase, statistic, ``min`` or ``max``."""
+_ANY_NUMBER = 1000  # builds a schedule where there is no data to count yet
 
 
 @dataclass(frozen=True)
@@ -42,9 +49,9 @@ class Checkpoint:
     """The weights after an epoch.
 
     Attributes:
-        epoch: From 1.
-        value: What the epoch was chosen by, None where it is the last.
-        weights: The model's state.
+        epoch: Number of the epoch, from 1.
+        value: Statistic that the epoch was chosen by; None where it is the last.
+        weights: State of the model.
     """
 
     epoch: int
@@ -57,11 +64,11 @@ class Trained:
     """A trained model.
 
     Attributes:
-        model: With the weights of the last epoch, until :meth:`use`.
-        last_epoch: Its number.
+        model: The model, with the weights of the last epoch until :meth:`use`.
+        last_epoch: Number of the last epoch.
         best: For each criterion the checkpoint that is best by it.
-        validation: The validation statistics of every epoch.
-        last: The checkpoint of the last epoch, kept by :meth:`use`.
+        validation: Validation statistics of every epoch.
+        last: Checkpoint of the last epoch, kept by :meth:`use`.
     """
 
     model: AbsESPnetModel
@@ -71,13 +78,13 @@ class Trained:
     last: Checkpoint | None = None
 
     def use(self, criterion: Criterion | None) -> dict[str, Any]:
-        """Give the model the weights that a criterion chose.
+        """Load the weights that a criterion chose into the model.
 
         Args:
-            criterion: One of :attr:`best`; None where no checkpoint was chosen.
+            criterion: One of :attr:`best`; None for the last epoch.
 
         Returns:
-            What to record: ``epoch``, and with a criterion ``criterion`` and
+            The record of that choice: ``epoch``, and with a criterion ``criterion`` and
             ``value``.
         """
         if not self.best:
@@ -101,18 +108,18 @@ def training_arguments(
     """Parse a training configuration as the task's command line does.
 
     Args:
-        task: The task.
+        task: ESPnet task.
         config: YAML file of ESPnet options.
         options: Further options, as on the command line.
 
     Raises:
-        UserError: The configuration has an unknown option or asks for what a run in
-            memory does not do.
+        UserError: The configuration has an unknown option, or sets one that a training
+            in memory does not support.
     """
     parser = task.get_parser()
 
     def refuse(message: str) -> None:
-        raise UserError(f"{config} is no training configuration: {message}.")
+        raise UserError(f"{config} is not a training configuration: {message}.")
 
     parser.error = refuse
     args = parser.parse_args(
@@ -136,6 +143,53 @@ def training_arguments(
     return args
 
 
+def write_train_config(
+    task: type[AbsTask], config: Mapping[str, Any], path: Path
+) -> None:
+    """Write a training configuration as YAML, its number of steps filled in.
+
+    Args:
+        task: ESPnet task that has these options.
+        config: ESPnet's options; the steps are counted where data are among them.
+        path: File to write.
+
+    Raises:
+        UserError: The configuration has an unknown option.
+    """
+    write_text(path, yaml.safe_dump(dict(config), sort_keys=False))
+    schedule = config.get("scheduler_conf") or {}
+    if schedule.get("total_steps") != "auto":
+        return
+    steps = _ANY_NUMBER
+    if "train_shape_file" in config:
+        steps = count_steps(training_arguments(task, path))
+    filled = {**config, "scheduler_conf": {**schedule, "total_steps": steps}}
+    write_text(path, yaml.safe_dump(filled, sort_keys=False))
+
+
+def count_steps(args: argparse.Namespace) -> int:
+    """Return the number of the optimiser's steps in a training.
+
+    Args:
+        args: ESPnet's arguments, with the training data.
+    """
+    n_iterations = args.num_iters_per_epoch
+    if n_iterations is None:
+        sampler = build_batch_sampler(
+            type=args.batch_type,
+            shape_files=args.train_shape_file,
+            fold_lengths=args.fold_length,
+            batch_size=args.batch_size,
+            batch_bins=args.batch_bins,
+            sort_in_batch=args.sort_in_batch,
+            sort_batch=args.sort_batch,
+            drop_last=args.drop_last_iter,
+            min_batch_size=args.min_batch_size,
+        )
+        n_iterations = len(list(sampler))
+    return args.max_epoch * (n_iterations // args.accum_grad)
+
+
 def train_in_memory(
     task: type[AbsTask],
     args: argparse.Namespace,
@@ -144,10 +198,9 @@ def train_in_memory(
     """Train a model for ``args.max_epoch`` epochs and return it.
 
     Args:
-        task: The task.
-        args: From :func:`training_arguments`, with the training data.
-        criteria: What to choose checkpoints by. Where there is none, nothing is
-            validated.
+        task: ESPnet task.
+        args: Result of :func:`training_arguments`, with the training data.
+        criteria: Criteria that choose checkpoints; without any, nothing is validated.
 
     Returns:
         The model, on the CPU or GPU where it was trained, and the chosen checkpoints.
@@ -222,7 +275,7 @@ def train_in_memory(
 def _keep_best(
     trained: Trained, reporter: Reporter, criteria: Sequence[Criterion], epoch: int
 ) -> None:
-    """Keep the weights where this epoch is the best so far, as ESPnet decides it."""
+    """Keep the weights where this epoch is the best so far, by ESPnet's rule."""
     if not criteria:
         return
     weights = None
@@ -248,10 +301,11 @@ def _copy_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 def build_training(
     task: type[AbsTask], args: argparse.Namespace
 ) -> tuple[AbsESPnetModel, list[torch.optim.Optimizer], list]:
-    """Build what is trained, and with what.
+    """Build a model with its optimisers and schedulers.
 
     Returns:
-        The model where it will be trained, its optimisers, and their schedulers.
+        The model, on the device where it is trained, its optimisers, and their
+        schedulers.
 
     Raises:
         UserError: The configuration does not build them.
@@ -268,10 +322,10 @@ def build_training(
 
 
 def set_backends(config: Mapping[str, Any]) -> None:
-    """Have a GPU compute as ESPnet's options ask.
+    """Set how a GPU computes, by ESPnet's options.
 
     Args:
-        config: ESPnet's options by name, or those that differ from its defaults.
+        config: ESPnet's options by name; those left out have ESPnet's defaults.
     """
     torch.backends.cudnn.enabled = config.get("cudnn_enabled", True)
     torch.backends.cudnn.benchmark = config.get("cudnn_benchmark", False)
@@ -282,7 +336,7 @@ def set_backends(config: Mapping[str, Any]) -> None:
 
 
 def check_device(ngpu: int) -> None:
-    """Refuse GPUs where there are none.
+    """Check that there are as many GPUs as asked for.
 
     Raises:
         UserError: ``ngpu`` asks for more GPUs than PyTorch sees.

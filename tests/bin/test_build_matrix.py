@@ -451,8 +451,7 @@ def test_heatmap_of_speaker_verification_says_what_it_shows(
     run(tmp_path, speaker_rows, "--metric", "min_dcf_p0.01")
     assert drawn[0].title == "Cross-lingual transfer matrix, speaker verification"
     assert drawn[0].subtitle == (
-        "1 - minDCF (p_target 0.01), N = 24 utterances, 4 seeds, "
-        "3 languages"
+        "1 - minDCF (p_target 0.01), N = 24 utterances, 4 seeds, 3 languages"
     )
 
 

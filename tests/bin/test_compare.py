@@ -84,7 +84,7 @@ def test_a_name_that_is_nothing_is_one_sentence_and_leaves_nothing(tmp_path, cap
         main(["speaker_ecapo", "gender_mhubert", "--outdir", str(tmp_path / "out")])
     assert caught.value.code == 1
     said = capsys.readouterr().err
-    assert "speaker_ecapo is no directory of stage 6, no file and no published" in said
+    assert "speaker_ecapo is not a directory of stage 6" in said
     assert len(said.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 

@@ -146,7 +146,7 @@ def test_one_seed_leaves_null_where_there_is_no_error(tmp_path):
         (GRID, ("--metric", "f2"), "has no metric 'f2' of task gender"),
         ((8,), (), "for N = 8 only"),
         ((8, 24), (), "N = 8 24, but no language has N and 2N"),
-        (GRID, ("--languages_conf", "none.yaml"), "none.yaml does not exist"),
+        (GRID, ("--languages_conf", "none.yaml"), "none.yaml cannot be read"),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else "",
 )

@@ -12,17 +12,16 @@ from espnet2.main_funcs.pack_funcs import unpack
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.bin import gender_inference, speaker_inference
-from espnet2_cltm.bin.gender_inference import Speech2Gender
+from espnet2_cltm.bin.gender_inference import Speech2Label
 from espnet2_cltm.bin.speaker_inference import Speech2Embedding
 from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.test_set import read_test_set
-from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import read_predictions
 from espnet2_cltm.speaker.scoring import read_scores
-from espnet2_cltm.tasks.load_model import load_model
-from espnet2_cltm.tasks.packed_model import read_packed_model
+from espnet2_cltm.tasks.model_files import load_model, read_packed_model
 from tests.experiment.kept_experiments import (
     GENDER,
     HUBERT,
@@ -144,10 +143,10 @@ def test_gender_is_predicted_without_experiment_encoder_or_hub(kept, elsewhere):
     predictions = read_predictions(
         root.predictions(gender_run("single.es"), "es", ".tsv")
     )
-    speech2gender = Speech2Gender.from_pretrained(elsewhere / gender_run("single.es"))
+    speech2label = Speech2Label.from_pretrained(elsewhere / gender_run("single.es"))
     for prediction in predictions:
         waveform = load_audio(audio[prediction.utt])
-        label, probabilities = speech2gender(waveform)
+        label, probabilities = speech2label(waveform)
         assert label == prediction.label
         # Alone, not in the run's batch.
         assert tuple(probabilities.values()) == pytest.approx(
@@ -155,13 +154,13 @@ def test_gender_is_predicted_without_experiment_encoder_or_hub(kept, elsewhere):
         )
         assert list(probabilities) == ["f", "m"]
         as_integers = (waveform * 32768).astype(np.int16)
-        assert speech2gender(as_integers)[1] == probabilities
-        assert speech2gender(torch.from_numpy(waveform))[1] == probabilities
+        assert speech2label(as_integers)[1] == probabilities
+        assert speech2label(torch.from_numpy(waveform))[1] == probabilities
 
 
 def test_the_encoders_normalisation_comes_with_the_model(kept, elsewhere):
-    speech2gender = Speech2Gender.from_pretrained(elsewhere / gender_run("single.es"))
-    assert speech2gender.model.frontend.normalize_waveform is False
+    speech2label = Speech2Label.from_pretrained(elsewhere / gender_run("single.es"))
+    assert speech2label.model.frontend.normalize_waveform is False
 
 
 def test_two_utterances_are_scored_without_the_experiment(kept, elsewhere):
@@ -213,12 +212,12 @@ def test_each_checkpoint_is_kept_once_and_each_language_knows_its_own(kept):
 def test_espnet_unpacks_a_kept_model(kept, tmp_path):
     files = unpack(kept.model(gender_run("single.es")), tmp_path)
     assert set(files) == {"train_config", "model_file"}
-    model = load_model(GenderTask, **files)
-    ours = Speech2Gender.from_pretrained(kept.run(gender_run("single.es"))).model
+    model = load_model(LabelEspnetTask, **files)
+    ours = Speech2Label.from_pretrained(kept.run(gender_run("single.es"))).model
     for name, weight in ours.state_dict().items():
         assert weight.equal(model.state_dict()[name])
     config = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    defaults = vars(GenderTask.get_parser().parse_args([]))
+    defaults = vars(LabelEspnetTask.get_parser().parse_args([]))
     assert config.keys() >= defaults.keys() - {"config"}
 
 
@@ -271,8 +270,8 @@ def test_what_is_no_kept_model_is_one_sentence(kept, tmp_path):
     for tag, message in [
         (cut, r"cut\.zip is damaged \(File is not a zip file\)"),
         (flipped, r"flipped\.zip is damaged \(Bad CRC-32 .*\): delete it, copy it ag"),
-        (foreign, r"foreign\.zip is no model that an experiment has kept"),
-        (escaping, r"escaping\.zip is no model that an experiment has kept"),
+        (foreign, r"foreign\.zip is not a model that an experiment has kept"),
+        (escaping, r"escaping\.zip is not a model that an experiment has kept"),
         (tmp_path / "empty", r"empty/model\.zip is missing: .* --keep_models"),
         (tmp_path / "no.zip", r"no\.zip is missing"),
         (
@@ -283,7 +282,7 @@ def test_what_is_no_kept_model_is_one_sentence(kept, tmp_path):
         ("not a hub id at all", "cannot be had from the hub"),
     ]:
         with pytest.raises(UserError, match=message):
-            Speech2Gender.from_pretrained(tag)
+            Speech2Label.from_pretrained(tag)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +298,7 @@ def test_what_is_no_kept_model_is_one_sentence(kept, tmp_path):
 )
 def test_options_that_name_no_one_model_are_refused(options, message):
     with pytest.raises(UserError, match=message):
-        Speech2Gender(**options)
+        Speech2Label(**options)
 
 
 @pytest.mark.parametrize(
@@ -311,6 +310,6 @@ def test_options_that_name_no_one_model_are_refused(options, message):
     ],
 )
 def test_waveforms_that_cannot_be_used_are_refused(kept, waveform, message):
-    speech2gender = Speech2Gender.from_pretrained(kept.run(gender_run("single.es")))
+    speech2label = Speech2Label.from_pretrained(kept.run(gender_run("single.es")))
     with pytest.raises(UserError, match=message):
-        speech2gender(waveform)
+        speech2label(waveform)

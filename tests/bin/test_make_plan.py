@@ -130,7 +130,9 @@ def test_the_screen_tells_what_each_odd_language_cannot_do_in_one_line(
 
 def test_a_test_speaker_lost_to_corrupt_clips_gives_no_trial(recipe, tmp_path):
     make_plan(options(recipe, tmp_path))
-    trials = read_trials(ExperimentDir(tmp_path).trials("speaker", "ca", "test"))
+    trials = read_trials(
+        ExperimentDir(tmp_path).test_data("speaker", "ca", "test", ".trials")
+    )
     heard = {utt.rsplit("-", 1)[0] for utt in trials.utts}
     assert heard == {"ca-test0", "ca-test2", "ca-test3", "ca-test4"}
 
@@ -138,14 +140,14 @@ def test_a_test_speaker_lost_to_corrupt_clips_gives_no_trial(recipe, tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--task", "emotion"), "The task 'emotion' is unknown"),
+        (("--task", "mood"), "--task mood is not known"),
         (("--task", " "), "--task is empty"),
-        (("--seeds", "one"), "--seeds holds 'one'"),
+        (("--seeds", "one"), "--seeds: takes whole numbers"),
         (("--langs", "ca xx"), "The language xx is not in"),
         (("--langs", "ca es", "--speaker_budget", "9"), 'give --task "gender"'),
         (("--speaker_config", "none.yaml"), "none.yaml, a training configuration"),
         (("--cross_language_trials", "true"), "give --shared_speakers true as well"),
-        (("--regime_budgets", "2 x"), "--regime_budgets holds 'x'"),
+        (("--regime_budgets", "2 x"), "--regime_budgets: takes whole numbers"),
         (("--regime_budgets", "2 5"), "2 5 has no N together with its double"),
         (
             ("--regime_budgets", "90 180", "--task", "gender"),
@@ -159,7 +161,7 @@ def test_what_cannot_be_planned_is_one_sentence(
 ):
     with pytest.raises(SystemExit) as status:
         make_plan(options(recipe, tmp_path, *more))
-    assert status.value.code == 1
+    assert status.value.code in (1, 2)
     errors = [x for x in capsys.readouterr().err.splitlines() if ": error: " in x]
     assert len(errors) == 1 and message in errors[0]
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ import pytest
 
 from espnet2_cltm.bin.build_matrix import main as build_matrix
 from espnet2_cltm.bin.recommend import get_parser, main
-from espnet2_cltm.matrix.published import read_published
+from espnet2_cltm.matrix.matrix_files import read_published
 from tests.matrix.results_files import perf_rows, write_results
 
 ROOT = Path(__file__).parents[2]
@@ -242,13 +242,13 @@ def test_every_mistake_is_one_sentence(results, tmp_path, capsys):
     message = refused(capsys, "--results", results, "--target", "xx")
     assert "target 'xx' is not in" in message and "ca es eu tr" in message
     message = refused(capsys, "--matrix", "no_such", "--target", "ca")
-    assert "no_such is no directory of stage 6, no file and no published" in message
+    assert "no_such is not a directory of stage 6" in message
     message = refused(
         capsys, "--matrix", "asr_mhubert", "--target", "ca", "--budget", 5
     )
     assert "--budget chooses from --results" in message
     message = refused(capsys, "--results", tmp_path / "none.tsv", "--target", "ca")
-    assert "none.tsv does not exist" in message
+    assert "none.tsv cannot be read" in message
     message = refused(capsys, "--results", results, "--target", "gl")
     assert "gives no donor for gl" in message and "run pairs with gl first" in message
     with pytest.raises(SystemExit) as caught:

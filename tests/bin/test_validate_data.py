@@ -6,12 +6,12 @@ from espnet2_cltm.corpus.datadir import Utterance, write_data_dir
 
 @pytest.fixture
 def language(tmp_path):
-    for split, speaker, gender in (
-        ("train", "a", "f"),
-        ("dev", "b", None),
-        ("test", "c", "m"),
+    for split, speaker, labels in (
+        ("train", "a", {"gender": "f"}),
+        ("dev", "b", {}),
+        ("test", "c", {"gender": "m"}),
     ):
-        rows = [Utterance(f"{speaker}-{n}", speaker, "x.wav", gender) for n in (1, 2)]
+        rows = [Utterance(f"{speaker}-{n}", speaker, "x.wav", labels) for n in (1, 2)]
         write_data_dir(tmp_path / "ca" / split, rows)
     return tmp_path / "ca"
 
@@ -65,7 +65,7 @@ def test_a_missing_split_is_a_problem(language, capsys):
 
 
 def test_options_are_heeded(language, capsys):
-    lines, _ = fail(capsys, str(language / "dev"), "--require_gender", "true")
+    lines, _ = fail(capsys, str(language / "dev"), "--require_labels", "gender")
     assert lines == [f"{language}/dev/utt2gender: the file is missing."]
     lines, error = fail(capsys, str(language / "dev"), "--check_audio", "true")
     assert lines == [

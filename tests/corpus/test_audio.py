@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from espnet2_cltm.corpus.audio import (
     RejectedAudio,
-    backing_file,
     check_content,
     decode,
     load_audio,
@@ -211,8 +210,8 @@ def test_entries_of_kaldi_arks_are_read(tmp_path):
         assert np.array_equal(decode(locations["a"]), first)
         assert len(decode(locations["b"])) == 8000
         ark = tmp_path / f"{name}.ark"
-        assert backing_file(locations["a"]) == ark
         assert reason_of(f"{ark}:1") == "not audio"
+        assert "range" in reason_of(f"{locations['a']}[0:400]")
         ark.write_bytes(ark.read_bytes()[:-100])
         assert reason_of(locations["b"]) == "truncated"
         ark.write_bytes(b"")
@@ -224,7 +223,6 @@ def test_entries_of_kaldi_arks_are_read(tmp_path):
 def test_a_path_with_a_colon_is_a_path(write):
     path = write("take:12", noise(16000), format="WAV")
     assert len(decode(str(path))) == 16000
-    assert backing_file(str(path)) == path
 
 
 def test_a_path_is_read_however_it_is_spelled(write, monkeypatch):
@@ -240,7 +238,6 @@ def test_pipes_are_run(write, tmp_path):
     assert reason_of(f"cat {path}; exit 3 |") == "command failed"
     assert reason_of("no-such-command-here |") == "command failed"
     assert reason_of("true |") == "empty"
-    assert backing_file(f"cat {path} |") is None
 
 
 def test_a_killed_pipe_says_nothing_about_the_recording():

@@ -70,7 +70,7 @@ def make_language(lang, sizes, wrap="{}"):
                     id=f"{split}{index % 3}-{index:03d}",
                     speaker=f"{split}{index % 3}",
                     audio=wrap.format(clip),
-                    gender="fmf"[index % 3],
+                    labels={"gender": "fmf"[index % 3], "age": "teens"},
                     lang=lang,
                     duration=99.0,
                     text=f"words of {index}",
@@ -101,7 +101,7 @@ def complete(data):
 def replace_audio(directory, changes):
     rows = {row.id: row for row in read_data_dir(directory)}
     for utt, audio in changes.items():
-        rows[utt] = Utterance(utt, rows[utt].speaker, audio, rows[utt].gender)
+        rows[utt] = Utterance(utt, rows[utt].speaker, audio, rows[utt].labels)
     write_data_dir(directory, rows.values())
 
 
@@ -145,7 +145,7 @@ def test_every_utterance_is_stored_at_16_khz_with_its_labels(language, pool):
             assert np.array_equal(
                 load_audio(row.audio), load_audio(given[row.id].audio)
             )
-            for label in ("speaker", "gender", "lang", "text"):
+            for label in ("speaker", "labels", "lang", "text"):
                 assert getattr(row, label) == getattr(given[row.id], label)
             seconds += row.duration
     assert stored.seconds == pytest.approx(seconds, abs=0.1)
@@ -195,11 +195,11 @@ def test_changed_labels_are_copied_without_decoding(language, pool):
     rows = read_data_dir(language / "dev")
     write_data_dir(
         language / "dev",
-        [Utterance(row.id, row.speaker, row.audio, gender="m") for row in rows],
+        [Utterance(row.id, row.speaker, row.audio, {"mood": "m"}) for row in rows],
     )
     assert dump_language(language, store_of(language), pool).n_decoded == 0
     stored = read_data_dir(store_of(language) / "dev")
-    assert {row.gender for row in stored} == {"m"}
+    assert [row.labels for row in stored] == [{"mood": "m"}] * 6
     assert not (store_of(language) / "dev" / "text").exists()
 
 

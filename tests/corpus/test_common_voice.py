@@ -66,6 +66,12 @@ def rejections(language: LanguageSplits) -> list[tuple[str, str, str]]:
     return sorted((r.split, r.item, r.reason) for r in language.rejected)
 
 
+def labels(language: LanguageSplits, label: str) -> dict[int, str | None]:
+    """A label of train by the number that is the clip's name."""
+    train = language.splits["train"]
+    return {int(Path(utt.audio).stem): utt.labels.get(label) for utt in train}
+
+
 def clip_names(language: LanguageSplits, split: str) -> list[str]:
     return sorted(Path(utt.audio).name for utt in language.splits[split])
 
@@ -74,26 +80,37 @@ def test_old_and_new_gender_values_are_understood(tmp_path):
     values = ["male", "female", "male_masculine", "female_feminine", "Female"]
     rows = [row(n, f"{n}.mp3", value) for n, value in enumerate(values)]
     language = load(make_language(tmp_path, train=rows))
-    genders = {Path(utt.audio).stem: utt.gender for utt in language.splits["train"]}
-    assert genders == {"0": "m", "1": "f", "2": "m", "3": "f", "4": "f"}
+    assert labels(language, "gender") == {0: "m", 1: "f", 2: "m", 3: "f", 4: "f"}
     assert language.rejected == []
 
 
-def test_other_gender_values_are_rejected_by_name_and_empty_ones_as_not_given(tmp_path):
+def test_other_gender_values_are_no_label_and_their_names_are_kept(tmp_path):
     values = ["other", "non-binary", "do_not_wish_to_say", "transgender", "intersex"]
     rows = [row(n, f"{n}.mp3", value) for n, value in enumerate([*values, ""])]
-    language = load(make_language(tmp_path, train=[row("a", "t.mp3"), *rows]))
-    assert clip_names(language, "train") == ["t.mp3"]
-    assert rejections(language) == [
-        ("train", f"{n}.mp3", f"gender is '{value}'") for n, value in enumerate(values)
-    ] + [("train", "5.mp3", "gender not given")]
+    language = load(make_language(tmp_path, train=rows))
+    assert labels(language, "gender") == dict.fromkeys(range(6))
+    unusable = {
+        (utt.rpartition("-")[2], label): why
+        for (utt, label), why in language.unusable.items()
+    }
+    assert unusable == {
+        (str(n), "gender"): f"gender is '{value}'" for n, value in enumerate(values)
+    }
 
 
-def test_rows_without_gender_are_kept_on_request(tmp_path):
-    rows = [row(1, "1.mp3", "other"), row(2, "2.mp3", ""), row(3, "3.mp3", "male")]
-    language = load(make_language(tmp_path, train=rows), require_gender=False)
-    genders = {Path(utt.audio).stem: utt.gender for utt in language.splits["train"]}
-    assert genders == {"1": None, "2": None, "3": "m"}
+def test_age_accents_and_variant_are_labels_of_one_word(tmp_path):
+    rows = [
+        row(0, "0.mp3", age="teens", accents=" Southern  Irish,slight\u00a0lisp "),
+        row(1, "1.mp3", "", variant="pt-BR : Brasil"),
+    ]
+    language = load(make_language(tmp_path, train=rows))
+    assert [utt.labels for utt in language.splits["train"]] == [
+        {"gender": "m", "age": "teens", "accents": "Southern_Irish,slight_lisp"},
+        {"variant": "pt-BR_:_Brasil"},
+    ]
+    old = table([row(0, "0.mp3", accent="valencia")], HEADER_1)
+    language = load(make_language(tmp_path, train=old, clips=["0.mp3", *ALL]))
+    assert labels(language, "accents") == {0: "valencia"}
 
 
 def test_a_speaker_who_states_both_genders_is_rejected_whole_in_every_table(tmp_path):
@@ -101,12 +118,11 @@ def test_a_speaker_who_states_both_genders_is_rejected_whole_in_every_table(tmp_
     validated = [row("x", "3.mp3", "female")]
     corpus = make_language(tmp_path, train=train, validated=validated)
     assert clip_names(load(corpus), "train") == ["1.mp3", "2.mp3", "t.mp3"]
-    for require_gender in (True, False):
-        language = load(corpus, use_validated=True, require_gender=require_gender)
-        assert clip_names(language, "train") == ["t.mp3"]
-        assert rejections(language) == [
-            ("train", f"{n}.mp3", "speaker states both genders") for n in (1, 2, 3)
-        ]
+    language = load(corpus, use_validated=True)
+    assert clip_names(language, "train") == ["t.mp3"]
+    assert rejections(language) == [
+        ("train", f"{n}.mp3", "speaker states both genders") for n in (1, 2, 3)
+    ]
 
 
 def test_speakers_leave_train_first_and_then_dev(tmp_path):
@@ -247,7 +263,7 @@ def test_columns_may_stand_in_any_order(tmp_path):
     header = ["gender", "sentence", "new_column", "path", "client_id"]
     language = load(make_language(tmp_path, train=table(rows, header), clips=ALL))
     (utterance,) = language.splits["train"]
-    assert (utterance.gender, utterance.text) == ("f", "Bon dia")
+    assert (utterance.labels, utterance.text) == ({"gender": "f"}, "Bon dia")
 
 
 def test_paths_without_mp3_name_the_same_clip(tmp_path):
@@ -275,30 +291,19 @@ def test_short_rows_end_in_empty_fields_and_long_ones_are_rejected(tmp_path):
         clips=["t.mp3", "d.mp3", "e.mp3", "trailing.mp3", "no_gender.mp3"],
     )
     language = load(corpus)
-    assert clip_names(language, "train") == ["t.mp3", "trailing.mp3"]
+    assert clip_names(language, "train") == ["no_gender.mp3", "t.mp3", "trailing.mp3"]
     assert rejections(language) == [
-        ("train", "no_gender.mp3", "gender not given"),
         ("train", "train.tsv line 4", "row without client_id or path"),
         ("train", "train.tsv line 5", "row without client_id or path"),
         ("train", "train.tsv line 6", "row with more fields than the header"),
     ]
 
 
-def test_a_missing_gender_column_is_reported_unless_gender_is_not_needed(tmp_path):
-    header = ["client_id", "path", "sentence"]
-    corpus = make_language(
-        tmp_path,
-        dev=table([row("b", "d.mp3")], header),
-        clips=ALL,
+def test_without_a_gender_column_no_gender_is_known(tmp_path):
+    dev = table([row("b", "d.mp3")], ["client_id", "path", "sentence"])
+    assert (
+        load(make_language(tmp_path, dev=dev, clips=ALL)).splits["dev"][0].labels == {}
     )
-    with pytest.raises(UserError) as error:
-        load(corpus)
-    assert str(error.value) == (
-        f"{tmp_path}/ca/dev.tsv has no column 'gender' (its columns are: client_id, "
-        "path, sentence): take a release that has it, or run with --require_gender "
-        "false."
-    )
-    assert load(corpus, require_gender=False).splits["dev"][0].gender is None
 
 
 @pytest.mark.parametrize("missing", ["client_id", "path"])
@@ -306,7 +311,7 @@ def test_a_missing_indispensable_column_is_reported(tmp_path, missing):
     header = [name for name in HEADER_1 if name != missing]
     corpus = make_language(tmp_path, test=table([row("c", "e.mp3")], header))
     with pytest.raises(UserError) as error:
-        load(corpus, require_gender=False)
+        load(corpus)
     assert str(error.value) == (
         f"{tmp_path}/ca/test.tsv has no column '{missing}' (its columns are: "
         f"{', '.join(header)}): extract the file from the archive again, or check that "
@@ -372,7 +377,7 @@ def test_clients_that_can_not_be_told_apart_are_reported(monkeypatch):
     with pytest.raises(UserError) as error:
         common_voice.name_speakers(["one", "two"], "ca")
     assert str(error.value) == (
-        "Language ca: the clients two and one get the same speaker id "
+        "Language ca: the clients one and two get the same speaker id "
         "0000000000000000: take one of them out of the tables."
     )
 
@@ -444,10 +449,9 @@ TABLE = st.lists(
         {name: TABLE for name in ("train", "dev", "test", "validated")}
     ),
     use_validated=st.booleans(),
-    require_gender=st.booleans(),
 )
 def test_splits_never_share_speakers_or_clips_and_nothing_vanishes(
-    tmp_path_factory, tables, use_validated, require_gender
+    tmp_path_factory, tables, use_validated
 ):
     tmp_path = tmp_path_factory.mktemp("cv")
     rows = {
@@ -457,7 +461,7 @@ def test_splits_never_share_speakers_or_clips_and_nothing_vanishes(
     corpus = make_language(
         tmp_path, **rows, clips=[f"{number}.mp3" for number in range(31)]
     )
-    language = load(corpus, use_validated=use_validated, require_gender=require_gender)
+    language = load(corpus, use_validated=use_validated)
     speakers = {s: {utt.speaker for utt in language.splits[s]} for s in language.splits}
     clips = {s: clip_names(language, s) for s in language.splits}
     for one, other in (("train", "dev"), ("train", "test"), ("dev", "test")):
@@ -468,9 +472,8 @@ def test_splits_never_share_speakers_or_clips_and_nothing_vanishes(
     genders = {}
     for utterances in language.splits.values():
         for utt in utterances:
-            if utt.gender:
-                assert genders.setdefault(utt.speaker, utt.gender) == utt.gender
-            assert utt.gender or not require_gender
+            if gender := utt.labels.get("gender"):
+                assert genders.setdefault(utt.speaker, gender) == gender
     # Each row of a split is kept or rejected; rows of validated may also be in use.
     dropped = Counter(rejection.split for rejection in language.rejected)
     for split in ("dev", "test"):
@@ -485,7 +488,7 @@ def test_the_real_sample_is_read_whole():
     language = load_language(CV_MINI, "ur", CorpusOptions())
     sizes = {split: len(utts) for split, utts in language.splits.items()}
     assert sizes == {"train": 216, "dev": 24, "test": 160}
-    genders = Counter(utt.gender for utt in language.splits["test"])
+    genders = Counter(utt.labels["gender"] for utt in language.splits["test"])
     assert genders == {"m": 132, "f": 28}
     assert language.rejected == []
     assert all(Path(utt.audio).is_file() for utt in language.splits["train"])

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from espnet2_cltm.corpus.datadir import (
     GENDERS,
+    RESERVED,
     Utterance,
+    audio_file,
     read_data_dir,
     read_table,
     write_data_dir,
@@ -39,6 +41,7 @@ LINE = (
     .filter(bool)
 )
 NAME = st.text("aZ09._éßЖ中𝄞", min_size=3, max_size=3)
+LABEL = st.sampled_from(["age", "emotion", "étât-2"])
 
 
 @st.composite
@@ -48,7 +51,7 @@ def data(draw):
     has_duration, has_text = draw(st.booleans()), draw(st.booleans())
     lang = draw(st.none() | st.sampled_from(["ca", "zh-CN"]))
     for speaker in draw(st.sets(NAME, min_size=1, max_size=5)):
-        gender = draw(st.none() | st.sampled_from(GENDERS))
+        gender = draw(st.just({}) | st.sampled_from([{"gender": g} for g in GENDERS]))
         for clip in draw(st.sets(NAME, min_size=1, max_size=3)):
             milliseconds = draw(st.integers(1, 10**7))
             rows.append(
@@ -56,7 +59,7 @@ def data(draw):
                     id=f"{speaker}-{clip}",
                     speaker=speaker,
                     audio=draw(LINE),
-                    gender=gender,
+                    labels=gender | draw(st.dictionaries(LABEL, NAME, max_size=2)),
                     lang=lang,
                     duration=milliseconds / 1000 if has_duration else None,
                     text=draw(st.none() | LINE) if has_text else None,
@@ -91,9 +94,9 @@ def test_spk2utt_and_spk2gender_list_speakers(tmp_path):
         tmp_path,
         [
             Utterance("b-1", "b", "b.wav"),
-            Utterance("b-2", "b", "b.wav", gender="m"),
-            Utterance("a-2", "a", "a.wav", gender="f"),
-            Utterance("a-1", "a", "a.wav", gender="f"),
+            Utterance("b-2", "b", "b.wav", labels={"gender": "m"}),
+            Utterance("a-2", "a", "a.wav", labels={"gender": "f"}),
+            Utterance("a-1", "a", "a.wav", labels={"gender": "f"}),
         ],
     )
     assert (tmp_path / "spk2utt").read_text() == "a a-1 a-2\nb b-1 b-2\n"
@@ -110,9 +113,47 @@ def test_text_names_every_utterance_or_is_absent(tmp_path):
 
 
 def test_spk2gender_gives_genders_where_utt2gender_is_missing(tmp_path):
-    write_data_dir(tmp_path, [Utterance("a-1", "a", "a.wav", gender="f")])
+    write_data_dir(tmp_path, [Utterance("a-1", "a", "a.wav", labels={"gender": "f"})])
     (tmp_path / "utt2gender").unlink()
-    assert read_data_dir(tmp_path)[0].gender == "f"
+    assert read_data_dir(tmp_path)[0].labels == {"gender": "f"}
+
+
+def test_every_label_has_a_table_and_a_table_without_values_goes(tmp_path):
+    labels = {"age": "teens", "gender": "f"}
+    rows = [Utterance("a-1", "a", "a", labels), Utterance("a-2", "a", "a")]
+    own = {name: f"a-1 {name}\n" for name in ("utt2num_samples", "utt2uniq")}
+    for name, text in {**own, "spk2age": "a x\n", "notes": ""}.items():
+        (tmp_path / name).write_text(text)
+    write_data_dir(tmp_path, rows)
+    assert (tmp_path / "utt2age").read_text() == "a-1 teens\n"
+    assert not (tmp_path / "spk2age").exists()
+    assert [row.labels for row in read_data_dir(tmp_path)] == [labels, {}]
+    write_data_dir(tmp_path, rows[1:])
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"wav.scp", "utt2spk", "spk2utt", "notes", *own}
+
+
+def test_labels_are_read_from_every_table_but_kaldis_own(tmp_path):
+    write_data_dir(tmp_path, [Utterance("a-1", "a", "a"), Utterance("b-1", "b", "b")])
+    for name in ({*RESERVED} - {"spk", "utt", "lang", "dur"}) | {"age.old", "age~"}:
+        (tmp_path / f"utt2{name}").write_text("a-1 1\n")
+    (tmp_path / "utt2accent").write_text("a-1 New  York\t City \nb-1\n")
+    (tmp_path / "spk2accent").write_text("b Texas\n")
+    (tmp_path / "spk2age").write_text("b teens\nc teens\n")
+    assert [row.labels for row in read_data_dir(tmp_path)] == [
+        {"accent": "New_York_City"},
+        {"age": "teens"},
+    ]
+
+
+def test_the_file_of_a_wav_scp_value(tmp_path):
+    assert audio_file("a/b c.wav") == "a/b c.wav"
+    assert audio_file("a.ark:123") == "a.ark"
+    assert audio_file("a.ark:123[0:400]") == "a.ark"
+    assert audio_file("cat x.wav | ") is None
+    odd = tmp_path / "talk.wav:12"
+    odd.touch()
+    assert audio_file(str(odd)) == str(odd)
 
 
 def test_an_id_that_stands_twice_is_refused(tmp_path):
@@ -125,7 +166,7 @@ def test_an_id_that_stands_twice_is_refused(tmp_path):
 
 
 def test_a_speaker_of_two_genders_is_refused(tmp_path):
-    rows = [Utterance("a-1", "a", "a", "f"), Utterance("a-2", "a", "a", "m")]
+    rows = [Utterance(f"a-{g}", "a", "a", {"gender": g}) for g in "fm"]
     assert refusal(write_data_dir, tmp_path, rows) == (
         f"Speaker a in {tmp_path} is given as m and as f: give each speaker one gender "
         "or leave the speaker out."
@@ -151,9 +192,14 @@ def test_values_that_do_not_fit_on_a_line_are_refused(tmp_path):
     assert bad(tmp_path, audio="") == (
         f"Utterance s-1 in {tmp_path} has no audio: give a path."
     )
-    assert bad(tmp_path, gender="female") == (
+    assert bad(tmp_path, labels={"gender": "female"}) == (
         f"Utterance s-1 in {tmp_path} has gender 'female': write m or f."
     )
+    assert "has age 'thirty two': write one word" in bad(
+        tmp_path, labels={"age": "thirty two"}
+    )
+    for label in ("", "lang", "num_samples", "a/b", "1st"):
+        assert f"has the label '{label}'" in bad(tmp_path, labels={label: "x"})
     for duration in (0.0, -1.0, float("nan"), float("inf")):
         assert bad(tmp_path, duration=duration) == (
             f"Utterance s-1 in {tmp_path} has duration {duration}: give seconds, more "
@@ -219,9 +265,8 @@ def test_different_utterances_in_two_files_are_refused(tmp_path):
 
 def test_where_nothing_can_be_written_one_sentence_says_so(tmp_path):
     (tmp_path / "file").touch()
-    assert refusal(
+    sentence = refusal(
         write_data_dir, tmp_path / "file/data", [Utterance("a-1", "a", "a.wav")]
-    ) == (
-        f"{tmp_path}/file/data/utt2spk cannot be written (Not a directory): free some "
-        "space or give a directory where you may write."
     )
+    assert sentence.startswith(f"{tmp_path}/file/data/")
+    assert "cannot be written (Not a directory)" in sentence

@@ -72,14 +72,14 @@ def test_utterances_are_as_kaldi_and_the_configuration_want_them(
         for row in rows:
             assert re.fullmatch(r"es-[fm]\d\d-\d\d", row.id)
             assert row.id.startswith(row.speaker + "-")
-            assert row.gender == row.speaker[3]
+            assert row.labels == {"gender": row.speaker[3]}
             assert row.lang == "es"
             assert re.fullmatch(r"[\d: ]+", row.text)
             with wave.open(row.audio, "rb") as file:
                 assert file.getparams()[:3] == (1, 2, 22050)
                 assert row.duration == file.getnframes() / 22050
             assert 0.7 < row.duration < 5
-        genders = [row.gender for row in rows]
+        genders = [row.labels["gender"] for row in rows]
         assert genders.count("f") == genders.count("m")
         write_data_dir(tmp_path / name, rows)
         ours = sorted(rows, key=lambda row: row.id)
@@ -246,6 +246,6 @@ def test_a_corpus_directory_that_cannot_be_made_is_named(tmp_path, write_config)
 
 
 def test_every_default_language_is_known():
-    languages = demo.default_languages(CONFIG)
+    languages = demo.default_languages(CorpusOptions(config=CONFIG))
     assert len(languages) >= 4
     assert set(languages) <= set(demo.list_languages(Path("anywhere")))

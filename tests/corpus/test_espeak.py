@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from espnet2_cltm.corpus import espeak
-from espnet2_cltm.corpus.espeak import Utterance
-from espnet2_cltm.corpus.espeak_worker import speak_files
+from espnet2_cltm.corpus.espeak import Prompt, speak_files
 from espnet2_cltm.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 def utterance(lang="es", variant="f2", text="14 35", rate=170, volume=90):
     files = (espeak.language_files()[lang], espeak.variant_file(variant))
     voice = "\n".join(path.read_text(encoding="latin-1") for path in files)
-    return Utterance(lang, voice, rate, volume, text)
+    return Prompt(lang, voice, rate, volume, text)
 
 
 def samples(path):
@@ -174,7 +173,7 @@ def test_no_room_for_temporary_files_is_told():
     # /proc takes no new file, also not from root.
     script = (
         "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/proc/self']; "
-        "from espnet2_cltm.corpus.espeak_worker import main; main()"
+        "from espnet2_cltm.corpus.espeak import main; main()"
     )
     worker = subprocess.run(
         [sys.executable, "-c", script],

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from espnet2_cltm.corpus.datadir import SPLITS
-from espnet2_cltm.corpus.kaldi import audio_file, list_languages, load_language
+from espnet2_cltm.corpus.kaldi import KALDI, list_languages, load_language
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits
 from espnet2_cltm.errors import UserError
 
@@ -49,11 +49,11 @@ def rejections(language: LanguageSplits) -> list[tuple[str, str, str]]:
 
 def test_ids_get_language_and_speaker_in_front(corpus):
     train = load(corpus).splits["train"]
-    assert [(utt.id, utt.speaker, utt.gender, utt.lang) for utt in train] == [
-        ("ca-s1-1", "ca-s1", "f", "ca"),
-        ("ca-s1-2", "ca-s1", "f", "ca"),
-        ("ca-s2-1", "ca-s2", "m", "ca"),
-        ("ca-s2-2", "ca-s2", "m", "ca"),
+    assert [(utt.id, utt.speaker, utt.labels, utt.lang) for utt in train] == [
+        ("ca-s1-1", "ca-s1", {"gender": "f"}, "ca"),
+        ("ca-s1-2", "ca-s1", {"gender": "f"}, "ca"),
+        ("ca-s2-1", "ca-s2", {"gender": "m"}, "ca"),
+        ("ca-s2-2", "ca-s2", {"gender": "m"}, "ca"),
     ]
 
 
@@ -70,13 +70,25 @@ def test_ids_that_have_both_in_front_stay(corpus):
 def test_utt2gender_is_taken_before_spk2gender(corpus):
     (corpus / "ca/train/utt2gender").write_text("s1-1 f\ns2-1 m\ns2-2 m\n")
     language = load(corpus)
-    assert [utt.id for utt in language.splits["train"]] == [
-        "ca-s1-1",
-        "ca-s2-1",
-        "ca-s2-2",
+    genders = [utt.labels.get("gender") for utt in language.splits["train"]]
+    assert genders == ["f", None, "m", "m"]
+    own = [language.own_name(utt) for utt in language.splits["train"]]
+    assert own == ["s1-1", "s1-2", "s2-1", "s2-2"]
+
+
+def test_every_table_of_labels_is_taken_and_is_an_input(corpus):
+    before = KALDI.list_inputs(corpus, "ca", CorpusOptions())
+    (corpus / "ca/train/utt2emotion").write_text("s1-1 anger\ns2-2 joy\n")
+    (corpus / "ca/train/spk2age").write_text("s1 teens\n")
+    labels = [utt.labels for utt in load(corpus).splits["train"]]
+    assert labels == [
+        {"age": "teens", "emotion": "anger", "gender": "f"},
+        {"age": "teens", "gender": "f"},
+        {"gender": "m"},
+        {"emotion": "joy", "gender": "m"},
     ]
-    assert rejections(language) == [("train", "s1-2", "gender not given")]
-    assert len(load(corpus, require_gender=False).splits["train"]) == 4
+    added = set(KALDI.list_inputs(corpus, "ca", CorpusOptions())) - set(before)
+    assert {path.name for path in added} == {"utt2emotion", "spk2age"}
 
 
 def test_text_and_durations_are_taken(corpus):
@@ -114,36 +126,28 @@ def test_genders_other_than_m_and_f_are_refused_with_their_line(corpus, value):
     )
 
 
-def test_a_speaker_of_two_genders_is_refused(corpus):
+def test_a_speaker_of_two_genders_is_refused_with_both_places(corpus):
     train = corpus / "ca/train"
     (train / "utt2gender").write_text("s1-1 m\ns1-2 m\ns2-1 m\ns2-2 m\n")
-    assert refusal(corpus) == (
-        f"Speaker s1 is f in {train}/spk2gender and m in {train}/utt2gender: correct "
-        "it, or give two people two speaker ids."
-    )
-
-
-def test_a_speaker_of_two_genders_in_one_file_is_refused(corpus):
-    train = corpus / "ca/train"
+    sentence = refusal(corpus)
+    assert sentence.startswith(f"{train}/utt2gender:1: speaker s1 ")
+    assert "spk2gender:1" in sentence
     (train / "spk2gender").unlink()
     (train / "utt2gender").write_text("s1-1 f\ns1-2 m\ns2-1 m\ns2-2 m\n")
-    assert refusal(corpus).startswith(
-        f"Speaker s1 is both f and m in {train}/utt2gender: correct it"
-    )
+    assert refusal(corpus).startswith(f"{train}/utt2gender:2: speaker s1 ")
+
+
+def test_spk2gender_may_name_other_speakers(corpus):
+    train = corpus / "ca/train"
+    (train / "spk2gender").write_text("s1 f\ns4 m\n")
+    assert len(load(corpus).splits["train"]) == 4
+    (train / "utt2gender").write_text("s1-1 f\ns2-1 m\n")
+    assert len(load(corpus).splits["train"]) == 4
 
 
 def test_without_a_gender_file_no_gender_is_given(corpus):
     (corpus / "ca/dev/spk2gender").unlink()
-    language = load(corpus)
-    assert language.splits["dev"] == []
-    assert rejections(language) == [
-        ("dev", "s3-1", "gender not given"),
-        ("dev", "s3-2", "gender not given"),
-    ]
-    assert [utt.gender for utt in load(corpus, require_gender=False).splits["dev"]] == [
-        None,
-        None,
-    ]
+    assert [utt.labels for utt in load(corpus).splits["dev"]] == [{}, {}]
 
 
 def test_segments_are_refused_with_the_way_out(corpus):
@@ -160,7 +164,7 @@ def test_a_missing_split_is_refused(corpus):
     (corpus / "ca/dev").rename(corpus / "ca/valid")
     assert refusal(corpus) == (
         f"{corpus}/ca/dev is missing: each language needs train, dev and test; make "
-        "it, with wav.scp, utt2spk and utt2gender or spk2gender."
+        "it, with wav.scp, utt2spk and the labels, such as utt2gender."
     )
 
 
@@ -247,13 +251,6 @@ def test_pipes_and_archives_are_passed_on(corpus):
         f"{dev}/a.ark:19",
         pipe,
     ]
-
-
-def test_the_file_of_a_wav_scp_value():
-    assert audio_file("a/b c.wav") == "a/b c.wav"
-    assert audio_file("a.ark:123") == "a.ark"
-    assert audio_file("a.ark:123[0:400]") == "a.ark"
-    assert audio_file("cat x.wav |") is None
 
 
 def test_speakers_that_sort_otherwise_than_their_utterances_are_refused(tmp_path):

@@ -3,15 +3,22 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from espnet2_cltm.corpus import common_voice
-from espnet2_cltm.corpus import prepare as prepare_module
+from espnet2_cltm.corpus.common_voice import COMMON_VOICE
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir
+from espnet2_cltm.corpus.demo import DEMO
+from espnet2_cltm.corpus.kaldi import KALDI
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits
-from espnet2_cltm.corpus.prepare import prepare, prepare_language
+from espnet2_cltm.corpus.prepare import (
+    DONE,
+    choose_languages,
+    prepare,
+    prepare_language,
+)
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.errors import UserError
 from tests.corpus.test_common_voice import make_language, row
@@ -37,11 +44,10 @@ def release(tmp_path) -> Path:
     return tmp_path / "cv"
 
 
-def run(release: Path, langs=None, **options) -> list[str]:
+def run(release: Path, langs=(), corpus=COMMON_VOICE, **options) -> list[str]:
     lines: list[str] = []
     datadir = release.parent / "data"
-    options = CorpusOptions(**options)
-    prepare("common_voice", release, langs, datadir, options, announce=lines.append)
+    prepare(corpus, release, langs, datadir, CorpusOptions(**options), lines.append)
     return lines
 
 
@@ -77,11 +83,13 @@ def test_one_line_a_language_counts_what_is_kept_and_dropped(release):
     ]
 
 
-def test_what_is_complete_and_unchanged_is_skipped(release, monkeypatch):
+def test_what_is_complete_and_unchanged_is_skipped(release):
     first = run(release)
     before = contents(release.parent / "data")
-    monkeypatch.setattr(common_voice, "load_language", lambda *_: pytest.fail("loaded"))
-    again = run(release)
+    again = run(
+        release,
+        corpus=replace(COMMON_VOICE, load_language=lambda *_: pytest.fail("loaded")),
+    )
     data = release.parent / "data/common_voice"
     assert again == [
         f"{line} (skipped: {data}/{lang} is complete and its input and options are "
@@ -120,7 +128,7 @@ def test_limits_are_balanced_listed_and_the_same_every_time(release):
     line = run(release, ["ca"], **limits)[0]
     directory = release.parent / "data/common_voice/ca"
     genders = {
-        split: Counter(utt.gender for utt in read_data_dir(directory / split))
+        split: Counter(utt.labels["gender"] for utt in read_data_dir(directory / split))
         for split in ("train", "dev", "test")
     }
     assert sorted(genders["train"].values()) == [2, 3]
@@ -172,10 +180,8 @@ def test_a_language_keeps_unlabelled_utterances_where_a_split_has_no_others(
     table = [{**item, "gender": gender} for item in balanced(split)]
     make_language(release, "ca", **{split: table})
     lines = run(release)
-    assert lines[1] == (
-        f"[1/2] ca: no usable utterance of {split} states a gender; unlabelled ones "
-        "are kept, and stage 3 leaves ca out of gender identification"
-    )
+    assert lines[1].startswith(f"[1/2] ca: no usable utterance of {split} has ")
+    assert "gender" in lines[1] and "stage 3 leaves ca out" in lines[1]
     assert f"{split} 12 utterances (0 f + 0 m + 12 unknown)" in lines[0]
     assert len(lines) == 3
     assert lines[2].startswith("[2/2] es: train 12 utterances (6 f + 6 m)")
@@ -196,11 +202,64 @@ def test_a_language_without_any_gender_is_one_line(release):
     }
     make_language(release, "ca", **tables)
     lines = run(release, ["ca"])
-    assert lines[1:] == [
-        "[1/1] ca: no usable utterance of train and dev and test states a gender; "
-        "unlabelled ones are kept, and stage 3 leaves ca out of gender identification"
-    ]
-    assert lines[0].endswith("; none dropped")
+    assert lines[0] == (
+        "[1/1] ca: train 12 utterances from 4 speakers; dev 12 utterances from 4 "
+        "speakers; test 12 utterances from 4 speakers; none dropped"
+    )
+    assert len(lines) == 2
+    assert "no usable utterance of train and dev and test has" in lines[1]
+    assert run(release, ["ca"], require_labels=()) == lines[:1]
+
+
+def test_several_labels_may_be_required(release):
+    tables = {
+        split: [
+            item | {"age": "" if item["path"].endswith("_2.mp3") else "teens"}
+            for item in balanced(split)
+        ]
+        for split in SPLITS
+    }
+    make_language(release, "ca", **tables)
+    lines = run(release, ["ca"], require_labels=("gender", "age"))
+    assert len(lines) == 1
+    assert lines[0].endswith("dropped 12 (age not given 12)")
+    lines = run(release, ["es"], require_labels=("gender", "age"))
+    assert "train 12 utterances" in lines[0] and "gender not given 1" in lines[0]
+    assert "no usable utterance of train and dev and test has" in lines[1]
+    assert "age" in lines[1]
+
+
+def test_a_table_of_labels_is_joined_and_is_one_of_the_inputs(release):
+    pattern = f"{release}/{{lang}}/emotion.tsv"
+    rows = {
+        f"{split}{s}_{c}": ("joy", "anger")[c % 2]
+        for split in SPLITS
+        for s in range(4)
+        for c in range(3)
+    }
+    for lang in ("ca", "es"):
+        lines = [f"{clip}.mp3\t{emotion}\n" for clip, emotion in rows.items()]
+        (release / lang / "emotion.tsv").write_text("path\temotion\n" + "".join(lines))
+    (release / "es/emotion.tsv").open("a").write("gone.mp3\tjoy\n")
+    first = run(release, labels=pattern)
+    assert "36 utterances" in first[1] and f"{release}/ca/emotion.tsv" in first[1]
+    assert "1 of its 37 rows" in first[3]
+    data = release.parent / "data/common_voice"
+    train = read_data_dir(data / "ca/train")
+    assert all(u.labels["emotion"] == rows[u.id.split("-")[2]] for u in train)
+    assert validate_language(data / "ca") == []
+    again = run(release, labels=pattern)
+    assert ["(skipped: " in line for line in again] == [True, False, True, False]
+    assert again[1::2] == first[1::2]
+    (release / "ca/emotion.tsv").write_text("path\temotion\ntrain0_0\tfear\n")
+    changed = run(release, labels=pattern)
+    assert ["(skipped: " in line for line in changed[::2]] == [False, True]
+    assert "1 utterance;" in changed[1]
+    (release / "es/emotion.tsv").unlink()
+    with pytest.raises(UserError, match="1 of 2 languages"):
+        run(release, labels=pattern)
+    run(release)
+    assert not (data / "ca/train/utt2emotion").exists()
 
 
 def test_labels_that_come_later_are_taken(release):
@@ -220,13 +279,9 @@ def test_a_language_of_kaldi_directories_keeps_them_too(tmp_path):
     make_split(corpus / "ca/dev", {"s3": "f"}, spk2gender=None)
     make_split(corpus / "ca/test", {"s4": "f", "s5": "m"}, spk2gender="")
     for _ in range(2):
-        lines: list[str] = []
-        options = CorpusOptions()
-        prepare("kaldi", corpus, None, tmp_path / "data", options, lines.append)
-        assert lines[1:] == [
-            "[1/1] ca: no usable utterance of dev and test states a gender; unlabelled "
-            "ones are kept, and stage 3 leaves ca out of gender identification"
-        ]
+        lines = run(corpus, corpus=KALDI)
+        assert len(lines) == 2
+        assert "no usable utterance of dev and test has" in lines[1]
     assert "(skipped: " in lines[0]
     assert len(read_data_dir(tmp_path / "data/kaldi/ca/dev")) == 2
 
@@ -261,7 +316,7 @@ def test_a_failing_language_does_not_stop_the_others(release):
     lines: list[str] = []
     datadir = release.parent / "data"
     with pytest.raises(UserError) as error:
-        prepare("common_voice", release, None, datadir, CorpusOptions(), lines.append)
+        prepare(COMMON_VOICE, release, (), datadir, CorpusOptions(), lines.append)
     assert str(error.value) == (
         "2 of 4 languages could not be prepared (ba zz): see the sentence of each "
         "above, put it right or leave the language out of --langs, and run the same "
@@ -288,14 +343,13 @@ def test_a_failed_language_is_not_taken_for_prepared(release):
     assert not done.exists()
 
 
-def test_a_corpus_that_breaks_the_rules_is_found_out(release, monkeypatch):
+def test_a_corpus_that_breaks_the_rules_is_found_out(release):
     def load_language(*_) -> LanguageSplits:
-        utterance = Utterance("s-1", "s", "a.wav", "f")
+        utterance = Utterance("s-1", "s", "a.wav", {"gender": "f"})
         return LanguageSplits({split: [utterance] for split in SPLITS})
 
-    monkeypatch.setattr(common_voice, "load_language", load_language)
     with pytest.raises(UserError) as error:
-        run(release, ["ca"])
+        run(release, ["ca"], replace(COMMON_VOICE, load_language=load_language))
     directory = release.parent / "data/common_voice/ca"
     assert str(error.value) == (
         f"{directory}/dev/utt2spk:1: speaker s is also in train. (2 problems in "
@@ -305,14 +359,12 @@ def test_a_corpus_that_breaks_the_rules_is_found_out(release, monkeypatch):
     assert not (directory / "prepared.json").exists()
 
 
-def test_a_corpus_without_list_inputs_is_compared_by_what_it_gives(
-    release, monkeypatch
-):
-    monkeypatch.delattr(common_voice, "list_inputs")
-    assert "(skipped: " not in run(release, ["ca"])[0]
-    assert "(skipped: " in run(release, ["ca"])[0]
+def test_a_corpus_without_list_inputs_is_compared_by_what_it_gives(release):
+    corpus = replace(COMMON_VOICE, list_inputs=None)
+    assert "(skipped: " not in run(release, ["ca"], corpus)[0]
+    assert "(skipped: " in run(release, ["ca"], corpus)[0]
     (release / "ca/clips/train0_0.mp3").unlink()
-    assert "(skipped: " not in run(release, ["ca"])[0]
+    assert "(skipped: " not in run(release, ["ca"], corpus)[0]
 
 
 def test_unprintable_items_stay_on_one_line_of_rejected(release):
@@ -333,7 +385,7 @@ def test_killed_at_any_file_it_starts_again_and_gives_the_same(release):
     program = (
         "import os, signal, sys\n"
         "from espnet2_cltm import files\n"
-        "from espnet2_cltm.corpus import datadir, prepare\n"
+        "from espnet2_cltm.corpus import common_voice, datadir, prepare\n"
         "from espnet2_cltm.corpus.language import CorpusOptions\n"
         "left = int(sys.argv[3])\n"
         "def write_text(path, text):\n"
@@ -343,8 +395,8 @@ def test_killed_at_any_file_it_starts_again_and_gives_the_same(release):
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    files.write_text(path, text)\n"
         "datadir.write_text = prepare.write_text = write_text\n"
-        "prepare.prepare('common_voice', sys.argv[1], ['ca'], sys.argv[2],\n"
-        "                CorpusOptions())\n"
+        "prepare.prepare(common_voice.COMMON_VOICE, sys.argv[1], ['ca'],\n"
+        "                sys.argv[2], CorpusOptions())\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for files_written in (0, 5, 12, 18):
@@ -353,21 +405,22 @@ def test_killed_at_any_file_it_starts_again_and_gives_the_same(release):
         killed = subprocess.run(command, env=environment, check=False)
         assert killed.returncode == -9
         assert not (other / "common_voice/ca/prepared.json").exists()
-        prepare("common_voice", release, ["ca"], other, CorpusOptions(), lambda _: None)
+        prepare(COMMON_VOICE, release, ["ca"], other, CorpusOptions(), lambda _: None)
         assert contents(other) == expected
 
 
 def test_the_record_of_what_it_was_made_from_can_be_read(release):
     outcome = prepare_language(
-        "common_voice", release, "ca", release.parent / "data", CorpusOptions()
+        COMMON_VOICE, release, "ca", release.parent / "data", CorpusOptions()
     )
-    record = json.loads((outcome.directory / prepare_module.DONE).read_text())
+    record = json.loads((outcome.directory / DONE).read_text())
     assert record["made_from"]["inputs"][f"{release}/ca/train.tsv"][0] > 0
     assert record["speakers"]["test"] == {"f": 2, "m": 2}
     assert set(record["files"]) < set(contents(outcome.directory))
 
 
-def test_a_file_that_the_system_refuses_is_one_sentence(release, monkeypatch):
+@pytest.mark.parametrize("function", ["load_language", "list_languages"])
+def test_a_file_that_the_system_refuses_is_one_sentence(release, function):
     # Permissions don't stop root, under which tests may run.
     def refuse(*_):
         raise PermissionError(13, "Permission denied", "/locked/train.tsv")
@@ -376,11 +429,77 @@ def test_a_file_that_the_system_refuses_is_one_sentence(release, monkeypatch):
         "/locked/train.tsv cannot be read (Permission denied): correct the path or its "
         "permissions."
     )
-    monkeypatch.setattr(common_voice, "load_language", refuse)
     with pytest.raises(UserError) as error:
-        run(release, ["ca"])
+        run(release, ["ca"], replace(COMMON_VOICE, **{function: refuse}))
     assert str(error.value) == sentence
-    monkeypatch.setattr(common_voice, "list_languages", refuse)
+
+
+LANGUAGES = [f"l{number:02d}" for number in range(54)]
+
+
+@pytest.fixture
+def corpus_dir(tmp_path):
+    for lang in reversed(LANGUAGES):
+        for split in ("train", "dev", "test"):
+            (tmp_path / lang / split).mkdir(parents=True)
+    return tmp_path
+
+
+def test_no_languages_means_all(corpus_dir):
+    assert choose_languages(KALDI, corpus_dir) == LANGUAGES
+    assert choose_languages(KALDI, corpus_dir, []) == LANGUAGES
+
+
+def test_languages_keep_their_order_and_are_taken_once(corpus_dir):
+    assert choose_languages(KALDI, corpus_dir, ["l07", "l01", "l07"]) == [
+        "l07",
+        "l01",
+    ]
+
+
+def test_unknown_languages_are_refused_with_the_known_ones(corpus_dir):
     with pytest.raises(UserError) as error:
-        run(release, ["ca"])
-    assert str(error.value) == sentence
+        choose_languages(KALDI, corpus_dir, ["l07", "xx"])
+    assert f"{corpus_dir} (kaldi): xx. " in str(error.value)
+    assert " ".join(LANGUAGES) in str(error.value)
+
+
+ODD = ["my lang", "ca+es", "ca\tes", "ca\u00a0es"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("corpus", [COMMON_VOICE, KALDI])
+def test_a_directory_whose_name_is_no_language_code_is_refused(tmp_path, corpus, odd):
+    for lang in ("aa", odd):
+        (tmp_path / lang / "train").mkdir(parents=True)
+        for split in ("train", "dev", "test"):
+            (tmp_path / lang / f"{split}.tsv").touch()
+    with pytest.raises(UserError) as error:
+        choose_languages(corpus, tmp_path)
+    assert str(error.value) == (
+        f"{str(tmp_path / odd)!r} can't be a language's directory, as language codes "
+        "have no white space, control character or '+' (which joins the codes of a "
+        "run's languages): rename it, or choose other languages with --langs."
+    )
+    assert choose_languages(corpus, tmp_path, ["aa"]) == ["aa"]
+    with pytest.raises(UserError, match=r": xx\. Choose from aa with"):
+        choose_languages(corpus, tmp_path, ["xx"])
+
+
+@pytest.mark.parametrize("odd", [*ODD, ""])
+@pytest.mark.parametrize("corpus", [COMMON_VOICE, KALDI])
+def test_a_language_asked_for_by_something_else_than_a_code_is_refused(
+    tmp_path, corpus, odd
+):
+    with pytest.raises(UserError) as error:
+        choose_languages(corpus, tmp_path, ["aa", odd])
+    assert str(error.value) == (
+        f"--langs names {odd!r}, which can't be a language code, as codes have no "
+        "white space, control character or '+' (which joins the codes of a run's "
+        "languages): give codes with spaces between them."
+    )
+
+
+def test_every_language_of_the_demo_has_a_code(tmp_path):
+    pytest.importorskip("espeakng_loader", reason="the demo's synthesiser is absent")
+    assert choose_languages(DEMO, tmp_path)

@@ -17,8 +17,10 @@ def data(tmp_path) -> Path:
     write_data_dir(
         tmp_path,
         [
-            Utterance(f"{s}-{n}", s, f"{tmp_path}/{s}{n}.wav", gender, "ca", 1.5, "hi")
-            for s, gender in (("s1", "f"), ("s2", "m"))
+            Utterance(
+                f"{s}-{n}", s, f"{tmp_path}/{s}{n}.wav", {"gender": g}, "ca", 1.5, "hi"
+            )
+            for s, g in (("s1", "f"), ("s2", "m"))
             for n in (1, 2)
         ],
     )
@@ -32,7 +34,7 @@ def problems(directory: Path, **options) -> list[str]:
 
 def test_a_good_directory_has_no_problem(data):
     assert problems(data) == []
-    assert problems(data, require_gender=True) == []
+    assert problems(data, require_labels=["gender"]) == []
 
 
 # File, its text, the problems that this gives.
@@ -61,18 +63,23 @@ CASES = {
         "spk2utt",
         "s1 s1-1 s2-1\ns2 s2-1 s2-2 s2-2\ns3 s3-1\n",
         [
-            "spk2utt:1: s2-1 of s1 is s2's in utt2spk.",
-            "spk2utt:1: s1-2 of s1 in utt2spk is not listed.",
-            "spk2utt:2: an utterance of s2 stands twice.",
-            "spk2utt:3: s3-1 of s3 is not there in utt2spk.",
+            f"spk2utt:{n}: utterances of {s} are not those of utt2spk, each once and "
+            f"in the C locale's order{odd}."
+            for n, s, odd in (
+                (1, "s1", ": s1-2 s2-1"),
+                (2, "s2", ""),
+                (3, "s3", ": s3-1"),
+            )
         ],
     ),
     "spk2utt order and speaker": (
         "spk2utt",
         "s1 s1-2 s1-1\n",
         [
-            "spk2utt:1: utterances of s1 are not in the C locale's order.",
-            "spk2utt: speaker s2 of utt2spk is not there.",
+            "spk2utt:1: utterances of s1 are not those of utt2spk, each once and in "
+            "the C locale's order.",
+            "spk2utt: utterances of s2 are not those of utt2spk, each once and in the "
+            "C locale's order: s2-1 s2-2.",
         ],
     ),
     "genders": (
@@ -173,7 +180,7 @@ def test_missing_files_are_named(data):
     for name in ("spk2utt", "utt2gender", "spk2gender"):
         (data / name).unlink()
     assert problems(data) == ["spk2utt: the file is missing."]
-    assert problems(data, require_gender=True) == [
+    assert problems(data, require_labels=["gender"]) == [
         "spk2utt: the file is missing.",
         "utt2gender: the file is missing.",
     ]
@@ -185,9 +192,20 @@ def test_missing_files_are_named(data):
 def test_an_unknown_gender_is_a_problem_only_on_request(data):
     (data / "utt2gender").write_text("s1-1 f\ns2-1 m\ns2-2 m\n")
     assert problems(data) == []
-    assert problems(data, require_gender=True) == [
+    assert problems(data, require_labels=["gender"]) == [
         "utt2spk:2: s1-2 is not in utt2gender."
     ]
+    assert problems(data, require_labels=["age"]) == ["utt2age: the file is missing."]
+
+
+def test_a_table_of_any_label_is_checked(data):
+    (data / "utt2age").write_text("s1-2 teens\ns1-1 teens\ns9-1 teens\n")
+    assert problems(data) == [
+        "utt2age:2: s1-1 is not in the C locale's order after s1-2.",
+        "utt2age:3: s9-1 is not in utt2spk.",
+    ]
+    (data / "utt2age").rename(data / "utt2age.old")
+    assert problems(data) == []
 
 
 def test_a_speaker_of_two_genders_is_named_without_spk2gender_too(data):
@@ -250,7 +268,7 @@ def test_audio_is_looked_for_on_request(data):
 
 def test_splits_that_share_a_speaker_are_named(tmp_path):
     for split, speakers in (("train", "ab"), ("dev", "bc"), ("test", "ca")):
-        rows = [Utterance(f"{s}-1", s, "a.wav", "f") for s in speakers]
+        rows = [Utterance(f"{s}-1", s, "a.wav", {"gender": "f"}) for s in speakers]
         write_data_dir(tmp_path / split, rows)
     expected = [
         f"{tmp_path}/dev/utt2spk:1: speaker b is also in train.",

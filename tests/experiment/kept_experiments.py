@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from espnet2_cltm.experiment.completion import runs_left
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.states import runs_left
 from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
 # Dropout, layer drop and masks draw from every generator there is.
@@ -49,7 +49,7 @@ def plan_experiment(root, settings, languages, seeds=(42,)):
     """Do stage 3."""
     directory = ExperimentDir(Path(root))
     plan = make_plan(settings, languages, seeds, directory)
-    write_experiment(directory, settings, plan)
+    write_experiment(directory, plan)
     return directory
 
 

@@ -9,15 +9,15 @@ import torch
 
 from espnet2_cltm.bin import gender_inference, gender_train
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.completion import is_done
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.states import is_done
 from espnet2_cltm.experiment.worker import build_once
-from espnet2_cltm.label.espnet_task import GenderTask
+from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.tasks.training import check_device, training_arguments
 from tests.speech import TINY_GENDER, TINY_HUBERT, write_dump
 
@@ -42,7 +42,7 @@ def new_experiment(root, store, seeds=(42,), config=TINY_GENDER):
     settings = Settings(
         "demo", str(store), {"gender": 2}, train_config={"gender": config}
     )
-    write_experiment(directory, settings, make_plan(settings, ["es", "tr"], seeds))
+    write_experiment(directory, make_plan(settings, ["es", "tr"], seeds))
     return directory
 
 
@@ -176,7 +176,7 @@ def test_configuration_a_run_cannot_follow_is_refused(tmp_path, extra, message):
     path = tmp_path / "train.yaml"
     path.write_text(yaml.safe_dump({**TINY_GENDER, **extra}))
     with pytest.raises(UserError, match=message):
-        training_arguments(GenderTask, path)
+        training_arguments(LabelEspnetTask, path)
 
 
 @pytest.mark.parametrize(
@@ -241,6 +241,7 @@ def test_what_would_fail_in_every_run_fails_before_the_first(store, extra, messa
         "demo",
         str(store),
         {"gender": 2},
+        {"gender": {"classes": ["f", "m"]}},
         train_config={"gender": {**TINY_GENDER, **extra}},
     )
     with pytest.raises(UserError, match=message):

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from espnet2_cltm.experiment import execution
-from espnet2_cltm.experiment.completion import is_done, runs_left
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.settings import read_settings
+from espnet2_cltm.experiment.states import is_done, runs_left
 from tests.experiment.kept_experiments import (
     SPEAKERS,
     make_left,
@@ -38,7 +38,9 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def settings(store):
     # write_dump names its speakers alike, so that there are trials across languages.
-    return settings_for(store, BOTH, cross_language_trials=True)
+    return settings_for(
+        store, BOTH, options={"speaker": {"cross_language_trials": True}}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -241,13 +243,15 @@ def test_a_seed_that_is_added_makes_its_own_runs_only(kept, settings, tmp_path):
 
 def keep_until_killed(root):
     from espnet2_cltm.experiment.layout import ExperimentDir
-    from espnet2_cltm.tasks import packed_model
+    from espnet2_cltm.tasks import model_files
 
     def save(state, output):
         output.write(b"half a model")
         os.kill(os.getpid(), signal.SIGKILL)
 
-    packed_model.torch.save = save
+    from espnet2_cltm.tasks import model_files
+
+    model_files.torch.save = save
     make_left(ExperimentDir(Path(root)), "all")
 
 

@@ -51,7 +51,9 @@ def made(root, settings, languages, seeds=(42,), keep_models="none"):
 def by_seed(store, tmp_path_factory):
     """Two seeds at once, and each alone."""
     root = tmp_path_factory.mktemp("by_seed")
-    settings = settings_for(store, BOTH, cross_language_trials=True)
+    settings = settings_for(
+        store, BOTH, options={"speaker": {"cross_language_trials": True}}
+    )
     return (
         made(root / "at_once", settings, ["es", "fi"], (42, 43)),
         made(root / "a", settings, ["es", "fi"], (42,), "single"),
@@ -92,7 +94,6 @@ def test_seeds_made_apart_are_those_made_at_once(by_seed, tmp_path, capsys):
     output = capsys.readouterr().out
     assert "20 runs planned, 20 done." in output
     assert f"Next: ./run.sh --stage 5 --expdir {tmp_path} --tag exp" in output
-    assert "no plan has" not in output
     assert merged.plan.read_bytes() == at_once.plan.read_bytes()
     assert merged.settings.read_bytes() == at_once.settings.read_bytes()
     assert make_left(merged) == []
@@ -148,31 +149,22 @@ def test_languages_made_apart_grow_together(
     root = tmp_path / "exp"
     main(["--exp", str(a.root), str(b.root), "--outdir", str(root)])
     output = capsys.readouterr().out
-    assert "8 runs planned, 6 done.\nNext: ./run.sh --stage 4" in output
-    assert "Pair runs that no plan has: 1; stage 3 adds them" in output
-    merged = ExperimentDir(root)
-    # Stage 4 adds the tests that each lacks of the other's language, with kept models.
-    left = make_left(merged)
-    assert trained == []
-    assert (
-        sorted(left)
-        == [f"gender.single.{lang}.n2.s42" for lang in ("es", "fi", "tr")][1:]
-    )
-    # The single run of both was tested on all by the two together.
-    name = "gender.single.es.n2.s42"
-    tests = json.loads(merged.metrics(name).read_text())["test"]
-    assert list(tests) == ["es", "fi", "tr"]
-    assert "pair.fi+tr" not in merged.plan.read_text()
-    # Stage 3 adds the pair that neither has.
+    assert "8 runs planned, 8 done." in output
+    assert "1 runs of its languages and seeds are in no plan" in output
+    assert "--stage 3 " in output
+    # Stage 3 adds the pair that neither has, and tests on the other's language, which
+    # kept models allow without training.
     grown = plan_experiment(root, settings_for(store), ["es", "fi", "tr"])
-    assert make_left(grown) == trained == ["gender.pair.fi+tr.n2.s42"]
-    assert merged.plan.read_bytes() == at_once.plan.read_bytes()
+    singles = [f"gender.single.{lang}.n2.s42" for lang in ("es", "fi", "tr")]
+    assert make_left(grown) == [*singles, "gender.pair.fi+tr.n2.s42"]
+    assert trained == ["gender.pair.fi+tr.n2.s42"]
+    assert grown.plan.read_bytes() == at_once.plan.read_bytes()
     assert results_of(grown) == results_of(at_once)
     assert predictions_of(grown) == predictions_of(at_once)
 
 
 def merge_until_killed(experiments, outdir, n_runs):
-    merge_run = merging.merge_run
+    merge_run = merging._merge_run
 
     def merge(*args):
         nonlocal n_runs
@@ -181,7 +173,7 @@ def merge_until_killed(experiments, outdir, n_runs):
         n_runs -= 1
         return merge_run(*args)
 
-    merging.merge_run = merge
+    merging._merge_run = merge
     merge_experiments(experiments, outdir)
 
 
@@ -231,10 +223,10 @@ def test_what_is_made_in_the_merged_one_changes_nothing_in_the_others(
 
 
 def test_files_are_copied_where_there_are_no_hard_links(by_seed, tmp_path, monkeypatch):
-    def refuse(self, target):
+    def refuse(path, target):
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     at_once, a, b = by_seed
     merged = ExperimentDir(tmp_path / "exp")
     merge_experiments(roots(a, b), merged.root)
@@ -268,7 +260,7 @@ def test_another_result_of_the_same_run_is_refused(by_seed, changed, tmp_path):
     refused(
         roots(a, b, changed),
         tmp_path,
-        rf"run {name} gives another accuracy on fi in {a.root} \({value}\) than in "
+        rf"{name} .*accuracy on fi .*{a.root} \({value}\) .*"
         rf"{changed.root} \({value + 2**-40}\)",
     )
 
@@ -296,25 +288,19 @@ def test_different_settings_are_refused_with_the_difference(by_seed, changed, tm
     )
 
 
-def test_places_of_the_audio_may_differ(by_seed, changed, store, tmp_path, caplog):
+def test_places_of_the_audio_may_differ(by_seed, changed, store, tmp_path):
     at_once, _, b = by_seed
     change_settings(changed, dumpdir="/elsewhere/dump")
     for path in changed.root.glob("data/*/*/*.tsv"):
         text = path.read_text().replace(str(store), "/elsewhere/dump")
         path.write_text(text)
     merged = ExperimentDir(tmp_path / "exp")
-    merge_experiments(roots(changed, b), merged.root)
-    # The first says where the audio store is, lists point to audio that is here.
-    assert read_settings(merged.settings).dumpdir == "/elsewhere/dump"
+    merge_experiments(roots(b, changed), merged.root)
+    # The first says where the audio is.
+    assert read_settings(merged.settings).dumpdir == str(store)
     listed = read_utterance_list(merged.utterance_list("gender", "es", "test"))
     assert all(u.audio.startswith(str(store)) for u in listed)
     assert results_of(merged) == results_of(at_once)
-    # Subsets that only the other machine drew point there, which is said.
-    assert (
-        "The audio of 2 languages, es first, is not where the lists say" in caplog.text
-    )
-    listed = read_utterance_list(merged.train_list("gender", "es", 42))
-    assert all(u.audio.startswith("/elsewhere/dump") for u in listed)
 
 
 @pytest.mark.parametrize(
@@ -323,17 +309,17 @@ def test_places_of_the_audio_may_differ(by_seed, changed, store, tmp_path, caplo
         (
             "gender/es/test.tsv",
             lambda lines: [*lines[:2], lines[2].replace("\tf\t", "\tm\t"), *lines[3:]],
-            r"test\.tsv and .*test\.tsv differ, first in line 3 \(es-\S+ f \d+ and ",
+            r"test\.tsv and .*test\.tsv .*line 3 \(es-\S+ f \d+ and es-\S+ m \d+\)",
         ),
         (
             "gender/fi/dev.tsv",
             lambda lines: lines[:-1],
-            r"dev\.tsv differ, first in line \d+ \(fi-\S+ m \d+ and no line\)",
+            r"dev\.tsv .*line \d+ \(fi-\S+ m \d+ and no line\)",
         ),
         (
             "speaker/es/test.trials",
             lambda lines: [*lines, lines[-1]],
-            r"test\.trials differ, first in line \d+ \(no line and es-\S+ ",
+            r"test\.trials .*line \d+ \(no line and es-\S+ ",
         ),
     ],
 )
@@ -354,7 +340,7 @@ def test_languages_of_shared_speakers_must_be_the_same(by_language, tmp_path):
         shutil.copytree(directory.root, copy)
         change_settings(ExperimentDir(copy), shared_speakers=True)
         copies.append(copy)
-    refused(copies, tmp_path, "both need the same languages of gender, fi is in one")
+    refused(copies, tmp_path, "--shared_speakers .*gender, fi ")
 
 
 def test_a_share_of_the_pairs_may_be_drawn_in_each(store, tmp_path):
@@ -395,10 +381,10 @@ def test_what_is_no_set_of_experiments_is_one_sentence(by_seed, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     for experiments, outdir, message in [
-        ([a.root, a.root], tmp_path / "x", "One experiment alone cannot be merged"),
-        ([a.root, b.root], b.root, "is one of the experiments to be merged"),
-        ([a.root, b.root], tmp_path / "full", "exists and is no experiment"),
-        ([a.root, tmp_path / "none"], tmp_path / "x", "experiment.yaml cannot be read"),
+        ([a.root, a.root], tmp_path / "x", "--exp"),
+        ([a.root, b.root], b.root, f"{b.root} .*--outdir"),
+        ([a.root, b.root], tmp_path / "full", f"{tmp_path}/full .*--outdir"),
+        ([a.root, tmp_path / "none"], tmp_path / "x", "none/experiment.yaml .*stage 3"),
     ]:
         with pytest.raises(UserError, match=message):
             merge_experiments(experiments, outdir)

@@ -39,7 +39,7 @@ def first_run(root, store, task, extra):
     config = {**COMMANDS[task][2], **extra}
     settings = Settings("demo", str(store), {task: 4}, train_config={task: config})
     directory = ExperimentDir(root)
-    write_experiment(directory, settings, make_plan(settings, ["es", "tr"], [42]))
+    write_experiment(directory, make_plan(settings, ["es", "tr"], [42]))
     planned = read_plan(directory.plan)[0]
     make_run(directory, read_settings(directory.settings), planned)
     return directory, planned
@@ -62,7 +62,7 @@ def test_run_in_bfloat16_is_the_commands(store, tmp_path, task):
         "--output_dir": output,
     }
     if task == "speaker":
-        options["--trials"] = directory.trials(task, lang, "test")
+        options["--trials"] = directory.test_data(task, lang, "test", ".trials")
     inference.main([str(part) for option in options.items() for part in option])
     if task == "gender":
         got = (output / "predictions.tsv").read_text()

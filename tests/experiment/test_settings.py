@@ -11,7 +11,6 @@ from espnet2_cltm.experiment.settings import (
     read_settings,
     write_settings,
 )
-from espnet2_cltm.experiment.train_config_reading import read_train_config
 
 CONFIG = {"frontend_conf": {"model": "m"}, "optim_conf": {"lr": 0.001}}
 SETTINGS = Settings("demo", "dump", {"gender": 12}, train_config={"gender": CONFIG})
@@ -52,6 +51,7 @@ def test_a_task_may_be_added(tmp_path):
 BOTH = replace(
     SETTINGS,
     budget={"gender": 12, "speaker": 30},
+    options={"speaker": {"max_positives": 200}},
     train_config={"gender": CONFIG, "speaker": {"loss": "contrastive"}},
 )
 
@@ -69,16 +69,16 @@ def test_a_changed_setting_of_a_task_is_shown(tmp_path):
     speaker = replace(
         BOTH,
         budget={"speaker": 31},
-        max_positives=9,
+        options={"speaker": {"max_positives": 9}},
         train_config={"speaker": {"loss": "cross_entropy"}},
     )
     with pytest.raises(UserError) as caught:
         check_unchanged(path, speaker)
     assert str(caught.value) == (
         f"{path} was made with other settings (budget.speaker: 30 before, 31 now; "
-        "max_positives: 200 before, 9 now; train_config.speaker.loss: contrastive "
-        "before, cross_entropy now): give the new ones a --tag of their own, or delete "
-        "the old experiment."
+        "options.speaker.max_positives: 200 before, 9 now; train_config.speaker.loss: "
+        "contrastive before, cross_entropy now): give the new ones a --tag of their "
+        "own, or delete the old experiment."
     )
 
 
@@ -87,23 +87,6 @@ def test_an_experiment_with_one_budget_for_all_tasks_is_refused(tmp_path):
     path.write_text("corpus: demo\ndumpdir: dump\nbudget: 12\n")
     with pytest.raises(UserError, match=r"older version.*give the experiment a new"):
         check_unchanged(path, SETTINGS)
-
-
-@pytest.mark.parametrize(
-    ("speaker", "needs"),
-    [
-        ("checkpoint: eer\n", True),
-        ("optim: adam\n", True),
-        ("checkpoint: last\n", False),
-    ],
-)
-def test_dev_trials_are_needed_where_they_choose_the_epoch(tmp_path, speaker, needs):
-    path = tmp_path / "train.yaml"
-    path.write_text(f"frontend_conf: {{model: m}}\n{speaker}")
-    config = read_train_config(path, None)
-    settings = replace(BOTH, train_config={"speaker": config})
-    assert settings.rules("speaker").needs_dev_trials == needs
-    assert settings.rules("speaker").budget == 30
 
 
 def test_damaged_settings_are_refused(tmp_path):

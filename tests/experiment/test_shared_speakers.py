@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from espnet2_cltm.corpus.datadir import Utterance, read_table
-from espnet2_cltm.corpus.people import person_of
-from espnet2_cltm.experiment.planning import make_plan
+from espnet2_cltm.corpus.language import person_of
+from espnet2_cltm.experiment.planning import make_plan, without_tested
 from espnet2_cltm.experiment.settings import Settings
-from espnet2_cltm.experiment.shared_speakers import without_tested
 from tests.speech import TINY_SPEAKER, write_dump
 
 LANGS = ["ca", "es"]
@@ -76,7 +75,7 @@ def test_nobody_tested_in_another_language_chooses_an_epoch():
         "es": {"dev": frozenset(), "test": frozenset()},
     }
     utterances = [
-        Utterance(f"es-{person}-1", f"es-{person}", "x.wav", "f", "es")
+        Utterance(f"es-{person}-1", f"es-{person}", "x.wav", {"gender": "f"}, "es")
         for person in "dtx"
     ]
 

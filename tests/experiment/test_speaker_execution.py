@@ -9,14 +9,15 @@ import pytest
 
 from espnet2_cltm.bin import build_matrix, speaker_inference, speaker_train
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from espnet2_cltm.experiment.test_set import read_test_set
 from espnet2_cltm.speaker.scoring import read_scores
+from espnet2_cltm.speaker.spec import SPEAKER
 from espnet2_cltm.speaker.testing import score
 from espnet2_cltm.speaker.trials import read_trials
 from tests.speech import TINY_HUBERT, TINY_SPEAKER, write_dump
@@ -71,10 +72,12 @@ def new_experiment(root, store, config):
         "demo",
         str(store),
         {"speaker": 4},
-        cross_language_trials=True,  # write_dump names its speakers alike
+        options={
+            "speaker": {"cross_language_trials": True}
+        },  # write_dump names its speakers alike
         train_config={"speaker": config},
     )
-    write_experiment(directory, settings, make_plan(settings, ["es", "tr"], [42]))
+    write_experiment(directory, make_plan(settings, ["es", "tr"], [42]))
     return directory
 
 
@@ -120,7 +123,7 @@ def assert_scored_alike(directory, store, planned, name, output, checkpoint):
             for lang in name.split("~")
         )
     )
-    trials = directory.trials("speaker", name, "test")
+    trials = directory.test_data("speaker", name, "test", ".trials")
     speaker_inference.main(
         [
             "--train_config",
@@ -272,7 +275,7 @@ def test_a_language_without_dev_trials_is_tested_with_the_last_epoch(store, tmp_
     directory = ExperimentDir(tmp_path / "exp")
     planned = make_plan(settings, ["ca", "es"], [42])
     assert planned.drawn["speaker", "ca"].notes[-1].startswith("dev: no trial can be")
-    write_experiment(directory, settings, planned)
+    write_experiment(directory, planned)
     pair, single = planned_run(directory, "pair"), planned_run(directory, "single")
     assert single.run.languages == ("ca",)
     make_all(directory, [pair, single])
@@ -299,9 +302,9 @@ def copy_of_a_test(finished, tmp_path):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda whole: b"", "is no file of scores"),
-        (lambda whole: b"not numpy's", "is no file of scores"),
-        (lambda whole: whole[:-3], "is no file of scores"),
+        (lambda whole: b"", "is not a file of scores"),
+        (lambda whole: b"not numpy's", "is not a file of scores"),
+        (lambda whole: whole[:-3], "is not a file of scores"),
         (lambda whole: None, r"cannot be read \(No such file"),
     ],
 )
@@ -313,19 +316,19 @@ def test_damaged_scores_are_named(finished, tmp_path, damage, message):
     else:
         scores.write_bytes(damaged)
     with pytest.raises(UserError, match=rf"es\.npy {message}.*run stage 4 again"):
-        score(read_test_set(copy, "speaker", "es"), scores)
+        score(SPEAKER, {}, read_test_set(copy, "speaker", "es"), scores)
 
 
 def test_scores_of_other_trials_are_named(finished, tmp_path):
     copy, scores = copy_of_a_test(finished, tmp_path)
     np.save(scores, np.load(scores)[1:])
     with pytest.raises(UserError, match=r"shape \(23,\) where .*test\.trials has 24"):
-        score(read_test_set(copy, "speaker", "es"), scores)
+        score(SPEAKER, {}, read_test_set(copy, "speaker", "es"), scores)
 
 
 def test_missing_trials_are_named(finished, tmp_path):
     copy, _ = copy_of_a_test(finished, tmp_path)
-    copy.trials("speaker", "es", "test").unlink()
+    copy.test_data("speaker", "es", "test", ".trials").unlink()
     with pytest.raises(UserError, match=r"test\.trials is missing: run stage 3 again"):
         read_test_set(copy, "speaker", "es")
 
@@ -335,5 +338,7 @@ def test_a_list_that_differs_from_its_trials_is_named(finished, tmp_path):
     path = copy.utterance_list("speaker", "es", "test")
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:1] + lines[2:]))
-    with pytest.raises(UserError, match=r"test\.tsv differ, first in utterance es-"):
+    with pytest.raises(
+        UserError, match=r"test\.trials .*differ, first in utterance es-"
+    ):
         read_test_set(copy, "speaker", "es")

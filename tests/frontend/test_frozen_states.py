@@ -158,6 +158,21 @@ def test_reuse_of_layers_turns_spec_augment_off_and_refuses_it_on():
         )
 
 
+def test_what_is_frozen_can_be_trained_again_as_before():
+    frontend = HubertFrontend(SMALL, freeze="cnn").train()
+    before = {n for n, p in frontend.named_parameters() if p.requires_grad}
+    frontend.freeze_up_to(2)
+    layers = frontend.hubert.encoder.layers
+    assert not layers[1].training and layers[2].training
+    assert not any(p.requires_grad for p in layers[1].parameters())
+    assert not frontend.hubert.config.apply_spec_augment
+    frontend.freeze_up_to(None)
+    assert {n for n, p in frontend.named_parameters() if p.requires_grad} == before
+    assert not any("feature_extractor" in name for name in before)
+    assert layers[1].training and not frontend.hubert.feature_extractor.training
+    assert frontend.hubert.config.apply_spec_augment
+
+
 def test_reuse_where_nothing_is_frozen_is_refused():
     with pytest.raises(UserError, match="has nothing to reuse"):
         HubertFrontend(SMALL, reuse_frozen=True)

@@ -237,7 +237,7 @@ def test_checkpoint_lacking_weights_is_refused(tmp_path):
 
 
 def test_empty_directory_is_refused(tmp_path):
-    with pytest.raises(UserError, match="holds no complete HuBERT"):
+    with pytest.raises(UserError, match="does not hold a complete HuBERT"):
         HubertFrontend(str(tmp_path))
 
 

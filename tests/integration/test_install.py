@@ -97,7 +97,7 @@ class Checkout:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Iterator[Checkout]:
     root = tmp_path / "a place" / "cltm"
-    for name in ("tools", "local/parse_options.sh", "path.sh", "pyproject.toml"):
+    for name in ("tools", "path.sh", "pyproject.toml"):
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():

@@ -22,8 +22,11 @@ from espnet2_cltm.experiment.results import collect_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.train_config_reading import read_train_config
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
-from espnet2_cltm.tasks.train_config_file import write_train_config
-from espnet2_cltm.tasks.training import build_training, training_arguments
+from espnet2_cltm.tasks.training import (
+    build_training,
+    training_arguments,
+    write_train_config,
+)
 from tests.speech import TINY_HUBERT, write_dump
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +107,7 @@ def test_every_system_trains_and_is_tested_as_a_run(
         shared_speakers=True,
         train_config={"speaker": config},
     )
-    write_experiment(directory, settings, make_plan(settings, ["ca", "es"], [42]))
+    write_experiment(directory, make_plan(settings, ["ca", "es"], [42]))
     planned = next(p for p in read_plan(directory.plan) if p.run.kind == "pair")
     make_run(directory, settings, planned)
     rows = collect_results(directory, [planned])

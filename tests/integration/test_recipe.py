@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from espnet2_cltm.matrix.metrics import METRICS
 from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
 ROOT = Path(__file__).parents[2]
@@ -332,13 +331,6 @@ def test_wrong_option_is_one_sentence(recipe_dir, first_call, options, message):
     assert code == 1
     assert message in output
     assert "Traceback" not in output
-
-
-def test_the_metrics_that_are_refused_early_are_those_of_the_matrix():
-    script = (ROOT / "run.sh").read_text()
-    for task in ("gender", "speaker"):
-        names = [name for name, metric in METRICS.items() if metric.task == task]
-        assert f'[{task}]="{" ".join(names)}"' in script
 
 
 def test_help_lists_every_option(recipe_dir):

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from espnet2_cltm.experiment.completion import runs_left
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.experiment.states import runs_left
 from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ def new_experiment(root, store, seeds=(42, 43), tasks=("gender",)):
         train_config={task: CONFIGS[task] for task in tasks},
     )
     plan = make_plan(settings, ["es", "fi", "tr"], seeds)
-    write_experiment(directory, settings, plan)
+    write_experiment(directory, plan)
     return directory
 
 

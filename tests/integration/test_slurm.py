@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.slurm_queue import job_name
+from espnet2_cltm.experiment.slurm import job_name
 from tests.integration.slurm_cluster import Cluster, missing
 from tests.integration.test_runner import finish, n_done, new_experiment, score, start
 from tests.speech import write_dump

@@ -3,13 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from espnet2_cltm.matrix.cell_noise import cell_noise, independent_noise
-from espnet2_cltm.matrix.decomposition import fit_additive, variance_components
-from espnet2_cltm.matrix.estimates import estimate
-from espnet2_cltm.matrix.moments import cell_moments
-from espnet2_cltm.matrix.published import read_published
-from espnet2_cltm.matrix.scores import AggregatedScores, Source
-from espnet2_cltm.matrix.simulator import Simulation, draw_scores, draw_truth
+from espnet2_cltm.matrix.decomposition import decompose, fit_additive
+from espnet2_cltm.matrix.estimates import cell_moments, estimate
+from espnet2_cltm.matrix.matrix_files import read_published
+from espnet2_cltm.matrix.noise import cell_noise, independent_noise
+from espnet2_cltm.matrix.scores import AggregatedScores, ResultsSource
+from tests.matrix.simulator import Simulation, draw_scores, draw_truth
 
 
 def off_diagonal(matrix: np.ndarray) -> np.ndarray:
@@ -83,10 +82,7 @@ def test_a_fifth_of_the_published_cells_predicts_the_others(name, published):
 
 @pytest.mark.parametrize("missing", [0.0, 0.4])
 def test_variances_that_were_put_in_are_found(missing):
-    found = [
-        variance_components(draw(seed, 20, 0.6, 0.3, 0.4, missing))
-        for seed in range(60)
-    ]
+    found = [decompose(draw(seed, 20, 0.6, 0.3, 0.4, missing)) for seed in range(60)]
     # Standard errors of these means are 0.015, 0.004 and 0.002.
     assert np.mean([x.target for x in found]) == pytest.approx(0.36, abs=0.045)
     assert np.mean([x.donor for x in found]) == pytest.approx(0.09, abs=0.015)
@@ -99,7 +95,7 @@ def test_a_complete_table_gives_the_textbook_estimates():
     matrix = draw(5, 7, 0.6, 0.3, 0.4)
     n = 7
     np.fill_diagonal(matrix, np.nan)
-    found = variance_components(matrix)
+    found = decompose(matrix)
 
     def residual(columns: list[np.ndarray]) -> float:
         rows, cols = np.nonzero(~np.eye(n, dtype=bool))
@@ -134,28 +130,28 @@ def test_noise_is_taken_out_of_the_pairs_where_standard_errors_are_known():
     for seed in range(60):
         noisy = draw(seed, 20, 0.6, 0.3, 0.4, 0.2)
         noisy = noisy + errors * generator.normal(size=errors.shape)
-        found.append(variance_components(noisy, independent_noise(errors)))
-        plain.append(variance_components(noisy))
+        found.append(decompose(noisy, independent_noise(errors)))
+        plain.append(decompose(noisy))
     assert np.mean([x.pair for x in found]) == pytest.approx(0.16, abs=0.015)
     assert np.mean([x.target for x in found]) == pytest.approx(0.36, abs=0.045)
     assert found[0].noise == pytest.approx(np.mean(errors**2), abs=0.04)
     assert np.mean([x.pair for x in plain]) > 0.4
-    shares = found[0].shares
-    assert sum(shares.values()) == pytest.approx(1)
-    assert shares["target"] > shares["donor"]
+    one = found[0]
+    assert one.target_share + one.donor_share + one.pair_share == pytest.approx(1)
+    assert one.target_share > one.donor_share
 
 
 def test_matrix_of_noise_alone_has_no_variance_below_zero():
     noise = independent_noise(np.full((8, 8), 5.0))
-    found = variance_components(draw(1, 8, 0.1, 0.1, 0.1), noise)
+    found = decompose(draw(1, 8, 0.1, 0.1, 0.1), noise)
     assert (found.target, found.donor, found.pair) == (0.0, 0.0, 0.0)
-    assert found.shares is None
+    assert found.target_share is None
 
 
 def test_too_few_cells_give_nothing():
     two = np.array([[1, 0.5], [0.2, 1]])
-    assert variance_components(two) is None
-    assert variance_components(np.full((4, 4), np.nan)) is None
+    assert decompose(two) is None
+    assert decompose(np.full((4, 4), np.nan)) is None
 
 
 def test_noise_of_shared_runs_does_not_pass_for_target_effects():
@@ -168,11 +164,11 @@ def test_noise_of_shared_runs_does_not_pass_for_target_effects():
         matrix = estimate(cell_moments(scores))
         noise = cell_noise(scores, matrix)
         errors = independent_noise(matrix.raw_cltm_se)
-        allowed_for.append(variance_components(matrix.cltm, noise))
-        as_if_independent.append(variance_components(matrix.cltm, errors))
-        without_noise.append(variance_components(truth.cltm))
+        allowed_for.append(decompose(matrix.cltm, noise))
+        as_if_independent.append(decompose(matrix.cltm, errors))
+        without_noise.append(decompose(truth.cltm))
     share = [
-        np.median([x.shares["target"] for x in found])
+        np.median([x.target_share for x in found])
         for found in (allowed_for, as_if_independent, without_noise)
     ]
     assert share[2] < 0.02
@@ -198,7 +194,7 @@ def test_noise_of_aggregated_scores_is_that_of_independent_runs():
     shape = {"single": 3, "double": 3, "pair": (3, 3)}
     mean = {"single": 0.7, "double": 0.8, "pair": 0.75}
     scores = AggregatedScores(
-        Source("f.csv", "0", "gender", "macro_f1"),
+        ResultsSource("f.csv", "0", "gender", "macro_f1"),
         languages,
         {k: mean[k] + generator.normal(0, 0.01, size) for k, size in shape.items()},
         {k: generator.uniform(1e-4, 4e-4, size) for k, size in shape.items()},

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from espnet2_cltm.matrix.estimates import (
+    cell_moments,
     cltm_ratio,
     cltm_standard_error,
     estimate,
@@ -14,10 +15,9 @@ from espnet2_cltm.matrix.estimates import (
     relative_gain,
     relative_gain_standard_error,
 )
-from espnet2_cltm.matrix.moments import cell_moments
-from espnet2_cltm.matrix.scores import SeedScores, Source
+from espnet2_cltm.matrix.scores import ResultsSource, SeedScores
 
-SOURCE = Source("results.tsv", "0" * 64, "gender", "macro_f1", 60)
+SOURCE = ResultsSource("results.tsv", "0" * 64, "gender", "macro_f1", 60)
 
 
 def seed_scores(single, double, pair, seeds=None) -> SeedScores:
@@ -174,7 +174,7 @@ def test_runs_without_a_seed_in_common_give_no_cell():
 def test_undefined_metric_is_the_reason_given_for_its_cells():
     scores = random_scores(8)
     scores.pair[0, 1] = np.nan
-    source = Source(
+    source = ResultsSource(
         "results.tsv", "", "gender", "macro_f1", 60, {("pair", "l00", "l01"): 5}
     )
     scores = SeedScores(

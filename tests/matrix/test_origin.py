@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.cell_noise import independent_noise
-from espnet2_cltm.matrix.decomposition import variance_components
-from espnet2_cltm.matrix.language_distances import language_distances
-from espnet2_cltm.matrix.languages import describe, read_languages
-from espnet2_cltm.matrix.origin import OriginSettings, find_origin, lines
-from espnet2_cltm.matrix.published import read_published
+from espnet2_cltm.matrix.decomposition import decompose
+from espnet2_cltm.matrix.languages import describe, language_distances, read_languages
+from espnet2_cltm.matrix.matrix_files import read_published
+from espnet2_cltm.matrix.noise import independent_noise
+from espnet2_cltm.matrix.origin import OriginSettings, find_origin, origin_sentences
 
 ROOT = Path(__file__).parents[2]
 KNOWN = read_languages(ROOT / "conf" / "languages.yaml")
@@ -57,21 +56,21 @@ def test_noise_is_taken_out_where_standard_errors_are_known():
     matrix = read_published("asr_mhubert")
     errors = np.full(matrix.values.shape, 0.1)
     found = origin_of(matrix.values, matrix.rows, errors)
-    expected = variance_components(matrix.values, independent_noise(errors))
+    expected = decompose(matrix.values, independent_noise(errors))
     assert found.decomposition.pair == expected.pair
     assert found.decomposition.noise == pytest.approx(0.01)
     assert 0 < found.decomposition.noise_share < 1
-    assert "noise taken out" in lines(found)[0]
+    assert "noise taken out" in origin_sentences(found)[0]
 
 
 def test_lines_tell_shares_tests_and_clusters(published):
     _, origin = published
-    text = "\n".join(lines(origin))
+    text = "\n".join(origin_sentences(origin))
     assert "Where transfer comes from: targets " in text
     assert "noise counting as pairs (no standard errors)" in text
     assert "clusters of languages by transfer" in text
     assert "adjusted Rand index" in text
-    assert all(len(line) < 500 for line in lines(origin))
+    assert all(len(line) < 500 for line in origin_sentences(origin))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -79,10 +78,10 @@ def test_few_languages_give_sentences_with_reasons(n):
     cells = np.arange(n * n, dtype=float).reshape(n, n) ** 2
     found = origin_of(cells, ("es", "tr", "sw")[:n])
     json.dumps(asdict(found), allow_nan=False)
-    assert "No clusters of languages: 0 of" in lines(found)[-1]
+    assert "No clusters of languages: 0 of" in origin_sentences(found)[-1]
     if n < 3:
-        assert "too few cells" in lines(found)[0]
-        assert "Relatedness: too few languages to tell" in lines(found)[1]
+        assert "too few cells" in origin_sentences(found)[0]
+        assert "Relatedness: too few languages to tell" in origin_sentences(found)[1]
 
 
 def test_matrix_without_a_cell_gives_sentences_with_reasons():

@@ -1,27 +1,35 @@
-import sys
-from pathlib import Path
+import csv
 
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.language_distances import language_distances
+from benchmarks.predict_pairs import judge, keep_at_random
+from espnet2_cltm.matrix.languages import language_distances
+from espnet2_cltm.matrix.matrix_files import read_published
 from espnet2_cltm.matrix.prediction import (
-    LANGUAGES,
-    PAIRS,
+    BY_LANGUAGE,
+    BY_PAIR,
     RELATIONS,
+    closeness,
     cross_validate,
+    predict_missing,
     predict_pairs,
-    relatedness,
+    write_predicted,
 )
-from espnet2_cltm.matrix.prediction_model import draw_matrices
-from espnet2_cltm.matrix.prediction_structure import (
+from espnet2_cltm.matrix.prediction_model import (
     ModelSettings,
+    draw_matrices,
     relatedness_features,
 )
-from espnet2_cltm.matrix.published import read_published
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from predict_pairs import judge, keep_at_random
+from espnet2_cltm.matrix.results import read_scores
+from tests.matrix.results_files import write_results
+from tests.report.reports import (
+    NINE,
+    NOT_IDENTIFIED,
+    NOT_MEASURED,
+    analysed,
+    nine_languages,
+)
 
 SHORT = ModelSettings(burn_in=100, draws=200)
 
@@ -68,7 +76,7 @@ def test_what_targets_like_in_donors_is_found_beyond_target_and_donor():
 def test_related_languages_help_each_other_where_measured_pairs_say_so():
     n, kin = 24, np.arange(24) // 4
     distance = (kin[:, None] != kin).astype(float)
-    relations = relatedness(dict.fromkeys(RELATIONS, distance))
+    relations = closeness(dict.fromkeys(RELATIONS, distance))
     whole = np.clip(1.0 - distance + draw(3, n, rest=0.1), -3, 3)
     kept = keep_at_random(n, 0.3, "pairs", 3)
     left = ~kept & ~np.eye(n, dtype=bool)
@@ -82,11 +90,11 @@ def test_related_languages_help_each_other_where_measured_pairs_say_so():
 
 def test_distances_that_are_not_known_count_as_average():
     distance = np.array([[0, 0.2, np.nan], [0.2, 0, 0.8], [np.nan, 0.8, 0]])
-    found = relatedness(dict.fromkeys(RELATIONS, distance))
+    found = closeness(dict.fromkeys(RELATIONS, distance))
     assert found.shape == (3, 3, 3)
     assert (found[0, 2] == 0).all() and (found[0, 1] > 0).all()
     assert np.isfinite(found).all()
-    assert relatedness(language_distances(("ca", "es", "no_such"))).shape == (3, 3, 3)
+    assert closeness(language_distances(("ca", "es", "no_such"))).shape == (3, 3, 3)
 
 
 def test_intervals_hold_nearly_as_many_left_out_cells_as_they_promise():
@@ -164,9 +172,9 @@ def test_leaving_languages_out_leaves_nothing_of_them_to_learn_from():
     whole = generator.normal(size=(20, 1)) + 0.05 * generator.normal(size=(20, 20))
     by_pairs, by_languages = (
         cross_validate(whole, unrelated(20), settings=shorter, leave_out=what)
-        for what in (PAIRS, LANGUAGES)
+        for what in (BY_PAIR, BY_LANGUAGE)
     )
-    assert (by_languages.left_out, by_languages.folds) == (LANGUAGES, 10)
+    assert (by_languages.left_out, by_languages.folds) == (BY_LANGUAGE, 10)
     assert by_languages.n_cells == 20 * 18  # less those between two left out
     assert by_pairs.pearson > 0.95
     assert by_languages.pearson < 0.3
@@ -175,31 +183,20 @@ def test_leaving_languages_out_leaves_nothing_of_them_to_learn_from():
         cross_validate(whole, unrelated(20), settings=SHORT, leave_out="cells")
 
 
-def test_cells_at_the_limit_count_as_there_or_beyond():
-    """Clipped cells of low rows tell donors apart no more; others must not follow."""
-    generator = np.random.default_rng(9)
-    true = generator.normal(-2.2, 1.0, size=(24, 1)) + generator.normal(size=(1, 24))
-    true = true + 0.2 * generator.normal(size=(24, 24))
-    clipped = np.clip(true, -3, 3)
-    kept = keep_at_random(24, 0.4, "cells", 9)
-    left = ~kept & ~np.eye(24, dtype=bool)
-    rows = np.where(kept, clipped, np.nan)
-    assert (clipped == -3).mean() > 0.2
-    told, not_told = (
-        draw_matrices(
-            rows, np.full_like(rows, np.nan), unrelated(24), SHORT, limit
-        ).expected.mean(axis=0)
-        for limit in (3.0, np.inf)
-    )
-    errors = [np.std((found - clipped)[left]) for found in (told, not_told)]
-    assert errors[0] < 0.9 * errors[1]
-    assert told.min() >= -3
+def test_cells_beyond_the_limit_count_as_there():
+    matrix = draw(5, 12, rest=0.2)
+    matrix[0, 1:5] = 40.0, -90.0, 3.5, -3.5
+    found = predict_pairs(matrix, unrelated(12), settings=SHORT)
+    clipped = np.clip(matrix, -3, 3)
+    again = predict_pairs(clipped, unrelated(12), settings=SHORT)
+    np.testing.assert_array_equal(found.mean, again.mean)
+    assert np.nanmax(np.abs(found.draws)) <= 3
 
 
 def test_features_of_languages_are_alike_where_languages_are_related():
     kin = np.arange(12) // 3
     distance = (kin[:, None] != kin).astype(float)
-    relations = relatedness(dict.fromkeys(RELATIONS, distance))
+    relations = closeness(dict.fromkeys(RELATIONS, distance))
     features = relatedness_features(relations, 10)
     assert features.shape == (12, 3)  # four families, centred
     between = ((features[:, None] - features) ** 2).sum(axis=-1)
@@ -225,7 +222,7 @@ def test_masks_keep_their_share_and_nothing_of_the_diagonal(mask):
 def test_a_fifth_of_the_published_pairs_predicts_the_others(name, bar):
     published = read_published(name)
     matrix = np.clip(published.values, -3, 3)
-    relations = relatedness(language_distances(published.rows))
+    relations = closeness(language_distances(published.rows))
     found = np.array(
         [
             judge(matrix, relations, keep_at_random(len(matrix), 0.2, "pairs", seed))
@@ -236,3 +233,75 @@ def test_a_fifth_of_the_published_pairs_predicts_the_others(name, bar):
     assert r > bar
     assert r > additive - 0.01
     assert 0.90 < coverage < 0.98
+
+
+BOTH_WAYS = {*NOT_MEASURED, *((b, a) for a, b in NOT_MEASURED)}
+DISTANCES = language_distances(NINE)
+
+
+def matrix_of(path, rows):
+    return analysed(read_scores(write_results(path / "results.tsv", rows))).matrix
+
+
+def rows_of(*languages):
+    return [
+        row
+        for row in nine_languages()
+        if {*row[3].split("+"), row[6]} <= set(languages)
+    ]
+
+
+@pytest.fixture(scope="module")
+def matrix(tmp_path_factory):
+    return matrix_of(tmp_path_factory.mktemp("missing"), nine_languages())
+
+
+@pytest.fixture(scope="module")
+def missing(matrix):
+    return predict_missing(matrix, DISTANCES)
+
+
+def test_cells_of_identified_targets_that_were_not_measured_are_predicted(missing):
+    wanted = {(NINE[i], NINE[j]) for i, j in np.argwhere(missing.wanted)}
+    assert wanted == {cell for cell in BOTH_WAYS if cell[0] != NOT_IDENTIFIED}
+    mean = missing.prediction.mean[missing.wanted]
+    assert np.isfinite(mean).all()
+    assert (missing.prediction.low[missing.wanted] < mean).all()
+    assert (mean < missing.prediction.high[missing.wanted]).all()
+
+
+def test_nothing_is_predicted_where_all_pairs_were_measured(tmp_path):
+    matrix = matrix_of(tmp_path, rows_of("ca", "de", "es", "gl", "ky", "nl"))
+    distances = language_distances(matrix.languages)
+    assert predict_missing(matrix, distances) is None
+
+
+def test_too_few_measured_pairs_predict_no_missing_one(tmp_path):
+    few = ("ca", "es", "uz")
+    matrix = matrix_of(tmp_path, rows_of(*few))
+    assert np.isnan(matrix.raw_cltm).any()
+    assert predict_missing(matrix, language_distances(few)) is None
+
+
+def test_how_well_predictions_do_is_told(missing):
+    [line] = missing.sentences
+    n = int(missing.wanted.sum())
+    assert line.startswith(f"{n} cells that were not measured are predicted from ")
+    assert f"RMSE {missing.error.rmse:.2f}" in line
+    assert missing.error.n_cells == missing.prediction.n_cells
+
+
+def test_file_has_a_line_a_cell_and_reads_back_to_the_same_bits(missing, tmp_path):
+    path = tmp_path / "predicted.tsv"
+    write_predicted(path, missing)
+    with path.open() as file:
+        lines = list(csv.DictReader(file, delimiter="\t"))
+    assert len(lines) == int(missing.wanted.sum())
+    for line in lines:
+        cell = NINE.index(line["target"]), NINE.index(line["donor"])
+        assert float(line["cltm"]) == missing.prediction.mean[cell]
+        assert float(line["low"]) == missing.prediction.low[cell]
+        assert float(line["high"]) == missing.prediction.high[cell]
+    before = path.read_bytes()
+    write_predicted(path, missing)
+    assert path.read_bytes() == before

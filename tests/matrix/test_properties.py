@@ -8,15 +8,18 @@ from scipy import stats
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
-from espnet2_cltm.matrix.matrix_layout import MatrixBatch, batch_of, layout_of
+from espnet2_cltm.matrix.layout import MatrixBatch, batch_of, layout_of
+from espnet2_cltm.matrix.matrix_files import PUBLISHED, published_path
 from espnet2_cltm.matrix.properties import (
     PROPERTIES,
+    STRENGTHS,
     entropy,
     expected_family_share,
     gini,
+    strongest_negative,
+    strongest_positive,
     why_not_available,
 )
-from espnet2_cltm.matrix.published import PUBLISHED, published_path
 from tests.matrix.matrix_reader import read_matrix
 
 # name: n, mean off-diagonal, share > 0, share > 1, RFD, asymmetry, smallest, largest;
@@ -230,3 +233,50 @@ def test_order_of_languages_does_not_matter(seed, order):
         assert compute(name, moved, related[np.ix_(order, order)]) == pytest.approx(
             compute(name, matrix, related), rel=1e-6
         )
+
+
+WITH_GAPS = np.array([[1, 0.5, -0.2], [2.0, 1, np.nan], [np.nan, np.nan, np.nan]])
+
+
+def strengths(name: str, matrix: np.ndarray) -> np.ndarray:
+    layout = layout_of(matrix, np.zeros(matrix.shape, dtype=bool))
+    return STRENGTHS[name](batch_of(matrix, layout))[0]
+
+
+def test_sums_are_of_positive_cells_off_the_diagonal():
+    np.testing.assert_allclose(strengths("incoming_sum", WITH_GAPS), [0.5, 2.0, np.nan])
+    np.testing.assert_allclose(strengths("outgoing_sum", WITH_GAPS), [2.0, 0.5, 0.0])
+
+
+def test_means_are_of_all_cells_that_are_there():
+    np.testing.assert_allclose(
+        strengths("incoming_mean", WITH_GAPS), [0.15, 2.0, np.nan]
+    )
+    np.testing.assert_allclose(strengths("outgoing_mean", WITH_GAPS), [2.0, 0.5, -0.2])
+
+
+def test_complete_matrix_gives_row_and_column_sums():
+    matrix = np.random.default_rng(0).normal(0.3, 1, (7, 7))
+    np.fill_diagonal(matrix, 0.0)
+    positive = np.maximum(matrix, 0)
+    np.testing.assert_allclose(strengths("incoming_sum", matrix), positive.sum(axis=1))
+    np.testing.assert_allclose(strengths("outgoing_sum", matrix), positive.sum(axis=0))
+    np.testing.assert_allclose(strengths("incoming_mean", matrix), matrix.sum(1) / 6)
+    np.testing.assert_allclose(strengths("outgoing_mean", matrix), matrix.sum(0) / 6)
+
+
+STRONG_AND_WEAK = np.array([[1, 0.5, -0.2], [2.0, 1, np.nan], [-3.0, 0.5, 1]])
+
+
+def test_highest_cells_come_first_and_equal_ones_in_order():
+    assert strongest_positive(STRONG_AND_WEAK) == [(1, 0), (0, 1), (2, 1)]
+    assert strongest_positive(STRONG_AND_WEAK, 1) == [(1, 0)]
+
+
+def test_lowest_cells_come_first_and_only_negative_ones():
+    assert strongest_negative(STRONG_AND_WEAK) == [(2, 0), (0, 2)]
+
+
+def test_matrix_without_cells_has_no_pairs():
+    nothing = np.where(np.eye(2, dtype=bool), 1.0, np.nan)
+    assert strongest_positive(nothing) == strongest_negative(nothing) == []

@@ -3,12 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.bootstrap import draw_weights, tail_level
-from espnet2_cltm.matrix.estimates import estimate
-from espnet2_cltm.matrix.language_strengths import STRENGTHS
-from espnet2_cltm.matrix.matrix_layout import batch_of, layout_of
-from espnet2_cltm.matrix.moments import cell_moments
-from espnet2_cltm.matrix.properties import PROPERTIES
+from espnet2_cltm.matrix.estimates import cell_moments, estimate
+from espnet2_cltm.matrix.layout import batch_of, layout_of
+from espnet2_cltm.matrix.noise import quiet_matrix, seed_noise
+from espnet2_cltm.matrix.properties import PROPERTIES, STRENGTHS
 from espnet2_cltm.matrix.property_intervals import (
     ALL_COVER_LESS,
     IDENTIFIED_COVER_LESS,
@@ -17,10 +15,10 @@ from espnet2_cltm.matrix.property_intervals import (
     matrix_numbers,
     matrix_numbers_with_intervals,
 )
-from espnet2_cltm.matrix.seed_noise import quiet_matrix, seed_noise
-from espnet2_cltm.matrix.simulator import Simulation, draw_scores, draw_truth
+from espnet2_cltm.matrix.uncertainty import draw_weights, tail_level
+from tests.matrix.simulator import Simulation, draw_scores, draw_truth
 from tests.matrix.test_estimates import random_scores
-from tests.matrix.test_seed_noise import repeated
+from tests.matrix.test_noise import repeated
 
 
 def related(n: int) -> np.ndarray:

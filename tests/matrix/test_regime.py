@@ -1,4 +1,4 @@
-"""The dynamic regime, against the formulas written out and against known curves."""
+"""Learning curves out of results.tsv, whole and damaged."""
 
 import statistics
 
@@ -7,18 +7,174 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.regime import (
+    IndexSettings,
+    LearningCurves,
     RegimeSettings,
     find_regime,
+    gain_indices,
     limiting_index,
+    read_curves,
     smoothed_curve,
 )
-from espnet2_cltm.matrix.regime_indices import IndexSettings, gain_indices
-from espnet2_cltm.matrix.regime_input import LearningCurves
-from espnet2_cltm.matrix.regime_summary import advice, conclusion, notes
-from espnet2_cltm.matrix.scores import Source
+from espnet2_cltm.matrix.regime_files import (
+    regime_advice,
+    regime_conclusion,
+    regime_notes,
+)
+from espnet2_cltm.matrix.scores import ResultsSource
+from tests.matrix.results_files import perf_rows, write_results
 
-SOURCE = Source("results.tsv", "0" * 64, "gender", "macro_f1")
+LANGS = ("ca", "es")
+SEEDS = (42, 43, 44)
+
+
+def value(kind, tested, donor, seed, n):
+    trained = {"single": n, "double": 2 * n, "pair": n}[kind]
+    score = 0.5 + 0.05 * np.log2(trained) + seed % 3 * 0.01 + (tested == "es") * 0.1
+    return score - 0.2 * (tested != donor)
+
+
+def rows(n, kinds=("single",), seeds=SEEDS, **more):
+    made = perf_rows(
+        LANGS,
+        seeds,
+        lambda kind, tested, donor, seed: value(kind, tested, donor, seed, n),
+        budget=n,
+        **more,
+    )
+    return [row for row in made if row[2] in kinds]
+
+
+def write(tmp_path, *parts):
+    return write_results(
+        tmp_path / "results.tsv", [row for part in parts for row in part]
+    )
+
+
+def test_curves_are_read_from_single_runs_tested_on_their_own_language(tmp_path):
+    curves = read_curves(write(tmp_path, rows(8), rows(2), rows(4)))
+    assert (curves.languages, curves.sizes, curves.seeds) == (LANGS, (2, 4, 8), SEEDS)
+    for i, lang in enumerate(LANGS):
+        for k, n in enumerate((2, 4, 8)):
+            expected = [value("single", lang, lang, seed, n) for seed in SEEDS]
+            assert curves.perf[i, k] == pytest.approx(expected)
+    assert curves.source.budget is None and curves.source.notes == ()
+
+
+def test_an_experiment_for_a_matrix_has_a_curve_of_n_and_2n(tmp_path):
+    path = write(tmp_path, rows(6, ("single", "double", "pair")))
+    curves = read_curves(path)
+    assert curves.sizes == (6, 12)
+    expected = [value("double", "es", "es", seed, 6) for seed in SEEDS]
+    assert curves.perf[1, 1] == pytest.approx(expected)
+
+
+def test_a_double_of_n_fills_in_for_the_single_of_2n_and_yields_to_it(tmp_path):
+    odd = [[*row[:8], "0.9", row[9]] for row in rows(8, seeds=(42,))]
+    path = write(tmp_path, rows(4, ("single", "double")), odd)
+    curves = read_curves(path)
+    assert curves.sizes == (4, 8)
+    assert curves.perf[0, 1] == pytest.approx(
+        [0.9, *(value("double", "ca", "ca", seed, 4) for seed in (43, 44))]
+    )
+    assert curves.source.notes == (
+        "Single runs of N = 8 and double runs of half of it differ, though they are "
+        "the same training; the single runs are taken.",
+    )
+
+
+def test_an_undefined_score_is_left_out_and_named(tmp_path):
+    first, *others = rows(4)
+    first = [*first[:8], "nan", first[9]]
+    curves = read_curves(write(tmp_path, [first], others, rows(8)))
+    assert np.isnan(curves.perf).sum() == 1
+    assert curves.source.notes[0].startswith("N = 4: macro_f1 is undefined (nan) in 1")
+
+
+def test_a_metric_where_low_is_better_is_turned_round(tmp_path):
+    eer = dict(task="speaker", metric="eer")
+    path = write(tmp_path, rows(4, **eer), rows(8, **eer))
+    curves = read_curves(path, metric="eer")
+    expected = [1 - value("single", "ca", "ca", seed, 4) for seed in SEEDS]
+    assert curves.perf[0, 0] == pytest.approx(expected)
+
+
+def test_curves_of_one_task_do_not_mix_with_another(tmp_path):
+    speaker = dict(task="speaker", metric="roc_auc")
+    path = write(tmp_path, rows(2), rows(4), rows(32, **speaker), rows(64, **speaker))
+    assert read_curves(path, "gender").sizes == (2, 4)
+    assert read_curves(path, "speaker").sizes == (32, 64)
+    with pytest.raises(UserError, match=r"\(gender speaker\): choose one .*--task"):
+        read_curves(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty: "),
+        ("a\tb\n1\t2\n", "has an unknown header"),
+        ("model_id,type,lang_src,lang_tgt,seed,f1\n", "does not tell N"),
+    ],
+)
+def test_a_file_that_holds_no_curves_is_one_sentence(tmp_path, text, message):
+    path = tmp_path / "results.tsv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_curves(path)
+
+
+def with_value(row, column, text):
+    return [*row[:column], text, *row[column + 1 :]]
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([[]], "has a header and no line after it"),
+        ([rows(4)], r"for N = 4 only: .*--regime_budgets '4 8 16'"),
+        ([rows(4), rows(12)], "N = 4 12, but no language has N and 2N with the same"),
+        (
+            [rows(4, seeds=(42,)), rows(8, seeds=(43,))],
+            "N = 4 8, but no language has N and 2N with the same seed",
+        ),
+        (
+            [rows(4, ("pair",))],
+            "no single or double run that is tested on the language",
+        ),
+        (
+            [rows(4), [with_value(row, 8, "nan") for row in rows(8)]],
+            "for N = 4 only",
+        ),
+        (
+            [[with_value(row, 8, "nan") for row in rows(n)] for n in (4, 8)],
+            r"no value of gender in macro_f1, all are undefined",
+        ),
+        ([rows(4), rows(8), rows(8)], "the same result twice"),
+        ([[with_value(row, 8, "71.3") for row in rows(4)]], "not a fraction"),
+        ([[with_value(row, 2, "sngle") for row in rows(4)]], "kind is 'sngle'"),
+        ([[with_value(row, 4, "0") for row in rows(4)]], "budget is 0; N is 1 or more"),
+        ([[with_value(row, 4, "x") for row in rows(4)]], "budget is 'x', not a whole"),
+        ([rows(4), rows(8, metric="accuracy")], "has no metric 'macro_f1'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_results_that_give_no_gain_are_one_sentence(tmp_path, parts, message):
+    with pytest.raises(UserError, match=message) as caught:
+        read_curves(write(tmp_path, *parts))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_task_or_metric_is_named_with_those_there_are(tmp_path):
+    path = write(tmp_path, rows(4), rows(8))
+    with pytest.raises(UserError, match="has no task 'asr'; it has gender"):
+        read_curves(path, "asr")
+    with pytest.raises(UserError, match="no metric 'eer' of task gender; it has macro"):
+        read_curves(path, metric="eer")
+
+
+SOURCE = ResultsSource("results.tsv", "0" * 64, "gender", "macro_f1")
 
 
 def curves(perf, sizes=(4, 8, 16, 32)) -> LearningCurves:
@@ -97,7 +253,7 @@ def test_one_seed_leaves_out_the_noise_index_and_says_so():
     regime = find_regime(made, RegimeSettings())
     assert np.isnan(regime.indices.noise).all()
     assert regime.indices.ci_min[0, 0] == pytest.approx(0.1 / np.log(2) / 0.05)
-    (note,) = notes(made, regime)
+    (note,) = regime_notes(made, regime)
     assert note.startswith("One seed gives no standard error: the noise index")
 
 
@@ -116,7 +272,7 @@ def test_the_regime_is_where_the_median_reaches_the_threshold():
     assert regime.suggested == regime.best == 8
     ((low, high),) = regime.spans
     assert 2 < low < 4 and 16 < high < 32
-    assert conclusion(made, regime) == (
+    assert regime_conclusion(made, regime) == (
         "Suggested: N = 8 utterances per class (median of CI_min 2.50; 3 of 3 "
         "languages reach 1). In the dynamic regime: N = 4 8 16."
     )
@@ -183,7 +339,7 @@ def test_an_n_that_stands_out_is_dropped_from_a_large_grid_only():
     regime = find_regime(large, RegimeSettings())
     assert np.flatnonzero(regime.is_outlier).tolist() == [doubles.index(12)]
     assert regime.suggested != 12 and not regime.is_in_regime[doubles.index(12)]
-    assert "N = 12: the median of CI_min lies beyond" in notes(large, regime)[-1]
+    assert "N = 12: the median of CI_min lies beyond" in regime_notes(large, regime)[-1]
     kept = find_regime(large, RegimeSettings(drop_outliers=False))
     assert kept.suggested == 12
 
@@ -196,11 +352,11 @@ def test_no_n_in_the_regime_is_said_with_the_index_that_is_in_the_way():
     made = rising([0.5, 0.8, 0.3], (4, 8, 16, 32))
     regime = find_regime(made, RegimeSettings())
     assert regime.suggested is None and regime.spans == ()
-    assert conclusion(made, regime) == (
+    assert regime_conclusion(made, regime) == (
         "No N of the grid is in the dynamic regime: the median of CI_min is highest at "
         "N = 8 (0.80), below 1."
     )
-    first, second = advice(made, regime)
+    first, second = regime_advice(made, regime)
     assert first == "At N = 8, of 3 languages this keeps CI_min below 1: slope in 3."
     assert second.startswith("The gain is too small to be divided by")
 
@@ -213,14 +369,14 @@ def test_a_gain_lost_in_noise_asks_for_so_many_more_seeds():
     made = curves(np.stack([perf, perf]), (4, 8))
     regime = find_regime(made, RegimeSettings())
     assert regime.indices.noise[:, 0] == pytest.approx(1 / 1.3)
-    assert "take more seeds (about 7 in place of 4)" in advice(made, regime)[1]
+    assert "take more seeds (about 7 in place of 4)" in regime_advice(made, regime)[1]
 
 
 def test_flat_curves_are_no_gain():
     made = curves(np.full((2, 3, 3), 0.7), (4, 8, 16))
     regime = find_regime(made, RegimeSettings())
-    assert advice(made, regime)[0].endswith("no gain in 2.")
-    assert advice(made, regime)[1].startswith("Twice the data does not help")
+    assert regime_advice(made, regime)[0].endswith("no gain in 2.")
+    assert regime_advice(made, regime)[1].startswith("Twice the data does not help")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +389,8 @@ def test_flat_curves_are_no_gain():
 def test_a_suggestion_at_the_edge_of_the_grid_says_so(medians, sentence):
     made = rising(medians, (4, 8, 16, 32))
     assert any(
-        sentence in text for text in advice(made, find_regime(made, RegimeSettings()))
+        sentence in text
+        for text in regime_advice(made, find_regime(made, RegimeSettings()))
     )
 
 
@@ -242,6 +399,6 @@ def test_a_curve_that_ends_early_counts_where_it_is_and_is_named():
     made.perf[1, 3] = np.nan
     regime = find_regime(made, RegimeSettings())
     assert regime.n_languages.tolist() == [3, 3, 2]
-    assert notes(made, regime) == (
+    assert regime_notes(made, regime) == (
         "l01 has gains up to N = 8 only: larger N rest on the other languages.",
     )

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.estimates import estimate
-from espnet2_cltm.matrix.moments import cell_moments
-from espnet2_cltm.matrix.simulator import (
+from espnet2_cltm.matrix.estimates import cell_moments, estimate
+from espnet2_cltm.matrix.uncertainty import IntervalSettings, cell_uncertainty
+from tests.matrix.simulator import (
     Simulation,
     draw_scores,
     draw_truth,
@@ -13,7 +13,6 @@ from espnet2_cltm.matrix.simulator import (
     simulation_like,
     unpaired_cltm,
 )
-from espnet2_cltm.matrix.uncertainty import IntervalSettings, cell_uncertainty
 from tests.matrix.test_estimates import seed_scores
 
 

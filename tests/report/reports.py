@@ -7,18 +7,21 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from espnet2_cltm.matrix.analysis import Analysis, analyse
-from espnet2_cltm.matrix.cell_noise import cell_noise
-from espnet2_cltm.matrix.language_distances import language_distances
-from espnet2_cltm.matrix.languages import Language, describe, read_languages
+from espnet2_cltm.matrix.languages import (
+    Language,
+    describe,
+    language_distances,
+    read_languages,
+)
+from espnet2_cltm.matrix.noise import cell_noise
 from espnet2_cltm.matrix.origin import OriginSettings, find_origin
-from espnet2_cltm.matrix.scores import Scores, SeedScores, Source
-from espnet2_cltm.matrix.simulator import Simulation, draw_scores, draw_truth
-from espnet2_cltm.matrix.uncertainty import IntervalSettings
+from espnet2_cltm.matrix.scores import ResultsSource, RunScores, SeedScores
+from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.provenance import Provenance
 from espnet2_cltm.report.summary import both_numbers
 from tests.matrix.results_files import perf_rows
+from tests.matrix.simulator import Simulation, draw_scores, draw_truth
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf" / "languages.yaml"
@@ -73,20 +76,20 @@ def simulated(n_languages: int, n_seeds: int = 10, **changes: float) -> SeedScor
     zero_shot = np.where(np.isnan(scores.zero_shot), tested_elsewhere, scores.zero_shot)
     return replace(
         scores,
-        source=Source("results.tsv", "0" * 64, "gender", "macro_f1", 60),
+        source=ResultsSource("results.tsv", "0" * 64, "gender", "macro_f1", 60),
         languages=tuple(known),
         test_languages=tuple(known),
         zero_shot=zero_shot,
     )
 
 
-def analysed(scores: Scores) -> Analysis:
+def analysed(scores: RunScores) -> Analysis:
     """Everything known of scores, with few resamples."""
     return analyse(scores, FAST)
 
 
 def make_report(
-    scores: Sequence[Scores],
+    scores: Sequence[RunScores],
     names: Mapping[str, Language] | None = None,
     **parts: object,
 ) -> Report:

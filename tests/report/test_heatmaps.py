@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.fieller import RatioSets, fieller_sets
 from espnet2_cltm.matrix.languages import Language
-from espnet2_cltm.matrix.scores import AggregatedScores, Source
+from espnet2_cltm.matrix.scores import AggregatedScores, ResultsSource
+from espnet2_cltm.matrix.uncertainty import RatioSets, fieller_sets
 from espnet2_cltm.report import heatmaps
 from espnet2_cltm.report.drawing import Figure, write_figures
 from espnet2_cltm.report.grid import draw_grid
@@ -330,7 +330,7 @@ def test_there_is_none_where_runs_were_tested_on_their_own_language_only():
     means = {"single": np.array([0.7, 0.7]), "double": np.array([0.8, 0.8])}
     means["pair"] = np.full((2, 2), 0.78)
     aggregated = AggregatedScores(
-        source=Source("means.csv", "", "speaker", "roc_auc"),
+        source=ResultsSource("means.csv", "", "speaker", "roc_auc"),
         languages=("ca", "es"),
         mean=means,
         variance={kind: 0 * mean + 1e-4 for kind, mean in means.items()},

@@ -1,7 +1,7 @@
 import pytest
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.scores import Source
+from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.report.provenance import (
     Provenance,
     methods_paragraphs,
@@ -9,7 +9,7 @@ from espnet2_cltm.report.provenance import (
 )
 from tests.report.reports import analysed, simulated
 
-SOURCE = Source("results.tsv", "ab" * 32, "gender", "macro_f1")
+SOURCE = ResultsSource("results.tsv", "ab" * 32, "gender", "macro_f1")
 
 
 def test_command_and_settings_of_the_task_are_read(tmp_path):

@@ -4,9 +4,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.regime import RegimeSettings, find_regime
-from espnet2_cltm.matrix.regime_input import LearningCurves
-from espnet2_cltm.matrix.scores import Source
+from espnet2_cltm.matrix.regime import LearningCurves, RegimeSettings, find_regime
+from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.report.regime_figure import FoundRegime, draw_regime
 from tests.report.figure_texts import boxes, lie_inside, overlap, texts
 
@@ -19,7 +18,7 @@ def found(n: int, seeds: int = 4, sizes=SIZES, **settings) -> FoundRegime:
     mean = 0.5 + 0.4 / (1 + np.exp(-(np.log(sizes) - middle) / 0.6))
     perf = mean[..., None] + rng.normal(0, 0.01, (n, len(sizes), seeds))
     curves = LearningCurves(
-        Source("results.tsv", "0" * 64, "gender", "macro_f1"),
+        ResultsSource("results.tsv", "0" * 64, "gender", "macro_f1"),
         tuple(f"lang-{k:02d}" for k in range(n)),
         tuple(sizes),
         tuple(range(seeds)),

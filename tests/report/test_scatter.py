@@ -3,8 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.compare import compare
-from espnet2_cltm.matrix.comparison_input import ComparedMatrix
+from espnet2_cltm.matrix.comparison import ComparedMatrix, compare
 from espnet2_cltm.matrix.matrix_files import LabelledMatrix
 from espnet2_cltm.report.scatter import ComparedPair, draw_scatter
 from tests.report.figure_texts import boxes, lie_inside, overlap, texts

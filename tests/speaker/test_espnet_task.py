@@ -14,13 +14,13 @@ from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment import test_set
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.scoring import read_scores
 from espnet2_cltm.speaker.testing import predict
 from espnet2_cltm.speaker.trainer import read_valid_trials
 from espnet2_cltm.speaker.trials import read_trials
-from espnet2_cltm.tasks.load_model import load_model
+from espnet2_cltm.task import TestSet
+from espnet2_cltm.tasks.model_files import load_model
 from tests.speech import (
     TINY_GENDER,
     TINY_SPEAKER,
@@ -276,7 +276,7 @@ def test_inference_scores_trials_as_the_runner_does_to_the_last_bit(
         SpeakerTask, trained / "config.yaml", trained / "valid.eer.best.pth"
     )
     runner = tmp_path / "es.npy"
-    predict(model, test_set.TestSet("es", utterances, trials), runner, 480_000, "cpu")
+    predict(model, TestSet("es", utterances, trials), runner, 480_000, "cpu")
     np.testing.assert_array_equal(
         read_scores(tmp_path / "scores", trials), np.load(runner)
     )

@@ -18,8 +18,9 @@ from espnet2_cltm.speaker.trial_drawing import (
 
 
 def speaker(lang: str, name: str, n_utts: int, gender: str | None) -> list[Utterance]:
+    labels = {"gender": gender} if gender else {}
     return [
-        Utterance(f"{lang}-{name}-{n:02d}", f"{lang}-{name}", "x.wav", gender, lang)
+        Utterance(f"{lang}-{name}-{n:02d}", f"{lang}-{name}", "x.wav", labels, lang)
         for n in range(n_utts)
     ]
 
@@ -167,7 +168,7 @@ def test_no_utterance_gives_no_trial():
 def test_speakers_without_a_gender_or_with_two_are_left_out_and_counted():
     rows = corpus("es", f1=2, f2=2, u1=3, u2=1)
     both = [*speaker("es", "x", 2, "f"), *speaker("es", "y", 1, "m")]
-    both[2] = Utterance("es-x-09", "es-x", "x.wav", "m", "es")
+    both[2] = Utterance("es-x-09", "es-x", "x.wav", {"gender": "m"}, "es")
     drawn = draw_trials([*rows, *both], 200, 1)
     assert {name_of(utt) for utt in drawn.trials.utts} <= {"f1", "f2"}
     assert drawn.left_out == (
@@ -177,7 +178,7 @@ def test_speakers_without_a_gender_or_with_two_are_left_out_and_counted():
 
 
 def test_an_utterance_takes_the_gender_that_its_speaker_states_elsewhere():
-    silent = Utterance("es-f1-99", "es-f1", "x.wav", None, "es")
+    silent = Utterance("es-f1-99", "es-f1", "x.wav", {}, "es")
     drawn = draw_trials([*corpus("es", f1=1, f2=1), silent], 200, 1)
     assert ("es-f1-00", "es-f1-99", True) in pairs(drawn)
 

@@ -3,99 +3,20 @@
 # layer of the first model then. From synthetic speech of 67 languages, or from a corpus
 # of your own.
 #   ./run.sh --stage 1 --stop_stage 8
+# shellcheck disable=SC2154 # the variables come from espnet2_cltm.bin.recipe
 set -euo pipefail
 
 recipe=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 root=$(readlink -f -- "${recipe}/../../..")
 cd -- "${recipe}"
+. "${root}/path.sh"
+set -a # db.sh's variables are read by Python
 . "${root}/db.sh"
+set +a
 
-stage=1
-stop_stage=8
-corpus=demo
-corpus_dir=
-langs=
-demo_config=conf/corpus.yaml
-model=conf/hubert_small.yaml
-second_model=first
-ssl_config=conf/train_ssl.yaml
-second_max_lr=1.5e-3
-first_clusters=100
-second_clusters=100
-second_layer=3
-fit_frames=300000
-min_seconds=1.5
-steps_per_epoch=200
-first_epochs=4
-second_epochs=12
-dtype=float16
-probe_dump=
-nj=
-ngpu=0
-train_processes=1
-seed=0
-datadir=data
-dumpdir=dump
-expdir=exp
-tag=
-
-options=(stage stop_stage corpus corpus_dir langs demo_config model second_model ssl_config
-    second_max_lr first_clusters second_clusters second_layer fit_frames min_seconds
-    steps_per_epoch first_epochs second_epochs dtype probe_dump nj ngpu train_processes
-    seed datadir dumpdir expdir tag)
-help_message=$(
-    cat <<EOF
-Usage: ./run.sh [--stage 1] [--stop_stage 8] [--option value ...]
-
-Pretrains a HuBERT by masked prediction of k-means clusters. Without options it makes
-a small multilingual one from synthetic speech.
-
-Stages: 1 prepare each language   2 decode audio
-        3 clusters of MFCC                         4 first training
-        5 clusters of a layer of the first model      6 second training
-        7 export                                      8 probe
-Each may be run again alone; it does only what is missing.
-
-Flow
-  --stage ${stage}  --stop_stage ${stop_stage}  first and last stage
-Data
-  --corpus ${corpus}    demo (spoken by espeak-ng), common_voice or kaldi
-  --corpus_dir    where it lies (default: DEMO, COMMON_VOICE or KALDI in db.sh)
-  --langs "ca es" language codes (default: in stage 1 all of the corpus, of demo those of
-                  --demo_config; in later stages all that are prepared)
-  --demo_config ${demo_config}   languages, speakers and prompts of demo
-Targets
-  --first_clusters ${first_clusters}  --second_clusters ${second_clusters}  numbers of clusters
-  --second_layer ${second_layer}   layer of the first model that is clustered, from 1
-  --fit_frames ${fit_frames}   frames that k-means is fitted on
-  --min_seconds ${min_seconds}   shortest utterance; crop_seconds of the configuration or more
-Training
-  --model ${model}   what the first training begins with: YAML file
-                  for random weights; hub id or directory to go on with a checkpoint
-  --second_model ${second_model}   what the second begins with: first, the first model's
-                  weights, which saves time; or as --model
-  --ssl_config ${ssl_config}   ESPnet training configuration
-  --second_max_lr ${second_max_lr}   highest learning rate of the second training; empty: that of the
-                  configuration
-  --steps_per_epoch ${steps_per_epoch}   steps between checkpoints
-  --first_epochs ${first_epochs}  --second_epochs ${second_epochs}  their numbers
-  --seed ${seed}        of everything
-Results
-  --dtype ${dtype}   of the checkpoint
-  --probe_dump    audio stores to probe on, <dumpdir>/<corpus> of another recipe that was run
-                  with absolute --datadir and --dumpdir, separated
-                  by spaces (default: this corpus's own)
-  --tag           name of the experiment (default: ssl_<corpus>)
-Resources
-  --nj            processes, and threads of a training (default: number of cores)
-  --train_processes ${train_processes}   processes that share these threads and each batch, on a CPU: 2
-                  are faster where other programs run
-  --ngpu ${ngpu}   GPUs, 0: CPU
-Places
-  --datadir ${datadir}  --dumpdir ${dumpdir}  --expdir ${expdir}
-EOF
-)
-. "${root}/local/parse_options.sh"
+# The options are declared, checked and completed in espnet2_cltm/pretraining/options.py.
+options=$(python3 -m espnet2_cltm.bin.recipe --ssl "$@") || exit
+eval "${options}"
 
 log() { printf '%s (%s) %s\n' "$(date '+%Y-%m-%dT%H:%M:%S')" "${0##*/}" "$*"; }
 fail() {
@@ -103,25 +24,8 @@ fail() {
     exit 1
 }
 
-for name in stage stop_stage ngpu seed; do
-    [[ ${!name} =~ ^[0-9]+$ ]] || fail "--${name} takes a whole number, not '${!name}'."
-done
-for name in first_clusters second_clusters second_layer fit_frames steps_per_epoch \
-    first_epochs second_epochs train_processes; do
-    [[ ${!name} =~ ^[1-9][0-9]*$ ]] || fail "--${name} takes a whole number from 1 on, not '${!name}'."
-done
-case ${corpus} in
-    demo) corpus_dir=${corpus_dir:-${DEMO}} ;;
-    common_voice) corpus_dir=${corpus_dir:-${COMMON_VOICE}} ;;
-    kaldi) corpus_dir=${corpus_dir:-${KALDI}} ;;
-    *) fail "the corpus '${corpus}' is unknown: give --corpus demo, common_voice or kaldi." ;;
-esac
 [[ -r ${ssl_config} ]] || fail "--ssl_config ${ssl_config} cannot be read: correct the path."
-
-. "${root}/path.sh"
-nj=${nj:-$(env -u OMP_NUM_THREADS nproc)} # nproc takes that variable for the answer
-[[ ${nj} =~ ^[1-9][0-9]*$ ]] || fail "--nj takes a whole number from 1 on, not '${nj}'."
-exp=${expdir}/${tag:-ssl_${corpus}}
+exp=${expdir}/${tag}
 dump=${dumpdir}/${corpus}
 start=${SECONDS}
 
@@ -131,7 +35,7 @@ if ((stage <= 2 && stop_stage >= 1)); then
     log "Stages 1 and 2: prepare the languages of ${corpus}, decode their audio"
     CLTM_RECIPE_DIR=${recipe} "${root}/run.sh" --stage "${stage}" --stop_stage "${last}" \
         --corpus "${corpus}" --corpus_dir "${corpus_dir}" --langs "${langs}" \
-        --demo_config "${demo_config}" --require_gender false \
+        --demo_config "${demo_config}" --require_labels "" \
         --datadir "${datadir}" --dumpdir "${dumpdir}" --nj "${nj}"
 fi
 

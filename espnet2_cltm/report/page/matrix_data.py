@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from espnet2_cltm.matrix.analysis import Analysis
+from espnet2_cltm.matrix.estimates import PAIR
 from espnet2_cltm.matrix.languages import Language
-from espnet2_cltm.matrix.missing_pairs import MissingPairs
-from espnet2_cltm.matrix.moments import PAIR
+from espnet2_cltm.matrix.prediction import MissingPairs
 from espnet2_cltm.matrix.scores import SeedScores, zero_shot_means
-from espnet2_cltm.matrix.significance import FALSE_DISCOVERY_RATE
+from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE, Analysis
 from espnet2_cltm.report.colours import gain_scale, perf_scale, transfer_scale
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.summary import grey_targets
-from espnet2_cltm.report.wording import metric_title, with_minus_signs
+from espnet2_cltm.report.wording import with_minus_signs
 
 PERF_DIGITS = 5
 CLTM_DIGITS = 4
@@ -75,7 +74,7 @@ def metric_data(analysis: Analysis, reasons: dict[str, int]) -> dict[str, Any]:
     shown = matrix.cltm if np.isfinite(identified).any() else matrix.raw_cltm
     data = {
         "name": scores.source.metric,
-        "label": with_minus_signs(metric_title(scores.source)),
+        "label": with_minus_signs(scores.source.metric_title),
         "seeds": None,
         "cltm": _rounded(matrix.raw_cltm, CLTM_DIGITS),
         "identified": (matrix.reason == "").tolist(),

@@ -11,15 +11,17 @@ import numpy as np
 from markupsafe import Markup
 
 from espnet2_cltm.matrix.estimates import TransferMatrix
-from espnet2_cltm.matrix.fieller import BOUNDED
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.origin import RELATION_NAMES
-from espnet2_cltm.matrix.origin import lines as origin_lines
-from espnet2_cltm.matrix.properties import PROPERTIES
+from espnet2_cltm.matrix.origin import origin_sentences as origin_lines
+from espnet2_cltm.matrix.properties import (
+    PROPERTIES,
+    strongest_negative,
+    strongest_positive,
+)
 from espnet2_cltm.matrix.property_intervals import MatrixNumbers
 from espnet2_cltm.matrix.relatedness import OF_CELLS
-from espnet2_cltm.matrix.significance import FALSE_DISCOVERY_RATE
-from espnet2_cltm.matrix.strongest_pairs import strongest_negative, strongest_positive
+from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE
 from espnet2_cltm.report.comparison import agreement_line, cells_of_both
 from espnet2_cltm.report.confusion import confusion_tables
 from espnet2_cltm.report.contents import Report
@@ -46,7 +48,7 @@ from espnet2_cltm.report.summary_text import (
     remarks,
     strongest_languages,
 )
-from espnet2_cltm.report.wording import format_value, metric_title
+from espnet2_cltm.report.wording import format_value
 
 NONE_MEASURED = (
     "No target has a self-gain, which takes single and double runs of the same target, "
@@ -272,7 +274,7 @@ def _zero_shot(report: Report) -> str | None:
     cells = [[f"{x:.3f}" if np.isfinite(x) else "" for x in row] for row in values]
     languages = report.display_languages
     caption = (
-        f"{metric_title(report.main.scores.source)}, rows tested on, columns trained on"
+        f"{report.main.scores.source.metric_title}, rows tested on, columns trained on"
     )
     corner = "tested on \\ trained on"
     return (
@@ -363,7 +365,7 @@ def _regime(report: Report) -> str | None:
 def _gaps(report: Report) -> str | None:
     lines = remarks(report.main.scores, report.main.matrix, report.languages)
     if report.missing is not None:
-        lines = [*lines, *report.missing.lines]
+        lines = [*lines, *report.missing.sentences]
     return bullets(lines) if lines else None
 
 

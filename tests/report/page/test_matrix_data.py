@@ -3,8 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from espnet2_cltm.matrix.choice import Choice
-from espnet2_cltm.matrix.read_scores import read_every_metric
+from espnet2_cltm.matrix.results import Choice, read_every_metric
 from espnet2_cltm.report.page.matrix_data import metric_data
 from tests.matrix.results_files import perf_rows, write_results
 from tests.report.reports import (

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from espnet2_cltm.matrix.language_distances import language_distances
-from espnet2_cltm.matrix.missing_pairs import predict_missing
-from espnet2_cltm.matrix.read_scores import read_every_metric
+from espnet2_cltm.matrix.languages import language_distances
+from espnet2_cltm.matrix.prediction import predict_missing
+from espnet2_cltm.matrix.results import read_every_metric
 from espnet2_cltm.report.confusion import COLUMNS
 from espnet2_cltm.report.page.section import bullets, paragraphs, table
 from espnet2_cltm.report.page.sections import (

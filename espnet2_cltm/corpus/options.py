@@ -1,0 +1,86 @@
+"""Options of stages 1 and 2, and those that say where their data are."""
+
+from espnet2_cltm.options import (
+    PORTION,
+    POSITIVE,
+    TEXT,
+    TRUTH,
+    WHOLE,
+    WORDS,
+    Kind,
+    Option,
+)
+
+LANGS = Option(
+    "langs",
+    'language codes, such as "ca es"; left out, in stage 1 those that the corpus takes '
+    "by default (the demo's are those of --demo_config), later all that are prepared",
+    WORDS,
+    stages=(1, 2, 3),
+    group="Data",
+)
+DATADIR = Option("datadir", "data directories", TEXT, "data", (1, 2), "Places")
+DUMPDIR = Option("dumpdir", "audio store", TEXT, "dump", (2, 3), "Places")
+NJ = Option("nj", "processes", POSITIVE, "1", (1, 2), "Resources", False)
+
+
+def _of_stage_1(name: str, help_text: str, kind: Kind, default: str = "") -> Option:
+    return Option(name, help_text, kind, default, (1,), "Data")
+
+
+STAGE_1_OPTIONS = (
+    _of_stage_1(
+        "corpus_dir", "directory of the corpus; left out, the one in db.sh", TEXT
+    ),
+    LANGS,
+    _of_stage_1(
+        "demo_config",
+        "the demo's languages, speakers and prompts",
+        TEXT,
+        "conf/demo.yaml",
+    ),
+    _of_stage_1(
+        "use_validated",
+        "enlarge Common Voice's train with validated.tsv",
+        TRUTH,
+        "false",
+    ),
+    _of_stage_1(
+        "labels",
+        "table of labels of your own, tab- or comma-separated with a header: clip or "
+        "utterance id, then a column for each label; {lang} in its path is the "
+        "language's code",
+        TEXT,
+    ),
+    _of_stage_1(
+        "require_labels",
+        'labels without which an utterance is left out, "" for none; a language where '
+        "a split has no others keeps them, for other tasks",
+        WORDS,
+        "gender",
+    ),
+    _of_stage_1(
+        "max_train_utts",
+        "most utterances of a language in train, drawn at random with as many of each "
+        "gender as there are; 0 for all",
+        WHOLE,
+        "0",
+    ),
+    _of_stage_1(
+        "max_test_utts",
+        "most utterances of a language in dev and in test, each; 0 for all",
+        WHOLE,
+        "0",
+    ),
+)
+STAGE_2_OPTIONS = (
+    LANGS,
+    Option(
+        "max_rejected",
+        "share of a language's recordings that may be unusable",
+        PORTION,
+        "0.05",
+        (2,),
+        "Data",
+    ),
+)

@@ -1,0 +1,518 @@
+"""The options of run.sh, and what follows from them before the first stage.
+
+Every option is declared once: those of stages 1 and 2 in
+:mod:`espnet2_cltm.corpus.options`, those of stage 4 in
+:mod:`espnet2_cltm.experiment.run_options`, a task's own beside the task, the others
+here. run.sh hands its arguments to :func:`resolve`, which checks them all, so that a
+mistake costs no stage, and returns what each stage's script is called with.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from espnet2_cltm.corpus.language import CorpusSpec
+from espnet2_cltm.corpus.options import (
+    DATADIR,
+    DUMPDIR,
+    STAGE_1_OPTIONS,
+    STAGE_2_OPTIONS,
+)
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.learning_curves import check_grid
+from espnet2_cltm.experiment.run_options import RUN_OPTIONS
+from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.experiment.train_config_reading import read_train_configs
+from espnet2_cltm.options import (
+    NUMBERS,
+    POSITIVE,
+    SHARE,
+    TEXT,
+    TRUTH,
+    WHOLE,
+    WORDS,
+    Kind,
+    Option,
+    help_lines,
+    parse,
+    read_values,
+)
+from espnet2_cltm.registry import corpus_names, find_corpus, find_task, task_names
+from espnet2_cltm.task import TaskSpec
+
+
+def _read_freeze(text: str) -> str:
+    if text not in ("none", "cnn", "all") and not text.isdecimal():
+        raise ValueError
+    return text
+
+
+FREEZE = Kind(_read_freeze, "none, cnn, all or a number of transformer layers")
+
+FLOW_OPTIONS = (
+    Option("stage", "first stage", WHOLE, "1", (), "Flow", False),
+    Option("stop_stage", "last stage", WHOLE, "6", (), "Flow", False),
+    Option(
+        "dry_run",
+        "stop in stage 3, with the cost of the experiment",
+        TRUTH,
+        "false",
+        (3,),
+        "Flow",
+        False,
+    ),
+    Option("task", "tasks, separated by spaces", WORDS, "gender speaker", (3,), "Flow"),
+    Option("corpus", "name of the corpus", TEXT, "demo", (1, 2, 3), "Data"),
+)
+STAGE_3_OPTIONS = (
+    Option("budget", "N of a single run, in the unit of each task", POSITIVE),
+    Option(
+        "seeds",
+        "seeds; one run of each kind for every seed",
+        NUMBERS,
+        "42 43 44 45 46 47 48 49 50 51",
+        (3,),
+    ),
+    Option(
+        "model",
+        "HuBERT: hub id, directory, or YAML file of a small random one; left out, what "
+        "the training configuration names",
+        TEXT,
+        "",
+        (3,),
+    ),
+    Option(
+        "freeze",
+        "part of the encoder to keep fixed, computed once for each utterance: none, "
+        "cnn, all or the number of lowest transformer layers; left out, what the "
+        "training configuration says",
+        FREEZE,
+        "",
+        (3,),
+    ),
+    Option("zero_shot", "test of single runs on every language", TRUTH, "true", (3,)),
+    Option(
+        "pairs_fraction",
+        "share of the pairs of languages that is measured, balanced over languages",
+        SHARE,
+        "1",
+        (3,),
+    ),
+    Option("pairs_seed", "seed that draws which pairs", WHOLE, "0", (3,)),
+    Option(
+        "regime_budgets",
+        "every N of learning curves, such as '4 8 16 32', in place of a matrix: a "
+        "single run of every language at every N, tested on that language; an N needs "
+        "its double in the list, and --budget is not used",
+        NUMBERS,
+        "",
+        (3,),
+    ),
+    Option(
+        "shared_speakers",
+        "whether a speaker's name, but for <lang>-, is one person in all languages; "
+        "nobody tested is trained on then; left out, as the corpus says",
+        TRUTH,
+        "",
+        (3,),
+    ),
+    Option(
+        "test_batch_bins",
+        "most samples in a test batch (memory, last bits)",
+        POSITIVE,
+        "480000",
+        (3,),
+    ),
+    Option(
+        "tag",
+        "name of the experiment; left out, <corpus>_<task>_n<N> for each task, or "
+        "<corpus>_<task>_regime",
+    ),
+)
+STAGE_5_OPTIONS = (
+    Option(
+        "rescore",
+        "scoring of the predictions again, in place of taking each run's metrics.json",
+        TRUTH,
+        "false",
+        (5,),
+        "Experiment",
+        False,
+    ),
+)
+STAGE_6_OPTIONS = (
+    Option(
+        "languages_conf",
+        "names and families of languages",
+        TEXT,
+        "conf/languages.yaml",
+        (6,),
+        "Places",
+    ),
+    Option(
+        "distances",
+        "table with distances between languages that are not known here",
+        TEXT,
+        "",
+        (6,),
+        "Places",
+    ),
+)
+PLACE_OPTIONS = (
+    DATADIR,
+    DUMPDIR,
+    Option("expdir", "directory of experiments", TEXT, "exp", (), "Places"),
+)
+BY_TASK = {
+    "budget": ("another N for this task", POSITIVE, (3,)),
+    "config": ("ESPnet training configuration", TEXT, (3,)),
+    "metric": ("metric of the matrix; left out, the task's first", TEXT, ()),
+}
+"""Options that every task has, ``--<task>_<name>``: help, kind and stages."""
+
+_HELP = """\
+Usage: ./run.sh [--stage 1] [--stop_stage 6] [--option value ...]
+
+Measures how much speech of one language helps a task in another, and draws the
+cross-lingual transfer matrix of each task. Without options it builds the demo.
+
+Stages: 1 prepare each language   2 decode audio   3 draw subsets, write the plan
+        4 make every run          5 score          6 matrix, figures, report
+Each may be run again alone; it does only what is missing.
+"""
+GROUPS = ("Flow", "Data", "Experiment", "Resources", "Places")
+
+
+def task_options(spec: TaskSpec) -> list[Option]:
+    """Return the options of one task: those that every task has, and its own."""
+    return [
+        Option(f"{spec.name}_{name}", help_text, kind, "", stages)
+        for name, (help_text, kind, stages) in BY_TASK.items()
+    ] + [_of_task(option, spec) for option in spec.options]
+
+
+def _of_task(option: Option, spec: TaskSpec) -> Option:
+    return Option(
+        option.name,
+        f"{spec.name}: {option.help}",
+        option.kind,
+        option.default,
+        (3,),
+        option.group,
+        option.shapes_result,
+    )
+
+
+def recipe_options() -> dict[str, Option]:
+    """Return every option of run.sh by name.
+
+    Raises:
+        UserError: Two declarations have one name.
+    """
+    declared = [
+        *FLOW_OPTIONS,
+        *STAGE_1_OPTIONS,
+        *STAGE_2_OPTIONS,
+        *STAGE_3_OPTIONS,
+        *(o for name in task_names() for o in task_options(find_task(name))),
+        *STAGE_5_OPTIONS,
+        *STAGE_6_OPTIONS,
+        *RUN_OPTIONS,
+        *PLACE_OPTIONS,
+    ]
+    options: dict[str, Option] = {}
+    for option in declared:
+        if option.name in options and options[option.name].kind != option.kind:
+            raise UserError(
+                f"Two tasks, corpora or parts of the recipe declare the option "
+                f"--{option.name}: rename it in one of them."
+            )
+        options.setdefault(option.name, option)
+    return options
+
+
+def choose_tasks(names: Iterable[str]) -> list[TaskSpec]:
+    """Return the tasks asked for, each once, sorted.
+
+    Raises:
+        UserError: None is named, or one is not known or can't be trained.
+    """
+    known = ", ".join(task_names())
+    specs = []
+    for name in sorted(set(names)):
+        if name not in task_names():
+            raise UserError(f"--task {name} is not known: give one or more of {known}.")
+        specs.append(find_task(name))
+    if not specs:
+        raise UserError(f"--task is empty: give one or more of {known}.")
+    return specs
+
+
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """Return the experiment's settings that options ask for.
+
+    Args:
+        values: Values by option's name, those of stage 3.
+
+    Raises:
+        UserError: A task is not known, an option is missing, or options contradict each
+            other.
+    """
+    specs = choose_tasks(values["task"])
+    corpus = find_corpus(values["corpus"])
+    grid = values["regime_budgets"] or ()
+    check_grid(grid)
+    shared = values["shared_speakers"]
+    if shared is None:
+        shared = corpus.people_across_languages
+    options = {}
+    for spec in specs:
+        options[spec.name] = {o.name: values[o.name] for o in spec.options}
+        spec.check_options(options[spec.name], shared)
+    return Settings(
+        corpus=corpus.name,
+        dumpdir=values["dumpdir"],
+        budget={} if grid else {s.name: _budget(s, corpus, values) for s in specs},
+        options=options,
+        shared_speakers=shared,
+        zero_shot=values["zero_shot"] and not grid,
+        test_batch_bins=values["test_batch_bins"],
+        train_config=read_train_configs(
+            {s.name: _config_path(s, values[f"{s.name}_config"]) for s in specs},
+            values["model"] or None,
+            values["freeze"] or None,
+        ),
+        pairs_fraction=values["pairs_fraction"],
+        pairs_seed=values["pairs_seed"],
+        regime_budgets=grid,
+    )
+
+
+def _budget(spec: TaskSpec, corpus: CorpusSpec, values: Mapping[str, Any]) -> int:
+    asked = values.get(f"{spec.name}_budget") or values.get("budget")
+    if asked is None and corpus.is_demo:
+        asked = spec.demo_budget
+    if asked is None:
+        raise UserError(
+            f"--{spec.name}_budget or --budget is missing: give N, {spec.unit} of a "
+            "single run."
+        )
+    return asked
+
+
+def _config_path(spec: TaskSpec, asked: str | None) -> Path:
+    return Path(asked or _shipped(spec.train_config))
+
+
+def _shipped(path: str) -> str:
+    """Return a path of conf/: in the working directory, or else in the repository."""
+    root = os.environ.get("CLTM_ROOT")
+    return str(Path(root) / path) if root and not Path(path).exists() else path
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What run.sh does.
+
+    Attributes:
+        stage: First stage.
+        stop_stage: Last stage.
+        texts: Texts of all options, by name, defaults and what follows filled in.
+        tasks: Names of the tasks.
+        exp: Directory of the experiment.
+        is_regime: Whether it is of learning curves in place of a matrix.
+        arguments: Arguments of each stage's script by array's name, ``stage1`` to
+            ``stage5`` and ``stage6_<task>``.
+    """
+
+    stage: int
+    stop_stage: int
+    texts: Mapping[str, str]
+    tasks: tuple[str, ...]
+    exp: Path
+    is_regime: bool
+    arguments: Mapping[str, Sequence[str]]
+
+    def shell(self) -> str:
+        """Return bash assignments of all of it."""
+        scalars = {
+            "stage": self.stage,
+            "stop_stage": self.stop_stage,
+            "tasks": " ".join(self.tasks),
+            "exp": self.exp,
+            "matrix_or_regime": "regime" if self.is_regime else "cltm",
+            **{name: self.texts[name] for name in _SHOWN},
+        }
+        lines = [f"{name}={shlex.quote(str(value))}" for name, value in scalars.items()]
+        lines += [f"{n}=({shlex.join(words)})" for n, words in self.arguments.items()]
+        return "\n".join(lines) + "\n"
+
+
+_SHOWN = ("corpus", "datadir", "dumpdir", "nj", "dry_run", "executor", "slurm_config")
+
+
+def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
+    """Check all options of run.sh and derive what its stages are called with.
+
+    Args:
+        arguments: Arguments of run.sh.
+        environment: Environment variables: those of db.sh and cmd.sh, and
+            ``CLTM_RECIPE_DIR`` of a recipe in ``egs2/``.
+
+    Raises:
+        UserError: An option is wrong, or options contradict each other.
+    """
+    options = recipe_options()
+    asked = parse(arguments, options)
+    texts = dict(asked)
+    texts["executor"] = environment.get("cmd_backend") or texts["executor"]
+    texts["slurm_config"] = environment.get("slurm_config") or texts["slurm_config"]
+    if texts["executor"] not in ("local", "slurm"):
+        raise UserError(
+            f"cmd_backend={texts['executor']} in cmd.sh is not known: set it to local "
+            "or slurm."
+        )
+    specs = choose_tasks(texts["task"].split())
+    corpus = find_corpus(texts["corpus"])
+    texts["task"] = " ".join(spec.name for spec in specs)
+    texts["corpus_dir"] = (
+        texts["corpus_dir"]
+        or environment.get(corpus.db_variable, "")
+        or corpus.default_dir
+    )
+    for name in ("demo_config", "languages_conf"):
+        if texts[name] == options[name].default:
+            texts[name] = _shipped(texts[name])
+    values = read_values(texts, options)
+    stage, stop_stage = values["stage"], values["stop_stage"]
+    if values["nj"] is None:
+        texts["nj"] = str(_default_nj(values))
+    is_regime = bool(values["regime_budgets"])
+    for spec in specs:
+        _check_metric(spec, values[f"{spec.name}_metric"])
+    if stop_stage >= 3:
+        settings = settings_from(values)
+        budgets = dict(settings.budget)
+        texts |= {f"{name}_budget": str(n) for name, n in budgets.items()}
+    else:
+        budgets = {}
+    if not texts["tag"]:
+        texts["tag"] = _tag(corpus.name, specs, budgets)
+    exp = Path(texts["expdir"]) / texts["tag"]
+    if stage > 3 and not exp.exists():
+        made = sorted(p.parent.name for p in Path(texts["expdir"]).glob("*/plan.tsv"))
+        raise UserError(
+            f"There is no experiment {exp}: run stage 3, or give as --tag one of "
+            f"{' '.join(made) or 'none (there are no experiments yet)'}."
+        )
+    if texts["dry_run"] == "true":
+        stop_stage = min(stop_stage, 3)
+    command = _command(asked, options, environment)
+    arguments_of: dict[str, Sequence[str]] = {
+        f"stage{n}": [*_arguments(options, texts, n), *_places(n, exp, command)]
+        for n in range(1, 6)
+    }
+    for spec in specs:
+        arguments_of[f"stage6_{spec.name}"] = _stage_6(spec, texts, exp, is_regime)
+    tasks = tuple(spec.name for spec in specs)
+    return Recipe(stage, stop_stage, texts, tasks, exp, is_regime, arguments_of)
+
+
+def help_text() -> str:
+    """Return run.sh's help: every option with its default, by group."""
+    lines = [
+        _HELP,
+        f"Tasks: {', '.join(task_names())}, and those of conf/tasks/*.yaml.",
+        f"Corpora: {', '.join(corpus_names())}.",
+    ]
+    by_task = {f"{task}_{name}" for task in task_names() for name in BY_TASK}
+    options = [o for o in recipe_options().values() if o.name not in by_task]
+    options += [Option(f"<task>_{n}", h, k) for n, (h, k, _) in BY_TASK.items()]
+    return "\n".join([*lines, *help_lines(options, GROUPS)]) + "\n"
+
+
+def _default_nj(values: Mapping[str, Any]) -> int:
+    if values["ngpu"]:
+        return values["ngpu"] * values["jobs_per_gpu"]
+    return len(os.sched_getaffinity(0))
+
+
+def _check_metric(spec: TaskSpec, name: str | None) -> None:
+    if name and spec.metric(name) is None:
+        known = [m.name + ("_<class>" if m.per_class else "") for m in spec.metrics]
+        raise UserError(
+            f"--{spec.name}_metric {name} is not known: give one of {', '.join(known)}."
+        )
+
+
+def _tag(corpus: str, specs: Sequence[TaskSpec], budgets: Mapping[str, int]) -> str:
+    if budgets:
+        return "_".join([corpus, *(f"{s.name}_n{budgets[s.name]}" for s in specs)])
+    return "_".join([corpus, *(s.name for s in specs), "regime"])
+
+
+def _arguments(
+    options: Mapping[str, Option], texts: Mapping[str, str], stage: int
+) -> list[str]:
+    words = []
+    for name, option in options.items():
+        if stage in option.stages and (texts[name] or option.default):
+            words += [f"--{name}", texts[name]]
+    return words
+
+
+def _places(stage: int, exp: Path, command: str) -> list[str]:
+    if stage < 3:
+        return []
+    return ["--exp", str(exp), *(["--command", command] if stage == 3 else [])]
+
+
+def _stage_6(
+    spec: TaskSpec, texts: Mapping[str, str], exp: Path, is_regime: bool
+) -> list[str]:
+    kind = "regime" if is_regime else "cltm"
+    words = ["--results", str(exp / "results.tsv"), "--task", spec.name]
+    words += ["--outdir", str(exp / kind / spec.name)]
+    if metric := texts[f"{spec.name}_metric"]:
+        words += ["--metric", metric]
+    words += ["--languages_conf", texts["languages_conf"]]
+    if is_regime:
+        return words
+    if texts["distances"]:
+        words += ["--distances", texts["distances"]]
+    curves = f"{texts['corpus']}_{spec.name}_regime/regime/{spec.name}/regime.json"
+    regime = Path(texts["expdir"]) / curves
+    return [*words, "--regime", str(regime)] if regime.exists() else words
+
+
+def _command(
+    asked: Mapping[str, str],
+    options: Mapping[str, Option],
+    environment: Mapping[str, str],
+) -> str:
+    """Return the command that makes this experiment, for its report.
+
+    It names the options that differ from their defaults, but for those on which no
+    result depends.
+    """
+    words = ["./run.sh"]
+    if recipe := environment.get("CLTM_RECIPE_DIR"):
+        root = environment.get("CLTM_ROOT", "")
+        words.insert(0, f"CLTM_RECIPE_DIR={recipe.removeprefix(f'{root}/')}")
+    for name, text in asked.items():
+        if options[name].shapes_result and text != options[name].default:
+            words += [f"--{name}", _quoted(text)]
+    return " ".join(words)
+
+
+def _quoted(text: str) -> str:
+    """Quote as a person would."""
+    return (
+        f'"{text}"'
+        if re.fullmatch(r"[\w./:+ -]+", text) and " " in text
+        else (shlex.quote(text))
+    )

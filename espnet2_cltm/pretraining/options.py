@@ -1,0 +1,188 @@
+"""The options of the pretraining recipe, ``egs2/cltm/ssl1/run.sh``."""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+
+from espnet2_cltm.options import (
+    POSITIVE,
+    TEXT,
+    WHOLE,
+    WORDS,
+    Kind,
+    Option,
+    help_lines,
+    one_of,
+    parse,
+    read_values,
+)
+from espnet2_cltm.registry import corpus_names, find_corpus
+
+SECONDS = Kind(float, "a number of seconds")
+RATE = Kind(float, "a learning rate, such as 1.5e-3")
+
+
+def _option(group: str, name: str, text: str, kind: Kind, default: str = "") -> Option:
+    return Option(name, text, kind, default, group=group)
+
+
+SSL_OPTIONS = (
+    _option("Flow", "stage", "first stage", WHOLE, "1"),
+    _option("Flow", "stop_stage", "last stage", WHOLE, "8"),
+    _option("Data", "corpus", "name of the corpus", TEXT, "demo"),
+    _option("Data", "corpus_dir", "its directory; left out, as db.sh says", TEXT),
+    _option(
+        "Data",
+        "langs",
+        "language codes; left out, in stage 1 those of --demo_config or all of the "
+        "corpus, in later stages all that are prepared",
+        WORDS,
+    ),
+    _option(
+        "Data",
+        "demo_config",
+        "languages, speakers and prompts of the demo",
+        TEXT,
+        "conf/corpus.yaml",
+    ),
+    _option(
+        "Targets", "first_clusters", "clusters of the first targets", POSITIVE, "100"
+    ),
+    _option(
+        "Targets", "second_clusters", "clusters of the second targets", POSITIVE, "100"
+    ),
+    _option(
+        "Targets",
+        "second_layer",
+        "layer of the first model that is clustered, from 1",
+        POSITIVE,
+        "3",
+    ),
+    _option(
+        "Targets", "fit_frames", "frames that k-means is fitted on", POSITIVE, "300000"
+    ),
+    _option(
+        "Targets",
+        "min_seconds",
+        "shortest utterance; crop_seconds of the configuration or more",
+        SECONDS,
+        "1.5",
+    ),
+    _option(
+        "Training",
+        "model",
+        "what the first training begins with: YAML file for random weights, or hub id "
+        "or directory of a checkpoint to go on with",
+        TEXT,
+        "conf/hubert_small.yaml",
+    ),
+    _option(
+        "Training",
+        "second_model",
+        "what the second training begins with: first, the first model's weights, which "
+        "saves time; or as --model",
+        TEXT,
+        "first",
+    ),
+    _option(
+        "Training",
+        "ssl_config",
+        "ESPnet training configuration",
+        TEXT,
+        "conf/train_ssl.yaml",
+    ),
+    _option(
+        "Training",
+        "second_max_lr",
+        "highest learning rate of the second training; empty for the configuration's",
+        RATE,
+        "1.5e-3",
+    ),
+    _option(
+        "Training", "steps_per_epoch", "steps between checkpoints", POSITIVE, "200"
+    ),
+    _option("Training", "first_epochs", "epochs of the first training", POSITIVE, "4"),
+    _option(
+        "Training", "second_epochs", "epochs of the second training", POSITIVE, "12"
+    ),
+    _option("Training", "seed", "seed of everything", WHOLE, "0"),
+    _option(
+        "Results",
+        "dtype",
+        "numbers of the checkpoint",
+        one_of("float16", "float32"),
+        "float16",
+    ),
+    _option(
+        "Results",
+        "probe_dump",
+        "audio stores to probe on, <dumpdir>/<corpus> of another recipe that was run "
+        "with absolute --datadir and --dumpdir, separated by spaces; left out, this "
+        "corpus's own",
+        TEXT,
+    ),
+    _option("Results", "tag", "name of the experiment; left out, ssl_<corpus>", TEXT),
+    _option(
+        "Resources",
+        "nj",
+        "processes, and threads of a training; left out, the number of cores",
+        POSITIVE,
+    ),
+    _option(
+        "Resources",
+        "train_processes",
+        "processes that share these threads and each batch, on a CPU: 2 are faster "
+        "where other programs run",
+        POSITIVE,
+        "1",
+    ),
+    _option("Resources", "ngpu", "number of GPUs, 0 for the CPU", WHOLE, "0"),
+    _option("Places", "datadir", "data directories", TEXT, "data"),
+    _option("Places", "dumpdir", "audio store", TEXT, "dump"),
+    _option("Places", "expdir", "experiments", TEXT, "exp"),
+)
+
+_HELP = """\
+Usage: ./run.sh [--stage 1] [--stop_stage 8] [--option value ...]
+
+Pretrains a HuBERT by masked prediction of k-means clusters. Without options it makes
+a small multilingual one from synthetic speech.
+
+Stages: 1 prepare each language              2 decode audio
+        3 clusters of MFCC                   4 first training
+        5 clusters of a layer of the first model   6 second training
+        7 export                             8 probe
+Each may be run again alone; it does only what is missing.
+
+Corpora: """
+
+
+def resolve_ssl(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """Return the recipe's options as bash assignments, checked and completed.
+
+    Args:
+        arguments: Arguments of ``egs2/cltm/ssl1/run.sh``.
+        environment: Environment variables, those of db.sh among them.
+
+    Raises:
+        UserError: An option is wrong.
+    """
+    options = {option.name: option for option in SSL_OPTIONS}
+    texts = parse(arguments, options)
+    read_values(texts, options)
+    corpus = find_corpus(texts["corpus"])
+    texts["corpus_dir"] = (
+        texts["corpus_dir"]
+        or environment.get(corpus.db_variable, "")
+        or corpus.default_dir
+    )
+    texts["nj"] = texts["nj"] or str(len(os.sched_getaffinity(0)))
+    texts["tag"] = texts["tag"] or f"ssl_{corpus.name}"
+    return "".join(f"{name}={shlex.quote(text)}\n" for name, text in texts.items())
+
+
+def ssl_help() -> str:
+    """Return the recipe's help."""
+    groups = dict.fromkeys(option.group for option in SSL_OPTIONS)
+    lines = help_lines(SSL_OPTIONS, tuple(groups))
+    return f"{_HELP}{', '.join(corpus_names())}.\n" + "\n".join(lines) + "\n"

@@ -1,0 +1,129 @@
+"""A strategy: how a pretrained encoder is adapted to a task.
+
+A strategy is a subclass of :class:`Strategy` in a file of its own, chosen by name with
+ESPnet's options ``--strategy NAME --strategy_conf OPTION=VALUE``. It changes the model
+before training and acts at fixed points of it. Every hook has a default that does
+nothing, so that a strategy consists of the hooks that it needs. A training calls them
+in this order, with ESPnet's command and in an experiment alike:
+
+1. once the model is built, :meth:`~Strategy.prepare` and
+   :meth:`~Strategy.frozen_prefix`;
+2. where the optimiser is built, :meth:`~Strategy.parameter_groups`;
+3. in each epoch :meth:`~Strategy.on_epoch` and again :meth:`~Strategy.frozen_prefix`;
+   in each batch :meth:`~Strategy.on_step`, the model's forward pass, and
+   :meth:`~Strategy.penalty`;
+4. where a trained model is kept, :meth:`~Strategy.to_store`.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from torch import nn
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.hubert import HubertFrontend
+
+
+class Strategy:
+    """A strategy that trains everything; others override hooks.
+
+    The options of ``--strategy_conf`` are the keyword arguments of ``__init__``, which
+    raises :class:`.UserError` for values that it cannot use. In every hook, ``model``
+    is the task's ESPnet model, without the wrapper of distributed training; its encoder
+    is :func:`encoder_of` it.
+
+    Attributes:
+        reuse_frozen: Whether what :meth:`frozen_prefix` fixes is computed once for each
+            utterance, alone, and kept in memory.
+    """
+
+    reuse_frozen: bool = True
+
+    def prepare(self, model: nn.Module) -> None:
+        """Change a model that has just been built: add, replace or draw parts of it.
+
+        This happens on the CPU, and again where a trained model is built to take its
+        weights; what is changed must therefore depend on the options alone. PyTorch's
+        generator is seeded with the training's seed before and restored after, so that
+        what is drawn here changes nothing else.
+        """
+
+    def frozen_prefix(self, model: nn.Module) -> int | None:
+        """Return how much of the encoder, from the waveform up, training leaves fixed.
+
+        The frontend takes that out of training (no gradient, evaluation mode). What it
+        fixes by its own options stays fixed.
+
+        Returns:
+            The number of the highest hidden state that is fixed (0 enters the first
+            transformer layer, k leaves the k-th), :data:`.CONVOLUTIONS` for the
+            convolutions alone, or None for nothing.
+        """
+        return None
+
+    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]] | None:
+        """Return the optimiser's parameter groups.
+
+        Returns:
+            For each group ``params`` and, where they differ from ``optim_conf``,
+            options of the optimiser. ``lr_scale`` multiplies the learning rate,
+            whatever the scheduler. None puts all parameters into one group.
+        """
+        return None
+
+    def on_epoch(self, model: nn.Module, epoch: int) -> None:
+        """Act before an epoch.
+
+        Args:
+            model: The task's model.
+            epoch: Its number, from 1. A resumed training does not begin with 1.
+        """
+
+    def on_step(self, model: nn.Module, step: int) -> None:
+        """Act before a training batch.
+
+        Args:
+            model: The task's model.
+            step: The number of batches before it, in all epochs. With ``accum_grad``
+                several batches make one update of the weights.
+        """
+
+    def penalty(self, model: nn.Module) -> torch.Tensor | None:
+        """Return what is added to the loss of a training batch.
+
+        It is called after the model's forward pass.
+
+        Returns:
+            A scalar with gradient, or None.
+        """
+        return None
+
+    def to_store(self, model: nn.Module) -> Collection[str] | None:
+        """Return what a kept model holds.
+
+        Returns:
+            Names of entries of the model's ``state_dict``; the others are to be those
+            of a newly built model, whose encoder must then be available where the kept
+            one is loaded. None stores all.
+        """
+        return None
+
+
+def encoder_of(model: nn.Module) -> HubertFrontend:
+    """Return a task model's encoder.
+
+    Raises:
+        UserError: The frontend is of another kind.
+    """
+    frontend = getattr(model, "frontend", None)
+    if not isinstance(frontend, HubertFrontend):
+        raise UserError(
+            "The strategy adapts a HuBERT: set frontend: hubert, or strategy: full."
+        )
+    return frontend
+
+
+def strategy_of(model: nn.Module) -> Strategy:
+    """Return the strategy of a model; one that does nothing where it has none."""
+    return getattr(model, "strategy", Strategy())

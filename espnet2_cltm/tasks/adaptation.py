@@ -1,0 +1,217 @@
+"""Strategies in ESPnet's training: who calls which hook, and when.
+
+A task whose encoder can be adapted derives from :class:`AdaptingTask`, names
+:data:`strategy_choices` among its class choices and ends its ``build_model`` with
+:func:`adapt`; its trainer derives from :class:`AdaptingTrainer`. ESPnet's command and a
+training in memory (:mod:`.training`) run the same task and trainer, so that the hooks
+are called alike. See :mod:`espnet2_cltm.strategies.strategy` for what a strategy can
+do.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from espnet2.train.distributed_utils import DistributedOption
+from espnet2.train.reporter import SubReporter
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.registry import find_strategy, strategy_names
+from espnet2_cltm.strategies.strategy import Strategy, encoder_of, strategy_of
+from espnet2_cltm.tasks.espnet import (
+    AbsTask,
+    ClassChoices,
+    Trainer,
+    TrainerOptions,
+    optim_classes,
+)
+from espnet2_cltm.tasks.parts import build_part
+
+Model = TypeVar("Model", bound=torch.nn.Module)
+
+
+class _Strategies(Mapping[str, type[Strategy]]):
+    """Strategies by name, each imported when it is chosen."""
+
+    def __getitem__(self, name: str) -> type[Strategy]:
+        if name not in strategy_names():
+            raise KeyError(name)
+        return find_strategy(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(strategy_names())
+
+    def __len__(self) -> int:
+        return len(strategy_names())
+
+
+strategy_choices = ClassChoices(name="strategy", classes={}, default="full")
+# Put in afterwards: the constructor would import every strategy.
+strategy_choices.classes = _Strategies()
+
+
+def adapt(model: Model, args: argparse.Namespace) -> Model:
+    """Prepare a model that was just built with the strategy that the options name.
+
+    Args:
+        model: The model, on the CPU.
+        args: ESPnet's arguments.
+
+    Returns:
+        The same model, prepared.
+
+    Raises:
+        UserError: The strategy is unknown, or cannot be used with its options or with
+            this model.
+    """
+    strategy: Strategy = build_part(strategy_choices, args)
+    vars(model)["strategy"] = strategy  # no part of the network, which attributes are
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(args.seed)
+        strategy.prepare(model)
+    _freeze_prefix(model, strategy)
+    return model
+
+
+def _freeze_prefix(model: torch.nn.Module, strategy: Strategy) -> None:
+    prefix = strategy.frozen_prefix(model)
+    if prefix is not None or isinstance(
+        getattr(model, "frontend", None), HubertFrontend
+    ):
+        encoder_of(model).freeze_up_to(prefix, strategy.reuse_frozen)
+
+
+class AdaptingTask(AbsTask):
+    """ESPnet's task with a strategy's parameter groups."""
+
+    @classmethod
+    def build_optimizers(
+        cls, args: argparse.Namespace, model: torch.nn.Module
+    ) -> list[torch.optim.Optimizer]:
+        """Build ESPnet's optimiser, with the strategy's groups where it has some.
+
+        Raises:
+            UserError: Options of ESPnet make other groups.
+        """
+        groups = strategy_of(model).parameter_groups(model)
+        if groups is None:
+            return super().build_optimizers(args, model=model)
+        for option in ("exclude_weight_decay", "sharded_ddp"):
+            if getattr(args, option):
+                raise UserError(
+                    f"{option} does not go with strategy: {args.strategy}, which "
+                    "groups the parameters itself: take one of them out."
+                )
+        if args.optim not in optim_classes:
+            raise ValueError(f"must be one of {list(optim_classes)}")
+        optimizer = optim_classes[args.optim](groups, **args.optim_conf)
+        # In the step alone: whatever the scheduler, it sets the unscaled rate.
+        optimizer.register_step_pre_hook(_scale_rates)
+        optimizer.register_step_post_hook(_unscale_rates)
+        return [optimizer]
+
+
+def _scale_rates(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    for group in optimizer.param_groups:
+        group["unscaled_lr"] = group["lr"]
+        group["lr"] = group["lr"] * group.get("lr_scale", 1.0)
+
+
+def _unscale_rates(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = group.pop("unscaled_lr")
+
+
+class AdaptingTrainer(Trainer):
+    """ESPnet's trainer that calls the hooks of its model's strategy."""
+
+    @classmethod
+    def train_one_epoch(
+        cls,
+        model: torch.nn.Module,
+        iterator: Iterable[tuple[list[str], dict[str, torch.Tensor]]],
+        optimizers: Sequence[torch.optim.Optimizer],
+        schedulers: Sequence[Any],
+        scaler: Any,
+        reporter: SubReporter,
+        summary_writer: Any,
+        options: TrainerOptions,
+        distributed_option: DistributedOption,
+    ) -> bool:
+        """Train for an epoch, as ESPnet does, between the strategy's hooks.
+
+        Args:
+            model: The model, or DistributedDataParallel around it.
+            iterator: Batches.
+            optimizers: Optimisers.
+            schedulers: Their schedulers, or None.
+            scaler: Scaler of the loss in half precision, or None.
+            reporter: Statistics of the epoch.
+            summary_writer: TensorBoard's, or None.
+            options: The trainer's options.
+            distributed_option: Of distributed training.
+
+        Returns:
+            Whether no step had a finite gradient.
+        """
+        bare = getattr(model, "module", model)
+        strategy = strategy_of(bare)
+        strategy.on_epoch(bare, reporter.get_epoch())
+        _freeze_prefix(bare, strategy)
+        with _adding_penalty(bare, strategy):
+            return super().train_one_epoch(
+                model=model,
+                iterator=_Batches(iterator, bare, strategy, reporter.get_total_count()),
+                optimizers=optimizers,
+                schedulers=schedulers,
+                scaler=scaler,
+                reporter=reporter,
+                summary_writer=summary_writer,
+                options=options,
+                distributed_option=distributed_option,
+            )
+
+
+class _Batches:
+    """The batches of an epoch, each announced to the strategy."""
+
+    def __init__(
+        self,
+        batches: Iterable,
+        model: torch.nn.Module,
+        strategy: Strategy,
+        n_before: int,
+    ):
+        self.batches = batches
+        self.model = model
+        self.strategy = strategy
+        self.n_before = n_before
+
+    def __iter__(self) -> Iterator:
+        for step, batch in enumerate(self.batches, self.n_before):
+            self.strategy.on_step(self.model, step)
+            yield batch
+
+    def __len__(self) -> int:
+        return len(self.batches)  # type: ignore[arg-type]  # ESPnet expects TypeError
+
+
+@contextmanager
+def _adding_penalty(model: torch.nn.Module, strategy: Strategy) -> Iterator[None]:
+    """Add the strategy's penalty to what the model returns in training."""
+
+    def add(_: torch.nn.Module, __: tuple, output: tuple) -> tuple | None:
+        penalty = strategy.penalty(model) if model.training else None
+        if penalty is None:
+            return None
+        loss, stats, weight = output
+        return loss + penalty, {**stats, "penalty": penalty.detach()}, weight
+
+    handle = model.register_forward_hook(add)
+    try:
+        yield
+    finally:
+        handle.remove()

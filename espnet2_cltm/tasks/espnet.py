@@ -1,0 +1,94 @@
+"""What tasks take from ESPnet: imported here before anything else imports it.
+
+ESPnet's collate function brings along text processing that is of no use to these tasks:
+``g2p_en``, which takes seconds, downloads data and need not be installed, and
+``tacotron_cleaner``, which takes two seconds. While the two modules that name them are
+imported, and no longer, stand-ins take their places; the first use of a stand-in
+imports what it stands for.
+"""
+
+# ruff: noqa: E402 (the order of these imports is what this module is for)
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from importlib.util import find_spec
+from io import StringIO
+from types import ModuleType
+from typing import Any
+
+if find_spec("espnet2") is None:
+    raise ModuleNotFoundError(
+        "ESPnet is missing in this environment: run tools/install.sh, or install it "
+        "with pip install --no-deps -r tools/requirements-espnet.txt",
+        name="espnet2",
+    )
+
+
+class _StandIn(ModuleType):
+    """Imports the module of the same name when an attribute of it is used."""
+
+    def __getattr__(self, attribute: str) -> Any:
+        # The import system and inspection ask for dunders; that is not a use.
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        _remove(self)
+        module = importlib.import_module(self.__name__)
+        if hasattr(module, attribute) or not hasattr(module, "__path__"):
+            return getattr(module, attribute)
+        return importlib.import_module(f"{self.__name__}.{attribute}")
+
+
+def _remove(module: ModuleType) -> None:
+    if sys.modules.get(module.__name__) is module:
+        del sys.modules[module.__name__]
+
+
+@contextmanager
+def importing_later(*names: str) -> Iterator[None]:
+    """Make the import of modules free within the block.
+
+    Where a module is not installed, the first use of its stand-in raises
+    ``ModuleNotFoundError``. Modules that have been imported already are left alone.
+
+    Args:
+        *names: Modules; a package stands before its modules.
+    """
+    stand_ins = [_StandIn(name) for name in names if name not in sys.modules]
+    sys.modules.update({module.__name__: module for module in stand_ins})
+    try:
+        yield
+    finally:
+        for module in stand_ins:
+            _remove(module)
+
+
+with importing_later("g2p_en"):
+    importlib.import_module("espnet2.text.phoneme_tokenizer")
+with importing_later("tacotron_cleaner", "tacotron_cleaner.cleaners"):
+    importlib.import_module("espnet2.text.cleaner")
+with redirect_stdout(StringIO()):  # it prints that Flash Attention is not installed
+    importlib.import_module("espnet.nets.pytorch_backend.transformer.attention")
+
+from espnet2.tasks import spk
+from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
+from espnet2.train.class_choices import ClassChoices
+from espnet2.train.collate_fn import CommonCollateFn
+from espnet2.train.dataset import ESPnetDataset
+from espnet2.train.preprocessor import SpkPreprocessor
+from espnet2.train.trainer import GradScaler, Trainer, TrainerOptions
+
+__all__ = [
+    "AbsTask",
+    "ClassChoices",
+    "CommonCollateFn",
+    "ESPnetDataset",
+    "GradScaler",
+    "SpkPreprocessor",
+    "Trainer",
+    "TrainerOptions",
+    "optim_classes",
+    "scheduler_classes",
+    "spk",
+]

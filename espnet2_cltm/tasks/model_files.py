@@ -1,0 +1,326 @@
+"""Trained models on disk: the two files that a training leaves, or one packed file.
+
+A packed model is a zip of ``meta.yaml``, ``config.yaml`` (every option of the training)
+and weights, one ``<n>epoch.pth`` for each checkpoint; ``espnet2.main_funcs.pack_funcs``
+unpacks it too. Where several checkpoints were tested, ``checkpoints`` in ``meta.yaml``
+tells which test took which. The encoder's architecture stands in ``config.yaml``, so
+that neither the hub nor a file of the experiment is needed to build the model, unless
+its strategy stores a part of the weights only.
+"""
+
+import argparse
+import copy
+import pickle
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import espnet
+import huggingface_hub
+import torch
+import yaml
+from espnet2.main_funcs.pack_funcs import find_path_and_change_it_recursive
+from espnet2.train.abs_espnet_model import AbsESPnetModel
+from espnet2.utils.yaml_no_alias_safe_dump import yaml_no_alias_safe_dump
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import replacing
+from espnet2_cltm.frontend.checkpoint import describe_hubert
+from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.strategies.strategy import strategy_of
+from espnet2_cltm.tasks.espnet import AbsTask
+
+FILE_NAME = "model.zip"
+_META = "meta.yaml"
+_CONFIG = "config.yaml"
+_STATISTICS = "feats_stats.npz"
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
+
+
+def load_model(
+    task: type[AbsTask], train_config: Path | str, model_file: Path | str
+) -> AbsESPnetModel:
+    """Build a trained model.
+
+    Unlike in ESPnet's own loading, weights that are missing or left over are an error,
+    but for those that the model's strategy does not store.
+
+    Args:
+        task: ESPnet task whose ``train_command`` wrote the files.
+        train_config: The training's ``config.yaml``.
+        model_file: Weights, such as ``latest.pth``.
+
+    Returns:
+        The model on the CPU.
+
+    Raises:
+        UserError: A file is missing, or the weights do not fit the configuration.
+    """
+    for path in (train_config, model_file):
+        if not Path(path).is_file():
+            raise UserError(
+                f"{path} is missing: give the config.yaml and the weights that "
+                f"{task.train_command} wrote."
+            )
+    try:
+        config = yaml.safe_load(Path(train_config).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        config = None
+    # Trainings from before there were strategies do not name one.
+    parts = {choices.name for choices in task.class_choices_list} - {"strategy"}
+    if not isinstance(config, dict) or not parts <= config.keys():
+        raise UserError(
+            f"{train_config} is not the config.yaml that {task.train_command} wrote "
+            "beside the weights: give that file."
+        )
+    # Options that are younger than the training have their defaults.
+    defaults = vars(task.get_parser().parse_args([]))
+    model = task.build_model(argparse.Namespace(**{**defaults, **config}))
+    stored = strategy_of(model).to_store(model)
+    state = {} if stored is None else model.state_dict()
+    built = {name: state[name] for name in state.keys() - set(stored or ())}
+    try:
+        trained = torch.load(model_file, map_location="cpu", weights_only=True)
+        model.load_state_dict({**built, **trained})
+    except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        reason = (str(error).splitlines() or ["the file is cut off"])[-1].strip()
+        raise UserError(
+            f"{model_file} does not hold the weights of the model in {train_config} "
+            f"({reason}): give the two files of one training."
+        ) from error
+    return model
+
+
+@dataclass(frozen=True)
+class PackedModel:
+    """What a packed model says of itself; its weights are not read yet.
+
+    Attributes:
+        path: The file.
+        task: Name of the task.
+        run: Name of the run.
+        languages: Languages that the model was trained on.
+        checkpoints: By test language the ``file``, its ``epoch``, and the ``criterion``
+            and ``value`` that chose the epoch, where something did.
+    """
+
+    path: Path
+    task: str
+    run: str
+    languages: tuple[str, ...]
+    checkpoints: Mapping[str, Mapping[str, Any]]
+
+    def weights_for(self, language: str | None = None) -> str:
+        """Return the file of the weights that were chosen for a language.
+
+        Args:
+            language: Test language; None where all take the same.
+
+        Raises:
+            UserError: The model was not tested on it, or None is ambiguous.
+        """
+        if language is not None and language in self.checkpoints:
+            return self.checkpoints[language]["file"]
+        files = {entry["file"] for entry in self.checkpoints.values()}
+        if language is None and len(files) == 1:
+            return files.pop()
+        known = ", ".join(sorted(self.checkpoints))
+        if language is None:
+            raise UserError(
+                f"{self.path} holds {len(files)} checkpoints, each chosen for a "
+                f"language: give one of {known} as language."
+            )
+        raise UserError(
+            f"{self.path} was not tested on {language!r}: give one of {known} as "
+            "language, or leave it out."
+        )
+
+    def extract(
+        self, directory: Path | str, language: str | None = None
+    ) -> dict[str, str]:
+        """Write the two files that build the model.
+
+        Args:
+            directory: Directory to write them to.
+            language: Test language whose checkpoint is taken; see :meth:`weights_for`.
+
+        Returns:
+            ``train_config`` and ``model_file``, arguments of :func:`.load_model`.
+
+        Raises:
+            UserError: The file is damaged; or see :meth:`weights_for`.
+        """
+        directory = Path(directory)
+        weights = self.weights_for(language)
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                config = yaml.safe_load(archive.read(_CONFIG))
+                names = [weights]
+                if _STATISTICS in archive.namelist():
+                    names.append(_STATISTICS)
+                for name in names:
+                    # Whole, so that its checksum is verified.
+                    (directory / name).write_bytes(archive.read(name))
+        except (KeyError, yaml.YAMLError, RuntimeError, *_DAMAGED) as error:
+            raise _is_damaged(self.path, error) from error
+        config = find_path_and_change_it_recursive(
+            config, _STATISTICS, str(directory / _STATISTICS)
+        )
+        train_config = directory / _CONFIG
+        train_config.write_text(yaml.safe_dump(config), encoding="utf-8")
+        return {
+            "train_config": str(train_config),
+            "model_file": str(directory / weights),
+        }
+
+
+def pack_model(
+    path: Path,
+    model: AbsESPnetModel,
+    args: argparse.Namespace,
+    weights: Mapping[str, Mapping[str, torch.Tensor]],
+    packed: PackedModel,
+) -> None:
+    """Pack a model, whole or not at all.
+
+    Args:
+        path: File to write, ending in ``.zip``.
+        model: The model.
+        args: ESPnet's arguments of its training.
+        weights: States of the model by file name, such as ``2epoch.pth``.
+        packed: What the file says of itself; its ``path`` is not used.
+    """
+    stored = strategy_of(model).to_store(model)
+    config, statistics = _portable_config(model, args, keeps_encoder=stored is None)
+    meta = {
+        # ESPnet's own, with the names of its inference commands' options.
+        "files": {"model_file": next(iter(weights))},
+        "yaml_files": {"train_config": _CONFIG},
+        "espnet": espnet.__version__,
+        "torch": str(torch.__version__),
+        "task": packed.task,
+        "run": packed.run,
+        "languages": list(packed.languages),
+        "checkpoints": {name: dict(e) for name, e in packed.checkpoints.items()},
+    }
+    with (
+        replacing(path) as temporary,
+        zipfile.ZipFile(temporary, "w") as archive,
+    ):
+        for name, content in ((_META, meta), (_CONFIG, config)):
+            text = yaml_no_alias_safe_dump(content, sort_keys=False)
+            archive.writestr(_entry(name), text.encode())
+        if statistics is not None:
+            archive.writestr(_entry(_STATISTICS), Path(statistics).read_bytes())
+        for name, state in weights.items():
+            on_cpu = {
+                key: tensor.detach().cpu()
+                for key, tensor in state.items()
+                if stored is None or key in stored
+            }
+            with archive.open(_entry(name), "w", force_zip64=True) as output:
+                torch.save(on_cpu, output)
+
+
+def read_packed_model(path: Path | str) -> PackedModel:
+    """Read what a packed model says of itself.
+
+    Raises:
+        UserError: The file is missing, damaged or not a packed model.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"{path} is missing: there is no such run, or its model was not kept; "
+            "give another run, or keep models with --keep_models."
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+            meta = yaml.safe_load(archive.read(_META)) if _META in names else {}
+        checkpoints = meta["checkpoints"]
+        packed = PackedModel(
+            path,
+            str(meta["task"]),
+            str(meta["run"]),
+            tuple(map(str, meta["languages"])),
+            {str(name): dict(checkpoints[name]) for name in checkpoints},
+        )
+        members = {str(entry["file"]) for entry in packed.checkpoints.values()}
+        missing = {_CONFIG, *members} - names
+        # A name with a directory in it would be written there.
+        if missing or not members or any(Path(m).name != m for m in members):
+            raise KeyError(min(missing or members or {"checkpoints"}))
+    except _DAMAGED as error:
+        raise _is_damaged(path, error) from error
+    except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise UserError(
+            f"{path} is not a model that an experiment has kept (it lacks {error}): "
+            f"give exp/<tag>/runs/<run> or its {FILE_NAME}."
+        ) from error
+    return packed
+
+
+def find_packed_model(model_tag: Path | str) -> PackedModel:
+    """Find a packed model.
+
+    Args:
+        model_tag: A run's directory, a packed model, or the id of a repository on
+            the Hugging Face hub that holds one as ``model.zip``.
+
+    Raises:
+        UserError: It is not available.
+    """
+    path = Path(model_tag)
+    if path.is_dir():
+        path = path / FILE_NAME
+    elif not path.exists() and path.suffix != ".zip":
+        path = _download(str(model_tag))
+    return read_packed_model(path)
+
+
+def _download(repository: str) -> Path:
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, FILE_NAME))
+    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
+        raise UserError(
+            f"{repository!r} is not a directory of a run or a {FILE_NAME}, and is not "
+            f"available from the hub ({type(error).__name__}): give "
+            "exp/<tag>/runs/<run>, "
+            f"or the id of a repository that holds a {FILE_NAME}."
+        ) from error
+
+
+def _portable_config(
+    model: AbsESPnetModel, args: argparse.Namespace, keeps_encoder: bool
+) -> tuple[dict[str, Any], str | None]:
+    """Return the training's options without what lies elsewhere, and statistics' file.
+
+    An encoder whose weights are not kept is still named by its hub id or directory.
+    """
+    config = copy.deepcopy(vars(args))
+    frontend = getattr(model, "frontend", None)
+    if isinstance(frontend, HubertFrontend) and keeps_encoder:
+        config["frontend_conf"]["model"] = describe_hubert(
+            frontend.hubert.config, frontend.normalize_waveform
+        )
+    statistics = (config.get("normalize_conf") or {}).get("stats_file")
+    if statistics is not None:
+        config["normalize_conf"]["stats_file"] = _STATISTICS
+    return config, statistics
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """Return an entry without a time of its own: equal contents are equal bytes."""
+    return zipfile.ZipInfo(name)
+
+
+def _is_damaged(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path} is damaged ({' '.join(str(error).split()).rstrip('.')}): delete it, "
+        "copy it again, or make its run again."
+    )
