@@ -11,7 +11,7 @@ import argparse
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +46,12 @@ from espnet2_cltm.matrix.scores import RunScores, cross_language_of, zero_shot_m
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
 from espnet2_cltm.options import LEVEL, POSITIVE, WHOLE, Option, add_options
 from espnet2_cltm.progress import progress
-from espnet2_cltm.report.matrix_figures import write_figures
-from espnet2_cltm.report.page.build import Report, build_page
-from espnet2_cltm.report.page.provenance import read_provenance
+from espnet2_cltm.report.confusion import read_confusion
+from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.drawing import write_figures
+from espnet2_cltm.report.figures import MATRIX_FIGURES
 from espnet2_cltm.report.page.write import write_page
+from espnet2_cltm.report.provenance import read_provenance
 from espnet2_cltm.report.summary import both_numbers, summarise
 from espnet2_cltm.report.summary_text import summary_text
 
@@ -128,14 +130,6 @@ def build(args: argparse.Namespace) -> None:
     error = missing.error if missing else None
     summary["prediction_error"] = asdict(error) if error else None
 
-    # They are written last: never beside tables that they do not belong to.
-    remove_if_there(args.outdir / "report.html", args.outdir / "summary.json")
-    _write_tables(args.outdir, main_analysis, missing)
-    write_figures(args.outdir, main_analysis, languages, numbers)
-    write_text(
-        args.outdir / "summary.json",
-        json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-    )
     report = Report(
         analyses=analyses,
         languages=languages,
@@ -145,9 +139,19 @@ def build(args: argparse.Namespace) -> None:
         build_command=_build_command(args),
         missing=missing,
         regime=regime,
-        files=_downloads(args.outdir),
+        confusion=read_confusion(args.results, scores.source.task),
     )
-    write_page(args.outdir / "report.html", *build_page(report))
+
+    # They are written last: never beside tables that they do not belong to.
+    remove_if_there(args.outdir / "report.html", args.outdir / "summary.json")
+    _write_tables(args.outdir, main_analysis, missing)
+    figures = write_figures(args.outdir, MATRIX_FIGURES, report)
+    write_text(
+        args.outdir / "summary.json",
+        json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+    )
+    report = replace(report, files=_downloads(args.outdir), figures=figures)
+    write_page(args.outdir / "report.html", report)
     text = summary_text(scores, matrix, main_analysis.uncertainty, languages, numbers)
     print(
         "\n".join(

@@ -27,7 +27,9 @@ from espnet2_cltm.matrix.regime_files import (
     write_learning_curves,
 )
 from espnet2_cltm.options import TRUTH, Kind, Option, add_options
-from espnet2_cltm.report.regime_figure import regime_figure, write_regime_figure
+from espnet2_cltm.report.drawing import write_figures
+from espnet2_cltm.report.figures import REGIME_FIGURES
+from espnet2_cltm.report.regime_figure import FoundRegime
 
 ABOVE_ZERO = Kind(lambda text: _read_float(text, above_zero=True), "a number above 0")
 FROM_ZERO = Kind(lambda text: _read_float(text), "a number from 0 on")
@@ -102,11 +104,7 @@ def run(args: argparse.Namespace) -> None:
     )
     regime = find_regime(curves, settings)
     write_learning_curves(args.outdir / "learning_curves.tsv", curves, regime.indices)
-    write_regime_figure(
-        regime_figure(curves, regime),
-        png=args.outdir / "regime.png",
-        pdf=args.outdir / "regime.pdf",
-    )
+    write_figures(args.outdir, REGIME_FIGURES, FoundRegime(curves, regime))
     summary = summarise_regime(curves, regime, describe(curves.languages, known))
     write_text(
         args.outdir / "regime.json",

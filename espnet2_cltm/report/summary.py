@@ -59,36 +59,7 @@ from espnet2_cltm.matrix.uncertainty import (
     IntervalSettings,
 )
 from espnet2_cltm.progress import progress
-
-FORMULA = "CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i))"
-
-
-def title(scores: RunScores) -> str:
-    """Name the matrix: ``Cross-lingual transfer matrix, gender identification``."""
-    return f"Cross-lingual transfer matrix, {scores.source.task_title}"
-
-
-def subtitle(scores: RunScores, matrix: TransferMatrix) -> str:
-    """Tell metric, N, seeds and the number of languages on one line."""
-    source = scores.source
-    parts = (
-        source.metric_title,
-        source.budget_text,
-        seeds_text(matrix),
-        f"{len(matrix.languages)} languages",
-    )
-    return ", ".join(part for part in parts if part)
-
-
-def seeds_text(matrix: TransferMatrix) -> str:
-    """Say how many seeds the cells with an estimate rest on."""
-    counts = matrix.n_seeds[matrix.n_seeds > 0]
-    if not len(counts):
-        return "no seed"
-    low, high = int(counts.min()), int(counts.max())
-    if low == high:
-        return "1 seed" if low == 1 else f"{low} seeds"
-    return f"{low} to {high} seeds a cell"
+from espnet2_cltm.report.wording import FORMULA
 
 
 def missing_cells(matrix: TransferMatrix) -> list[tuple[str, str, str]]:

@@ -19,14 +19,17 @@ from espnet2_cltm.matrix.scores import (
 from espnet2_cltm.matrix.uncertainty import CellUncertainty
 from espnet2_cltm.report.summary import (
     FALSE_DISCOVERY_RATE,
-    FORMULA,
     BothNumbers,
     cell_findings,
     grey_targets,
     mean_available,
     missing_cells,
-    subtitle,
-    title,
+)
+from espnet2_cltm.report.wording import (
+    FORMULA,
+    level_text,
+    matrix_subtitle,
+    matrix_title,
 )
 
 MOST_IN_TABLE = 12  # languages of the matrix on the terminal
@@ -50,7 +53,7 @@ def summary_text(
     numbers: BothNumbers,
 ) -> str:
     """Write the summary, about a screen of it."""
-    lines = [title(scores), subtitle(scores, matrix), FORMULA]
+    lines = [matrix_title(scores), matrix_subtitle(scores, matrix), FORMULA]
     if len(matrix.languages) <= MOST_IN_TABLE:
         lines += ["", *_table(matrix, languages)]
     lines += ["", means_line(scores), *cells_found(matrix, uncertainty)]
@@ -90,9 +93,11 @@ def _cell(value: float) -> str:
 
 def means_line(scores: RunScores) -> str:
     """Give the mean over languages of single and of double runs."""
-    label = scores.source.metric_title
     single, double = map(mean_available, single_and_double(scores))
-    return f"Mean {label}: singles {_figure(single)}, doubles {_figure(double)}"
+    return (
+        f"Mean {scores.source.metric_title}: singles {_figure(single)}, doubles "
+        f"{_figure(double)}"
+    )
 
 
 def cells_found(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[str]:
@@ -108,7 +113,7 @@ def cells_found(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[st
     ]
     if count["cells_with_unbounded_set"]:
         lines.append(
-            f"No bounded {100 * uncertainty.settings.confidence:.4g}% interval in "
+            f"No bounded {level_text(uncertainty.settings.confidence)} interval in "
             f"{count['cells_with_unbounded_set']} of them: the self-gain is too "
             "uncertain"
         )
@@ -154,7 +159,7 @@ def number_text(name: str, numbers: MatrixNumbers) -> str:
     if one.value is None:
         return ""
     write = _writer(definition)
-    if one.low is None:
+    if one.low is None or one.high is None:
         return write(one.value)
     mark = COVERS_LESS_MARK if one.coverage_note else ""
     corrected = ""
@@ -246,7 +251,7 @@ def remarks(
     return lines
 
 
-def _cross_language_line(metric: str, scores: CrossLanguageScores) -> str:
+def _cross_language_line(perf: str, scores: CrossLanguageScores) -> str:
     """Give the mean of each kind of run over its languages and all sets."""
     kinds = np.array([kind for kind, _ in scores.runs])
     means = ", ".join(
@@ -255,7 +260,7 @@ def _cross_language_line(metric: str, scores: CrossLanguageScores) -> str:
     )
     return (
         f"Cross-language trials, no part of the matrix ({_some(list(scores.sets))}): "
-        f"mean {metric} of {means}; see cross_language.csv"
+        f"mean {perf} of {means}; see cross_language.csv"
     )
 
 
