@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
@@ -90,9 +90,7 @@ OPTIONS = (
 
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
-    parser = argparse.ArgumentParser(
-        description="Build the cross-lingual transfer matrix of one task."
-    )
+    parser = Parser(description="Build the cross-lingual transfer matrix of one task.")
     add_results_options(
         parser, "results.tsv, or the published framework's CSV (per seed or aggregated)"
     )
