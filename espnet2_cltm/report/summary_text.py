@@ -1,8 +1,9 @@
 """What a matrix says on the terminal: ``summary.json`` in about a screen of text."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
+import pandas as pd
 
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
@@ -57,7 +58,7 @@ def summary_text(
     if len(matrix.languages) <= MOST_IN_TABLE:
         lines += ["", *_table(matrix, languages)]
     lines += ["", means_line(scores), *cells_found(matrix, uncertainty)]
-    lines += ["", *_numbers_table(matrix, numbers)]
+    lines += ["", *_numbers_table(number_versions(matrix, numbers))]
     lines += strongest_languages(matrix, numbers.identified)
     lines.append("")
     lines += remarks(scores, matrix, languages)
@@ -65,30 +66,20 @@ def summary_text(
 
 
 def _table(matrix: TransferMatrix, languages: Mapping[str, Language]) -> list[str]:
+    grey = grey_targets(matrix)
     order = [
         matrix.languages.index(language.code)
         for language in display_order(languages[code] for code in matrix.languages)
     ]
-    grey = grey_targets(matrix)
     codes = [matrix.languages[index] for index in order]
-    names = [f"{code} {languages[code].name}" for code in codes]
     names = [
-        f"{name} *" if grey[index] else name
-        for name, index in zip(names, order, strict=True)
+        f"{code} {languages[code].name}{' *' if grey[index] else ''}"
+        for code, index in zip(codes, order, strict=True)
     ]
-    first = max(map(len, [*names, "target \\ donor"]))
-    width = max(6, *map(len, codes)) + 1
-    lines = ["target \\ donor".ljust(first) + "".join(c.rjust(width) for c in codes)]
-    for name, row in zip(names, order, strict=True):
-        cells = (_cell(matrix.cltm[row, column]) for column in order)
-        lines.append(name.ljust(first) + "".join(cell.rjust(width) for cell in cells))
-    if grey.any():
-        lines.append("* not identified")
-    return lines
-
-
-def _cell(value: float) -> str:
-    return f"{value:.2f}".replace("-0.00", "0.00") if np.isfinite(value) else "."
+    values = matrix.cltm[np.ix_(order, order)].round(2) + 0.0  # no minus before zero
+    table = pd.DataFrame(values, names, pd.Index(codes, name="target \\ donor"))
+    text = table.to_string(na_rep=".", float_format="{:.2f}".format, col_space=6)
+    return [*text.splitlines(), *(["* not identified"] if grey.any() else [])]
 
 
 def means_line(scores: RunScores) -> str:
@@ -120,26 +111,46 @@ def cells_found(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[st
     return lines
 
 
-def _numbers_table(matrix: TransferMatrix, numbers: BothNumbers) -> list[str]:
-    """Show the properties, one a line; twice where targets are not identified."""
+def _numbers_table(versions: Mapping[str, MatrixNumbers]) -> list[str]:
+    """Show the properties, one a line, and how their intervals are to be read."""
+    rows = [("", *versions)]
+    rows += [
+        (label, *(text or "-" for text, _ in texts))
+        for label, texts in number_rows(versions)
+        if any(text for text, _ in texts)
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return lines + numbers_notes(versions.values())
+
+
+def number_versions(
+    matrix: TransferMatrix, numbers: BothNumbers
+) -> dict[str, MatrixNumbers]:
+    """Return the versions of the numbers by name, two where a target is grey."""
     versions = {"identified targets": numbers.identified}
     if grey_targets(matrix).any():
         versions["all targets"] = numbers.all_targets
-    rows = [("", *versions)]
-    cells = (str(int(one.layout.off_diagonal.sum())) for one in versions.values())
-    rows.append(("cells off the diagonal", *cells))
+    return versions
+
+
+def number_rows(
+    versions: Mapping[str, MatrixNumbers],
+) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """List each number's label, and of each version its text and a note.
+
+    The text is empty where there is no value; then the note tells why.
+    """
+    counts = [int(one.layout.off_diagonal.sum()) for one in versions.values()]
+    yield "cells off the diagonal", [(str(count), "") for count in counts]
     for name, definition in PROPERTIES.items():
-        found = [number_text(name, one) for one in versions.values()]
-        if any(found):
-            rows.append((definition.label, *(text or "-" for text in found)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            text.ljust(width) for text, width in zip(row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]
-    return lines + numbers_notes(versions.values())
+        yield (
+            definition.label,
+            [
+                (number_text(name, one), one.properties[name].note)
+                for one in versions.values()
+            ],
+        )
 
 
 def numbers_notes(versions: Iterable[MatrixNumbers]) -> list[str]:

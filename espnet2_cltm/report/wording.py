@@ -12,7 +12,7 @@ _HYPHEN_AS_MINUS = re.compile(r"(?<![\w.)\]-])-(?=\.?\d)|(?<= )-(?= )")
 
 
 def matrix_title(scores: RunScores) -> str:
-    """Name the matrix: ``Cross-lingual transfer matrix, speaker verification``."""
+    """Name the matrix: ``Cross-lingual transfer matrix, speech recognition``."""
     return f"Cross-lingual transfer matrix, {scores.source.task_title}"
 
 

@@ -15,12 +15,12 @@ from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.origin import RELATION_NAMES
 from espnet2_cltm.matrix.origin import origin_sentences as origin_lines
 from espnet2_cltm.matrix.properties import (
-    PROPERTIES,
     strongest_negative,
     strongest_positive,
 )
 from espnet2_cltm.matrix.property_intervals import MatrixNumbers
 from espnet2_cltm.matrix.relatedness import OF_CELLS
+from espnet2_cltm.matrix.scores import known_task
 from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE
 from espnet2_cltm.report.comparison import agreement_line, cells_of_both
 from espnet2_cltm.report.confusion import confusion_tables
@@ -43,7 +43,9 @@ from espnet2_cltm.report.summary import grey_targets
 from espnet2_cltm.report.summary_text import (
     cells_found,
     means_line,
+    number_rows,
     number_text,
+    number_versions,
     numbers_notes,
     remarks,
     strongest_languages,
@@ -211,17 +213,11 @@ def _pairs(report: Report) -> str | None:
 
 def _numbers(report: Report) -> str:
     matrix = report.main.matrix
-    versions = {"identified targets": report.numbers.identified}
-    if grey_targets(matrix).any():
-        versions["all targets"] = report.numbers.all_targets
-    counts = (str(int(one.layout.off_diagonal.sum())) for one in versions.values())
-    rows = [("cells off the diagonal", *counts)]
-    for name, definition in PROPERTIES.items():
-        texts = (
-            number_text(name, one) or f"not available: {one.properties[name].note}"
-            for one in versions.values()
-        )
-        rows.append((definition.label, *texts))
+    versions = number_versions(matrix, report.numbers)
+    rows = [
+        (label, *(text or f"not available: {note}" for text, note in texts))
+        for label, texts in number_rows(versions)
+    ]
     return (
         paragraphs([_versions_note(matrix, versions)])
         + table("Numbers of the whole matrix", ("property", *versions), rows)
@@ -298,12 +294,12 @@ def _zero_shot(report: Report) -> str | None:
 def _confusion(report: Report) -> str | None:
     if report.confusion is None or report.confusion.empty:
         return None
+    task = known_task(report.main.scores.source.task)
     parts = []
     for found in confusion_tables(report.confusion):
+        names = [task.class_title(one) if task else one for one in found.classes]
         rows = []
-        for name, counts, shares in zip(
-            found.classes, found.counts, found.shares, strict=True
-        ):
+        for name, counts, shares in zip(names, found.counts, found.shares, strict=True):
             cells = [
                 Markup('<td style="--share: {:.3f}">{:.1%} ({:,})</td>').format(
                     share, share, count
@@ -311,7 +307,7 @@ def _confusion(report: Report) -> str | None:
                 for count, share in zip(counts.tolist(), shares.tolist(), strict=True)
             ]
             rows.append((name, *cells, f"{counts.sum():,}"))
-        columns = ("reference \\ predicted", *found.classes, "items")
+        columns = ("reference \\ predicted", *names, "items")
         parts.append((found.title, table(found.caption, columns, rows, "confusion")))
     return paragraphs(
         [
