@@ -51,12 +51,12 @@ from espnet2_cltm.matrix.scores import RunScores, cross_language_of, zero_shot_m
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.confusion import read_confusion
-from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.contents import Report, both_numbers
 from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import MATRIX_FIGURES
 from espnet2_cltm.report.page.write import write_page
 from espnet2_cltm.report.provenance import read_provenance
-from espnet2_cltm.report.summary import both_numbers, summarise
+from espnet2_cltm.report.summary import summarise
 from espnet2_cltm.report.summary_text import summary_text
 
 DOWNLOADS = (
@@ -143,15 +143,6 @@ def build(args: argparse.Namespace) -> None:
     noise = cell_noise(scores, matrix)
     origin = _origin(matrix, matrix.cltm, noise, languages, distances)
     missing = predict_missing(matrix, distances)
-    summary = summarise(scores, matrix, main_analysis.uncertainty, languages, numbers)
-    summary["origin"] = {
-        "identified_targets": asdict(origin),
-        "all_targets": asdict(
-            _origin(matrix, matrix.raw_cltm, noise, languages, distances)
-        ),
-    }
-    summary["prediction_error"] = asdict(missing.error) if missing else None
-
     report = Report(
         analyses=analyses,
         languages=languages,
@@ -163,6 +154,14 @@ def build(args: argparse.Namespace) -> None:
         regime=regime,
         confusion=read_confusion(args.results, scores.source.task),
     )
+    summary = summarise(report)
+    summary["origin"] = {
+        "identified_targets": asdict(origin),
+        "all_targets": asdict(
+            _origin(matrix, matrix.raw_cltm, noise, languages, distances)
+        ),
+    }
+    summary["prediction_error"] = asdict(missing.error) if missing else None
 
     # They are written last: never beside tables that they do not belong to.
     remove_if_there(args.outdir / "report.html", args.outdir / "summary.json")
@@ -174,7 +173,7 @@ def build(args: argparse.Namespace) -> None:
     )
     report = replace(report, files=_downloads(args.outdir), figures=figures)
     write_page(args.outdir / "report.html", report)
-    text = summary_text(scores, matrix, main_analysis.uncertainty, languages, numbers)
+    text = summary_text(report)
     print(
         "\n".join(
             [

@@ -22,31 +22,22 @@ hold the truth too rarely. A strength also has ``rank``, 1 for the strongest, wi
 ``rank_low`` and ``rank_high``.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from espnet2_cltm import __version__
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, TransferMatrix
-from espnet2_cltm.matrix.languages import Language, family_pairs
+from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.properties import (
     STRENGTHS,
     expected_family_share,
     strongest_negative,
     strongest_positive,
 )
-from espnet2_cltm.matrix.property_intervals import (
-    ALL_COVER_LESS,
-    IDENTIFIED_COVER_LESS,
-    MatrixNumbers,
-    RankedStrength,
-    matrix_numbers,
-    matrix_numbers_with_intervals,
-)
+from espnet2_cltm.matrix.property_intervals import MatrixNumbers, RankedStrength
 from espnet2_cltm.matrix.scores import (
-    RunScores,
     SeedScores,
     cross_language_of,
     single_and_double,
@@ -56,9 +47,8 @@ from espnet2_cltm.matrix.uncertainty import (
     BOUNDED,
     FALSE_DISCOVERY_RATE,
     CellUncertainty,
-    IntervalSettings,
 )
-from espnet2_cltm.progress import progress
+from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.wording import FORMULA
 
 
@@ -71,64 +61,10 @@ def missing_cells(matrix: TransferMatrix) -> list[tuple[str, str, str]]:
     ]
 
 
-def grey_targets(matrix: TransferMatrix) -> np.ndarray:
-    """(n,) bool: targets with a self-gain that is not clearly positive."""
-    return ~matrix.target_identified & np.isfinite(np.diagonal(matrix.self_gain))
-
-
-@dataclass(frozen=True)
-class BothNumbers:
-    """Summary numbers over the identified targets, and over all with an estimate."""
-
-    identified: MatrixNumbers
-    all_targets: MatrixNumbers
-
-
-def both_numbers(
-    scores: RunScores,
-    matrix: TransferMatrix,
-    languages: Mapping[str, Language],
-    settings: IntervalSettings,
-) -> BothNumbers:
-    """Compute the summary numbers and, where there are seeds, their intervals."""
-    related = family_pairs([languages[code] for code in matrix.languages])
-    if not isinstance(scores, SeedScores):
-        return BothNumbers(
-            matrix_numbers(matrix.cltm, related),
-            matrix_numbers(matrix.raw_cltm, related),
-        )
-
-    def of(
-        values: np.ndarray, cover_less: Mapping[str, float], targets: str
-    ) -> MatrixNumbers:
-        label = f"summary numbers, {targets} targets"
-        return matrix_numbers_with_intervals(
-            scores,
-            values,
-            related,
-            settings.confidence,
-            settings.resamples,
-            settings.bootstrap_seed,
-            cover_less,
-            partial(progress, description=label, unit="batch"),
-        )
-
-    identified = of(matrix.cltm, IDENTIFIED_COVER_LESS, "identified")
-    if np.array_equal(matrix.cltm, matrix.raw_cltm, equal_nan=True):
-        return BothNumbers(identified, identified)
-    return BothNumbers(identified, of(matrix.raw_cltm, ALL_COVER_LESS, "all"))
-
-
-def summarise(
-    scores: RunScores,
-    matrix: TransferMatrix,
-    uncertainty: CellUncertainty,
-    languages: Mapping[str, Language],
-    numbers: BothNumbers,
-) -> dict:
+def summarise(report: Report) -> dict[str, Any]:
     """Collect what ``summary.json`` holds; None stands for not available."""
-    source = scores.source
-    n = len(matrix.languages)
+    scores, matrix, uncertainty = report.scores, report.matrix, report.uncertainty
+    source, n = report.source, len(matrix.languages)
     _, zero_shot = zero_shot_means(scores)
     cross_language = cross_language_of(scores)
     used_seeds = matrix.n_seeds[matrix.n_seeds > 0].tolist()
@@ -161,16 +97,12 @@ def summarise(
             "fewest_seeds": min(used_seeds, default=0),
             "most_seeds": max(used_seeds, default=0),
         },
-        "identified_targets": _numbers(
-            numbers.identified, matrix.cltm, matrix, uncertainty
-        ),
-        "all_targets": _numbers(
-            numbers.all_targets, matrix.raw_cltm, matrix, uncertainty
-        ),
+        "identified_targets": _numbers(report, report.numbers.identified, matrix.cltm),
+        "all_targets": _numbers(report, report.numbers.all_targets, matrix.raw_cltm),
         "mean_single": mean_available(single_and_double(scores)[0]),
         "mean_double": mean_available(single_and_double(scores)[1]),
         "targets": {
-            code: _target(scores, matrix, index, languages[code])
+            code: _target(report, index, report.languages[code])
             for index, code in enumerate(matrix.languages)
         },
     }
@@ -204,13 +136,10 @@ def _bootstrap_settings(uncertainty: CellUncertainty) -> dict[str, int] | None:
 
 
 def _numbers(
-    numbers: MatrixNumbers,
-    values: np.ndarray,
-    matrix: TransferMatrix,
-    uncertainty: CellUncertainty,
-) -> dict:
+    report: Report, numbers: MatrixNumbers, values: np.ndarray
+) -> dict[str, Any]:
     """Write one version of the summary numbers, see the module's docstring."""
-    layout, codes = numbers.layout, matrix.languages
+    layout, codes = numbers.layout, report.matrix.languages
     has_cells = layout.off_diagonal.any()
     return {
         "n_cells": int(layout.off_diagonal.sum()),
@@ -222,17 +151,15 @@ def _numbers(
             for index, code in enumerate(codes)
         },
         "strongest_positive": [
-            _pair(cell, values, codes, uncertainty)
-            for cell in strongest_positive(values)
+            _pair(report, cell, values) for cell in strongest_positive(values)
         ],
         "strongest_negative": [
-            _pair(cell, values, codes, uncertainty)
-            for cell in strongest_negative(values)
+            _pair(report, cell, values) for cell in strongest_negative(values)
         ],
     }
 
 
-def _ranked(one: RankedStrength) -> dict:
+def _ranked(one: RankedStrength) -> dict[str, Any]:
     return {
         **asdict(one.strength),
         "rank": one.rank,
@@ -241,13 +168,8 @@ def _ranked(one: RankedStrength) -> dict:
     }
 
 
-def _pair(
-    cell: tuple[int, int],
-    values: np.ndarray,
-    codes: Sequence[str],
-    uncertainty: CellUncertainty,
-) -> dict:
-    fieller = uncertainty.fieller
+def _pair(report: Report, cell: tuple[int, int], values: np.ndarray) -> dict[str, Any]:
+    codes, fieller = report.matrix.languages, report.uncertainty.fieller
     bounded = fieller.kind[cell] == BOUNDED
     return {
         "target": codes[cell[0]],
@@ -262,10 +184,9 @@ def _off_diagonal_count(matrix: np.ndarray) -> int:
     return int(np.isfinite(matrix[~np.eye(len(matrix), dtype=bool)]).sum())
 
 
-def _target(
-    scores: RunScores, matrix: TransferMatrix, index: int, language: Language
-) -> dict:
-    single, double = single_and_double(scores)
+def _target(report: Report, index: int, language: Language) -> dict[str, Any]:
+    matrix = report.matrix
+    single, double = single_and_double(report.scores)
     donors = matrix.cltm[index].copy()
     donors[index] = np.nan
     best = int(np.nanargmax(donors)) if np.isfinite(donors).any() else None

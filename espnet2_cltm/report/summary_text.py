@@ -5,33 +5,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from espnet2_cltm.matrix.estimates import TransferMatrix
-from espnet2_cltm.matrix.languages import UNLISTED, Language, display_order
+from espnet2_cltm.matrix.languages import UNLISTED
 from espnet2_cltm.matrix.properties import PROPERTIES, Property
 from espnet2_cltm.matrix.property_intervals import Interval, MatrixNumbers
 from espnet2_cltm.matrix.scores import (
     CrossLanguageScores,
-    RunScores,
     SeedScores,
     absent_seeds,
     cross_language_of,
     single_and_double,
 )
-from espnet2_cltm.matrix.uncertainty import CellUncertainty
-from espnet2_cltm.report.summary import (
-    FALSE_DISCOVERY_RATE,
-    BothNumbers,
-    cell_findings,
-    grey_targets,
-    mean_available,
-    missing_cells,
-)
-from espnet2_cltm.report.wording import (
-    FORMULA,
-    level_text,
-    matrix_subtitle,
-    matrix_title,
-)
+from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE
+from espnet2_cltm.report.contents import Report, grey_targets
+from espnet2_cltm.report.summary import cell_findings, mean_available, missing_cells
+from espnet2_cltm.report.wording import FORMULA
 
 MOST_IN_TABLE = 12  # languages of the matrix on the terminal
 MOST_NAMED = 5  # of things that are missing
@@ -46,57 +33,47 @@ COVERS_LESS_NOTE = (
 )
 
 
-def summary_text(
-    scores: RunScores,
-    matrix: TransferMatrix,
-    uncertainty: CellUncertainty,
-    languages: Mapping[str, Language],
-    numbers: BothNumbers,
-) -> str:
+def summary_text(report: Report) -> str:
     """Write the summary, about a screen of it."""
-    lines = [matrix_title(scores), matrix_subtitle(scores, matrix), FORMULA]
-    if len(matrix.languages) <= MOST_IN_TABLE:
-        lines += ["", *_table(matrix, languages)]
-    lines += ["", means_line(scores), *cells_found(matrix, uncertainty)]
-    lines += ["", *_numbers_table(number_versions(matrix, numbers))]
-    lines += strongest_languages(matrix, numbers.identified)
-    lines.append("")
-    lines += remarks(scores, matrix, languages)
+    lines = [report.title, report.subtitle, FORMULA]
+    if len(report.matrix.languages) <= MOST_IN_TABLE:
+        lines += ["", *_table(report)]
+    lines += ["", means_line(report), *cells_found(report)]
+    lines += ["", *_numbers_table(number_versions(report))]
+    lines += [*strongest_languages(report), "", *remarks(report)]
     return "\n".join(lines)
 
 
-def _table(matrix: TransferMatrix, languages: Mapping[str, Language]) -> list[str]:
-    grey = grey_targets(matrix)
-    order = [
-        matrix.languages.index(language.code)
-        for language in display_order(languages[code] for code in matrix.languages)
-    ]
-    codes = [matrix.languages[index] for index in order]
+def _table(report: Report) -> list[str]:
+    grey, order = grey_targets(report.matrix), report.display_index
+    codes = [language.code for language in report.display_languages]
     names = [
-        f"{code} {languages[code].name}{' *' if grey[index] else ''}"
-        for code, index in zip(codes, order, strict=True)
+        f"{language.code} {language.name}{' *' if grey[index] else ''}"
+        for language, index in zip(report.display_languages, order, strict=True)
     ]
-    values = matrix.cltm[np.ix_(order, order)].round(2) + 0.0  # no minus before zero
+    values = (
+        report.matrix.cltm[np.ix_(order, order)].round(2) + 0.0
+    )  # no minus before zero
     table = pd.DataFrame(values, names, pd.Index(codes, name="target \\ donor"))
     text = table.to_string(na_rep=".", float_format="{:.2f}".format, col_space=6)
     return [*text.splitlines(), *(["* not identified"] if grey.any() else [])]
 
 
-def means_line(scores: RunScores) -> str:
-    """Give the mean over languages of single and of double runs."""
-    single, double = map(mean_available, single_and_double(scores))
+def means_line(report: Report) -> str:
+    """Tell the mean over languages of single and of double runs."""
+    single, double = map(mean_available, single_and_double(report.scores))
     return (
-        f"Mean {scores.source.metric_title}: singles {_figure(single)}, doubles "
+        f"Mean {report.source.metric_title}: singles {_figure(single)}, doubles "
         f"{_figure(double)}"
     )
 
 
-def cells_found(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[str]:
+def cells_found(report: Report) -> list[str]:
     """Say how many cells differ from 0 and 1, where there are tests."""
-    tested = int(np.isfinite(uncertainty.q_zero).sum())
+    tested = int(np.isfinite(report.uncertainty.q_zero).sum())
     if not tested:
         return []
-    count = cell_findings(matrix, uncertainty)
+    count = cell_findings(report.matrix, report.uncertainty)
     lines = [
         f"Of {tested} cells, at a false discovery rate of {FALSE_DISCOVERY_RATE:.0%}: "
         f"{count['cells_above_zero']} above 0, {count['cells_below_zero']} below 0; "
@@ -104,7 +81,7 @@ def cells_found(matrix: TransferMatrix, uncertainty: CellUncertainty) -> list[st
     ]
     if count["cells_with_unbounded_set"]:
         lines.append(
-            f"No bounded {level_text(uncertainty.settings.confidence)} interval in "
+            f"No bounded {report.level} interval in "
             f"{count['cells_with_unbounded_set']} of them: the self-gain is too "
             "uncertain"
         )
@@ -124,13 +101,11 @@ def _numbers_table(versions: Mapping[str, MatrixNumbers]) -> list[str]:
     return lines + numbers_notes(versions.values())
 
 
-def number_versions(
-    matrix: TransferMatrix, numbers: BothNumbers
-) -> dict[str, MatrixNumbers]:
+def number_versions(report: Report) -> dict[str, MatrixNumbers]:
     """Return the versions of the numbers by name, two where a target is grey."""
-    versions = {"identified targets": numbers.identified}
-    if grey_targets(matrix).any():
-        versions["all targets"] = numbers.all_targets
+    versions = {"identified targets": report.numbers.identified}
+    if grey_targets(report.matrix).any():
+        versions["all targets"] = report.numbers.all_targets
     return versions
 
 
@@ -187,13 +162,14 @@ def _writer(definition: Property) -> Callable[[float], str]:
     return lambda value: f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"
 
 
-def strongest_languages(matrix: TransferMatrix, numbers: MatrixNumbers) -> list[str]:
+def strongest_languages(report: Report) -> list[str]:
     """Name the best donors and targets, by the mean of their cells."""
+    codes, strengths = report.matrix.languages, report.numbers.identified.strengths
     lines = []
     for label, name in (("Donors", "outgoing_mean"), ("Targets", "incoming_mean")):
         ranked = [
             (one.rank, code, one.strength)
-            for code, one in zip(matrix.languages, numbers.strengths[name], strict=True)
+            for code, one in zip(codes, strengths[name], strict=True)
             if one.rank is not None
         ]
         if len(ranked) < 2:
@@ -216,12 +192,10 @@ def _figure(value: float | None) -> str:
     return "not available" if value is None else f"{value:.3f}"
 
 
-def remarks(
-    scores: RunScores, matrix: TransferMatrix, languages: Mapping[str, Language]
-) -> list[str]:
+def remarks(report: Report) -> list[str]:
     """Say what is missing, not identified or else to be known of the matrix."""
     lines = []
-    n = len(matrix.languages)
+    scores, matrix, n = report.scores, report.matrix, len(report.matrix.languages)
     grey = grey_targets(matrix)
     if grey.any():
         reasons = [
@@ -250,9 +224,9 @@ def remarks(
         )
     cross_language = cross_language_of(scores)
     if cross_language is not None:
-        lines.append(_cross_language_line(scores.source.metric_title, cross_language))
-    lines += scores.source.notes
-    unlisted = [c for c in matrix.languages if languages[c].family == UNLISTED]
+        lines.append(_cross_language_line(report.source.metric_title, cross_language))
+    lines += report.source.notes
+    unlisted = [c for c in matrix.languages if report.languages[c].family == UNLISTED]
     if unlisted:
         lines.append(
             f"Without name and family: {_some(unlisted)}; add a line "

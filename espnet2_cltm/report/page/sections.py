@@ -24,8 +24,9 @@ from espnet2_cltm.matrix.scores import known_task
 from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE
 from espnet2_cltm.report.comparison import agreement_line, cells_of_both
 from espnet2_cltm.report.confusion import confusion_tables
-from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.contents import Report, grey_targets
 from espnet2_cltm.report.page.matrix_data import zero_shot_square
+from espnet2_cltm.report.page.methods import methods_paragraphs
 from espnet2_cltm.report.page.section import (
     Section,
     bullets,
@@ -37,9 +38,7 @@ from espnet2_cltm.report.page.section import (
     side_by_side,
     table,
 )
-from espnet2_cltm.report.provenance import methods_paragraphs
 from espnet2_cltm.report.rankings import SIDES, best_first, ranked_languages
-from espnet2_cltm.report.summary import grey_targets
 from espnet2_cltm.report.summary_text import (
     cells_found,
     means_line,
@@ -68,14 +67,13 @@ TWO_VERSIONS = (
 
 
 def _in_short(report: Report) -> str:
-    matrix, n = report.main.matrix, len(report.main.matrix.languages)
+    matrix, n = report.matrix, len(report.matrix.languages)
     identified = int(matrix.target_identified.sum())
     unmeasured = int(_without_self_gain(matrix).sum())
     without = f" (without self-gain: {unmeasured})" if unmeasured else ""
     lines = [
-        f"{means_line(report.main.scores)}. Identified: {identified} of {n} "
-        f"targets{without}.",
-        *cells_found(matrix, report.main.uncertainty),
+        f"{means_line(report)}. Identified: {identified} of {n} targets{without}.",
+        *cells_found(report),
     ]
     if not identified:
         lines.append(NONE_IDENTIFIED if unmeasured < n else NONE_MEASURED)
@@ -85,7 +83,7 @@ def _in_short(report: Report) -> str:
             f"Of identified targets, a donor utterance is on average worth {mean} of "
             "one more of the target's own."
         )
-    return bullets([*lines, *strongest_languages(matrix, report.numbers.identified)])
+    return bullets([*lines, *strongest_languages(report)])
 
 
 def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
@@ -95,8 +93,8 @@ def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
 
 def _matrix(report: Report) -> str:
     languages, index = report.display_languages, report.display_index
-    matrix = report.main.matrix
-    differs = report.main.uncertainty.q_zero < FALSE_DISCOVERY_RATE
+    matrix = report.matrix
+    differs = report.uncertainty.q_zero < FALSE_DISCOVERY_RATE
     grey = grey_targets(matrix)
 
     def text(i: int, j: int) -> str:
@@ -117,7 +115,7 @@ def _matrix(report: Report) -> str:
     return render(
         "matrix.html.jinja",
         false_discovery_rate=FALSE_DISCOVERY_RATE,
-        file_stem=f"cltm_{report.main.scores.source.task}",
+        file_stem=f"cltm_{report.source.task}",
     ) + folded(
         "The matrix as a table",
         _language_table(caption, "target \\ donor", languages, languages, cells),
@@ -184,8 +182,8 @@ def _rankings_data(report: Report) -> dict[str, Any]:
 
 
 def _pairs(report: Report) -> str | None:
-    matrix, cltm = report.main.matrix, report.main.matrix.cltm
-    fieller = report.main.uncertainty.fieller
+    matrix, cltm = report.matrix, report.matrix.cltm
+    fieller = report.uncertainty.fieller
     if not np.isfinite(cltm[~np.eye(len(cltm), dtype=bool)]).any():
         return None
 
@@ -212,8 +210,8 @@ def _pairs(report: Report) -> str | None:
 
 
 def _numbers(report: Report) -> str:
-    matrix = report.main.matrix
-    versions = number_versions(matrix, report.numbers)
+    matrix = report.matrix
+    versions = number_versions(report)
     rows = [
         (label, *(text or f"not available: {note}" for text, note in texts))
         for label, texts in number_rows(versions)
@@ -269,9 +267,7 @@ def _zero_shot(report: Report) -> str | None:
         return None
     cells = [[f"{x:.3f}" if np.isfinite(x) else "" for x in row] for row in values]
     languages = report.display_languages
-    caption = (
-        f"{report.main.scores.source.metric_title}, rows tested on, columns trained on"
-    )
+    caption = f"{report.source.metric_title}, rows tested on, columns trained on"
     corner = "tested on \\ trained on"
     return (
         paragraphs(
@@ -294,7 +290,7 @@ def _zero_shot(report: Report) -> str | None:
 def _confusion(report: Report) -> str | None:
     if report.confusion is None or report.confusion.empty:
         return None
-    task = known_task(report.main.scores.source.task)
+    task = known_task(report.source.task)
     parts = []
     for found in confusion_tables(report.confusion):
         names = [task.class_title(one) if task else one for one in found.classes]
@@ -359,14 +355,14 @@ def _regime(report: Report) -> str | None:
 
 
 def _gaps(report: Report) -> str | None:
-    lines = remarks(report.main.scores, report.main.matrix, report.languages)
+    lines = remarks(report)
     if report.missing is not None:
         lines = [*lines, *report.missing.sentences]
     return bullets(lines) if lines else None
 
 
 def _methods(report: Report) -> str:
-    return paragraphs(methods_paragraphs(report.main, report.provenance))
+    return paragraphs(methods_paragraphs(report))
 
 
 def _reproduce(report: Report) -> str:
