@@ -56,8 +56,7 @@ from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import MATRIX_FIGURES
 from espnet2_cltm.report.page.write import write_page
 from espnet2_cltm.report.provenance import read_provenance
-from espnet2_cltm.report.summary import summarise
-from espnet2_cltm.report.summary_text import summary_text
+from espnet2_cltm.report.summary import summarise, summary_text
 
 DOWNLOADS = (
     "cltm.csv",

@@ -14,11 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from espnet2_cltm.matrix.text_table import (
-    read_text_table,
-    require_columns,
-    to_integer,
-)
+from espnet2_cltm.matrix.text_table import read_text_table, require_columns, to_integer
 
 FILE = "confusion.tsv"
 COLUMNS = (

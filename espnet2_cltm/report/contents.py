@@ -20,11 +20,7 @@ from espnet2_cltm.matrix.property_intervals import (
     matrix_numbers_with_intervals,
 )
 from espnet2_cltm.matrix.scores import ResultsSource, RunScores, SeedScores
-from espnet2_cltm.matrix.uncertainty import (
-    Analysis,
-    CellUncertainty,
-    IntervalSettings,
-)
+from espnet2_cltm.matrix.uncertainty import Analysis, CellUncertainty, IntervalSettings
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.comparison import PublishedComparison, published_comparisons
 from espnet2_cltm.report.provenance import Provenance

@@ -17,12 +17,7 @@ SOURCES = (
 
 def methods_paragraphs(report: Report) -> tuple[str, ...]:
     """Write the paragraphs: the experiment, the matrix, its uncertainty, sources."""
-    return (
-        _experiment(report),
-        _matrix(report),
-        _uncertainty(report),
-        SOURCES,
-    )
+    return (_experiment(report), _matrix(report), _uncertainty(report), SOURCES)
 
 
 def _experiment(report: Report) -> str:

@@ -14,10 +14,7 @@ from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.origin import RELATION_NAMES
 from espnet2_cltm.matrix.origin import origin_sentences as origin_lines
-from espnet2_cltm.matrix.properties import (
-    strongest_negative,
-    strongest_positive,
-)
+from espnet2_cltm.matrix.properties import strongest_negative, strongest_positive
 from espnet2_cltm.matrix.property_intervals import MatrixNumbers
 from espnet2_cltm.matrix.relatedness import OF_CELLS
 from espnet2_cltm.matrix.scores import known_task
@@ -39,7 +36,7 @@ from espnet2_cltm.report.page.section import (
     table,
 )
 from espnet2_cltm.report.rankings import SIDES, best_first, ranked_languages
-from espnet2_cltm.report.summary_text import (
+from espnet2_cltm.report.summary import (
     cells_found,
     means_line,
     number_rows,
