@@ -326,7 +326,7 @@ def _sample(pairs: NumberedPairs, count: int, key: str) -> list[Pair]:
 
 
 def _uniform_below(bound: int, words: Iterator[int]) -> int:
-    """Return a uniform whole number below ``bound``, at most 2**64, without any bias."""
+    """Return a uniform whole number below ``bound``, at most 2**64, without bias."""
     whole_rounds = 2**64 - 2**64 % bound
     return next(word for word in words if word < whole_rounds) % bound
 
