@@ -10,17 +10,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.comparison import compare, read_compared
 from espnet2_cltm.matrix.matrix_files import PUBLISHED
 from espnet2_cltm.options import POSITIVE, WHOLE, Option, add_options
-from espnet2_cltm.report.comparison import (
-    comparison_scatter,
-    comparison_text,
-    summarise_comparison,
-)
-from espnet2_cltm.report.scatter import write_scatter
+from espnet2_cltm.report.comparison import comparison_text, summarise_comparison
+from espnet2_cltm.report.drawing import write_figures
+from espnet2_cltm.report.figures import COMPARISON_FIGURES
+from espnet2_cltm.report.scatter import ComparedPair
 
 OPTIONS = (
     Option(
@@ -41,7 +39,7 @@ OPTIONS = (
 
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Compare two cross-lingual transfer matrices.",
         epilog="Published matrices: "
         + "; ".join(f"{name} ({what})" for name, what in PUBLISHED.items()),
@@ -62,11 +60,8 @@ def run(args: argparse.Namespace) -> None:
     comparison = compare(a, b, args.permutations, args.seed)
     text = comparison_text(a, b, comparison, args.largest)
     write_text(args.outdir / "comparison.txt", text + "\n")
-    write_scatter(
-        comparison_scatter(a, b, comparison, args.largest),
-        png=args.outdir / "scatter.png",
-        pdf=args.outdir / "scatter.pdf",
-    )
+    pair = ComparedPair(a, b, comparison, args.largest)
+    write_figures(args.outdir, COMPARISON_FIGURES, pair)
     summary = summarise_comparison(a, b, comparison, args.seed)
     write_text(
         args.outdir / "comparison.json",

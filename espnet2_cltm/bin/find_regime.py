@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import describe, read_languages
@@ -27,7 +27,9 @@ from espnet2_cltm.matrix.regime_files import (
     write_learning_curves,
 )
 from espnet2_cltm.options import TRUTH, Kind, Option, add_options
-from espnet2_cltm.report.regime_figure import regime_figure, write_regime_figure
+from espnet2_cltm.report.drawing import write_figures
+from espnet2_cltm.report.figures import REGIME_FIGURES
+from espnet2_cltm.report.regime_figure import FoundRegime
 
 ABOVE_ZERO = Kind(lambda text: _read_float(text, above_zero=True), "a number above 0")
 FROM_ZERO = Kind(lambda text: _read_float(text), "a number from 0 on")
@@ -81,7 +83,7 @@ def _read_float(text: str, above_zero: bool = False) -> float:
 
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Find the N at which twice the data helps most: learning curves, "
         "the index CI_min, and the dynamic regime."
     )
@@ -102,11 +104,7 @@ def run(args: argparse.Namespace) -> None:
     )
     regime = find_regime(curves, settings)
     write_learning_curves(args.outdir / "learning_curves.tsv", curves, regime.indices)
-    write_regime_figure(
-        regime_figure(curves, regime),
-        png=args.outdir / "regime.png",
-        pdf=args.outdir / "regime.pdf",
-    )
+    write_figures(args.outdir, REGIME_FIGURES, FoundRegime(curves, regime))
     summary = summarise_regime(curves, regime, describe(curves.languages, known))
     write_text(
         args.outdir / "regime.json",
