@@ -130,7 +130,7 @@ def _from_outside(
     kind: str, option: str, name: str, known: tuple[str, ...], wanted: type
 ) -> Any:
     found, place = _load_entry(kind, option, name, known)
-    if not isinstance(found, wanted) or found.name != name:
+    if not isinstance(found, wanted) or getattr(found, "name", None) != name:
         raise UserError(
             f"{option} {name}: the entry point {place} is not a "
             f"{wanted.__name__} named {name}: correct the package that declares it."

@@ -11,11 +11,9 @@ import torch
 from espnet2.utils.types import str_or_none
 
 from espnet2_cltm.bin.command_line import configure_logging, run_command
-from espnet2_cltm.speaker.embedding import embed_utterances
-from espnet2_cltm.speaker.embedding_files import write_embeddings
+from espnet2_cltm.speaker.embedding import embed_utterances, write_embeddings
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
-from espnet2_cltm.speaker.scoring import cosine_scores, write_scores
-from espnet2_cltm.speaker.trials import read_trials
+from espnet2_cltm.speaker.trials import cosine_scores, read_trials, write_scores
 from espnet2_cltm.tasks.inference import (
     UtteranceReader,
     add_key_file,

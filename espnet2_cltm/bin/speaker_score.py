@@ -7,8 +7,7 @@ from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.speaker.metrics import P_TARGETS, score_trials
-from espnet2_cltm.speaker.scoring import read_scores
-from espnet2_cltm.speaker.trials import read_trials
+from espnet2_cltm.speaker.trials import read_scores, read_trials
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -16,8 +16,7 @@ from espnet2_cltm.corpus.utterance_list import (
 )
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.run import Run
+from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task

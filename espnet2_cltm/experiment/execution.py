@@ -5,8 +5,10 @@ exists is whole, and a run that was killed leaves none. A run that lacks tests o
 languages that were added later, is tested with its model, where that was kept.
 """
 
+import argparse
 import logging
 import platform
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,16 +22,23 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 import espnet2_cltm
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import read_test_set, training_utterances
-from espnet2_cltm.experiment.kept_models import keep_model, load_kept_model
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import PlannedRun
+from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.results import read_metrics, write_metrics
-from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.task import Scores
+from espnet2_cltm.task import Criterion, Scores
+from espnet2_cltm.tasks.model_files import (
+    PackedModel,
+    load_model,
+    pack_model,
+    read_packed_model,
+)
 from espnet2_cltm.tasks.training import (
+    Trained,
     set_backends,
     train_in_memory,
     training_arguments,
@@ -190,6 +199,83 @@ def _recorded(scores: Mapping[str, Scores]) -> dict[str, Any]:
     confusion = {name: s.confusion for name, s in scores.items() if s.confusion}
     test = {name: {**s.metrics, "n_test": s.n_test} for name, s in scores.items()}
     return {"test": test, **({"confusion": confusion} if confusion else {})}
+
+
+def keep_model(
+    directory: ExperimentDir,
+    planned: PlannedRun,
+    args: argparse.Namespace,
+    trained: Trained,
+    criteria: Mapping[str, Criterion],
+    checkpoints: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Pack a tested model, each checkpoint that a test took once.
+
+    Args:
+        directory: The experiment.
+        planned: The run.
+        args: ESPnet's arguments of its training.
+        trained: What was trained.
+        criteria: What chose the checkpoint for each test.
+        checkpoints: What :meth:`Trained.use` said of each test.
+    """
+    weights = {}
+    entries = {}
+    for name in planned.test_languages:
+        file = f"{checkpoints[name]['epoch']}epoch.pth"
+        entries[name] = {"file": file, **checkpoints[name]}
+        if not trained.best:
+            weights[file] = trained.model.state_dict()
+        elif name in criteria:
+            weights[file] = trained.best[criteria[name]].weights
+        else:
+            weights[file] = trained.last.weights
+    run = planned.run
+    path = directory.model(run.name)
+    # Half a base model that a killed process left is some 100 MB.
+    remove_if_there(*path.parent.glob(f".{path.name}.*"))
+    packed = PackedModel(path, run.task, run.name, run.languages, entries)
+    pack_model(path, trained.model, args, weights, packed)
+
+
+def load_kept_model(
+    directory: ExperimentDir, run: Run
+) -> tuple[AbsESPnetModel, dict[str, Any]] | None:
+    """Build a run's kept model for tests that are added.
+
+    A run of one language alone gets any. Whatever the test, it takes one checkpoint:
+    the mean over the run's languages, which chooses it for other languages, is that
+    of its own.
+
+    Args:
+        directory: The experiment.
+        run: The run.
+
+    Returns:
+        The model, on the CPU, and the ``checkpoints`` entry of a further test. None
+        where the model was not kept or can't be used, which is logged: then the run
+        has to be made again.
+    """
+    path = directory.model(run.name)
+    if len(run.languages) > 1 or not path.exists():
+        return None
+    try:
+        packed = read_packed_model(path)
+        if packed.run != run.name:
+            raise UserError(f"{path} is the model of {packed.run}.")
+        with tempfile.TemporaryDirectory() as extracted:
+            files = packed.extract(extracted)
+            model = load_model(find_task(run.task).code().ESPNET_TASK, **files)
+    except UserError as error:
+        logging.warning("%s The run is made again.", error)
+        return None
+    return model, _entry_of_another_test(packed)
+
+
+def _entry_of_another_test(packed: PackedModel) -> dict[str, Any]:
+    """Return the entry of a test on another language, else that of the own one."""
+    name = min(packed.checkpoints, key=lambda name: (name in packed.languages, name))
+    return {k: v for k, v in packed.checkpoints[name].items() if k != "file"}
 
 
 def write_train_yaml(

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
 
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.run import Run
+from espnet2_cltm.experiment.plan import Run
 from espnet2_cltm.subsets import random_order
 
 Pair = tuple[str, str]

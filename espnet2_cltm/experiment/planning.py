@@ -21,14 +21,20 @@ from espnet2_cltm.experiment.drawn import (
     write_drawn,
 )
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.learning_curves import curve_runs, draw_curve
 from espnet2_cltm.experiment.pair_selection import made_pair_runs, select_pairs
-from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
-from espnet2_cltm.experiment.run import Run, all_runs
+from espnet2_cltm.experiment.plan import (
+    PlannedRun,
+    Run,
+    all_runs,
+    curve_runs,
+    doubled,
+    read_plan,
+    write_plan,
+)
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.task import LanguageDraw, UnfitLanguage
+from espnet2_cltm.task import DrawingRules, LanguageDraw, UnfitLanguage
 
 # A split gives up the people whom another language has in these.
 _BARRED_BY: Mapping[str, tuple[str, ...]] = {
@@ -104,6 +110,51 @@ def make_plan(
         for run in _runs(task, settings, drawn, fit[task], seeds, directory)
     ]
     return Planned(settings, runs, drawn, across, left_out)
+
+
+def draw_curve(
+    task: str,
+    splits: Mapping[str, Sequence[Utterance]],
+    rules: DrawingRules,
+    seeds: Sequence[int],
+) -> tuple[LanguageDraw, tuple[int, ...]]:
+    """Draw a language's utterances for as much of the grid as it has.
+
+    Args:
+        task: The task.
+        splits: Utterances of ``train``, ``dev`` and ``test``.
+        rules: With the grid.
+        seeds: The runs' seeds.
+
+    Returns:
+        What is drawn, with a note on what the curve lacks, and every N of the curve.
+
+    Raises:
+        UnfitLanguage: It has not enough for any N and its double.
+    """
+
+    def draw(grid: tuple[int, ...]) -> LanguageDraw:
+        own = replace(rules, budget=grid[-1], grid=grid)
+        return find_task(task).draw(splits, own, seeds)
+
+    try:
+        return draw(rules.grid), rules.grid
+    except UnfitLanguage:
+        pass
+    missing: dict[int, UnfitLanguage] = {}
+    for n in rules.grid:
+        try:
+            draw((n,))
+        except UnfitLanguage as error:
+            missing[n] = error
+    grid = tuple(n for n in rules.grid if n not in missing)
+    first = next(iter(missing.values()))
+    if not doubled(grid):
+        raise first
+    numbers = " ".join(map(str, missing))
+    note = f"the learning curve lacks N = {numbers}: {first.reason}"
+    made = draw(grid)
+    return replace(made, notes=(note, *made.notes)), grid
 
 
 def people_of(settings: Settings, languages: Sequence[str]) -> People:

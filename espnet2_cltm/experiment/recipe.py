@@ -23,10 +23,10 @@ from espnet2_cltm.corpus.options import (
     STAGE_2_OPTIONS,
 )
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.learning_curves import check_grid
+from espnet2_cltm.experiment.encoder import read_train_configs
+from espnet2_cltm.experiment.plan import check_grid
 from espnet2_cltm.experiment.run_options import RUN_OPTIONS, number_of_workers
 from espnet2_cltm.experiment.settings import Settings
-from espnet2_cltm.experiment.train_config_reading import read_train_configs
 from espnet2_cltm.options import (
     NUMBERS,
     POSITIVE,

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.encoder_identity import check_encoder
+from espnet2_cltm.experiment.encoder import check_encoder
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan

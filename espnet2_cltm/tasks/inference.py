@@ -1,8 +1,8 @@
-"""What prediction shares: options, the model, utterances, waveforms, batches.
+"""What inference commands share: options, model, utterances, waveforms, batches.
 
-Options are named as in ESPnet's inference commands. Batches follow from the lengths of
-the waveforms and ``--batch_bins`` alone, so that a command and an experiment give the
-same numbers to the last bit.
+Options are named as in ESPnet's inference commands. Batches depend on the lengths
+of the waveforms and ``--batch_bins`` alone, so that a command and an experiment give
+the same numbers to the last bit.
 """
 
 import argparse
@@ -35,13 +35,13 @@ def length_batches(
     """Cut utterances, sorted by length, into batches of bounded padded size.
 
     Args:
-        num_samples: Length of each utterance in samples, by keys that can be ordered.
-        batch_bins: Largest number of samples in a batch, padding counted; a longer
-            utterance makes a batch of its own.
+        num_samples: Length of each utterance in samples, by sortable keys.
+        batch_bins: Most samples in a batch, padding included; a longer utterance makes
+            a batch of its own.
         equal_lengths: Whether a batch holds utterances of one length only.
 
     Returns:
-        Batches of keys; each of ``num_samples`` is in one batch.
+        Batches of keys; each key of ``num_samples`` is in one batch.
     """
     batches: list[list[Key]] = []
     for key in sorted(num_samples, key=lambda key: (num_samples[key], key)):
@@ -58,7 +58,7 @@ def length_batches(
 
 
 def inference_parser(description: str) -> argparse.ArgumentParser:
-    """Return the options that all inference commands have, all but ``--key_file``."""
+    """Return a parser with the options of all inference commands but ``--key_file``."""
     parser = config_argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -72,7 +72,7 @@ def inference_parser(description: str) -> argparse.ArgumentParser:
         "--batch_bins",
         type=int,
         default=480_000,
-        help="largest number of samples in a batch, padding counted",
+        help="most samples in a batch, padding included",
     )
     parser.add_argument(
         "--data_path_and_name_and_type",
@@ -123,23 +123,23 @@ def load_chosen_model(
         The model on the CPU.
 
     Raises:
-        UserError: The model is not available or is another task's, or none or two
-            were named.
+        UserError: The model is not available or is another task's, or no model or two
+            models are named.
     """
     if model_tag is None:
         if language is not None:
             raise UserError(
-                f"language {language!r} was given without model_tag: leave it out, the "
-                "weights are those of model_file."
+                f"language {language!r} is given without model_tag: leave it out, as "
+                "model_file names the weights."
             )
         if train_config is None or model_file is None:
             raise UserError(
-                "No model was named: give train_config and model_file, or model_tag."
+                "No model is named: give train_config and model_file, or model_tag."
             )
         return load_model(task, train_config, model_file)
     if train_config is not None or model_file is not None:
         raise UserError(
-            "Two models were named: give either model_tag, or train_config and "
+            "Two models are named: give either model_tag, or train_config and "
             "model_file."
         )
     packed = find_packed_model(model_tag)
@@ -153,16 +153,16 @@ def load_chosen_model(
 
 
 def usable_waveform(speech: np.ndarray | torch.Tensor) -> np.ndarray:
-    """Check a waveform and bring it into the form that models take.
+    """Check a waveform and convert it to the form that models take.
 
     Args:
-        speech: (samples,) at 16 kHz, floats in [-1, 1) or 16-bit integers.
+        speech: (samples,) waveform at 16 kHz, floats in [-1, 1) or 16-bit integers.
 
     Returns:
-        (samples,) float32.
+        (samples,) float32 waveform.
 
     Raises:
-        UserError: It has channels, is too short, or holds NaN or infinity.
+        UserError: It has several channels, is too short, or holds NaN or infinity.
     """
     if isinstance(speech, torch.Tensor):
         speech = speech.detach().cpu().numpy()
@@ -183,7 +183,7 @@ def usable_waveform(speech: np.ndarray | torch.Tensor) -> np.ndarray:
 
 
 def add_key_file(group: argparse._ActionsContainer) -> None:
-    """Add the option that chooses utterances."""
+    """Add ``--key_file``, which chooses utterances."""
     group.add_argument(
         "--key_file",
         type=str_or_none,
@@ -192,7 +192,7 @@ def add_key_file(group: argparse._ActionsContainer) -> None:
 
 
 class UtteranceReader:
-    """Reads the utterances of ``--data_path_and_name_and_type``.
+    """Reader of the utterances of ``--data_path_and_name_and_type``.
 
     Args:
         data: ``(path, name, type)`` triples of the option.
@@ -219,7 +219,7 @@ class UtteranceReader:
             ) from error
 
     def choose(self, key_file: str | None) -> list[str]:
-        """Return the ids in a key file's first column, or all where there is no file.
+        """Return the ids in a key file's first column, or all ids where there is none.
 
         Raises:
             UserError: The file cannot be read, is empty, or names another utterance.
@@ -246,17 +246,17 @@ class UtteranceReader:
         if missing:
             raise UserError(
                 f"Utterance {min(missing)} of {named_by} is not in {self.wav_scp}: "
-                "remove it or give its audio."
+                "remove it or add its audio."
             )
 
     def read(self, utt: str) -> np.ndarray:
         """Read an utterance.
 
         Returns:
-            (samples,) float32 in [-1, 1).
+            (samples,) float32 waveform in [-1, 1).
 
         Raises:
-            UserError: The audio cannot be read, has channels, or is too short.
+            UserError: The audio cannot be read, has several channels, or is too short.
         """
         try:
             waveform = scale_waveform(self._dataset[utt][1]["speech"])
@@ -300,5 +300,5 @@ class UtteranceReader:
     def _unusable(self, utt: str, problem: str) -> UserError:
         return UserError(
             f"The audio of utterance {utt} in {self.wav_scp} {problem}: correct its "
-            "line, or take the utterance out."
+            "line, or remove the utterance."
         )

@@ -20,7 +20,7 @@ from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import read_predictions
-from espnet2_cltm.speaker.scoring import read_scores
+from espnet2_cltm.speaker.trials import read_scores
 from espnet2_cltm.tasks.model_files import load_model, read_packed_model
 from tests.experiment.kept_experiments import (
     GENDER,
@@ -129,11 +129,11 @@ def test_command_gives_the_runs_scores_to_the_last_bit(
             *("--language", language),
             "--data_path_and_name_and_type",
             f"{store}/demo/{language}/test/wav.scp,speech,kaldi_ark",
-            *("--trials", str(test.trials_path)),
+            *("--trials", str(test.data_path)),
             *("--output_dir", str(tmp_path)),
         ]
     )
-    scores = read_scores(tmp_path / "scores", test.trials)
+    scores = read_scores(tmp_path / "scores", test.data)
     np.testing.assert_array_equal(scores, np.load(predictions))
 
 
@@ -174,7 +174,7 @@ def test_two_utterances_are_scored_without_the_experiment(kept, elsewhere):
         speech2embedding = Speech2Embedding.from_pretrained(
             elsewhere / speaker_run("pair.es+fi"), language=language
         )
-        trials = listed.trials
+        trials = listed.data
         for index in range(0, len(trials), 5):
             first, second = (
                 audio[trials.utts[side[index]]] for side in (trials.enrol, trials.test)
