@@ -1,4 +1,4 @@
-"""The runs of an experiment, and the plan: their table, one line a run.
+"""The runs of an experiment, and the plan: their table, one line per run.
 
 A run is one training: ``single`` trains on N utterances of a language, ``double`` on
 2N, ``pair`` on N of each of two. A pair stands for i+j and j+i alike: it is trained
@@ -42,7 +42,7 @@ class Run:
     Attributes:
         task: Name of the task.
         kind: ``single``, ``double`` or ``pair``.
-        languages: One language code, for a pair two in sorted order.
+        languages: Language code; two in sorted order for a pair.
         budget: N of each language; a double takes twice as much.
         seed: Seed that draws the utterances and initialises the head.
     """
@@ -55,7 +55,9 @@ class Run:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise UserError(f"Kind {self.kind!r} is unknown: {', '.join(KINDS)}.")
+            raise UserError(
+                f"The kind {self.kind!r} is unknown: give {', '.join(KINDS)}."
+            )
         if len(self.languages) != (2 if self.kind == "pair" else 1):
             raise UserError(
                 f"A {self.kind} run cannot have the languages "
@@ -64,12 +66,12 @@ class Run:
         if list(self.languages) != sorted(set(self.languages)):
             raise UserError(
                 f"The languages {'+'.join(self.languages)} of a pair must differ and "
-                "stand in sorted order."
+                "be in sorted order."
             )
 
     @property
     def name(self) -> str:
-        """Return the run's directory name, such as ``gender.pair.es+fi.n16.s42``."""
+        """Name of the run's directory, such as ``gender.pair.es+fi.n16.s42``."""
         return (
             f"{self.task}.{self.kind}.{'+'.join(self.languages)}"
             f".n{self.budget}.s{self.seed}"
@@ -77,15 +79,15 @@ class Run:
 
     @property
     def utterances_per_language(self) -> int:
-        """Return how much of each language is trained on, in the unit of N."""
+        """Amount of training data from each language, in the unit of N."""
         return 2 * self.budget if self.kind == "double" else self.budget
 
     def is_kept(self, keep_models: str) -> bool:
-        """Tell whether the run's model is kept, by one of :data:`KEEP_CHOICES`."""
+        """Return whether the run's model is kept, by one of :data:`KEEP_CHOICES`."""
         return keep_models in ("all", self.kind)
 
     def test_languages(self, languages: Sequence[str], zero_shot: bool) -> list[str]:
-        """Name the languages that the run is tested on.
+        """Return the languages that the run is tested on.
 
         Args:
             languages: All languages of the experiment's task.
@@ -96,14 +98,14 @@ class Run:
         return list(self.languages)
 
     def tests_across(self, names: Sequence[str], zero_shot: bool) -> list[str]:
-        """Name the trials across languages that the run is tested on.
+        """Return the tests across languages that the run takes part in.
 
         Args:
-            names: ``<language>~<language>`` of the experiment's task.
+            names: Tests of the experiment's task, ``<language>~<language>``.
             zero_shot: Whether single runs are tested on all of them.
 
         Returns:
-            For a pair those of its two languages, else those with its language.
+            Those of a pair's two languages, or those with another run's language.
         """
         if self.kind == "single" and zero_shot:
             return sorted(names)
@@ -115,10 +117,9 @@ class Run:
 def all_runs(
     task: str, languages: Iterable[str], budget: int, seeds: Iterable[int]
 ) -> list[Run]:
-    """List n singles, n doubles and n(n-1)/2 pairs for every seed.
+    """Return n singles, n doubles and n(n-1)/2 pairs for every seed.
 
-    Returns:
-        Runs ordered by seed, so that a stopped experiment has whole seeds.
+    Runs are ordered by seed, so that a stopped experiment has complete seeds.
     """
     languages = sorted(set(languages))
     runs = []
@@ -132,23 +133,23 @@ def all_runs(
 
 
 def check_grid(grid: Sequence[int]) -> None:
-    """Refuse a grid without any gain to measure.
+    """Refuse a grid that contains 0 or has no gain to measure.
 
     Args:
-        grid: Numbers of ``--regime_budgets``.
+        grid: Numbers of ``--regime_budgets``; empty for a matrix.
 
     Raises:
-        UserError: A number is 0, or none has its double.
+        UserError: A number is 0, or none has its double in the grid.
     """
     if 0 in grid:
         raise UserError(
-            "--regime_budgets holds 0: give whole numbers from 1 on, such as "
+            "--regime_budgets contains 0: give positive whole numbers, such as "
             "'4 8 16 32'."
         )
     if grid and not doubled(grid):
         raise UserError(
-            f"--regime_budgets {' '.join(map(str, grid))} has no N together with its "
-            f"double: the gain from N to 2N needs both, give for instance "
+            f"--regime_budgets {' '.join(map(str, grid))} contains no N together with "
+            f"its double, and the gain from N to 2N needs both: give for instance "
             f"'{grid[0]} {2 * grid[0]} {4 * grid[0]}'."
         )
 
@@ -162,15 +163,14 @@ def doubled(grid: Iterable[int]) -> list[int]:
 def curve_runs(
     task: str, grids: Mapping[str, Sequence[int]], seeds: Iterable[int]
 ) -> list[Run]:
-    """List a single run of every language at every N of its curve.
+    """Return a single run of every language at every N of its curve.
+
+    Runs are ordered by seed, so that a stopped experiment has complete seeds.
 
     Args:
         task: The task.
         grids: Every N by language.
-        seeds: The runs' seeds.
-
-    Returns:
-        Runs ordered by seed, so that a stopped experiment has whole seeds.
+        seeds: Seeds of the runs.
     """
     return [
         Run(task, "single", (lang,), budget, seed)
@@ -183,15 +183,15 @@ def curve_runs(
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One line of the plan.
+    """One line of the plan, which shows what the run costs.
 
     Attributes:
         run: What is trained.
-        utterances: Number of training utterances.
-        train_seconds: Their length.
-        test_languages: What it is tested on, sorted.
+        utterances: Number of utterances in an epoch of training.
+        train_seconds: Their total length.
+        test_languages: Names of what it is tested on.
         test_utterances: Number of test utterances.
-        test_seconds: Their length.
+        test_seconds: Their total length.
     """
 
     run: Run

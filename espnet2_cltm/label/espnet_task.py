@@ -1,8 +1,8 @@
 """Label tasks as an ESPnet task.
 
 Data: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz) and ``label``
-(``utt2<label>``, type ``text``); ``--classes`` lists the labels to tell apart. Parts are
-chosen by name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
+(``utt2<label>``, type ``text``); ``--classes`` lists the labels to tell apart. Parts
+are chosen by name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
 """
 
 import argparse
@@ -115,7 +115,8 @@ class LabelEspnetTask(AdaptingTask):
             "--classes",
             type=str,
             default="",
-            help="labels to tell apart, separated by spaces, in the order of the outputs",
+            help="labels to tell apart, separated by spaces, in the order of the "
+            "outputs",
         )
         for choices in cls.class_choices_list:
             choices.add_arguments(group)

@@ -2,8 +2,8 @@
 
 Conventions: labels are texts. Every metric here lies between 0 and 1, the higher the
 better, and is computed over all utterances of one test set; a metric that you add
-may have other bounds. A metric's function takes the reference labels, the predicted labels in the same
-order, and the classes in the model's order.
+may have other bounds. A metric's function takes the reference labels, the predicted
+labels in the same order, and the classes in the model's order.
 
 Metrics
 -------
@@ -31,8 +31,8 @@ def validate(
     """
     if len(reference) != len(predicted):
         raise UserError(
-            f"There are {len(reference)} reference labels and {len(predicted)} predicted "
-            "ones: predict exactly the test utterances."
+            f"There are {len(reference)} reference labels and {len(predicted)} "
+            "predicted ones: predict exactly the test utterances."
         )
     odd = sorted({*reference, *predicted} - set(classes))
     if odd:
@@ -98,7 +98,8 @@ def score_labels(
         metrics: Metrics to compute.
 
     Returns:
-        The metrics by name, per-class ones once for each class, and the confusion table.
+        The metrics by name, per-class ones once for each class, and the confusion
+        table.
 
     Raises:
         UserError: See :func:`validate`.

@@ -185,8 +185,8 @@ def read_label_task(path: Path) -> LabelTask:
     name = path.stem
     if not name.isidentifier():
         raise UserError(
-            f"{path}: {name} cannot be the name of a task, which is part of the names of "
-            "options and runs: use letters, digits and underscores."
+            f"{path}: {name} cannot be the name of a task, which is part of the names "
+            "of options and runs: use letters, digits and underscores."
         )
     label = content.get("label", name)
     for key, value in (("label", label), ("title", content.get("title", name))):
@@ -200,8 +200,8 @@ def read_label_task(path: Path) -> LabelTask:
         # YAML reads a bare no, on or off as a truth value.
         if not isinstance(value, str) or not is_id(value):
             raise UserError(
-                f"{path}: {value!r} cannot be a class: write texts without white space, "
-                "in quotes where YAML would read something else."
+                f"{path}: {value!r} cannot be a class: write texts without white "
+                "space, in quotes where YAML would read something else."
             )
     if len(classes) == 1:
         raise UserError(f"{path}: classes has one entry: list two or more, or none.")

@@ -232,7 +232,7 @@ SPEAKER = SpeakerVerification(
         Option("trials_seed", "seed that draws the trials", WHOLE, "0"),
         Option(
             "cross_language_trials",
-            "test of bilingual speakers across languages",
+            "test bilingual speakers across languages",
             TRUTH,
             "false",
         ),
@@ -248,5 +248,6 @@ def _require_speakers(
     if n_speakers < needed:
         raise UnfitLanguage(
             f"train gives {len(drawn)} utterances by {n_speakers} speakers where "
-            f"{needed} are needed" + ("; lower --utts_per_speaker" if utts_per_speaker > 1 else "")
+            f"{needed} are needed"
+            + ("; lower --utts_per_speaker" if utts_per_speaker > 1 else "")
         )

@@ -9,7 +9,7 @@ import argparse
 import tempfile
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -25,8 +25,10 @@ from espnet2_cltm.registry import find_task
 from espnet2_cltm.tasks.espnet import AbsTask, ESPnetDataset
 from espnet2_cltm.tasks.model_files import find_packed_model, load_model
 from espnet2_cltm.tasks.parts import scale_waveform
+from espnet2_cltm.tasks.training import check_device
 
 Key = TypeVar("Key", bound=Hashable)
+Pretrained = TypeVar("Pretrained", bound="PretrainedModel")
 
 
 def length_batches(
@@ -97,7 +99,7 @@ def inference_parser(description: str) -> argparse.ArgumentParser:
     group.add_argument(
         "--language",
         type=str_or_none,
-        help="with --model_tag: test language whose checkpoint is taken",
+        help="with --model_tag, test language whose checkpoint is taken",
     )
     return parser
 
@@ -113,11 +115,11 @@ def load_chosen_model(
 
     Args:
         task: ESPnet task.
-        train_config: The training's ``config.yaml``.
-        model_file: The weights.
-        model_tag: A run's directory, a packed model, or a hub id, in place of both.
-        language: Test language whose checkpoint ``model_tag`` stands for, where there
-            are several.
+        train_config: ``config.yaml`` of a training.
+        model_file: Weights of that training.
+        model_tag: Run's directory, packed model or hub id, in place of both files.
+        language: With ``model_tag``, test language whose checkpoint is taken, where
+            there are several.
 
     Returns:
         The model on the CPU.
@@ -150,6 +152,71 @@ def load_chosen_model(
         )
     with tempfile.TemporaryDirectory() as directory:
         return load_model(task, **packed.extract(directory, language))
+
+
+class PretrainedModel:
+    """Base of the classes that apply a trained model to one recording after another.
+
+    Args:
+        train_config: ``config.yaml`` of a training.
+        model_file: Weights of that training.
+        device: ``cpu`` or ``cuda``.
+        model_tag: Kept model, in place of both files; see :meth:`from_pretrained`.
+        language: With ``model_tag``, test language whose checkpoint is taken, where
+            there are several.
+
+    Raises:
+        UserError: The model is not available.
+    """
+
+    task: ClassVar[type[AbsTask]]
+
+    def __init__(
+        self,
+        train_config: Path | str | None = None,
+        model_file: Path | str | None = None,
+        device: str = "cpu",
+        *,
+        model_tag: Path | str | None = None,
+        language: str | None = None,
+    ):
+        model = load_chosen_model(
+            self.task, train_config, model_file, model_tag, language
+        )
+        self.model: Any = model.to(device).eval()
+        self.device = device
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Pretrained], model_tag: Path | str | None = None, **kwargs: Any
+    ) -> Pretrained:
+        """Load a model that an experiment has kept (``--keep_models``).
+
+        Args:
+            model_tag: Run's directory, its ``model.zip``, or id of a repository on the
+                Hugging Face hub that holds one.
+            **kwargs: Arguments of the class.
+
+        Raises:
+            UserError: The model is not available.
+        """
+        return cls(model_tag=model_tag, **kwargs)
+
+    @classmethod
+    def from_options(cls: type[Pretrained], args: argparse.Namespace) -> Pretrained:
+        """Load the model that a command's options name, see :func:`inference_parser`.
+
+        Raises:
+            UserError: The model or the GPU is not available.
+        """
+        check_device(args.ngpu)
+        return cls(
+            args.train_config,
+            args.model_file,
+            "cuda" if args.ngpu > 0 else "cpu",
+            model_tag=args.model_tag,
+            language=args.language,
+        )
 
 
 def usable_waveform(speech: np.ndarray | torch.Tensor) -> np.ndarray:

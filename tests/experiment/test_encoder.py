@@ -51,7 +51,7 @@ def test_an_encoder_that_has_changed_is_refused_before_a_run(planned):
         failure.unlink()
     work(directory, make=make_nothing)  # as it was
     save_encoder(model, seed=1)
-    with pytest.raises(UserError, match=r"is another than the one that .* begun with"):
+    with pytest.raises(UserError, match=r"encoder .*changed since .*exp"):
         work(directory, make=make_nothing)
 
 
@@ -133,7 +133,7 @@ def test_an_encoder_is_given_to_the_tasks_that_take_one(configs, caplog):
 def test_an_encoder_that_no_task_takes_is_refused(configs):
     del configs["gender"]
     assert read_train_configs(configs, None)["speaker"]["frontend"] == "melspec_torch"
-    with pytest.raises(UserError, match=r"--model m is of no use: the frontend of .*"):
+    with pytest.raises(UserError, match=r"--model m .*the frontend of .*speaker"):
         read_train_configs(configs, "m")
 
 
@@ -155,7 +155,7 @@ def test_small_encoder_is_taken_into_the_experiment(tmp_path):
         ("optim: adamw\n", None, "names no encoder"),
         ("- a\n", None, "must be a training configuration"),
         ("a: [1\n", None, r"line \d, is not valid YAML"),
-        ("frontend_conf: {model: none.yaml}\n", None, "HuBERT configuration, cannot"),
+        ("frontend_conf: {model: none.yaml}\n", None, r"none\.yaml cannot"),
     ],
 )
 def test_configuration_that_cannot_be_used_is_refused(tmp_path, text, model, message):
@@ -198,5 +198,5 @@ def test_freezing_that_is_unknown_or_of_no_use_is_refused(configs):
     with pytest.raises(UserError, match=r"--freeze top2 is unknown: give none, cnn"):
         read_train_configs(configs, freeze="top2")
     del configs["gender"]
-    with pytest.raises(UserError, match=r"--freeze cnn is of no use: the frontend"):
+    with pytest.raises(UserError, match=r"--freeze cnn .*the frontend"):
         read_train_configs(configs, freeze="cnn")

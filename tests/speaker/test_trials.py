@@ -230,8 +230,8 @@ def test_lines_and_pairs_may_stand_in_another_order(tmp_path, content):
     ("content", "message"),
     [
         ("a b 1\n", "ends after line 1 without a score for trial 2, c d .1 of 2"),
-        ("a b 1\nc d 2\ne f 3\n", "line 3: e f is none of the 2 trials"),
-        ("a b 1\na d 2\n", "line 2: a d is none of the 2 trials"),
+        ("a b 1\nc d 2\ne f 3\n", "line 3: e f .*2 trials"),
+        ("a b 1\na d 2\n", "line 2: a d .*2 trials"),
         ("a b 1\na b 1\n", "line 2: .*a b is on line 1"),
         ("a b 1\nc d nan\n", "line 2: score 'nan' is not a finite number"),
         ("a b -inf\nc d 1\n", "line 1: score '-inf' is not a finite number"),
