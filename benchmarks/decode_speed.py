@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """How fast stage 2 decodes: hours of audio per core-hour, and peak memory.
 
-Decodes real files (``--audio_dir``) or clips it synthesises in the formats corpora
-come in, through the same function that the decoding processes of stage 2 run: read,
-check, decode, mix, resample, write to an ark. Each format has a process of its own,
-whose CPU time counts. Ends with status 1 when MP3 is slower than ``--required``.
+Decodes real files (``--audio_dir``) or synthesised clips in the formats of corpora,
+with the function that the decoding processes of stage 2 run: read, check, decode, mix,
+resample, write to an ark. Each format has its own process, whose CPU time is measured.
+Exits with status 1 if MP3 is slower than ``--required``.
 """
 
 import argparse
@@ -42,13 +42,13 @@ SUFFIXES = (".mp3", ".flac", ".ogg", ".opus", ".wav")
 
 @dataclass(frozen=True)
 class Speed:
-    """What decoding some files took.
+    """Speed of decoding some files.
 
     Attributes:
-        n_files: Files that gave audio.
-        audio_seconds: Their audio.
-        cpu_seconds: CPU time, user and system.
-        peak_mib: Peak resident memory of the process.
+        n_files: Number of files that could be decoded.
+        audio_seconds: Seconds of audio in them.
+        cpu_seconds: CPU seconds, user and system.
+        peak_mib: Peak resident memory of the process in MiB.
     """
 
     n_files: int
@@ -63,7 +63,7 @@ class Speed:
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command's options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         description="Measure how fast stage 2 decodes, per format.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -88,7 +88,7 @@ def main(cmd: list[str] | None = None) -> None:
 
 
 def measure(paths: list[Path]) -> Speed:
-    """Decode files as stage 2 does and take the time.
+    """Decode files as stage 2 does and measure the time.
 
     Args:
         paths: Audio files.
@@ -129,8 +129,8 @@ def _measure_all(args: argparse.Namespace) -> None:
     ]
     if slow:
         raise UserError(
-            f"{', '.join(slow)} decodes fewer than {args.required:g} hours of audio a "
-            "core-hour: run it on an idle machine, or profile decode()."
+            f"{', '.join(slow)} decodes fewer than {args.required:g} hours of audio "
+            "per core-hour: run it on an idle machine, or profile decode()."
         )
 
 
@@ -147,7 +147,7 @@ def _find(directory: Path) -> dict[str, list[Path]]:
 
 
 def _synthesise(directory: Path, n_clips: int, seconds: float) -> dict[str, list[Path]]:
-    """Write clips with the spectrum and the rhythm of speech, roughly."""
+    """Write clips with roughly the spectrum and the rhythm of speech."""
     generator = np.random.default_rng(0)
     groups: dict[str, list[Path]] = {name: [] for name in SYNTHETIC}
     jobs = [(name, index) for name in SYNTHETIC for index in range(n_clips)]

@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
 """How well unmeasured cells of the published matrices are predicted from the others.
 
-Keeps a share of the off-diagonal cells at random, or of the unordered pairs of
-languages, whose run measures (i,j) and (j,i); values are clipped to ± 3. Prints for
-each matrix, kind of mask and share, averaged over masks, Pearson's r between predicted
-and left-out cells by the additive fit and by the model with its standard error over
-masks, the model's RMSE, how many left-out cells lie in their 95% interval, and the
-seconds that a prediction took. Where cells fall apart into groups, the additive fit
-predicts some of the left-out cells only; it is judged by these. Lines come as they are
-found; the whole table, as Markdown, comes last.
+Keeps a random share of the off-diagonal cells, or of the unordered pairs of languages,
+whose run measures (i,j) and (j,i); values are clipped to ± 3. Prints for each matrix,
+kind of mask and share, averaged over masks: Pearson's r between predicted and left-out
+cells for the additive fit and for the model, with its standard error over masks, the
+model's RMSE, the share of left-out cells in their 95% interval, and the seconds of a
+prediction. Where the kept cells form separate groups, the additive fit predicts some of
+the left-out cells only and is judged by these. Lines are printed as they are found, and
+the whole table at the end, as Markdown.
 
-``--oracle`` tells how much there is to find: r of an additive fit to all cells, and r
-from the kept cells when donors' or targets' effects in the whole matrix, or also their
-leading profile beyond these, are known and only the other side is estimated.
+``--oracle`` prints how much there is to find: r of an additive fit to all cells, and r
+from the kept cells if the effects of donors or targets in the whole matrix, or also
+their leading profile beyond these, are known and only the other side is estimated.
 """
 
 import argparse
@@ -41,7 +41,7 @@ ORACLES = (
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         description="Measure predictions of left-out cells of the published matrices.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -52,16 +52,19 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--kept", type=float, nargs="+", default=[0.1, 0.2, 0.4])
     parser.add_argument("--mask", nargs="+", choices=MASKS, default=list(MASKS))
     parser.add_argument(
-        "--masks", type=int, default=20, help="random masks, seeds from 0"
+        "--masks",
+        type=int,
+        default=20,
+        help="number of random masks, with seeds from 0",
     )
     parser.add_argument(
-        "--oracle", action="store_true", help="tell how much there is to find instead"
+        "--oracle", action="store_true", help="print how much there is to find instead"
     )
     return parser
 
 
 def keep_at_random(n: int, share: float, mask: str, seed: int) -> np.ndarray:
-    """Draw which cells are kept: (n, n) bool, none on the diagonal."""
+    """Draw the cells to keep, (n, n) bool, none on the diagonal."""
     candidates = ~np.eye(n, dtype=bool)
     if mask == "pairs":
         candidates = np.triu(candidates)
@@ -75,7 +78,7 @@ def keep_at_random(n: int, share: float, mask: str, seed: int) -> np.ndarray:
 def judge(
     matrix: np.ndarray, relations: np.ndarray, kept: np.ndarray
 ) -> tuple[float, float, float, float]:
-    """Give r of the additive fit, and r, RMSE and coverage of the model."""
+    """Return r of the additive fit, and r, RMSE and coverage of the model."""
     left = ~kept & ~np.eye(len(matrix), dtype=bool)
     measured = np.where(kept, matrix, np.nan)
     additive = fit_additive(measured).fitted
@@ -100,7 +103,7 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def judge_oracles(matrix: np.ndarray, kept: np.ndarray) -> tuple[float, ...]:
-    """Give r of the oracles, in the order of :data:`ORACLES`."""
+    """Return r of the oracles, in the order of :data:`ORACLES`."""
     off = ~np.eye(len(matrix), dtype=bool)
     left = ~kept & off
     whole = np.where(off, matrix, np.nan)
@@ -119,9 +122,9 @@ def judge_oracles(matrix: np.ndarray, kept: np.ndarray) -> tuple[float, ...]:
 
 
 def _leading_profiles(rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the leading factor of what is left, targets' and donors' side.
+    """Return the leading factor of the residuals, for targets and for donors.
 
-    The empty diagonal is filled by the factor itself, again and again.
+    The empty diagonal is filled iteratively by the factor itself.
     """
     filled = np.nan_to_num(rest)
     for _ in range(100):
@@ -138,7 +141,7 @@ def _leading_profiles(rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _estimate_rows(
     matrix: np.ndarray, effect: np.ndarray, known: np.ndarray | None
 ) -> np.ndarray:
-    """Estimate each row's own effect, and its slopes on what is known, by ridge."""
+    """Estimate each row's effect and slopes on what is known, by ridge regression."""
     n = len(matrix)
     mean = np.nanmean(matrix)
     design = np.ones((n, 1)) if known is None else np.column_stack([np.ones(n), known])
@@ -156,7 +159,7 @@ def _estimate_rows(
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Go through matrices, kinds of masks and shares."""
+    """Measure all matrices, kinds of masks and shares."""
     columns = ORACLES if args.oracle else MEASURED
     header = ("matrix", "mask", "kept", *columns)
     print("\t".join(header), flush=True)
@@ -189,7 +192,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def _means(table: np.ndarray) -> list[float]:
-    """Average columns over the masks that have a number."""
+    """Return means of columns over the masks that have a number."""
     return [
         float(np.mean(column[np.isfinite(column)]))
         if np.isfinite(column).any()

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Whether training several runs as one stacked model pays on a CPU.
+"""Whether training several runs as one stacked model is faster on a CPU.
 
-The models' parameters are stacked and one forward and backward pass is vectorised over
+The models' parameters are stacked, and one forward and backward pass is vectorised over
 them (torch.func). Both ways must give the same gradients. All utterances have one
-length, the best case of stacking: in an experiment they would have to be padded.
+length, the best case for stacking: in an experiment they would have to be padded.
 
     benchmarks/stacked_models.py
 """
@@ -30,16 +30,20 @@ SHAPES = {
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=3.0, help="of an utterance")
-    parser.add_argument("--models", type=int, default=4, help="stacked at once")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, help="length of an utterance"
+    )
+    parser.add_argument(
+        "--models", type=int, default=4, help="number of models stacked"
+    )
     parser.add_argument("--steps", type=int, default=10)
     return parser
 
 
 def build(layers: int, size: int, channels: int) -> HubertModel:
-    """Build a small encoder that vmap can take."""
+    """Build a small encoder that works with vmap."""
     fields: Mapping[str, Any] = {
         "num_hidden_layers": layers,
         "hidden_size": size,
@@ -63,12 +67,12 @@ def build(layers: int, size: int, channels: int) -> HubertModel:
 
 
 def loss_of(states: torch.Tensor) -> torch.Tensor:
-    """Give something to differentiate."""
+    """Return a loss to differentiate."""
     return states.mean(dim=1).square().sum()
 
 
 def seconds_a_step(step: Callable[[], Any], n_steps: int) -> float:
-    """Give CPU seconds; the first two calls prepare kernels."""
+    """Return CPU seconds per step; the first two calls prepare kernels."""
     for _ in range(2):
         step()
     started = time.process_time()
@@ -81,7 +85,7 @@ def compare(args: argparse.Namespace) -> None:
     """Print both ways' time for each shape.
 
     Raises:
-        UserError: They give different gradients.
+        UserError: The gradients differ.
     """
     torch.set_num_threads(1)
     print(

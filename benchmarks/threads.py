@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""How many threads a worker should have: two of one thread, or one of two.
+"""How many threads a worker should have: two workers of one thread, or one of two.
 
 Processes train an encoder on utterances of many lengths at batch 1, as the published
-gender recipe does, on as many cores in all for every division. Prints training steps a
-second, all processes together; the divisions take turns, and the median is given.
+gender recipe does, on the same number of cores for every division. Prints training
+steps per second of all processes together; the divisions take turns, and the median
+counts.
 
     benchmarks/threads.py
     benchmarks/threads.py --shape base --steps 6
@@ -27,17 +28,19 @@ SHAPES = {  # layers, size, channels, heads
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", choices=SHAPES, default="small")
-    parser.add_argument("--steps", type=int, default=100, help="of each process")
+    parser.add_argument(
+        "--steps", type=int, default=100, help="training steps of each process"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--train", type=int, help=argparse.SUPPRESS)
     return parser
 
 
 def train(shape: str, n_threads: int, n_steps: int) -> None:
-    """Train, announce when kernels are prepared, go on when told, and end."""
+    """Train, announce when kernels are prepared, continue on request, and end."""
     import torch
 
     from espnet2_cltm.frontend.hubert import HubertFrontend
@@ -71,7 +74,7 @@ def train(shape: str, n_threads: int, n_steps: int) -> None:
 
 
 def steps_per_second(shape: str, n_threads: int, n_steps: int) -> float:
-    """Train in as many processes as there is room for."""
+    """Train in as many processes as the cores allow."""
     n_processes = os.cpu_count() // n_threads
     command = [sys.executable, __file__, "--shape", shape, "--steps", str(n_steps)]
     processes = [
