@@ -173,7 +173,7 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
         if not word.startswith("--") or word == "--":
             raise UserError(
                 f"'{word}' is not expected here: every option is written --name value, "
-                "and a value with spaces stands in quotes; --help lists the options."
+                "and a value with spaces is put in quotes; --help lists the options."
             )
         name, equals, value = word[2:].partition("=")
         name = name.replace("-", "_")

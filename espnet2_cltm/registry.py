@@ -5,7 +5,7 @@ They are found in three places: this package; for label tasks the files
 (``CLTM_ROOT``, which path.sh sets); and entry points of installed packages, in the
 groups ``espnet2_cltm.tasks`` (a :class:`.TaskSpec`), ``espnet2_cltm.corpora`` (a
 :class:`.CorpusSpec`) and ``espnet2_cltm.strategies`` (a strategy's class). An entry
-point is named like what it stands for.
+point has the name of what it provides.
 """
 
 import os

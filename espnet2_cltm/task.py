@@ -206,7 +206,7 @@ class TaskSpec(ABC):
     """One task.
 
     A subclass draws the data; everything else is a field. How a task becomes known is
-    told in :mod:`espnet2_cltm.registry`.
+    described in :mod:`espnet2_cltm.registry`.
 
     Attributes:
         name: Name as in ``--task``.

@@ -1,7 +1,7 @@
 """The runs of an experiment, and the plan: their table, one line per run.
 
 A run is one training: ``single`` trains on N utterances of a language, ``double`` on
-2N, ``pair`` on N of each of two. A pair stands for i+j and j+i alike: it is trained
+2N, ``pair`` on N of each of two. A pair represents both i+j and j+i: it is trained
 once and tested on both. Single runs are tested on every language, which gives the
 zero-shot matrix.
 

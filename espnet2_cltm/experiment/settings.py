@@ -53,7 +53,7 @@ class Settings:
     regime_budgets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        # YAML gives a list.
+        # YAML has lists only.
         object.__setattr__(self, "regime_budgets", tuple(self.regime_budgets))
 
     @property

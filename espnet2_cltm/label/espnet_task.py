@@ -142,14 +142,14 @@ class LabelEspnetTask(AdaptingTask):
     def required_data_names(
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
-        """Name the data that must be given."""
+        """Return the names of the required data."""
         return ("speech",) if inference else ("speech", "label")
 
     @classmethod
     def optional_data_names(
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
-        """Name the data that may be given."""
+        """Return the names of the optional data."""
         return ("label",) if inference else ()
 
     @classmethod

@@ -166,14 +166,14 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
     def required_data_names(
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
-        """Name the data that must be given."""
+        """Return the names of the required data."""
         return ("speech", "spk_labels") if train else ("speech",)
 
     @classmethod
     def optional_data_names(
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
-        """Name the data that may be given."""
+        """Return the names of the optional data."""
         return () if train else ("spk_labels",)
 
     @classmethod

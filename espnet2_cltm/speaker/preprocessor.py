@@ -126,7 +126,7 @@ class SpeakerPreprocessor(SpkPreprocessor):
 
 
 class PairPreprocessor(SpeakerPreprocessor):
-    """Gives every training utterance a partner, half of them of the same speaker.
+    """Give every training utterance a partner, half of them of the same speaker.
 
     A speaker with one utterance gets partners from other speakers only. Draws come from
     numpy's generator, which ESPnet seeds with ``--seed`` and the epoch.
