@@ -288,8 +288,8 @@ def test_what_is_no_kept_model_is_one_sentence(kept, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "No model was named"),
-        ({"model_tag": "a", "model_file": "b"}, "Two models were named"),
+        ({}, "give train_config and model_file, or model_tag"),
+        ({"model_tag": "a", "model_file": "b"}, "give either model_tag, or"),
         (
             {"train_config": "a", "model_file": "b", "language": "es"},
             "without model_tag",
