@@ -1,18 +1,34 @@
-"""What a comparison of two matrices says: ``comparison.json``, the text, the plot."""
+"""What a comparison of two matrices says: ``comparison.json``, and the same as text.
 
+The comparison is of two matrices that a user names, or of a report's matrix with the
+published ones of its task. A figure of it is drawn by :mod:`.scatter`.
+"""
+
+from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from espnet2_cltm import __version__
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.comparison import (
     Agreement,
     ComparedMatrix,
     Comparison,
     Difference,
+    common_languages,
+    compare,
+    read_compared,
 )
-from espnet2_cltm.report.heatmap_contents import MINUS
-from espnet2_cltm.report.scatter import Scatter
+from espnet2_cltm.matrix.matrix_files import PUBLISHED, LabelledMatrix
+from espnet2_cltm.matrix.uncertainty import BOUNDED, Analysis
+from espnet2_cltm.report.wording import level_text
+
+PERMUTATIONS, SEED = 9999, 42  # of the comparisons with published matrices
+MOST_LISTED = 10  # of their largest differences
 
 
 def summarise_comparison(
@@ -45,7 +61,7 @@ def _source(matrix: ComparedMatrix) -> dict:
     }
 
 
-def label(matrix: ComparedMatrix) -> str:
+def matrix_label(matrix: ComparedMatrix) -> str:
     """Name a matrix: what the user gave, and what a published one is."""
     if not matrix.description:
         return matrix.name
@@ -58,14 +74,14 @@ def comparison_text(
     """Write the comparison for the terminal.
 
     Args:
-        a: One matrix.
-        b: The other.
+        a: Matrix A.
+        b: Matrix B.
         comparison: Their comparison.
-        largest: How many of the largest differences are listed.
+        largest: Number of the largest differences that are listed.
     """
     lines = [
-        f"A: {label(a)}",
-        f"B: {label(b)}",
+        f"A: {matrix_label(a)}",
+        f"B: {matrix_label(b)}",
         f"{len(comparison.languages)} languages in common, "
         f"{comparison.agreement.n_cells:,} off-diagonal cells in both",
         "",
@@ -110,9 +126,7 @@ def _agreement_lines(found: Agreement) -> list[str]:
 def _correlation(value: float | None, p_value: float | None) -> str:
     if value is None:
         return "not defined: one of the two does not vary"
-    return (
-        f"{_signed(value)} ({_p(p_value)})" if p_value is not None else _signed(value)
-    )
+    return _signed(value) if p_value is None else f"{_signed(value)} ({_p(p_value)})"
 
 
 def _p(value: float) -> str:
@@ -129,7 +143,7 @@ def _difference_lines(cells: tuple[Difference, ...]) -> list[str]:
     lines = [f"  {'target from donor':<{width}}       A       B   B - A"]
     for name, cell in zip(names, cells, strict=True):
         line = f"  {name:<{width}} {cell.a:7.2f} {cell.b:7.2f} {cell.difference:+7.2f}"
-        if cell.a_low is not None:
+        if cell.a_low is not None and cell.a_high is not None:
             inside = cell.a_low <= cell.b <= cell.a_high
             where = "inside" if inside else "outside"
             line += f"  B {where} A's [{cell.a_low:.2f}, {cell.a_high:.2f}]"
@@ -142,36 +156,79 @@ def cell_name(cell: Difference) -> str:
     return f"{cell.target} from {cell.donor}"
 
 
-def comparison_scatter(
-    a: ComparedMatrix, b: ComparedMatrix, comparison: Comparison, largest: int
-) -> Scatter:
-    """Collect what the scatter plot shows; arguments as of the text."""
-    both = np.isfinite(comparison.a) & np.isfinite(comparison.b)
-    position = {
-        (comparison.languages[i], comparison.languages[j]): index
-        for index, (i, j) in enumerate(np.argwhere(both))
-    }
+class PublishedComparison(NamedTuple):
+    """A comparison of a report's matrix, A, with a published one, B."""
+
+    title: str
+    text: str
+    comparison: Comparison
+
+
+def published_comparisons(analysis: Analysis) -> Iterator[PublishedComparison]:
+    """Compare with every published matrix of the task that shares enough languages."""
+    here = _compared(analysis)
+    task = analysis.scores.source.task
+    for name in PUBLISHED:
+        if not name.startswith(f"{task}_"):
+            continue
+        published = read_compared(name)
+        try:
+            common_languages(here, published)
+            comparison = compare(here, published, PERMUTATIONS, SEED)
+        except UserError:  # too few languages or cells in common
+            continue
+        text = comparison_text(here, published, comparison, MOST_LISTED)
+        yield PublishedComparison(f"{PUBLISHED[name]}, as published", text, comparison)
+
+
+def _compared(analysis: Analysis) -> ComparedMatrix:
+    matrix, uncertainty = analysis.matrix, analysis.uncertainty
+    source = analysis.scores.source
+    diagonal = np.eye(len(matrix.languages), dtype=bool)
+    bounded = (uncertainty.fieller.kind == BOUNDED) & ~diagonal
+    level = level_text(uncertainty.settings.confidence)
+    return ComparedMatrix(
+        name="this matrix",
+        description="",
+        path=Path(source.file),
+        sha256=source.sha256,
+        matrix=LabelledMatrix(matrix.languages, matrix.languages, matrix.cltm),
+        raw=matrix.raw_cltm,
+        low=np.where(bounded, uncertainty.fieller.low, np.nan),
+        high=np.where(bounded, uncertainty.fieller.high, np.nan),
+        intervals=f"Fieller's, {level}" if bounded.any() else "",
+    )
+
+
+def agreement_line(comparison: Comparison) -> str:
+    """Write the agreement of two matrices in one line."""
     found = comparison.agreement
-    numbers = f"{len(comparison.languages)} languages, {found.n_cells:,} cells"
-    if found.pearson is not None:
-        numbers += f"; Pearson {found.pearson:.2f}, Spearman {found.spearman:.2f}"
-    numbers += f", RMSE {found.rmse:.2f}, same sign {found.sign_agreement:.0%}"
-    shown = comparison.differences[:largest]
-    notes = ()
-    if shown:
-        notes = ("Labelled: the largest differences, target from donor.",)
-    return Scatter(
-        x=comparison.a[both],
-        y=comparison.b[both],
-        identified=comparison.identified[both],
-        x_low=comparison.a_low[both],
-        x_high=comparison.a_high[both],
-        labels=tuple(
-            (position[cell.target, cell.donor], cell_name(cell)) for cell in shown
-        ),
-        title="Two cross-lingual transfer matrices, cell by cell",
-        subtitle=numbers.replace("-", MINUS),
-        x_label=f"CLTM in A: {label(a)}",
-        y_label=f"CLTM in B: {label(b)}",
-        notes=notes,
+    parts = [f"{len(comparison.languages)} languages, {found.n_cells:,} cells"]
+    if found.pearson is not None and found.spearman is not None:
+        parts.append(
+            f"Pearson r {found.pearson:.2f}, Spearman rho {found.spearman:.2f}"
+        )
+    parts += [f"RMSE {found.rmse:.2f}", f"same sign in {found.sign_agreement:.0%}"]
+    return ", ".join(parts)
+
+
+def cells_of_both(comparison: Comparison) -> pd.DataFrame:
+    """List the cells that both matrices have.
+
+    Returns:
+        Columns ``target``, ``donor``, CLTM in ``a`` and ``b``, whether ``identified``
+        in both, and ``low`` and ``high`` of A's interval, NaN where there is none.
+    """
+    i, j = np.nonzero(np.isfinite(comparison.a) & np.isfinite(comparison.b))
+    codes = np.array(comparison.languages)
+    return pd.DataFrame(
+        {
+            "target": codes[i],
+            "donor": codes[j],
+            "a": comparison.a[i, j],
+            "b": comparison.b[i, j],
+            "identified": comparison.identified[i, j],
+            "low": comparison.a_low[i, j],
+            "high": comparison.a_high[i, j],
+        }
     )

@@ -89,9 +89,7 @@ def _source(donor: RankedDonor) -> str:
 
 
 def _remarks(
-    ranking: DonorRanking,
-    prediction: Prediction | None,
-    error: PredictionError | None,
+    ranking: DonorRanking, prediction: Prediction | None, error: PredictionError | None
 ) -> list[str]:
     remarks = []
     if ranking.donors[0].among_best is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from espnet2_cltm.bin.build_matrix import get_parser, main
 from tests.matrix.matrix_reader import read_matrix
@@ -444,14 +445,13 @@ def test_heatmap_of_speaker_verification_says_what_it_shows(
 ):
     drawn = []
     monkeypatch.setattr(
-        "espnet2_cltm.report.matrix_figures.write_heatmap",
-        lambda heatmap, *files: drawn.append(heatmap),
+        "espnet2_cltm.report.heatmaps.draw_grid",
+        lambda grid: drawn.append(grid) or Figure(),
     )
     run(tmp_path, speaker_rows, "--metric", "min_dcf_p0.01")
     assert drawn[0].title == "Cross-lingual transfer matrix, speaker verification"
     assert drawn[0].subtitle == (
-        "1 \N{MINUS SIGN} minDCF (p_target 0.01), N = 24 utterances, 4 seeds, "
-        "3 languages"
+        "1 - minDCF (p_target 0.01), N = 24 utterances, 4 seeds, 3 languages"
     )
 
 

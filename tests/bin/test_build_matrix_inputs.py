@@ -6,7 +6,7 @@ import pytest
 
 from espnet2_cltm.bin.build_matrix import main
 from tests.matrix.results_files import write_results
-from tests.report.page.reports import CONF, nine_languages
+from tests.report.reports import CONF, nine_languages
 
 HEADER = "language_a\tlanguage_b\tgeographic\tgenetic\tsyntactic\tphonological\t"
 
@@ -85,9 +85,9 @@ def test_distances_that_are_damaged(tmp_path, rows, capsys, content, sentence):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("corpus: [demo\n", "while parsing a flow sequence"),
-        ("", "it holds no settings"),
-        ("train_config: 3\n", "train_config is no mapping of tasks"),
+        ("corpus: [demo\n", "line 2"),
+        ("", "the settings of an experiment"),
+        ("train_config: 3\n", "train_config"),
     ],
 )
 def test_settings_of_the_experiment_that_are_damaged(
@@ -96,5 +96,5 @@ def test_settings_of_the_experiment_that_are_damaged(
     path = tmp_path / "experiment.yaml"
     path.write_text(content)
     message = refusal(tmp_path, rows, capsys)
-    assert f"{path} is damaged ({reason}" in message
-    assert message.endswith("restore it, or run stage 3 again.")
+    assert str(path) in message
+    assert reason in message

@@ -23,7 +23,7 @@ from espnet2_cltm.matrix.prediction_model import (
 )
 from espnet2_cltm.matrix.results import read_scores
 from tests.matrix.results_files import write_results
-from tests.report.page.reports import (
+from tests.report.reports import (
     NINE,
     NOT_IDENTIFIED,
     NOT_MEASURED,

@@ -1,4 +1,4 @@
-"""A metric's matrices as JSON, for the page's scripts.
+"""The matrices of all metrics as JSON, which several of the page's scripts draw.
 
 Arrays of cells are lists of rows [target][donor] in the order of the languages; None
 stands for not available, ``"inf"`` and ``"-inf"`` for what they say. Numbers are
@@ -11,50 +11,74 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.matrix.estimates import PAIR
+from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.prediction import MissingPairs
 from espnet2_cltm.matrix.scores import SeedScores, zero_shot_means
-from espnet2_cltm.matrix.uncertainty import Analysis
-from espnet2_cltm.report.page.scales import gain_scale, perf_scale, transfer_scale
-from espnet2_cltm.report.page.signs import with_minus_signs
-from espnet2_cltm.report.summary import grey_targets
+from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE, Analysis
+from espnet2_cltm.report.colours import gain_scale, perf_scale, transfer_scale
+from espnet2_cltm.report.contents import Report, grey_targets
+from espnet2_cltm.report.wording import with_minus_signs
 
 PERF_DIGITS = 5
 CLTM_DIGITS = 4
 
 
-class ReasonTable:
-    """Numbers the sentences that many cells share.
+def matrix_data(report: Report) -> dict[str, Any]:
+    """Collect everything that scripts draw of the matrices."""
+    described = [report.languages[code] for code in report.matrix.languages]
+    reasons = {"": 0}
+    metrics = [metric_data(analysis, reasons) for analysis in report.analyses]
+    if report.missing is not None:
+        metrics[0]["predicted"] = predicted_cells(report.missing)
+    elsewhere = zero_shot_square(report.main)[~np.eye(len(described), dtype=bool)]
+    return {
+        "languages": [
+            {"code": one.code, "name": one.name, "family": one.family}
+            for one in described
+        ],
+        "orders": _orders(report, described),
+        "metrics": metrics,
+        "reasons": list(reasons),
+        "has_zero_shot": bool(np.isfinite(elsewhere).any()),
+        "confidence": report.uncertainty.settings.confidence,
+        "false_discovery_rate": FALSE_DISCOVERY_RATE,
+    }
 
-    Attributes:
-        sentences: All sentences so far, the empty one first.
+
+def _orders(report: Report, described: list[Language]) -> dict[str, list[int] | None]:
+    """Return orders of the languages as positions; None where there is none."""
+    codes = list(report.matrix.languages)
+    by_name = sorted(described, key=lambda one: (one.name.casefold(), one.code))
+    clusters = report.origin.clusters
+    return {
+        "family": report.display_index,
+        "name": [codes.index(one.code) for one in by_name],
+        "clusters": (
+            [codes.index(code) for code in clusters.order] if clusters.members else None
+        ),
+    }
+
+
+def metric_data(analysis: Analysis, reasons: dict[str, int]) -> dict[str, Any]:
+    """Collect everything the page shows of one metric.
+
+    Args:
+        analysis: Analysis of the metric.
+        reasons: Numbers of the sentences that many cells share; new ones are added.
     """
-
-    def __init__(self) -> None:
-        self.sentences = [""]
-        self._numbers = {"": 0}
-
-    def number(self, sentence: str) -> int:
-        """Give a sentence its number."""
-        if sentence not in self._numbers:
-            self._numbers[sentence] = len(self.sentences)
-            self.sentences.append(sentence)
-        return self._numbers[sentence]
-
-
-def metric_data(analysis: Analysis, reasons: ReasonTable) -> dict[str, Any]:
-    """Collect everything the page shows of one metric."""
     scores, matrix = analysis.scores, analysis.matrix
-    metric = scores.source.metric
-    zero_shot = _zero_shot_means(analysis)
+    zero_shot = zero_shot_square(analysis)
     perf_pair = matrix.perf[..., PAIR]
+    identified = matrix.cltm[~np.eye(len(matrix.cltm), dtype=bool)]
+    shown = matrix.cltm if np.isfinite(identified).any() else matrix.raw_cltm
     data = {
-        "name": metric,
+        "name": scores.source.metric,
         "label": with_minus_signs(scores.source.metric_title),
         "seeds": None,
         "cltm": _rounded(matrix.raw_cltm, CLTM_DIGITS),
         "identified": (matrix.reason == "").tolist(),
         "reason": [
-            [reasons.number(with_minus_signs(text)) for text in row]
+            [reasons.setdefault(with_minus_signs(text), len(reasons)) for text in row]
             for row in matrix.reason
         ],
         "n_seeds": matrix.n_seeds.tolist(),
@@ -67,10 +91,10 @@ def metric_data(analysis: Analysis, reasons: ReasonTable) -> dict[str, Any]:
         "targets": _targets(analysis),
         "predicted": None,
         "scales": {
-            "cltm": transfer_scale(matrix.cltm, matrix.raw_cltm),
-            "relative_gain": gain_scale(matrix.relative_gain),
-            "pair": perf_scale(perf_pair),
-            "zero_shot": perf_scale(zero_shot),
+            "cltm": transfer_scale(shown).for_page(),
+            "relative_gain": gain_scale(matrix.relative_gain).for_page(),
+            "pair": perf_scale(perf_pair).for_page(),
+            "zero_shot": perf_scale(zero_shot).for_page(),
         },
     }
     if isinstance(scores, SeedScores):
@@ -79,7 +103,7 @@ def metric_data(analysis: Analysis, reasons: ReasonTable) -> dict[str, Any]:
 
 
 def predicted_cells(missing: MissingPairs) -> list:
-    """Give (value, low, high) of every cell that was not measured, else None."""
+    """Return (value, low, high) of every cell that was not measured, else None."""
     found = missing.prediction
     cells = _rounded(
         np.stack([found.mean, found.low, found.high], axis=-1), CLTM_DIGITS
@@ -126,14 +150,11 @@ def _targets(analysis: Analysis) -> list[dict[str, Any]]:
     ]
 
 
-def _zero_shot_means(analysis: Analysis) -> np.ndarray:
-    """(n, n) means, rows tested on, columns trained on."""
+def zero_shot_square(analysis: Analysis) -> np.ndarray:
+    """Return (n, n) means of single runs, rows tested on, columns trained on."""
     tested, means = zero_shot_means(analysis.scores)
-    return means[:, _positions(analysis, tested)].T
-
-
-def _positions(analysis: Analysis, tested: tuple[str, ...]) -> list[int]:
-    return [tested.index(code) for code in analysis.matrix.languages]
+    columns = [tested.index(code) for code in analysis.matrix.languages]
+    return means[:, columns].T
 
 
 def _seeds(scores: SeedScores) -> dict[str, Any]:

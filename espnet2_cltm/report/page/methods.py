@@ -1,11 +1,10 @@
-"""The methods paragraphs of the page: what was done, in words for a paper."""
+"""The methods in words for a paper: the experiment, the matrix, its uncertainty."""
 
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL
 from espnet2_cltm.matrix.scores import SeedScores
-from espnet2_cltm.matrix.uncertainty import Analysis
-from espnet2_cltm.report.page.provenance import Provenance
-from espnet2_cltm.report.page.signs import with_minus_signs
-from espnet2_cltm.report.summary import FALSE_DISCOVERY_RATE, seeds_text
+from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE
+from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.wording import FORMULA
 
 SOURCES = (
     "Method: Buitrago, Pareras, Costa and Hernando, arXiv:2603.08231; Buitrago and "
@@ -16,42 +15,37 @@ SOURCES = (
 )
 
 
-def methods_paragraphs(analysis: Analysis, provenance: Provenance) -> tuple[str, ...]:
+def methods_paragraphs(report: Report) -> tuple[str, ...]:
     """Write the paragraphs: the experiment, the matrix, its uncertainty, sources."""
-    matrix = with_minus_signs(_matrix(analysis))
-    return (
-        _experiment(analysis, provenance),
-        matrix,
-        _uncertainty(analysis),
-        SOURCES,
-    )
+    return (_experiment(report), _matrix(report), _uncertainty(report), SOURCES)
 
 
-def _experiment(analysis: Analysis, provenance: Provenance) -> str:
-    source, n = analysis.scores.source, len(analysis.matrix.languages)
-    task = source.task_title
-    encoder = f" {provenance.encoder} was fine-tuned" if provenance.encoder else ""
-    model = f"{encoder} for each run." if encoder else " A model was trained each run."
-    budget = source.budget_text
-    budget = f" ({budget})" if budget else ""
+def _experiment(report: Report) -> str:
+    source, provenance = report.source, report.provenance
+    n = len(report.matrix.languages)
+    model = " A model was trained for each run."
+    if provenance.encoder:
+        model = f" {provenance.encoder} was fine-tuned for each run."
+    budget = f" ({source.budget_text})" if source.budget_text else ""
     corpus = provenance.settings.get("corpus")
     of_corpus = f" of the corpus {corpus}" if corpus else ""
     return (
-        f"Task: {task}, {n} languages{of_corpus}.{model} For every language i, runs "
-        f"on N utterances of i (single) and on 2N (double){budget}; for every pair, "
-        f"one on N of i and N of j, tested on both. {_seeds(analysis, provenance)}"
+        f"Task: {source.task_title}, {n} languages{of_corpus}.{model} For every "
+        f"language i, runs on N utterances of i (single) and on 2N (double){budget}; "
+        "for every pair, one on N of i and N of j, tested on both. "
+        f"{_seeds(report)}"
     )
 
 
-def _seeds(analysis: Analysis, provenance: Provenance) -> str:
-    """Say of the seeds what is known of them."""
-    seeds = seeds_text(analysis.matrix)
-    if not isinstance(analysis.scores, SeedScores):
+def _seeds(report: Report) -> str:
+    """Say what is known of the seeds."""
+    seeds = report.seeds_text
+    if not isinstance(report.scores, SeedScores):
         return (
             f"The results hold means and variances over seeds ({seeds}); which runs "
             "these rest on is not known here."
         )
-    if not provenance.settings:
+    if not report.provenance.settings:
         return (
             f"Runs of one seed are taken as paired; {seeds}. No run in the results "
             "was left out for its score."
@@ -63,22 +57,20 @@ def _seeds(analysis: Analysis, provenance: Provenance) -> str:
     )
 
 
-def _matrix(analysis: Analysis) -> str:
-    metric = analysis.scores.source.metric_title
+def _matrix(report: Report) -> str:
     return (
-        f"Perf is {metric} on the fixed test set of language i, averaged over "
-        "seeds. CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i)); its "
-        "diagonal is 1 by definition. A target counts as identified where its "
+        f"Perf is {report.source.metric_title} on the fixed test set of "
+        f"language i, averaged over seeds. {FORMULA}; its diagonal is 1 by definition. "
+        "A target counts as identified where its "
         "self-gain Perf(i+i) - Perf(i) is above 0 in a one-sided t test at level "
         f"{IDENTIFICATION_LEVEL:g}; the cells of other targets are shown grey and "
         "left out of the summary."
     )
 
 
-def _uncertainty(analysis: Analysis) -> str:
-    settings = analysis.uncertainty.settings
-    level = f"{100 * settings.confidence:.4g}%"
-    if isinstance(analysis.scores, SeedScores):
+def _uncertainty(report: Report) -> str:
+    settings, level = report.uncertainty.settings, report.level
+    if isinstance(report.scores, SeedScores):
         intervals = (
             f"Intervals of cells ({level}) are Fieller's sets for the ratio of paired "
             "means, which may be unbounded, and expanded percentile intervals of a "

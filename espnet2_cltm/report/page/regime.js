@@ -1,11 +1,12 @@
-// Learning curves, and the index that tells which N are in the dynamic regime.
-// `regime` is regime.json.
-"use strict";
+// Learning curves, and the index that tells which N are in the dynamic regime. `data` is
+// regime.json.
 
 // Okabe and Ito's colours; more languages than these are drawn alike.
 const CURVE_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
 
-cltm.drawRegime = function (where, regime) {
+drawRegime("regime-chart", data);
+
+function drawRegime(where, regime) {
   const codes = Object.keys(regime.languages);
   const few = codes.length <= CURVE_COLOURS.length;
   const curves = codes.flatMap((code, index) => learningCurve(regime.languages[code], few ? CURVE_COLOURS[index] : "#9bb8cc", few));
@@ -39,7 +40,7 @@ cltm.drawRegime = function (where, regime) {
     yaxis2: { title: { text: "CI_min, median over languages" }, fixedrange: true, gridcolor: "#e6e6e6", zeroline: false, rangemode: "tozero" },
     legend: { orientation: "h", y: 1.03, yanchor: "bottom", x: 0 },
   }, cltm.CONFIG);
-};
+}
 
 function learningCurve(language, colour, inLegend) {
   const { n, mean, se, n_seeds: seeds } = language.curve;

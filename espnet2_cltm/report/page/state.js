@@ -1,10 +1,12 @@
 // What the page shows, and the data it shows it from.
 //
-// `data` is the JSON that matrix_data.py and build.py make; arrays of cells are
-// [target][donor], in the order of data.languages; null stands for not available.
+// `data` is the JSON that matrix_data.py makes, and what each section adds to it; arrays
+// of cells are [target][donor], in the order of data.languages; null stands for not
+// available. `sections` are the functions that draw sections, by id; `listeners` are
+// called with the changes of `state`.
 "use strict";
 
-const cltm = { data: null, listeners: [] };
+const cltm = { data: null, sections: {}, listeners: [] };
 
 cltm.state = {
   metric: null,

@@ -1,75 +1,76 @@
-"""Writing the page: one HTML file that needs nothing beside it, and no network.
+"""Writing the report page: one HTML file that needs nothing beside it, and no network.
 
-The plotting library and the data are compressed; the page's scripts unpack them. The
-same contents give the same bytes.
+The page goes through its sections; what it holds besides is the frame around them. The
+plotting library and the data are compressed; the page's scripts unpack them. The same
+contents give the same bytes.
 """
 
 import base64
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from espnet2_cltm import __version__
 from espnet2_cltm.files import write_text
-from espnet2_cltm.report.page.contents import Page
-from espnet2_cltm.report.page.signs import with_minus_signs
+from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.page.matrix_data import matrix_data
+from espnet2_cltm.report.page.section import Section, part, render
+from espnet2_cltm.report.page.sections import SECTIONS
+from espnet2_cltm.report.wording import FORMULA
 
-PARTS = files("espnet2_cltm.report.page")
-# Linked where they lie beside the page.
-FIGURES = tuple(
-    f"{name}.{ending}"
-    for name in ("heatmap", "rankings", "zero_shot")
-    for ending in ("png", "pdf")
-)
-SCRIPTS = (
-    "state.js",
-    "matrix_view.js",
-    "heatmap.js",
-    "cell.js",
-    "charts.js",
-    "regime.js",
-    "main.js",
-)
+SCRIPTS = ("state.js", "matrix_view.js", "heatmap.js")  # what sections have in common
+SECTION_SCRIPT = "cltm.sections[{name}] = function (element, data) {{\n{script}\n}};"
 
 
-def write_page(path: Path | str, page: Page, data: Mapping[str, Any]) -> None:
-    """Write the page.
+def write_page(
+    path: Path | str, report: Report, sections: Sequence[Section] = SECTIONS
+) -> None:
+    """Write the page of a report.
 
     Args:
         path: File to write.
-        page: Words and tables.
-        data: What the scripts draw.
+        report: Everything that the page may show.
+        sections: Sections in their order; one with nothing to say is left out.
 
     Raises:
-        UserError: The file system refuses.
+        UserError: The file cannot be written.
     """
-    environment = Environment(
-        loader=FunctionLoader(_part),
-        autoescape=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters["minus"] = with_minus_signs
+    written = [(section, section.html(report)) for section in sections]
+    shown = [(one, Markup(html)) for one, html in written if html is not None]
+    data = page_data(report, [section for section, _ in shown])
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    html = environment.get_template("report.html.jinja").render(
-        page=page,
-        figures=[name for name in FIGURES if (Path(path).parent / name).exists()],
-        style=_part("style.css"),
-        scripts="\n".join(map(_part, SCRIPTS)),
-        library=_library(),
-        data=_packed(text),
+    scripts = [
+        SECTION_SCRIPT.format(name=json.dumps(section.id), script=section.script)
+        for section, _ in shown
+        if section.script
+    ]
+    page = render(
+        "report.html.jinja",
+        version=__version__,
+        title=report.title,
+        subtitle=report.subtitle,
+        formula=FORMULA,
+        sections=shown,
+        style=Markup(part("style.css")),
+        scripts=Markup("\n".join([*map(part, SCRIPTS), *scripts, part("main.js")])),
+        library=Markup(_library()),
+        data=Markup(_packed(text)),
     )
-    write_text(path, html)
+    write_text(path, page)
 
 
-def _part(name: str) -> str:
-    return PARTS.joinpath(name).read_text(encoding="utf-8")
+def page_data(report: Report, sections: Sequence[Section]) -> dict[str, Any]:
+    """Return what the page's scripts draw: of the matrix, and by section."""
+    by_section = {
+        section.id: section.data(report) for section in sections if section.data
+    }
+    return {**matrix_data(report), "sections": by_section}
 
 
 @cache

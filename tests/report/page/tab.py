@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from espnet2_cltm.matrix.languages import describe, read_languages
-from tests.report.page.reports import CONF, NINE
+from tests.report.reports import CONF, NINE
 
 LAPTOP = {"width": 1366, "height": 768}
 NAMES = {code: one.name for code, one in describe(NINE, read_languages(CONF)).items()}

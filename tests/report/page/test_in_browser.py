@@ -11,11 +11,11 @@ import pytest
 
 from espnet2_cltm.bin import build_matrix, find_regime
 from espnet2_cltm.matrix.languages import describe, display_order, read_languages
-from espnet2_cltm.report.page.build import build_page
 from espnet2_cltm.report.page.write import write_page
 from tests.matrix.matrix_reader import read_matrix
 from tests.matrix.results_files import perf_rows, write_results
-from tests.report.page.reports import (
+from tests.report.page.tab import NAMES, Tab
+from tests.report.reports import (
     CONF,
     NINE,
     NOT_IDENTIFIED,
@@ -25,7 +25,6 @@ from tests.report.page.reports import (
     nine_languages,
     simulated,
 )
-from tests.report.page.tab import NAMES, Tab
 
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -88,14 +87,14 @@ def nine(tmp_path_factory):
 def many(tmp_path_factory):
     path = tmp_path_factory.mktemp("many") / "report.html"
     scores = simulated(54, gain_sd=0.06, run_sd=0.05)
-    write_page(path, *build_page(make_report([scores, scores])))
+    write_page(path, make_report([scores, scores]))
     return path
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
     path = tmp_path_factory.mktemp("two") / "report.html"
-    write_page(path, *build_page(make_report([simulated(2, 3)])))
+    write_page(path, make_report([simulated(2, 3)]))
     return path
 
 

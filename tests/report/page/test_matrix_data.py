@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from espnet2_cltm.matrix.results import Choice, read_every_metric
-from espnet2_cltm.report.page.matrix_data import ReasonTable, metric_data
+from espnet2_cltm.report.page.matrix_data import metric_data
 from tests.matrix.results_files import perf_rows, write_results
-from tests.report.page.reports import (
+from tests.report.reports import (
     NINE,
     NOT_IDENTIFIED,
     SEEDS,
@@ -24,7 +24,7 @@ def analysis(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def reasons():
-    return ReasonTable()
+    return {"": 0}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_zero_shot_has_rows_tested_on_and_columns_trained_on(data, analysis):
 def test_cells_without_an_estimate_or_not_identified_have_their_reason(data, reasons):
     def reason(target, donor):
         number = data["reason"][NINE.index(target)][NINE.index(donor)]
-        return reasons.sentences[number]
+        return list(reasons)[number]
 
     assert reason("es", "de") == ""
     assert reason("ca", "uz") == "no pair run ca+uz tested on ca"
@@ -76,10 +76,11 @@ def test_cells_without_an_estimate_or_not_identified_have_their_reason(data, rea
     assert not data["identified"][NINE.index(NOT_IDENTIFIED)][0]
 
 
-def test_one_sentence_is_kept_once():
-    reasons = ReasonTable()
-    numbers = [reasons.number(text) for text in ("a", "", "b", "a")]
-    assert (numbers, reasons.sentences) == ([1, 0, 2, 1], ["", "a", "b"])
+def test_one_sentence_is_kept_once(data, reasons):
+    assert len(set(reasons)) == len(reasons)
+    assert list(reasons.values()) == list(range(len(reasons)))
+    used = {number for row in data["reason"] for number in row}
+    assert used == set(reasons.values())
 
 
 def test_data_is_json_that_a_browser_reads(data):
@@ -93,7 +94,7 @@ def test_unbounded_ends_are_named(tmp_path):
     generator = np.random.default_rng(0)
     rows = perf_rows(("ca", "es"), SEEDS, lambda *run: 0.7 + generator.normal(0, 0.05))
     scores = read_every_metric(write_results(tmp_path / "results.tsv", rows))[0]
-    data = metric_data(analysed(scores), ReasonTable())
+    data = metric_data(analysed(scores), {"": 0})
     ends = {
         value for row in data["fieller_low"] + data["fieller_high"] for value in row
     }
@@ -111,7 +112,7 @@ def test_aggregated_scores_have_no_seeds(tmp_path):
         ]
     path = tmp_path / "aggregated.csv"
     path.write_text("\n".join(lines) + "\n")
-    data = metric_data(analysed(read_every_metric(path)[0]), ReasonTable())
+    data = metric_data(analysed(read_every_metric(path)[0]), {"": 0})
     assert data["seeds"] is None
     assert data["bootstrap_low"] is None
     assert data["cltm"] == [[1, 0.8], [0.8, 1]]
@@ -127,12 +128,23 @@ def test_lower_is_better_metrics_enter_as_perf(tmp_path):
     )
     path = write_results(tmp_path / "results.tsv", rows)
     scores = read_every_metric(path, Choice(metric="eer"))[0]
-    data = metric_data(analysed(scores), ReasonTable())
+    data = metric_data(analysed(scores), {"": 0})
     assert data["label"] == "1 \N{MINUS SIGN} EER"
     assert data["single"][0] == [0.7] * len(SEEDS)
     assert data["cltm"][0][1] == pytest.approx(0.75)
 
 
 def test_every_matrix_has_a_scale():
-    data = metric_data(analysed(simulated(3, 3)), ReasonTable())
+    data = metric_data(analysed(simulated(3, 3)), {"": 0})
     assert set(data["scales"]) == {"cltm", "relative_gain", "pair", "zero_shot"}
+
+
+def test_targets_that_are_not_identified_do_not_widen_the_scale(analysis, data):
+    cltm = analysis.matrix.raw_cltm
+    assert np.nanmin(cltm) < -1 < data["scales"]["cltm"]["low"]
+
+
+def test_perf_runs_from_the_smallest_to_the_largest_value(analysis, data):
+    scale, values = data["scales"]["zero_shot"], analysis.scores.zero_shot.mean(axis=-1)
+    assert scale["low"] == pytest.approx(values.min(), abs=1e-6)
+    assert scale["high"] == pytest.approx(values.max(), abs=1e-6)

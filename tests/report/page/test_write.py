@@ -3,44 +3,25 @@ import gzip
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from espnet2_cltm.matrix.languages import Language
-from espnet2_cltm.report.page.build import build_page
-from espnet2_cltm.report.page.provenance import Provenance
-from espnet2_cltm.report.page.write import write_page
-from tests.report.page.reports import make_report, simulated
+from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.page.section import Section, paragraphs
+from espnet2_cltm.report.page.sections import SECTIONS
+from espnet2_cltm.report.page.write import page_data, write_page
+from espnet2_cltm.report.provenance import Provenance
+from tests.report.page.html_parts import Parts
+from tests.report.reports import make_report, simulated
 
 HOSTILE = "</script><b onclick='x'>&amp;\"{{ 7*7 }}"
 MOST_BYTES = 6 * 1024 * 1024
 
 
-class Tags(HTMLParser):
-    """Collects tags with attributes, and text."""
-
-    def __init__(self):
-        super().__init__()
-        self.tags: list[tuple[str, dict]] = []
-        self.closed: list[str] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        self.closed.append(tag)
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
-def parse(path):
-    parser = Tags()
-    parser.feed(path.read_text(encoding="utf-8"))
-    parser.close()
-    return parser
+def parse(path) -> Parts:
+    return Parts(path.read_text(encoding="utf-8"))
 
 
 def unpacked(path, name):
@@ -56,7 +37,7 @@ def three():
 @pytest.fixture
 def written(three, tmp_path):
     path = tmp_path / "report.html"
-    write_page(path, *build_page(three))
+    write_page(path, three)
     return path
 
 
@@ -76,14 +57,15 @@ def test_page_loads_nothing_from_elsewhere(written):
 
 
 def test_data_comes_back_as_it_was(three, written):
-    _, data = build_page(three)
+    shown = [one for one in SECTIONS if one.html(three) is not None]
+    data = page_data(three, shown)
     assert json.loads(unpacked(written, "data")) == json.loads(json.dumps(data))
     assert "Plotly" in unpacked(written, "plotly")
 
 
 def test_same_contents_give_the_same_bytes(three, written, tmp_path):
     again = tmp_path / "again.html"
-    write_page(again, *build_page(three))
+    write_page(again, three)
     assert again.read_bytes() == written.read_bytes()
 
 
@@ -118,26 +100,56 @@ def test_hostile_names_and_paths_stay_text(tmp_path):
         files={"cltm.csv": HOSTILE},
     )
     path = tmp_path / "report.html"
-    write_page(path, *build_page(report))
+    write_page(path, report)
     found = parse(path)
     assert "b" not in {tag for tag, _ in found.tags}
     assert not any("onclick" in attributes for _, attributes in found.tags)
     assert found.closed.count("script") == 3
-    assert HOSTILE in "".join(found.text)
-    assert json.loads(unpacked(path, "data"))["files"]["cltm.csv"] == HOSTILE
+    assert HOSTILE in found.text
+    sections = json.loads(unpacked(path, "data"))["sections"]
+    assert sections["downloads"]["cltm.csv"] == HOSTILE
 
 
-def test_figures_are_linked_where_they_lie_beside_the_page(three, tmp_path):
-    def links(path):
-        write_page(path, *build_page(three))
-        hrefs = [attributes.get("href", "#") for _, attributes in parse(path).tags]
-        return [href for href in hrefs if href[0] not in "#d"]
+def test_contents_name_the_sections_that_are_there_in_their_order(three, written):
+    text = written.read_text(encoding="utf-8")
+    links = re.findall('<li><a href="#([a-z-]+)">([^<]+)</a></li>', text)
+    headings = re.findall('<section id="([a-z-]+)">\n<h2>([^<]+)</h2>', text)
+    assert links == headings
+    assert [id_ for id_, _ in links] == [
+        one.id for one in SECTIONS if one.html(three) is not None
+    ]
 
+
+def test_a_section_is_added_by_one_object(three, tmp_path):
+    """As a person's own module does it: one Section, and its place in the list."""
+
+    def spread(report: Report) -> str | None:
+        if len(report.display_languages) < 3:
+            return None
+        return paragraphs([f"Of {len(report.display_languages)} languages."])
+
+    mine = Section(
+        id="spread",
+        title="Spread of <gains>",
+        html=spread,
+        data=lambda report: {"gains": report.main.matrix.relative_gain.tolist()},
+        script="element.dataset.count = data.gains.length;",
+    )
     path = tmp_path / "report.html"
-    assert links(path) == []
-    for name in ("rankings.pdf", "heatmap.png", "other.png"):
-        (tmp_path / name).touch()
-    assert links(path) == ["heatmap.png", "rankings.pdf"]
+    write_page(path, three, [*SECTIONS[:2], mine, *SECTIONS[2:]])
+    text = path.read_text(encoding="utf-8")
+    assert '<a href="#spread">Spread of &lt;gains&gt;</a>' in text
+    assert "<p>Of 3 languages.</p>" in text
+    assert text.index('<section id="the-matrix">') < text.index('<section id="spread">')
+    assert text.index('<section id="spread">') < text.index('<section id="rankings">')
+    assert mine.script in text
+    sections = json.loads(unpacked(path, "data"))["sections"]
+    assert np.shape(sections["spread"]["gains"]) == (3, 3)
+
+    write_page(path, make_report([simulated(2, 3)]), [mine])
+    text = path.read_text(encoding="utf-8")
+    assert "spread" not in text and mine.script not in text
+    assert json.loads(unpacked(path, "data"))["sections"] == {}
 
 
 def test_page_of_54_languages_with_five_metrics_is_at_most_6_mb(tmp_path):
@@ -146,5 +158,5 @@ def test_page_of_54_languages_with_five_metrics_is_at_most_6_mb(tmp_path):
     report = make_report([scores], files={"cells.tsv": cells})
     report = replace(report, analyses=[report.main] * 5)
     path = tmp_path / "report.html"
-    write_page(path, *build_page(report))
+    write_page(path, report)
     assert path.stat().st_size <= MOST_BYTES

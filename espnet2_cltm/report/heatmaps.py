@@ -1,0 +1,229 @@
+"""The heatmaps of a matrix: transfer, and performance without the target's data.
+
+In both, languages stand in the same order of families on both axes.
+
+Of transfer, rows are targets, columns donors. A cell shows its CLTM; among few
+languages its interval too; among any number, whether it differs from 0.
+
+Of zero-shot performance, rows are the languages tested on, columns those trained on:
+the single runs, whose own language is outlined. Perf has no value that means something
+by itself, so its colours run from the smallest value to the largest.
+"""
+
+from collections.abc import Sequence
+
+import matplotlib.figure
+import numpy as np
+
+from espnet2_cltm.matrix.languages import Language, describe, display_order
+from espnet2_cltm.matrix.scores import zero_shot_means
+from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE, RatioSets
+from espnet2_cltm.report.colours import ColourScale, perf_scale, transfer_scale
+from espnet2_cltm.report.contents import Report, grey_targets
+from espnet2_cltm.report.grid import MOST_WITH_SECOND_LINES, Grid, draw_grid
+from espnet2_cltm.report.wording import (
+    MINUS,
+    format_limit,
+    format_value,
+    level_text,
+    with_minus_signs,
+)
+
+UNBOUNDED = "unbounded"
+MOST_WITH_THREE_DECIMALS = 10
+
+NOTE = (
+    "CLTM[i, j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i)): what N utterances of "
+    "donor j add to N of target i, relative to what N more of target i add."
+)
+
+
+def draw_transfer(report: Report) -> matplotlib.figure.Figure:
+    """Draw the transfer matrix."""
+    matrix, uncertainty = report.matrix, report.uncertainty
+    index = report.display_index
+    square = np.ix_(index, index)
+    sets = uncertainty.fieller
+    return draw_grid(
+        transfer_grid(
+            report.display_languages,
+            matrix.cltm[square],
+            report.title,
+            report.subtitle,
+            not_identified=grey_targets(matrix)[index],
+            sets=RatioSets(sets.kind[square], sets.low[square], sets.high[square]),
+            confidence=uncertainty.settings.confidence,
+            q_zero=uncertainty.q_zero[square],
+            notes=(with_minus_signs(NOTE),),
+        )
+    )
+
+
+def transfer_grid(
+    languages: Sequence[Language],
+    values: np.ndarray,
+    title: str,
+    subtitle: str,
+    *,
+    not_identified: np.ndarray | None = None,
+    sets: RatioSets | None = None,
+    confidence: float = 0.95,
+    q_zero: np.ndarray | None = None,
+    notes: tuple[str, ...] = (),
+) -> Grid:
+    """Arrange a transfer matrix for drawing.
+
+    Args:
+        languages: The n languages in the order of display.
+        values: (n, n) CLTM, rows targets, columns donors; NaN where not available.
+        title: First line.
+        subtitle: Second line.
+        not_identified: (n,) bool, rows to grey out.
+        sets: (n, n) confidence sets of the values.
+        confidence: Confidence level of the sets.
+        q_zero: (n, n) q-values of the tests against 0, NaN where there is none.
+        notes: Further sentences beneath the picture.
+    """
+    n = len(values)
+    grey = np.zeros(n, dtype=bool) if not_identified is None else not_identified
+    q = np.full((n, n), np.nan) if q_zero is None else q_zero
+    tested = np.isfinite(values) & np.isfinite(q)
+    same_as_zero = tested & ~(q < FALSE_DISCOVERY_RATE)
+    scale = transfer_scale(values[~np.eye(n, dtype=bool)])
+    intervals, legend = None, []
+    if sets is not None and n <= MOST_WITH_SECOND_LINES:
+        intervals = _intervals(np.where(np.isfinite(values), sets.kind, ""), sets)
+        if (intervals == "").all():
+            intervals = None
+        else:
+            legend.append(_intervals_note(intervals, confidence))
+    if same_as_zero.any():
+        legend.append(
+            f"○ does not differ from 0 (q ≥ {FALSE_DISCOVERY_RATE:.3g}, corrected for "
+            f"all tests together): {same_as_zero.sum():,} of {tested.sum():,} cells."
+        )
+    return Grid(
+        rows=tuple(languages),
+        columns=tuple(languages),
+        values=values,
+        scale=scale,
+        second_lines=intervals,
+        faded_rows=grey,
+        dotted=same_as_zero,
+        row_title=r"$\mathbf{target}\ i$ (tested)",
+        column_title=r"$\mathbf{donor}\ j$ (adds $N$ utterances)",
+        title=title,
+        subtitle=subtitle,
+        notes=(*legend, *_legend(values, grey, scale), *notes),
+    )
+
+
+def _intervals(kind: np.ndarray, sets: RatioSets) -> np.ndarray:
+    """Write confidence sets: (n, n) str, empty where there is none."""
+    lines = np.where(kind == "", "", UNBOUNDED).astype(object)
+    for i, j in np.argwhere(kind == BOUNDED):
+        limits = format_limit(sets.low[i, j]), format_limit(sets.high[i, j])
+        lines[i, j] = f"[{limits[0]}, {limits[1]}]"
+    return lines
+
+
+def _intervals_note(intervals: np.ndarray, confidence: float) -> str:
+    note = f"In brackets: {level_text(confidence)} interval (Fieller)"
+    if (intervals == UNBOUNDED).any():
+        note += f"; {UNBOUNDED}: there is no finite one, the self-gain is too uncertain"
+    return f"{note}."
+
+
+def _legend(values: np.ndarray, grey: np.ndarray, scale: ColourScale) -> list[str]:
+    """Explain whatever other marks the heatmap has, a sentence each."""
+    notes = []
+    if grey.any():
+        notes.append(
+            "† grey row: target not identified, its self-gain "
+            f"Perf(i+i) {MINUS} Perf(i) is not clearly positive."
+        )
+    if (np.isnan(values) & ~grey[:, None]).any():
+        notes.append("Hatched: not available.")
+    clipped = int((values < scale.low).sum() + (values > scale.high).sum())
+    if clipped:
+        notes.append(
+            f"Triangles: {clipped} value(s) beyond the ends of the colour scale "
+            f"(lowest {format_value(np.nanmin(values))}, highest "
+            f"{format_value(np.nanmax(values))})."
+        )
+    return notes
+
+
+def draw_zero_shot(report: Report) -> matplotlib.figure.Figure | None:
+    """Draw zero-shot performance; None where no run was tested on another language."""
+    scores = report.scores
+    codes, means = zero_shot_means(scores)
+    tested = display_order(describe(codes, report.languages).values())
+    trained = report.display_languages
+    rows = [codes.index(language.code) for language in tested]
+    values = means.T[np.ix_(rows, report.display_index)]
+    if not np.isfinite(values[~_same_language(tested, trained)]).any():
+        return None
+    return draw_grid(
+        zero_shot_grid(
+            tested,
+            trained,
+            values,
+            scores.source.metric_title,
+            f"Zero-shot performance, {scores.source.task_title}",
+            report.subtitle,
+        )
+    )
+
+
+def _same_language(
+    tested: Sequence[Language], trained: Sequence[Language]
+) -> np.ndarray:
+    """(m, n) bool."""
+    return np.array([[row.code == column.code for column in trained] for row in tested])
+
+
+def zero_shot_grid(
+    tested: Sequence[Language],
+    trained: Sequence[Language],
+    values: np.ndarray,
+    name: str,
+    title: str,
+    subtitle: str,
+) -> Grid:
+    """Arrange zero-shot performance for drawing.
+
+    Args:
+        tested: The m languages tested on, in the order of display.
+        trained: The n languages trained on, in the order of display.
+        values: (m, n) Perf, rows tested on, columns trained on; NaN where not
+            available.
+        name: Name of Perf, such as ``macro F1``.
+        title: First line.
+        subtitle: Second line.
+    """
+    there = np.isfinite(values)
+    itself = _same_language(tested, trained) & there
+    notes = []
+    if itself.any():
+        notes.append("Outlined: trained and tested on the same language.")
+    if not there.all():
+        notes.append("Hatched: not available.")
+    if there.any():
+        notes.append(
+            f"Colours run from the lowest value, {format_value(values[there].min(), 3)}"
+            f", to the highest, {format_value(values[there].max(), 3)}."
+        )
+    return Grid(
+        rows=tuple(tested),
+        columns=tuple(trained),
+        values=values,
+        scale=perf_scale(values, with_minus_signs(name)),
+        decimals=3 if max(values.shape) <= MOST_WITH_THREE_DECIMALS else 2,
+        outlined=itself,
+        row_title=r"$\mathbf{tested}$ on",
+        column_title=r"$\mathbf{trained}$ on",
+        title=title,
+        subtitle=subtitle,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,441 @@
+"""The sections of the report page, in the order in which they stand.
+
+Everything that the page shows beneath its title is one :class:`.Section` of
+:data:`SECTIONS`; see :mod:`espnet2_cltm.report.page.section` for how to add one.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from espnet2_cltm.matrix.estimates import TransferMatrix
+from espnet2_cltm.matrix.languages import Language
+from espnet2_cltm.matrix.origin import RELATION_NAMES
+from espnet2_cltm.matrix.origin import origin_sentences as origin_lines
+from espnet2_cltm.matrix.properties import strongest_negative, strongest_positive
+from espnet2_cltm.matrix.property_intervals import MatrixNumbers
+from espnet2_cltm.matrix.relatedness import OF_CELLS
+from espnet2_cltm.matrix.scores import known_task
+from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE
+from espnet2_cltm.report.comparison import agreement_line, cells_of_both
+from espnet2_cltm.report.confusion import confusion_tables
+from espnet2_cltm.report.contents import Report, grey_targets
+from espnet2_cltm.report.page.matrix_data import zero_shot_square
+from espnet2_cltm.report.page.methods import methods_paragraphs
+from espnet2_cltm.report.page.section import (
+    Section,
+    bullets,
+    chart,
+    folded,
+    paragraphs,
+    part,
+    render,
+    side_by_side,
+    table,
+)
+from espnet2_cltm.report.rankings import SIDES, best_first, ranked_languages
+from espnet2_cltm.report.summary import (
+    cells_found,
+    means_line,
+    number_rows,
+    number_text,
+    number_versions,
+    numbers_notes,
+    remarks,
+    strongest_languages,
+)
+from espnet2_cltm.report.wording import format_value
+
+NONE_MEASURED = (
+    "No target has a self-gain, which takes single and double runs of the same target, "
+    "so no cell can be told: the runs that are missing have to be made first."
+)
+NONE_IDENTIFIED = (
+    "No target's self-gain is clearly positive, so no cell can be told: more seeds, a "
+    "larger test set or another N would be needed."
+)
+ONE_VERSION = "All targets are identified, so there is one version of each number."
+TWO_VERSIONS = (
+    "Each number is given over the identified targets, which are what the matrix "
+    "shows, and over all targets with an estimate."
+)
+
+
+def _in_short(report: Report) -> str:
+    matrix, n = report.matrix, len(report.matrix.languages)
+    identified = int(matrix.target_identified.sum())
+    unmeasured = int(_without_self_gain(matrix).sum())
+    without = f" (without self-gain: {unmeasured})" if unmeasured else ""
+    lines = [
+        f"{means_line(report)}. Identified: {identified} of {n} targets{without}.",
+        *cells_found(report),
+    ]
+    if not identified:
+        lines.append(NONE_IDENTIFIED if unmeasured < n else NONE_MEASURED)
+    mean = number_text("mean_off_diagonal", report.numbers.identified)
+    if mean:
+        lines.append(
+            f"Of identified targets, a donor utterance is on average worth {mean} of "
+            "one more of the target's own."
+        )
+    return bullets([*lines, *strongest_languages(report)])
+
+
+def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
+    """(n,) bool: targets that lack single or double runs."""
+    return ~np.isfinite(np.diagonal(matrix.self_gain))
+
+
+def _matrix(report: Report) -> str:
+    languages, index = report.display_languages, report.display_index
+    matrix = report.matrix
+    differs = report.uncertainty.q_zero < FALSE_DISCOVERY_RATE
+    grey = grey_targets(matrix)
+
+    def text(i: int, j: int) -> str:
+        if not np.isfinite(matrix.raw_cltm[i, j]):
+            return ""
+        value = format_value(matrix.raw_cltm[i, j])
+        if grey[i] or matrix.reason[i, j]:
+            return f"({value})"
+        return f"{value}*" if differs[i, j] else value
+
+    cells = [[text(i, j) for j in index] for i in index]
+    written = "".join(map("".join, cells))
+    caption = "CLTM, rows targets, columns donors"
+    if "(" in written:
+        caption += "; in brackets: of a target that is not identified"
+    if "*" in written:
+        caption += f"; *: differs from 0, q < {FALSE_DISCOVERY_RATE}"
+    return render(
+        "matrix.html.jinja",
+        false_discovery_rate=FALSE_DISCOVERY_RATE,
+        file_stem=f"cltm_{report.source.task}",
+    ) + folded(
+        "The matrix as a table",
+        _language_table(caption, "target \\ donor", languages, languages, cells),
+    )
+
+
+def _language_table(
+    caption: str,
+    corner: str,
+    rows: Sequence[Language],
+    columns: Sequence[Language],
+    cells: Sequence[Sequence[str]],
+) -> Markup:
+    names = [
+        Markup('<abbr title="{}">{}</abbr>').format(language.name, language.code)
+        for language in columns
+    ]
+    lines = [
+        (language.name, *texts) for language, texts in zip(rows, cells, strict=True)
+    ]
+    return table(caption, [corner, *names], lines, "matrix")
+
+
+def _rankings(report: Report) -> str | None:
+    shown = []
+    for side in SIDES:
+        ranked = best_first(ranked_languages(report, side))
+        if not ranked:
+            continue
+        name, axis = side.name.capitalize(), side.axis.replace("$", "")
+        rows = [
+            (one.language.name, f"{one.value:.3f}", _interval(one.low, one.high))
+            for one in ranked
+        ]
+        content = (
+            paragraphs([f"{side.meaning.capitalize()}."])
+            + chart(f"ranking-{side.name}", f"{name}; the table holds the same numbers")
+            + folded("As a table", table(name, ("language", axis, "interval"), rows))
+        )
+        shown.append((name, content))
+    return side_by_side(shown) if shown else None
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+
+
+def _rankings_data(report: Report) -> dict[str, Any]:
+    return {
+        side.name: {
+            "axis": side.axis.replace("$", ""),
+            "entries": [
+                {
+                    "language": index,
+                    "value": one.value,
+                    "low": one.low,
+                    "high": one.high,
+                }
+                for index, one in enumerate(ranked_languages(report, side))
+            ],
+        }
+        for side in SIDES
+    }
+
+
+def _pairs(report: Report) -> str | None:
+    matrix, cltm = report.matrix, report.matrix.cltm
+    fieller = report.uncertainty.fieller
+    if not np.isfinite(cltm[~np.eye(len(cltm), dtype=bool)]).any():
+        return None
+
+    def row(cell: tuple[int, int]) -> tuple[str, str, str, str]:
+        target, donor = (report.languages[matrix.languages[k]].name for k in cell)
+        interval = "unbounded" if fieller.kind[cell] else ""
+        if fieller.kind[cell] == BOUNDED:
+            interval = f"[{fieller.low[cell]:.2f}, {fieller.high[cell]:.2f}]"
+        return target, donor, f"{cltm[cell]:.2f}", interval
+
+    caption = "Of identified targets, with Fieller's interval"
+    columns = ("target", "donor", "CLTM", "interval")
+    tables = (
+        ("Strongest positive", "No cell is above 0.", strongest_positive(cltm)),
+        ("Strongest negative", "No cell is below 0.", strongest_negative(cltm)),
+    )
+    return side_by_side(
+        (
+            heading,
+            table(caption, columns, map(row, cells)) if cells else paragraphs([none]),
+        )
+        for heading, none, cells in tables
+    )
+
+
+def _numbers(report: Report) -> str:
+    matrix = report.matrix
+    versions = number_versions(report)
+    rows = [
+        (label, *(text or f"not available: {note}" for text, note in texts))
+        for label, texts in number_rows(versions)
+    ]
+    return (
+        paragraphs([_versions_note(matrix, versions)])
+        + table("Numbers of the whole matrix", ("property", *versions), rows)
+        + paragraphs(numbers_notes(versions.values()), "note")
+    )
+
+
+def _versions_note(matrix: TransferMatrix, versions: dict[str, MatrixNumbers]) -> str:
+    """Say why there are one or two versions of each number."""
+    if len(versions) > 1:
+        return TWO_VERSIONS
+    n, without = len(matrix.languages), int(_without_self_gain(matrix).sum())
+    if not without:
+        return ONE_VERSION
+    if without == n:
+        return "There are no numbers: no target has a self-gain."
+    return (
+        f"All targets that have a self-gain, {n - without} of {n}, are identified, so "
+        "there is one version of each number."
+    )
+
+
+def _origin(report: Report) -> str:
+    tests = [
+        (
+            RELATION_NAMES[test.relation],
+            "cells" if test.statistic == OF_CELLS else "pair effects",
+            str(test.n_cells),
+            f"{test.r:+.3f}" if test.r is not None else test.reason,
+            f"{test.p:.2g}" if test.p is not None else "",
+            f"{test.q:.2g}" if test.q is not None else "",
+        )
+        for test in report.origin.relatedness
+    ]
+    found = bullets(origin_lines(report.origin))
+    if not tests:
+        return found
+    return found + table(
+        "Correlation of the cells with what languages have in common (Mantel's test)",
+        ("relation", "of", "cells", "r", "p", "q"),
+        tests,
+    )
+
+
+def _zero_shot(report: Report) -> str | None:
+    order = np.ix_(report.display_index, report.display_index)
+    values = zero_shot_square(report.main)[order]
+    if not np.isfinite(values[~np.eye(len(values), dtype=bool)]).any():
+        return None
+    cells = [[f"{x:.3f}" if np.isfinite(x) else "" for x in row] for row in values]
+    languages = report.display_languages
+    caption = f"{report.source.metric_title}, rows tested on, columns trained on"
+    corner = "tested on \\ trained on"
+    return (
+        paragraphs(
+            [
+                "Trained on N utterances of one language, tested on another, without "
+                "any of its own: the single runs, tested everywhere."
+            ]
+        )
+        + chart(
+            "zero-shot-heatmap",
+            "Heatmap of the zero-shot matrix; the table holds the same numbers",
+            "scroll",
+        )
+        + folded(
+            "As a table", _language_table(caption, corner, languages, languages, cells)
+        )
+    )
+
+
+def _confusion(report: Report) -> str | None:
+    if report.confusion is None or report.confusion.empty:
+        return None
+    task = known_task(report.source.task)
+    parts = []
+    for found in confusion_tables(report.confusion):
+        names = [task.class_title(one) if task else one for one in found.classes]
+        rows = []
+        for name, counts, shares in zip(names, found.counts, found.shares, strict=True):
+            cells = [
+                Markup('<td style="--share: {:.3f}">{:.1%} ({:,})</td>').format(
+                    share, share, count
+                )
+                for count, share in zip(counts.tolist(), shares.tolist(), strict=True)
+            ]
+            rows.append((name, *cells, f"{counts.sum():,}"))
+        columns = ("reference \\ predicted", *names, "items")
+        parts.append((found.title, table(found.caption, columns, rows, "confusion")))
+    return paragraphs(
+        [
+            "Which class is taken for which: shares of the items of a class, with "
+            "their number in brackets, summed over languages and seeds."
+        ]
+    ) + side_by_side(parts)
+
+
+def _comparison(report: Report) -> str | None:
+    parts = [
+        (
+            found.title,
+            paragraphs([agreement_line(found.comparison)])
+            + chart(
+                f"comparison-{index}",
+                "Scatter plot: CLTM here against CLTM published, a point a cell; the "
+                "text holds the numbers",
+            )
+            + folded("In numbers", Markup("<pre>{}</pre>\n").format(found.text)),
+        )
+        for index, found in enumerate(report.published)
+    ]
+    return side_by_side(parts) if parts else None
+
+
+def _comparison_data(report: Report) -> list[list[list[Any]]]:
+    cells = (cells_of_both(found.comparison).round(3) for found in report.published)
+    return [
+        one.astype(object).where(one.notna(), None).to_numpy().tolist() for one in cells
+    ]
+
+
+def _regime(report: Report) -> str | None:
+    regime = report.regime
+    if regime is None:
+        return None
+    lines = [regime["conclusion"], *regime["advice"], *regime["notes"]]
+    label = "Learning curves and the index of the dynamic regime by N"
+    return (
+        paragraphs(lines)
+        + chart("regime-chart", label, "wide chart")
+        + Markup('<p class="note" data-interactive hidden>{}</p>\n').format(
+            "Right: the median over languages, smoothed. Shaded: the dynamic regime. "
+            "Points: each N, green in the regime, orange outside, grey where it is an "
+            "outlier."
+        )
+    )
+
+
+def _gaps(report: Report) -> str | None:
+    lines = remarks(report)
+    if report.missing is not None:
+        lines = [*lines, *report.missing.sentences]
+    return bullets(lines) if lines else None
+
+
+def _methods(report: Report) -> str:
+    return paragraphs(methods_paragraphs(report))
+
+
+def _reproduce(report: Report) -> str:
+    provenance, command = report.provenance, report.provenance.command
+    before = Markup("")
+    if not command:
+        command = report.build_command
+        before = paragraphs(
+            ["The results do not say how they were made; the matrix was built by"]
+        )
+    configuration = Markup("")
+    if provenance.configuration:
+        configuration = Markup(
+            "<details>\n<summary>Configuration of the experiment</summary>\n"
+            "<pre>{}</pre>\n</details>\n"
+        ).format(provenance.configuration)
+    return (
+        before
+        + Markup('<pre class="command">{}</pre>\n').format(command)
+        + table("Versions and input", (), provenance.versions)
+        + configuration
+    )
+
+
+def _downloads(report: Report) -> str:
+    buttons = Markup("\n").join(
+        Markup('<button type="button" data-file="{0}">{0}</button>').format(name)
+        for name in report.files
+    )
+    found = Markup("<p data-interactive hidden>In this file:\n{}</p>\n").format(buttons)
+    if report.figures:
+        links = Markup(", ").join(
+            Markup('<a href="{0}">{0}</a>').format(name) for name in report.figures
+        )
+        found += Markup("<p>Beside it, for papers: {}.</p>\n").format(links)
+    return found
+
+
+SECTIONS = [
+    Section("in-short", "In short", _in_short),
+    Section("the-matrix", "The matrix", _matrix, script=part("matrix.js")),
+    Section(
+        "rankings",
+        "Donors and targets",
+        _rankings,
+        data=_rankings_data,
+        script=part("rankings.js"),
+    ),
+    Section("pairs", "Strongest pairs", _pairs),
+    Section("numbers", "Summary numbers", _numbers),
+    Section("origin", "Where transfer comes from", _origin),
+    Section("zero-shot", "Zero-shot", _zero_shot, script=part("zero_shot.js")),
+    Section("confusion", "Confusion of classes", _confusion),
+    Section(
+        "comparison",
+        "Beside the published matrices",
+        _comparison,
+        data=_comparison_data,
+        script=part("comparison.js"),
+    ),
+    Section(
+        "regime",
+        "How large N must be",
+        _regime,
+        data=lambda report: report.regime,
+        script=part("regime.js"),
+    ),
+    Section("gaps", "What is not there", _gaps),
+    Section("methods", "Methods", _methods),
+    Section("reproduce", "To reproduce", _reproduce),
+    Section(
+        "downloads",
+        "Downloads",
+        _downloads,
+        data=lambda report: report.files,
+        script=part("downloads.js"),
+    ),
+]
+"""All sections; a list, to which others are added."""
