@@ -26,7 +26,7 @@ PAGES = documents()
 SHELL = ("", "bash", "sh")
 SCRIPTS = ("test.sh", "tools/install.sh")
 # Options of other people's commands.
-FOREIGN = {"no-deps", "strict", "local-dir", "fast"}
+FOREIGN = {"no-deps", "strict", "local-dir"}
 NEEDS_TORCH = re.compile(r"\w+_(train|inference|worker|pretrain|export|targets)")
 
 _COMMAND = re.compile(
