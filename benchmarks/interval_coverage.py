@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, cell_moments, estimate
 from espnet2_cltm.matrix.results import Choice, read_scores
@@ -57,16 +57,16 @@ def get_parser() -> argparse.ArgumentParser:
         help="real results that give self-gains and noise",
     )
     parser.add_argument("--task", nargs="+", default=["gender", "speaker"])
-    parser.add_argument("--seeds", type=positive_number, nargs="+", default=[5, 10])
-    parser.add_argument("--matrices", type=positive_number, default=2000)
-    parser.add_argument("--n_languages", type=positive_number, default=20)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[5, 10])
+    parser.add_argument("--matrices", type=int, default=2000)
+    parser.add_argument("--n_languages", type=int, default=20)
     parser.add_argument(
         "--bootstrap_matrices",
-        type=whole_number,
+        type=int,
         default=200,
         help="of them, whose bootstrap interval is computed too",
     )
-    parser.add_argument("--resamples", type=positive_number, default=2000)
+    parser.add_argument("--resamples", type=int, default=2000)
     parser.add_argument(
         "--gain_factor",
         type=float,
@@ -85,7 +85,7 @@ def get_parser() -> argparse.ArgumentParser:
         default=0.0,
         help="of what a test set does to a run alike in all seeds (see the simulator)",
     )
-    parser.add_argument("--random_seed", type=whole_number, default=0)
+    parser.add_argument("--random_seed", type=int, default=0)
     return parser
 
 

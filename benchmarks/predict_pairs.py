@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import positive_number, run_command
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.matrix.decomposition import fit_additive
 from espnet2_cltm.matrix.languages import language_distances
 from espnet2_cltm.matrix.matrix_files import PUBLISHED, read_published
@@ -52,7 +52,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--kept", type=float, nargs="+", default=[0.1, 0.2, 0.4])
     parser.add_argument("--mask", nargs="+", choices=MASKS, default=list(MASKS))
     parser.add_argument(
-        "--masks", type=positive_number, default=20, help="random masks, seeds from 0"
+        "--masks", type=int, default=20, help="random masks, seeds from 0"
     )
     parser.add_argument(
         "--oracle", action="store_true", help="tell how much there is to find instead"

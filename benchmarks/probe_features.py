@@ -31,7 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from transformers import Wav2Vec2FeatureExtractor
 
-from espnet2_cltm.bin.command_line import positive_number, run_command
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.corpus.audio import SAMPLE_RATE, load_audio
 from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance, read_data_dir
 from espnet2_cltm.errors import UserError
@@ -64,12 +64,8 @@ def get_parser() -> argparse.ArgumentParser:
         help="what its training began with, where that is not random weights as "
         "transformers draws them",
     )
-    parser.add_argument(
-        "--seeds", type=positive_number, default=5, help="number of seeds"
-    )
-    parser.add_argument(
-        "--max_positives", type=positive_number, default=200, help="of a speaker"
-    )
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
+    parser.add_argument("--max_positives", type=int, default=200, help="of a speaker")
     parser.add_argument("--outfile", type=Path, help="table to write, as TSV")
     return parser
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import cell_moments, estimate
 from espnet2_cltm.matrix.property_intervals import (
@@ -65,12 +65,10 @@ def get_parser() -> argparse.ArgumentParser:
         "--results", type=Path, help="results that give self-gains and noise"
     )
     parser.add_argument("--task", nargs="+", default=["gender", "speaker"])
-    parser.add_argument("--seeds", type=positive_number, nargs="+", default=[5, 10])
-    parser.add_argument(
-        "--n_languages", type=positive_number, nargs="+", default=[9, 20]
-    )
-    parser.add_argument("--matrices", type=positive_number, default=200)
-    parser.add_argument("--resamples", type=positive_number, default=1000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[5, 10])
+    parser.add_argument("--n_languages", type=int, nargs="+", default=[9, 20])
+    parser.add_argument("--matrices", type=int, default=200)
+    parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument(
         "--truth",
         nargs="+",
@@ -79,7 +77,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--share_zero", type=float, default=0.0)
     parser.add_argument("--share_one", type=float, default=0.0)
-    parser.add_argument("--random_seed", type=whole_number, default=0)
+    parser.add_argument("--random_seed", type=int, default=0)
     return parser
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
@@ -47,13 +47,12 @@ from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
 from espnet2_cltm.options import LEVEL, POSITIVE, WHOLE, Option, add_options
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.confusion import read_confusion
-from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.contents import Report, both_numbers
 from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import MATRIX_FIGURES
 from espnet2_cltm.report.page.write import write_page
 from espnet2_cltm.report.provenance import read_provenance
-from espnet2_cltm.report.summary import both_numbers, summarise
-from espnet2_cltm.report.summary_text import summary_text
+from espnet2_cltm.report.summary import summarise, summary_text
 
 DOWNLOADS = (
     "cltm.csv",
@@ -90,9 +89,7 @@ OPTIONS = (
 
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
-    parser = argparse.ArgumentParser(
-        description="Build the cross-lingual transfer matrix of one task."
-    )
+    parser = Parser(description="Build the cross-lingual transfer matrix of one task.")
     add_results_options(
         parser, "results.tsv, or the published framework's CSV (per seed or aggregated)"
     )
@@ -120,16 +117,6 @@ def build(args: argparse.Namespace) -> None:
     noise = cell_noise(scores, matrix)
     origin = _origin(matrix, matrix.cltm, noise, languages, distances)
     missing = predict_missing(matrix, distances)
-    summary = summarise(scores, matrix, main_analysis.uncertainty, languages, numbers)
-    summary["origin"] = {
-        "identified_targets": asdict(origin),
-        "all_targets": asdict(
-            _origin(matrix, matrix.raw_cltm, noise, languages, distances)
-        ),
-    }
-    error = missing.error if missing else None
-    summary["prediction_error"] = asdict(error) if error else None
-
     report = Report(
         analyses=analyses,
         languages=languages,
@@ -141,6 +128,15 @@ def build(args: argparse.Namespace) -> None:
         regime=regime,
         confusion=read_confusion(args.results, scores.source.task),
     )
+    summary = summarise(report)
+    summary["origin"] = {
+        "identified_targets": asdict(origin),
+        "all_targets": asdict(
+            _origin(matrix, matrix.raw_cltm, noise, languages, distances)
+        ),
+    }
+    error = missing.error if missing else None
+    summary["prediction_error"] = asdict(error) if error else None
 
     # They are written last: never beside tables that they do not belong to.
     remove_if_there(args.outdir / "report.html", args.outdir / "summary.json")
@@ -152,7 +148,7 @@ def build(args: argparse.Namespace) -> None:
     )
     report = replace(report, files=_downloads(args.outdir), figures=figures)
     write_page(args.outdir / "report.html", report)
-    text = summary_text(scores, matrix, main_analysis.uncertainty, languages, numbers)
+    text = summary_text(report)
     print(
         "\n".join(
             [

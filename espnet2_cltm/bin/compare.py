@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.comparison import compare, read_compared
 from espnet2_cltm.matrix.matrix_files import PUBLISHED
@@ -39,7 +39,7 @@ OPTIONS = (
 
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Compare two cross-lingual transfer matrices.",
         epilog="Published matrices: "
         + "; ".join(f"{name} ({what})" for name, what in PUBLISHED.items()),

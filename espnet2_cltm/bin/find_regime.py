@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import describe, read_languages
@@ -83,7 +83,7 @@ def _read_float(text: str, above_zero: bool = False) -> float:
 
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Find the N at which twice the data helps most: learning curves, "
         "the index CI_min, and the dynamic regime."
     )

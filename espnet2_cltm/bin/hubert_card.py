@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.frontend.checkpoint import load_hubert
 from espnet2_cltm.pretraining.export import CardFacts, write_card
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command's options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Write <exp>/hf/README.md: data, targets, training, figures.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping
 from espnet2_cltm.pretraining.export import DTYPES, export_hubert
@@ -12,7 +12,7 @@ from espnet2_cltm.pretraining.export import DTYPES, export_hubert
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command's options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Write the encoder of a pretraining as config.json, "
         "preprocessor_config.json and model.safetensors, which --model takes.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import Planned, check_same_data
@@ -34,7 +34,7 @@ from espnet2_cltm.options import add_options
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the options: those of run.sh that stage 3 uses."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")

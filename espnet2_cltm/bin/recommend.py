@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_choice_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
@@ -63,7 +63,7 @@ OPTIONS = (
 
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Rank the donor languages of a target, measured or predicted.",
         epilog="Published matrices: "
         + "; ".join(f"{name} ({what})" for name, what in PUBLISHED.items()),

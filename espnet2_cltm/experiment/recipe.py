@@ -379,16 +379,14 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
     specs = choose_tasks(texts["task"].split())
     corpus = find_corpus(texts["corpus"])
     texts["task"] = " ".join(spec.name for spec in specs)
-    texts["corpus_dir"] = (
-        texts["corpus_dir"]
-        or environment.get(corpus.db_variable, "")
-        or corpus.default_dir
-    )
     for name in ("demo_config", "languages_conf"):
         if texts[name] == options[name].default:
             texts[name] = _shipped(texts[name])
     values = read_values(texts, options)
     stage, stop_stage = values["stage"], values["stop_stage"]
+    if stage <= 1 <= stop_stage:
+        directory = corpus.choose_directory(texts["corpus_dir"], environment)
+        texts["corpus_dir"] = str(directory)
     if values["nj"] is None:
         n_workers = number_of_workers(None, values["ngpu"], values["jobs_per_gpu"])
         texts["nj"] = str(n_workers)
@@ -497,7 +495,8 @@ def _command(
     words = ["./run.sh"]
     if recipe := environment.get("CLTM_RECIPE_DIR"):
         root = environment.get("CLTM_ROOT", "")
-        words.insert(0, f"CLTM_RECIPE_DIR={recipe.removeprefix(f'{root}/')}")
+        place = shlex.quote(recipe.removeprefix(f"{root}/"))
+        words.insert(0, f"CLTM_RECIPE_DIR={place}")
     for name, text in asked.items():
         if options[name].shapes_result and text != options[name].default:
             words += [f"--{name}", _quoted(text)]

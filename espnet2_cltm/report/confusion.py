@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_rows
+from espnet2_cltm.matrix.text_table import read_text_table, require_columns, to_integer
 
 FILE = "confusion.tsv"
 COLUMNS = (
@@ -52,23 +51,11 @@ def read_confusion(results: Path, task: str) -> pd.DataFrame | None:
     path = results.parent / FILE
     if not path.exists():
         return None
-    rows = [
-        row
-        for row in read_rows(path, COLUMNS, "a confusion table", REMEDY)
-        if row[0] == task
-    ]
-    if not rows:
-        return None
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    is_count = table["count"].str.fullmatch("[0-9]+")
-    if not is_count.all():
-        wrong = table[~is_count].iloc[0]
-        raise UserError(
-            f"{path}: '{wrong['count']}' for {wrong['reference']} predicted as "
-            f"{wrong['predicted']} ({wrong['kind']} {wrong['languages']}) is not a "
-            f"count: {REMEDY}."
-        )
-    return table.astype({"count": int})
+    table = read_text_table(path, REMEDY)
+    require_columns(table, COLUMNS, REMEDY)
+    table = table.where(table.rows["task"] == task)
+    counts = table.rows.assign(count=to_integer(table, "count"))
+    return counts if len(counts) else None
 
 
 @dataclass(frozen=True)

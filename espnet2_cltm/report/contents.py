@@ -2,18 +2,77 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from espnet2_cltm.matrix.languages import Language, display_order
+from espnet2_cltm.matrix.estimates import TransferMatrix
+from espnet2_cltm.matrix.languages import Language, display_order, family_pairs
 from espnet2_cltm.matrix.origin import Origin
 from espnet2_cltm.matrix.prediction import MissingPairs
-from espnet2_cltm.matrix.uncertainty import Analysis
+from espnet2_cltm.matrix.property_intervals import (
+    ALL_COVER_LESS,
+    IDENTIFIED_COVER_LESS,
+    MatrixNumbers,
+    matrix_numbers,
+    matrix_numbers_with_intervals,
+)
+from espnet2_cltm.matrix.scores import ResultsSource, RunScores, SeedScores
+from espnet2_cltm.matrix.uncertainty import Analysis, CellUncertainty, IntervalSettings
+from espnet2_cltm.progress import progress
 from espnet2_cltm.report.comparison import PublishedComparison, published_comparisons
 from espnet2_cltm.report.provenance import Provenance
-from espnet2_cltm.report.summary import BothNumbers
+from espnet2_cltm.report.wording import level_text
+
+
+def grey_targets(matrix: TransferMatrix) -> np.ndarray:
+    """(n,) bool: targets with a self-gain that is not clearly positive."""
+    return ~matrix.target_identified & np.isfinite(np.diagonal(matrix.self_gain))
+
+
+@dataclass(frozen=True)
+class BothNumbers:
+    """Summary numbers over the identified targets, and over all with an estimate."""
+
+    identified: MatrixNumbers
+    all_targets: MatrixNumbers
+
+
+def both_numbers(
+    scores: RunScores,
+    matrix: TransferMatrix,
+    languages: Mapping[str, Language],
+    settings: IntervalSettings,
+) -> BothNumbers:
+    """Compute the summary numbers and, where there are seeds, their intervals."""
+    related = family_pairs([languages[code] for code in matrix.languages])
+    if not isinstance(scores, SeedScores):
+        return BothNumbers(
+            matrix_numbers(matrix.cltm, related),
+            matrix_numbers(matrix.raw_cltm, related),
+        )
+
+    def of(
+        values: np.ndarray, cover_less: Mapping[str, float], targets: str
+    ) -> MatrixNumbers:
+        label = f"summary numbers, {targets} targets"
+        return matrix_numbers_with_intervals(
+            scores,
+            values,
+            related,
+            settings.confidence,
+            settings.resamples,
+            settings.bootstrap_seed,
+            cover_less,
+            partial(progress, description=label, unit="batch"),
+        )
+
+    identified = of(matrix.cltm, IDENTIFIED_COVER_LESS, "identified")
+    if np.array_equal(matrix.cltm, matrix.raw_cltm, equal_nan=True):
+        return BothNumbers(identified, identified)
+    return BothNumbers(identified, of(matrix.raw_cltm, ALL_COVER_LESS, "all"))
 
 
 @dataclass(frozen=True)
@@ -52,17 +111,63 @@ class Report:
         """The analysis of the matrix's own metric."""
         return self.analyses[0]
 
+    @property
+    def scores(self) -> RunScores:
+        """The scores that the matrix is made of."""
+        return self.main.scores
+
+    @property
+    def source(self) -> ResultsSource:
+        """Where the scores come from, with the names of task and metric."""
+        return self.main.scores.source
+
+    @property
+    def matrix(self) -> TransferMatrix:
+        """The matrix."""
+        return self.main.matrix
+
+    @property
+    def uncertainty(self) -> CellUncertainty:
+        """The uncertainty of the matrix."""
+        return self.main.uncertainty
+
+    @property
+    def title(self) -> str:
+        """Name of the matrix: ``Cross-lingual transfer matrix, speech recognition``."""
+        return f"Cross-lingual transfer matrix, {self.source.task_title}"
+
+    @property
+    def subtitle(self) -> str:
+        """Metric, N, seeds and the number of languages on one line."""
+        n = f"{len(self.matrix.languages)} languages"
+        names = self.source.metric_title, self.source.budget_text
+        return ", ".join(part for part in (*names, self.seeds_text, n) if part)
+
+    @property
+    def seeds_text(self) -> str:
+        """How many seeds the cells with an estimate rest on."""
+        counts = self.matrix.n_seeds[self.matrix.n_seeds > 0]
+        if not len(counts):
+            return "no seed"
+        low, high = int(counts.min()), int(counts.max())
+        if low == high:
+            return "1 seed" if low == 1 else f"{low} seeds"
+        return f"{low} to {high} seeds a cell"
+
+    @property
+    def level(self) -> str:
+        """The confidence level of all intervals: ``95%``."""
+        return level_text(self.uncertainty.settings.confidence)
+
     @cached_property
     def display_languages(self) -> list[Language]:
         """The matrix's languages in the order of display."""
-        return display_order(
-            self.languages[code] for code in self.main.matrix.languages
-        )
+        return display_order(self.languages[code] for code in self.matrix.languages)
 
     @cached_property
     def display_index(self) -> list[int]:
         """Positions in the matrix of :attr:`display_languages`."""
-        codes = self.main.matrix.languages
+        codes = self.matrix.languages
         return [codes.index(language.code) for language in self.display_languages]
 
     @cached_property

@@ -17,18 +17,15 @@ import numpy as np
 
 from espnet2_cltm.matrix.languages import Language, describe, display_order
 from espnet2_cltm.matrix.scores import zero_shot_means
-from espnet2_cltm.matrix.uncertainty import BOUNDED, RatioSets
+from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE, RatioSets
 from espnet2_cltm.report.colours import ColourScale, perf_scale, transfer_scale
-from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.contents import Report, grey_targets
 from espnet2_cltm.report.grid import MOST_WITH_SECOND_LINES, Grid, draw_grid
-from espnet2_cltm.report.summary import FALSE_DISCOVERY_RATE, grey_targets
 from espnet2_cltm.report.wording import (
     MINUS,
     format_limit,
     format_value,
     level_text,
-    matrix_subtitle,
-    matrix_title,
     with_minus_signs,
 )
 
@@ -43,7 +40,7 @@ NOTE = (
 
 def draw_transfer(report: Report) -> matplotlib.figure.Figure:
     """Draw the transfer matrix."""
-    matrix, uncertainty = report.main.matrix, report.main.uncertainty
+    matrix, uncertainty = report.matrix, report.uncertainty
     index = report.display_index
     square = np.ix_(index, index)
     sets = uncertainty.fieller
@@ -51,8 +48,8 @@ def draw_transfer(report: Report) -> matplotlib.figure.Figure:
         transfer_grid(
             report.display_languages,
             matrix.cltm[square],
-            matrix_title(report.main.scores),
-            matrix_subtitle(report.main.scores, matrix),
+            report.title,
+            report.subtitle,
             not_identified=grey_targets(matrix)[index],
             sets=RatioSets(sets.kind[square], sets.low[square], sets.high[square]),
             confidence=uncertainty.settings.confidence,
@@ -159,7 +156,7 @@ def _legend(values: np.ndarray, grey: np.ndarray, scale: ColourScale) -> list[st
 
 def draw_zero_shot(report: Report) -> matplotlib.figure.Figure | None:
     """Draw zero-shot performance; None where no run was tested on another language."""
-    scores = report.main.scores
+    scores = report.scores
     codes, means = zero_shot_means(scores)
     tested = display_order(describe(codes, report.languages).values())
     trained = report.display_languages
@@ -174,7 +171,7 @@ def draw_zero_shot(report: Report) -> matplotlib.figure.Figure | None:
             values,
             scores.source.metric_title,
             f"Zero-shot performance, {scores.source.task_title}",
-            matrix_subtitle(scores, report.main.matrix),
+            report.subtitle,
         )
     )
 

@@ -17,7 +17,6 @@ from espnet2_cltm.report.colours import BLUE, INK, VERMILION
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.drawing import AXIS_SIZE, dress, frame, new_figure
 from espnet2_cltm.report.grid import MOST_WITH_NAMES, language_label
-from espnet2_cltm.report.wording import level_text, matrix_subtitle
 
 GUIDE = "#dcdcdc"
 WIDTH = 9.6  # inches
@@ -87,7 +86,7 @@ def ranked_languages(report: Report, side: Side) -> list[RankedLanguage]:
             one.strength.low,
             one.strength.high,
         )
-        for code, one in zip(report.main.matrix.languages, strengths, strict=True)
+        for code, one in zip(report.matrix.languages, strengths, strict=True)
     ]
 
 
@@ -107,13 +106,12 @@ def draw_rankings(report: Report) -> matplotlib.figure.Figure | None:
     donors, targets = (ranked_languages(report, side) for side in SIDES)
     if not best_first(donors):
         return None
-    level = level_text(report.main.uncertainty.settings.confidence)
     return draw_panels(
         donors,
         targets,
-        f"Donors and targets, {report.main.scores.source.task_title}",
-        matrix_subtitle(report.main.scores, report.main.matrix),
-        f"{level} interval over seeds",
+        f"Donors and targets, {report.source.task_title}",
+        report.subtitle,
+        f"{report.level} interval over seeds",
     )
 
 

@@ -1,41 +1,11 @@
-"""Names, titles and numbers as a reader sees them: in figures, page and terminal."""
+"""Numbers as a reader sees them: in figures, page and terminal."""
 
 import re
-
-from espnet2_cltm.matrix.estimates import TransferMatrix
-from espnet2_cltm.matrix.scores import RunScores
 
 FORMULA = "CLTM[i,j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i))"
 MINUS = "\N{MINUS SIGN}"
 # Before a number but not inside a word, a date or a range; between spaced terms.
 _HYPHEN_AS_MINUS = re.compile(r"(?<![\w.)\]-])-(?=\.?\d)|(?<= )-(?= )")
-
-
-def matrix_title(scores: RunScores) -> str:
-    """Name the matrix: ``Cross-lingual transfer matrix, speaker verification``."""
-    return f"Cross-lingual transfer matrix, {scores.source.task_title}"
-
-
-def matrix_subtitle(scores: RunScores, matrix: TransferMatrix) -> str:
-    """Tell metric, N, seeds and the number of languages on one line."""
-    parts = (
-        scores.source.metric_title,
-        scores.source.budget_text,
-        seeds_text(matrix),
-        f"{len(matrix.languages)} languages",
-    )
-    return ", ".join(part for part in parts if part)
-
-
-def seeds_text(matrix: TransferMatrix) -> str:
-    """Say how many seeds the cells with an estimate rest on."""
-    counts = matrix.n_seeds[matrix.n_seeds > 0]
-    if not len(counts):
-        return "no seed"
-    low, high = int(counts.min()), int(counts.max())
-    if low == high:
-        return "1 seed" if low == 1 else f"{low} seeds"
-    return f"{low} to {high} seeds a cell"
 
 
 def level_text(confidence: float) -> str:

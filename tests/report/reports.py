@@ -17,9 +17,8 @@ from espnet2_cltm.matrix.noise import cell_noise
 from espnet2_cltm.matrix.origin import OriginSettings, find_origin
 from espnet2_cltm.matrix.scores import ResultsSource, RunScores, SeedScores
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
-from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.contents import Report, both_numbers
 from espnet2_cltm.report.provenance import Provenance
-from espnet2_cltm.report.summary import both_numbers
 from tests.matrix.results_files import perf_rows
 from tests.matrix.simulator import Simulation, draw_scores, draw_truth
 

@@ -2,12 +2,12 @@ import pytest
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.scores import ResultsSource
+from espnet2_cltm.report.page.methods import methods_paragraphs
 from espnet2_cltm.report.provenance import (
     Provenance,
-    methods_paragraphs,
     read_provenance,
 )
-from tests.report.reports import analysed, simulated
+from tests.report.reports import make_report, simulated
 
 SOURCE = ResultsSource("results.tsv", "ab" * 32, "gender", "macro_f1")
 
@@ -64,7 +64,8 @@ def test_file_that_is_not_text_is_named(tmp_path, name):
 
 
 def methods(scores, provenance=None):
-    return "\n".join(methods_paragraphs(analysed(scores), provenance or Provenance("")))
+    report = make_report([scores], provenance=provenance or Provenance(""))
+    return "\n".join(methods_paragraphs(report))
 
 
 def test_methods_tell_task_runs_seeds_intervals_and_sources():

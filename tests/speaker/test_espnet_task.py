@@ -242,7 +242,7 @@ def test_trials_of_one_kind_are_refused(dump, tmp_path):
 
 def test_lengths_that_are_none_are_refused_with_their_line(tmp_path):
     (tmp_path / "utt2spk").write_text("a-1 a\n")
-    with pytest.raises(UserError, match="line 1: 'a' is no number of samples"):
+    with pytest.raises(UserError, match="line 1: 'a' is not a number of samples"):
         read_valid_trials([("trials", "es")], [str(tmp_path / "utt2spk")])
 
 

@@ -16,8 +16,7 @@ from espnet2_cltm.matrix.prediction import MissingPairs
 from espnet2_cltm.matrix.scores import SeedScores, zero_shot_means
 from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE, Analysis
 from espnet2_cltm.report.colours import gain_scale, perf_scale, transfer_scale
-from espnet2_cltm.report.contents import Report
-from espnet2_cltm.report.summary import grey_targets
+from espnet2_cltm.report.contents import Report, grey_targets
 from espnet2_cltm.report.wording import with_minus_signs
 
 PERF_DIGITS = 5
@@ -26,7 +25,7 @@ CLTM_DIGITS = 4
 
 def matrix_data(report: Report) -> dict[str, Any]:
     """Collect everything that scripts draw of the matrices."""
-    described = [report.languages[code] for code in report.main.matrix.languages]
+    described = [report.languages[code] for code in report.matrix.languages]
     reasons = {"": 0}
     metrics = [metric_data(analysis, reasons) for analysis in report.analyses]
     if report.missing is not None:
@@ -41,14 +40,14 @@ def matrix_data(report: Report) -> dict[str, Any]:
         "metrics": metrics,
         "reasons": list(reasons),
         "has_zero_shot": bool(np.isfinite(elsewhere).any()),
-        "confidence": report.main.uncertainty.settings.confidence,
+        "confidence": report.uncertainty.settings.confidence,
         "false_discovery_rate": FALSE_DISCOVERY_RATE,
     }
 
 
 def _orders(report: Report, described: list[Language]) -> dict[str, list[int] | None]:
     """Return orders of the languages as positions; None where there is none."""
-    codes = list(report.main.matrix.languages)
+    codes = list(report.matrix.languages)
     by_name = sorted(described, key=lambda one: (one.name.casefold(), one.code))
     clusters = report.origin.clusters
     return {

@@ -14,18 +14,16 @@ from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.origin import RELATION_NAMES
 from espnet2_cltm.matrix.origin import origin_sentences as origin_lines
-from espnet2_cltm.matrix.properties import (
-    PROPERTIES,
-    strongest_negative,
-    strongest_positive,
-)
+from espnet2_cltm.matrix.properties import strongest_negative, strongest_positive
 from espnet2_cltm.matrix.property_intervals import MatrixNumbers
 from espnet2_cltm.matrix.relatedness import OF_CELLS
+from espnet2_cltm.matrix.scores import known_task
 from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE
 from espnet2_cltm.report.comparison import agreement_line, cells_of_both
 from espnet2_cltm.report.confusion import confusion_tables
-from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.contents import Report, grey_targets
 from espnet2_cltm.report.page.matrix_data import zero_shot_square
+from espnet2_cltm.report.page.methods import methods_paragraphs
 from espnet2_cltm.report.page.section import (
     Section,
     bullets,
@@ -37,13 +35,13 @@ from espnet2_cltm.report.page.section import (
     side_by_side,
     table,
 )
-from espnet2_cltm.report.provenance import methods_paragraphs
 from espnet2_cltm.report.rankings import SIDES, best_first, ranked_languages
-from espnet2_cltm.report.summary import grey_targets
-from espnet2_cltm.report.summary_text import (
+from espnet2_cltm.report.summary import (
     cells_found,
     means_line,
+    number_rows,
     number_text,
+    number_versions,
     numbers_notes,
     remarks,
     strongest_languages,
@@ -66,14 +64,13 @@ TWO_VERSIONS = (
 
 
 def _in_short(report: Report) -> str:
-    matrix, n = report.main.matrix, len(report.main.matrix.languages)
+    matrix, n = report.matrix, len(report.matrix.languages)
     identified = int(matrix.target_identified.sum())
     unmeasured = int(_without_self_gain(matrix).sum())
     without = f" (without self-gain: {unmeasured})" if unmeasured else ""
     lines = [
-        f"{means_line(report.main.scores)}. Identified: {identified} of {n} "
-        f"targets{without}.",
-        *cells_found(matrix, report.main.uncertainty),
+        f"{means_line(report)}. Identified: {identified} of {n} targets{without}.",
+        *cells_found(report),
     ]
     if not identified:
         lines.append(NONE_IDENTIFIED if unmeasured < n else NONE_MEASURED)
@@ -83,7 +80,7 @@ def _in_short(report: Report) -> str:
             f"Of identified targets, a donor utterance is on average worth {mean} of "
             "one more of the target's own."
         )
-    return bullets([*lines, *strongest_languages(matrix, report.numbers.identified)])
+    return bullets([*lines, *strongest_languages(report)])
 
 
 def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
@@ -93,8 +90,8 @@ def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
 
 def _matrix(report: Report) -> str:
     languages, index = report.display_languages, report.display_index
-    matrix = report.main.matrix
-    differs = report.main.uncertainty.q_zero < FALSE_DISCOVERY_RATE
+    matrix = report.matrix
+    differs = report.uncertainty.q_zero < FALSE_DISCOVERY_RATE
     grey = grey_targets(matrix)
 
     def text(i: int, j: int) -> str:
@@ -115,7 +112,7 @@ def _matrix(report: Report) -> str:
     return render(
         "matrix.html.jinja",
         false_discovery_rate=FALSE_DISCOVERY_RATE,
-        file_stem=f"cltm_{report.main.scores.source.task}",
+        file_stem=f"cltm_{report.source.task}",
     ) + folded(
         "The matrix as a table",
         _language_table(caption, "target \\ donor", languages, languages, cells),
@@ -182,8 +179,8 @@ def _rankings_data(report: Report) -> dict[str, Any]:
 
 
 def _pairs(report: Report) -> str | None:
-    matrix, cltm = report.main.matrix, report.main.matrix.cltm
-    fieller = report.main.uncertainty.fieller
+    matrix, cltm = report.matrix, report.matrix.cltm
+    fieller = report.uncertainty.fieller
     if not np.isfinite(cltm[~np.eye(len(cltm), dtype=bool)]).any():
         return None
 
@@ -210,18 +207,12 @@ def _pairs(report: Report) -> str | None:
 
 
 def _numbers(report: Report) -> str:
-    matrix = report.main.matrix
-    versions = {"identified targets": report.numbers.identified}
-    if grey_targets(matrix).any():
-        versions["all targets"] = report.numbers.all_targets
-    counts = (str(int(one.layout.off_diagonal.sum())) for one in versions.values())
-    rows = [("cells off the diagonal", *counts)]
-    for name, definition in PROPERTIES.items():
-        texts = (
-            number_text(name, one) or f"not available: {one.properties[name].note}"
-            for one in versions.values()
-        )
-        rows.append((definition.label, *texts))
+    matrix = report.matrix
+    versions = number_versions(report)
+    rows = [
+        (label, *(text or f"not available: {note}" for text, note in texts))
+        for label, texts in number_rows(versions)
+    ]
     return (
         paragraphs([_versions_note(matrix, versions)])
         + table("Numbers of the whole matrix", ("property", *versions), rows)
@@ -273,9 +264,7 @@ def _zero_shot(report: Report) -> str | None:
         return None
     cells = [[f"{x:.3f}" if np.isfinite(x) else "" for x in row] for row in values]
     languages = report.display_languages
-    caption = (
-        f"{report.main.scores.source.metric_title}, rows tested on, columns trained on"
-    )
+    caption = f"{report.source.metric_title}, rows tested on, columns trained on"
     corner = "tested on \\ trained on"
     return (
         paragraphs(
@@ -298,12 +287,12 @@ def _zero_shot(report: Report) -> str | None:
 def _confusion(report: Report) -> str | None:
     if report.confusion is None or report.confusion.empty:
         return None
+    task = known_task(report.source.task)
     parts = []
     for found in confusion_tables(report.confusion):
+        names = [task.class_title(one) if task else one for one in found.classes]
         rows = []
-        for name, counts, shares in zip(
-            found.classes, found.counts, found.shares, strict=True
-        ):
+        for name, counts, shares in zip(names, found.counts, found.shares, strict=True):
             cells = [
                 Markup('<td style="--share: {:.3f}">{:.1%} ({:,})</td>').format(
                     share, share, count
@@ -311,7 +300,7 @@ def _confusion(report: Report) -> str | None:
                 for count, share in zip(counts.tolist(), shares.tolist(), strict=True)
             ]
             rows.append((name, *cells, f"{counts.sum():,}"))
-        columns = ("reference \\ predicted", *found.classes, "items")
+        columns = ("reference \\ predicted", *names, "items")
         parts.append((found.title, table(found.caption, columns, rows, "confusion")))
     return paragraphs(
         [
@@ -363,14 +352,14 @@ def _regime(report: Report) -> str | None:
 
 
 def _gaps(report: Report) -> str | None:
-    lines = remarks(report.main.scores, report.main.matrix, report.languages)
+    lines = remarks(report)
     if report.missing is not None:
         lines = [*lines, *report.missing.sentences]
     return bullets(lines) if lines else None
 
 
 def _methods(report: Report) -> str:
-    return paragraphs(methods_paragraphs(report.main, report.provenance))
+    return paragraphs(methods_paragraphs(report))
 
 
 def _reproduce(report: Report) -> str:

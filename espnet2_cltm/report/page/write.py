@@ -22,7 +22,7 @@ from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.page.matrix_data import matrix_data
 from espnet2_cltm.report.page.section import Section, part, render
 from espnet2_cltm.report.page.sections import SECTIONS
-from espnet2_cltm.report.wording import FORMULA, matrix_subtitle, matrix_title
+from espnet2_cltm.report.wording import FORMULA
 
 SCRIPTS = ("state.js", "matrix_view.js", "heatmap.js")  # what sections have in common
 SECTION_SCRIPT = "cltm.sections[{name}] = function (element, data) {{\n{script}\n}};"
@@ -53,8 +53,8 @@ def write_page(
     page = render(
         "report.html.jinja",
         version=__version__,
-        title=matrix_title(report.main.scores),
-        subtitle=matrix_subtitle(report.main.scores, report.main.matrix),
+        title=report.title,
+        subtitle=report.subtitle,
         formula=FORMULA,
         sections=shown,
         style=Markup(part("style.css")),
