@@ -28,15 +28,13 @@ from espnet2_cltm.matrix.property_intervals import (
     matrix_numbers,
     matrix_numbers_with_intervals,
 )
-from espnet2_cltm.matrix.results import Choice, read_scores
-from espnet2_cltm.matrix.scores import SeedScores
 from espnet2_cltm.progress import progress
 from tests.matrix.simulator import (
     Simulation,
     Truth,
     draw_scores,
     draw_truth,
-    simulation_like,
+    simulation_of_results,
 )
 
 # As simulation_like finds them in the 280 runs of either task of the demo.
@@ -56,7 +54,7 @@ BAR = 0.9
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Define the options."""
     parser = argparse.ArgumentParser(
         description="Measure the coverage of summary numbers' intervals.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -116,7 +114,7 @@ def count(counts: dict[str, Count], found: MatrixNumbers, truth: MatrixNumbers) 
 
 
 def simulations(args: argparse.Namespace) -> dict[str, Simulation]:
-    """Give every task's self-gains and noise."""
+    """Return every task's self-gains and noise."""
     found = {}
     for task in args.task:
         if args.results is None:
@@ -127,12 +125,7 @@ def simulations(args: argparse.Namespace) -> dict[str, Simulation]:
                 )
             found[task] = DEMO[task]
             continue
-        scores = read_scores(args.results, Choice(task))
-        if not isinstance(scores, SeedScores):
-            raise UserError(
-                f"{args.results} holds means over seeds: give a file with the seeds."
-            )
-        found[task] = simulation_like(scores)
+        found[task] = simulation_of_results(args.results, task)
     return {
         task: replace(one, share_zero=args.share_zero, share_one=args.share_one)
         for task, one in found.items()
