@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
-# Every check, in one command: format, lint, shell scripts, tests. Installs what is
-# missing first. Arguments go to pytest: ./test.sh tests/corpus -k speaker
+# Every check, in one command: format, lint, types, shell scripts, documentation, tests.
+# Installs what is missing first.
+#   ./test.sh                           everything
+#   ./test.sh --fast                    in a minute: no torch, no slow test, no browser
+#   ./test.sh tests/corpus -k speaker   arguments go to pytest
 set -euo pipefail
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")"
 
+fast=false
+if [[ ${1-} == --fast ]]; then
+    fast=true
+fi
 tools/install.sh --with_tests true
-CLTM_BROWSER=$(tools/install_browser.sh)
-export CLTM_BROWSER
+if [[ ${fast} == false ]]; then
+    CLTM_BROWSER=$(tools/install_browser.sh)
+    export CLTM_BROWSER
+fi
 . ./path.sh
 
 failed=()
@@ -36,13 +45,17 @@ check_shell_scripts() {
 # Two processes pay for a whole run only: each has to import ESPnet first.
 workers=()
 # (nproc would count OMP_NUM_THREADS, which path.sh sets to 1.)
-if (($# == 0)) && (($(env -u OMP_NUM_THREADS nproc) > 1)); then
+if [[ $# == 0 || ${fast} == true ]] && (($(env -u OMP_NUM_THREADS nproc) > 1)); then
     workers=(-n 2 --dist worksteal)
 fi
 
 check "Python format (ruff format --check)" ruff format --check
 check "Python lint (ruff check)" ruff check
 check "Shell scripts (shellcheck)" check_shell_scripts
+if [[ ${fast} == false ]]; then
+    check "Types (mypy)" mypy
+    check "Documentation (mkdocs)" mkdocs build --strict --quiet --site-dir "$(mktemp -d)"
+fi
 # Last, so that its closing line is the last one.
 check "Tests (pytest)" python3 -m pytest "${workers[@]}" "$@"
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import yaml
 
-from espnet2_cltm.bin.command_line import positive_number, run_command
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.corpus.datadir import read_data_dir
 from espnet2_cltm.errors import UserError
@@ -46,11 +46,9 @@ def get_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--dump", type=Path, default=Path("dump/demo"))
-    parser.add_argument(
-        "--n_utts", type=positive_number, default=100, help="test utterances taken"
-    )
-    parser.add_argument("--repeats", type=positive_number, default=3)
-    parser.add_argument("--max_positives", type=positive_number, default=200)
+    parser.add_argument("--n_utts", type=int, default=100, help="test utterances taken")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--max_positives", type=int, default=200)
     return parser
 
 

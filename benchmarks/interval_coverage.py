@@ -18,11 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, cell_moments, estimate
-from espnet2_cltm.matrix.results import Choice, read_scores
-from espnet2_cltm.matrix.scores import SeedScores
 from espnet2_cltm.matrix.uncertainty import (
     BOUNDED,
     IntervalSettings,
@@ -35,7 +32,7 @@ from tests.matrix.simulator import (
     draw_scores,
     draw_truth,
     select_as_published,
-    simulation_like,
+    simulation_of_results,
     unpaired_cltm,
 )
 
@@ -45,7 +42,7 @@ Q = 0.05
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Define the options."""
     parser = argparse.ArgumentParser(
         description="Measure coverage and false discoveries on simulated matrices.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -57,16 +54,16 @@ def get_parser() -> argparse.ArgumentParser:
         help="real results that give self-gains and noise",
     )
     parser.add_argument("--task", nargs="+", default=["gender", "speaker"])
-    parser.add_argument("--seeds", type=positive_number, nargs="+", default=[5, 10])
-    parser.add_argument("--matrices", type=positive_number, default=2000)
-    parser.add_argument("--n_languages", type=positive_number, default=20)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[5, 10])
+    parser.add_argument("--matrices", type=int, default=2000)
+    parser.add_argument("--n_languages", type=int, default=20)
     parser.add_argument(
         "--bootstrap_matrices",
-        type=whole_number,
+        type=int,
         default=200,
         help="of them, whose bootstrap interval is computed too",
     )
-    parser.add_argument("--resamples", type=positive_number, default=2000)
+    parser.add_argument("--resamples", type=int, default=2000)
     parser.add_argument(
         "--gain_factor",
         type=float,
@@ -85,7 +82,7 @@ def get_parser() -> argparse.ArgumentParser:
         default=0.0,
         help="of what a test set does to a run alike in all seeds (see the simulator)",
     )
-    parser.add_argument("--random_seed", type=whole_number, default=0)
+    parser.add_argument("--random_seed", type=int, default=0)
     return parser
 
 
@@ -172,12 +169,7 @@ def measure(args: argparse.Namespace) -> None:
     """Go through tasks and numbers of seeds."""
     held = True
     for task in args.task:
-        scores = read_scores(args.results, Choice(task))
-        if not isinstance(scores, SeedScores):
-            raise UserError(
-                f"{args.results} holds means over seeds: give a file with the seeds."
-            )
-        real = simulation_like(scores, n_languages=args.n_languages)
+        real = simulation_of_results(args.results, task, n_languages=args.n_languages)
         real = replace(
             real,
             gain_mean=real.gain_mean * args.gain_factor,

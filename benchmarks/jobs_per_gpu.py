@@ -22,7 +22,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
@@ -39,13 +39,9 @@ def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--exp", type=Path, required=True, help="planned exp/<tag>")
-    parser.add_argument("--ngpu", type=whole_number, default=1, help="1, or 0: CPU")
-    parser.add_argument(
-        "--jobs", type=positive_number, nargs="+", default=[1, 2, 4, 8, 16]
-    )
-    parser.add_argument(
-        "--runs_per_job", type=positive_number, default=4, help="at least 2"
-    )
+    parser.add_argument("--ngpu", type=int, default=1, help="1, or 0: CPU")
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+    parser.add_argument("--runs_per_job", type=int, default=4, help="at least 2")
     return parser
 
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import positive_number, run_command
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, write_data_dir
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.executors import LocalExecutor
@@ -55,9 +55,9 @@ TRAIN_CONFIG = {
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--languages", type=positive_number, default=54)
-    parser.add_argument("--seeds", type=positive_number, default=11)
-    parser.add_argument("--nj", type=positive_number, default=2)
+    parser.add_argument("--languages", type=int, default=54)
+    parser.add_argument("--seeds", type=int, default=11)
+    parser.add_argument("--nj", type=int, default=2)
     parser.add_argument("--required_ms", type=float, default=5.0, help="a run, at most")
     parser.add_argument("--required_mib", type=float, default=1024.0, help="at most")
     return parser
@@ -170,9 +170,7 @@ def work(cmd: list[str]) -> None:
     from espnet2_cltm.bin import run_worker
 
     args = run_worker.get_parser().parse_args(cmd)
-    run_worker.work(
-        ExperimentDir(args.exp), parent=args.parent, audio_cache=0, make=make_nothing
-    )
+    run_worker.work(ExperimentDir(args.exp), parent=args.parent, make=make_nothing)
 
 
 def main() -> None:

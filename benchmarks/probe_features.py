@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What frozen features know: gender, speaker and language, by linear probes.
+"""What frozen features tell: gender, speaker and language, by linear probes.
 
 Takes audio stores of stage 2. For each layer of a HuBERT, for each layer of the same
 architecture with random weights (and of what its training began with, ``--start``), and
@@ -31,7 +31,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from transformers import Wav2Vec2FeatureExtractor
 
-from espnet2_cltm.bin.command_line import positive_number, run_command
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.corpus.audio import SAMPLE_RATE, load_audio
 from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance, read_data_dir
 from espnet2_cltm.errors import UserError
@@ -47,7 +47,7 @@ Vectors = dict[str, np.ndarray]
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command's options."""
+    """Return the parser of the command's options."""
     parser = argparse.ArgumentParser(
         description="Probe frozen features for gender, speaker and language.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -56,19 +56,17 @@ def get_parser() -> argparse.ArgumentParser:
         "--dump", nargs="+", required=True, type=Path, help="<dumpdir>/<corpus> ..."
     )
     parser.add_argument(
-        "--model", required=True, help="HuBERT: hub id, directory or YAML file"
+        "--model", required=True, help="HuBERT, by hub id, directory or YAML file"
     )
     parser.add_argument(
         "--start",
         default="",
-        help="what its training began with, where that is not random weights as "
-        "transformers draws them",
+        help="encoder that its training began with, where that was not random weights "
+        "as transformers draws them",
     )
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
     parser.add_argument(
-        "--seeds", type=positive_number, default=5, help="number of seeds"
-    )
-    parser.add_argument(
-        "--max_positives", type=positive_number, default=200, help="of a speaker"
+        "--max_positives", type=int, default=200, help="positive trials of a speaker"
     )
     parser.add_argument("--outfile", type=Path, help="table to write, as TSV")
     return parser

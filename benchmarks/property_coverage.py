@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import cell_moments, estimate
 from espnet2_cltm.matrix.property_intervals import (
@@ -28,15 +28,13 @@ from espnet2_cltm.matrix.property_intervals import (
     matrix_numbers,
     matrix_numbers_with_intervals,
 )
-from espnet2_cltm.matrix.results import Choice, read_scores
-from espnet2_cltm.matrix.scores import SeedScores
 from espnet2_cltm.progress import progress
 from tests.matrix.simulator import (
     Simulation,
     Truth,
     draw_scores,
     draw_truth,
-    simulation_like,
+    simulation_of_results,
 )
 
 # As simulation_like finds them in the 280 runs of either task of the demo.
@@ -56,7 +54,7 @@ BAR = 0.9
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Define the options."""
     parser = argparse.ArgumentParser(
         description="Measure the coverage of summary numbers' intervals.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -65,12 +63,10 @@ def get_parser() -> argparse.ArgumentParser:
         "--results", type=Path, help="results that give self-gains and noise"
     )
     parser.add_argument("--task", nargs="+", default=["gender", "speaker"])
-    parser.add_argument("--seeds", type=positive_number, nargs="+", default=[5, 10])
-    parser.add_argument(
-        "--n_languages", type=positive_number, nargs="+", default=[9, 20]
-    )
-    parser.add_argument("--matrices", type=positive_number, default=200)
-    parser.add_argument("--resamples", type=positive_number, default=1000)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[5, 10])
+    parser.add_argument("--n_languages", type=int, nargs="+", default=[9, 20])
+    parser.add_argument("--matrices", type=int, default=200)
+    parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument(
         "--truth",
         nargs="+",
@@ -79,7 +75,7 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--share_zero", type=float, default=0.0)
     parser.add_argument("--share_one", type=float, default=0.0)
-    parser.add_argument("--random_seed", type=whole_number, default=0)
+    parser.add_argument("--random_seed", type=int, default=0)
     return parser
 
 
@@ -118,7 +114,7 @@ def count(counts: dict[str, Count], found: MatrixNumbers, truth: MatrixNumbers) 
 
 
 def simulations(args: argparse.Namespace) -> dict[str, Simulation]:
-    """Give every task's self-gains and noise."""
+    """Return every task's self-gains and noise."""
     found = {}
     for task in args.task:
         if args.results is None:
@@ -129,12 +125,7 @@ def simulations(args: argparse.Namespace) -> dict[str, Simulation]:
                 )
             found[task] = DEMO[task]
             continue
-        scores = read_scores(args.results, Choice(task))
-        if not isinstance(scores, SeedScores):
-            raise UserError(
-                f"{args.results} holds means over seeds: give a file with the seeds."
-            )
-        found[task] = simulation_like(scores)
+        found[task] = simulation_of_results(args.results, task)
     return {
         task: replace(one, share_zero=args.share_zero, share_one=args.share_one)
         for task, one in found.items()

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import positive_number, run_command
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.scoring import cosine_scores
@@ -35,10 +35,10 @@ def get_parser() -> argparse.ArgumentParser:
         description="Measure reading, scoring and the metrics of many trials.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--n_trials", type=positive_number, default=1_000_000)
-    parser.add_argument("--n_utts", type=positive_number, default=20_000)
+    parser.add_argument("--n_trials", type=int, default=1_000_000)
+    parser.add_argument("--n_utts", type=int, default=20_000)
     parser.add_argument(
-        "--sizes", type=positive_number, nargs="+", default=[192, 768], help="embedding"
+        "--sizes", type=int, nargs="+", default=[192, 768], help="embedding"
     )
     parser.add_argument(
         "--allowed", type=float, default=2, help="CPU seconds of all three steps"

@@ -33,7 +33,7 @@ from random import Random
 import numpy as np
 import yaml
 
-from espnet2_cltm.bin.command_line import positive_number, run_command
+from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.corpus.utterance_list import (
     ListedUtterance,
     read_utterance_list,
@@ -58,21 +58,21 @@ def get_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=Path, default=Path("exp/whole_experiment"))
     parser.add_argument("--seeds", default="42 43")
-    parser.add_argument("--nj", type=positive_number, default=2, help="--nj of run.sh")
+    parser.add_argument("--nj", type=int, default=2, help="--nj of run.sh")
     parser.add_argument(
         "--plain_nj",
-        type=positive_number,
+        type=int,
         default=2,
         help="the plain script's processes at a time, which share the cores",
     )
     parser.add_argument(
         "--kernel_cache",
-        type=positive_number,
+        type=int,
         help="ONEDNN_PRIMITIVE_CACHE_CAPACITY of the plain script (default: oneDNN's)",
     )
     parser.add_argument(
         "--max_plain",
-        type=positive_number,
+        type=int,
         help="make only so many of the plain runs of each kind, and scale their time",
     )
     parser.add_argument("--required", type=float, default=4.0, help="least ratio")

@@ -139,7 +139,7 @@ def read_rows(
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path that becomes ``path`` when the block ends well.
+    """Return a temporary path that becomes ``path`` when the block ends well.
 
     On an exception the temporary file is removed and ``path`` stays as it was.
 
@@ -197,7 +197,7 @@ def remove_if_there(*paths: Path) -> None:
 
 
 def cannot_write(path: Path | str, error: OSError) -> UserError:
-    """Make the sentence for a file system that refuses ``path``."""
+    """Return the sentence for a file system that refuses ``path``."""
     reason = error.strerror or str(error)
     return UserError(
         f"{path} cannot be written ({reason}): free some space or give a "

@@ -9,7 +9,6 @@ cross-language trials, ``cross_language.csv`` too, and where pairs were not meas
 
 import argparse
 import json
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -17,11 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import (
-    positive_number,
-    run_command,
-    whole_number,
-)
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
@@ -49,6 +44,7 @@ from espnet2_cltm.matrix.regime_files import read_regime
 from espnet2_cltm.matrix.results import Choice, read_every_metric
 from espnet2_cltm.matrix.scores import RunScores, cross_language_of, zero_shot_means
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
+from espnet2_cltm.options import LEVEL, POSITIVE, WHOLE, Option, add_options
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.confusion import read_confusion
 from espnet2_cltm.report.contents import Report, both_numbers
@@ -69,66 +65,45 @@ DOWNLOADS = (
 )
 
 
+OPTIONS = (
+    Option("budget", "N, where the results have several", POSITIVE),
+    Option("distances", "table of distances between languages that are not known here"),
+    Option("regime", "regime.json of the same task, to show in the report"),
+    Option(
+        "confidence", "level of the intervals", LEVEL, str(IntervalSettings.confidence)
+    ),
+    Option(
+        "resamples",
+        "number of resamples of the seeds",
+        POSITIVE,
+        str(IntervalSettings.resamples),
+    ),
+    Option(
+        "bootstrap_seed",
+        "seed of the resamples",
+        WHOLE,
+        str(IntervalSettings.bootstrap_seed),
+    ),
+)
+
+
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
-    parser = argparse.ArgumentParser(
-        description="Build the cross-lingual transfer matrix of one task.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
+    parser = Parser(description="Build the cross-lingual transfer matrix of one task.")
     add_results_options(
         parser, "results.tsv, or the published framework's CSV (per seed or aggregated)"
     )
-    parser.add_argument(
-        "--budget", type=int, help="which N, where the file holds several"
-    )
-    parser.add_argument(
-        "--distances",
-        type=Path,
-        help="table with distances between languages that are not known here",
-    )
-    parser.add_argument(
-        "--regime",
-        type=Path,
-        help="regime.json of the same task, to show in the report",
-    )
-    parser.add_argument(
-        "--confidence",
-        type=_confidence,
-        default=IntervalSettings.confidence,
-        help="level of the intervals, between 0 and 1",
-    )
-    parser.add_argument(
-        "--resamples",
-        type=positive_number,
-        default=IntervalSettings.resamples,
-        help="of the bootstrap over seeds",
-    )
-    parser.add_argument(
-        "--bootstrap_seed",
-        type=whole_number,
-        default=IntervalSettings.bootstrap_seed,
-        help="of the bootstrap's draws",
-    )
+    add_options(parser, OPTIONS)
     return parser
-
-
-def _confidence(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(
-            f"takes a level between 0 and 1, such as 0.95, not '{text}'"
-        )
-    return value
 
 
 def build(args: argparse.Namespace) -> None:
     """Read, estimate, write and print."""
     known = read_languages(args.languages_conf)
     every = read_every_metric(args.results, Choice(args.task, args.metric, args.budget))
-    regime = read_regime(args.regime, every[0].source.task) if args.regime else None
+    regime = None
+    if args.regime is not None:
+        regime = read_regime(Path(args.regime), every[0].source.task)
     settings = IntervalSettings(args.confidence, args.resamples, args.bootstrap_seed)
     main_analysis = analyse(every[0], settings)
     scores, matrix = main_analysis.scores, main_analysis.matrix
@@ -160,7 +135,8 @@ def build(args: argparse.Namespace) -> None:
             _origin(matrix, matrix.raw_cltm, noise, languages, distances)
         ),
     }
-    summary["prediction_error"] = asdict(missing.error) if missing else None
+    error = missing.error if missing else None
+    summary["prediction_error"] = asdict(error) if error else None
 
     # They are written last: never beside tables that they do not belong to.
     remove_if_there(args.outdir / "report.html", args.outdir / "summary.json")
@@ -266,7 +242,7 @@ def _downloads(outdir: Path) -> dict[str, str]:
 
 
 def _build_command(args: argparse.Namespace) -> str:
-    """Give the command that builds this matrix, with the options that differ."""
+    """Return the command that builds this matrix, with the options that differ."""
     words = ["python3", "-m", "espnet2_cltm.bin.build_matrix"]
     defaults = get_parser()
     for name, value in vars(args).items():

@@ -1,4 +1,4 @@
-"""What every entry point shares: messages instead of traces, option types, log format.
+"""What every entry point shares: messages instead of traces, log format.
 
 Imports nothing of ESPnet: stages that need no training work without it.
 """
@@ -9,8 +9,17 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from espnet2_cltm.errors import UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose refusal is one sentence, without the list of all options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the sentence and exit with status 2."""
+        self.exit(2, f"{self.prog}: error: {message}; --help lists the options.\n")
 
 
 def run_command(command: Callable[[], None]) -> None:
@@ -44,28 +53,3 @@ def configure_logging(level: str = "INFO") -> None:
         level=level,
         format="%(asctime)s (%(module)s:%(lineno)d) %(levelname)s: %(message)s",
     )
-
-
-def true_or_false(text: str) -> bool:
-    """Read ``true`` or ``false``; an option type for argparse."""
-    if text not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"takes true or false, not '{text}'")
-    return text == "true"
-
-
-def whole_number(text: str) -> int:
-    """Read a whole number from 0 on; an option type for argparse."""
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(
-            f"takes a whole number from 0 on, not '{text}'"
-        )
-    return int(text)
-
-
-def positive_number(text: str) -> int:
-    """Read a whole number from 1 on; an option type for argparse."""
-    if not (text.isascii() and text.isdecimal()) or int(text) == 0:
-        raise argparse.ArgumentTypeError(
-            f"takes a whole number from 1 on, not '{text}'"
-        )
-    return int(text)

@@ -10,45 +10,47 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.comparison import compare, read_compared
 from espnet2_cltm.matrix.matrix_files import PUBLISHED
+from espnet2_cltm.options import POSITIVE, WHOLE, Option, add_options
 from espnet2_cltm.report.comparison import comparison_text, summarise_comparison
 from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import COMPARISON_FIGURES
 from espnet2_cltm.report.scatter import ComparedPair
 
+OPTIONS = (
+    Option(
+        "permutations",
+        "number of orders of languages that the permutation tests draw",
+        POSITIVE,
+        "9999",
+    ),
+    Option("seed", "seed of the permutations", WHOLE, "42"),
+    Option(
+        "largest",
+        "number of the largest differences that are printed and labelled",
+        WHOLE,
+        "10",
+    ),
+)
+
 
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Compare two cross-lingual transfer matrices.",
         epilog="Published matrices: "
         + "; ".join(f"{name} ({what})" for name, what in PUBLISHED.items()),
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     what = "directory that stage 6 wrote, a cltm.csv, or a published matrix's name"
     parser.add_argument("a", metavar="A", help=f"{what}; its intervals are used")
     parser.add_argument("b", metavar="B", help=what)
     parser.add_argument(
-        "--outdir", type=Path, required=True, help="where the files are written"
+        "--outdir", type=Path, required=True, help="directory to write the files to"
     )
-    parser.add_argument(
-        "--permutations",
-        type=positive_number,
-        default=9999,
-        help="how many orders of languages the permutation tests draw",
-    )
-    parser.add_argument(
-        "--seed", type=whole_number, default=42, help="seed of the permutations"
-    )
-    parser.add_argument(
-        "--largest",
-        type=whole_number,
-        default=10,
-        help="how many of the largest differences are printed and labelled",
-    )
+    add_options(parser, OPTIONS)
     return parser
 
 

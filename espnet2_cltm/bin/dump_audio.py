@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.corpus.audio_store import LanguageAudio, dump_language
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
@@ -16,7 +16,7 @@ from espnet2_cltm.options import TEXT, Option, add_options
 
 def get_parser() -> argparse.ArgumentParser:
     """Build the parser of the command's options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Decode the recordings of data/<corpus>/<lang>/{train,dev,test} to "
         "16 kHz mono 16-bit kaldi arks under dump/<corpus>/<lang>. Does only what is "
         "missing or has changed; can be interrupted and started again at any time.",

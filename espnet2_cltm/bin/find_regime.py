@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from espnet2_cltm.bin.command_line import run_command, true_or_false
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import describe, read_languages
@@ -26,81 +26,70 @@ from espnet2_cltm.matrix.regime_files import (
     summarise_regime,
     write_learning_curves,
 )
+from espnet2_cltm.options import TRUTH, Kind, Option, add_options
 from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import REGIME_FIGURES
 from espnet2_cltm.report.regime_figure import FoundRegime
 
+ABOVE_ZERO = Kind(lambda text: _read_float(text, above_zero=True), "a number above 0")
+FROM_ZERO = Kind(lambda text: _read_float(text), "a number from 0 on")
+OPTIONS = (
+    Option(
+        "tau",
+        "gain that is enough, as a share of Perf(N)",
+        ABOVE_ZERO,
+        str(IndexSettings.tau),
+    ),
+    Option(
+        "z",
+        "gain that is enough, in standard errors",
+        ABOVE_ZERO,
+        str(IndexSettings.z),
+    ),
+    Option(
+        "epsilon",
+        "gain that is enough, for every factor e in N",
+        ABOVE_ZERO,
+        str(IndexSettings.epsilon),
+    ),
+    Option(
+        "threshold",
+        "median of CI_min from which on an N is in the regime",
+        ABOVE_ZERO,
+        str(RegimeSettings.threshold),
+    ),
+    Option(
+        "smoothing",
+        "standard deviation of the Gaussian, in points of the curve's 200",
+        FROM_ZERO,
+        str(RegimeSettings.smoothing),
+    ),
+    Option(
+        "drop_outliers",
+        "whether a grid with eight or more N and their doubles loses an N whose median "
+        "lies beyond Q3 + 1.5 IQR",
+        TRUTH,
+        str(RegimeSettings.drop_outliers).lower(),
+    ),
+)
+
+
+def _read_float(text: str, above_zero: bool = False) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0) or (above_zero and value == 0):
+        raise ValueError
+    return value
+
 
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Find the N at which twice the data helps most: learning curves, "
-        "the index CI_min, and the dynamic regime.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        "the index CI_min, and the dynamic regime."
     )
     add_results_options(parser, "results.tsv with several N")
-    parser.add_argument(
-        "--tau",
-        type=above_zero,
-        default=IndexSettings.tau,
-        help="gain that is enough, as a share of Perf(N)",
-    )
-    parser.add_argument(
-        "--z",
-        type=above_zero,
-        default=IndexSettings.z,
-        help="gain that is enough, in standard errors",
-    )
-    parser.add_argument(
-        "--epsilon",
-        type=above_zero,
-        default=IndexSettings.epsilon,
-        help="gain that is enough, for every factor e in N",
-    )
-    parser.add_argument(
-        "--threshold",
-        type=above_zero,
-        default=RegimeSettings.threshold,
-        help="median of CI_min from which on an N is in the regime",
-    )
-    parser.add_argument(
-        "--smoothing",
-        type=zero_or_more,
-        default=RegimeSettings.smoothing,
-        help="standard deviation of the Gaussian, in points of the curve's 200",
-    )
-    parser.add_argument(
-        "--drop_outliers",
-        type=true_or_false,
-        default=RegimeSettings.drop_outliers,
-        help="of a grid with eight or more N and their doubles, drop an N whose median "
-        "lies beyond Q3 + 1.5 IQR",
-    )
+    add_options(parser, OPTIONS)
     return parser
-
-
-def above_zero(text: str) -> float:
-    """Read a number above 0; an option type for argparse."""
-    value = _number(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"takes a number above 0, not '{text}'")
-    return value
-
-
-def zero_or_more(text: str) -> float:
-    """Read a number from 0 on; an option type for argparse."""
-    value = _number(text)
-    if not value >= 0:
-        raise argparse.ArgumentTypeError(f"takes a number from 0 on, not '{text}'")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
 
 
 def run(args: argparse.Namespace) -> None:

@@ -3,24 +3,24 @@
 import argparse
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.frontend.checkpoint import load_hubert
-from espnet2_cltm.pretraining.model_card import CardFacts, write_card
+from espnet2_cltm.pretraining.export import CardFacts, write_card
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command's options."""
-    parser = argparse.ArgumentParser(
+    """Return the parser of the command's options."""
+    parser = Parser(
         description="Write <exp>/hf/README.md: data, targets, training, figures.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--exp", required=True, type=Path, help="of the recipe")
+    parser.add_argument("--exp", required=True, type=Path, help="experiment")
     parser.add_argument(
-        "--template", required=True, type=Path, help="conf/model_card.md"
+        "--template", required=True, type=Path, help="text, conf/model_card.md"
     )
-    parser.add_argument("--title", default="A pretrained HuBERT")
-    parser.add_argument("--commit", default="not known", help="of the source code")
-    parser.add_argument("--command", default="./run.sh", help="that made it")
+    parser.add_argument("--title", default="A pretrained HuBERT", help="title")
+    parser.add_argument("--commit", default="not known", help="source code's commit")
+    parser.add_argument("--command", default="./run.sh", help="recipe's command")
     return parser
 
 
@@ -28,7 +28,7 @@ def main(cmd: list[str] | None = None) -> None:
     """Run the command.
 
     Args:
-        cmd: Options; None: those of the command line.
+        cmd: Options; by default those of the command line.
     """
     args = get_parser().parse_args(cmd)
     configure_logging("WARNING")

@@ -2,17 +2,17 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-import yaml
-
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import read_mapping
 from espnet2_cltm.pretraining.export import DTYPES, export_hubert
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command's options."""
-    parser = argparse.ArgumentParser(
+    """Return the parser of the command's options."""
+    parser = Parser(
         description="Write the encoder of a pretraining as config.json, "
         "preprocessor_config.json and model.safetensors, which --model takes.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -21,10 +21,14 @@ def get_parser() -> argparse.ArgumentParser:
         "--train_config", required=True, type=Path, help="config.yaml of the training"
     )
     parser.add_argument(
-        "--model_file", required=True, type=Path, help="its *.pth, such as latest.pth"
+        "--model_file", required=True, type=Path, help="weights, such as latest.pth"
     )
-    parser.add_argument("--outdir", required=True, type=Path)
-    parser.add_argument("--dtype", choices=sorted(DTYPES), default="float16")
+    parser.add_argument(
+        "--outdir", required=True, type=Path, help="directory to write to"
+    )
+    parser.add_argument(
+        "--dtype", choices=sorted(DTYPES), default="float16", help="precision"
+    )
     return parser
 
 
@@ -32,7 +36,7 @@ def main(cmd: list[str] | None = None) -> None:
     """Run the command.
 
     Args:
-        cmd: Options; None: those of the command line.
+        cmd: Options; by default those of the command line.
     """
     args = get_parser().parse_args(cmd)
     configure_logging("WARNING")
@@ -46,18 +50,14 @@ def _export(args: argparse.Namespace) -> None:
     print(f"{args.outdir}: {parameters} parameters in {args.dtype}")
 
 
-def _read_model(path: Path) -> str | dict:
-    """Read what the training began with."""
+def _read_model(path: Path) -> str | dict[str, Any]:
+    """Return the encoder that a training began with."""
+    config = read_mapping(path, "a training's config.yaml")
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
         return config["frontend_conf"]["model"]
-    except OSError as error:
+    except (KeyError, TypeError) as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}): give a training's config.yaml."
-        ) from error
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path} is no configuration of a pretraining ({error!r}): give a "
+            f"{path} is not a configuration of a pretraining ({error!r}): give a "
             "training's config.yaml."
         ) from error
 

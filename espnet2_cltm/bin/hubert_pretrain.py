@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Pretrain a HuBERT by masked prediction, with ESPnet's trainer and options."""
 
+import argparse
 from collections.abc import Sequence
 
 from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.pretraining.espnet_task import PretrainingTask
 
 
-def get_parser():
-    """Give ESPnet's training options plus the pretraining task's."""
+def get_parser() -> argparse.ArgumentParser:
+    """Return ESPnet's training options plus the pretraining task's."""
     return PretrainingTask.get_parser()
 
 

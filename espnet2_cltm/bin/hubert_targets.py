@@ -4,56 +4,67 @@ import argparse
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import (
+    Parser,
     configure_logging,
-    positive_number,
     run_command,
-    whole_number,
 )
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.pretraining.target_files import choose_languages
-from espnet2_cltm.pretraining.targets import FEATURES, TargetSettings, make_targets
+from espnet2_cltm.options import (
+    POSITIVE,
+    TEXT,
+    WHOLE,
+    WORDS,
+    Option,
+    add_options,
+    one_of,
+)
+from espnet2_cltm.pretraining.options import SECONDS
+from espnet2_cltm.pretraining.targets import (
+    FEATURES,
+    TargetSettings,
+    choose_languages,
+    make_targets,
+)
+
+OPTIONS = (
+    Option("langs", "language codes; left out, all under --dump", WORDS),
+    Option("nj", "number of processes", POSITIVE, "1"),
+    Option(
+        "features",
+        "vectors that are clustered: mfcc, or layer, a hidden layer of --model",
+        one_of(*FEATURES),
+        "mfcc",
+    ),
+    Option("model", "HuBERT, by hub id or directory", TEXT),
+    Option("layer", "layer of --model, from 1", POSITIVE, "2"),
+    Option("num_clusters", "number of clusters", POSITIVE, "100"),
+    Option(
+        "fit_frames", "number of frames that k-means is fitted on", POSITIVE, "300000"
+    ),
+    Option(
+        "min_seconds",
+        "length in seconds below which utterances are left out, at least the "
+        "training's crop_seconds",
+        SECONDS,
+        "1.5",
+    ),
+    Option("seed", "seed of utterances and centroids", WHOLE, "0"),
+)
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command's options."""
-    parser = argparse.ArgumentParser(
+    """Return the parser of the command's options."""
+    parser = Parser(
         description="Cluster the frames of a corpus that stage 2 has decoded, and "
-        "write the cluster of every frame. Does only what is missing; can be "
-        "interrupted and started again at any time.",
+        "write the cluster of every frame. Only what is missing is made; the command "
+        "can be interrupted and started again at any time.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--dump", required=True, type=Path, help="audio store: <dumpdir>/<corpus>"
     )
-    parser.add_argument(
-        "--langs", default="", help="language codes; none: all under --dump"
-    )
-    parser.add_argument("--nj", type=positive_number, default=1, help="processes")
     parser.add_argument("--outdir", required=True, type=Path)
-    parser.add_argument(
-        "--features",
-        choices=FEATURES,
-        default="mfcc",
-        help="what is clustered: mfcc; layer, a hidden layer of --model",
-    )
-    parser.add_argument("--model", default="", help="HuBERT: hub id or directory")
-    parser.add_argument(
-        "--layer", type=positive_number, default=2, help="of --model, from 1"
-    )
-    parser.add_argument("--num_clusters", type=positive_number, default=100)
-    parser.add_argument(
-        "--fit_frames",
-        type=positive_number,
-        default=300_000,
-        help="frames that k-means is fitted on",
-    )
-    parser.add_argument(
-        "--min_seconds",
-        type=float,
-        default=1.5,
-        help="leave out shorter utterances; crop_seconds of the training or more",
-    )
-    parser.add_argument("--seed", type=whole_number, default=0)
+    add_options(parser, OPTIONS)
     return parser
 
 
@@ -61,7 +72,7 @@ def main(cmd: list[str] | None = None) -> None:
     """Run the command.
 
     Args:
-        cmd: Options; None: those of the command line.
+        cmd: Options; by default those of the command line.
     """
     args = get_parser().parse_args(cmd)
     configure_logging("WARNING")
@@ -73,7 +84,7 @@ def _make(args: argparse.Namespace) -> None:
         raise UserError("--features layer needs a HuBERT: give --model.")
     settings = TargetSettings(
         dump=str(args.dump),
-        langs=choose_languages(args.dump, args.langs.split()),
+        langs=choose_languages(args.dump, args.langs),
         features=args.features,
         model=args.model if args.features == "layer" else "",
         layer=args.layer if args.features == "layer" else 0,

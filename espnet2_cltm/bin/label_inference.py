@@ -43,7 +43,7 @@ class Speech2Label:
         language: With ``model_tag``: whose checkpoint, where there are several.
 
     Raises:
-        UserError: The model can't be had.
+        UserError: The model is not available.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Speech2Label:
             **kwargs: Arguments of the class.
 
         Raises:
-            UserError: The model can't be had.
+            UserError: The model is not available.
         """
         return cls(model_tag=model_tag, **kwargs)
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import Planned, check_same_data
@@ -24,6 +24,7 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.planning import log_notes, make_plan, write_experiment
 from espnet2_cltm.experiment.recipe import recipe_options, settings_from
+from espnet2_cltm.experiment.run_options import number_of_workers
 from espnet2_cltm.experiment.settings import Settings, check_unchanged
 from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
 from espnet2_cltm.experiment.states import runs_left
@@ -33,7 +34,7 @@ from espnet2_cltm.options import add_options
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the options: those of run.sh that stage 3 uses."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
@@ -125,9 +126,10 @@ def workers_of(args: argparse.Namespace) -> Workers:
     """
     kept = (args.audio_cache, args.keep_models)
     if args.executor == "local":
-        of_cpu = min(args.nj, len(os.sched_getaffinity(0)))
-        together = -(-args.nj // args.ngpu) if args.ngpu else of_cpu
-        return Workers(args.nj, together, min(args.ngpu, 1), *kept)
+        nj = number_of_workers(args.nj, args.ngpu, args.jobs_per_gpu)
+        of_cpu = min(nj, len(os.sched_getaffinity(0)))
+        together = -(-nj // args.ngpu) if args.ngpu else of_cpu
+        return Workers(nj, together, min(args.ngpu, 1), *kept)
     slurm = read_slurm_settings(args.slurm_config)
     return Workers(slurm.jobs * slurm.workers, slurm.workers, slurm.gpus, *kept)
 

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.merging import merge_experiments
 from espnet2_cltm.experiment.plan import PlannedRun
@@ -23,7 +23,7 @@ from espnet2_cltm.files import write_text
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.corpus.language import CorpusOptions
 from espnet2_cltm.corpus.options import DATADIR, NJ, STAGE_1_OPTIONS
 from espnet2_cltm.corpus.prepare import prepare
@@ -14,7 +14,7 @@ from espnet2_cltm.registry import corpus_names, find_corpus
 
 def get_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Prepare each language of a corpus: write "
         "<datadir>/<corpus>/<lang>/{train,dev,test}/ and rejected.tsv, and validate "
         "them. What is complete and unchanged is skipped. Where --corpus_dir is not "

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import positive_number, run_command, whole_number
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_choice_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
@@ -38,6 +38,7 @@ from espnet2_cltm.matrix.recommendation import (
     with_language,
 )
 from espnet2_cltm.matrix.results import Choice
+from espnet2_cltm.options import POSITIVE, WHOLE, Option, add_options, one_of
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.recommendation import (
     recommendation_table,
@@ -45,14 +46,27 @@ from espnet2_cltm.report.recommendation import (
     summarise_recommendation,
 )
 
+OPTIONS = (
+    Option("budget", "N, where --results has several", POSITIVE),
+    Option("k", "number of donors looked for", POSITIVE, "5"),
+    Option("distances", "table of distances between languages that are not shipped"),
+    Option(
+        "format",
+        "text, with the best k donors, or tsv or json, with all",
+        one_of("text", "tsv", "json"),
+        "text",
+    ),
+    Option("out", "file to write instead of printing"),
+    Option("seed", "seed of the model and the simulation", WHOLE, "0"),
+)
+
 
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Rank the donor languages of a target, measured or predicted.",
         epilog="Published matrices: "
         + "; ".join(f"{name} ({what})" for name, what in PUBLISHED.items()),
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
@@ -65,26 +79,8 @@ def get_parser() -> argparse.ArgumentParser:
         help="directory that stage 6 wrote, a cltm.csv, or a published matrix's name",
     )
     parser.add_argument("--target", required=True, help="language to find donors for")
-    parser.add_argument(
-        "--k", type=positive_number, default=5, help="how many donors are looked for"
-    )
     add_choice_options(parser)
-    parser.add_argument("--budget", type=int, help="N, where --results has several")
-    parser.add_argument(
-        "--distances",
-        type=Path,
-        help="distances between languages that are not shipped, same columns",
-    )
-    parser.add_argument(
-        "--format",
-        choices=("text", "tsv", "json"),
-        default="text",
-        help="text has the best k donors, the others have all",
-    )
-    parser.add_argument("--out", type=Path, help="file to write instead of printing")
-    parser.add_argument(
-        "--seed", type=whole_number, default=0, help="of the model and the simulation"
-    )
+    add_options(parser, OPTIONS)
     return parser
 
 

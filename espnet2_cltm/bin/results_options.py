@@ -23,7 +23,7 @@ def add_results_options(parser: argparse.ArgumentParser, results: str) -> None:
         "--languages_conf",
         type=Path,
         default=Path("conf/languages.yaml"),
-        help="names and families of languages",
+        help="names and families of languages (default: %(default)s)",
     )
 
 

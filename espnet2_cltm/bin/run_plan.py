@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.executors import Executor, LocalExecutor
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -21,7 +21,7 @@ from espnet2_cltm.options import add_options
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
     add_options(parser, RUN_OPTIONS)
     return parser

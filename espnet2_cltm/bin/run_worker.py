@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.run_options import WORKER_OPTIONS
@@ -20,7 +20,7 @@ from espnet2_cltm.options import add_options
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
@@ -46,7 +46,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
             ExperimentDir(args.exp),
             args.ngpu,
             args.parent,
-            audio_cache=args.audio_cache * 10**6,  # MB to bytes
+            audio_cache_bytes=args.audio_cache * 10**6,
             make=partial(make_run, keep_models=args.keep_models),
         )
 

@@ -6,27 +6,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command, true_or_false
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
+from espnet2_cltm.experiment.recipe import STAGE_5_OPTIONS
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.states import runs_left
+from espnet2_cltm.options import add_options
 from espnet2_cltm.progress import progress
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
-    parser = argparse.ArgumentParser(
+    """Return the options."""
+    parser = Parser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
-    parser.add_argument(
-        "--rescore",
-        type=true_or_false,
-        default=False,
-        help="Score the predictions again instead of taking each run's metrics.json",
-    )
+    add_options(parser, STAGE_5_OPTIONS)
     return parser
 
 

@@ -47,7 +47,7 @@ class Speech2Embedding:
         language: With ``model_tag``: whose checkpoint, where there are several.
 
     Raises:
-        UserError: The model can't be had.
+        UserError: The model is not available.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Speech2Embedding:
                 each of its languages: ``language`` says which.
 
         Raises:
-            UserError: The model can't be had.
+            UserError: The model is not available.
         """
         return cls(model_tag=model_tag, **kwargs)
 
@@ -109,7 +109,7 @@ class Speech2Embedding:
     def score(
         self, first: np.ndarray | torch.Tensor, second: np.ndarray | torch.Tensor
     ) -> float:
-        """Give the cosine of two utterances' embeddings, the higher the more alike.
+        """Return the cosine of two utterances' embeddings, the higher the more alike.
 
         Args:
             first: As for calling.
@@ -122,7 +122,7 @@ class Speech2Embedding:
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options, named as in ESPnet's inference commands."""
+    """Return the options, named as in ESPnet's inference commands."""
     parser = inference_parser(__doc__)
     group = parser.add_mutually_exclusive_group()
     add_key_file(group)

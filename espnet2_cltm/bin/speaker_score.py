@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.speaker.metrics import P_TARGETS, score_trials
 from espnet2_cltm.speaker.scoring import read_scores
 from espnet2_cltm.speaker.trials import read_trials
@@ -13,7 +13,7 @@ from espnet2_cltm.speaker.trials import read_trials
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument(

@@ -8,7 +8,7 @@ from espnet2_cltm.speaker.espnet_task import SpeakerTask
 
 
 def get_parser():
-    """Give ESPnet's training options plus the speaker task's."""
+    """Return ESPnet's training options plus the speaker task's."""
     return SpeakerTask.get_parser()
 
 

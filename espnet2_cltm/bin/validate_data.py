@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.corpus.datadir import read_data_dir
 from espnet2_cltm.corpus.prepare import count_speakers
 from espnet2_cltm.corpus.validate import (
@@ -18,7 +18,7 @@ from espnet2_cltm.options import TRUTH, WORDS, Option, add_options
 
 def get_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         description="Check Kaldi data directories: order, ids, speakers, genders, "
         "languages, durations, and that the splits of a language share no speaker. "
         "Prints every problem as file:line: sentence and exits with status 1 if there "

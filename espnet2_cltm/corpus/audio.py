@@ -45,7 +45,7 @@ _FROM_OUTSIDE = (signal.SIGHUP, signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
 
 
 class RejectedAudio(Exception):
-    """A recording that can't be used.
+    """A recording that cannot be used.
 
     Attributes:
         reason: A few words, the same for all recordings of that kind.

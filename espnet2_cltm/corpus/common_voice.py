@@ -175,7 +175,7 @@ def name_speakers(clients: Iterable[str], lang: str) -> dict[str, str]:
         Speaker ids by client, no two the same.
 
     Raises:
-        UserError: Two clients can't be told apart.
+        UserError: Two clients cannot be told apart.
     """
     short = {
         client: client[:_ID_WIDTH] if _HEX_ID.fullmatch(client) else _digest(client)

@@ -33,7 +33,7 @@ _LABEL = re.compile(r"[^\W\d][\w-]*")
 _ARK_ENTRY = re.compile(r"(.+):\d+(?:\[[\d:,]*\])?")
 # A line break inside a value would start a new line, a tab a new column.
 _BAD_IN_VALUE = re.compile(r"[\x00\t\n\r]")
-# Kaldi splits ids at any white space; control characters can't be seen.
+# Kaldi splits ids at any white space; control characters cannot be seen.
 _BAD_IN_ID = re.compile(r"[\s\x00-\x20\x7f-\x9f]")
 
 
@@ -74,7 +74,7 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
 
     Raises:
         UserError: An id is used twice, a speaker has two genders, an id or a value
-            can't stand in a line of text, or the file system refuses.
+            cannot stand in a line of text, or the file system refuses.
     """
     directory = Path(directory)
     rows = sorted(utterances, key=lambda utterance: utterance.id)
@@ -84,6 +84,9 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
                 f"Utterance {first.id} stands twice in {directory}: give every "
                 "utterance an id of its own."
             )
+    labelled = {pair: row.id for row in rows for pair in row.labels.items()}
+    for (label, value), utt in labelled.items():
+        _check_label(label, value, f"Utterance {utt} in {directory}")
     utts_of: dict[str, list[str]] = {}
     genders: dict[str, str] = {}
     for row in rows:
@@ -111,7 +114,7 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
             column(lambda row: row.text or "") if any(row.text for row in rows) else []
         ),
     }
-    for label in sorted({label for row in rows for label in row.labels}):
+    for label in sorted({label for label, _ in labelled}):
         tables[f"utt2{label}"] = [
             (row.id, row.labels[label]) for row in rows if label in row.labels
         ]
@@ -284,7 +287,7 @@ def is_id(text: str) -> bool:
 
 
 def make_id_part(text: str) -> str:
-    """Replace every character that can't stand in an id by an underscore."""
+    """Replace every character that cannot stand in an id by an underscore."""
     return _BAD_IN_ID.sub("_", text) or "_"
 
 
@@ -295,21 +298,6 @@ def _check_writable(row: Utterance, directory: Path) -> None:
                 f"The {kind} id {value!r} in {directory} is empty or holds white space "
                 "or control characters: use letters, digits, '_', '.' and '-'."
             )
-    for label, value in row.labels.items():
-        if not is_label(label):
-            raise UserError(
-                f"Utterance {row.id} in {directory} has the label {label!r}, which "
-                "cannot name a table utt2<label>: choose another name."
-            )
-        if label == "gender" and value not in GENDERS:
-            raise UserError(
-                f"Utterance {row.id} in {directory} has gender {value!r}: write m or f."
-            )
-        if not is_id(value):
-            raise UserError(
-                f"Utterance {row.id} in {directory} has {label} {value!r}: write one "
-                "word."
-            )
     if row.duration is not None and not 0 < row.duration < math.inf:
         raise UserError(
             f"Utterance {row.id} in {directory} has duration {row.duration}: give "
@@ -317,18 +305,25 @@ def _check_writable(row: Utterance, directory: Path) -> None:
         )
     if not row.audio:
         raise UserError(f"Utterance {row.id} in {directory} has no audio: give a path.")
-    for kind, text in (
-        ("audio", row.audio),
-        ("lang", row.lang),
-        ("text", row.text),
-        *row.labels.items(),
-    ):
+    for kind, text in (("audio", row.audio), ("lang", row.lang), ("text", row.text)):
         if text and (_BAD_IN_VALUE.search(text) or not _is_utf8(text)):
             raise UserError(
-                f"Utterance {row.id} in {directory}: its {kind} can't stand on one "
+                f"Utterance {row.id} in {directory}: its {kind} cannot stand on one "
                 f"line of UTF-8 text ({text[:80]!r}); remove tabs, line breaks and "
                 "characters that are not UTF-8."
             )
+
+
+def _check_label(label: str, value: str, who: str) -> None:
+    if not is_label(label):
+        raise UserError(
+            f"{who} has the label {label!r}, which cannot name a table utt2<label>: "
+            "choose another name."
+        )
+    if label == "gender" and value not in GENDERS:
+        raise UserError(f"{who} has gender {value!r}: write m or f.")
+    if not is_id(value) or not _is_utf8(value):
+        raise UserError(f"{who} has {label} {value!r}: write one word of UTF-8 text.")
 
 
 def _is_utf8(text: str) -> bool:

@@ -102,7 +102,7 @@ def read_config(path: Path | None) -> DemoConfig:
         path: File, usually ``conf/demo.yaml``.
 
     Raises:
-        UserError: No file is given, it can't be read, or a value is missing,
+        UserError: No file is given, it cannot be read, or a value is missing,
             unknown or out of range.
     """
     remedy = "give the path of conf/demo.yaml"

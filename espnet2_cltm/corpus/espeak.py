@@ -1,6 +1,6 @@
 """espeak-ng through the library and data that the package espeakng_loader ships.
 
-Gives the languages espeak-ng has, the text of its voice files, and speech: a voice
+Returns the languages espeak-ng has, the text of its voice files, and speech: a voice
 file's text, a prompt and a rate in, 16-bit mono samples at 22.05 kHz out.
 
 The library keeps state from one utterance to the next (phases of its oscillators,

@@ -137,7 +137,7 @@ def _read_split(directory: Path) -> list[Utterance]:
             )
     if (directory / "segments").exists():
         raise UserError(
-            f"{directory / 'segments'} can't be used, as each line of wav.scp must be "
+            f"{directory / 'segments'} cannot be used, as each line of wav.scp must be "
             "one utterance: cut the audio with ESPnet's "
             "scripts/audio/format_wav_scp.sh --segments (or Kaldi's extract-segments), "
             "put the new wav.scp in place and remove segments."
@@ -147,7 +147,7 @@ def _read_split(directory: Path) -> list[Utterance]:
         if not is_id(utterance.speaker):
             raise UserError(
                 f"{_place(directory / 'utt2spk', utterance.id)}: {utterance.speaker!r} "
-                "can't be a speaker id; write '<utterance> <speaker>', ids without "
+                "cannot be a speaker id; write '<utterance> <speaker>', ids without "
                 "white space."
             )
         if not utterance.audio:

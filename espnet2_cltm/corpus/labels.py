@@ -32,8 +32,8 @@ class Joined:
     Attributes:
         path: File of the table.
         labelled: Number of utterances that it labels, by label.
-        n_rows: Rows of the table.
-        n_unmatched: Rows that no utterance belongs to.
+        n_rows: Number of its rows.
+        n_unmatched: Number of its rows that no utterance belongs to.
     """
 
     path: str
@@ -51,7 +51,7 @@ class Joined:
             if self.n_unmatched
             else "every row matches an utterance"
         )
-        return f"{self.path} gives {counts}; {unmatched}"
+        return f"{self.path} gives {counts or 'no label'}; {unmatched}"
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def read_label_rows(path: Path) -> list[LabelRow]:
             a comma), header first. An empty cell is no label.
 
     Raises:
-        UserError: The file is missing, has no label's column, a column's name can't
-            name a label, or a row has more or fewer fields than the header.
+        UserError: The file is missing, has no column of labels, a column's name
+            cannot be a label's, or a row has more or fewer fields than the header.
     """
     text = read_text(
         path,

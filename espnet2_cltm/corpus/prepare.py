@@ -193,12 +193,12 @@ def choose_languages(
 
     Raises:
         UserError: The corpus does not have all of them, one has a name that is not a
-            language code, or the corpus can't be read.
+            language code, or the corpus cannot be read.
     """
     for lang in langs:
         if not _is_code(lang):
             raise UserError(
-                f"--langs names {lang!r}, which can't be a language code, as codes "
+                f"--langs names {lang!r}, which cannot be a language code, as codes "
                 "have no white space, control character or '+' (which joins the codes "
                 "of a run's languages): give codes with spaces between them."
             )
@@ -210,7 +210,7 @@ def choose_languages(
     if not langs:
         if odd := [lang for lang in known if lang not in codes]:
             raise UserError(
-                f"{str(corpus_dir / odd[0])!r} can't be a language's directory, as "
+                f"{str(corpus_dir / odd[0])!r} cannot be a language's directory, as "
                 "language codes have no white space, control character or '+' (which "
                 "joins the codes of a run's languages): rename it, or choose other "
                 "languages with --langs."
@@ -241,8 +241,8 @@ def prepare_language(
         options: Options for the corpus and for this stage.
 
     Raises:
-        UserError: The corpus can't be read, a split is empty, the result is not valid
-            or can't be written.
+        UserError: The corpus cannot be read, a split is empty, the result is not valid
+            or cannot be written.
     """
     corpus_dir, directory = Path(corpus_dir), Path(datadir) / corpus.name / lang
     loaded = None

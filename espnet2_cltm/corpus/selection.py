@@ -124,7 +124,7 @@ def even_shares(sizes: Mapping[str, int], limit: int) -> dict[str, int]:
     """
     shares = {}
     left = limit
-    # The smallest group first: what it can't use is shared among those after it.
+    # The smallest group first: what it cannot use is shared among those after it.
     # With equal sizes the odd one goes to the name that sorts last, never by chance.
     order = sorted(sizes, key=lambda group: (sizes[group], group))
     for done, group in enumerate(order):

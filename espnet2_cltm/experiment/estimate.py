@@ -85,7 +85,7 @@ class Cost:
     size: int
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Return all of it in a sentence."""
         seconds, least, most = (
             humanfriendly.format_timespan(round(value))
             for value in (self.seconds, self.least, self.most)

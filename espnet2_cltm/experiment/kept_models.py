@@ -100,6 +100,6 @@ def load_kept_model(
 
 
 def _entry_of_another_test(packed: PackedModel) -> dict[str, Any]:
-    """Give the entry of a test on another language, else that of the own one."""
+    """Return the entry of a test on another language, else that of the own one."""
     name = min(packed.checkpoints, key=lambda name: (name in packed.languages, name))
     return {k: v for k, v in packed.checkpoints[name].items() if k != "file"}

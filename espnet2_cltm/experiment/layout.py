@@ -102,7 +102,7 @@ class ExperimentDir:
         return self.root / "data" / task / name / f"{split}{suffix}"
 
     def run(self, name: str) -> Path:
-        """Give a run's directory."""
+        """Return a run's directory."""
         return self.runs / name
 
     def predictions(self, name: str, test_language: str, suffix: str) -> Path:

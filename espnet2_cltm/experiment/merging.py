@@ -192,7 +192,7 @@ def _merge_encoders(sources: Sequence[Source]) -> dict[str, str]:
 def _merge_data(
     sources: Sequence[Source], merged: ExperimentDir, may_grow: bool
 ) -> None:
-    """Give the merged experiment the utterance lists and trials of all.
+    """Link the utterance lists and trials of all into the merged experiment.
 
     Args:
         sources: The experiments.
@@ -243,7 +243,7 @@ def _is_longer(path: Path, known: Path, may_grow: bool) -> bool:
 
 
 def _merge_run(sources: Sequence[Source], merged: ExperimentDir, name: str) -> set[str]:
-    """Give the merged experiment a run's files, where the run is done anywhere.
+    """Link a run into the merged experiment, where it is done anywhere.
 
     Args:
         sources: The experiments; the merged one may be the first of them.

@@ -24,7 +24,7 @@ from espnet2_cltm.corpus.options import (
 )
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.learning_curves import check_grid
-from espnet2_cltm.experiment.run_options import RUN_OPTIONS
+from espnet2_cltm.experiment.run_options import RUN_OPTIONS, number_of_workers
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.train_config_reading import read_train_configs
 from espnet2_cltm.options import (
@@ -379,18 +379,17 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
     specs = choose_tasks(texts["task"].split())
     corpus = find_corpus(texts["corpus"])
     texts["task"] = " ".join(spec.name for spec in specs)
-    texts["corpus_dir"] = (
-        texts["corpus_dir"]
-        or environment.get(corpus.db_variable, "")
-        or corpus.default_dir
-    )
     for name in ("demo_config", "languages_conf"):
         if texts[name] == options[name].default:
             texts[name] = _shipped(texts[name])
     values = read_values(texts, options)
     stage, stop_stage = values["stage"], values["stop_stage"]
+    if stage <= 1 <= stop_stage:
+        directory = corpus.choose_directory(texts["corpus_dir"], environment)
+        texts["corpus_dir"] = str(directory)
     if values["nj"] is None:
-        texts["nj"] = str(_default_nj(values))
+        n_workers = number_of_workers(None, values["ngpu"], values["jobs_per_gpu"])
+        texts["nj"] = str(n_workers)
     is_regime = bool(values["regime_budgets"])
     for spec in specs:
         _check_metric(spec, values[f"{spec.name}_metric"])
@@ -433,12 +432,6 @@ def help_text() -> str:
     options = [o for o in recipe_options().values() if o.name not in by_task]
     options += [Option(f"<task>_{n}", h, k) for n, (h, k, _) in BY_TASK.items()]
     return "\n".join([*lines, *help_lines(options, GROUPS)]) + "\n"
-
-
-def _default_nj(values: Mapping[str, Any]) -> int:
-    if values["ngpu"]:
-        return values["ngpu"] * values["jobs_per_gpu"]
-    return len(os.sched_getaffinity(0))
 
 
 def _check_metric(spec: TaskSpec, name: str | None) -> None:
@@ -502,7 +495,8 @@ def _command(
     words = ["./run.sh"]
     if recipe := environment.get("CLTM_RECIPE_DIR"):
         root = environment.get("CLTM_ROOT", "")
-        words.insert(0, f"CLTM_RECIPE_DIR={recipe.removeprefix(f'{root}/')}")
+        place = shlex.quote(recipe.removeprefix(f"{root}/"))
+        words.insert(0, f"CLTM_RECIPE_DIR={place}")
     for name, text in asked.items():
         if options[name].shapes_result and text != options[name].default:
             words += [f"--{name}", _quoted(text)]

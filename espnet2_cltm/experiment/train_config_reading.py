@@ -71,7 +71,7 @@ def read_train_config(
             frozen is computed once for each utterance.
 
     Raises:
-        UserError: A file is missing or is no mapping, or ``freeze`` is none of these.
+        UserError: A file is missing or is not a mapping, or ``freeze`` is unknown.
     """
     config = _read_mapping(path, "a training configuration of ESPnet")
     if frontend_of(config) != "hubert":

@@ -42,7 +42,7 @@ def work(
     directory: ExperimentDir,
     ngpu: int = 0,
     parent: int | None = None,
-    audio_cache: int = 0,
+    audio_cache_bytes: int = 0,
     make: Callable[[ExperimentDir, Settings, PlannedRun, int], None] = make_run,
 ) -> list[str]:
     """Make runs until every run of the plan is done or has failed.
@@ -51,7 +51,7 @@ def work(
         directory: The experiment.
         ngpu: 0 for the CPU, 1 for a GPU.
         parent: Process id of the runner; the worker stops when that has ended.
-        audio_cache: Most bytes of prepared test waveforms to keep in memory.
+        audio_cache_bytes: Most prepared test audio to keep in memory.
         make: Makes one run.
 
     Returns:
@@ -75,7 +75,7 @@ def work(
         build_once(settings, task, ngpu)
         frontend_conf = settings.train_config[task].get("frontend_conf") or {}
         check_encoder(directory, frontend_conf.get("model"))
-        find_task(task).code().cache_audio(audio_cache)
+        find_task(task).code().cache_audio(audio_cache_bytes)
     claims = Claims(directory.claims)
     made: list[str] = []
     try:

@@ -28,7 +28,7 @@ from scipy.cluster.hierarchy import (
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
-from espnet2_cltm.matrix.decomposition import RANK_TOLERANCE
+from espnet2_cltm.matrix.noise import RANK_TOLERANCE, additive_design
 from espnet2_cltm.matrix.relatedness import LanguagePermutations, off_diagonal
 
 FEWEST_LANGUAGES = 4  # three leave one cell in common with a third language
@@ -45,7 +45,7 @@ class FamilyAgreement:
     Attributes:
         adjusted_rand: Adjusted Rand index: 1 for the same groups, 0 as by chance.
         p: One-sided p-value of an index as large as this, languages permuted.
-        n_languages: Languages with a cluster and a listed family.
+        n_languages: Number of languages with a cluster and a listed family.
     """
 
     adjusted_rand: float
@@ -85,8 +85,8 @@ def cluster_languages(
     Args:
         matrix: (n, n), NaN where not available; the diagonal does not count.
         languages: The n languages.
-        shuffles: How many matrices without structure the p-value rests on.
-        seed: Of the shuffles.
+        shuffles: Number of matrices without structure that the p-value rests on.
+        seed: Seed of the shuffles.
     """
     effects = scaled_pair_effects(matrix)
     dissimilarity, known = profile_dissimilarity(effects)
@@ -127,7 +127,7 @@ def _best_cut(tree: np.ndarray, square: np.ndarray) -> tuple[float, np.ndarray]:
     """Cut the tree where the mean silhouette is largest; ties: the fewest clusters."""
     best = -np.inf, np.zeros(len(square), dtype=int)
     for number in range(2, min(MOST_CLUSTERS, len(square) - 1) + 1):
-        # Gives fewer where branches join at the same height.
+        # There are fewer where branches join at the same height.
         labels = fcluster(tree, number, criterion="maxclust")
         if labels.max() >= 2:
             value = mean_silhouette(square, labels)
@@ -156,7 +156,7 @@ def shuffle_pairs(effects: np.ndarray, generator: np.random.Generator) -> np.nda
 
     Args:
         effects: (n, n), NaN where not available and on the diagonal.
-        generator: Source of the orders.
+        generator: Generator of the orders.
     """
     rows, columns = np.triu_indices(len(effects), k=1)
     couples = np.stack([effects[rows, columns], effects[columns, rows]], axis=1)
@@ -177,7 +177,7 @@ def shuffle_pairs(effects: np.ndarray, generator: np.random.Generator) -> np.nda
 
 
 def scaled_pair_effects(matrix: np.ndarray) -> np.ndarray:
-    """Give pair effects in units of each target's own deviation.
+    """Return pair effects in units of each target's own deviation.
 
     The additive fit weighs targets by the inverse of their variance; else a target
     with large effects would leave its mark in the donor effects, and by these in the
@@ -192,9 +192,7 @@ def scaled_pair_effects(matrix: np.ndarray) -> np.ndarray:
     effects = np.full(cells.shape, np.nan)
     if not len(rows):
         return effects
-    cell = np.arange(len(rows))
-    design = np.zeros((len(rows), 2 * len(cells)))
-    design[cell, rows] = design[cell, len(cells) + columns] = 1 / scale[rows]
+    design = additive_design(rows, columns, len(cells)) / scale[rows, None]
     values = cells[rows, columns] / scale[rows]
     fitted = design @ np.linalg.lstsq(design, values, rcond=RANK_TOLERANCE)[0]
     left = values - fitted
@@ -216,7 +214,7 @@ def target_variances(cells: np.ndarray) -> np.ndarray:
         cells: (n, n), NaN where not available and on the diagonal.
 
     Returns:
-        (n,), above 0; that of a usual target where it cannot be told.
+        (n,), above 0; that of a usual target where it can't be told.
     """
     n = len(cells)
     pairs = []

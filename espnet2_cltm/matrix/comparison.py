@@ -314,7 +314,7 @@ def agreement(
 
     Args:
         a: (n, n), NaN where not available and on the diagonal.
-        b: The same of the other matrix.
+        b: (n, n), the other matrix, NaN as in ``a``.
         permutations: Orders of the n languages.
     """
     both = np.isfinite(a) & np.isfinite(b)

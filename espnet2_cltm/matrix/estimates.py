@@ -28,6 +28,11 @@ from espnet2_cltm.matrix.scores import AggregatedScores, RunScores, SeedScores
 SINGLE, DOUBLE, PAIR = range(3)
 
 
+# One-sided. A stricter level identifies fewer targets, and of weak ones more by luck:
+# Fieller's sets of identified cells then cover less (benchmarks/README.md).
+IDENTIFICATION_LEVEL = 0.05
+
+
 @dataclass(frozen=True)
 class CellMoments:
     """First and second moments of every cell.
@@ -38,7 +43,6 @@ class CellMoments:
             no pair run.
         mean: (n, n, 3), mean Perf over these seeds; NaN where there is no such run.
         covariance: (n, n, 3, 3), covariance of these means; NaN with one seed.
-        self_gain_df: (n,), degrees of freedom of the self-gain's standard error.
         missing: (n, n), why the cell has no CLTM; empty where it has one.
         paired: Whether ``covariance`` is that of paired seeds; else the runs count as
             independent of each other.
@@ -49,7 +53,6 @@ class CellMoments:
     n_seeds: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
-    self_gain_df: np.ndarray
     missing: np.ndarray
     paired: bool
     run_df: np.ndarray
@@ -61,7 +64,7 @@ def contrast(
     """Estimate a weighted sum of a cell's three means.
 
     Args:
-        moments: Of all cells.
+        moments: Moments of all cells.
         weights: (3,) or (n, n, 3), weights of single, double and pair.
 
     Returns:
@@ -101,20 +104,17 @@ def cell_moments(scores: RunScores) -> CellMoments:
 
 
 def _paired_moments(scores: SeedScores) -> CellMoments:
-    n = len(scores.languages)
-    diagonal = np.eye(n, dtype=bool)[..., None]
-    shape = scores.pair.shape
-    single = np.broadcast_to(scores.single[:, None], shape)
-    double = np.broadcast_to(scores.double[:, None], shape)
-    pair = np.where(diagonal, double, scores.pair)
-    runs = np.stack([single, double, pair], axis=2)  # (n, n, 3, seeds)
-
+    runs = _runs_of_cells(scores.single, scores.double, scores.pair)  # (n, n, 3, seeds)
     present = np.isfinite(runs)
     complete = present.all(axis=2)
     without_cltm = ~complete.any(axis=-1)
-    missing = np.full((n, n), "", dtype=object)
+    missing = np.full(without_cltm.shape, "", dtype=object)
     for target, donor in np.argwhere(without_cltm):
-        missing[target, donor] = _why_missing(scores, target, donor)
+        there = present[target, donor].any(axis=-1)
+        missing[target, donor] = (
+            _why_absent(scores, target, donor, there)
+            or "its single, double and pair runs have no seed in common"
+        )
     # Without doubles the other two are enough for the relative gain.
     used = np.where(
         without_cltm[..., None], present[:, :, [SINGLE, PAIR]].all(axis=2), complete
@@ -131,39 +131,38 @@ def _paired_moments(scores: SeedScores) -> CellMoments:
     mean[n_seeds == 0] = np.nan
     covariance[n_seeds < 2] = np.nan
     df = np.maximum(n_seeds - 1, 0).astype(float)
+    run_df = np.repeat(df[..., None], 3, axis=-1)
     return CellMoments(
-        scores.languages,
-        n_seeds,
-        mean,
-        covariance,
-        np.diagonal(df).copy(),
-        missing,
-        paired=True,
-        run_df=np.repeat(df[..., None], 3, axis=-1),
+        scores.languages, n_seeds, mean, covariance, missing, True, run_df
     )
 
 
-def _why_missing(scores: SeedScores, target: int, donor: int) -> str:
-    double = scores.double[target]
-    pair = double if donor == target else scores.pair[target, donor]
-    present = np.isfinite(np.stack([scores.single[target], double, pair]))
-    reason = _why_absent(scores, target, donor, present.any(axis=1))
-    return reason or "its single, double and pair runs have no seed in common"
+def _runs_of_cells(
+    single: np.ndarray, double: np.ndarray, pair: np.ndarray
+) -> np.ndarray:
+    """Return what belongs to each cell's three runs: (n, ...) and (n, n, ...) in,
+    (n, n, 3, ...) out; on the diagonal the pair run is the double run.
+    """
+    of_pairs = pair.copy()
+    itself = np.arange(len(pair))
+    of_pairs[itself, itself] = double
+    alone = [np.broadcast_to(runs[:, None], pair.shape) for runs in (single, double)]
+    return np.stack([*alone, of_pairs], axis=2)
 
 
 def _why_absent(scores: RunScores, target: int, donor: int, present: np.ndarray) -> str:
     """Name the first of single, double and pair that is absent, or say nothing."""
     i, j = scores.languages[target], scores.languages[donor]
-    undefined = scores.source.undefined
     pair = "+".join(sorted((i, j)))
-    for kind, where, name in (
-        ("single", (i, i), f"single run of {i}"),
-        ("double", (i, i), f"double run of {i}"),
-        ("pair", (i, j), f"pair run {pair} tested on {i}"),
-    ):
-        if present[("single", "double", "pair").index(kind)]:
+    runs = (
+        ("single", i, f"single run of {i}"),
+        ("double", i, f"double run of {i}"),
+        ("pair", j, f"pair run {pair} tested on {i}"),
+    )
+    for (kind, of_donor, name), is_there in zip(runs, present, strict=True):
+        if is_there:
             continue
-        if undefined.get((kind, *where)):
+        if scores.source.undefined.get((kind, i, of_donor)):
             return f"{scores.source.metric} is undefined for the {name}"
         return f"no {name}"
     return ""
@@ -171,62 +170,34 @@ def _why_absent(scores: RunScores, target: int, donor: int, present: np.ndarray)
 
 def _independent_moments(scores: AggregatedScores) -> CellMoments:
     """Take covariances between runs as 0: means and variances do not tell them."""
-    n = len(scores.languages)
-    n_seeds = np.zeros((n, n), dtype=int)
-    mean = np.full((n, n, 3), np.nan)
-    covariance = np.full((n, n, 3, 3), np.nan)
-    missing = np.full((n, n), "", dtype=object)
-    run_df = np.zeros((n, n, 3))
-    for target in range(n):
-        for donor in range(n):
-            last = "double" if donor == target else "pair"
-            where = (target,) if donor == target else (target, donor)
-            means, variances, counts = (
-                np.array([by["single"][target], by["double"][target], by[last][where]])
-                for by in (scores.mean, scores.variance, scores.count)
-            )
-            missing[target, donor] = _why_absent(
-                scores, target, donor, np.isfinite(means)
-            )
-            if not np.isfinite(means[[SINGLE, PAIR]]).all():
-                continue
-            mean[target, donor] = means
-            n_seeds[target, donor] = counts[np.isfinite(means)].min()
-            run_df[target, donor] = np.maximum(counts - 1, 0)
-            of_means = np.diag(variances / np.maximum(counts, 1))
-            if donor == target:  # the pair run is the double run: fully correlated
-                of_means[DOUBLE, PAIR] = of_means[PAIR, DOUBLE] = of_means[PAIR, PAIR]
-            covariance[target, donor] = of_means
+    mean, variance, count = (
+        _runs_of_cells(by_kind["single"], by_kind["double"], by_kind["pair"])
+        for by_kind in (scores.mean, scores.variance, scores.count)
+    )
+    present = np.isfinite(mean)
+    missing = np.full(mean.shape[:2], "", dtype=object)
+    for target, donor in np.ndindex(missing.shape):
+        there = present[target, donor]
+        missing[target, donor] = _why_absent(scores, target, donor, there)
+    covariance = (variance / np.maximum(count, 1))[..., None] * np.eye(3)
+    covariance[..., ~np.eye(3, dtype=bool)] = 0.0
+    # On the diagonal the pair run is the double run: fully correlated.
+    itself = np.arange(len(mean))
+    of_double = covariance[itself, itself, DOUBLE, DOUBLE]
+    covariance[itself, itself, DOUBLE, PAIR] = of_double
+    covariance[itself, itself, PAIR, DOUBLE] = of_double
+    usable = present[..., [SINGLE, PAIR]].all(axis=-1)
+    mean[~usable] = covariance[~usable] = np.nan
+    smallest = np.where(present, count, np.iinfo(int).max).min(axis=-1)
     return CellMoments(
         scores.languages,
-        n_seeds,
+        np.where(usable, smallest, 0),
         mean,
         covariance,
-        _welch(scores),
         missing,
-        paired=False,
-        run_df=run_df,
+        False,
+        np.where(usable[..., None], np.maximum(count - 1, 0), 0).astype(float),
     )
-
-
-def _welch(scores: AggregatedScores) -> np.ndarray:
-    """Welch-Satterthwaite degrees of freedom of Perf(i+i) - Perf(i)."""
-    total = np.zeros(len(scores.languages))
-    weighted = np.zeros(len(scores.languages))
-    for kind in ("single", "double"):
-        count = scores.count[kind]
-        of_mean = scores.variance[kind] / np.maximum(count, 1)
-        total += of_mean
-        weighted += of_mean**2 / np.maximum(count - 1, 1)
-    smallest = np.minimum(scores.count["single"], scores.count["double"]) - 1
-    with np.errstate(invalid="ignore", divide="ignore"):
-        df = np.where(weighted > 0, total**2 / weighted, smallest)
-    return np.where(np.isfinite(total), np.maximum(df, 0), 0.0)
-
-
-# One-sided. A stricter level identifies fewer targets, and of weak ones more by luck:
-# Fieller's sets of identified cells then cover less (benchmarks/README.md).
-IDENTIFICATION_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -235,7 +206,7 @@ class TransferMatrix:
 
     Attributes:
         languages: The n languages, sorted: rows (targets) and columns (donors).
-        n_seeds: Seeds that the cell rests on.
+        n_seeds: Number of seeds that the cell rests on.
         perf: (n, n, 3), mean Perf of the single, double and pair run.
         perf_se: (n, n, 3), standard errors of these.
         self_gain: Perf(i+i) - Perf(i) over the cell's seeds.
@@ -293,7 +264,7 @@ def estimate(
         np.diagonal(self_gain),
         np.diagonal(self_gain_se),
         np.diagonal(moments.n_seeds),
-        moments.self_gain_df,
+        np.diagonal(contrast(moments, np.array([-1.0, 1.0, 0.0]))[2]),
         np.diagonal(moments.missing),
         level,
     )
@@ -414,7 +385,7 @@ def identify_targets(
     missing: np.ndarray,
     level: float = IDENTIFICATION_LEVEL,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tell which targets have a clearly positive self-gain.
+    """Find the targets that have a clearly positive self-gain.
 
     A target is identified where self_gain - t * standard_error > 0, with t the
     1 - level quantile of Student's distribution. Without a standard error (one

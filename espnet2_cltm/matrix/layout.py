@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-LEAST_OF_SQUARE = 0.5  # of the languages with a row; fewer do not stand for them
+LEAST_OF_SQUARE = 0.5  # share of the languages with a row that stands for them all
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,14 @@ class MatrixLayout:
 
     @cached_property
     def square(self) -> np.ndarray:
-        """Languages of the complete square, see :func:`complete_square`."""
+        """Positions of the complete square's languages (:func:`complete_square`)."""
         return complete_square(self.there)
 
     @cached_property
     def both_ways(self) -> tuple[np.ndarray, np.ndarray]:
         """Positions i < j of the pairs whose two cells are there."""
-        return np.nonzero(np.triu(self.off_diagonal & self.off_diagonal.T))
+        first, second = np.nonzero(np.triu(self.off_diagonal & self.off_diagonal.T))
+        return first, second
 
 
 @dataclass(frozen=True)
@@ -72,20 +73,20 @@ class MatrixBatch:
 
 
 def layout_of(matrix: np.ndarray, family_pairs: np.ndarray) -> MatrixLayout:
-    """Take the finite cells of an (n, n) matrix."""
+    """Return the layout of the finite cells of an (n, n) matrix."""
     return MatrixLayout(np.isfinite(matrix), family_pairs)
 
 
 def batch_of(matrix: np.ndarray, layout: MatrixLayout) -> MatrixBatch:
-    """Make a batch of one matrix."""
+    """Return a batch of one matrix."""
     return MatrixBatch(layout, np.where(layout.there, matrix, 0.0)[None])
 
 
 def complete_square(there: np.ndarray) -> np.ndarray:
     """Choose languages all of whose cells with each other are there.
 
-    Of the languages that have a row, the one that lacks most cells with the others goes
-    first, the last in order where several do, until nothing is missing.
+    Among the languages that have a row, the one that lacks most cells with the others
+    goes first, the last in order where several do, until nothing is missing.
 
     Args:
         there: (n, n) bool.

@@ -30,6 +30,7 @@ from espnet2_cltm.files import read_text, write_text
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.scores import KINDS, CrossLanguageScores
 from espnet2_cltm.matrix.text_table import (
+    FIRST_LINE,
     NOT_A_CODE,
     is_language_code,
     read_text_table,
@@ -69,7 +70,8 @@ class LabelledMatrix:
     def square(self, languages: Sequence[str]) -> np.ndarray:
         """Return the (n, n) values of some languages, NaN where there are none."""
         frame = pd.DataFrame(self.values, list(self.rows), list(self.columns))
-        return frame.reindex(index=languages, columns=languages).to_numpy()
+        codes = list(languages)
+        return frame.reindex(index=codes, columns=codes).to_numpy()
 
 
 # Writing ----------------------------------------------------------------------------
@@ -267,8 +269,8 @@ def read_cells(
     require_columns(table, ("target", "donor", *numbers, *texts), BUILD_AGAIN)
     require_distinct(table, ["target", "donor"], "the same cell")
     places = (
-        pd.Index(targets).get_indexer(table.rows["target"]),
-        pd.Index(donors).get_indexer(table.rows["donor"]),
+        pd.Index(targets).get_indexer(pd.Index(table.rows["target"])),
+        pd.Index(donors).get_indexer(pd.Index(table.rows["donor"])),
     )
     if any((positions < 0).any() for positions in places):
         raise UserError(
@@ -277,7 +279,7 @@ def read_cells(
     shape = (len(targets), len(donors))
     found = {}
     for name in numbers:
-        fields = table.rows[name].items()
+        fields = enumerate(table.rows[name], start=FIRST_LINE)
         found[name] = np.full(shape, np.nan)
         found[name][places] = [_parse(path, at, name, x, np.inf) for at, x in fields]
     for name in texts:

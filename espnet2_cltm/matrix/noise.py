@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from espnet2_cltm.matrix.estimates import DOUBLE, PAIR, SINGLE, TransferMatrix
-from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout, layout_of
+from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout
 from espnet2_cltm.matrix.scores import RunScores, SeedScores
 
 RANK_TOLERANCE = 1e-9  # relative to the largest singular value
@@ -35,7 +35,7 @@ class SeedNoise:
         self_noise: (n, n, s), departures from ``self_gain``, enlarged by
             sqrt(k / (k - 1)) for k seeds, so that their mean square is the unbiased
             variance; 0 where not there.
-        cross_noise: The same of ``cross_gain``.
+        cross_noise: (n, n, s), departures from ``cross_gain``, enlarged likewise.
     """
 
     there: np.ndarray
@@ -67,6 +67,14 @@ def seed_noise(scores: SeedScores) -> SeedNoise:
     return SeedNoise(there, self_mean, cross_mean, self_noise, cross_noise)
 
 
+def additive_design(rows: np.ndarray, columns: np.ndarray, n: int) -> np.ndarray:
+    """Return the (k, 2 n) indicators of targets and donors of k cells."""
+    languages = np.arange(n)
+    return np.hstack(
+        [rows[:, None] == languages, columns[:, None] == languages]
+    ).astype(float)
+
+
 def quiet_matrix(
     noise: SeedNoise, matrix: np.ndarray, layout: MatrixLayout
 ) -> np.ndarray:
@@ -81,22 +89,20 @@ def quiet_matrix(
     would leave too little.
 
     Args:
-        noise: Of the scores that the matrix was made of.
+        noise: Noise of the scores that the matrix was made of.
         matrix: (n, n), estimates.
-        layout: Its cells.
+        layout: Cells that are there.
 
     Returns:
         (n, n), 1 on the diagonal, 0 where no cell is there.
     """
     rows, columns = np.nonzero(layout.off_diagonal)
     n, cells = len(matrix), matrix[rows, columns]
-    departures = _departures(noise, cells, rows, columns)
-    # Of few seeds a cell's own variance is too rough: that of its row.
+    departures = cell_departures(noise, matrix)[rows, columns]
+    # With few seeds a cell's own variance is too rough: take that of its row.
     row_noise = _mean_by(rows, (departures**2).sum(axis=1), n)
     weight = _weights(row_noise)[rows]
-    design = np.zeros((len(cells), 2 * n))
-    design[np.arange(len(cells)), rows] = 1.0
-    design[np.arange(len(cells)), n + columns] = 1.0
+    design = additive_design(rows, columns, n)
     # First column the cells, then each seed's departures from them.
     parts = np.column_stack([cells, departures])
     root = np.sqrt(weight)[:, None]
@@ -121,40 +127,22 @@ def quiet_matrix(
     return result
 
 
-def cell_departures(
-    noise: SeedNoise, matrix: np.ndarray, layout: MatrixLayout
-) -> np.ndarray:
-    """Tell what each seed's departures change in the cells, to first order.
+def cell_departures(noise: SeedNoise, matrix: np.ndarray) -> np.ndarray:
+    """Return what each seed's departures change in the cells, to first order.
 
     Args:
-        noise: Of the scores that the matrix was made of.
+        noise: Noise of the scores that the matrix was made of.
         matrix: (n, n), estimates.
-        layout: Its cells.
 
     Returns:
         (n, n, s); over the seeds, products of two cells' sum to the covariance of
-        their errors. 0 where no cell is there.
+        their errors, so the squares of one to its squared standard error. 0 where no
+        cell is there.
     """
-    rows, columns = np.nonzero(layout.off_diagonal)
-    departures = np.zeros(noise.there.shape)
-    departures[rows, columns] = _departures(noise, matrix[rows, columns], rows, columns)
-    return departures
-
-
-def _departures(
-    noise: SeedNoise, cells: np.ndarray, rows: np.ndarray, columns: np.ndarray
-) -> np.ndarray:
-    """Tell what each seed's departures change in the cells, to first order.
-
-    Returns:
-        (k, s); the sum of a row's squares is the cell's squared standard error.
-    """
-    departures = noise.cross_noise[rows, columns] - (
-        cells[:, None] * noise.self_noise[rows, columns]
-    )
-    scale = noise.self_gain[rows, columns] * noise.n_seeds[rows, columns]
+    departures = noise.cross_noise - matrix[..., None] * noise.self_noise
+    scale = noise.self_gain * noise.n_seeds
     with np.errstate(divide="ignore", invalid="ignore"):
-        departures = departures / scale[:, None]
+        departures = departures / scale[..., None]
     return np.where(np.isfinite(departures), departures, 0.0)
 
 
@@ -200,33 +188,21 @@ class CellNoise:
     own: np.ndarray
 
 
-def independent_noise(standard_errors: np.ndarray) -> CellNoise:
-    """Take the errors of all cells as independent.
-
-    Args:
-        standard_errors: (n, n), NaN where not known.
-    """
-    return CellNoise(np.zeros((*standard_errors.shape, 0)), standard_errors)
-
-
 def cell_noise(scores: RunScores, matrix: TransferMatrix) -> CellNoise:
-    """Give the noise of every cell's CLTM, to first order.
+    """Return the noise of every cell's CLTM, to first order.
 
     With seeds, each seed is a source; without, single and double run of each target
     are, and the pair run is the cell's own. NaN where there is no standard error.
 
     Args:
-        scores: Of which ``matrix`` was made.
+        scores: Scores that ``matrix`` was made of.
         matrix: The estimates.
     """
     cells = matrix.raw_cltm
     unknown = ~np.isfinite(matrix.raw_cltm_se)
     if isinstance(scores, SeedScores):
-        no_family = np.zeros(cells.shape, dtype=bool)
-        layout = layout_of(cells, no_family)
-        shared = cell_departures(seed_noise(scores), cells, layout)
-        own = np.where(unknown, np.nan, 0.0)
-        return CellNoise(shared, own)
+        shared = cell_departures(seed_noise(scores), cells)
+        return CellNoise(shared, np.where(unknown, np.nan, 0.0))
     n = len(cells)
     error = matrix.perf_se
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -249,9 +225,9 @@ def resampled(
     keeps its estimate.
 
     Args:
-        noise: Of the scores that the matrix was made of.
+        noise: Noise of the scores that the matrix was made of.
         matrix: (n, n), estimates.
-        layout: Its cells.
+        layout: Cells that are there.
         weights: (m, s), how often each seed is in each resample.
     """
     # The residuals as they are, not enlarged: plain resamples of the seeds.
@@ -269,9 +245,9 @@ def disturbed(
     """Estimate a known matrix with the noise of every resample.
 
     Args:
-        noise: Of the scores; self-gains are theirs.
+        noise: Noise of the scores, and their self-gains.
         quiet: (n, n), finite, the matrix that stands for the truth.
-        layout: Of the estimates.
+        layout: Cells of the estimates.
         weights: (m, s), how often each seed is in each resample.
     """
     seeds = _sums(noise.there.astype(float), weights)

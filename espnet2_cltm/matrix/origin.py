@@ -194,15 +194,17 @@ def _relatedness_lines(origin: Origin) -> list[str]:
         ]
     for statistic, title in titles.items():
         tests = [test for test in origin.relatedness if test.statistic == statistic]
-        defined = [test for test in tests if test.q is not None]
+        defined = [
+            (test.r, test.q, test.relation)
+            for test in tests
+            if test.r is not None and test.q is not None
+        ]
         if not defined:
             found.append(f"{title}: no test, {tests[0].reason}")
             continue
-        below = [test for test in defined if test.q < FALSE_DISCOVERY_RATE]
-        below.sort(key=lambda test: -abs(test.r))
-        told = ", ".join(
-            f"{RELATION_NAMES[test.relation]} r = {test.r:+.2f}" for test in below
-        )
+        below = [(r, name) for r, q, name in defined if q < FALSE_DISCOVERY_RATE]
+        below.sort(key=lambda one: -abs(one[0]))
+        told = ", ".join(f"{RELATION_NAMES[name]} r = {r:+.2f}" for r, name in below)
         rule = f"q < {FALSE_DISCOVERY_RATE:g} by Mantel tests"
         found.append(
             f"{title}: {told} ({rule})"
@@ -214,7 +216,7 @@ def _relatedness_lines(origin: Origin) -> list[str]:
 
 def _cluster_lines(origin: Origin) -> list[str]:
     clusters = origin.clusters
-    if not clusters.members:
+    if clusters.p is None or clusters.silhouette is None:
         return [f"No clusters of languages: {clusters.reason}"]
     if clusters.p > CLUSTER_LEVEL:
         return [

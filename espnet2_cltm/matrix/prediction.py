@@ -129,12 +129,12 @@ def predict_pairs(
     cells = np.clip(drawn.cells, -LIMIT, LIMIT)
     expected = np.clip(drawn.expected, -LIMIT, LIMIT).mean(axis=0)
     diagonal = np.eye(len(matrix), dtype=bool)
-    values = (expected, cells.std(axis=0), *np.quantile(cells, TAILS, axis=0))
-    return Prediction(
-        *(np.where(diagonal, np.nan, one) for one in values),
-        draws=cells,
-        n_cells=int(known.sum()),
+    low, high = np.quantile(cells, TAILS, axis=0)
+    mean, sd, low, high = (
+        np.where(diagonal, np.nan, values)
+        for values in (expected, cells.std(axis=0), low, high)
     )
+    return Prediction(mean, sd, low, high, cells, int(known.sum()))
 
 
 def cross_validate(
@@ -156,9 +156,9 @@ def cross_validate(
         settings: How the model is fitted; its seed divides pairs or languages, too.
         folds: Number of parts; None for :data:`FOLDS` or :data:`LANGUAGE_FOLDS`.
         watch: Function that wraps the parts, to show progress.
-        leave_out: :data:`BY_PAIR`, or :data:`BY_LANGUAGE`: then all runs with the languages
-            of a part are left out, and their cells as targets, with donors that are
-            not left out, are predicted.
+        leave_out: :data:`BY_PAIR`, or :data:`BY_LANGUAGE`: then all runs with the
+            languages of a part are left out, and their cells as targets, with donors
+            that are not left out, are predicted.
 
     Returns:
         None where too few cells are left to fit the model.

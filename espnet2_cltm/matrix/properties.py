@@ -1,14 +1,14 @@
 """Summary numbers of a transfer matrix, as the method's authors define them.
 
 Each takes a :class:`~espnet2_cltm.matrix.layout.MatrixBatch`, one matrix or many
-resamples of it, and gives one number a matrix, NaN where it is not defined. Numbers of
-cells run over the off-diagonal cells that are there; those of a square (asymmetry, row
-cosine, components, spectral radius, condition number; diagonal of ones included) over
-the languages of the layout's complete square. The positive part of a cell is
+resamples of it, and returns one number a matrix, NaN where it is not defined. Numbers
+of cells run over the off-diagonal cells that are there; those of a square (asymmetry,
+row cosine, components, spectral radius, condition number; diagonal of ones included)
+over the languages of the layout's complete square. The positive part of a cell is
 max(cell, 0). With cells missing, RFD = ||M - 1||_F / n becomes the same root mean
 square over what is there.
 
-The strengths give one number a language, (m, n): how much it takes as a target and
+The strengths are one number a language, (m, n): how much it takes as a target and
 gives as a donor. Sums of positive cells are the method's authors' strengths. They grow
 with the number of cells that are there; means of all cells, negative ones included, can
 be compared between languages that lack different cells.
@@ -16,60 +16,19 @@ be compared between languages that lack different cells.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout
 
-SHARE_OF_VARIANCE = 0.8
-# Of the largest singular value: a matrix below it is singular in double precision.
-SINGULAR = np.finfo(float).eps
-
-
-def mean_row_cosine(batch: MatrixBatch) -> np.ndarray:
-    """Average the cosine between two different rows: do targets take alike?"""
-    rows = batch.square
-    with np.errstate(invalid="ignore"):
-        unit = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
-    n = rows.shape[-1]
-    # The sum over all pairs of unit rows u, v of u . v is the square of their sum.
-    total = (unit.sum(axis=1) ** 2).sum(axis=-1)
-    return (total - n) / (n * (n - 1))
-
-
-def components_for_80_percent(batch: MatrixBatch) -> np.ndarray:
-    """Count the principal components of the rows for 80% of their variance.
-
-    Rows are observations, columns are centred and not scaled; 0 where all rows are the
-    same.
-    """
-    rows = batch.square - batch.square.mean(axis=1, keepdims=True)
-    variances = np.linalg.eigvalsh(rows @ np.swapaxes(rows, -1, -2))[:, ::-1]
-    variances = np.maximum(variances, 0.0)
-    total = variances.sum(axis=-1)
-    # Rounding must not ask for one component more.
-    enough = SHARE_OF_VARIANCE * total * (1 - 1e-12)
-    short = variances.cumsum(axis=-1) < enough[:, None]
-    return np.where(total > 1e-24, short.sum(axis=-1) + 1.0, 0.0)
-
-
-def spectral_radius(batch: MatrixBatch) -> np.ndarray:
-    """Give the largest absolute eigenvalue."""
-    return np.abs(np.linalg.eigvals(batch.square)).max(axis=-1)
-
-
-def condition_number(batch: MatrixBatch) -> np.ndarray:
-    """Divide the largest by the smallest singular value; NaN where it is singular."""
-    singular = np.linalg.svd(batch.square, compute_uv=False)
-    largest, smallest = singular[:, 0], singular[:, -1]
-    size = batch.square.shape[-1]
-    regular = smallest > size * SINGULAR * largest
-    return np.divide(
-        largest, smallest, where=regular, out=np.full(len(largest), np.nan)
-    )
-
-
 CELLS, PAIRS, FAMILIES, SQUARE = "cells", "pairs", "families", "square"
+SHARE_OF_VARIANCE = 0.8
+# Relative to the largest singular value: below it a matrix is singular in double
+# precision.
+SINGULAR = np.finfo(float).eps
+MOST_PAIRS = 10
+ROWS, COLUMNS = 2, 1  # axes along which a batch of (m, n, n) is summed
 
 
 @dataclass(frozen=True)
@@ -77,9 +36,10 @@ class Property:
     """A summary number.
 
     Attributes:
-        label: For people.
-        compute: Gives (m,) numbers of m matrices, NaN where not defined.
-        needs: What of the layout it runs over: ``CELLS``, ``PAIRS`` measured both
+        label: Name for people.
+        compute: Function that returns (m,) numbers of m matrices, NaN where not
+            defined.
+        needs: Part of the layout it runs over: ``CELLS``, ``PAIRS`` measured both
             ways, pairs inside ``FAMILIES``, or the complete ``SQUARE``.
         least: Smallest value that it can have.
         most: Largest.
@@ -96,11 +56,6 @@ class Property:
     is_count: bool = False
 
 
-def mean_off_diagonal(batch: MatrixBatch) -> np.ndarray:
-    """Average the off-diagonal cells."""
-    return batch.cells.mean(axis=-1)
-
-
 def rfd(batch: MatrixBatch) -> np.ndarray:
     """RFD = ||M - 1||_F / n, diagonal included; 0 is a fully agnostic task."""
     # With all n * n cells there, the root mean square is the norm divided by n.
@@ -112,73 +67,23 @@ def relative_asymmetry(batch: MatrixBatch) -> np.ndarray:
     """||M - M^T||_F / ||M||_F over the square, diagonal included."""
     square = batch.square
     difference = np.linalg.norm(square - np.swapaxes(square, -1, -2), axis=(-2, -1))
-    norm = np.linalg.norm(square, axis=(-2, -1))
-    return np.divide(difference, norm, where=norm > 0, out=np.full(len(norm), np.nan))
-
-
-def share_positive(batch: MatrixBatch) -> np.ndarray:
-    """Give the share of off-diagonal cells above 0."""
-    return (batch.cells > 0).mean(axis=-1)
-
-
-def share_negative(batch: MatrixBatch) -> np.ndarray:
-    """Give the share of off-diagonal cells below 0."""
-    return (batch.cells < 0).mean(axis=-1)
-
-
-def share_above_one(batch: MatrixBatch) -> np.ndarray:
-    """Give the share of off-diagonal cells above 1."""
-    return (batch.cells > 1).mean(axis=-1)
-
-
-def minimum(batch: MatrixBatch) -> np.ndarray:
-    """Give the smallest off-diagonal cell."""
-    return batch.cells.min(axis=-1)
-
-
-def maximum(batch: MatrixBatch) -> np.ndarray:
-    """Give the largest off-diagonal cell."""
-    return batch.cells.max(axis=-1)
+    return _ratio(difference, np.linalg.norm(square, axis=(-2, -1)))
 
 
 def reciprocity(batch: MatrixBatch) -> np.ndarray:
-    """Give the share of unordered pairs that are positive both ways.
-
-    Of the pairs whose two cells are there.
-    """
+    """Share of unordered pairs that are positive both ways, of those with two cells."""
     i, j = batch.layout.both_ways
     return ((batch.values[:, i, j] > 0) & (batch.values[:, j, i] > 0)).mean(axis=-1)
 
 
-def mean_row_entropy(batch: MatrixBatch) -> np.ndarray:
-    """Average over targets the entropy of what donors give, see :func:`entropy`."""
-    return _mean_defined(entropy(batch, axis=2))
-
-
-def mean_column_entropy(batch: MatrixBatch) -> np.ndarray:
-    """Average over donors the entropy of what targets take, see :func:`entropy`."""
-    return _mean_defined(entropy(batch, axis=1))
-
-
-def mean_row_gini(batch: MatrixBatch) -> np.ndarray:
-    """Average over targets the Gini coefficient of their cells, see :func:`gini`."""
-    return _mean_defined(gini(batch, axis=2))
-
-
-def mean_column_gini(batch: MatrixBatch) -> np.ndarray:
-    """Average over donors the Gini coefficient of their cells, see :func:`gini`."""
-    return _mean_defined(gini(batch, axis=1))
-
-
 def family_share(batch: MatrixBatch) -> np.ndarray:
-    """Give the share of the positive mass that lies between languages of a family."""
-    total = batch.positive.sum(axis=(1, 2))
+    """Share of the positive mass that lies between languages of a family."""
     inside = batch.positive[:, batch.layout.family_pairs].sum(axis=-1)
-    return np.divide(inside, total, where=total > 0, out=np.full(len(total), np.nan))
+    return _ratio(inside, batch.positive.sum(axis=(1, 2)))
 
 
 def expected_family_share(layout: MatrixLayout) -> float:
-    """Give that share for a mass spread evenly over the off-diagonal cells there."""
+    """Return that share for a mass spread evenly over the off-diagonal cells there."""
     inside = (layout.family_pairs & layout.off_diagonal).sum()
     return float(inside / layout.off_diagonal.sum())
 
@@ -190,8 +95,8 @@ def entropy(batch: MatrixBatch, axis: int) -> np.ndarray:
     that are there.
 
     Args:
-        batch: Of m matrices.
-        axis: 2 for rows (targets), 1 for columns (donors).
+        batch: The m matrices.
+        axis: ``ROWS`` (targets) or ``COLUMNS`` (donors).
 
     Returns:
         (m, n); NaN without any positive cell.
@@ -209,18 +114,18 @@ def entropy(batch: MatrixBatch, axis: int) -> np.ndarray:
 def gini(batch: MatrixBatch, axis: int) -> np.ndarray:
     """Gini coefficient of the off-diagonal cells there, negative ones counted as 0.
 
-    0 where all are equal, 1 - 1/k where one of k cells has all. The diagonal is no cell
-    of it: counted as one without transfer, it would raise every coefficient.
+    0 where all are equal, 1 - 1/k where one of k cells has all. The diagonal is not one
+    of the cells: counted as one without transfer, it would raise every coefficient.
 
     Args:
-        batch: Of m matrices.
-        axis: 2 for rows (targets), 1 for columns (donors).
+        batch: The m matrices.
+        axis: ``ROWS`` (targets) or ``COLUMNS`` (donors).
 
     Returns:
         (m, n); NaN without any positive cell.
     """
     mass, there = batch.positive, batch.layout.off_diagonal
-    if axis == 1:
+    if axis == COLUMNS:
         mass, there = np.swapaxes(mass, 1, 2), there.T
     # Cells that are not there are 0 and come first: ranks then start among the others.
     mass = np.sort(mass, axis=-1)
@@ -234,45 +139,88 @@ def gini(batch: MatrixBatch, axis: int) -> np.ndarray:
     return np.where(total > 0, result, np.nan)
 
 
-def _mean_defined(values: np.ndarray) -> np.ndarray:
-    defined = np.isfinite(values)
-    count = defined.sum(axis=-1)
-    total = np.where(defined, values, 0.0).sum(axis=-1)
-    return np.divide(total, count, where=count > 0, out=np.full(len(total), np.nan))
+def mean_row_cosine(batch: MatrixBatch) -> np.ndarray:
+    """Mean cosine between two different rows: do targets take alike?"""
+    rows = batch.square
+    with np.errstate(invalid="ignore"):
+        unit = rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+    n = rows.shape[-1]
+    # The sum over all pairs of unit rows u, v of u . v is the square of their sum.
+    total = (unit.sum(axis=1) ** 2).sum(axis=-1)
+    return (total - n) / (n * (n - 1))
 
 
+def components_for_80_percent(batch: MatrixBatch) -> np.ndarray:
+    """Number of principal components of the rows for 80% of their variance.
+
+    Rows are observations, columns are centred and not scaled; 0 where all rows are the
+    same.
+    """
+    rows = batch.square - batch.square.mean(axis=1, keepdims=True)
+    variances = np.linalg.eigvalsh(rows @ np.swapaxes(rows, -1, -2))[:, ::-1]
+    variances = np.maximum(variances, 0.0)
+    total = variances.sum(axis=-1)
+    # Rounding must not ask for one component more.
+    enough = SHARE_OF_VARIANCE * total * (1 - 1e-12)
+    short = variances.cumsum(axis=-1) < enough[:, None]
+    return np.where(total > 1e-24, short.sum(axis=-1) + 1.0, 0.0)
+
+
+def spectral_radius(batch: MatrixBatch) -> np.ndarray:
+    """Largest absolute eigenvalue."""
+    return np.abs(np.linalg.eigvals(batch.square)).max(axis=-1)
+
+
+def condition_number(batch: MatrixBatch) -> np.ndarray:
+    """Largest singular value over the smallest; NaN where the matrix is singular."""
+    singular = np.linalg.svd(batch.square, compute_uv=False)
+    largest, smallest = singular[:, 0], singular[:, -1]
+    size = batch.square.shape[-1]
+    return _ratio(largest, smallest, smallest > size * SINGULAR * largest)
+
+
+def _ratio(
+    part: np.ndarray, whole: np.ndarray, defined: np.ndarray | None = None
+) -> np.ndarray:
+    where = whole > 0 if defined is None else defined
+    return np.divide(part, whole, where=where, out=np.full(len(whole), np.nan))
+
+
+def _mean_of(
+    per_language: Callable[[MatrixBatch, int], np.ndarray], axis: int
+) -> Callable[[MatrixBatch], np.ndarray]:
+    """Return the function that averages a number of rows or columns, where defined."""
+
+    def compute(batch: MatrixBatch) -> np.ndarray:
+        values = per_language(batch, axis)
+        defined = np.isfinite(values)
+        return _ratio(np.where(defined, values, 0.0).sum(axis=-1), defined.sum(axis=-1))
+
+    return compute
+
+
+_share = partial(Property, least=0, most=1, is_share=True)
 PROPERTIES = {
-    "mean_off_diagonal": Property("mean", mean_off_diagonal),
+    "mean_off_diagonal": Property("mean", lambda batch: batch.cells.mean(axis=-1)),
     "rfd": Property("RFD", rfd, least=0),
     "relative_asymmetry": Property(
         "relative asymmetry", relative_asymmetry, SQUARE, least=0, most=2
     ),
-    "share_positive": Property(
-        "positive", share_positive, least=0, most=1, is_share=True
+    "share_positive": _share("positive", lambda batch: (batch.cells > 0).mean(axis=-1)),
+    "share_negative": _share("negative", lambda batch: (batch.cells < 0).mean(axis=-1)),
+    "share_above_one": _share("above 1", lambda batch: (batch.cells > 1).mean(axis=-1)),
+    "minimum": Property("smallest", lambda batch: batch.cells.min(axis=-1)),
+    "maximum": Property("largest", lambda batch: batch.cells.max(axis=-1)),
+    "reciprocity": _share("pairs positive both ways", reciprocity, PAIRS),
+    "mean_row_entropy": Property("entropy of rows", _mean_of(entropy, ROWS), least=0),
+    "mean_column_entropy": Property(
+        "entropy of columns", _mean_of(entropy, COLUMNS), least=0
     ),
-    "share_negative": Property(
-        "negative", share_negative, least=0, most=1, is_share=True
+    "mean_row_gini": Property("Gini of rows", _mean_of(gini, ROWS), least=0, most=1),
+    "mean_column_gini": Property(
+        "Gini of columns", _mean_of(gini, COLUMNS), least=0, most=1
     ),
-    "share_above_one": Property(
-        "above 1", share_above_one, least=0, most=1, is_share=True
-    ),
-    "minimum": Property("smallest", minimum),
-    "maximum": Property("largest", maximum),
-    "reciprocity": Property(
-        "pairs positive both ways", reciprocity, PAIRS, least=0, most=1, is_share=True
-    ),
-    "mean_row_entropy": Property("entropy of rows", mean_row_entropy, least=0),
-    "mean_column_entropy": Property("entropy of columns", mean_column_entropy, least=0),
-    "mean_row_gini": Property("Gini of rows", mean_row_gini, least=0, most=1),
-    "mean_column_gini": Property("Gini of columns", mean_column_gini, least=0, most=1),
-    "family_share": Property(
-        "positive mass inside families",
-        family_share,
-        FAMILIES,
-        least=0,
-        most=1,
-        is_share=True,
-    ),
+    "family_share": _share("positive mass inside families", family_share, FAMILIES),
     "mean_row_cosine": Property(
         "cosine between rows", mean_row_cosine, SQUARE, least=-1, most=1
     ),
@@ -289,7 +237,7 @@ PROPERTIES = {
 
 
 def why_not_available(name: str, layout: MatrixLayout) -> str:
-    """Say why a property has no value for such a matrix; else give nothing."""
+    """Return why a property has no value for such a matrix; empty where it has."""
     if not layout.off_diagonal.any():
         return "no cell"
     needs = PROPERTIES[name].needs
@@ -305,78 +253,59 @@ def why_not_available(name: str, layout: MatrixLayout) -> str:
     return ""
 
 
-ROWS, COLUMNS = 1, 0  # axes along which an (n, n) matrix is summed
+# Strengths of languages -------------------------------------------------------------
 
 
-def incoming_sum(batch: MatrixBatch) -> np.ndarray:
-    """Sum the positive off-diagonal cells of each target's row."""
-    return _where_any(batch, batch.positive.sum(axis=1 + ROWS), ROWS)
-
-
-def outgoing_sum(batch: MatrixBatch) -> np.ndarray:
-    """Sum the positive off-diagonal cells of each donor's column."""
-    return _where_any(batch, batch.positive.sum(axis=1 + COLUMNS), COLUMNS)
-
-
-def incoming_mean(batch: MatrixBatch) -> np.ndarray:
-    """Average the off-diagonal cells of each target's row."""
-    return _mean(batch, ROWS)
-
-
-def outgoing_mean(batch: MatrixBatch) -> np.ndarray:
-    """Average the off-diagonal cells of each donor's column."""
-    return _mean(batch, COLUMNS)
+def _positive_sum(batch: MatrixBatch, axis: int) -> np.ndarray:
+    """Sum the positive off-diagonal cells; NaN for a language without a cell."""
+    has_cell = batch.layout.off_diagonal.any(axis=axis - 1)
+    return np.where(has_cell, batch.positive.sum(axis=axis), np.nan)
 
 
 def _mean(batch: MatrixBatch, axis: int) -> np.ndarray:
+    """Average the off-diagonal cells; NaN for a language without a cell."""
     there = batch.layout.off_diagonal
     subscripts = "mij,ij->mi" if axis == ROWS else "mij,ij->mj"
     total = np.einsum(subscripts, batch.values, there.astype(float))
-    return _where_any(batch, total / np.maximum(there.sum(axis=axis), 1), axis)
-
-
-def _where_any(batch: MatrixBatch, values: np.ndarray, axis: int) -> np.ndarray:
-    return np.where(batch.layout.off_diagonal.any(axis=axis), values, np.nan)
+    count = there.sum(axis=axis - 1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 STRENGTHS: dict[str, Callable[[MatrixBatch], np.ndarray]] = {
-    "incoming_sum": incoming_sum,
-    "outgoing_sum": outgoing_sum,
-    "incoming_mean": incoming_mean,
-    "outgoing_mean": outgoing_mean,
+    "incoming_sum": partial(_positive_sum, axis=ROWS),
+    "outgoing_sum": partial(_positive_sum, axis=COLUMNS),
+    "incoming_mean": partial(_mean, axis=ROWS),
+    "outgoing_mean": partial(_mean, axis=COLUMNS),
 }
 
 
-MOST_PAIRS = 10
+# Strongest pairs --------------------------------------------------------------------
 
 
 def strongest_positive(
     matrix: np.ndarray, most: int = MOST_PAIRS
 ) -> list[tuple[int, int]]:
-    """Give the highest positive off-diagonal cells, the highest first.
+    """List the highest positive off-diagonal cells, the highest first.
 
     Args:
         matrix: (n, n), NaN where not available.
-        most: At most so many; equal cells in the order of targets, then donors.
+        most: Largest number of them; equal cells are in the order of targets, then
+            donors.
 
     Returns:
         (target, donor), positions of row and column.
     """
-    return _first(-matrix, most)
+    return strongest_negative(-matrix, most)
 
 
 def strongest_negative(
     matrix: np.ndarray, most: int = MOST_PAIRS
 ) -> list[tuple[int, int]]:
-    """Give the lowest negative off-diagonal cells, the lowest first.
+    """List the lowest negative off-diagonal cells, the lowest first.
 
     Args and Returns as of :func:`strongest_positive`.
     """
-    return _first(matrix, most)
-
-
-def _first(values: np.ndarray, most: int) -> list[tuple[int, int]]:
     with np.errstate(invalid="ignore"):
-        rows, columns = np.nonzero((values < 0) & ~np.eye(len(values), dtype=bool))
-    order = np.argsort(values[rows, columns], kind="stable")[:most]
+        rows, columns = np.nonzero((matrix < 0) & ~np.eye(len(matrix), dtype=bool))
+    order = np.argsort(matrix[rows, columns], kind="stable")[:most]
     return [(int(rows[k]), int(columns[k])) for k in order]

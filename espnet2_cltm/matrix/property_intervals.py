@@ -310,7 +310,8 @@ def _strength_intervals(
             Interval(
                 plain[position].strength.value,
                 float(quiet[position]),
-                *map(float, limits[:, at]),
+                float(limits[0, at]),
+                float(limits[1, at]),
                 NOISE_CORRECTED,
                 len(drawn),
             ),

@@ -14,6 +14,7 @@ Perf(i+j) - Perf(i).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
@@ -58,7 +59,7 @@ class MeasuredCells:
         n_seeds: Seeds that a cell rests on; 0 where not known.
         pair_se: Standard errors of Perf(i+j).
         self_gain: Perf(i+i) - Perf(i).
-        reasons: By language, why it is not identified as a target, or why it has no
+        reasons: Reasons, by language, why it is not identified as a target, or has no
             self-gain.
     """
 
@@ -268,7 +269,7 @@ def _simulate(
     noise = generator.standard_normal((SIMULATIONS, len(order)))
     drawn = values[order] + np.where(measured[order], errors[order], 0.0) * noise
     predicted = ~measured[order]
-    if predicted.any():
+    if predicted.any() and prediction is not None:
         # Whole draws of the matrix, so that what predictions share stays shared.
         which = generator.integers(len(prediction.draws), size=SIMULATIONS)
         drawn[:, predicted] = prediction.draws[:, row, order[predicted]][which]
@@ -361,7 +362,7 @@ def with_language(cells: MeasuredCells, code: str) -> MeasuredCells:
     """Add a language of which nothing was measured."""
     if code in cells.languages:
         return cells
-    wider = {
+    wider: dict[str, Any] = {
         key: np.pad(
             values.astype(float),
             (0, 1),

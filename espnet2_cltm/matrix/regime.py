@@ -46,6 +46,7 @@ from espnet2_cltm.matrix.results import (
 from espnet2_cltm.matrix.scores import KINDS, ResultsSource, SeedScores, mean_over_seeds
 from espnet2_cltm.matrix.text_table import (
     TextTable,
+    first_line,
     read_text_table,
     require_choices,
     shorten,
@@ -94,7 +95,7 @@ def read_curves(
     table = table.where(table.rows["task"] == task)
     budgets = to_integer(table, "budget")
     if (budgets < 1).any():
-        line = (budgets < 1).idxmax()
+        line = first_line(budgets < 1)
         raise UserError(
             f"{table.path}, line {line}: budget is {budgets[line]}; N is 1 or more."
         )
@@ -257,9 +258,9 @@ def gain_indices(curves: LearningCurves, settings: IndexSettings) -> GainIndices
     """Compute all gains and indices."""
     smaller, larger = _paired(curves)
     difference = larger - smaller
-    budgets = [n for n in curves.sizes if 2 * n in curves.sizes]
     kept = np.isfinite(difference).any(axis=(0, 2))
-    budgets = tuple(n for n, keep in zip(budgets, kept, strict=True) if keep)
+    doubled = [n for n in curves.sizes if 2 * n in curves.sizes]
+    budgets = tuple(n for n, keep in zip(doubled, kept, strict=True) if keep)
     smaller, difference = smaller[:, kept], difference[:, kept]
     n_seeds = np.isfinite(difference).sum(axis=-1)
     perf = mean_over_seeds(np.where(np.isfinite(difference), smaller, np.nan))
@@ -301,7 +302,7 @@ def standard_error(values: np.ndarray) -> np.ndarray:
     there = np.isfinite(values)
     count = there.sum(axis=-1)
     deviations = np.where(there, values - mean_over_seeds(values)[..., None], 0.0)
-    # Equal seeds give a mean off by rounding; that is no error of measurement.
+    # Equal seeds have a mean that is off by rounding, which is not an error.
     deviations[np.abs(deviations) < 1e-12] = 0.0
     variance = (deviations**2).sum(axis=-1) / np.maximum(count - 1, 1)
     return np.where(count > 1, np.sqrt(variance / np.maximum(count, 1)), np.nan)
@@ -327,7 +328,7 @@ class RegimeSettings:
     """How a regime is found.
 
     Attributes:
-        indices: What a gain must reach.
+        indices: Settings of the indices.
         threshold: Median of CI_min from which on an N is in the regime.
         smoothing: Standard deviation of the Gaussian in points of the curve, which
             has 200 from the smallest N to the largest; 0 for none.

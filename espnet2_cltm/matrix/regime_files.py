@@ -310,7 +310,7 @@ def write_learning_curves(
     """Write the table.
 
     Raises:
-        UserError: The file cannot be written.
+        UserError: The file can't be written.
     """
     mean = mean_over_seeds(curves.perf)
     error = standard_error(curves.perf)

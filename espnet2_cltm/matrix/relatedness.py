@@ -38,7 +38,7 @@ class LanguagePermutations:
 
     Attributes:
         orders: (count, n) positions.
-        exact: They are all n! orders, the original one included; else drawn.
+        exact: Whether they are all n! orders, the original one included; else drawn.
     """
 
     orders: np.ndarray
@@ -52,7 +52,7 @@ class LanguagePermutations:
         return (extreme + 1) / (len(self.orders) + 1)
 
     def reorder(self, matrix: np.ndarray) -> Iterator[np.ndarray]:
-        """Give the matrix in every order, some (k, n, n) at a time."""
+        """Yield the matrix in every order, some (k, n, n) at a time."""
         n = self.orders.shape[1]
         step = max(CELLS_AT_ONCE // n**2, 1)
         for start in range(0, len(self.orders), step):
@@ -65,8 +65,8 @@ def permute_languages(n: int, count: int, seed: int) -> LanguagePermutations:
 
     Args:
         n: Number of languages.
-        count: How many orders are drawn.
-        seed: Seed of the generator.
+        count: Number of orders drawn.
+        seed: Seed of their draw.
     """
     if math.factorial(n) <= count:
         return LanguagePermutations(np.array(list(all_orders(range(n)))), exact=True)
@@ -93,7 +93,7 @@ def mantel_p_value(
 
 
 def off_diagonal(matrix: np.ndarray) -> np.ndarray:
-    """Give a copy with NaN on the diagonal."""
+    """Return a copy with NaN on the diagonal."""
     return np.where(np.eye(len(matrix), dtype=bool), np.nan, matrix)
 
 
@@ -177,10 +177,11 @@ class RelatednessTest:
     """One correlation and its test.
 
     Attributes:
-        relation: What the cells are correlated with: ``same_family`` or a distance. A
-            distance has a negative r where near languages help each other more.
+        relation: Relation that the cells are correlated with: ``same_family`` or a
+            distance. A distance has a negative r where near languages help each other
+            more.
         statistic: ``of_cells`` or ``of_pair_effects``.
-        n_cells: Cells available in both.
+        n_cells: Number of cells available in both.
         r: Pearson's r; None where it is not defined.
         p: Two-sided p-value by Mantel's test; None where r is.
         q: Its q-value over all tests of the matrix.
@@ -231,7 +232,7 @@ def relatedness_tests(
 
 
 def pair_effects(matrix: np.ndarray) -> np.ndarray:
-    """Give what the additive fit of targets and donors leaves of each cell.
+    """Return what the additive fit of targets and donors leaves of each cell.
 
     Args:
         matrix: (n, n), NaN where not available; the diagonal does not count.
@@ -277,7 +278,7 @@ def _test(
 
 
 def _reason(statistic: str, cells: np.ndarray, relation: np.ndarray) -> str:
-    """Say why there is no correlation, in words that go after the relation's name."""
+    """Return why there is no correlation, in words that follow the relation's name."""
     both = np.isfinite(cells) & np.isfinite(relation)
     if both.sum() < FEWEST_FOR_CORRELATION:
         return f"known for {both.sum()} cells, fewer than {FEWEST_FOR_CORRELATION}"

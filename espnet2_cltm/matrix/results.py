@@ -43,6 +43,7 @@ from espnet2_cltm.matrix.scores import (
 )
 from espnet2_cltm.matrix.text_table import (
     TextTable,
+    first_line,
     is_language_code,
     read_text_table,
     require_choices,
@@ -89,7 +90,7 @@ def read_scores(path: Path | str, choice: Choice | None = None) -> RunScores:
 
     Args:
         path: The results file.
-        choice: Which of its results to take.
+        choice: Choice among its results.
 
     Raises:
         UserError: The file can't be read as results, or ``choice`` asks for what
@@ -234,15 +235,17 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
 
 def _choose_metric(table: TextTable, task: str, chosen: str | None) -> Metric:
     """Return the metric asked for, or the task's first one."""
-    spec = known_task(task)
-    if chosen is None and spec is None:
-        line = (table.rows["task"] == task).idxmax()
-        raise UserError(
-            f"{table.path}, line {line}: unknown task '{task}'; known are "
-            f"{', '.join(task_names())} (for another one, name the metric with "
-            "--metric)."
-        )
-    name = chosen or spec.metrics[0].name
+    if chosen is None:
+        spec = known_task(task)
+        if spec is None:
+            line = first_line(table.rows["task"] == task)
+            raise UserError(
+                f"{table.path}, line {line}: unknown task '{task}'; known are "
+                f"{', '.join(task_names())} (for another one, name the metric with "
+                "--metric)."
+            )
+        chosen = spec.metrics[0].name
+    name = chosen
     metrics = table.rows["metric"]
     _choose(table, "metric", name, metrics, f" of task {task}")
     known = find_metrics(task, metrics.unique())
@@ -264,7 +267,7 @@ def _trained_languages(table: TextTable) -> pd.DataFrame:
         codes = [first, second] if kind == "pair" else [text]
         well_formed = all(map(is_language_code, codes)) and codes == sorted(set(codes))
         if not well_formed:
-            line = ((languages == text) & (kinds == kind)).idxmax()
+            line = first_line((languages == text) & (kinds == kind))
             wanted = "two sorted codes such as ca+es" if kind == "pair" else "one code"
             raise UserError(
                 f"{table.path}, line {line}: languages is '{text}' in a {kind} run, "
@@ -307,7 +310,7 @@ def _require_cross_language_sets(table: TextTable) -> None:
             or not all(map(is_language_code, codes))
         ):
             raise UserError(
-                f"{table.path}, line {(tested == text).idxmax()}: test_language is "
+                f"{table.path}, line {first_line(tested == text)}: test_language is "
                 f"'{text}'; cross-language trials are named by two sorted codes, such "
                 "as ca~es."
             )
@@ -387,7 +390,7 @@ def _framework_aggregates(
         count=to_integer(table, "seed_count"),
     )
     if (records["count"] < 1).any():
-        line = (records["count"] < 1).idxmax()
+        line = first_line(records["count"] < 1)
         raise UserError(f"{table.path}, line {line}: seed_count is less than 1.")
     records.loc[records["count"] == 1, "variance"] = np.nan
     undefined = count_undefined(records, "mean")

@@ -24,7 +24,7 @@ ScoreKey = tuple[str, str, str]
 
 
 def known_task(name: str) -> TaskSpec | None:
-    """Return a task; None where there is no such task here (any more)."""
+    """Return a task; None where it is not known here."""
     try:
         return find_task(name)
     except UserError:
@@ -157,8 +157,9 @@ class AggregatedScores:
     Attributes:
         source: Origin of the scores.
         languages: The n languages, sorted.
-        mean: By run kind: (n,) for single and double, (n, n) for pair.
-        variance: Unbiased, over seeds, same shapes; NaN where there is one seed.
+        mean: Means over seeds by run kind: (n,) for single and double, (n, n) for pair.
+        variance: Unbiased variances over seeds, same shapes; NaN where there is one
+            seed.
         count: Number of seeds, same shapes; 0 where there is no run.
     """
 
@@ -209,7 +210,7 @@ def arrange(
         records: Table with a row a value.
         column: Name of the column with the values.
         fill: Value where there is no row.
-        axes: By name of a column, the labels along an axis of the array.
+        axes: Labels along each axis of the array, by name of their column.
     """
     values = np.full([len(labels) for labels in axes.values()], fill)
     positions = (

@@ -25,7 +25,7 @@ FORBIDDEN_IN_CODES = frozenset(' \t",;+~/\\')
 NOT_A_CODE = ", not a language code (letters, digits, '-' and '_')."
 REMEDY = "give the results of an experiment, which stages 4 and 5 make"
 _DECIMAL = r"[+-]?(?:[0-9]{1,40}\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?"
-_FIRST_LINE = 2  # the line after the header
+FIRST_LINE = 2  # the line after the header
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def read_text_table(path: Path | str, remedy: str = REMEDY) -> TextTable:
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         reason = reason[:1].lower() + reason[1:]
         raise UserError(f"{path} is not a table: {reason}.") from error
-    rows.index = pd.RangeIndex(_FIRST_LINE, _FIRST_LINE + len(rows))
+    rows.index = pd.RangeIndex(FIRST_LINE, FIRST_LINE + len(rows))
     while len(rows) and (rows.iloc[-1] == "").all():  # blank lines at the end
         rows = rows.iloc[:-1]
     return TextTable(path, hashlib.sha256(path.read_bytes()).hexdigest(), rows)
@@ -167,11 +167,16 @@ def is_language_code(text: str) -> bool:
     return bool(text) and FORBIDDEN_IN_CODES.isdisjoint(text)
 
 
+def first_line(bad: pd.Series) -> int:
+    """Return the number of the first line for which ``bad`` is true."""
+    return int(bad.index[int(bad.to_numpy().argmax())])
+
+
 def _refuse_first(table: TextTable, column: str, bad: pd.Series, said: str) -> None:
     """Refuse the first line that is bad, in a sentence that ends in ``said``."""
     if bad.any():
-        line = bad.idxmax()
-        value = table.rows[column][line]
+        line = first_line(bad)
+        value = str(table.rows.at[line, column])
         raise UserError(f"{table.path}, line {line}: {column} is '{value}'{said}")
 
 
@@ -180,19 +185,17 @@ def require_distinct(table: TextTable, columns: Sequence[str], what: str) -> Non
     repeated = table.rows.duplicated(list(columns), keep="first")
     if not repeated.any():
         return
-    line = repeated.idxmax()
-    same = (table.rows[list(columns)] == table.rows.loc[line, list(columns)]).all(
-        axis=1
-    )
-    values = " ".join(table.rows.loc[line, list(columns)])
+    line = first_line(repeated)
+    values = [str(table.rows.at[line, column]) for column in columns]
+    same = (table.rows[list(columns)] == values).all(axis="columns")
     raise UserError(
-        f"{table.path}, lines {same.idxmax()} and {line}: {what} twice ({values}); "
-        "remove one of the two."
+        f"{table.path}, lines {first_line(same)} and {line}: {what} twice "
+        f"({' '.join(values)}); remove one of the two."
     )
 
 
 def shorten(names: Iterable[object], most: int = 12) -> str:
     """List names for a message, a few of them where there are many."""
-    names = [str(name) for name in names]
-    text = " ".join(names[:most]) + (" ..." if len(names) > most else "")
+    words = [str(name) for name in names]
+    text = " ".join(words[:most]) + (" ..." if len(words) > most else "")
     return text if len(text) <= 200 else text[:200] + "..."

@@ -17,12 +17,10 @@ import numpy as np
 from scipy.special import ndtr, stdtr, stdtrit  # scipy.stats loads slowly
 
 from espnet2_cltm.matrix.estimates import (
-    DOUBLE,
-    PAIR,
-    SINGLE,
     CellMoments,
     TransferMatrix,
     cell_moments,
+    cltm_ratio,
     contrast,
     estimate,
 )
@@ -33,7 +31,7 @@ FALSE_DISCOVERY_RATE = 0.05  # a cell or a test is told where its q is below
 
 
 def critical_value(level: float, degrees_of_freedom: np.ndarray) -> np.ndarray:
-    """Give Student's two-sided critical value; NaN without degrees of freedom."""
+    """Return Student's two-sided critical value; NaN without degrees of freedom."""
     df = np.asarray(degrees_of_freedom, dtype=float)
     value = stdtrit(np.where(df > 0, df, 1.0), (1 + level) / 2)
     return np.where(df > 0, value, np.nan)
@@ -50,7 +48,7 @@ def two_sided_p(
     Args:
         difference: Mean differences.
         standard_error: Their standard errors; NaN where unknown.
-        degrees_of_freedom: Of the standard errors.
+        degrees_of_freedom: Degrees of freedom of the standard errors.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(difference / standard_error)
@@ -61,7 +59,12 @@ def two_sided_p(
 
 
 def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
-    """Turn p-values of any shape into q-values over all that are not NaN."""
+    """Turn p-values of any shape into q-values over all that are not NaN.
+
+    A q-value below 0.05 marks a set among which at most 5% are expected to be false
+    discoveries (Benjamini and Hochberg 1995). scipy's are the same but for the last
+    bit, which ``cells.tsv`` would show.
+    """
     there = np.isfinite(p)
     values = p[there]
     order = np.argsort(values, kind="stable")
@@ -96,7 +99,7 @@ class RatioSets:
     high: np.ndarray
 
     def contains(self, ratio: np.ndarray) -> np.ndarray:
-        """Tell which sets hold these ratios; those that are not there hold none."""
+        """Return which sets hold these ratios; those that are not there hold none."""
         inside = (self.low <= ratio) & (ratio <= self.high)
         outside = (ratio <= self.low) | (ratio >= self.high)
         return np.where(self.kind == OUTSIDE, outside, inside) & (self.kind != "")
@@ -110,7 +113,16 @@ def fieller_sets(
     covariance: np.ndarray,
     critical: np.ndarray,
 ) -> RatioSets:
-    """Compute the set of every ratio; all arguments broadcast.
+    """Compute Fieller's confidence set of every ratio; all arguments broadcast.
+
+    A ratio g = x / d is in the set where x - g d does not differ from 0 by Student's t:
+
+        (x - g d)^2 <= t^2 (var(x) - 2 g cov(x, d) + g^2 var(d))
+
+    which is a quadratic in g (Fieller 1954, doi 10.1111/j.2517-6161.1954.tb00159.x).
+    Under normal errors it covers exactly, however noisy the denominator; the price is
+    that the set is unbounded where the denominator does not differ from 0 at that
+    level: everything outside an open interval, a half-line, or the whole line.
 
     Args:
         numerator: Means x.
@@ -161,8 +173,8 @@ class BootstrapLimits:
     """Limits of every cell's interval, (n, n).
 
     Attributes:
-        low: Infinite where unbounded, NaN where there is no interval.
-        high: The same.
+        low: Lower limits, infinite where unbounded, NaN where there is no interval.
+        high: Upper limits.
     """
 
     low: np.ndarray
@@ -181,7 +193,7 @@ def draw_weights(n_seeds: int, resamples: int, seed: int) -> np.ndarray:
 
 
 def tail_level(level: float, n_seeds: np.ndarray) -> np.ndarray:
-    """Give the share of resamples outside of either limit; NaN with one seed.
+    """Return the share of resamples outside of either limit; NaN with one seed.
 
     With s seeds it is Phi(-t sqrt(s / (s - 1))), t Student's quantile with s - 1
     degrees of freedom.
@@ -194,13 +206,24 @@ def tail_level(level: float, n_seeds: np.ndarray) -> np.ndarray:
 def bootstrap_limits(
     scores: SeedScores, level: float, resamples: int, seed: int
 ) -> BootstrapLimits:
-    """Compute every off-diagonal cell's interval.
+    """Compute every off-diagonal cell's interval: seeds are drawn with replacement.
+
+    A resample draws as many seeds as there are, and one draw serves the whole matrix,
+    so that runs of one seed stay together. A cell takes of it the seeds that it has, as
+    its estimate does.
+
+    The interval is Hesterberg's expanded percentile interval (arXiv:1411.5279): a plain
+    percentile interval is too narrow with few seeds, by sqrt((s - 1) / s) and by the
+    normal quantile in place of Student's. Its limits are taken at the tail level that
+    makes up for both. Where the self-gain of a resample is not positive its ratio means
+    nothing: it counts as below and as above every limit, and a limit that such
+    resamples reach is infinite.
 
     Args:
-        scores: Of every run, seed by seed.
-        level: Of confidence, such as 0.95.
-        resamples: How many to draw.
-        seed: Of the draws.
+        scores: Scores of every run, seed by seed.
+        level: Confidence level, such as 0.95.
+        resamples: Number of resamples.
+        seed: Seed of their draw.
 
     Returns:
         No interval on the diagonal, with one seed or where a run is missing.
@@ -257,9 +280,9 @@ class IntervalSettings:
     """How intervals are made.
 
     Attributes:
-        confidence: Their level.
-        resamples: Of the bootstrap.
-        bootstrap_seed: Of its draws.
+        confidence: Confidence level.
+        resamples: Number of the bootstrap's resamples.
+        bootstrap_seed: Seed of their draw.
     """
 
     confidence: float = LEVEL
@@ -269,16 +292,17 @@ class IntervalSettings:
 
 @dataclass(frozen=True)
 class CellUncertainty:
-    """What is known of each cell's uncertainty; arrays are (n, n).
+    """Uncertainty of every cell; arrays are (n, n).
 
     Attributes:
         settings: How the intervals were made.
-        fieller: Sets of all cells with an estimate, identified or not.
-        bootstrap: Limits of these; None where the file holds no seeds.
-        p_zero: Two-sided p of the test against 0.
-        p_one: The same against 1.
-        q_zero: Benjamini-Hochberg over the identified off-diagonal cells, else NaN.
-        q_one: The same against 1.
+        fieller: Fieller's sets of all cells with an estimate, identified or not.
+        bootstrap: Bootstrap limits of these; None where the file holds no seeds.
+        p_zero: Two-sided p-values of the test against 0.
+        p_one: Two-sided p-values of the test against 1.
+        q_zero: q-values (Benjamini-Hochberg) over the identified off-diagonal cells,
+            NaN elsewhere.
+        q_one: q-values of the test against 1.
     """
 
     settings: IntervalSettings
@@ -299,8 +323,8 @@ def cell_uncertainty(
     """Compute the uncertainty of every cell of ``matrix``.
 
     Args:
-        scores: Of which ``moments`` were made.
-        moments: Of which ``matrix`` was made.
+        scores: Scores that ``moments`` were made of.
+        moments: Moments that ``matrix`` was made of.
         matrix: The estimates.
         settings: How intervals are made.
     """
@@ -310,8 +334,8 @@ def cell_uncertainty(
         bootstrap = bootstrap_limits(
             scores, settings.confidence, settings.resamples, settings.bootstrap_seed
         )
-    p_zero = _p_value(moments, plus=PAIR, minus=SINGLE)
-    p_one = _p_value(moments, plus=PAIR, minus=DOUBLE)
+    p_zero = _p_values(moments, np.array([-1.0, 0.0, 1.0]))
+    p_one = _p_values(moments, np.array([0.0, -1.0, 1.0]))
     identified = matrix.reason == ""
     return CellUncertainty(
         settings=settings,
@@ -332,16 +356,10 @@ def cell_fieller_sets(moments: CellMoments, confidence: float) -> RatioSets:
     """
     single, double, pair = np.moveaxis(moments.mean, -1, 0)
     covariance = moments.covariance
-    weights = np.zeros_like(moments.mean)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = (pair - single) / (double - single)
-    ratio = np.where(np.isfinite(ratio), ratio, 0.0)
-    weights[..., SINGLE], weights[..., DOUBLE], weights[..., PAIR] = (
-        ratio - 1,
-        -ratio,
-        1,
+    ratio = np.nan_to_num(cltm_ratio(single, double, pair))
+    _, _, df = contrast(
+        moments, np.stack([ratio - 1, -ratio, np.ones_like(ratio)], axis=-1)
     )
-    _, _, df = contrast(moments, weights)
     x, d = np.array([-1.0, 0.0, 1.0]), np.array([-1.0, 1.0, 0.0])
     critical = critical_value(confidence, df)
     critical[np.eye(len(single), dtype=bool)] = np.nan
@@ -355,9 +373,7 @@ def cell_fieller_sets(moments: CellMoments, confidence: float) -> RatioSets:
     )
 
 
-def _p_value(moments: CellMoments, *, plus: int, minus: int) -> np.ndarray:
-    weights = np.zeros(3)
-    weights[plus], weights[minus] = 1.0, -1.0
+def _p_values(moments: CellMoments, weights: np.ndarray) -> np.ndarray:
     p = two_sided_p(*contrast(moments, weights))
     np.fill_diagonal(p, np.nan)
     return p
@@ -368,10 +384,10 @@ class Analysis:
     """A metric's scores and what follows from them.
 
     Attributes:
-        scores: Of every run.
+        scores: Scores of every run.
         moments: Means over seeds and their covariance.
         matrix: The estimates.
-        uncertainty: Of the estimates.
+        uncertainty: Uncertainty of the estimates.
     """
 
     scores: RunScores
@@ -384,7 +400,7 @@ def analyse(scores: RunScores, settings: IntervalSettings) -> Analysis:
     """Estimate the matrix of some scores, and how sure it is.
 
     Args:
-        scores: Of one task and metric.
+        scores: Scores of one task and metric.
         settings: How intervals are made.
     """
     moments = cell_moments(scores)

@@ -1,13 +1,13 @@
-"""What disturbs the speech that is pretrained on: noise, voices, rooms, microphones.
+"""Disturbances of the speech that is pretrained on: noise, voices, rooms, microphones.
 
-Targets come from the clean signal, so the encoder learns to see through all this (as in
-WavLM, arXiv:2110.13900). Every draw comes from the generator that is handed in: a crop
-sounds the same whatever process disturbs it, and in whatever order. Rooms,
-microphones, levels and codecs are a *channel*, which several crops can have in common,
-as recordings of one speaker have; noise and voices are each crop's own. Waveforms are
-float32 at 16 kHz with full scale at 1; probabilities are of each disturbance on its
-own, ranges ``[lowest, highest]`` are drawn from uniformly, or where a ratio matters
-(seconds, Hz) in their logarithm.
+Targets come from the clean signal, so that the encoder learns to ignore all this (as in
+WavLM, arXiv:2110.13900). Every draw comes from the generator that is passed: a crop
+sounds the same whatever process disturbs it, and in whatever order. Rooms, microphones,
+levels and codecs are a *channel*, which several crops can have in common, as recordings
+of one speaker do; noise and voices are each crop's own. Waveforms are float32 at 16 kHz
+with full scale at 1. Each probability is that of one disturbance, independent of the
+others. Values are drawn uniformly from ranges ``[lowest, highest]``, or where a ratio
+matters (seconds, Hz) uniformly in their logarithm.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from espnet2_cltm.errors import UserError
 Range = Sequence[float]
 
 COLOUR_PLACES = 10
-"""Places on the mel scale that a microphone has gains of its own at."""
+"""Number of places on the mel scale at which a microphone has a gain of its own."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Channel:
     Attributes:
         room: Impulse response, or None.
         band: Edges of a band-pass in Hz, or None.
-        colour: Gains in dB at places that lie evenly on the mel scale from 0 Hz to
-            half the sampling rate, or None.
-        level: dB.
-        bits: Bits a sample of companded quantisation, or None.
+        colour: Gains in dB at places that are evenly spaced on the mel scale from 0 Hz
+            to half the sampling rate, or None.
+        level: Gain in dB.
+        bits: Number of bits of a sample in companded quantisation, or None.
     """
 
     room: np.ndarray | None
@@ -51,24 +51,27 @@ class Augmentation:
     """How often and how strongly crops are disturbed.
 
     Attributes:
-        same_channel_prob: The second crop of a pair has the channel of the first.
-        reverb_prob: A room: exponentially decaying noise after the direct sound.
-        rt60: Seconds in which the room's sound decays by 60 dB.
-        direct_to_reverberant: dB.
-        band_prob: A band-pass with soft edges.
-        low_cut: Hz, lower edge.
-        high_cut: Hz, upper edge.
-        colour_prob: A microphone that amplifies some frequencies more than others.
-        colour: dB, standard deviation of its gains.
-        noise_prob: Noise whose power falls with frequency.
-        noise_snr: dB.
-        noise_slope: Power of 1/f: 0 is white, 1 pink, 2 brown.
-        babble_prob: Other crops of the same batch.
-        babble_snr: dB.
-        babble_voices: How many at most.
-        level: dB that the crop is made louder; what exceeds full scale is clipped.
-        codec_prob: Companded quantisation (mu-law).
-        codec_bits: Bits a sample.
+        same_channel_prob: Probability that a pair's second crop has the channel of the
+            first.
+        reverb_prob: Probability of a room: exponentially decaying noise after the
+            direct sound.
+        rt60: Time in which the room's sound decays by 60 dB, in seconds.
+        direct_to_reverberant: Ratio of direct sound to the room's, in dB.
+        band_prob: Probability of a band-pass with soft edges.
+        low_cut: Lower edge, in Hz.
+        high_cut: Upper edge, in Hz.
+        colour_prob: Probability of a microphone that amplifies some frequencies more
+            than others.
+        colour: Standard deviation of its gains, in dB.
+        noise_prob: Probability of noise whose power falls with frequency.
+        noise_snr: Ratio of speech to noise, in dB.
+        noise_slope: Exponent of 1/f in the noise's power: 0 is white, 1 pink, 2 brown.
+        babble_prob: Probability of voices, other crops of the same batch.
+        babble_snr: Ratio of speech to voices, in dB.
+        babble_voices: Largest number of voices.
+        level: Gain in dB; what exceeds full scale is clipped.
+        codec_prob: Probability of companded quantisation (mu-law).
+        codec_bits: Number of bits of a sample.
     """
 
     same_channel_prob: float = 0.0
@@ -123,7 +126,7 @@ class Augmentation:
             for limits in (self.rt60, self.low_cut, self.high_cut)
         )
         ratio, level, bits = (
-            float(random.uniform(*limits))
+            _draw(random, limits)
             for limits in (self.direct_to_reverberant, self.level, self.codec_bits)
         )
         gains = self.colour * random.standard_normal(COLOUR_PLACES, dtype=np.float32)
@@ -147,15 +150,15 @@ class Augmentation:
         Args:
             crop: (samples,) float32.
             others: Clean crops of the same length to make babble of; may be empty.
-            channel: What it goes through.
-            random: Of this crop's noise and babble.
+            channel: Channel that it goes through.
+            random: Generator of this crop's noise and babble.
 
         Returns:
             (samples,) float32 in [-1, 1].
         """
         noise, babble = random.random(2) < (self.noise_prob, self.babble_prob)
         noise_snr, slope, babble_snr = (
-            float(random.uniform(*limits))
+            _draw(random, limits)
             for limits in (self.noise_snr, self.noise_slope, self.babble_snr)
         )
         signal = crop
@@ -183,9 +186,9 @@ def draw_room(
     """Draw a room's impulse response: an impulse, then decaying white noise.
 
     Args:
-        rt60: Seconds in which it decays by 60 dB; it ends there.
-        direct_to_reverberant: Energy of the impulse over that of the rest, dB.
-        random: Source of the noise.
+        rt60: Time in seconds in which it decays by 60 dB; it ends there.
+        direct_to_reverberant: Ratio of the impulse's energy to the rest's, in dB.
+        random: Generator of the noise.
 
     Returns:
         (samples,) float32, its impulse 1 at the first sample.
@@ -205,18 +208,18 @@ def filtered(
     band: tuple[float, float] | None = None,
     colour: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Send a signal through what is linear in a channel, with one pair of transforms.
+    """Apply the linear parts of a channel with one pair of Fourier transforms.
 
     Args:
         signal: (samples,) float32.
         room: Impulse response, or None.
-        band: Edges in Hz where the power falls to a half (Butterworth, order 4 at
-            each edge, no delay), or None.
-        colour: Gains in dB at places that lie evenly on the mel scale from 0 Hz to
-            half the sampling rate, joined by straight lines (no delay); or None.
+        band: Edges in Hz where the power falls to half (Butterworth, order 4 at each
+            edge, no delay), or None.
+        colour: Gains in dB at places that are evenly spaced on the mel scale from 0 Hz
+            to half the sampling rate, joined by straight lines (no delay); or None.
 
     Returns:
-        (samples,) float32; what rings on after the end is cut off.
+        (samples,) float32; what sounds on after the end is cut off.
     """
     if room is None and band is None and colour is None:
         return signal
@@ -240,7 +243,7 @@ def filtered(
 def coloured_noise(
     samples: int, slope: float, random: np.random.Generator
 ) -> np.ndarray:
-    """Draw noise whose power density falls as 1/f**slope above 20 Hz.
+    """Draw noise whose power density falls with 1/f**slope above 20 Hz.
 
     Returns:
         (samples,) float32.
@@ -278,8 +281,14 @@ def _unit_power(signal: np.ndarray) -> np.ndarray:
     return signal if power == 0 else signal / np.float32(np.sqrt(power))
 
 
+def _draw(random: np.random.Generator, limits: Range) -> float:
+    lowest, highest = limits
+    return float(random.uniform(lowest, highest))
+
+
 def _draw_log(random: np.random.Generator, limits: Range) -> float:
-    return float(np.exp(random.uniform(*np.log(limits))))
+    lowest, highest = np.log(limits)
+    return float(np.exp(random.uniform(lowest, highest)))
 
 
 def _is_share(value: object) -> bool:

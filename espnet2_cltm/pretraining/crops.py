@@ -1,18 +1,19 @@
-"""From utterances to a batch of crops of one length, disturbed, with their clusters.
+"""From utterances to batches of crops of one length, disturbed, with their clusters.
 
 Crops begin at a frame's first sample, so that a crop's frames are the utterance's and
-have its clusters. What is drawn for an utterance depends on the seed, the epoch and
-its id, and on nothing else but which utterances are in its batch, of which babble is
-made; that ESPnet draws from seed and epoch too. So neither the number of loading
-processes nor an interruption changes a training.
+have its clusters. What is drawn for an utterance depends on the seed, the epoch and its
+id, and on the other utterances of its batch, of which babble is made; these are drawn
+from seed and epoch too. So neither the number of loading processes nor an interruption
+changes a training.
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
+from espnet2.samplers.abs_sampler import AbsSampler
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
@@ -23,29 +24,29 @@ FRAME_SHIFT = 320
 FRAME_LENGTH = 400
 """Samples that a frame hears."""
 SPEAKER = "speaker"
-"""What an utterance has as a whole."""
+"""Name of the data that an utterance has as a whole."""
 OTHER = "other_"
-"""Begins the names of what is another utterance's."""
+"""Prefix of the names of another utterance's data."""
 
 
 def count_frames(samples: int) -> int:
-    """Count the frames that HuBERT makes of a waveform; 0 of less than 400 samples."""
+    """Return the number of HuBERT's frames; 0 for fewer than 400 samples."""
     return max(0, (samples - FRAME_LENGTH) // FRAME_SHIFT + 1)
 
 
 class CropCollate:
-    """ESPnet's ``collate_fn``: makes a batch of utterances one of crops.
+    """ESPnet's ``collate_fn``: turns a batch of utterances into one of crops.
 
     Args:
         crop_seconds: Length of a crop; it is cut to a whole number of frames.
-        seed: Of all draws.
-        augmentation: None: crops stay clean.
+        seed: Seed of all draws.
+        augmentation: Disturbances, or None for clean crops.
         moving: Whether crops move from epoch to epoch; if not, they are those of
             epoch 0, which makes epochs comparable in validation.
-        paired: Whether a crop of ``other_speech``, with its ``other_target``, follows.
+        paired: Whether crops of ``other_speech``, with ``other_target``, are added.
 
     Attributes:
-        epoch: Set by :class:`EpochIterFactory`.
+        epoch: Number of the epoch, set by :class:`EpochIterFactory`.
     """
 
     def __init__(
@@ -76,18 +77,17 @@ class CropCollate:
 
         Args:
             data: Utterance ids with ``speech``, (samples,) float32; ``speaker``, where
-                it is there, is (1,) int64; everything else is (frames,) clusters.
-                ``other_`` begins the names of what is another utterance's of the
-                speaker.
+                it is given, is (1,) int64; everything else is (frames,) clusters. The
+                names of another utterance of the speaker begin with ``other_``.
 
         Returns:
-            The ids; ``speech`` (rows, samples) float32 and clusters (rows, frames)
-            int64, rows being crops of all utterances and then, where crops are
+            The ids, and by name: ``speech`` (rows, samples) float32 and clusters (rows,
+            frames) int64, rows being crops of all utterances and then, where crops are
             paired, of all others in the same order; ``speaker`` (batch, 1) int64.
 
         Raises:
-            UserError: An utterance is shorter than a crop, or has not one cluster a
-                frame.
+            UserError: An utterance is shorter than a crop, or does not have one cluster
+                a frame.
         """
         utts = [utt for utt, _ in data]
         epoch = self.epoch if self.moving else 0
@@ -128,9 +128,9 @@ class CropCollate:
         """Disturb the crops of all utterances.
 
         Args:
-            crops: Clean ones.
-            generators: Of each utterance.
-            before: The channels of the pairs' first crops; None: these are the first.
+            crops: Clean crops.
+            generators: Generator of each utterance.
+            before: Channels of the pairs' first crops; None for the first crops.
 
         Returns:
             The crops and their channels.
@@ -164,7 +164,7 @@ class CropCollate:
 
 
 def _parts(utt: str, row: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """Give an utterance's waveform and clusters, or those of its other."""
+    """Return an utterance's waveform and clusters, or those of its other one."""
     if f"{prefix}speech" not in row:
         raise UserError(
             f"Utterance {utt} has no {prefix}speech, which contrast_weight needs: give "
@@ -178,7 +178,7 @@ def _parts(utt: str, row: dict[str, np.ndarray], prefix: str) -> dict[str, np.nd
 
 
 def utterance_generator(seed: int, epoch: int, utt: str) -> np.random.Generator:
-    """Give the generator of an utterance in an epoch."""
+    """Return the generator of an utterance in an epoch."""
     key = hashlib.blake2b(f"{seed} {epoch} {utt}".encode(), digest_size=16).digest()
     return np.random.default_rng(int.from_bytes(key, "little"))
 
@@ -199,3 +199,56 @@ class EpochIterFactory(AbsIterFactory):
         """Build the loader of an epoch."""
         self.collate.epoch = epoch
         return self.factory.build_iter(epoch, shuffle)
+
+
+class GroupedBatches(AbsSampler):
+    """Draws batches of utterances of one group each, anew in every epoch.
+
+    In a batch of many languages speakers are told apart by what they speak; in a batch
+    of one, by their voices.
+
+    Args:
+        utts: All utterances.
+        group_of: Group of each utterance.
+        batch_size: Approximate number of utterances in a batch: those of a group are
+            divided evenly.
+        source: File of ``group_of``, for messages.
+
+    Raises:
+        UserError: An utterance has no group.
+    """
+
+    def __init__(
+        self,
+        utts: Sequence[str],
+        group_of: Mapping[str, str],
+        batch_size: int,
+        source: str,
+    ):
+        self._groups: dict[str, list[str]] = {}
+        for utt in sorted(utts):
+            if utt not in group_of:
+                raise UserError(
+                    f"{source} has no line for the utterance {utt}: add it."
+                )
+            self._groups.setdefault(group_of[utt], []).append(utt)
+        self._parts = {
+            group: max(1, round(len(members) / batch_size))
+            for group, members in self._groups.items()
+        }
+
+    def __len__(self) -> int:
+        return sum(self._parts.values())
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        return iter(self.generate(0))
+
+    def generate(self, seed: int) -> list[tuple[str, ...]]:
+        """Return the batches of an epoch, in an order that is drawn as well."""
+        random = np.random.default_rng(seed)
+        batches = [
+            tuple(part)
+            for group, members in sorted(self._groups.items())
+            for part in np.array_split(random.permutation(members), self._parts[group])
+        ]
+        return [batches[place] for place in random.permutation(len(batches))]

@@ -3,8 +3,8 @@
 Data: ``speech`` (``wav.scp``, 16 kHz), ``target`` (one cluster a frame) and, where
 ``contrast_weight`` in ``model_conf`` is not 0, ``speaker`` (a number) with
 ``other_speech`` and ``other_target`` of another utterance of the speaker. Numbers are
-of type ``text_int``, all else of type ``kaldi_ark``, as
-:mod:`espnet2_cltm.bin.hubert_targets` writes them.
+of type ``text_int``, everything else is of type ``kaldi_ark``, as
+:mod:`espnet2_cltm.bin.hubert_targets` writes it.
 """
 
 import argparse
@@ -21,8 +21,11 @@ from espnet2.train.distributed_utils import DistributedOption
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.pretraining.augmentation import Augmentation
-from espnet2_cltm.pretraining.batches import GroupedBatches
-from espnet2_cltm.pretraining.crops import CropCollate, EpochIterFactory
+from espnet2_cltm.pretraining.crops import (
+    CropCollate,
+    EpochIterFactory,
+    GroupedBatches,
+)
 from espnet2_cltm.pretraining.model import MaskedHubert, MaskedPredictionModel
 from espnet2_cltm.tasks.espnet import AbsTask, ClassChoices, Trainer
 from espnet2_cltm.tasks.parts import build_part, scale_waveform
@@ -52,7 +55,7 @@ class PretrainingPreprocessor:
     """Scales waveforms; targets stay as they are."""
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Give float32 ``speech`` and all targets."""
+        """Return float32 ``speech`` and all targets."""
         return {
             name: scale_waveform(value) if name.endswith("speech") else value
             for name, value in data.items()
@@ -76,19 +79,19 @@ class PretrainingTask(AbsTask):
         """Add ``--crop_seconds``, ``--num_clusters``, ``--frontend`` and so on."""
         group = parser.add_argument_group(description="Task related")
         group.add_argument(
-            "--num_clusters", type=int, default=100, help="clusters in target"
+            "--num_clusters", type=int, default=100, help="number of clusters in target"
         )
         group.add_argument(
             "--crop_seconds",
             type=float,
             default=3.0,
-            help="length of the crops; every utterance must be as long",
+            help="length of the crops; no utterance may be shorter",
         )
         group.add_argument(
             "--batch_groups",
             default=None,
-            help="table of an utterance and its group a line, such as utt2lang: "
-            "training batches are drawn of one group each",
+            help="table of utterances with their groups, such as utt2lang: a training "
+            "batch then holds utterances of one group",
         )
         for choices in cls.class_choices_list:
             choices.add_arguments(group)
@@ -138,7 +141,7 @@ class PretrainingTask(AbsTask):
         mode: str,
         kwargs: dict | None = None,
     ) -> AbsIterFactory:
-        """Build ESPnet's iterator factory of a phase, with the epoch told to draws.
+        """Build ESPnet's iterator factory of a phase, which tells draws the epoch.
 
         Raises:
             UserError: Another kind of iterator is asked for.
@@ -164,7 +167,7 @@ class PretrainingTask(AbsTask):
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> MaskedPredictionModel:
-        """Build the model; what is new in it depends on ``args.seed`` alone."""
+        """Build the model; its new parts depend on ``args.seed`` alone."""
         frontend = build_part(frontend_choices, args)
         torch.manual_seed(args.seed)
         return build_part(

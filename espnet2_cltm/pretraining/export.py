@@ -1,28 +1,41 @@
-"""From a training's weights to a checkpoint in Hugging Face's layout.
+"""From a training to a checkpoint in Hugging Face's layout, and its model card.
 
 Writes what :func:`espnet2_cltm.frontend.checkpoint.load_hubert` and transformers'
-``from_pretrained`` read: ``config.json``, ``preprocessor_config.json`` and
-``model.safetensors``, last, so that a directory that has it is complete.
+``from_pretrained`` read: ``config.json``, ``preprocessor_config.json`` and, last,
+``model.safetensors``: a directory that has it is complete. The card states facts of the
+experiment, read from its files.
 """
 
 import json
+import re
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
+from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import replacing, write_text
+from espnet2_cltm.files import (
+    read_json,
+    read_mapping,
+    read_text,
+    replacing,
+    write_text,
+)
 from espnet2_cltm.frontend.checkpoint import load_hubert
 
 PREFIX = "hubert.hubert."
-"""Where the encoder's weights are in a :class:`.MaskedPredictionModel`'s."""
+"""Prefix of the encoder's weights in a :class:`.MaskedPredictionModel`'s state."""
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
+
+_REMEDY = "run the stage that makes it"
 
 
 def export_hubert(
@@ -32,9 +45,9 @@ def export_hubert(
 
     Args:
         weights: ESPnet's ``*.pth``.
-        model: What the training began with: ``frontend_conf``'s ``model``.
-        outdir: Directory; files of the same names are replaced.
-        dtype: ``float16`` or ``float32``, of the file; it is read as float32.
+        model: ``model`` in ``frontend_conf``, the encoder that the training began with.
+        outdir: Directory to write to; files of the same names are replaced.
+        dtype: Precision of the file, ``float16`` or ``float32``; it is read as float32.
 
     Returns:
         Number of parameters.
@@ -96,3 +109,158 @@ def _config_json(config: HubertConfig, dtype: str) -> str:
     fields.pop("_name_or_path", None)
     fields |= {"architectures": [HubertModel.__name__], "dtype": dtype}
     return json.dumps(fields, indent=2, sort_keys=True) + "\n"
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """Facts that are not in the experiment's files.
+
+    Attributes:
+        title: Title of the card.
+        commit: Commit of the source code that trained.
+        parameters: Number of the encoder's weights.
+        command: Command that made the experiment.
+    """
+
+    title: str
+    commit: str
+    parameters: int
+    command: str
+
+
+def write_card(exp: Path, template: Path, facts: CardFacts) -> Path:
+    """Write the model card of a pretrained HuBERT, ``<exp>/hf/README.md``.
+
+    It states facts only: data and targets from the targets' directories, training from
+    ESPnet's ``config.yaml`` and ``train.log``, figures from ``probe.tsv`` where there
+    is one. What people should know besides (limits, licence) is in the template.
+
+    Args:
+        exp: Experiment of the recipe.
+        template: Text with ``{placeholders}``.
+        facts: Facts that are not in the experiment's files.
+
+    Returns:
+        Path of the card.
+
+    Raises:
+        UserError: A file of the experiment is missing, or the template has an unknown
+            placeholder.
+    """
+    text = read_text(template, "correct its path")
+    values = {
+        **vars(facts),
+        "data": _describe_data(exp),
+        "targets": _describe_targets(exp),
+        "training": _describe_training(exp),
+        "probe": _describe_probe(exp / "probe.tsv"),
+    }
+    try:
+        card = text.format(**values)
+    except (KeyError, ValueError, IndexError) as error:
+        raise UserError(
+            f"{template} has a placeholder that is not known ({error}): known are "
+            f"{', '.join(sorted(values))}."
+        ) from error
+    path = exp / "hf" / "README.md"
+    write_text(path, card)
+    return path
+
+
+def _describe_data(exp: Path) -> str:
+    settings = _read_settings(exp / "second_targets")
+    lines = []
+    for split in ("train", "dev"):
+        lengths = read_table(exp / "second_targets" / split / "utt2num_samples")
+        hours = sum(map(int, lengths.values())) / SAMPLE_RATE / 3600
+        lines.append(f"{split} {hours:.2f} hours in {len(lengths)} utterances")
+    langs = settings["langs"]
+    return f"{len(langs)} languages ({' '.join(langs)}); {', '.join(lines)}."
+
+
+def _describe_targets(exp: Path) -> str:
+    lines = []
+    for name in ("first_targets", "second_targets"):
+        directory = exp / name
+        settings = _read_settings(directory)
+        what = {
+            "mfcc": "MFCC with differences",
+            "layer": f"layer {settings['layer']} of the first model",
+        }[settings["features"]]
+        lines.append(
+            f"* {settings['num_clusters']} clusters of {what}, k-means on "
+            f"{settings['fit_frames']} frames, seed {settings['seed']}"
+        )
+    weights = _read_config(exp / "second").get("model_conf") or {}
+    if weights.get("summary_weight"):
+        lines.append(
+            "* what a crop sounds like as a whole (mean and deviation over time of its "
+            "spectrum, periodicity at 16 pitches), to be told from the mean over its "
+            f"frames: weight {weights['summary_weight']}"
+        )
+    if weights.get("contrast_weight"):
+        lines.append(
+            "* the speaker: the means of crops of two utterances of one speaker are to "
+            "be more alike than those of two speakers: weight "
+            f"{weights['contrast_weight']}"
+        )
+    return "\n".join(lines)
+
+
+def _describe_training(exp: Path) -> str:
+    lines = []
+    for name in ("first", "second"):
+        config = _read_config(exp / name)
+        rate = config["scheduler_conf"].get("max_lr", config["optim_conf"]["lr"])
+        steps = config["max_epoch"] * config["num_iters_per_epoch"]
+        pairs = bool((config["model_conf"] or {}).get("contrast_weight"))
+        lines.append(
+            f"* {name}, from {_first_name(config)}: {steps} steps of "
+            f"{config['batch_size']} {'pairs of ' if pairs else ''}crops of "
+            f"{config['crop_seconds']} s, learning rate up to {rate}, "
+            f"seed {config['seed']}; "
+            f"{_last_validation(exp / name / 'train.log')}"
+        )
+    return "\n".join(lines)
+
+
+def _read_config(directory: Path) -> dict[str, Any]:
+    return read_mapping(directory / "config.yaml", "ESPnet's configuration", _REMEDY)
+
+
+def _first_name(config: dict) -> str:
+    """Return the name of a training's first model, without the place it lies at."""
+    path = Path(config["frontend_conf"]["model"])
+    return "the first model" if path.parts[-2:] == ("first", "hf") else f"`{path}`"
+
+
+def _last_validation(log: Path) -> str:
+    found = re.findall(r"\[valid\] (.*?), time=", read_text(log, _REMEDY))
+    if not found:
+        raise UserError(f"{log} holds no whole epoch: run the training's stage again.")
+    return f"validation at its end: {found[-1]}"
+
+
+def _describe_probe(path: Path) -> str:
+    if not path.exists():
+        return "Not probed yet: run stage 8."
+    header, *rows = (line.split("\t") for line in read_text(path, _REMEDY).splitlines())
+    measures = [name for name in header[2:] if not name.endswith("_sd")]
+    lines = [
+        "| " + " | ".join([*header[:2], *measures]) + " |",
+        "|---" * (2 + len(measures)) + "|",
+    ]
+    for row in rows:
+        value = dict(zip(header, row, strict=True))
+        cells = [
+            f"{float(value[name]):.3f} ({float(value[f'{name}_sd']):.3f})"
+            for name in measures
+        ]
+        lines.append(
+            "| " + " | ".join([value["corpus"], value["features"], *cells]) + " |"
+        )
+    return "\n".join(lines)
+
+
+def _read_settings(directory: Path) -> dict[str, Any]:
+    return read_json(directory / "settings.json", _REMEDY)

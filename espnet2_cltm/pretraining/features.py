@@ -1,8 +1,9 @@
-"""What clusters are made of: MFCC, or a hidden layer.
+"""What is computed from waveforms to be predicted from them.
 
-Both give a vector for each of HuBERT's frames, ``(n - 400) // 320 + 1`` of n samples,
-and begin with a waveform of zero mean and unit variance, so that targets do
-not depend on how loud a recording is.
+Clusters are made of MFCC or of a hidden layer: a vector for each of HuBERT's frames,
+``(n - 400) // 320 + 1`` of n samples. :class:`SoundSummary` describes an utterance as a
+whole. All of them begin with a waveform of zero mean and unit variance, so that targets
+do not depend on how loud a recording is.
 """
 
 from abc import ABC, abstractmethod
@@ -10,6 +11,7 @@ from abc import ABC, abstractmethod
 import librosa
 import numpy as np
 import torch
+from torch import nn
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
@@ -18,10 +20,15 @@ from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.pretraining.crops import FRAME_LENGTH, FRAME_SHIFT, count_frames
 
 _FFT = 512
+_SUMMARY_FFT = 1024  # longer than a frame and a period, so that none wraps around
+_FLOOR = 1e-4
+"""Added to a band's power before the logarithm; waveforms have unit variance."""
+_HIGHEST, _LOWEST = 400, 80
+"""Range of pitches in Hz."""
 
 
 class FrameFeatures(ABC):
-    """Gives a vector for every frame of an utterance."""
+    """A function from an utterance to a vector for every frame."""
 
     @abstractmethod
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
@@ -52,7 +59,7 @@ class Mfcc(FrameFeatures):
 
 
 def _cepstra(waveform: np.ndarray, shift: int, n_mels: int, n_mfcc: int) -> np.ndarray:
-    """Give (n_mfcc, frames) cepstra of 25 ms windows."""
+    """Return (n_mfcc, frames) cepstra of 25 ms windows."""
     waveform = waveform - waveform.mean()
     waveform = waveform / np.sqrt(waveform.var() + 1e-7)
     emphasised = np.append(waveform[:1], waveform[1:] - 0.97 * waveform[:-1])
@@ -74,11 +81,11 @@ class HiddenLayer(FrameFeatures):
     """The output of a transformer layer of a HuBERT.
 
     Args:
-        model: See :func:`.checkpoint.load_hubert`.
-        layer: From 1 to the number of layers; those above are not computed.
+        model: Encoder, as :func:`.checkpoint.load_hubert` takes it.
+        layer: Number of the layer, from 1; those above are not computed.
 
     Raises:
-        UserError: The encoder can't be had or has fewer layers.
+        UserError: The encoder is not available or has fewer layers.
     """
 
     def __init__(self, model: str, layer: int):
@@ -115,3 +122,77 @@ def check_frames(utt: str, features: np.ndarray, samples: int) -> None:
             f"Utterance {utt} gives features that are not finite: leave it out, or "
             "train the model that they come from with a lower learning rate."
         )
+
+
+class SoundSummary(nn.Module):
+    """What an utterance sounds like as a whole: spectrum over time, and pitch.
+
+    A vocal tract, a microphone and a room leave their mark on the mean of the spectrum,
+    the sounds that a language prefers on its deviation, and the voice on how similar a
+    frame is to itself one period later. Levels leave none: every frame is relative to
+    its own. Nothing in it is learned.
+
+    Args:
+        n_mels: Number of bands, evenly spaced on the mel scale.
+        n_pitches: Number of pitches, evenly spaced on a logarithmic scale.
+
+    Attributes:
+        size: Size of a description.
+    """
+
+    filters: torch.Tensor
+    window: torch.Tensor
+    periods: torch.Tensor
+
+    def __init__(self, n_mels: int = 40, n_pitches: int = 16):
+        super().__init__()
+        filters = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=_SUMMARY_FFT, n_mels=n_mels)
+        highest, lowest = torch.tensor([_HIGHEST, _LOWEST]).log10().tolist()
+        periods = SAMPLE_RATE / torch.logspace(highest, lowest, n_pitches)
+        for name, constant in (
+            ("filters", torch.from_numpy(filters.T.copy())),
+            ("window", torch.hann_window(FRAME_LENGTH)),
+            ("periods", periods.round().long()),
+        ):
+            self.register_buffer(name, constant, persistent=False)
+        self.size = 2 * n_mels + n_pitches
+
+    @torch.no_grad()
+    def forward(self, waveforms: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+        """Describe waveforms.
+
+        Args:
+            waveforms: (batch, samples) float32 at 16 kHz.
+            frames: (batch, frames) bool, true on HuBERT's frames that are described.
+
+        Returns:
+            (batch, 2 * n_mels + n_pitches) float32, over these frames: the mean of
+            each band's power, in natural logarithm and relative to the mean of the
+            frame's bands; its standard deviation; the mean of the autocorrelation
+            after a period of each pitch, from high to low.
+        """
+        deviation, level = torch.std_mean(waveforms, dim=1, keepdim=True)
+        normal = (waveforms - level) / (deviation + 1e-7)
+        pieces = normal.unfold(1, FRAME_LENGTH, FRAME_SHIFT) * self.window
+        power = torch.fft.rfft(pieces, _SUMMARY_FFT).abs().square()
+        bands = torch.log(power @ self.filters + _FLOOR)
+        bands = bands - bands.mean(dim=2, keepdim=True)
+        mean = mean_over(bands, frames)
+        variance = mean_over((bands - mean.unsqueeze(1)).square(), frames)
+        correlation = torch.fft.irfft(power, _SUMMARY_FFT)
+        alike = correlation[..., self.periods] / (correlation[..., :1] + _FLOOR)
+        return torch.cat([mean, variance.sqrt(), mean_over(alike, frames)], dim=1)
+
+
+def mean_over(vectors: torch.Tensor, frames: torch.Tensor) -> torch.Tensor:
+    """Take the mean over some frames.
+
+    Args:
+        vectors: (batch, frames, size).
+        frames: (batch, frames) bool.
+
+    Returns:
+        (batch, size), zero where no frame is taken.
+    """
+    weights = frames.to(vectors.dtype).unsqueeze(2)
+    return (vectors * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)

@@ -1,4 +1,4 @@
-"""HuBERT's masked prediction: which cluster does a frame belong to that is not heard?
+"""HuBERT's masked prediction: which cluster a frame belongs to that is not heard.
 
 Takes crops of waveforms and the k-means cluster of each of their frames. Spans of
 frames are hidden from the transformer; each hidden frame's output is compared with a
@@ -6,11 +6,11 @@ learned embedding of every cluster, and the cross-entropy over clusters is the l
 (arXiv:2106.07447, section II-B: logits are cosines divided by 0.1; the loss is
 ``alpha L_m + (1 - alpha) L_u``, of masked and of heard frames).
 
-Two more losses keep in the features who speaks and how, which a small encoder forgets
-otherwise. Both are of the mean over time of the frames that are heard, which is what is
-used downstream: it is to tell by linear regression what they sound like as a whole
-(:mod:`.sound_summary`), disturbances included; and crops of two utterances of one
-speaker are to be more alike than crops of two speakers' (the contrastive loss of
+Two more losses keep in the features who speaks and how, which a small encoder otherwise
+forgets. Both are of the mean over time of the frames that are heard, which is what
+later tasks use: linear regression on it has to give what these frames sound like as a
+whole (:class:`.SoundSummary`), disturbances included; and crops of two utterances of
+one speaker have to be more alike than crops of two speakers (the contrastive loss of
 SimCLR, arXiv:2002.05709, equation 1).
 """
 
@@ -25,8 +25,33 @@ from torch import nn
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.pretraining.masking import draw_spans
-from espnet2_cltm.pretraining.sound_summary import SoundSummary, mean_over
+from espnet2_cltm.pretraining.features import SoundSummary, mean_over
+
+
+def draw_spans(batch: int, frames: int, share: float, length: int) -> torch.Tensor:
+    """Draw hidden spans of frames from PyTorch's global CPU generator.
+
+    As in wav2vec 2.0 and HuBERT, ``share * frames / length`` spans (rounded up or down
+    at random) start at places drawn without repetition; they may overlap. All
+    utterances get the same number of spans.
+
+    Args:
+        batch: Number of utterances.
+        frames: Number of frames of each.
+        share: Share of frames in spans, overlaps counted twice.
+        length: Number of frames in a span; an utterance's where that is shorter.
+
+    Returns:
+        (batch, frames) bool, true where hidden; at least one span each.
+    """
+    length = min(length, frames)
+    places = frames - length + 1
+    number = int(share * frames / length + float(torch.rand(())))
+    number = min(max(number, 1), places)
+    starts = torch.rand(batch, places).topk(number, dim=1).indices
+    hidden = starts.unsqueeze(2) + torch.arange(length)
+    mask = torch.zeros(batch, frames, dtype=torch.bool)
+    return mask.scatter_(1, hidden.flatten(1), True)
 
 
 class MaskedHubert(HubertFrontend):
@@ -38,7 +63,7 @@ class MaskedHubert(HubertFrontend):
     """
 
     def __init__(self, model: str | Mapping[str, Any]):
-        # Whole layers are not dropped: which one it was would depend on the process.
+        # Whole layers are not dropped: which ones would depend on the process.
         super().__init__(
             model,
             config_overrides={
@@ -48,7 +73,7 @@ class MaskedHubert(HubertFrontend):
                 "layerdrop": 0.0,
             },
         )
-        # For backward passes of short crops on a CPU it is the fastest.
+        # The fastest for backward passes of short crops on a CPU.
         self.hubert.set_attn_implementation("eager")
         self._mask: torch.Tensor | None = None
 
@@ -83,7 +108,7 @@ class ClusterHead(nn.Module):
         input_size: Size of a frame.
         num_clusters: Number of clusters.
         code_size: Size of the embeddings that both are compared in.
-        temperature: Divides the cosines.
+        temperature: Divisor of the cosines.
     """
 
     def __init__(
@@ -91,7 +116,7 @@ class ClusterHead(nn.Module):
     ):
         super().__init__()
         self.final_proj = nn.Linear(input_size, code_size)
-        # All of one orthant at first: cosines then differ little, and so do clusters.
+        # All in one orthant at first: cosines then differ little, and so do clusters.
         self.label_embeddings = nn.Parameter(torch.rand(num_clusters, code_size))
         self.temperature = temperature
 
@@ -108,20 +133,20 @@ class MaskedPredictionModel(AbsESPnetModel):
     Args:
         hubert: The encoder.
         num_clusters: Number of clusters in ``target``.
-        summary_weight: The loss of the sound's summary counts so much, that of
-            ``target`` 1.
-        contrast_weight: So much counts the loss of telling speakers apart. Above 0 a
-            batch holds crops in pairs: of all utterances, and then, in the same order,
-            of another utterance of each one's speaker.
-        contrast_temperature: Divides the cosines of that loss.
+        summary_weight: Weight of the loss of the sound's summary, beside 1 for that of
+            ``target``.
+        contrast_weight: Weight of the loss of telling speakers apart. Above 0 a batch
+            holds crops in pairs: of all utterances, and then, in the same order, of
+            another utterance of each one's speaker.
+        contrast_temperature: Divisor of that loss's cosines.
         code_size: Size of the embeddings that outputs and clusters are compared in.
         mask_share: Share of frames in spans, before spans overlap.
-        mask_length: Frames a span.
+        mask_length: Number of frames in a span.
         masked_weight: ``alpha``. With less than 1 the disturbed but heard frames
             teach too, and first: a small encoder then learns much sooner.
-        temperature: Divides the cosines.
-        autocast: The encoder's precision: ``none`` or ``bfloat16``.
-        extract_feats_in_collect_stats: Taken for ESPnet's ``collect_stats``.
+        temperature: Divisor of the cosines.
+        autocast: Precision of the encoder: ``none`` or ``bfloat16``.
+        extract_feats_in_collect_stats: Option that ESPnet's ``collect_stats`` reads.
     """
 
     def __init__(
@@ -157,7 +182,7 @@ class MaskedPredictionModel(AbsESPnetModel):
         self.summary_weight = summary_weight
         if summary_weight > 0:
             self.summary = SoundSummary()
-            # What is used of it: mean and variance of all batches so far.
+            # Only for mean and variance of all batches so far.
             self.summary_scale = nn.BatchNorm1d(
                 self.summary.size, affine=False, momentum=None
             )
@@ -182,7 +207,7 @@ class MaskedPredictionModel(AbsESPnetModel):
         Args:
             speech: (batch, samples) waveforms at 16 kHz, all of one length.
             target: (batch, frames) int64 clusters.
-            speaker: (utterances, 1) int64 numbers of their speakers, with
+            speaker: (utterances, 1) int64 numbers of the speakers; needed with
                 ``contrast_weight``.
             **kwargs: ``utt_id``, which ESPnet adds.
 
@@ -192,7 +217,7 @@ class MaskedPredictionModel(AbsESPnetModel):
             share of crops whose pair is found; the batch size as weight.
 
         Raises:
-            UserError: ``speaker`` is needed and not there.
+            UserError: ``speaker`` is needed and not given.
         """
         if self.contrast_weight > 0 and speaker is None:
             raise UserError(
@@ -212,7 +237,7 @@ class MaskedPredictionModel(AbsESPnetModel):
             )
             loss = loss + self.summary_weight * summary_loss
             stats["loss_summary"] = summary_loss.detach()
-        if self.contrast_weight > 0:
+        if speaker is not None and self.contrast_weight > 0:
             logits, other = compare_pairs(
                 mean, speaker.flatten(), self.contrast_temperature
             )
@@ -224,9 +249,9 @@ class MaskedPredictionModel(AbsESPnetModel):
         return force_gatherable((loss, stats, batch), loss.device)
 
     def _summarise(self, speech: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
-        """Give summaries with the zero mean and unit variance of all so far.
+        """Return summaries, normalised by the mean and variance of all so far.
 
-        Not those of the batch: what tells its language from others would be lost.
+        Those of the batch would remove what tells its language from others.
         """
         summary = self.summary(speech, heard)
         scale = self.summary_scale
@@ -257,7 +282,7 @@ class MaskedPredictionModel(AbsESPnetModel):
     def collect_feats(
         self, speech: torch.Tensor, **kwargs: object
     ) -> dict[str, torch.Tensor]:
-        """Give nothing: the audio store's lengths are all that training needs."""
+        """Return nothing: the audio store's lengths are all that training needs."""
         return {}
 
 
@@ -270,11 +295,11 @@ def compare_pairs(
         vectors: (2 * pairs, size): the first crops of all pairs, then the second ones
             in the same order.
         speakers: (pairs,) int64 numbers.
-        temperature: Divides the cosines.
+        temperature: Divisor of the cosines.
 
     Returns:
-        (2 * pairs, 2 * pairs) logits, as low as can be where crops are not compared;
-        and which is right, (2 * pairs,) int64.
+        (2 * pairs, 2 * pairs) logits, the lowest number where crops are not compared;
+        and (2 * pairs,) int64 indices of the right ones.
     """
     vectors = nn.functional.normalize(vectors, dim=1)
     logits = (vectors @ vectors.T) / temperature

@@ -171,11 +171,8 @@ def resolve_ssl(arguments: Sequence[str], environment: Mapping[str, str]) -> str
     texts = parse(arguments, options)
     read_values(texts, options)
     corpus = find_corpus(texts["corpus"])
-    texts["corpus_dir"] = (
-        texts["corpus_dir"]
-        or environment.get(corpus.db_variable, "")
-        or corpus.default_dir
-    )
+    directory = corpus.choose_directory(texts["corpus_dir"], environment)
+    texts["corpus_dir"] = str(directory)
     texts["nj"] = texts["nj"] or str(len(os.sched_getaffinity(0)))
     texts["tag"] = texts["tag"] or f"ssl_{corpus.name}"
     return "".join(f"{name}={shlex.quote(text)}\n" for name, text in texts.items())

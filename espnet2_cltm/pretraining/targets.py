@@ -1,9 +1,12 @@
 """Targets of masked prediction: the k-means cluster of every frame of a corpus.
 
-Takes the audio store of stage 2 and leaves, beside what all targets have
-(:mod:`.target_files`; here an int32 vector an utterance),
+Targets are made language by language from the audio store of stage 2,
+``<dump>/<lang>/{train,dev}``, into a directory of their own, which has
 
+* ``settings.json``: what the targets are made from; another setting is refused;
 * ``kmeans.npy``: (clusters, size) float32, fitted on frames of ``train``;
+* ``languages/<lang>.{train,dev}.ark`` with ``.scp``: an int32 vector an utterance; each
+  is whole or absent, so that an interruption costs at most those that were being made;
 * ``{train,dev}/{target.scp,wav.scp,utt2num_samples}``: what a training takes, of the
   utterances that are as long as a crop, with the languages mixed; ``other_target.scp``
   and ``other_wav.scp`` have under an utterance's id another utterance of its speaker,
@@ -16,20 +19,22 @@ processes.
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import kaldiio
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
-from espnet2_cltm.corpus.audio import load_audio
+from espnet2_cltm.corpus.audio import SAMPLE_RATE, load_audio
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import replacing, write_text
+from espnet2_cltm.files import read_json, replacing, write_text
 from espnet2_cltm.pretraining.crops import FRAME_LENGTH, count_frames
 from espnet2_cltm.pretraining.features import (
     FrameFeatures,
@@ -37,16 +42,10 @@ from espnet2_cltm.pretraining.features import (
     Mfcc,
     check_frames,
 )
-from espnet2_cltm.pretraining.target_files import (
-    SPLITS,
-    claim,
-    piece,
-    read_audio,
-    write_ark,
-)
 from espnet2_cltm.progress import progress
 
 FEATURES = ("mfcc", "layer")
+SPLITS = ("train", "dev")
 
 BATCH_FRAMES = 10_000
 """Frames in each step of mini-batch k-means."""
@@ -57,15 +56,15 @@ class TargetSettings:
     """What targets are made from.
 
     Attributes:
-        dump: The audio store of a corpus.
+        dump: Audio store of a corpus.
         langs: Languages.
-        features: ``mfcc`` or ``layer``.
+        features: Kind of features, ``mfcc`` or ``layer``.
         model: HuBERT whose layer is clustered, else empty.
-        layer: That layer, from 1, else 0.
-        num_clusters: Clusters.
-        fit_frames: Frames that k-means is fitted on, drawn by whole utterances.
+        layer: Number of that layer, from 1, else 0.
+        num_clusters: Number of clusters.
+        fit_frames: Number of frames that k-means is fitted on, of whole utterances.
         min_seconds: Shortest utterance that is trained on.
-        seed: Draws the utterances and the first centroids.
+        seed: Seed of the utterances and the first centroids.
     """
 
     dump: str
@@ -79,7 +78,7 @@ class TargetSettings:
     seed: int
 
     def build_features(self) -> FrameFeatures:
-        """Build what gives the vectors to be clustered."""
+        """Return the function from a waveform to the vectors to be clustered."""
         if self.features == "layer":
             return HiddenLayer(self.model, self.layer)
         return Mfcc()
@@ -89,12 +88,12 @@ def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
     """Make what is missing of a corpus's targets.
 
     Args:
-        settings: See there.
-        outdir: See the module.
+        settings: Settings of the targets.
+        outdir: Directory of the targets.
         nj: Number of processes.
 
     Returns:
-        What was done or skipped, a line each.
+        Report of what was done or skipped, in lines.
 
     Raises:
         UserError: ``outdir`` holds other targets, audio is missing or too short, or
@@ -120,19 +119,25 @@ def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
             for split in SPLITS
             if not piece(outdir, lang, split).exists()
         ]
-        with progress(
-            description="assigning clusters",
-            total=len(SPLITS) * len(settings.langs),
-            initial=len(SPLITS) * len(settings.langs) - len(missing),
-            unit="part",
-        ) as bar:
-            pool.run(
-                [(_assign, *arguments) for arguments in missing],
-                lambda index: bar.update(),
-            )
+        calls = [(_assign, *arguments) for arguments in missing]
+        _run(pool, calls, len(SPLITS) * len(settings.langs), "assigning clusters")
     for split in SPLITS:
         done.append(_merge(settings, outdir, split))
     return done
+
+
+def _run(
+    pool: DecodingPool, calls: Sequence[tuple[Any, ...]], total: int, description: str
+) -> None:
+    """Make calls, those of ``total`` that have not been made before."""
+    with progress(
+        description=description, total=total, initial=total - len(calls), unit="part"
+    ) as bar:
+
+        def count(_: int) -> None:
+            bar.update()
+
+        pool.run(calls, count)
 
 
 def _fit(
@@ -146,13 +151,7 @@ def _fit(
         for part, file in zip(parts, files, strict=True)
         if not file.exists()
     ]
-    with progress(
-        description="frames for k-means",
-        total=len(parts),
-        initial=len(parts) - len(calls),
-        unit="part",
-    ) as bar:
-        pool.run(calls, lambda index: bar.update())
+    _run(pool, calls, len(parts), "frames for k-means")
     frames = np.concatenate([np.load(file) for file in files])[: settings.fit_frames]
     if len(frames) < settings.num_clusters:
         raise UserError(
@@ -172,8 +171,8 @@ def _fit(
         frames
         - kmeans.cluster_centers_[nearest_centroids(frames, kmeans.cluster_centers_)]
     )
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, kmeans.cluster_centers_.astype(np.float32))
+    with replacing(path) as temporary, temporary.open("wb") as opened:
+        np.save(opened, kmeans.cluster_centers_.astype(np.float32))
     for file in files:
         file.unlink()
     files[0].parent.rmdir()
@@ -181,7 +180,7 @@ def _fit(
 
 
 def _draw_sample(settings: TargetSettings) -> list[tuple[str, str]]:
-    """Draw utterances, ids with audio locations, until there are frames enough."""
+    """Draw utterances, ids with audio locations, until there are enough frames."""
     candidates = []
     for lang in settings.langs:
         directory = Path(settings.dump) / lang / "train"
@@ -202,7 +201,7 @@ def _draw_sample(settings: TargetSettings) -> list[tuple[str, str]]:
 def _extract(
     settings: TargetSettings, utterances: list[tuple[str, str]], file: Path
 ) -> None:
-    """Write the frames of some utterances, one after the other."""
+    """Write the frames of some utterances into one array."""
     features = _features(settings)
     frames = [_frames(features, utt, audio) for utt, audio in utterances]
     with replacing(file) as temporary, temporary.open("wb") as opened:
@@ -224,82 +223,94 @@ def _assign(settings: TargetSettings, outdir: Path, lang: str, split: str) -> No
 
 
 def nearest_centroids(frames: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """Give the nearest centroid of each frame.
+    """Return the nearest centroid of each frame.
 
     Args:
         frames: (frames, size) float32.
         centroids: (clusters, size) float32.
 
     Returns:
-        (frames,) int32; the first of those that are equally near.
+        (frames,) int32; the first of those at an equal distance.
     """
     # |f - c|^2 without |f|^2, which is the same for all centroids.
     distances = (centroids**2).sum(axis=1) - 2 * frames @ centroids.T
     return distances.argmin(axis=1).astype(np.int32)
 
 
+class _Row(NamedTuple):
+    """An utterance that is trained on."""
+
+    utt: str
+    audio: str
+    target: str
+    samples: int
+    speaker: tuple[str, str]  # language, and name in it
+
+
 def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
-    """Write what a training takes, and tell what it is."""
-    rows = []
-    short = 0
+    """Write a training's tables for a split, and return a line about them."""
+    rows: list[_Row] = []
+    n_short = 0
+    shortest = max(settings.min_seconds * SAMPLE_RATE, FRAME_LENGTH)
     for lang in settings.langs:
         directory = Path(settings.dump) / lang / split
-        if not (directory / "wav.scp").exists():
-            continue
         audio = read_audio(directory)
+        if not audio:
+            continue
         lengths = _read_lengths(directory)
         speakers = read_table(directory / "utt2spk")
-        for utt, location in read_table(piece(outdir, lang, split)).items():
-            if lengths[utt] < max(settings.min_seconds * 16000, FRAME_LENGTH):
-                short += 1
+        for utt, target in read_table(piece(outdir, lang, split)).items():
+            if lengths[utt] < shortest:
+                n_short += 1
                 continue
             speaker = (lang, speakers[utt])
-            rows.append((utt, audio[utt], location, lengths[utt], speaker))
+            rows.append(_Row(utt, audio[utt], target, lengths[utt], speaker))
     if not rows:
         raise UserError(
             f"{settings.dump} has no utterance of {settings.min_seconds} s or more in "
             f"{split}: training needs some there."
         )
     rows.sort()
-    duplicate = next((a for (a, *_), (b, *_) in itertools.pairwise(rows) if a == b), "")
+    duplicate = next((a.utt for a, b in itertools.pairwise(rows) if a.utt == b.utt), "")
     if duplicate:
         raise UserError(
             f"The utterance {duplicate} is in two languages of {settings.dump}: make "
             "ids unique, for instance with the language in front."
         )
     # ESPnet makes batches of neighbours: neighbours must not be one speaker's.
-    mixed = sorted(rows, key=lambda row: _draw_key(settings.seed, row[0]))
+    mixed = sorted(rows, key=lambda row: _draw_key(settings.seed, row.utt))
     other = _others(rows)
-    speakers = sorted({row[4] for row in rows})
-    numbers = {speaker: number for number, speaker in enumerate(speakers)}
-    directory = outdir / split
-    tables: dict[str, Callable[[tuple], object]] = {
-        "other_target.scp": lambda row: other[row[0]][2],
-        "other_wav.scp": lambda row: other[row[0]][1],
-        "target.scp": lambda row: row[2],
-        "utt2lang": lambda row: row[4][0],
-        "utt2spk": lambda row: numbers[row[4]],
-        "utt2num_samples": lambda row: row[3],
-        "wav.scp": lambda row: row[1],
+    numbers = {
+        speaker: number
+        for number, speaker in enumerate(sorted({row.speaker for row in rows}))
+    }
+    tables: dict[str, Callable[[_Row], object]] = {
+        "other_target.scp": lambda row: other[row.utt].target,
+        "other_wav.scp": lambda row: other[row.utt].audio,
+        "target.scp": lambda row: row.target,
+        "utt2lang": lambda row: row.speaker[0],
+        "utt2spk": lambda row: numbers[row.speaker],
+        "utt2num_samples": lambda row: row.samples,
+        "wav.scp": lambda row: row.audio,
     }
     for name, value in tables.items():
         ordered = mixed if name == "utt2num_samples" else rows
-        write_text(
-            directory / name, "".join(f"{row[0]} {value(row)}\n" for row in ordered)
-        )
-    hours = sum(row[3] for row in rows) / 16000 / 3600
-    return f"{directory}: {len(rows)} utterances, {hours:.2f} hours" + (
-        f"; {short} shorter than {settings.min_seconds} s left out" if short else ""
+        lines = [f"{row.utt} {value(row)}\n" for row in ordered]
+        write_text(outdir / split / name, "".join(lines))
+    hours = sum(row.samples for row in rows) / SAMPLE_RATE / 3600
+    left_out = f"; {n_short} shorter than {settings.min_seconds} s left out"
+    return f"{outdir / split}: {len(rows)} utterances, {hours:.2f} hours" + (
+        left_out if n_short else ""
     )
 
 
-def _others(rows: list[tuple]) -> dict[str, tuple]:
-    """Give for each utterance the next of its speaker's, after the last the first."""
-    of_speaker: dict[tuple, list[tuple]] = {}
+def _others(rows: Sequence[_Row]) -> dict[str, _Row]:
+    """Return for each utterance the next of its speaker, after the last the first."""
+    of_speaker: dict[tuple[str, str], list[_Row]] = {}
     for row in rows:
-        of_speaker.setdefault(row[4], []).append(row)
+        of_speaker.setdefault(row.speaker, []).append(row)
     return {
-        row[0]: group[(place + 1) % len(group)]
+        row.utt: group[(place + 1) % len(group)]
         for group in of_speaker.values()
         for place, row in enumerate(group)
     }
@@ -321,9 +332,9 @@ def _frames(features: FrameFeatures, utt: str, audio: str) -> np.ndarray:
     return frames
 
 
-@cache
+@lru_cache(maxsize=1)
 def _features(settings: TargetSettings) -> FrameFeatures:
-    """Build the features once a process."""
+    """Return the features, built once a process."""
     return settings.build_features()
 
 
@@ -331,21 +342,77 @@ def _draw_key(seed: int, utt: str) -> bytes:
     return hashlib.blake2b(f"{seed} {utt}".encode(), digest_size=8).digest()
 
 
-def read_num_clusters(outdir: Path) -> int:
-    """Read how many clusters a directory's targets have.
+def claim(settings: Mapping[str, Any], outdir: Path) -> None:
+    """Mark a directory as that of these settings.
 
     Raises:
-        UserError: There are no complete targets.
+        UserError: It is that of other settings, or ``settings.json`` is damaged.
     """
-    path = outdir / "kmeans.npy"
-    try:
-        return len(np.load(path))
-    except (OSError, ValueError) as error:
+    path = outdir / "settings.json"
+    wanted = json.loads(json.dumps(settings))
+    if not path.exists():
+        write_text(path, json.dumps(wanted, indent=2) + "\n")
+        return
+    there = read_json(path, f"delete {outdir} and start again")
+    different = [name for name in wanted if there.get(name) != wanted[name]]
+    if different:
+        name = different[0]
         raise UserError(
-            f"{path} cannot be read ({error}): run the stage that makes targets."
-        ) from error
+            f"{outdir} holds targets of another setting ({name}: {there.get(name)}, "
+            f"now {wanted[name]}): give another directory, or delete it."
+        )
 
 
-def iterate_targets(scp: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Give the utterances of a ``target.scp`` with their (frames,) int32 clusters."""
-    yield from kaldiio.load_scp_sequential(str(scp))
+def piece(outdir: Path, lang: str, split: str) -> Path:
+    """Return the ``.scp`` of a language's split; its ``.ark`` lies beside it."""
+    return outdir / "languages" / f"{lang}.{split}.scp"
+
+
+def write_ark(scp: Path, rows: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Write arrays as Kaldi's ``.ark``, and then the ``.scp`` that locates them.
+
+    Args:
+        scp: Path of the ``.scp``.
+        rows: Utterance ids with arrays that Kaldi can hold, in the order of ids.
+    """
+    ark = scp.with_suffix(".ark")
+    lines = []
+    with replacing(ark) as temporary, temporary.open("wb") as file:
+        for utt, array in rows:
+            offset = file.tell() + len(utt.encode()) + 1
+            kaldiio.save_ark(file, {utt: array})
+            lines.append(f"{utt} {ark}:{offset}\n")
+    write_text(scp, "".join(lines))
+
+
+def read_audio(directory: Path) -> dict[str, str]:
+    """Return the audio locations of a language's split, by utterance id."""
+    path = directory / "wav.scp"
+    # A corpus may have no dev utterances of a language, but all have some to train on.
+    if directory.name != "train" and not path.exists():
+        return {}
+    return read_table(path)
+
+
+def choose_languages(dump: Path, wanted: list[str]) -> tuple[str, ...]:
+    """Return the languages that targets are made of: those wanted, or all.
+
+    Raises:
+        UserError: None, or not all of those wanted, have been decoded.
+    """
+    known = sorted(
+        path.name
+        for path in (dump.iterdir() if dump.is_dir() else [])
+        if (path / "train" / "wav.scp").exists()
+    )
+    if not known:
+        raise UserError(
+            f"{dump} holds no decoded language: run stages 1 and 2, or correct --dump."
+        )
+    unknown = [lang for lang in wanted if lang not in known]
+    if unknown:
+        raise UserError(
+            f"{dump} has no {', '.join(unknown)}, only {', '.join(known)}: correct "
+            "--langs, or run stages 1 and 2 for what is missing."
+        )
+    return tuple(dict.fromkeys(wanted)) or tuple(known)

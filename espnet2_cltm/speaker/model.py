@@ -106,7 +106,7 @@ class SpeakerModel(ESPnetSpeakerModel):
         return force_gatherable((loss, stats, speech.shape[0]), loss.device)
 
     def embed(self, speech: torch.Tensor, speech_lengths: torch.Tensor) -> torch.Tensor:
-        """Give (batch, size) embeddings, not normalised.
+        """Return (batch, size) embeddings, not normalised.
 
         Args:
             speech: (batch, samples) waveforms at 16 kHz, of one length unless

@@ -84,7 +84,7 @@ class SpeakerPreprocessor(SpkPreprocessor):
         )
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Give float32 ``speech`` and, in training, int64 ``spk_labels`` (1,).
+        """Return float32 ``speech`` and, in training, int64 ``spk_labels`` (1,).
 
         Raises:
             UserError: The speaker is not in ``spk2utt``.
@@ -169,7 +169,7 @@ class PairPreprocessor(SpeakerPreprocessor):
         self.names = list(self.speakers)
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
-        """Give ``speech``, ``speech2`` and ``spk_labels`` (1,), 1 for one speaker."""
+        """Return ``speech``, ``speech2`` and ``spk_labels`` (1,), 1 for one speaker."""
         if not self.train:
             return super().__call__(uid, data)
         speaker = self._class_of(uid, data["spk_labels"])

@@ -96,7 +96,7 @@ def read_scores(path: Path | str, trials: TrialList) -> np.ndarray:
 
     Raises:
         UserError: The file is missing, empty or not UTF-8; a line has not three fields
-            or a score that is no finite number; a trial has no score or two; a score
+            or a score that is not a finite number; a trial has no score or two; a score
             belongs to no trial.
     """
     path = Path(path)
@@ -150,4 +150,4 @@ def _score_mistake(score: str) -> str | None:
     with np.errstate(over="ignore"):
         if _NUMBER.fullmatch(score) and np.isfinite(np.float32(float(score))):
             return None
-    return f"score {score!r} is no finite number; score the trials again"
+    return f"score {score!r} is not a finite number; score the trials again"

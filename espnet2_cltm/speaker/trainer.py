@@ -158,7 +158,7 @@ def _num_samples(valid_shape_file: Sequence[str]) -> dict[str, int]:
         samples = shape.partition(",")[0]
         if not samples.isdecimal():
             raise UserError(
-                f"{path}, line {number}: {shape!r} is no number of samples: give "
+                f"{path}, line {number}: {shape!r} is not a number of samples: give "
                 "utt2num_samples."
             )
         lengths[utt] = int(samples)

@@ -120,7 +120,9 @@ def draw_cross_language_trials(
     Returns:
         Trials in which no pair of utterances stands twice, and what is left out.
     """
-    person = {row.id: person_of(row.speaker, row.lang) for row in (*first, *second)}
+    person = {
+        row.id: person_of(row.speaker, row.lang or "") for row in (*first, *second)
+    }
     bilingual = {person[row.id] for row in first} & {person[row.id] for row in second}
     by_gender, left_out = _by_gender(
         [row for row in (*first, *second) if person[row.id] in bilingual], person
@@ -324,13 +326,13 @@ def _sample(pairs: NumberedPairs, count: int, key: str) -> list[Pair]:
 
 
 def _uniform_below(bound: int, words: Iterator[int]) -> int:
-    """Give a uniform whole number below ``bound``, at most 2**64, without any bias."""
+    """Return a uniform whole number below ``bound``, at most 2**64, without bias."""
     whole_rounds = 2**64 - 2**64 % bound
     return next(word for word in words if word < whole_rounds) % bound
 
 
 def _random_words(key: str) -> Iterator[int]:
-    """Give an endless row of uniform 64-bit numbers, the same for the same key."""
+    """Return an endless row of uniform 64-bit numbers, the same for the same key."""
     digest = hashlib.blake2b(key.encode(), digest_size=32).digest()
     counter = 0
     while True:

@@ -128,7 +128,7 @@ def read_trials(path: Path | str) -> TrialList:
 def _label_mistake(label: str) -> str | None:
     if label in LABELS:
         return None
-    return f"{label!r} is no label; write target or nontarget"
+    return f"{label!r} is not a label; write target or nontarget"
 
 
 def pair_keys(enrol: np.ndarray, test: np.ndarray, n_utts: int) -> np.ndarray:

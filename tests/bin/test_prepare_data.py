@@ -91,11 +91,8 @@ def test_an_unknown_language_is_refused_with_the_known_ones(release, capsys):
 
 def test_languages_joined_by_plus_are_refused(release, capsys):
     options = ["--corpus", "common_voice", "--corpus_dir", str(release)]
-    assert refusal(capsys, *options, "--langs", "zh-CN ca+es") == (
-        "--langs names 'ca+es', which can't be a language code, as codes have no white "
-        "space, control character or '+' (which joins the codes of a run's languages): "
-        "give codes with spaces between them.\n"
-    )
+    sentence = refusal(capsys, *options, "--langs", "zh-CN ca+es")
+    assert "--langs names 'ca+es'" in sentence and "with spaces between" in sentence
 
 
 def test_a_corpus_lies_where_db_sh_says(release, capsys, monkeypatch):

@@ -184,11 +184,11 @@ def test_ids_with_white_space_are_refused(tmp_path, name):
 
 def test_values_that_do_not_fit_on_a_line_are_refused(tmp_path):
     assert bad(tmp_path, text="one\ntwo") == (
-        f"Utterance s-1 in {tmp_path}: its text can't stand on one line of UTF-8 text "
+        f"Utterance s-1 in {tmp_path}: its text cannot stand on one line of UTF-8 text "
         "('one\\ntwo'); remove tabs, line breaks and characters that are not UTF-8."
     )
-    assert "its audio can't" in bad(tmp_path, audio=os.fsdecode(b"caf\xe9.wav"))
-    assert "its lang can't" in bad(tmp_path, lang="ca\t")
+    assert "its audio cannot" in bad(tmp_path, audio=os.fsdecode(b"caf\xe9.wav"))
+    assert "its lang cannot" in bad(tmp_path, lang="ca\t")
     assert bad(tmp_path, audio="") == (
         f"Utterance s-1 in {tmp_path} has no audio: give a path."
     )

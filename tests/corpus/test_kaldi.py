@@ -153,7 +153,7 @@ def test_without_a_gender_file_no_gender_is_given(corpus):
 def test_segments_are_refused_with_the_way_out(corpus):
     (corpus / "ca/train/segments").write_text("s1-1 rec 0.0 1.0\n")
     assert refusal(corpus) == (
-        f"{corpus}/ca/train/segments can't be used, as each line of wav.scp must be "
+        f"{corpus}/ca/train/segments cannot be used, as each line of wav.scp must be "
         "one utterance: cut the audio with ESPnet's scripts/audio/format_wav_scp.sh "
         "--segments (or Kaldi's extract-segments), put the new wav.scp in place and "
         "remove segments."
@@ -196,7 +196,7 @@ def test_an_utterance_without_audio_or_speaker_is_refused(corpus):
     scp.write_text(text)
     (corpus / "ca/test/utt2spk").write_text("s4-1 s4\ns4-2 s4 extra\n")
     assert refusal(corpus) == (
-        f"{corpus}/ca/test/utt2spk, line 2: 's4 extra' can't be a speaker id; write "
+        f"{corpus}/ca/test/utt2spk, line 2: 's4 extra' cannot be a speaker id; write "
         "'<utterance> <speaker>', ids without white space."
     )
 

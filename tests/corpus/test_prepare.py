@@ -477,7 +477,7 @@ def test_a_directory_whose_name_is_no_language_code_is_refused(tmp_path, corpus,
     with pytest.raises(UserError) as error:
         choose_languages(corpus, tmp_path)
     assert str(error.value) == (
-        f"{str(tmp_path / odd)!r} can't be a language's directory, as language codes "
+        f"{str(tmp_path / odd)!r} cannot be a language's directory, as language codes "
         "have no white space, control character or '+' (which joins the codes of a "
         "run's languages): rename it, or choose other languages with --langs."
     )
@@ -494,7 +494,7 @@ def test_a_language_asked_for_by_something_else_than_a_code_is_refused(
     with pytest.raises(UserError) as error:
         choose_languages(corpus, tmp_path, ["aa", odd])
     assert str(error.value) == (
-        f"--langs names {odd!r}, which can't be a language code, as codes have no "
+        f"--langs names {odd!r}, which cannot be a language code, as codes have no "
         "white space, control character or '+' (which joins the codes of a run's "
         "languages): give codes with spaces between them."
     )

@@ -12,12 +12,14 @@ import re
 import sys
 from pathlib import Path
 
-from tests.docs.markdown import blocks
+from tests.docs.markdown import ROOT, blocks
 
 
 def main(page: Path) -> None:
     """Run the blocks of a page; the traceback names the page's lines."""
     sys.path.insert(0, str(Path.cwd()))
+    Path("conf").mkdir()  # as where one runs a recipe
+    Path("conf/languages.yaml").symlink_to(ROOT / "conf" / "languages.yaml")
     namespace: dict[str, object] = {"__name__": "__main__"}
     printed = None
     for block in blocks(page.read_text(encoding="utf-8")):

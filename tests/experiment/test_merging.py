@@ -1,4 +1,4 @@
-"""Merged experiments against one that was made at once, and what can't be merged."""
+"""Merged experiments against one that was made at once, and what cannot be merged."""
 
 import json
 import multiprocessing
@@ -78,7 +78,7 @@ def roots(*directories):
 
 
 def contents(directory):
-    """Give every file's content and time, to see that nothing was touched."""
+    """Return every file's content and time, to see that nothing was touched."""
     return {
         path: (path.read_bytes(), path.stat().st_mtime_ns)
         for path in directory.root.rglob("*")

@@ -48,7 +48,7 @@ PartitionName=work Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 
 def missing() -> str:
-    """Say what a Slurm of its own would need; nothing where this machine has it."""
+    """Return what a Slurm of its own would need; empty where this machine has it."""
     if os.geteuid() != 0:
         return "needs root"
     lacking = [x for x in DAEMONS if shutil.which(x, path=_path()) is None]
@@ -105,7 +105,7 @@ class Cluster:
             daemon.wait(timeout=30)
 
     def call(self, *command: str) -> str:
-        """Run one of Slurm's commands and give what it prints."""
+        """Run one of Slurm's commands and return what it prints."""
         return subprocess.run(
             command,
             env=self.environment,
@@ -116,14 +116,14 @@ class Cluster:
         ).stdout
 
     def state(self) -> str:
-        """Give the node's state, such as ``idle``."""
+        """Return the node's state, such as ``idle``."""
         try:
             return self.call("sinfo", "--noheader", "--format=%T").strip()
         except subprocess.CalledProcessError:
             return "unknown"  # not up yet
 
     def jobs(self) -> dict[str, tuple[str, str]]:
-        """Give state and reason of each job that has not ended."""
+        """Return state and reason of each job that has not ended."""
         lines = self.call("squeue", "--noheader", "--array", "--format=%i|%T|%r")
         rows = [line.strip().split("|") for line in lines.splitlines()]
         return {job: (state, reason) for job, state, reason in rows}

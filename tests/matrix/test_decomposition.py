@@ -6,9 +6,13 @@ from hypothesis import strategies as st
 from espnet2_cltm.matrix.decomposition import decompose, fit_additive
 from espnet2_cltm.matrix.estimates import cell_moments, estimate
 from espnet2_cltm.matrix.matrix_files import read_published
-from espnet2_cltm.matrix.noise import cell_noise, independent_noise
+from espnet2_cltm.matrix.noise import CellNoise, cell_noise
 from espnet2_cltm.matrix.scores import AggregatedScores, ResultsSource
 from tests.matrix.simulator import Simulation, draw_scores, draw_truth
+
+
+def independent_noise(standard_errors: np.ndarray) -> CellNoise:
+    return CellNoise(np.zeros((*standard_errors.shape, 0)), standard_errors)
 
 
 def off_diagonal(matrix: np.ndarray) -> np.ndarray:

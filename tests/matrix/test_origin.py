@@ -8,8 +8,8 @@ import pytest
 from espnet2_cltm.matrix.decomposition import decompose
 from espnet2_cltm.matrix.languages import describe, language_distances, read_languages
 from espnet2_cltm.matrix.matrix_files import read_published
-from espnet2_cltm.matrix.noise import independent_noise
 from espnet2_cltm.matrix.origin import OriginSettings, find_origin, origin_sentences
+from tests.matrix.test_decomposition import independent_noise
 
 ROOT = Path(__file__).parents[2]
 KNOWN = read_languages(ROOT / "conf" / "languages.yaml")

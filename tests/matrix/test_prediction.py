@@ -229,9 +229,9 @@ def test_a_fifth_of_the_published_pairs_predicts_the_others(name, bar):
             for seed in range(2)
         ]
     )
-    additive, r, _, coverage = found.mean(axis=0)
+    additive, ridge, r, _, coverage = found.mean(axis=0)
     assert r > bar
-    assert r > additive - 0.01
+    assert r > max(additive, ridge) - 0.01
     assert 0.90 < coverage < 0.98
 
 

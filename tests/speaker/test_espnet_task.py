@@ -242,7 +242,7 @@ def test_trials_of_one_kind_are_refused(dump, tmp_path):
 
 def test_lengths_that_are_none_are_refused_with_their_line(tmp_path):
     (tmp_path / "utt2spk").write_text("a-1 a\n")
-    with pytest.raises(UserError, match="line 1: 'a' is no number of samples"):
+    with pytest.raises(UserError, match="line 1: 'a' is not a number of samples"):
         read_valid_trials([("trials", "es")], [str(tmp_path / "utt2spk")])
 
 
@@ -352,7 +352,7 @@ def test_inference_refuses_what_does_not_fit(
     ("samples", "message"),
     [
         (np.zeros(399, np.int16), "has 399 samples, fewer than 400"),
-        (np.zeros((800, 2), np.int16), "has 2 channels, not one"),
+        (np.zeros((800, 2), np.int16), "has the shape (800, 2)"),
         (None, "cannot be read"),
     ],
 )

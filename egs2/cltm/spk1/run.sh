@@ -56,7 +56,7 @@ exec "${CLTM_RECIPE_DIR}/../../../run.sh" \
     --corpus common_voice \
     --langs "${languages}" \
     --use_validated true \
-    --require_gender true \
+    --require_labels gender \
     --max_train_utts 100000 \
     --budget 1000 \
     --utts_per_speaker 80 \
