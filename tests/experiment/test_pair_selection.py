@@ -126,9 +126,7 @@ def settings(store):
 
 
 def write(directory, settings, langs=LANGS, run_seeds=(1, 2)):
-    write_experiment(
-        directory, settings, make_plan(settings, langs, run_seeds, directory)
-    )
+    write_experiment(directory, make_plan(settings, langs, run_seeds, directory))
     return [planned.run for planned in read_plan(directory.plan)]
 
 
