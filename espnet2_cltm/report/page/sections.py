@@ -50,11 +50,11 @@ from espnet2_cltm.report.wording import format_value
 
 NONE_MEASURED = (
     "No target has a self-gain, which takes single and double runs of the same target, "
-    "so no cell can be told: the runs that are missing have to be made first."
+    "so no cell can be estimated: make the runs that are missing first."
 )
 NONE_IDENTIFIED = (
-    "No target's self-gain is clearly positive, so no cell can be told: more seeds, a "
-    "larger test set or another N would be needed."
+    "No target's self-gain is clearly positive, so no cell can be interpreted: it "
+    "takes more seeds, a larger test set or another N."
 )
 ONE_VERSION = "All targets are identified, so there is one version of each number."
 TWO_VERSIONS = (
@@ -421,7 +421,7 @@ SECTIONS = [
         data=lambda report: report.regime,
         script=part("regime.js"),
     ),
-    Section("gaps", "What is not there", _gaps),
+    Section("gaps", "What is missing", _gaps),
     Section("methods", "Methods", _methods),
     Section("reproduce", "To reproduce", _reproduce),
     Section(
