@@ -276,8 +276,8 @@ def test_what_is_no_kept_model_is_one_sentence(kept, tmp_path):
             kept.run(speaker_run("single.es")),
             "model of the task speaker",
         ),
-        ("someone/no-such-model", "cannot be had from the hub"),
-        ("not a hub id at all", "cannot be had from the hub"),
+        ("someone/no-such-model", "not available from the hub"),
+        ("not a hub id at all", "not available from the hub"),
     ]:
         with pytest.raises(UserError, match=message):
             Speech2Label.from_pretrained(tag)
