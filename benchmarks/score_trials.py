@@ -23,8 +23,12 @@ import numpy as np
 from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.metrics import score_trials
-from espnet2_cltm.speaker.scoring import cosine_scores
-from espnet2_cltm.speaker.trials import TrialList, read_trials, write_trials
+from espnet2_cltm.speaker.trials import (
+    TrialList,
+    cosine_scores,
+    read_trials,
+    write_trials,
+)
 
 STEPS = ("read", "score", "metrics", "all three", "whole product")
 

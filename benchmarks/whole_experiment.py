@@ -41,7 +41,7 @@ from espnet2_cltm.corpus.utterance_list import (
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.run import KINDS, Run
+from espnet2_cltm.experiment.plan import KINDS, Run
 from espnet2_cltm.experiment.settings import read_settings
 from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress

@@ -20,7 +20,7 @@ from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import read_predictions
-from espnet2_cltm.speaker.scoring import read_scores
+from espnet2_cltm.speaker.trials import read_scores
 from espnet2_cltm.tasks.model_files import load_model, read_packed_model
 from tests.experiment.kept_experiments import (
     GENDER,

@@ -9,8 +9,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.learning_curves import check_grid, doubled
-from espnet2_cltm.experiment.plan import read_plan
+from espnet2_cltm.experiment.plan import check_grid, doubled, read_plan
 from espnet2_cltm.experiment.planning import (
     log_notes,
     make_plan,

@@ -14,13 +14,13 @@ from espnet2.samplers.unsorted_batch_sampler import UnsortedBatchSampler
 from espnet2.tasks.abs_task import scheduler_classes
 from transformers import get_linear_schedule_with_warmup
 
+from espnet2_cltm.experiment.encoder import read_train_config
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from espnet2_cltm.experiment.train_config_reading import read_train_config
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.tasks.training import (
     build_training,
