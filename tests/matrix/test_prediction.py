@@ -19,7 +19,6 @@ from espnet2_cltm.matrix.prediction import (
 from espnet2_cltm.matrix.prediction_model import (
     ModelSettings,
     draw_matrices,
-    relatedness_features,
 )
 from espnet2_cltm.matrix.results import read_scores
 from tests.matrix.results_files import write_results
@@ -191,18 +190,6 @@ def test_cells_beyond_the_limit_count_as_there():
     again = predict_pairs(clipped, unrelated(12), settings=SHORT)
     np.testing.assert_array_equal(found.mean, again.mean)
     assert np.nanmax(np.abs(found.draws)) <= 3
-
-
-def test_features_of_languages_are_alike_where_languages_are_related():
-    kin = np.arange(12) // 3
-    distance = (kin[:, None] != kin).astype(float)
-    relations = closeness(dict.fromkeys(RELATIONS, distance))
-    features = relatedness_features(relations, 10)
-    assert features.shape == (12, 3)  # four families, centred
-    between = ((features[:, None] - features) ** 2).sum(axis=-1)
-    assert between[distance == 0].max() < 1e-9 < 0.5 < between[distance == 1].min()
-    assert (features**2).sum(axis=1).mean() == pytest.approx(1)
-    assert relatedness_features(0 * relations, 10).shape == (12, 0)
 
 
 @pytest.mark.parametrize("mask", ["cells", "pairs"])
