@@ -19,10 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from espnet2_cltm.bin.command_line import run_command
-from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, cell_moments, estimate
-from espnet2_cltm.matrix.results import Choice, read_scores
-from espnet2_cltm.matrix.scores import SeedScores
 from espnet2_cltm.matrix.uncertainty import (
     BOUNDED,
     IntervalSettings,
@@ -35,7 +32,7 @@ from tests.matrix.simulator import (
     draw_scores,
     draw_truth,
     select_as_published,
-    simulation_like,
+    simulation_of_results,
     unpaired_cltm,
 )
 
@@ -172,13 +169,7 @@ def measure(args: argparse.Namespace) -> None:
     """Go through tasks and numbers of seeds."""
     held = True
     for task in args.task:
-        scores = read_scores(args.results, Choice(task))
-        if not isinstance(scores, SeedScores):
-            raise UserError(
-                f"{args.results} has means over seeds only: give a file with a value "
-                "per seed."
-            )
-        real = simulation_like(scores, n_languages=args.n_languages)
+        real = simulation_of_results(args.results, task, n_languages=args.n_languages)
         real = replace(
             real,
             gain_mean=real.gain_mean * args.gain_factor,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What frozen features know: gender, speaker and language, by linear probes.
+"""What frozen features tell: gender, speaker and language, by linear probes.
 
 Takes audio stores of stage 2. For each layer of a HuBERT, for each layer of the same
 architecture with random weights (and of the weights that its training began with,
@@ -56,16 +56,18 @@ def get_parser() -> argparse.ArgumentParser:
         "--dump", nargs="+", required=True, type=Path, help="<dumpdir>/<corpus> ..."
     )
     parser.add_argument(
-        "--model", required=True, help="HuBERT: hub id, directory or YAML file"
+        "--model", required=True, help="HuBERT, by hub id, directory or YAML file"
     )
     parser.add_argument(
         "--start",
         default="",
-        help="what its training began with, where that is not random weights as "
-        "transformers draws them",
+        help="encoder that its training began with, where that was not random weights "
+        "as transformers draws them",
     )
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
-    parser.add_argument("--max_positives", type=int, default=200, help="of a speaker")
+    parser.add_argument(
+        "--max_positives", type=int, default=200, help="positive trials of a speaker"
+    )
     parser.add_argument("--outfile", type=Path, help="table to write, as TSV")
     return parser
 

@@ -28,15 +28,13 @@ from espnet2_cltm.matrix.property_intervals import (
     matrix_numbers,
     matrix_numbers_with_intervals,
 )
-from espnet2_cltm.matrix.results import Choice, read_scores
-from espnet2_cltm.matrix.scores import SeedScores
 from espnet2_cltm.progress import progress
 from tests.matrix.simulator import (
     Simulation,
     Truth,
     draw_scores,
     draw_truth,
-    simulation_like,
+    simulation_of_results,
 )
 
 # As simulation_like finds them in the 280 runs of either task of the demo.
@@ -127,13 +125,7 @@ def simulations(args: argparse.Namespace) -> dict[str, Simulation]:
                 )
             found[task] = DEMO[task]
             continue
-        scores = read_scores(args.results, Choice(task))
-        if not isinstance(scores, SeedScores):
-            raise UserError(
-                f"{args.results} has means over seeds only: give a file with a value "
-                "per seed."
-            )
-        found[task] = simulation_like(scores)
+        found[task] = simulation_of_results(args.results, task)
     return {
         task: replace(one, share_zero=args.share_zero, share_one=args.share_one)
         for task, one in found.items()

@@ -494,7 +494,8 @@ def _command(
     words = ["./run.sh"]
     if recipe := environment.get("CLTM_RECIPE_DIR"):
         root = environment.get("CLTM_ROOT", "")
-        words.insert(0, f"CLTM_RECIPE_DIR={recipe.removeprefix(f'{root}/')}")
+        place = shlex.quote(recipe.removeprefix(f"{root}/"))
+        words.insert(0, f"CLTM_RECIPE_DIR={place}")
     for name, text in asked.items():
         if options[name].shapes_result and text != options[name].default:
             words += [f"--{name}", _quoted(text)]

@@ -234,19 +234,17 @@ def usable_waveform(speech: np.ndarray | torch.Tensor) -> np.ndarray:
     if isinstance(speech, torch.Tensor):
         speech = speech.detach().cpu().numpy()
     waveform = scale_waveform(np.asarray(speech))
-    if waveform.ndim != 1:
-        raise UserError(
-            f"The waveform has the shape {waveform.shape}, not (samples,): give one "
-            "channel."
-        )
-    if len(waveform) < MIN_SAMPLES:
-        raise UserError(
-            f"The waveform has {len(waveform)} samples, fewer than {MIN_SAMPLES}: give "
-            "a longer one."
-        )
-    if not np.isfinite(waveform).all():
-        raise UserError("The waveform holds NaN or infinity: give finite samples.")
+    if problem := _problem_of(waveform):
+        raise UserError(f"The waveform {problem}: give another.")
     return waveform
+
+
+def _problem_of(waveform: np.ndarray) -> str | None:
+    if waveform.ndim != 1:
+        return f"has the shape {waveform.shape}, not that of one channel, (samples,)"
+    if len(waveform) < MIN_SAMPLES:
+        return f"has {len(waveform)} samples, fewer than {MIN_SAMPLES}"
+    return None if np.isfinite(waveform).all() else "holds NaN or infinity"
 
 
 def add_key_file(group: argparse._ActionsContainer) -> None:
@@ -323,17 +321,18 @@ class UtteranceReader:
             (samples,) float32 waveform in [-1, 1).
 
         Raises:
-            UserError: The audio cannot be read, has several channels, or is too short.
+            UserError: The audio cannot be read, has channels, is too short, or holds
+                NaN or infinity.
         """
         try:
             waveform = scale_waveform(self._dataset[utt][1]["speech"])
+            problem = _problem_of(waveform)
         except (OSError, ValueError, RuntimeError) as error:
-            raise self._unusable(utt, f"cannot be read ({error})") from error
-        if waveform.ndim != 1:
-            raise self._unusable(utt, f"has {waveform.shape[1]} channels, not one")
-        if len(waveform) < MIN_SAMPLES:
-            raise self._unusable(
-                utt, f"has {len(waveform)} samples, fewer than {MIN_SAMPLES}"
+            problem = f"cannot be read ({error})"
+        if problem:
+            raise UserError(
+                f"The audio of utterance {utt} in {self.wav_scp} {problem}: correct "
+                "its line, or take the utterance out."
             )
         return waveform
 
@@ -363,9 +362,3 @@ class UtteranceReader:
             return waveform
 
         return read
-
-    def _unusable(self, utt: str, problem: str) -> UserError:
-        return UserError(
-            f"The audio of utterance {utt} in {self.wav_scp} {problem}: correct its "
-            "line, or remove the utterance."
-        )

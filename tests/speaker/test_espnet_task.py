@@ -351,7 +351,7 @@ def test_inference_refuses_what_does_not_fit(
     ("samples", "message"),
     [
         (np.zeros(399, np.int16), "has 399 samples, fewer than 400"),
-        (np.zeros((800, 2), np.int16), "has 2 channels, not one"),
+        (np.zeros((800, 2), np.int16), "has the shape (800, 2)"),
         (None, "cannot be read"),
     ],
 )
