@@ -104,56 +104,6 @@ def inference_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def load_chosen_model(
-    task: type[AbsTask],
-    train_config: Path | str | None,
-    model_file: Path | str | None,
-    model_tag: Path | str | None = None,
-    language: str | None = None,
-) -> AbsESPnetModel:
-    """Build the model that the options name.
-
-    Args:
-        task: ESPnet task.
-        train_config: ``config.yaml`` of a training.
-        model_file: Weights of that training.
-        model_tag: Run's directory, packed model or hub id, in place of both files.
-        language: With ``model_tag``, test language whose checkpoint is taken, where
-            there are several.
-
-    Returns:
-        The model on the CPU.
-
-    Raises:
-        UserError: The model is not available or is another task's, or no model or two
-            models are named.
-    """
-    if model_tag is None:
-        if language is not None:
-            raise UserError(
-                f"language {language!r} is given without model_tag: leave it out, as "
-                "model_file names the weights."
-            )
-        if train_config is None or model_file is None:
-            raise UserError(
-                "No model is named: give train_config and model_file, or model_tag."
-            )
-        return load_model(task, train_config, model_file)
-    if train_config is not None or model_file is not None:
-        raise UserError(
-            "Two models are named: give either model_tag, or train_config and "
-            "model_file."
-        )
-    packed = find_packed_model(model_tag)
-    if find_task(packed.task).code().ESPNET_TASK is not task:
-        raise UserError(
-            f"{packed.path} is a model of the task {packed.task}, not one that "
-            f"{task.train_command} trains: give a run of another task."
-        )
-    with tempfile.TemporaryDirectory() as directory:
-        return load_model(task, **packed.extract(directory, language))
-
-
 class PretrainedModel:
     """Base of the classes that apply a trained model to one recording after another.
 
@@ -166,7 +116,8 @@ class PretrainedModel:
             there are several.
 
     Raises:
-        UserError: The model is not available.
+        UserError: The model is not available or is another task's, or no model or two
+            models are named.
     """
 
     task: ClassVar[type[AbsTask]]
@@ -180,9 +131,7 @@ class PretrainedModel:
         model_tag: Path | str | None = None,
         language: str | None = None,
     ):
-        model = load_chosen_model(
-            self.task, train_config, model_file, model_tag, language
-        )
+        model = _load_chosen(self.task, train_config, model_file, model_tag, language)
         self.model: Any = model.to(device).eval()
         self.device = device
 
@@ -217,6 +166,40 @@ class PretrainedModel:
             model_tag=args.model_tag,
             language=args.language,
         )
+
+
+def _load_chosen(
+    task: type[AbsTask],
+    train_config: Path | str | None,
+    model_file: Path | str | None,
+    model_tag: Path | str | None,
+    language: str | None,
+) -> AbsESPnetModel:
+    """Build the model that the options name, on the CPU."""
+    if model_tag is None:
+        if language is not None:
+            raise UserError(
+                f"language {language!r} is given without model_tag: leave it out, as "
+                "model_file names the weights."
+            )
+        if train_config is None or model_file is None:
+            raise UserError(
+                "No model is named: give train_config and model_file, or model_tag."
+            )
+        return load_model(task, train_config, model_file)
+    if train_config is not None or model_file is not None:
+        raise UserError(
+            "Two models are named: give either model_tag, or train_config and "
+            "model_file."
+        )
+    packed = find_packed_model(model_tag)
+    if find_task(packed.task).code().ESPNET_TASK is not task:
+        raise UserError(
+            f"{packed.path} is a model of the task {packed.task}, not one that "
+            f"{task.train_command} trains: give a run of another task."
+        )
+    with tempfile.TemporaryDirectory() as directory:
+        return load_model(task, **packed.extract(directory, language))
 
 
 def usable_waveform(speech: np.ndarray | torch.Tensor) -> np.ndarray:

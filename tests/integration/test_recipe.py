@@ -240,7 +240,7 @@ def test_a_seed_and_a_language_that_are_added_run_only_what_is_new(
     assert code == 0, output
     # Of the 10 runs, the 4 singles lack their zero-shot result on the new language.
     assert "27 runs planned, 6 done before" in output
-    assert "10 runs that were planned before, speaker.single" in output
+    assert "10 runs of the previous plan, speaker.single" in output
 
 
 def test_dry_run_tells_the_cost_of_both_tasks_and_writes_nothing(
