@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """How well unmeasured cells of the published matrices are predicted from the others.
 
-Keeps a share of the off-diagonal cells at random, or of the unordered pairs of
-languages, whose run measures (i,j) and (j,i); values are clipped to ± 3. Prints for
-each matrix, kind of mask and share, averaged over masks, Pearson's r between predicted
-and left-out cells by the additive fit, by ridge regression on targets, donors and
-distances, and by the model with its standard error over masks, the model's RMSE, how
-many left-out cells lie in their 95% interval, and the seconds that a prediction took.
-Where cells fall apart into groups, the additive fit predicts some of the left-out cells
-only; it is judged by these. Lines come as they are found; the whole table, as Markdown,
-comes last.
+Keeps a random share of the off-diagonal cells, or of the unordered pairs of languages,
+whose run measures (i,j) and (j,i); values are clipped to ± 3. Prints for each matrix,
+kind of mask and share, averaged over masks: Pearson's r between predicted and left-out
+cells for the additive fit, for ridge regression on targets, donors and distances, and
+for the model, with its standard error over masks; the model's RMSE, the share of
+left-out cells in their 95% interval, and the seconds of a prediction. Where the kept
+cells form separate groups, the additive fit predicts some of the left-out cells only
+and is judged by these. Lines are printed as they are found, and the whole table at the
+end, as Markdown.
 """
 
 import argparse
@@ -33,7 +33,7 @@ ALPHAS = np.logspace(-2, 3, 26)
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Define the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         description="Measure predictions of left-out cells of the published matrices.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -44,13 +44,16 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--kept", type=float, nargs="+", default=[0.1, 0.2, 0.4])
     parser.add_argument("--mask", nargs="+", choices=MASKS, default=list(MASKS))
     parser.add_argument(
-        "--masks", type=int, default=20, help="random masks, seeds from 0"
+        "--masks",
+        type=int,
+        default=20,
+        help="number of random masks, with seeds from 0",
     )
     return parser
 
 
 def keep_at_random(n: int, share: float, mask: str, seed: int) -> np.ndarray:
-    """Draw which cells are kept: (n, n) bool, none on the diagonal."""
+    """Draw the cells to keep, (n, n) bool, none on the diagonal."""
     candidates = ~np.eye(n, dtype=bool)
     if mask == "pairs":
         candidates = np.triu(candidates)
@@ -105,7 +108,7 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Go through matrices, kinds of masks and shares."""
+    """Measure all matrices, kinds of masks and shares."""
     header = ("matrix", "mask", "kept", *MEASURED)
     print("\t".join(header), flush=True)
     lines = []
@@ -134,7 +137,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def _means(table: np.ndarray) -> list[float]:
-    """Average columns over the masks that have a number."""
+    """Return means of columns over the masks that have a number."""
     return [
         float(np.mean(column[np.isfinite(column)]))
         if np.isfinite(column).any()

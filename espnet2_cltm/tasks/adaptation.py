@@ -9,25 +9,19 @@ do.
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import SubReporter
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.registry import find_strategy, strategy_names
 from espnet2_cltm.strategies.strategy import Strategy, encoder_of, strategy_of
-from espnet2_cltm.tasks.espnet import (
-    AbsTask,
-    ClassChoices,
-    Trainer,
-    TrainerOptions,
-    optim_classes,
-)
+from espnet2_cltm.tasks.espnet import AbsTask, ClassChoices, Trainer, optim_classes
 from espnet2_cltm.tasks.parts import build_part
 
 Model = TypeVar("Model", bound=torch.nn.Module)
@@ -130,29 +124,14 @@ class AdaptingTrainer(Trainer):
 
     @classmethod
     def train_one_epoch(
-        cls,
-        model: torch.nn.Module,
-        iterator: Iterable[tuple[list[str], dict[str, torch.Tensor]]],
-        optimizers: Sequence[torch.optim.Optimizer],
-        schedulers: Sequence[Any],
-        scaler: Any,
-        reporter: SubReporter,
-        summary_writer: Any,
-        options: TrainerOptions,
-        distributed_option: DistributedOption,
+        cls, model: torch.nn.Module, reporter: SubReporter, **others: Any
     ) -> bool:
         """Train for an epoch, as ESPnet does, between the strategy's hooks.
 
         Args:
             model: The model, or DistributedDataParallel around it.
-            iterator: Batches.
-            optimizers: Optimisers.
-            schedulers: Their schedulers, or None.
-            scaler: Scaler of the loss in half precision, or None.
             reporter: Statistics of the epoch.
-            summary_writer: TensorBoard's, or None.
-            options: The trainer's options.
-            distributed_option: Of distributed training.
+            **others: ESPnet's other arguments.
 
         Returns:
             Whether no step had a finite gradient.
@@ -161,57 +140,33 @@ class AdaptingTrainer(Trainer):
         strategy = strategy_of(bare)
         strategy.on_epoch(bare, reporter.get_epoch())
         _freeze_prefix(bare, strategy)
-        with _adding_penalty(bare, strategy):
-            return super().train_one_epoch(
-                model=model,
-                iterator=_Batches(iterator, bare, strategy, reporter.get_total_count()),
-                optimizers=optimizers,
-                schedulers=schedulers,
-                scaler=scaler,
-                reporter=reporter,
-                summary_writer=summary_writer,
-                options=options,
-                distributed_option=distributed_option,
-            )
-
-
-class _Batches:
-    """The batches of an epoch, each announced to the strategy."""
-
-    def __init__(
-        self,
-        batches: Iterable,
-        model: torch.nn.Module,
-        strategy: Strategy,
-        n_before: int,
-    ):
-        self.batches = batches
-        self.model = model
-        self.strategy = strategy
-        self.n_before = n_before
-
-    def __iter__(self) -> Iterator:
-        for step, batch in enumerate(self.batches, self.n_before):
-            self.strategy.on_step(self.model, step)
-            yield batch
-
-    def __len__(self) -> int:
-        return len(self.batches)  # type: ignore[arg-type]  # ESPnet expects TypeError
+        with _batch_hooks(bare, strategy, reporter.get_total_count()):
+            return super().train_one_epoch(model=model, reporter=reporter, **others)
 
 
 @contextmanager
-def _adding_penalty(model: torch.nn.Module, strategy: Strategy) -> Iterator[None]:
-    """Add the strategy's penalty to what the model returns in training."""
+def _batch_hooks(
+    model: torch.nn.Module, strategy: Strategy, n_before: int
+) -> Iterator[None]:
+    """Call the hooks of each batch, before and after the model's forward pass."""
+    steps = itertools.count(n_before)
 
-    def add(_: torch.nn.Module, __: tuple, output: tuple) -> tuple | None:
-        penalty = strategy.penalty(model) if model.training else None
+    def before(_: torch.nn.Module, __: tuple) -> None:
+        strategy.on_step(model, next(steps))
+
+    def after(_: torch.nn.Module, __: tuple, output: tuple) -> tuple | None:
+        penalty = strategy.penalty(model)
         if penalty is None:
             return None
         loss, stats, weight = output
         return loss + penalty, {**stats, "penalty": penalty.detach()}, weight
 
-    handle = model.register_forward_hook(add)
+    handles = [
+        model.register_forward_pre_hook(before),
+        model.register_forward_hook(after),
+    ]
     try:
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()

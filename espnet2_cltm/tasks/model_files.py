@@ -128,15 +128,12 @@ class PackedModel:
         files = {entry["file"] for entry in self.checkpoints.values()}
         if language is None and len(files) == 1:
             return files.pop()
-        known = ", ".join(sorted(self.checkpoints))
+        problem = f"was not tested on {language!r}"
         if language is None:
-            raise UserError(
-                f"{self.path} holds {len(files)} checkpoints, each chosen for a "
-                f"language: give one of {known} as language."
-            )
+            problem = f"holds {len(files)} checkpoints, each chosen for a language"
         raise UserError(
-            f"{self.path} was not tested on {language!r}: give one of {known} as "
-            "language, or leave it out."
+            f"{self.path} {problem}: give one of {', '.join(sorted(self.checkpoints))} "
+            "as language."
         )
 
     def extract(
@@ -207,22 +204,23 @@ def pack_model(
         "languages": list(packed.languages),
         "checkpoints": {name: dict(e) for name, e in packed.checkpoints.items()},
     }
-    with (
-        replacing(path) as temporary,
-        zipfile.ZipFile(temporary, "w") as archive,
-    ):
+    # Entries have no time of their own: equal contents are equal bytes.
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, content in ((_META, meta), (_CONFIG, config)):
             text = yaml_no_alias_safe_dump(content, sort_keys=False)
-            archive.writestr(_entry(name), text.encode())
+            archive.writestr(zipfile.ZipInfo(name), text.encode())
         if statistics is not None:
-            archive.writestr(_entry(_STATISTICS), Path(statistics).read_bytes())
+            archive.writestr(
+                zipfile.ZipInfo(_STATISTICS), Path(statistics).read_bytes()
+            )
         for name, state in weights.items():
             on_cpu = {
                 key: tensor.detach().cpu()
                 for key, tensor in state.items()
                 if stored is None or key in stored
             }
-            with archive.open(_entry(name), "w", force_zip64=True) as output:
+            entry = zipfile.ZipInfo(name)
+            with archive.open(entry, "w", force_zip64=True) as output:
                 torch.save(on_cpu, output)
 
 
@@ -279,20 +277,16 @@ def find_packed_model(model_tag: Path | str) -> PackedModel:
     if path.is_dir():
         path = path / FILE_NAME
     elif not path.exists() and path.suffix != ".zip":
-        path = _download(str(model_tag))
+        try:
+            path = Path(huggingface_hub.hf_hub_download(str(model_tag), FILE_NAME))
+        except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
+            raise UserError(
+                f"{str(model_tag)!r} is not a directory of a run or a {FILE_NAME}, and "
+                f"is not available from the hub ({type(error).__name__}): give "
+                "exp/<tag>/runs/<run>, or the id of a repository that holds a "
+                f"{FILE_NAME}."
+            ) from error
     return read_packed_model(path)
-
-
-def _download(repository: str) -> Path:
-    try:
-        return Path(huggingface_hub.hf_hub_download(repository, FILE_NAME))
-    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
-        raise UserError(
-            f"{repository!r} is not a directory of a run or a {FILE_NAME}, and is not "
-            f"available from the hub ({type(error).__name__}): give "
-            "exp/<tag>/runs/<run>, "
-            f"or the id of a repository that holds a {FILE_NAME}."
-        ) from error
 
 
 def _portable_config(
@@ -312,11 +306,6 @@ def _portable_config(
     if statistics is not None:
         config["normalize_conf"]["stats_file"] = _STATISTICS
     return config, statistics
-
-
-def _entry(name: str) -> zipfile.ZipInfo:
-    """Return an entry without a time of its own: equal contents are equal bytes."""
-    return zipfile.ZipInfo(name)
 
 
 def _is_damaged(path: Path, error: Exception) -> UserError:

@@ -14,7 +14,8 @@ the number of steps, and a double run has twice a single's. ``total_steps: auto`
 
 import argparse
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,13 +94,10 @@ class Trained:
             self.last = Checkpoint(self.last_epoch, None, _copy_weights(self.model))
         chosen = self.last if criterion is None else self.best[criterion]
         self.model.load_state_dict(chosen.weights)
+        record = {"epoch": chosen.epoch}
         if criterion is None:
-            return {"epoch": chosen.epoch}
-        return {
-            "epoch": chosen.epoch,
-            "criterion": criterion[1],
-            "value": chosen.value,
-        }
+            return record
+        return {**record, "criterion": criterion[1], "value": chosen.value}
 
 
 def training_arguments(
@@ -310,15 +308,48 @@ def build_training(
     Raises:
         UserError: The configuration does not build them.
     """
-    model = _build_model(task, args)
-    try:
+    model = task.build_model(args=args).to(
+        dtype=getattr(torch, args.train_dtype),
+        device="cuda" if args.ngpu > 0 else "cpu",
+    )
+    for frozen in args.freeze_param:
+        for name, parameter in model.named_parameters():
+            if name == frozen or name.startswith(f"{frozen}."):
+                parameter.requires_grad = False
+    with _named(args, "optim"):
         optimizers = list(task.build_optimizers(args, model=model))
-    except (ValueError, TypeError) as error:
+    if args.scheduler is None:
+        return model, optimizers, [None for _ in optimizers]
+    if args.scheduler not in scheduler_classes:
         raise UserError(
-            f"optim: {args.optim} with {args.optim_conf} cannot be built ({error}): "
+            f"scheduler: {args.scheduler} is unknown to ESPnet: give one of "
+            f"{', '.join(sorted(scheduler_classes))}."
+        )
+    scheduler_class = scheduler_classes[args.scheduler]
+    if issubclass(scheduler_class, AbsValEpochStepScheduler):
+        raise UserError(
+            f"scheduler: {args.scheduler} follows a validation score, which a run of "
+            "an experiment does not compute: choose one that follows steps or epochs."
+        )
+    with _named(args, "scheduler"):
+        return (
+            model,
+            optimizers,
+            [scheduler_class(optim, **args.scheduler_conf) for optim in optimizers],
+        )
+
+
+@contextmanager
+def _named(args: argparse.Namespace, option: str) -> Iterator[None]:
+    """Name the option whose value cannot be built."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        conf = getattr(args, f"{option}_conf")
+        raise UserError(
+            f"{option}: {getattr(args, option)} with {conf} cannot be built ({error}): "
             "correct the training configuration."
         ) from error
-    return model, optimizers, _build_schedulers(args, optimizers)
 
 
 def set_backends(config: Mapping[str, Any]) -> None:
@@ -347,40 +378,3 @@ def check_device(ngpu: int) -> None:
             f"--ngpu {ngpu} asks for more GPUs than PyTorch {torch.__version__} sees "
             f"here ({seen}): lower it, or install a PyTorch build for this GPU."
         )
-
-
-def _build_model(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetModel:
-    model = task.build_model(args=args).to(
-        dtype=getattr(torch, args.train_dtype),
-        device="cuda" if args.ngpu > 0 else "cpu",
-    )
-    for frozen in args.freeze_param:
-        for name, parameter in model.named_parameters():
-            if name == frozen or name.startswith(f"{frozen}."):
-                parameter.requires_grad = False
-    return model
-
-
-def _build_schedulers(
-    args: argparse.Namespace, optimizers: Sequence[torch.optim.Optimizer]
-) -> list:
-    if args.scheduler is None:
-        return [None for _ in optimizers]
-    if args.scheduler not in scheduler_classes:
-        raise UserError(
-            f"scheduler: {args.scheduler} is unknown to ESPnet: give one of "
-            f"{', '.join(sorted(scheduler_classes))}."
-        )
-    scheduler_class = scheduler_classes[args.scheduler]
-    if issubclass(scheduler_class, AbsValEpochStepScheduler):
-        raise UserError(
-            f"scheduler: {args.scheduler} follows a validation score, which a run of "
-            "an experiment does not compute: choose one that follows steps or epochs."
-        )
-    try:
-        return [scheduler_class(optim, **args.scheduler_conf) for optim in optimizers]
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"scheduler: {args.scheduler} with {args.scheduler_conf} cannot be built "
-            f"({error}): correct the training configuration."
-        ) from error

@@ -499,7 +499,7 @@ def test_cross_language_trials_get_a_file_and_a_line_of_their_own(
         "kind,languages,ca~es,ca~tr\nsingle,tr,0.5,0.25\npair,ca+es,0.625,\n"
     )
     assert (
-        "\nCross-language trials, no part of the matrix (ca~es; ca~tr): mean ROC AUC "
+        "\nCross-language trials, not part of the matrix (ca~es; ca~tr): mean ROC AUC "
         "of singles 0.375, pairs 0.625; see cross_language.csv\n"
     ) in capsys.readouterr().out
     summary = json.loads((outdir / "summary.json").read_text())
