@@ -54,7 +54,6 @@ check "Python lint (ruff check)" ruff check
 check "Shell scripts (shellcheck)" check_shell_scripts
 if [[ ${fast} == false ]]; then
     check "Types (mypy)" mypy
-    check "Documentation (mkdocs)" mkdocs build --strict --quiet --site-dir "$(mktemp -d)"
 fi
 # Last, so that its closing line is the last one.
 check "Tests (pytest)" python3 -m pytest "${workers[@]}" "$@"

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """How sharp the matrices of one experiment are with different encoders.
 
-Experiments have been run to their end (stages 3 to 6) on the same languages and seeds.
-Prints for each mean scores of single and double runs, the share of identified targets,
-and of the off-diagonal cells how many have a bounded interval (Fieller's), the mean
-width of those, and the median of all with unbounded ones counted as infinite.
+The experiments are complete (stages 3 to 6), on the same languages and seeds. Printed
+for each are the mean scores of single and double runs, the share of identified targets
+and, for the off-diagonal cells, the number with a bounded (Fieller's) interval, the
+mean width of bounded intervals, and the median width of all, unbounded ones being
+infinite.
 
     benchmarks/compare_encoders.py --task gender pretrained=exp/a random=exp/b
 """
@@ -20,7 +21,7 @@ from espnet2_cltm.errors import UserError
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--task", choices=("gender", "speaker"), required=True)
     parser.add_argument("experiments", nargs="+", metavar="NAME=EXP")
@@ -28,13 +29,13 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def describe(path: Path) -> str:
-    """Give an experiment's columns of the table.
+    """Return an experiment's columns of the table.
 
     Args:
-        path: Its ``cells.tsv``.
+        path: The experiment's ``cells.tsv``.
 
     Raises:
-        UserError: There is none.
+        UserError: The file is missing.
     """
     if not path.exists():
         raise UserError(f"{path} is missing: run stages 3 to 6.")

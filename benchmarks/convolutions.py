@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """HuBERT's convolutions on a CPU: as matrix products, and as transformers has them.
 
-CPU seconds of one thread, medians: of a training step (forward and backward) and of a
-prediction of one utterance, at a length that was met before and at a new one, for which
-PyTorch's convolutions prepare.
+Prints median CPU seconds on one thread of a training step (forward and backward) and of
+a prediction of one utterance, at a length that occurred before and at a new one, for
+which PyTorch's convolutions prepare.
 
     benchmarks/convolutions.py --config conf/hubert_random.yaml --seconds 2.3
     benchmarks/convolutions.py --config benchmarks/conf/hubert_4x128.yaml --seconds 4.3
@@ -24,7 +24,7 @@ REPEATS = 12
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="conf/hubert_random.yaml")
     parser.add_argument("--seconds", type=float, default=2.3)
@@ -32,7 +32,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def cpu_seconds(call: Callable[[torch.Tensor], None], waveform: torch.Tensor) -> float:
-    """Take the time of a call."""
+    """Return the CPU seconds of a call."""
     started = time.process_time()
     call(waveform)
     return time.process_time() - started
@@ -75,7 +75,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Measure."""
+    """Run the measurement."""
     args = get_parser().parse_args()
     run_command(lambda: measure(args))
 

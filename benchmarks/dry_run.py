@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""What a dry run predicts, and what the runs then take: time and disk.
+"""Time and disk that a dry run predicts, and those that the runs then take.
 
 For each setting the cost of stage 4 is predicted as ``./run.sh --dry_run true`` does,
-the runs are made, and both are printed. Fails where a prediction is further than
+the runs are made, and both costs are printed. Fails if a prediction is further than
 ``--tolerance`` from the truth.
 
     benchmarks/dry_run.py
     benchmarks/dry_run.py --common_voice DIR --settings cv_gender cv_speaker
 
-The settings of Common Voice need a directory with its languages ur and pl. Of the
-setting ``whole``, ``benchmarks/whole_experiment.py`` has to have prepared the audio.
+The settings of Common Voice need a directory with its languages ur and pl. The settings
+``whole`` need the audio that ``benchmarks/whole_experiment.py`` prepares.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Setting:
 
     Attributes:
         corpus: ``demo`` or ``common_voice``.
-        options: Options of make_plan, but for the places.
+        options: Options of make_plan, except directories.
         nj: Number of workers.
         dumpdir: Directory of the audio store.
     """
@@ -83,14 +83,14 @@ def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=[*SETTINGS])
-    parser.add_argument("--common_voice", type=Path, help="its directory")
+    parser.add_argument("--common_voice", type=Path, help="directory of Common Voice")
     parser.add_argument("--workdir", type=Path, default=Path("exp/dry_run"))
     parser.add_argument("--tolerance", type=float, default=0.3)
     return parser
 
 
 def disk(directory: Path) -> int:
-    """Return the bytes of the blocks that a directory takes, as du counts them."""
+    """Return the bytes of a directory's blocks, as du counts them."""
     paths = [directory, *directory.rglob("*")]
     return sum(512 * path.lstat().st_blocks for path in paths)
 
@@ -99,7 +99,7 @@ def measure(name: str, workdir: Path) -> tuple[Cost, float, int]:
     """Predict a setting's cost and make its runs.
 
     Returns:
-        The prediction, and the seconds and bytes that it really took.
+        The prediction, and the true seconds and bytes.
     """
     setting = SETTINGS[name]
     directory = ExperimentDir(workdir / name)
@@ -123,7 +123,7 @@ def measure(name: str, workdir: Path) -> tuple[Cost, float, int]:
 
 
 def prepare(names: list[str], common_voice: Path | None) -> None:
-    """Prepare the corpora (stages 1 and 2) where they are not.
+    """Prepare the corpora (stages 1 and 2) if they are missing.
 
     Raises:
         UserError: A setting needs a corpus that is missing.
@@ -136,7 +136,7 @@ def prepare(names: list[str], common_voice: Path | None) -> None:
         if common_voice is None:
             raise UserError(
                 "The settings of Common Voice need --common_voice DIR: give it, or "
-                "choose others by --settings."
+                "choose others with --settings."
             )
         more = ["--corpus", "common_voice", "--corpus_dir", str(common_voice)]
         subprocess.run([*run, *more], cwd=ROOT, check=True, stdout=sys.stderr)

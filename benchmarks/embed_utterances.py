@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Embedding extraction: in batches of similar length against one by one.
+"""Embedding extraction in batches of similar length, against one by one.
 
-The same utterances by the same models with random weights, both ways in turn. Counts
-the CPU seconds of the networks on one thread, best of the repeats after a warm-up;
-trimming and changing the tempo, which both ways share, are done before and counted
-apart. Ends with status 1 where the two ways give other embeddings.
+The same utterances are embedded by the same models with random weights, both ways in
+turn. Printed are the CPU seconds of the networks on one thread, best of the repeats
+after a warm-up; trimming and change of tempo, common to both ways, are done before and
+counted separately. Exits with status 1 if the embeddings differ.
 
     benchmarks/embed_utterances.py --dump dump/demo
 """
@@ -33,31 +33,33 @@ from espnet2_cltm.speaker.trial_drawing import draw_trials
 ROOT = Path(__file__).resolve().parent.parent
 HUBERT = ROOT / "conf/train_speaker.yaml"
 ECAPA = ROOT / "egs2/cltm/spk1/conf/train_ecapa.yaml"
-# As much as the demo's and the published settings; waveforms of the benchmark fit.
+# As in the demo's and the published settings; the cache holds all waveforms.
 BATCH_BINS = 480_000
 CACHE_BYTES = 4 << 30
 TOLERANCE = 1e-4
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--dump", type=Path, default=Path("dump/demo"))
-    parser.add_argument("--n_utts", type=int, default=100, help="test utterances taken")
+    parser.add_argument(
+        "--n_utts", type=int, default=100, help="number of test utterances"
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--max_positives", type=int, default=200)
     return parser
 
 
 def build(config: Path, **hubert: Any) -> SpeakerModel:
-    """Build a model of a training configuration.
+    """Build the model of a training configuration.
 
     Args:
-        config: ESPnet's YAML file.
-        **hubert: Replaces fields of the frontend's HuBERT.
+        config: YAML file of ESPnet options.
+        **hubert: Replaced fields of the frontend's HuBERT.
     """
     args = SpeakerTask.get_parser().parse_args(["--config", str(config)])
     if hubert:
@@ -68,7 +70,7 @@ def build(config: Path, **hubert: Any) -> SpeakerModel:
 
 
 def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Do the work once and give its CPU time and result."""
+    """Do the work once and return its CPU time and result."""
     start = time.process_time()
     result = work()
     return time.process_time() - start, result
@@ -131,7 +133,7 @@ def embed_both_ways(args: argparse.Namespace) -> None:
     seconds = sum(map(len, waveforms.values())) / 16000
     print(f"{len(chosen)} utterances, {seconds:.0f} s of speech")
     if distinct:
-        print(f"an utterance stands in {named / distinct:.0f} trials, embedded once")
+        print(f"an utterance is in {named / distinct:.0f} trials, embedded once")
     models = {
         "HuBERT 2 x 64, CNN 32": lambda: build(HUBERT),
         "HuBERT 4 x 256, CNN 128": lambda: build(

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Whether intervals cover and q-values hold what they promise, on known matrices.
+"""Coverage of intervals and false discoveries of q-values, on known matrices.
 
 Draws matrices with the self-gains and noise of real results, estimates each as stage 6
-does, and counts over identified cells: how often Fieller's set and the bootstrap
-interval hold the truth, and the share of false discoveries among cells with q < 0.05,
-a matrix without discoveries counting as 0. Beside it the median estimate of a CLTM that
-is truly 1, from all runs and after the published pipeline's selection by scores.
-Ends with status 1 where Fieller's sets or the q-values miss their bars.
+does, and counts over identified cells how often Fieller's set and the bootstrap
+interval contain the truth, and the share of false discoveries among cells with q <
+0.05, 0 for a matrix without discoveries. Also printed is the median estimate of cells
+whose CLTM is truly 1, from all runs and after the published pipeline's selection by
+scores. Exits with status 1 if Fieller's sets or the q-values miss their bars.
 """
 
 import argparse
@@ -19,10 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from espnet2_cltm.bin.command_line import run_command
-from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, cell_moments, estimate
-from espnet2_cltm.matrix.results import Choice, read_scores
-from espnet2_cltm.matrix.scores import SeedScores
 from espnet2_cltm.matrix.uncertainty import (
     BOUNDED,
     IntervalSettings,
@@ -35,7 +32,7 @@ from tests.matrix.simulator import (
     draw_scores,
     draw_truth,
     select_as_published,
-    simulation_like,
+    simulation_of_results,
     unpaired_cltm,
 )
 
@@ -45,7 +42,7 @@ Q = 0.05
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         description="Measure coverage and false discoveries on simulated matrices.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -54,7 +51,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--results",
         type=Path,
         default=Path("exp/demo_gender_n3_speaker_n32/results.tsv"),
-        help="real results that give self-gains and noise",
+        help="real results whose self-gains and noise are used",
     )
     parser.add_argument("--task", nargs="+", default=["gender", "speaker"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[5, 10])
@@ -64,20 +61,20 @@ def get_parser() -> argparse.ArgumentParser:
         "--bootstrap_matrices",
         type=int,
         default=200,
-        help="of them, whose bootstrap interval is computed too",
+        help="number of them with a bootstrap interval",
     )
     parser.add_argument("--resamples", type=int, default=2000)
     parser.add_argument(
         "--gain_factor",
         type=float,
         default=1.0,
-        help="multiplies the self-gains: below 1 for tasks that are harder to identify",
+        help="factor of the self-gains: below 1 for tasks that are harder to identify",
     )
     parser.add_argument(
         "--identification_level",
         type=float,
         default=IDENTIFICATION_LEVEL,
-        help="one-sided, of the test that a self-gain is positive",
+        help="one-sided level of the test that a self-gain is positive",
     )
     parser.add_argument(
         "--test_run_sd",
@@ -90,7 +87,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def simulate(simulation: Simulation, number: int, args: argparse.Namespace) -> dict:
-    """Draw and judge one matrix: arrays to be joined, by name."""
+    """Draw and judge one matrix; return arrays to join, by name."""
     generator = np.random.default_rng((args.random_seed, number))
     truth = draw_truth(simulation, generator)
     scores = draw_scores(truth, simulation, generator)
@@ -126,7 +123,7 @@ def _false_discoveries(null: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def join(parts: Iterable[dict]) -> dict[str, np.ndarray]:
-    """Put all matrices' arrays after each other."""
+    """Concatenate the arrays of all matrices."""
     joined = defaultdict(list)
     for part in parts:
         for name, values in part.items():
@@ -135,7 +132,7 @@ def join(parts: Iterable[dict]) -> dict[str, np.ndarray]:
 
 
 def report(label: str, all_cells: dict[str, np.ndarray]) -> bool:
-    """Print one setting's figures; tell whether the bars hold."""
+    """Print one setting's figures; return whether the bars hold."""
     cltm, fieller = all_cells["cltm"], all_cells["fieller"]
     bounded = all_cells["bounded"]
     coverage = fieller.mean()
@@ -172,12 +169,7 @@ def measure(args: argparse.Namespace) -> None:
     """Go through tasks and numbers of seeds."""
     held = True
     for task in args.task:
-        scores = read_scores(args.results, Choice(task))
-        if not isinstance(scores, SeedScores):
-            raise UserError(
-                f"{args.results} holds means over seeds: give a file with the seeds."
-            )
-        real = simulation_like(scores, n_languages=args.n_languages)
+        real = simulation_of_results(args.results, task, n_languages=args.n_languages)
         real = replace(
             real,
             gain_mean=real.gain_mean * args.gain_factor,

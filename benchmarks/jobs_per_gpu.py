@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs per hour with 1, 2, 4 … runs at once on one GPU, and what an experiment takes.
+"""Runs per hour with 1, 2, 4 … runs at once on one GPU, and time of an experiment.
 
-Takes the runs of a planned experiment (stage 3), makes some of each kind with every
-number of jobs, and prints runs an hour, the GPU's memory and utilisation, and the time
-of an experiment of 54 languages and 10 seeds at that rate. The published gender setting
-on utterances of about 5 s:
+Makes some runs of each kind of a planned experiment (stage 3) with every number of
+jobs, and prints runs per hour, the GPU's memory and utilisation, and the time of an
+experiment of 54 languages and 10 seeds at that rate. The published gender setting on
+utterances of about 5 s:
 
     ./run.sh --stop_stage 3 --task gender --budget 60 --ngpu 1 \\
         --demo_config benchmarks/conf/demo_jobs_per_gpu.yaml --datadir exp/gpu/data \\
@@ -12,7 +12,7 @@ on utterances of about 5 s:
         --gender_config egs2/cltm/gender1/conf/train_gender.yaml
     benchmarks/jobs_per_gpu.py --exp exp/gpu
 
-With ``--ngpu 0`` the same is done on the CPU, with as many workers.
+With ``--ngpu 0`` the same is done on the CPU, with as many workers as jobs.
 """
 
 import argparse
@@ -25,8 +25,7 @@ from pathlib import Path
 from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
-from espnet2_cltm.experiment.run import KINDS
+from espnet2_cltm.experiment.plan import KINDS, PlannedRun, read_plan, write_plan
 
 QUERY = (
     *("nvidia-smi", "--id=0", "--format=csv,noheader,nounits"),
@@ -38,15 +37,24 @@ LANGUAGES, SEEDS = 54, 10
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--exp", type=Path, required=True, help="planned exp/<tag>")
-    parser.add_argument("--ngpu", type=int, default=1, help="1, or 0: CPU")
+    parser.add_argument(
+        "--exp", type=Path, required=True, help="planned experiment, exp/<tag>"
+    )
+    parser.add_argument(
+        "--ngpu", type=int, default=1, help="number of GPUs, 1, or 0 for the CPU"
+    )
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2, 4, 8, 16])
-    parser.add_argument("--runs_per_job", type=int, default=4, help="at least 2")
+    parser.add_argument(
+        "--runs_per_job",
+        type=int,
+        default=4,
+        help="number of runs for each job, at least 2",
+    )
     return parser
 
 
 class GpuWatch:
-    """Samples the first GPU's memory and utilisation until it is stopped."""
+    """Sampler of the first GPU's memory and utilisation, until it is stopped."""
 
     def __init__(self) -> None:
         self.memory: list[float] = []
@@ -63,7 +71,7 @@ class GpuWatch:
             self.utilisation.append(utilisation)
 
     def stop(self) -> str:
-        """Stop, and return what was seen."""
+        """Stop, and return the samples' summary."""
         self._stop.set()
         self._thread.join()
         if not self.memory:
@@ -73,10 +81,10 @@ class GpuWatch:
 
 
 def choose(plan: list[PlannedRun], n_runs: int) -> list[PlannedRun]:
-    """Take runs of every kind in turn.
+    """Return runs of every kind, in turn.
 
     Raises:
-        UserError: The plan has too few.
+        UserError: The plan has too few runs.
     """
     of_kind = {kind: [p for p in plan if p.run.kind == kind] for kind in KINDS}
     n_kinds = sum(bool(runs) for runs in of_kind.values())
@@ -92,10 +100,10 @@ def choose(plan: list[PlannedRun], n_runs: int) -> list[PlannedRun]:
 def finishing_times(
     directory: ExperimentDir, plan: list[PlannedRun], ngpu: int, jobs: int
 ) -> list[float]:
-    """Make runs in a directory of their own and return when each was done.
+    """Make runs in their own directory and return the seconds when each was done.
 
     Returns:
-        Seconds, ascending.
+        Seconds since the start, ascending.
 
     Raises:
         UserError: A run failed.

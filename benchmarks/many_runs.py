@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""What an experiment of many runs costs besides its trainings.
+"""Cost of an experiment of many runs besides its trainings.
 
-Plans the published gender experiment at full size (54 languages), has the runner and
-its workers make every run with a stub in place of training and prediction, and
-collects the results. Prints milliseconds a run of planning, making (claims, progress,
-writing ``metrics.json``), starting again when all is done, and collecting, with the
-peak memory of the largest process.
+Plans the published gender experiment at full size (54 languages), lets the runner and
+its workers make every run with a stub in place of training and prediction, and collects
+the results. Prints milliseconds per run of planning, making (claims, progress, writing
+``metrics.json``), starting again when all is done, and collecting, and the peak memory
+of the largest process.
 
     benchmarks/many_runs.py --seeds 11
 """
@@ -34,7 +34,7 @@ from espnet2_cltm.progress import progress
 
 BUDGET = 60
 PER_GENDER = {"train": 400, "dev": 50, "test": 100}
-# Nothing is trained; a small encoder is built once a worker, as for every experiment.
+# Nothing is trained; each worker builds a small encoder once, as it always does.
 TRAIN_CONFIG = {
     "frontend": "hubert",
     "frontend_conf": {
@@ -58,13 +58,20 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--languages", type=int, default=54)
     parser.add_argument("--seeds", type=int, default=11)
     parser.add_argument("--nj", type=int, default=2)
-    parser.add_argument("--required_ms", type=float, default=5.0, help="a run, at most")
-    parser.add_argument("--required_mib", type=float, default=1024.0, help="at most")
+    parser.add_argument(
+        "--required_ms", type=float, default=5.0, help="most milliseconds per run"
+    )
+    parser.add_argument(
+        "--required_mib",
+        type=float,
+        default=1024.0,
+        help="most MiB of the largest process",
+    )
     return parser
 
 
 def write_store(root: Path, languages: list[str]) -> None:
-    """Write what stage 2 leaves, but for the audio, which nobody reads here."""
+    """Write what stage 2 leaves, except the audio, which is not read here."""
     for lang in progress(languages, description="Data", unit="lang"):
         for split in SPLITS:
             utterances = [
@@ -89,7 +96,7 @@ def write_store(root: Path, languages: list[str]) -> None:
 def make_nothing(
     directory: ExperimentDir, settings: Settings, planned: PlannedRun, ngpu: int
 ) -> None:
-    """Leave the ``metrics.json`` of a run, without training."""
+    """Write the ``metrics.json`` of a run without training."""
     scores = {"accuracy": 0.5, "macro_f1": 0.5, "recall_f": 0.5, "recall_m": 0.5}
     test = {name: {**scores, "n_test": 200} for name in planned.test_languages}
     done = {"run": planned.run.name, "utterances": planned.utterances, "test": test}
@@ -99,7 +106,7 @@ def make_nothing(
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Go through the stages and print the table.
+    """Run the stages and print the table.
 
     Raises:
         UserError: A bar is missed.
@@ -166,7 +173,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def work(cmd: list[str]) -> None:
-    """Be a worker: the runner's own, with the stub."""
+    """Run the runner's own worker, with the stub."""
     from espnet2_cltm.bin import run_worker
 
     args = run_worker.get_parser().parse_args(cmd)

@@ -3,9 +3,9 @@
 
 Fine-tunes a HuBERT with mean pooling, projection and classifier by transformers'
 ``Trainer`` on one list of utterances, predicts another, and writes the macro F1. A list
-is a table ``audio label`` without header; audio is what kaldiio reads. This is what
-``benchmarks/whole_experiment.py`` starts once for every ordered pair of languages, as
-the published framework does; it uses nothing of this project.
+is a table ``audio label`` without header; kaldiio reads the audio.
+``benchmarks/whole_experiment.py`` starts this script once for every ordered pair of
+languages, as the published framework does; it uses nothing of this project.
 
     benchmarks/plain_trainer.py --model DIR --train train.tsv --test test.tsv \
         --output_dir out --seed 42 --learning_rate 1e-3
@@ -43,7 +43,7 @@ class GenderClassifier(torch.nn.Module):
     def forward(
         self, input_values: torch.Tensor, labels: torch.Tensor
     ) -> dict[str, torch.Tensor]:
-        """Return loss and logits, as Trainer wants them."""
+        """Return loss and logits, in the form that Trainer takes."""
         frames = self.hubert(input_values).last_hidden_state
         logits = self.classifier(self.projection(frames.mean(dim=1)))
         loss = torch.nn.functional.cross_entropy(logits, labels)
@@ -51,7 +51,7 @@ class GenderClassifier(torch.nn.Module):
 
 
 class Utterances(torch.utils.data.Dataset):
-    """The utterances of a list, read from disk when they are asked for."""
+    """The utterances of a list, read from disk on access."""
 
     def __init__(self, path: Path):
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -101,7 +101,7 @@ def main() -> None:
         args=TrainingArguments(
             output_dir=str(args.output_dir),
             per_device_train_batch_size=1,
-            per_device_eval_batch_size=1,  # else padding enters group norm and mean
+            per_device_eval_batch_size=1,  # or padding would enter group norm and mean
             num_train_epochs=1,
             learning_rate=args.learning_rate,
             lr_scheduler_type="constant",

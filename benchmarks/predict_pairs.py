@@ -1,18 +1,15 @@
 #!/usr/bin/env python3
 """How well unmeasured cells of the published matrices are predicted from the others.
 
-Keeps a share of the off-diagonal cells at random, or of the unordered pairs of
-languages, whose run measures (i,j) and (j,i); values are clipped to ± 3. Prints for
-each matrix, kind of mask and share, averaged over masks, Pearson's r between predicted
-and left-out cells by the additive fit and by the model with its standard error over
-masks, the model's RMSE, how many left-out cells lie in their 95% interval, and the
-seconds that a prediction took. Where cells fall apart into groups, the additive fit
-predicts some of the left-out cells only; it is judged by these. Lines come as they are
-found; the whole table, as Markdown, comes last.
-
-``--oracle`` tells how much there is to find: r of an additive fit to all cells, and r
-from the kept cells when donors' or targets' effects in the whole matrix, or also their
-leading profile beyond these, are known and only the other side is estimated.
+Keeps a random share of the off-diagonal cells, or of the unordered pairs of languages,
+whose run measures (i,j) and (j,i); values are clipped to ± 3. Prints for each matrix,
+kind of mask and share, averaged over masks: Pearson's r between predicted and left-out
+cells for the additive fit, for ridge regression on targets, donors and distances, and
+for the model, with its standard error over masks; the model's RMSE, the share of
+left-out cells in their 95% interval, and the seconds of a prediction. Where the kept
+cells form separate groups, the additive fit predicts some of the left-out cells only
+and is judged by these. Lines are printed as they are found, and the whole table at the
+end, as Markdown.
 """
 
 import argparse
@@ -20,6 +17,7 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.linear_model import RidgeCV
 
 from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.matrix.decomposition import fit_additive
@@ -30,18 +28,12 @@ from espnet2_cltm.matrix.prediction_model import ModelSettings
 from espnet2_cltm.progress import progress
 
 MASKS = ("cells", "pairs")
-MEASURED = ("additive r", "model r", "se of r", "rmse", "coverage", "seconds")
-ORACLES = (
-    "additive fit of all",
-    "donor effects known",
-    "and donor profile",
-    "target effects known",
-    "and target profile",
-)
+MEASURED = ("additive r", "ridge r", "model r", "se", "rmse", "coverage", "seconds")
+ALPHAS = np.logspace(-2, 3, 26)
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         description="Measure predictions of left-out cells of the published matrices.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -52,16 +44,16 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--kept", type=float, nargs="+", default=[0.1, 0.2, 0.4])
     parser.add_argument("--mask", nargs="+", choices=MASKS, default=list(MASKS))
     parser.add_argument(
-        "--masks", type=int, default=20, help="random masks, seeds from 0"
-    )
-    parser.add_argument(
-        "--oracle", action="store_true", help="tell how much there is to find instead"
+        "--masks",
+        type=int,
+        default=20,
+        help="number of random masks, with seeds from 0",
     )
     return parser
 
 
 def keep_at_random(n: int, share: float, mask: str, seed: int) -> np.ndarray:
-    """Draw which cells are kept: (n, n) bool, none on the diagonal."""
+    """Draw the cells to keep, (n, n) bool, none on the diagonal."""
     candidates = ~np.eye(n, dtype=bool)
     if mask == "pairs":
         candidates = np.triu(candidates)
@@ -74,23 +66,39 @@ def keep_at_random(n: int, share: float, mask: str, seed: int) -> np.ndarray:
 
 def judge(
     matrix: np.ndarray, relations: np.ndarray, kept: np.ndarray
-) -> tuple[float, float, float, float]:
-    """Give r of the additive fit, and r, RMSE and coverage of the model."""
+) -> tuple[float, float, float, float, float]:
+    """Return r of the additive fit and of ridge; r, RMSE and coverage of the model."""
     left = ~kept & ~np.eye(len(matrix), dtype=bool)
     measured = np.where(kept, matrix, np.nan)
-    additive = fit_additive(measured).fitted
-    told = left & np.isfinite(additive)
+    additive = fit_additive(measured)
+    fitted = np.full(matrix.shape, np.nan) if additive is None else additive.fitted
+    told = left & np.isfinite(fitted)
+    r = (
+        _pearson(fitted[told], matrix[told]),
+        _pearson(ridge(measured, relations)[left], matrix[left]),
+    )
     prediction = predict_pairs(measured, relations, settings=ModelSettings())
     if prediction is None:
-        return (_pearson(additive[told], matrix[told]), np.nan, np.nan, np.nan)
+        return (*r, np.nan, np.nan, np.nan)
     difference = (prediction.mean - matrix)[left]
     inside = (prediction.low <= matrix) & (matrix <= prediction.high)
     return (
-        _pearson(additive[told], matrix[told]),
+        *r,
         _pearson(prediction.mean[left], matrix[left]),
         float(np.sqrt(np.mean(difference**2))),
         float(inside[left].mean()),
     )
+
+
+def ridge(matrix: np.ndarray, relations: np.ndarray) -> np.ndarray:
+    """Predict (n, n) cells from targets, donors and distances, penalised alike."""
+    n = len(matrix)
+    rows, columns = np.indices((n, n)).reshape(2, -1)
+    effects = np.eye(n)
+    design = np.hstack([effects[rows], effects[columns], relations.reshape(n * n, -1)])
+    known = np.isfinite(matrix.ravel())
+    fit = RidgeCV(alphas=ALPHAS).fit(design[known], matrix.ravel()[known])
+    return np.clip(fit.predict(design), -LIMIT, LIMIT).reshape(n, n)
 
 
 def _pearson(a: np.ndarray, b: np.ndarray) -> float:
@@ -99,66 +107,9 @@ def _pearson(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def judge_oracles(matrix: np.ndarray, kept: np.ndarray) -> tuple[float, ...]:
-    """Give r of the oracles, in the order of :data:`ORACLES`."""
-    off = ~np.eye(len(matrix), dtype=bool)
-    left = ~kept & off
-    whole = np.where(off, matrix, np.nan)
-    fit = fit_additive(whole)
-    of_target, of_donor = _leading_profiles(np.where(off, whole - fit.fitted, np.nan))
-    measured = np.where(kept, matrix, np.nan)
-    predictions = [fit.fitted]
-    for columns, effect, profile in (
-        (measured, fit.donor, of_donor),
-        (measured.T, fit.target, of_target),
-    ):
-        for known in (None, np.stack([effect, profile], axis=1)):
-            found = _estimate_rows(columns, effect, known)
-            predictions.append(found if columns is measured else found.T)
-    return tuple(_pearson(found[left], matrix[left]) for found in predictions)
-
-
-def _leading_profiles(rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the leading factor of what is left, targets' and donors' side.
-
-    The empty diagonal is filled by the factor itself, again and again.
-    """
-    filled = np.nan_to_num(rest)
-    for _ in range(100):
-        left, singular, right = np.linalg.svd(filled)
-        factor = singular[0] * np.outer(left[:, 0], right[0])
-        filled = np.where(np.isfinite(rest), rest, factor)
-    scale = np.nanstd(rest)
-    return (
-        left[:, 0] / left[:, 0].std() * scale,
-        right[0] / right[0].std() * scale,
-    )
-
-
-def _estimate_rows(
-    matrix: np.ndarray, effect: np.ndarray, known: np.ndarray | None
-) -> np.ndarray:
-    """Estimate each row's own effect, and its slopes on what is known, by ridge."""
-    n = len(matrix)
-    mean = np.nanmean(matrix)
-    design = np.ones((n, 1)) if known is None else np.column_stack([np.ones(n), known])
-    # A slope's prior deviation is 1; an effect counts as half-known by one cell.
-    noise = np.nanvar(matrix) / 2
-    penalty = np.diag([1.0] + [noise] * (design.shape[1] - 1))
-    predicted = np.empty((n, n))
-    for row in range(n):
-        there = np.isfinite(matrix[row])
-        part = design[there]
-        left = matrix[row, there] - mean - effect[there]
-        slopes = np.linalg.solve(part.T @ part + penalty, part.T @ left)
-        predicted[row] = mean + effect + design @ slopes
-    return predicted
-
-
 def measure(args: argparse.Namespace) -> None:
-    """Go through matrices, kinds of masks and shares."""
-    columns = ORACLES if args.oracle else MEASURED
-    header = ("matrix", "mask", "kept", *columns)
+    """Measure all matrices, kinds of masks and shares."""
+    header = ("matrix", "mask", "kept", *MEASURED)
     print("\t".join(header), flush=True)
     lines = []
     for name in args.matrices:
@@ -171,25 +122,22 @@ def measure(args: argparse.Namespace) -> None:
                 label = f"{name} {mask} {share:.0%}"
                 for seed in progress(range(args.masks), description=label):
                     kept = keep_at_random(len(matrix), share, mask, seed)
-                    if args.oracle:
-                        found.append(judge_oracles(matrix, kept))
-                        continue
                     start = time.perf_counter()
                     numbers = judge(matrix, relations, kept)
                     found.append((*numbers, time.perf_counter() - start))
-                numbers = _means(np.array(found))
-                if not args.oracle:
-                    numbers.insert(2, _standard_error(np.array(found)[:, 1]))
-                line = [name, mask, f"{share:.0%}", *(f"{x:.3f}" for x in numbers)]
+                table = np.array(found)
+                means = _means(table)
+                means.insert(3, _standard_error(table[:, 2]))
+                line = [name, mask, f"{share:.0%}", *(f"{x:.3f}" for x in means)]
                 print("\t".join(line), flush=True)
                 lines.append(line)
     print()
-    for line in (header, ["---"] * len(header), *lines):
-        print("| " + " | ".join(line) + " |")
+    for row in (header, ["---"] * len(header), *lines):
+        print("| " + " | ".join(row) + " |")
 
 
 def _means(table: np.ndarray) -> list[float]:
-    """Average columns over the masks that have a number."""
+    """Return means of columns over the masks that have a number."""
     return [
         float(np.mean(column[np.isfinite(column)]))
         if np.isfinite(column).any()

@@ -2,19 +2,19 @@
 """What frozen features tell: gender, speaker and language, by linear probes.
 
 Takes audio stores of stage 2. For each layer of a HuBERT, for each layer of the same
-architecture with random weights (and of what its training began with, ``--start``), and
-for 80 log-mel bands, every utterance becomes one vector: the mean over time of the
-features; of log-mel also the standard deviation. In each of several seeds half of a
-language's speakers train and the others test:
+architecture with random weights (and of the weights that its training began with,
+``--start``), and for 80 log-mel bands, an utterance becomes one vector: the mean over
+time of the features, and for log-mel also the standard deviation. In each of several
+seeds half of a language's speakers train and the others test:
 
 * ``gender``: macro F1 of logistic regression, all languages together, classes balanced;
 * ``language``: accuracy of logistic regression;
 * ``speaker``: ROC AUC of same-gender trials within a language, mean over languages; a
-  trial's score is the cosine of two vectors from which the training speakers' mean was
-  taken. Nothing is trained.
+  trial's score is the cosine of two vectors after the training speakers' mean is
+  subtracted. Nothing is trained.
 
-Vectors are scaled to unit variance for logistic regression, by the training speakers'.
-Prints one line a layer: mean and standard deviation over seeds.
+For logistic regression vectors are scaled by the training speakers' deviation. Prints
+one line per layer: mean and standard deviation over seeds.
 """
 
 import argparse
@@ -47,7 +47,7 @@ Vectors = dict[str, np.ndarray]
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command's options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         description="Probe frozen features for gender, speaker and language.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -206,7 +206,7 @@ def _score(
 
 
 def _draw_training_speakers(utterances: Sequence[Utterance], seed: int) -> np.ndarray:
-    """Tell which utterances train: those of half the speakers of each kind."""
+    """Return which utterances train: those of half the speakers of each kind."""
     speakers: dict[tuple, list[str]] = {}
     for row in utterances:
         group = speakers.setdefault((row.lang, row.labels["gender"]), [])

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Whether the intervals of summary numbers, strengths and ranks hold the truth.
+"""Coverage of the intervals of summary numbers, strengths and ranks.
 
 Draws known matrices with the self-gains and noise of the demo's runs, or of other
-results, estimates each as stage 6 does, and counts how often each interval holds the
-number that the true matrix has over the same cells. Beside the coverage the median
-width, and how far estimate and corrected number lie from the truth (median over
-matrices). Two kinds of truth: ``independent`` cells, normal, 0.6 with deviation 0.4,
+results, estimates each as stage 6 does, and counts how often each interval contains the
+number of the true matrix over the same cells. Also printed are the median width, and
+the distance of estimate and corrected number from the truth (median over matrices).
+There are two kinds of truth: ``independent`` cells, normal, 0.6 with deviation 0.4,
 some exactly 0 and 1 with ``--share_zero`` and ``--share_one``; and ``additive`` ones,
 0.5 with effects of targets (deviation 0.3), donors (0.25) and pairs (0.2), as the
 published matrices are mostly made of. Takes about a quarter of an hour.
@@ -28,15 +28,13 @@ from espnet2_cltm.matrix.property_intervals import (
     matrix_numbers,
     matrix_numbers_with_intervals,
 )
-from espnet2_cltm.matrix.results import Choice, read_scores
-from espnet2_cltm.matrix.scores import SeedScores
 from espnet2_cltm.progress import progress
 from tests.matrix.simulator import (
     Simulation,
     Truth,
     draw_scores,
     draw_truth,
-    simulation_like,
+    simulation_of_results,
 )
 
 # As simulation_like finds them in the 280 runs of either task of the demo.
@@ -50,19 +48,19 @@ DEMO = {
 }
 FAMILY_SIZE = 4  # languages of one made-up family
 ADDITIVE_MEAN = 0.5
-ADDITIVE_DEVIATIONS = (0.3, 0.25, 0.2)  # of targets, donors, pairs
+ADDITIVE_DEVIATIONS = (0.3, 0.25, 0.2)  # of targets, donors and pairs
 LEVEL = 0.95
 BAR = 0.9
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         description="Measure the coverage of summary numbers' intervals.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "--results", type=Path, help="results that give self-gains and noise"
+        "--results", type=Path, help="results whose self-gains and noise are used"
     )
     parser.add_argument("--task", nargs="+", default=["gender", "speaker"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[5, 10])
@@ -101,7 +99,7 @@ class Count:
 
 
 def count(counts: dict[str, Count], found: MatrixNumbers, truth: MatrixNumbers) -> None:
-    """Compare one matrix's numbers with the truth's."""
+    """Compare one matrix's numbers with those of the truth."""
     for name, interval in found.properties.items():
         true_value = truth.properties[name].value
         if interval.low is not None and true_value is not None:
@@ -116,7 +114,7 @@ def count(counts: dict[str, Count], found: MatrixNumbers, truth: MatrixNumbers) 
 
 
 def simulations(args: argparse.Namespace) -> dict[str, Simulation]:
-    """Give every task's self-gains and noise."""
+    """Return every task's self-gains and noise."""
     found = {}
     for task in args.task:
         if args.results is None:
@@ -127,12 +125,7 @@ def simulations(args: argparse.Namespace) -> dict[str, Simulation]:
                 )
             found[task] = DEMO[task]
             continue
-        scores = read_scores(args.results, Choice(task))
-        if not isinstance(scores, SeedScores):
-            raise UserError(
-                f"{args.results} holds means over seeds: give a file with the seeds."
-            )
-        found[task] = simulation_like(scores)
+        found[task] = simulation_of_results(args.results, task)
     return {
         task: replace(one, share_zero=args.share_zero, share_one=args.share_one)
         for task, one in found.items()
@@ -140,7 +133,7 @@ def simulations(args: argparse.Namespace) -> dict[str, Simulation]:
 
 
 def measure(args: argparse.Namespace) -> None:
-    """Go through all settings; print each, then the lowest coverage of all."""
+    """Print the figures of every setting, and the lowest coverage of all."""
     lowest: dict[str, dict[str, float]] = {"identified": {}, "all": {}}
     for kind, (task, simulation) in product(args.truth, simulations(args).items()):
         for n in args.n_languages:
@@ -163,7 +156,7 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def additive(truth: Truth, generator: np.random.Generator) -> Truth:
-    """Put effects of targets, donors and pairs in the place of independent cells."""
+    """Replace independent cells by effects of targets, donors and pairs."""
     n = len(truth.gain)
     cltm = ADDITIVE_MEAN + sum(
         generator.normal(0, deviation, shape)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""How long a million trials take, besides the embedding: read, score, measure.
+"""Time of a million trials besides the embedding: reading, scoring, metrics.
 
 Draws trials uniformly among all pairs of the utterances, the least favourable pattern,
-writes them, and in a process of its own with one thread reads the list, scores it and
-computes the metrics. Beside it the whole matrix product of all pairs of embeddings, of
-which the trials' scores would be picked. Ends with status 1 when a million trials take
-longer than ``--allowed``.
+writes them, and in a separate process with one thread reads the list, scores it and
+computes the metrics. For comparison it times the matrix product of all pairs of
+embeddings, from which the trials' scores could be taken. Exits with status 1 if a
+million trials take longer than ``--allowed``.
 """
 
 import argparse
@@ -23,14 +23,18 @@ import numpy as np
 from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.metrics import score_trials
-from espnet2_cltm.speaker.scoring import cosine_scores
-from espnet2_cltm.speaker.trials import TrialList, read_trials, write_trials
+from espnet2_cltm.speaker.trials import (
+    TrialList,
+    cosine_scores,
+    read_trials,
+    write_trials,
+)
 
 STEPS = ("read", "score", "metrics", "all three", "whole product")
 
 
 def get_parser() -> argparse.ArgumentParser:
-    """Give the options."""
+    """Return the parser of the options."""
     parser = argparse.ArgumentParser(
         description="Measure reading, scoring and the metrics of many trials.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -38,16 +42,16 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--n_trials", type=int, default=1_000_000)
     parser.add_argument("--n_utts", type=int, default=20_000)
     parser.add_argument(
-        "--sizes", type=int, nargs="+", default=[192, 768], help="embedding"
+        "--sizes", type=int, nargs="+", default=[192, 768], help="sizes of an embedding"
     )
     parser.add_argument(
-        "--allowed", type=float, default=2, help="CPU seconds of all three steps"
+        "--allowed", type=float, default=2, help="most CPU seconds of all three steps"
     )
     return parser
 
 
 def make_trials(n_utts: int, n_trials: int) -> TrialList:
-    """Draw different pairs uniformly, with ids as long as Common Voice's."""
+    """Draw different pairs uniformly; ids are as long as Common Voice's."""
     generator = np.random.default_rng(0)
     n_pairs = n_utts * (n_utts - 1) // 2
     if n_trials > n_pairs:
@@ -70,12 +74,12 @@ def make_trials(n_utts: int, n_trials: int) -> TrialList:
 
 
 def measure(path: Path, n_utts: int, size: int) -> tuple[dict[str, float], float]:
-    """Take the CPU time of each step.
+    """Measure the CPU time of each step.
 
     Args:
-        path: The trial list, naming ``n_utts`` utterances.
+        path: Trial list of ``n_utts`` utterances.
         n_utts: Number of embeddings.
-        size: Of an embedding.
+        size: Size of an embedding.
 
     Returns:
         Seconds by step, and the process's peak memory in MiB before the whole product.
@@ -114,7 +118,7 @@ def time_scoring(args: argparse.Namespace) -> None:
     Raises:
         UserError: It takes longer than allowed.
     """
-    # Read by the BLAS of the measuring process when it starts.
+    # The BLAS of the measuring process reads it at its start.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     slow = []

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""A whole experiment, and the same by a plain script that starts a process a run.
+"""A whole experiment, against a plain script that starts a process per run.
 
 Gender, 4 languages, 2 seeds, 64 utterances in single and 128 in double and pair runs,
 40 test utterances, a HuBERT of 4 layers of 128 (random weights, read from one
 directory by both), batch 1, 1 epoch, constant learning rate: from prepared data to
 ``results.tsv`` by ``./run.sh``, and by ``benchmarks/plain_trainer.py``, which trains
-i+j and j+i apart as the published framework does. Prints a table of wall times, runs
-a minute and mean scores; fails where ours is not ``--required`` times as fast, or
-scores differ. transformers' Trainer wants accelerate.
+i+j and j+i separately as the published framework does. Prints a table of wall times,
+runs per minute and mean scores; fails if ours is not ``--required`` times as fast, or
+if scores differ. transformers' Trainer needs accelerate.
 
     python3 -m pip install --no-deps accelerate psutil
     benchmarks/whole_experiment.py
 
-Interrupted and started again it keeps whole measurements and, of the plain script,
-whole processes.
+When interrupted and started again, it keeps complete measurements and, for the plain
+script, complete processes.
 """
 
 import argparse
@@ -41,7 +41,7 @@ from espnet2_cltm.corpus.utterance_list import (
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.run import KINDS, Run
+from espnet2_cltm.experiment.plan import KINDS, Run
 from espnet2_cltm.experiment.settings import read_settings
 from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress
@@ -63,7 +63,7 @@ def get_parser() -> argparse.ArgumentParser:
         "--plain_nj",
         type=int,
         default=2,
-        help="the plain script's processes at a time, which share the cores",
+        help="number of the plain script's processes at a time, which share the cores",
     )
     parser.add_argument(
         "--kernel_cache",
@@ -73,7 +73,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--max_plain",
         type=int,
-        help="make only so many of the plain runs of each kind, and scale their time",
+        help="number of plain runs made of each kind, whose time is scaled to all",
     )
     parser.add_argument("--required", type=float, default=4.0, help="least ratio")
     parser.add_argument(
@@ -87,7 +87,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 @dataclass(frozen=True)
 class PlainRun:
-    """A run of the plain script: it is tested on its target only.
+    """A run of the plain script, tested on its target only.
 
     Attributes:
         kind: ``single``, ``double`` or ``pair``.
@@ -119,7 +119,7 @@ class Measured:
 
     Attributes:
         spent: Time that it took.
-        trainings: Number of models that were trained.
+        trainings: Number of models trained.
         scores: Mean macro F1 by kind.
     """
 
@@ -133,8 +133,8 @@ class Spent:
     """Time, also as JSON in a file.
 
     Attributes:
-        wall: Seconds by the clock.
-        cpu: Seconds of all processes, which other work on the machine changes less.
+        wall: Seconds of wall time.
+        cpu: CPU seconds of all processes, less affected by other work on the machine.
     """
 
     wall: float
@@ -144,16 +144,16 @@ class Spent:
         return Spent(self.wall + other.wall, self.cpu + other.cpu)
 
     def times(self, factor: float) -> "Spent":
-        """Return it scaled by a factor."""
+        """Return the time scaled by a factor."""
         return Spent(self.wall * factor, self.cpu * factor)
 
     @staticmethod
     def read(path: Path) -> "Spent":
-        """Read what :meth:`write` wrote; nothing where there is no file."""
+        """Read what :meth:`write` wrote; return zeros where there is no file."""
         return Spent(**json.loads(path.read_text())) if path.exists() else Spent(0, 0)
 
     def write(self, path: Path) -> None:
-        """Write it."""
+        """Write the time as JSON."""
         write_text(path, json.dumps(asdict(self)) + "\n")
 
 
@@ -174,12 +174,12 @@ def call(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> S
             stderr=output,
             env={**os.environ, **environment},
         )
-        # Of the process and of those that it started and waited for.
+        # Times of the process and of those that it started and waited for.
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise UserError(
-            f"{command[0]} failed with status {process.returncode}: {log} tells why."
+            f"{command[0]} failed with status {process.returncode}: see {log}."
         )
     return Spent(time.monotonic() - started, usage.ru_utime + usage.ru_stime)
 
@@ -242,7 +242,7 @@ def measure_ours(args: argparse.Namespace, encoder: Path) -> Measured:
 
 
 def plain_runs(seeds: str) -> list[PlainRun]:
-    """List singles, doubles and ordered pairs of every seed, kinds in turn."""
+    """Return singles, doubles and ordered pairs of every seed, kinds in turn."""
     runs = []
     for seed in map(int, seeds.split()):
         for target in LANGUAGES:
@@ -276,7 +276,7 @@ def measure_plain(args: argparse.Namespace, encoder: Path) -> Measured:
         ]
     for run in runs:
         train = training_utterances(directory, settings, run.ours)
-        # Trainer shuffles equal numbers of utterances alike, in all runs of a seed.
+        # Trainer shuffles equal numbers of utterances alike in all runs of a seed.
         Random(run.name).shuffle(train)
         write_list(root / run.name / "train.tsv", train)
         test = directory.utterance_list("gender", run.target, "test")
@@ -286,7 +286,7 @@ def measure_plain(args: argparse.Namespace, encoder: Path) -> Measured:
     environment = {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
-        # path.sh enlarges oneDNN's cache of kernels; a plain script would not know.
+        # path.sh enlarges oneDNN's cache of kernels; a plain script would not.
         "ONEDNN_PRIMITIVE_CACHE_CAPACITY": str(args.kernel_cache or 1024),
     }
 
@@ -322,7 +322,7 @@ def measure_plain(args: argparse.Namespace, encoder: Path) -> Measured:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    # Where only some were made: as if the others of their kinds took as long.
+    # Where only some were made, the others of their kind count as taking as long.
     of_run = {run: Spent.read(root / run.name / "spent.json").wall for run in runs}
     of_kind = {
         kind: np.mean([wall for run, wall in of_run.items() if run.kind == kind])
@@ -389,7 +389,7 @@ def compare(args: argparse.Namespace) -> None:
     if abs(mean_ours - mean_plain) > args.tolerance:
         raise UserError(
             f"The mean scores, {mean_ours:.3f} and {mean_plain:.3f}, differ by more "
-            f"than {args.tolerance}: the two do not do the same."
+            f"than {args.tolerance}: the two sides do not do the same."
         )
 
 

@@ -1,4 +1,4 @@
-"""Speech recognition: known by its published results, which come with the package."""
+"""Speech recognition: a task with published results only, which the package has."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ class _PublishedOnly(TaskSpec):
     def draw(
         self, splits: Splits, rules: DrawingRules, seeds: Sequence[int]
     ) -> LanguageDraw:
-        """Refuse: there is nothing to train."""
+        """Refuse, as there is nothing to train."""
         raise NotImplementedError
 
 

@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Something in the input that the user can put right.
+    """A mistake in the input that the user can correct.
 
     The message is one sentence that names the file, the line or id, what is
     wrong and what to do. Entry points print it without a trace and exit with

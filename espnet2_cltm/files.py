@@ -1,12 +1,10 @@
-"""Reading and writing files: one sentence for what is wrong, whole files or none.
+"""Reading and writing files: errors in one sentence, files complete or not at all.
 
-What is read here is text, YAML, JSON or a table; a file that is missing or damaged
-becomes a :class:`.UserError` that names it, the line where there is one, and what to
-do.
+Text, YAML, JSON and tables are read here; a missing or damaged file raises a
+:class:`.UserError` that names the file, the line where there is one, and what to do.
 
-A file that marks completion must never exist half-written, whatever kills the writer.
-Everything here writes to a temporary name in the same directory and renames it into
-place.
+A file that marks completion must never be half-written, whatever kills the writer.
+Everything here writes to a temporary name in the same directory and renames it.
 """
 
 import fcntl
@@ -29,10 +27,10 @@ def read_text(path: Path | str, remedy: str) -> str:
 
     Args:
         path: UTF-8 file.
-        remedy: What to do where the file can't be read, such as "run stage 3 first".
+        remedy: What to do if the file cannot be read, such as "run stage 3 first".
 
     Raises:
-        UserError: The file can't be read, or is not UTF-8.
+        UserError: The file cannot be read, or is not UTF-8.
     """
     try:
         return Path(path).read_text(encoding="utf-8")
@@ -55,10 +53,10 @@ def read_mapping(
     Args:
         path: The file.
         what: What it should be, such as "a training configuration of ESPnet".
-        remedy: What to do where the file can't be read.
+        remedy: What to do if the file cannot be read.
 
     Raises:
-        UserError: The file can't be read, is not YAML, or holds something else.
+        UserError: The file cannot be read, is not YAML, or holds something else.
     """
     content = parse_yaml(read_text(path, remedy), path)
     if not isinstance(content, dict):
@@ -92,10 +90,10 @@ def read_json(path: Path | str, remedy: str) -> Any:
 
     Args:
         path: The file.
-        remedy: What to do where the file can't be read or is damaged.
+        remedy: What to do if the file cannot be read or is damaged.
 
     Raises:
-        UserError: The file can't be read, or is not JSON.
+        UserError: The file cannot be read, or is not JSON.
     """
     try:
         return json.loads(read_text(path, remedy))
@@ -112,13 +110,13 @@ def read_rows(
         path: The file.
         header: Names of its columns, in order.
         what: What it should be, such as "a list of utterances".
-        remedy: What to do where the file can't be read or is something else.
+        remedy: What to do if the file cannot be read or is something else.
 
     Yields:
         The fields of each line after the header.
 
     Raises:
-        UserError: The file can't be read, has another header, or a line has another
+        UserError: The file cannot be read or has another header, or a line has a wrong
             number of fields.
     """
     lines = read_text(path, remedy).split("\n")
@@ -131,23 +129,23 @@ def read_rows(
         fields = line.split("\t")
         if len(fields) != len(header):
             raise UserError(
-                f"{path}, line {number}, has {len(fields)} fields where "
-                f"{len(header)} are needed: {remedy}."
+                f"{path}, line {number}, has {len(fields)} fields instead of "
+                f"{len(header)}: {remedy}."
             )
         yield fields
 
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
-    """Return a temporary path that becomes ``path`` when the block ends well.
+    """Yield a temporary path that is renamed to ``path`` when the block succeeds.
 
     On an exception the temporary file is removed and ``path`` stays as it was.
 
     Args:
-        path: The file to be written; missing parent directories are made.
+        path: File to write; missing parent directories are made.
 
     Yields:
-        The temporary path, in the same directory, ending like ``path``.
+        The temporary path, in the same directory and with the same suffix.
 
     Raises:
         UserError: The file system refuses, for instance because it is full.
@@ -174,7 +172,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path``, whole or not at all.
+    """Write ``text`` as UTF-8 to ``path``, completely or not at all.
 
     Raises:
         UserError: The file system refuses, for instance because it is full.
@@ -184,7 +182,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def remove_if_there(*paths: Path) -> None:
-    """Remove files that would otherwise be those of earlier contents.
+    """Remove files, such as those left from an earlier call.
 
     Raises:
         UserError: The file system refuses.
@@ -197,19 +195,19 @@ def remove_if_there(*paths: Path) -> None:
 
 
 def cannot_write(path: Path | str, error: OSError) -> UserError:
-    """Return the sentence for a file system that refuses ``path``."""
+    """Return the error for a file system that refuses to write ``path``."""
     reason = error.strerror or str(error)
     return UserError(
-        f"{path} cannot be written ({reason}): free some space or give a "
-        "directory where you may write."
+        f"{path} cannot be written ({reason}): free some space or choose a "
+        "directory that you may write to."
     )
 
 
 @contextmanager
 def alone_in(directory: Path) -> Iterator[None]:
-    """Wait until no other process of this kind works in a directory, then hold it.
+    """Wait until no other process works in a directory, then hold its lock.
 
-    The lock goes with the process, however it ends.
+    The lock is released when the process ends, however it ends.
 
     Args:
         directory: Directory, made if it is missing.
@@ -231,7 +229,7 @@ def alone_in(directory: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError as error:
             # Some cluster file systems have no locks; renaming still keeps every
-            # file whole.
+            # file complete.
             print(
                 f"{directory} cannot be locked ({error.strerror}); do not start a "
                 "second process on it.",

@@ -1,8 +1,7 @@
-"""Options, declared once: name, type, default, help, and who uses them.
+"""Options, each declared once: name, kind, default, help, and who uses it.
 
-run.sh, the scripts in ``local/`` and the documentation read these declarations; the
-check of a value and the sentence that refuses it are those of its kind. It imports
-nothing but the standard library.
+run.sh, the scripts in ``local/`` and the documentation read these declarations. An
+option's kind checks its value and words the refusal of a wrong one.
 """
 
 import argparse
@@ -19,8 +18,8 @@ class Kind:
     """What an option's text may be.
 
     Attributes:
-        read: Function from the text to the value; raises ValueError for another text.
-        wanted: What the text has to be, after "takes".
+        read: Function from the text to the value; raises ValueError for a wrong text.
+        wanted: What the text has to be, to follow "takes" in a message.
     """
 
     read: Callable[[str], Any]
@@ -51,11 +50,9 @@ def _read_numbers(text: str) -> tuple[int, ...]:
 TEXT = Kind(str, "a text")
 WORDS = Kind(lambda text: tuple(text.split()), "words separated by spaces")
 TRUTH = Kind(_read_truth, "true or false")
-WHOLE = Kind(_read_whole, "a whole number from 0 on")
-POSITIVE = Kind(lambda text: _read_whole(text, 1), "a whole number from 1 on")
-NUMBERS = Kind(
-    _read_numbers, "whole numbers from 0 on, separated by spaces, such as '42 43'"
-)
+WHOLE = Kind(_read_whole, "a whole number, at least 0")
+POSITIVE = Kind(lambda text: _read_whole(text, 1), "a whole number, at least 1")
+NUMBERS = Kind(_read_numbers, "whole numbers separated by spaces, such as '42 43'")
 SHARE = Kind(
     lambda text: _read_float(text, lambda value: 0 < value <= 1),
     "a share above 0 and at most 1, such as 0.2",
@@ -71,7 +68,7 @@ LEVEL = Kind(
 
 
 def one_of(*choices: str) -> Kind:
-    """Return the kind of an option that takes one of some words."""
+    """Return the kind of an option that takes one of the words given."""
 
     def read(text: str) -> str:
         if text not in choices:
@@ -87,14 +84,14 @@ class Option:
 
     Attributes:
         name: Name after ``--``, with underscores.
-        help: Noun phrase or verb; ``{default}`` is not repeated in it.
+        help: Help text, a noun phrase or starting with a verb, without the default.
         kind: What its text may be.
-        default: Default as text; empty where leaving it out means something of its own,
-            which the help says.
-        stages: Stages of run.sh that use it, 1 to 6; empty for the flow of run.sh.
+        default: Default as text; empty where leaving the option out has a meaning of
+            its own, which the help explains.
+        stages: Stages of run.sh that use it, 1 to 6; empty for run.sh itself.
         group: Heading in run.sh's help.
-        shapes_result: Whether a result may depend on it, so that the command kept with
-            an experiment names it.
+        shapes_result: Whether results may depend on it, so that the command recorded
+            with an experiment includes it.
     """
 
     name: str
@@ -106,10 +103,7 @@ class Option:
     shapes_result: bool = True
 
     def read(self, text: str) -> Any:
-        """Return the value of a text.
-
-        Returns:
-            The value; None for an empty text where the default is empty, too.
+        """Return the value of a text; None if the text and the default are empty.
 
         Raises:
             ValueError: The text is of another kind; the message is a sentence.
@@ -139,7 +133,7 @@ def add_options(parser: argparse._ActionsContainer, options: Iterable[Option]) -
         parser.add_argument(
             f"--{option.name}",
             type=_argparse_type(option),
-            # Not as text: argparse would read that as well.
+            # As a value, since argparse would convert a text.
             default=option.read(option.default),
             metavar="TEXT" if option.kind is TEXT else option.name.upper(),
             help=option.help.replace("%", "%%")
@@ -169,8 +163,8 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
         Texts by name, defaults filled in.
 
     Raises:
-        UserError: An argument is not an option, or an option lacks its value or has
-            one of another kind.
+        UserError: An argument is not an option, or an option lacks its value or has a
+            wrong one.
     """
     texts = {name: option.default for name, option in options.items()}
     words = list(arguments)
@@ -179,7 +173,7 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
         if not word.startswith("--") or word == "--":
             raise UserError(
                 f"'{word}' is not expected here: every option is written --name value, "
-                "and a value with spaces stands in quotes; --help lists the options."
+                "and a value with spaces is put in quotes; --help lists the options."
             )
         name, equals, value = word[2:].partition("=")
         name = name.replace("-", "_")
@@ -210,7 +204,7 @@ def _name(word: str) -> str | None:
 def read_values(
     texts: Mapping[str, str], options: Mapping[str, Option]
 ) -> dict[str, Any]:
-    """Return the values of texts, by name.
+    """Return the options' values from their texts, by name.
 
     Raises:
         UserError: A text is of another kind.
@@ -225,7 +219,7 @@ def read_values(
 
 
 def help_lines(options: Sequence[Option], groups: Sequence[str]) -> list[str]:
-    """Return a help text's lines: every option with its default, by group."""
+    """Return the lines of a help text: every option with its default, by group."""
     lines = []
     for group in groups:
         lines += ["", group]

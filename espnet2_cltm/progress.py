@@ -20,10 +20,10 @@ def progress(
     On a terminal the bar moves; in a log file it adds a line every ten seconds.
 
     Args:
-        iterable: What is iterated over, or None to call ``update`` by hand.
-        description: What is being done, in a few words.
+        iterable: Items to iterate over, or None to call ``update`` directly.
+        description: A few words on what is being done.
         total: Number of items, where ``iterable`` has no length.
-        initial: Items that were done before.
+        initial: Number of items done before.
         unit: Name of one item.
     """
     is_terminal = sys.stderr.isatty()
@@ -40,7 +40,7 @@ def progress(
 
 
 class _LogFile:
-    """Standard error, where each state of a bar becomes a line of its own."""
+    """Standard error, with each state of a bar on a line of its own."""
 
     def write(self, text: str) -> None:
         line = text.strip("\r\n ")

@@ -1,11 +1,11 @@
-"""What there is to choose from, by name: tasks, corpora, strategies.
+"""Tasks, corpora and strategies by name.
 
-Three places are looked at: what comes with the package; for label tasks the files
-``conf/tasks/<name>.yaml`` of the directory one runs in and of the repository
-(``CLTM_ROOT``, which path.sh sets); and entry points of installed packages, of the
+They are found in three places: this package; for label tasks the files
+``conf/tasks/<name>.yaml`` of the working directory and of the repository
+(``CLTM_ROOT``, which path.sh sets); and entry points of installed packages, in the
 groups ``espnet2_cltm.tasks`` (a :class:`.TaskSpec`), ``espnet2_cltm.corpora`` (a
 :class:`.CorpusSpec`) and ``espnet2_cltm.strategies`` (a strategy's class). An entry
-point is named like what it stands for.
+point has the name of what it provides.
 """
 
 import os
@@ -130,7 +130,7 @@ def _from_outside(
     kind: str, option: str, name: str, known: tuple[str, ...], wanted: type
 ) -> Any:
     found, place = _load_entry(kind, option, name, known)
-    if not isinstance(found, wanted) or found.name != name:
+    if not isinstance(found, wanted) or getattr(found, "name", None) != name:
         raise UserError(
             f"{option} {name}: the entry point {place} is not a "
             f"{wanted.__name__} named {name}: correct the package that declares it."
@@ -141,7 +141,7 @@ def _from_outside(
 def _load_entry(
     kind: str, option: str, name: str, known: tuple[str, ...]
 ) -> tuple[Any, str]:
-    """Return what an entry point stands for, and its place."""
+    """Return what an entry point provides, and its place."""
     entry = _entry_points(kind).get(name)
     if entry is None:
         raise UserError(

@@ -1,4 +1,4 @@
-"""The columns of ``results.tsv``, which stage 5 writes and stage 6 reads."""
+"""Columns of ``results.tsv``, which stage 5 writes and stage 6 reads."""
 
 RESULT_COLUMNS = (
     "run",

@@ -1,12 +1,12 @@
 """Drawing training subsets: balanced or spread out, nested, and paired over runs.
 
-A seed puts the utterances of a language into an order; a subset is the beginning of
-that order. So the same seed gives the same N utterances in ``single`` and in every
-``pair``, and they are contained in the 2N of ``double``.
+A seed puts the utterances of a language in an order; a subset is the beginning of that
+order. So the same seed gives the same N utterances in ``single`` and in every ``pair``,
+and they are contained in the 2N of ``double``.
 
-The order is by a keyed hash of the utterance id (BLAKE2b), which makes it a uniform
-random permutation that depends on nothing but seed and id: not on the machine, the
-library's version, or what else is in the corpus.
+The order is by a keyed hash of the utterance id (BLAKE2b): a uniform random permutation
+that depends on nothing but the seed and the ids, not on the machine, a library's
+version, or the rest of the corpus.
 """
 
 import hashlib
@@ -16,15 +16,15 @@ from espnet2_cltm.errors import UserError
 
 
 def random_order(utts: Iterable[str], seed: int, purpose: str) -> list[str]:
-    """Put utterances into the random order of a seed.
+    """Return utterances in the random order of a seed.
 
     Args:
         utts: Utterance ids, in any order.
-        seed: The run's seed.
-        purpose: Keeps draws for different ends independent of one another.
+        seed: Seed of the run.
+        purpose: Name of the draw; draws of different names are independent.
 
     Returns:
-        The same ids, the order depending on ``seed``, ``purpose`` and each id alone.
+        The same ids in an order that depends on them, ``seed`` and ``purpose`` alone.
     """
     key = hashlib.blake2b(f"{purpose}|{seed}".encode(), digest_size=32).digest()
 
@@ -41,18 +41,18 @@ def draw_balanced(
     seed: int,
     label: str,
 ) -> list[str]:
-    """Draw as many utterances of each class, uniformly within each.
+    """Draw the same number of utterances of each class, uniformly within each.
 
     Args:
         label_of: Class by utterance id.
-        classes: Classes in the order in which they take turns.
+        classes: Classes, in the order in which they take turns.
         per_class: Number of utterances of each class.
         seed: Seed of the run.
-        label: What the classes are of; draws of another label are independent.
+        label: Name of the label; draws of different labels are independent.
 
     Returns:
-        ``len(classes) * per_class`` ids, the classes in turn; what a smaller
-        ``per_class`` gives is the beginning of what a larger one gives.
+        ``len(classes) * per_class`` ids, the classes in turn; those of a smaller
+        ``per_class`` are the beginning of those of a larger one.
 
     Raises:
         UserError: A class has fewer utterances.
@@ -62,8 +62,8 @@ def draw_balanced(
         utts = [utt for utt, value in label_of.items() if value == name]
         if len(utts) < per_class:
             raise UserError(
-                f"{per_class} utterances labelled {name} were asked for where there "
-                f"are {len(utts)}: lower --budget."
+                f"There are {len(utts)} utterances labelled {name}, fewer than "
+                f"{per_class}: lower --budget."
             )
         drawn.append(random_order(utts, seed, f"{label}-{name}")[:per_class])
     return [utt for turn in zip(*drawn, strict=True) for utt in turn]
@@ -74,19 +74,19 @@ def draw_spread(
 ) -> list[str]:
     """Draw utterances spread evenly over speakers.
 
-    The speakers give ``per_turn`` utterances each, and again until there are enough;
-    one who has no more is passed over. They come in a random order, those who have
-    enough for a turn first.
+    Speakers take turns of ``per_turn`` utterances each until there are enough; those
+    with none left are passed over. Their order is random, but those with enough for a
+    turn come first.
 
     Args:
         speaker_of: Speaker by utterance id.
-        n_utterances: How many to draw, at most all.
-        per_turn: Utterances of a speaker's turn.
-        seed: The run's seed.
+        n_utterances: Number of utterances to draw, at most all.
+        per_turn: Number of utterances of a speaker's turn.
+        seed: Seed of the run.
 
     Returns:
-        ``n_utterances`` ids; what a smaller number gives is the beginning of what a
-        larger one gives.
+        ``n_utterances`` ids; those of a smaller number are the beginning of those of a
+        larger one.
     """
     utts_of: dict[str, list[str]] = {}
     for utt, speaker in speaker_of.items():

@@ -1,9 +1,9 @@
-"""What a task is: one object that everything else is derived from.
+"""A task as one object, from which everything else is derived.
 
 A :class:`TaskSpec` names a task, its metrics and its options, and draws its data; the
 help, the option checks, the plan, the settings, the titles of the matrix and the report
-all read it. Nothing here imports torch, so that a plan is made in seconds; what trains
-and tests is named by :attr:`TaskSpec.module`, imported by the processes that need it.
+all read it. Nothing here imports torch, so that a plan takes seconds; the module that
+trains and tests is named by :attr:`TaskSpec.module` and imported where it is needed.
 
 That module has
 
@@ -11,7 +11,8 @@ That module has
 * ``build_options(options)``, ESPnet options that build the model before there is data;
 * ``write_training_data(run_dir, train, dev, batch_bins, options)``, which returns
   ESPnet's data options;
-* ``criteria(config, languages, tests)``, what chooses the epoch for each test;
+* ``criteria(config, languages, tests)``, which returns the criterion that chooses the
+  epoch for each test;
 * ``predict(model, test, predictions, batch_bins, device)``;
 * ``score(spec, options, test, predictions)``, which returns :class:`Scores`;
 * ``cache_audio(max_bytes)``.
@@ -60,12 +61,12 @@ class Metric:
 
 @dataclass(frozen=True)
 class Scores:
-    """What a test gives.
+    """Results of a test.
 
     Attributes:
         metrics: Values by name, as ``results.tsv`` has them.
         n_test: Number of test items.
-        confusion: Of a label task: ``{reference: {predicted: count}}``.
+        confusion: Counts of a label task, ``{reference: {predicted: count}}``.
     """
 
     metrics: Mapping[str, float]
@@ -74,7 +75,7 @@ class Scores:
 
 
 class UnfitLanguage(Exception):
-    """A language that can't take part in a task.
+    """A language cannot take part in a task.
 
     Attributes:
         reason: Reason in a few words.
@@ -87,13 +88,13 @@ class UnfitLanguage(Exception):
 
 @dataclass(frozen=True)
 class DrawingRules:
-    """What the drawing of subsets and test data follows.
+    """Rules for drawing subsets and test data.
 
     Attributes:
         budget: N of a single run; the largest of ``grid`` where there is one.
         grid: Every N of learning curves, ascending; empty for a matrix.
-        shared_speakers: Whether a speaker's name, but for ``<lang>-``, is one person in
-            all languages.
+        shared_speakers: Whether speakers of one name, apart from ``<lang>-``, are one
+            person in all languages.
         options: The task's own options by name.
         config: The task's training configuration.
     """
@@ -106,23 +107,23 @@ class DrawingRules:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Every N that a run takes of a language, ascending."""
+        """Every N that a run takes from a language, ascending."""
         return self.grid or (self.budget, 2 * self.budget)
 
 
 @dataclass(frozen=True)
 class LanguageDraw:
-    """What a task draws of one language, by utterance id.
+    """What a task draws from one language, by utterance id.
 
     Attributes:
-        train: By seed, what the largest run takes (of a matrix, a double one); a
-            smaller one takes the beginning.
+        train: Utterances of the largest run (in a matrix, the double) by seed; smaller
+            runs take the beginning.
         dev: Validation utterances.
         test: Test utterances.
-        labels: What the task predicts or tells apart, of each of them.
-        test_data: By split, what is tested besides the labels, such as trials; see
+        labels: What the task predicts or tells apart, for each utterance.
+        test_data: Test data besides the labels, such as trials, by split; see
             :class:`TestData`.
-        notes: What could not be made, each a few words.
+        notes: Notes on what could not be made.
     """
 
     train: Mapping[int, list[str]]
@@ -135,17 +136,18 @@ class LanguageDraw:
 
 @dataclass(frozen=True)
 class TestData:
-    """How a task's test data are kept, where they are more than labelled utterances.
+    """Storage of a task's test data, where they are more than labelled utterances.
 
     Attributes:
         suffix: Ending of the file beside the list of utterances, such as ``.trials``.
-        write: Function that writes the data to a path.
-        read: Function that reads what ``write`` wrote, bounded caches included.
-        check: Function of (path, data, utterances) that refuses data which contradict
+        write: Function of (path, data) that writes the data.
+        read: Function that reads what ``write`` wrote, from a bounded cache if it
+            likes.
+        check: Function of (path, data, utterances) that refuses data that contradict
             the list of utterances.
-        are_equal: Function that tells whether two are the same.
-        part: Function of (data, seconds by utterance, seconds) that returns a small
-            part of the data, of so many seconds of audio, for a dry run's estimate.
+        are_equal: Function that compares two.
+        part: Function of (data, seconds by utterance, seconds) that returns a part of
+            the data with so many seconds of audio, for a dry run's estimate.
 
     The data have ``utts``, the ids of all utterances in them, and a length.
     """
@@ -161,14 +163,14 @@ class TestData:
 
 @dataclass(frozen=True)
 class TestSet:
-    """What a model is tested, or validated, on.
+    """What a model is tested or validated on.
 
     Attributes:
-        name: Language, or ``<language>~<language>`` of a test across two.
+        name: Language, or ``<language>~<language>`` for a test across two.
         utterances: Utterances in the order of their list.
         data: Test data, such as trials; None where the task has none, or none could be
             made.
-        data_path: File of the test data; None where there are none.
+        data_path: File of the test data, or None.
     """
 
     name: str
@@ -186,7 +188,7 @@ class AcrossDraw:
         name: ``<language>~<language>``, sorted codes.
         utts: Utterance ids of both languages, in the order of the list.
         data: Test data; None where none could be made.
-        notes: What could not be made, each a few words.
+        notes: Notes on what could not be made.
     """
 
     name: str
@@ -203,8 +205,8 @@ Splits = Mapping[str, Sequence[Utterance]]
 class TaskSpec(ABC):
     """One task.
 
-    A subclass draws the data; everything else is a field. See
-    :mod:`espnet2_cltm.registry` for how a task becomes known.
+    A subclass draws the data; everything else is a field. How a task becomes known is
+    described in :mod:`espnet2_cltm.registry`.
 
     Attributes:
         name: Name as in ``--task``.
@@ -212,11 +214,11 @@ class TaskSpec(ABC):
         metrics: Metrics; the first is the matrix's.
         unit: What N counts, such as "utterances per class".
         demo_budget: N of the demo; None where the demo has no data for the task.
-        train_config: Training configuration where no other is asked for.
-        options: Options of the task's own.
-        module: Name of the module that trains and tests; None for a task of which there
-            are only published results.
-        test_data: How its test data are kept, where they are more than labels.
+        train_config: Default training configuration.
+        options: The task's own options.
+        module: Name of the module that trains and tests; None for a task with published
+            results only.
+        test_data: Storage of its test data, where they are more than labels.
     """
 
     name: str
@@ -236,15 +238,15 @@ class TaskSpec(ABC):
         """Draw a language's training subsets and test data.
 
         Raises:
-            UnfitLanguage: The language can't take part.
+            UnfitLanguage: The language cannot take part.
         """
 
     def default_options(self) -> dict[str, Any]:
-        """Return the task's options by name where nothing is asked for."""
+        """Return the defaults of the task's options, by name."""
         return {option.name: option.read(option.default) for option in self.options}
 
     def n_drawn(self, n: int, options: Mapping[str, Any]) -> int:
-        """Return the number of utterances of a language in a run of N."""
+        """Return the number of utterances from a language in a run of N."""
         return n
 
     def settle_options(
@@ -253,32 +255,32 @@ class TaskSpec(ABC):
         languages: Iterable[tuple[str, Splits]],
         largest: int,
     ) -> dict[str, Any]:
-        """Return the options with what only the data can tell filled in.
+        """Return the options, those filled in that depend on the data.
 
         Args:
             options: The task's options by name.
-            languages: Languages and their utterances, read as they are gone through.
+            languages: Languages and their utterances, read during iteration.
             largest: N of the largest run.
 
         Raises:
-            UserError: The data do not tell it.
+            UserError: The data do not determine them.
         """
         return dict(options)
 
     def check_options(self, options: Mapping[str, Any], shared_speakers: bool) -> None:
-        """Refuse options that contradict each other; called before any stage.
+        """Refuse options that contradict each other, before any stage runs.
 
         Args:
             options: The task's options by name.
             shared_speakers: Whether speakers are the same people in all languages.
 
         Raises:
-            UserError: They do.
+            UserError: Options contradict each other.
         """
         return
 
     def tests_across(self, options: Mapping[str, Any]) -> bool:
-        """Tell whether the options ask for tests across languages."""
+        """Return whether the options ask for tests across languages."""
         return False
 
     def draw_across(
@@ -296,7 +298,7 @@ class TaskSpec(ABC):
         """Import the module that trains and tests.
 
         Raises:
-            UserError: There are only published results of this task.
+            UserError: The task has published results only.
         """
         if self.module is None:
             raise UserError(
@@ -306,7 +308,7 @@ class TaskSpec(ABC):
         return import_module(self.module)
 
     def metric(self, name: str) -> Metric | None:
-        """Return the metric of a name in ``results.tsv``; None where there is none."""
+        """Return the metric with a name in ``results.tsv``, or None."""
         for metric in self.metrics:
             if metric.name == name and not metric.per_class:
                 return metric
@@ -321,5 +323,5 @@ class TaskSpec(ABC):
         return name
 
     def budget_text(self, budget: int | None) -> str:
-        """Say what N is, ``N = 60 utterances per class``; empty where N is None."""
+        """Return a text such as ``N = 60 utterances per class``; empty for None."""
         return "" if budget is None else f"N = {budget} {self.unit}"

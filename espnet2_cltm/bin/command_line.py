@@ -1,6 +1,6 @@
-"""What every entry point shares: messages instead of traces, log format.
+"""What all entry points share: messages instead of traces, and the log format.
 
-Imports nothing of ESPnet: stages that need no training work without it.
+Imports nothing from ESPnet, so that stages without training work without it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from espnet2_cltm.errors import UserError
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose refusal is one sentence, without the list of all options."""
+    """Parser that refuses arguments in one sentence, without listing all options."""
 
     def error(self, message: str) -> NoReturn:
         """Print the sentence and exit with status 2."""
@@ -23,25 +23,25 @@ class Parser(argparse.ArgumentParser):
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run an entry point's work and turn a user's mistake into one sentence.
+    """Run an entry point's work, and print a user's mistake as one sentence.
 
-    Exits with status 1 on :class:`UserError` and 130 when interrupted; any other
+    Exits with status 1 on :class:`UserError` and 130 on an interrupt; any other
     exception is a defect of the program and keeps its trace.
     """
     try:
         command()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+    except BrokenPipeError:  # the reader of the pipe, such as head, has stopped
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)  # what a shell gives for SIGPIPE
+        sys.exit(141)  # a shell's status for SIGPIPE
     except UserError as error:
-        sys.stdout.flush()  # the message is the last line of a log of both
+        sys.stdout.flush()  # so that the message ends a log of both streams
         print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(
-            f"{Path(sys.argv[0]).name}: interrupted; what is finished is kept, "
-            "the same command goes on from here.",
+            f"{Path(sys.argv[0]).name}: interrupted; what is finished is kept, and "
+            "the same command continues from here.",
             file=sys.stderr,
         )
         sys.exit(130)

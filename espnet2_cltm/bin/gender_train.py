@@ -12,7 +12,8 @@ from espnet2_cltm.registry import find_task
 def get_parser() -> argparse.ArgumentParser:
     """Return the options of label_train, the classes filled in."""
     parser = LabelEspnetTask.get_parser()
-    parser.set_defaults(classes=" ".join(find_task("gender").classes))
+    classes = find_task("gender").default_options()["classes"]
+    parser.set_defaults(classes=" ".join(classes))
     return parser
 
 

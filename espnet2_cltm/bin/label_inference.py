@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
-"""Predict labels with a trained model: a label and probabilities per utterance."""
+"""Predict a label, and a probability for each class, with a trained model."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,68 +13,28 @@ from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import predict_labels, write_predictions
 from espnet2_cltm.progress import progress
 from espnet2_cltm.tasks.inference import (
+    PretrainedModel,
     UtteranceReader,
     add_key_file,
     inference_parser,
     length_batches,
-    load_chosen_model,
     usable_waveform,
 )
-from espnet2_cltm.tasks.training import check_device
 
 
-class Speech2Label:
-    """Predicts the label of one recording after another.
+class Speech2Label(PretrainedModel):
+    """Predict the label of one recording after another.
 
     Example::
 
         speech2label = Speech2Label.from_pretrained("exp/<tag>/runs/<run>")
         label, probabilities = speech2label(waveform)  # "f", {"f": 0.9, "m": 0.1}
 
-    Predictions are those of the run, but for the last bits: there an utterance shares
-    a batch with others.
-
-    Args:
-        train_config: A training's ``config.yaml``.
-        model_file: Its weights.
-        device: ``cpu`` or ``cuda``.
-        model_tag: In place of both files; see :meth:`from_pretrained`.
-        language: With ``model_tag``: whose checkpoint, where there are several.
-
-    Raises:
-        UserError: The model is not available.
+    Predictions equal those of the run except in the last bits, as an utterance shares
+    a batch with others there.
     """
 
-    def __init__(
-        self,
-        train_config: Path | str | None = None,
-        model_file: Path | str | None = None,
-        device: str = "cpu",
-        *,
-        model_tag: Path | str | None = None,
-        language: str | None = None,
-    ):
-        model = load_chosen_model(
-            LabelEspnetTask, train_config, model_file, model_tag, language
-        )
-        self.model = model.to(device).eval()
-        self.device = device
-
-    @classmethod
-    def from_pretrained(
-        cls, model_tag: Path | str | None = None, **kwargs: Any
-    ) -> "Speech2Label":
-        """Build it from a model that an experiment has kept (``--keep_models``).
-
-        Args:
-            model_tag: A run's directory, its ``model.zip``, or the id of a repository
-                on the Hugging Face hub that holds one.
-            **kwargs: Arguments of the class.
-
-        Raises:
-            UserError: The model is not available.
-        """
-        return cls(model_tag=model_tag, **kwargs)
+    task = LabelEspnetTask
 
     def __call__(
         self, speech: np.ndarray | torch.Tensor
@@ -83,13 +42,13 @@ class Speech2Label:
         """Predict the label of a recording.
 
         Args:
-            speech: (samples,) at 16 kHz, floats in [-1, 1) or 16-bit integers.
+            speech: (samples,) waveform at 16 kHz, floats in [-1, 1) or 16-bit integers.
 
         Returns:
-            The most probable class, and the probability of each.
+            The most probable class, and the probability of each class.
 
         Raises:
-            UserError: The waveform can't be used.
+            UserError: The waveform cannot be used.
         """
         waveform = usable_waveform(speech)
         (predicted,) = predict_labels(
@@ -109,25 +68,17 @@ def inference(args: argparse.Namespace) -> None:
     """Predict every utterance and write ``<output_dir>/predictions.tsv``.
 
     Raises:
-        UserError: A file is missing, or an utterance can't be read.
+        UserError: A file is missing, or an utterance cannot be read.
     """
-    check_device(args.ngpu)
-    device = "cuda" if args.ngpu > 0 else "cpu"
     speech = UtteranceReader(args.data_path_and_name_and_type)
     utts = speech.choose(args.key_file)
-    speech2label = Speech2Label.from_pretrained(
-        args.model_tag,
-        train_config=args.train_config,
-        model_file=args.model_file,
-        language=args.language,
-        device=device,
-    )
+    speech2label = Speech2Label.from_options(args)
     batches = length_batches(speech.count_samples(utts), args.batch_bins)
     predictions = predict_labels(
         speech2label.model,
         speech.read,
         progress(batches, description="Predicting"),
-        device,
+        speech2label.device,
     )
     write_predictions(Path(args.output_dir) / "predictions.tsv", predictions)
 

@@ -4,8 +4,8 @@
 With --regime_budgets the runs are those of learning curves: single runs at every N,
 each tested on its own language.
 
-With --dry_run true nothing is written: the runs, the hours of audio and an estimate
-of time and disk are printed, from a few small runs made for that purpose.
+With --dry_run true nothing is written: the runs, the hours of audio, and an estimate of
+time and disk from a few small runs are printed.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def choose_languages(settings: Settings, langs: Sequence[str]) -> list[str]:
-    """Return the languages asked for, or all of the audio store.
+    """Return the languages asked for, or all those in the audio store.
 
     Raises:
         UserError: The store does not hold one of them.
@@ -75,7 +75,7 @@ def choose_languages(settings: Settings, langs: Sequence[str]) -> list[str]:
 
 
 def describe(planned: Planned) -> str:
-    """Count a plan's runs by task and kind, and its audio."""
+    """Return the numbers of a plan's runs and its hours of audio, as text."""
     lines = []
     for task in sorted({p.run.task for p in planned.runs}):
         runs = [p for p in planned.runs if p.run.task == task]
@@ -105,7 +105,7 @@ def describe(planned: Planned) -> str:
 def _describe_pairs(
     task: str, runs: Sequence[PlannedRun], languages: Sequence[str]
 ) -> list[str]:
-    """Say how many of the pairs are measured, where not all are."""
+    """Say how many pairs are measured, where not all are."""
     pairs = {p.run.languages for p in runs if p.run.kind == "pair"}
     total = len(languages) * (len(languages) - 1) // 2
     if not pairs or len(pairs) == total:
@@ -119,7 +119,7 @@ def _describe_pairs(
 
 
 def workers_of(args: argparse.Namespace) -> Workers:
-    """Say who will make the runs.
+    """Return how many workers the options ask for, and on which devices.
 
     Raises:
         UserError: The configuration of Slurm is wrong.

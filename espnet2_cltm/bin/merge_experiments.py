@@ -14,8 +14,7 @@ from pathlib import Path
 from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.merging import merge_experiments
-from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.run import all_runs
+from espnet2_cltm.experiment.plan import PlannedRun, all_runs
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.files import write_text

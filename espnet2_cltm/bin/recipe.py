@@ -10,17 +10,17 @@ from espnet2_cltm.pretraining.options import resolve_ssl, ssl_help
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
-    """Resolve the options of run.sh, which are all arguments.
+    """Resolve the options of run.sh, given as arguments.
 
-    ``--ssl`` in front of them stands for the pretraining recipe.
+    A leading ``--ssl`` selects the pretraining recipe.
     """
     arguments = list(sys.argv[1:] if cmd is None else cmd)
     is_ssl = arguments[:1] == ["--ssl"]
     arguments = arguments[is_ssl:]
-    sys.argv[0] = "run.sh"  # the name in front of a message
+    sys.argv[0] = "run.sh"  # the name that messages begin with
     if "--help" in arguments or "-h" in arguments:
         text = ssl_help() if is_ssl else help_text()
-        # run.sh stops there.
+        # run.sh evaluates this, and stops.
         print(f"cat <<'CLTM_HELP'\n{text}CLTM_HELP\nexit 0")
     elif is_ssl:
         run_command(lambda: print(resolve_ssl(arguments, os.environ), end=""))

@@ -28,7 +28,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def score(directory: ExperimentDir, rescore: bool) -> None:
-    """Write ``results.tsv`` and say what it lacks.
+    """Write ``results.tsv`` and say which runs it lacks.
 
     Raises:
         UserError: No run is done.

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.speaker.metrics import P_TARGETS, score_trials
-from espnet2_cltm.speaker.scoring import read_scores
-from espnet2_cltm.speaker.trials import read_trials
+from espnet2_cltm.speaker.trials import read_scores, read_trials
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -20,22 +19,22 @@ def get_parser() -> argparse.ArgumentParser:
         "--trials",
         type=Path,
         required=True,
-        help="Kaldi trial list, '<enrol> <test> target|nontarget' a line",
+        help="Kaldi trial list with lines of '<enrol> <test> target|nontarget'",
     )
     parser.add_argument(
         "--scores",
         type=Path,
         required=True,
-        help="'<enrol> <test> <score>' a line, higher for one speaker, in any order",
+        help="lines of '<enrol> <test> <score>', higher for one speaker, in any order",
     )
     return parser
 
 
 def speaker_score(trials_path: Path, scores_path: Path) -> None:
-    """Print the metrics of scored trials, one a line.
+    """Print the metrics of scored trials, one per line.
 
     Raises:
-        UserError: A file can't be read, the scores are not those of the trials, or
+        UserError: A file cannot be read, the scores are not those of the trials, or
             there are no targets or no nontargets.
     """
     trials = read_trials(trials_path)

@@ -1,7 +1,7 @@
 """What is drawn for a plan: lists of utterances, and test data such as trials.
 
-Stage 3 writes them below ``data/<task>/``, the runner reads them, and an experiment
-that grows must draw what it has drawn before.
+Stage 3 writes it below ``data/<task>/`` and the runner reads it; an experiment that
+grows must draw the same again.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,7 @@ from espnet2_cltm.corpus.utterance_list import (
 )
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.run import Run
+from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
@@ -39,14 +38,14 @@ class DrawnSet:
 
 @dataclass(frozen=True)
 class DrawnLanguage:
-    """What is drawn of one language for one task.
+    """What is drawn from one language for one task.
 
     Attributes:
-        train: Utterances of the largest run by seed.
-        dev: Set to choose a checkpoint by.
+        train: Utterances of the largest run, by seed.
+        dev: Set that chooses a checkpoint.
         test: Set to test on.
-        notes: What could not be made, each a few words.
-        grid: Every N of a learning curve.
+        notes: Notes on what could not be made.
+        grid: Every N of a learning curve; empty for a matrix.
     """
 
     train: dict[int, list[ListedUtterance]]
@@ -58,14 +57,14 @@ class DrawnLanguage:
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan with what it rests on.
+    """A plan and what it is based on.
 
     Attributes:
-        settings: Settings, what only the data could tell included.
+        settings: Settings, including those that depend on the data.
         runs: All runs, tasks one after another.
         drawn: Drawn utterances by (task, language).
         across: Test sets across languages by (task, ``<language>~<language>``).
-        left_out: Reasons by (task, language) that can't take part.
+        left_out: Reasons why languages cannot take part, by (task, language).
     """
 
     settings: Settings
@@ -88,7 +87,7 @@ def write_drawn(directory: ExperimentDir, planned: Planned) -> None:
     ):
         for seed, utterances in language.train.items():
             path = directory.train_list(task, lang, seed)
-            # A learning curve of a larger N made before has drawn more.
+            # An earlier learning curve up to a larger N has drawn more.
             if not (language.grid and path.exists()) or (
                 len(read_utterance_list(path)) < len(utterances)
             ):
@@ -102,7 +101,7 @@ def write_drawn(directory: ExperimentDir, planned: Planned) -> None:
 def read_test_set(
     directory: ExperimentDir, task: str, name: str, split: str = "test"
 ) -> TestSet:
-    """Read what stage 3 wrote.
+    """Read a test or dev set that stage 3 wrote.
 
     Args:
         directory: Directory of the experiment.
@@ -115,13 +114,13 @@ def read_test_set(
     """
     utterances = read_utterance_list(directory.utterance_list(task, name, split))
     kept = find_task(task).test_data
-    # A dev set for which no test data can be made is empty.
+    # A dev set without possible test data is empty.
     if not utterances or kept is None:
         return TestSet(name, utterances)
     path = directory.test_data(task, name, split, kept.suffix)
     if not path.exists():
         raise UserError(
-            f"{path} is missing: run stage 3 again, with the options that the "
+            f"{path} is missing: run stage 3 again with the options that the "
             "experiment was made with."
         )
     data = kept.read(path)
@@ -132,7 +131,7 @@ def read_test_set(
 def training_utterances(
     directory: ExperimentDir, settings: Settings, run: Run
 ) -> list[ListedUtterance]:
-    """Return a run's training utterances, a pair's two languages in turn."""
+    """Return a run's training utterances, those of a pair's languages in turn."""
     options = settings.options.get(run.task, {})
     n_drawn = find_task(run.task).n_drawn(run.utterances_per_language, options)
     parts = [
@@ -146,7 +145,7 @@ def check_same_data(directory: ExperimentDir, planned: Planned) -> None:
     """Refuse to mix runs on different draws of one language.
 
     Raises:
-        UserError: What was drawn before is damaged, or is something else.
+        UserError: What was drawn before is damaged or different.
     """
     for (task, lang), language in planned.drawn.items():
         for seed, utterances in language.train.items():
@@ -188,7 +187,7 @@ def _check_same_set(
 def _check_same_list(
     path: Path, utterances: Sequence[ListedUtterance], may_grow: bool = False
 ) -> None:
-    """Refuse another list; where it may grow, one is the beginning of the other."""
+    """Refuse a different list; one that may grow may continue or begin the other."""
 
     def identity(utterances: Sequence[ListedUtterance]) -> list[tuple[str, str, int]]:
         return [(u.utt, u.label, u.num_samples) for u in utterances]

@@ -26,10 +26,9 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
 from espnet2_cltm.experiment.executors import LocalExecutor
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import PlannedRun
+from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.planning import write_experiment
 from espnet2_cltm.experiment.results import read_metrics
-from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.experiment.states import RunCounts, log_lines
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task

@@ -1,12 +1,14 @@
-"""Making one run: train, predict, score, and only then say that it is done.
+"""Making one run: train, predict, score, and only then mark it as done.
 
-``metrics.json`` is written last, to a temporary name, and renamed: a run whose file
-exists is whole, and a run that was killed leaves none. A run that lacks tests only, on
-languages that were added later, is tested with its model, where that was kept.
+``metrics.json`` is written last, to a temporary name, and renamed: a run with this file
+is complete, and a run that was killed has none. A run that lacks nothing but tests, on
+languages that were added later, is tested with its model, if that was kept.
 """
 
+import argparse
 import logging
 import platform
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,16 +22,23 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 import espnet2_cltm
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import read_test_set, training_utterances
-from espnet2_cltm.experiment.kept_models import keep_model, load_kept_model
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import PlannedRun
+from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.results import read_metrics, write_metrics
-from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.task import Scores
+from espnet2_cltm.task import Criterion, Scores
+from espnet2_cltm.tasks.model_files import (
+    PackedModel,
+    load_model,
+    pack_model,
+    read_packed_model,
+)
 from espnet2_cltm.tasks.training import (
+    Trained,
     set_backends,
     train_in_memory,
     training_arguments,
@@ -51,10 +60,10 @@ def make_run(
         settings: Its settings.
         planned: The run.
         ngpu: 0 for the CPU, 1 for a GPU.
-        keep_models: Of which runs the model is kept, one of ``KEEP_CHOICES``.
+        keep_models: Runs whose model is kept, one of ``KEEP_CHOICES``.
 
     Raises:
-        UserError: The configuration or the data does not allow the training.
+        UserError: The configuration or the data do not allow the training.
     """
     name = planned.run.name
     directory.failure(name).unlink(missing_ok=True)
@@ -78,9 +87,8 @@ def _train_and_test(
 ) -> None:
     """Train a run's model, test it, and write its ``metrics.json``.
 
-    Besides, the run's directory gets ``train.yaml``, with which the task's own
-    command makes the same training, ``train.log``, the predictions and, where it is
-    to be kept, the model.
+    The run's directory also gets ``train.yaml``, with which the task's own command does
+    the same training, ``train.log``, the predictions and, if it is kept, the model.
     """
     run = planned.run
     code = find_task(run.task).code()
@@ -119,10 +127,10 @@ def _add_tests(
     ngpu: int,
     metrics: dict[str, Any],
 ) -> bool:
-    """Test a finished run's kept model on what it was not tested on.
+    """Test a finished run's kept model where the run was not tested yet.
 
     Returns:
-        False where there is no model to do it with.
+        Whether there was a model to test.
     """
     run = planned.run
     kept = load_kept_model(directory, run)
@@ -142,7 +150,7 @@ def _add_tests(
     test = {**metrics["test"], **new["test"]}
     logging.info("Tested the kept model on %s", ", ".join(added))
     seconds = metrics["test_seconds"] + time.monotonic() - started
-    # In the order of a run that is tested on all at once.
+    # In the order of a run that makes all tests at once.
     gone = [name for name in test if name not in planned.test_languages]
     order = [*planned.test_languages, *gone]
     confusion = {**metrics.get("confusion", {}), **new.get("confusion", {})}
@@ -192,6 +200,84 @@ def _recorded(scores: Mapping[str, Scores]) -> dict[str, Any]:
     return {"test": test, **({"confusion": confusion} if confusion else {})}
 
 
+def keep_model(
+    directory: ExperimentDir,
+    planned: PlannedRun,
+    args: argparse.Namespace,
+    trained: Trained,
+    criteria: Mapping[str, Criterion],
+    checkpoints: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Pack a tested model with the checkpoints that the tests used, each once.
+
+    Args:
+        directory: The experiment.
+        planned: The run.
+        args: ESPnet's arguments of its training.
+        trained: The trained model and its checkpoints.
+        criteria: Criterion that chose the checkpoint, by test.
+        checkpoints: What :meth:`Trained.use` returned, by test.
+    """
+    weights = {}
+    entries = {}
+    for name in planned.test_languages:
+        file = f"{checkpoints[name]['epoch']}epoch.pth"
+        entries[name] = {"file": file, **checkpoints[name]}
+        if not trained.best:
+            weights[file] = trained.model.state_dict()
+        elif name in criteria:
+            weights[file] = trained.best[criteria[name]].weights
+        else:
+            assert trained.last is not None
+            weights[file] = trained.last.weights
+    run = planned.run
+    path = directory.model(run.name)
+    # What a killed process leaves of a base model is some 100 MB.
+    remove_if_there(*path.parent.glob(f".{path.name}.*"))
+    packed = PackedModel(path, run.task, run.name, run.languages, entries)
+    pack_model(path, trained.model, args, weights, packed)
+
+
+def load_kept_model(
+    directory: ExperimentDir, run: Run
+) -> tuple[AbsESPnetModel, dict[str, Any]] | None:
+    """Build a run's kept model for tests that are added later.
+
+    Only runs of one language get such tests. They all use one checkpoint: other
+    languages take the one that is best in the mean over the run's languages, which is
+    its own.
+
+    Args:
+        directory: The experiment.
+        run: The run.
+
+    Returns:
+        The model, on the CPU, and the ``checkpoints`` entry of a further test; None
+        where the model was not kept or cannot be used, which is logged, and the run
+        must be made again.
+    """
+    path = directory.model(run.name)
+    if len(run.languages) > 1 or not path.exists():
+        return None
+    try:
+        packed = read_packed_model(path)
+        if packed.run != run.name:
+            raise UserError(f"{path} is the model of {packed.run}.")
+        with tempfile.TemporaryDirectory() as extracted:
+            files = packed.extract(extracted)
+            model = load_model(find_task(run.task).code().ESPNET_TASK, **files)
+    except UserError as error:
+        logging.warning("%s The run is made again.", error)
+        return None
+    return model, _entry_of_another_test(packed)
+
+
+def _entry_of_another_test(packed: PackedModel) -> dict[str, Any]:
+    """Return the entry of a test on another language, or else of the run's own."""
+    name = min(packed.checkpoints, key=lambda name: (name in packed.languages, name))
+    return {k: v for k, v in packed.checkpoints[name].items() if k != "file"}
+
+
 def write_train_yaml(
     directory: ExperimentDir,
     settings: Settings,
@@ -235,7 +321,7 @@ def _logging_to(path: Path, mode: str) -> Iterator[None]:
     root = logging.getLogger()
     others, level = root.handlers[:], root.level
     root.handlers = [handler]
-    root.setLevel(logging.INFO)  # by assignment, what a logger remembers would stay
+    root.setLevel(logging.INFO)  # not by assignment: loggers cache their level
     try:
         yield
     finally:

@@ -1,23 +1,23 @@
-"""Where an experiment keeps what, below ``exp/<tag>/``.
+"""Files and directories of an experiment, below ``exp/<tag>/``.
 
 ::
 
     experiment.yaml             what every run has in common, encoder included
-    encoders.json               what was found under a pretrained encoder's name
+    encoders.json               identity of each pretrained encoder
     command.txt                 the call of run.sh that makes the experiment
-    plan.tsv                    one line a run
+    plan.tsv                    one line per run
     data/<task>/<lang>/         the seeds' subsets, dev and test lists, trials
     data/<task>/<lang>~<lang>/  test list and trials across languages
     runs/<run>/                 train.yaml, train.log, predictions/, metrics.json, and
-                                model.zip of a model that is kept
+                                model.zip if the model is kept
     claims                      locks of the runs being made
-    logs/                       what each worker process printed
-    progress.json               how far stage 4 is: watch it from another terminal
-    slurm/                      of job arrays: jobs.txt, scripts, what each job printed
-    results.tsv                 one line a run, test language and metric
-    confusion.tsv               of label tasks: predicted labels by reference label
+    logs/                       output of each worker process
+    progress.json               progress of stage 4, to watch from another terminal
+    slurm/                      job arrays: jobs.txt, scripts, output of each job
+    results.tsv                 one line per run, test language and metric
+    confusion.tsv               label tasks: counts by reference and predicted label
     cltm/<task>/                matrix, figures, report
-    regime/<task>/              of learning curves: the dynamic regime
+    regime/<task>/              learning curves: the dynamic regime
 """
 
 from dataclasses import dataclass
@@ -36,12 +36,12 @@ class ExperimentDir:
 
     @property
     def settings(self) -> Path:
-        """Return the file of what every run has in common."""
+        """Return the file of the settings that all runs have in common."""
         return self.root / "experiment.yaml"
 
     @property
     def encoders(self) -> Path:
-        """Return the file of what the encoders were when the first run was made."""
+        """Return the file of the encoders' identities when the first run was made."""
         return self.root / "encoders.json"
 
     @property
@@ -56,7 +56,7 @@ class ExperimentDir:
 
     @property
     def claims(self) -> Path:
-        """Return the file whose byte locks are the claims."""
+        """Return the file whose byte locks are claims on runs."""
         return self.root / "claims"
 
     @property
@@ -66,7 +66,7 @@ class ExperimentDir:
 
     @property
     def confusion(self) -> Path:
-        """Return the table of label tasks' confusion tables."""
+        """Return the file of label tasks' confusion tables."""
         return self.root / "confusion.tsv"
 
     @property
@@ -76,7 +76,7 @@ class ExperimentDir:
 
     @property
     def progress(self) -> Path:
-        """Return the file that tells how far the making of the runs is."""
+        """Return the file of the progress of stage 4."""
         return self.root / "progress.json"
 
     @property
@@ -90,7 +90,7 @@ class ExperimentDir:
         return self.root / "logs"
 
     def train_list(self, task: str, lang: str, seed: int) -> Path:
-        """Return the list of what a seed draws of a language."""
+        """Return the list of utterances that a seed draws from a language."""
         return self.root / "data" / task / lang / f"train.s{seed}.tsv"
 
     def utterance_list(self, task: str, name: str, split: str) -> Path:
@@ -98,7 +98,7 @@ class ExperimentDir:
         return self.root / "data" / task / name / f"{split}.tsv"
 
     def test_data(self, task: str, name: str, split: str, suffix: str) -> Path:
-        """Return the file of test data besides dev or test utterances."""
+        """Return the file of test data besides the dev or test utterances."""
         return self.root / "data" / task / name / f"{split}{suffix}"
 
     def run(self, name: str) -> Path:
@@ -110,13 +110,13 @@ class ExperimentDir:
         return self.run(name) / "predictions" / f"{test_language}{suffix}"
 
     def model(self, name: str) -> Path:
-        """Return the file of a run's model, where it is kept."""
+        """Return the file of a run's model, if it is kept."""
         return self.run(name) / "model.zip"
 
     def failure(self, name: str) -> Path:
-        """Return the file that tells why a run failed."""
+        """Return the file that says why a run failed."""
         return self.run(name) / "failed.txt"
 
     def metrics(self, name: str) -> Path:
-        """Return the file whose existence means that a run is done."""
+        """Return the file whose existence marks a run as done."""
         return self.run(name) / "metrics.json"

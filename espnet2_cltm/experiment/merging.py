@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.encoder_identity import read_encoders
+from espnet2_cltm.experiment.encoder import read_encoders
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
+from espnet2_cltm.experiment.plan import KINDS, PlannedRun, Run, read_plan, write_plan
 from espnet2_cltm.experiment.results import read_metrics
-from espnet2_cltm.experiment.run import KINDS, Run
 from espnet2_cltm.experiment.settings import (
     Settings,
     list_differences,

@@ -1,29 +1,30 @@
-"""Which pairs of languages to measure where not all are, balanced over languages.
+"""Choice of the pairs of languages to measure if not all are, balanced over languages.
 
 A pair run is tested on both its languages, so a language in k pairs is k times a target
-and k times a donor. The languages, in an order drawn from the seed, stand on a circle.
-An even number of them is paired off in rounds, as in a tournament, no pair twice; an
-odd number walks Hamiltonian cycles (Walecki's), of each every second step first. Pairs
-are taken in that order: however many are taken, the numbers of pairs of two languages
-differ by at most 1, and a larger share contains a smaller one.
+and k times a donor. The languages are put on a circle in an order drawn from the seed.
+An even number of languages is paired off in rounds, as in a tournament, no pair twice.
+For an odd number the pairs are the steps of Hamiltonian cycles (Walecki's), every
+second step of a cycle first. Pairs are taken in this order: however many are taken, the
+numbers of pairs of two languages differ by at most 1, and a larger share contains a
+smaller one.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import combinations
 
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.run import Run
+from espnet2_cltm.experiment.plan import Run
 from espnet2_cltm.subsets import random_order
 
 Pair = tuple[str, str]
 
 
 def number_of_pairs(n_languages: int, fraction: float) -> int:
-    """Count the pairs of a share: rounded, and enough for every language to be in one.
+    """Return the number of pairs in a share, enough for every language to be in one.
 
     Args:
-        n_languages: At least 2.
-        fraction: Above 0, at most 1.
+        n_languages: Number of languages, at least 2.
+        fraction: Share of all pairs, above 0 and at most 1.
     """
     total = n_languages * (n_languages - 1) // 2
     return max((n_languages + 1) // 2, int(fraction * total + 0.5))
@@ -37,19 +38,19 @@ def select_pairs(
 ) -> set[Pair]:
     """Choose the pairs to measure.
 
-    Without measured pairs the choice depends on the set of languages, the share and
-    the seed alone. Where some are measured (before a language was added, say), they
-    are taken first and the rest is added where languages have the fewest pairs; the
-    balance is then as good as those allow.
+    Without measured pairs the choice depends on nothing but the set of languages, the
+    share and the seed. Pairs already measured, such as before a language was added, are
+    taken first and others are added for the languages with the fewest pairs; the
+    balance is then as good as the measured pairs allow.
 
     Args:
         languages: Two or more codes, in any order.
-        fraction: Share of all pairs, above 0, at most 1.
-        seed: Of the draw.
+        fraction: Share of all pairs, above 0 and at most 1.
+        seed: Seed of the draw.
         measured: Pairs with results, each sorted.
 
     Returns:
-        Pairs, each sorted.
+        Chosen pairs, each sorted.
     """
     languages = sorted(set(languages))
     order = random_order(languages, seed, "pairs")
@@ -70,14 +71,14 @@ def made_pair_runs(
     budget: int,
     seeds: Iterable[int],
 ) -> set[Run]:
-    """Find the pair runs that are done, whether a plan names them or not.
+    """Return the pair runs that are done, whether or not a plan names them.
 
     Args:
-        directory: The experiment's directory, None for no experiment.
-        task: The task.
-        languages: Languages that take part.
-        budget: N.
-        seeds: Seeds that take part.
+        directory: The experiment's directory; None for no experiment.
+        task: Name of the task.
+        languages: Languages of the pairs.
+        budget: N of a single run.
+        seeds: Seeds of the runs.
     """
     if directory is None or not directory.root.exists():
         return set()
@@ -90,13 +91,10 @@ def made_pair_runs(
 
 
 def balanced_order(languages: Sequence[str]) -> list[Pair]:
-    """Put all pairs into an order of which every beginning is balanced.
+    """Return all n(n-1)/2 pairs in an order of which every beginning is balanced.
 
     Args:
-        languages: Distinct codes; the order of the pairs follows from theirs.
-
-    Returns:
-        All n(n-1)/2 pairs, each sorted.
+        languages: Distinct codes, whose order determines that of the pairs.
     """
     n = len(languages)
     steps = _rounds(n) if n % 2 == 0 else _cycles(n)
@@ -104,7 +102,7 @@ def balanced_order(languages: Sequence[str]) -> list[Pair]:
 
 
 def _rounds(n: int) -> list[tuple[int, int]]:
-    """Pair off an even number in n - 1 rounds: the last stays, the others turn."""
+    """Pair off an even number in n - 1 rounds: the last stays, the others rotate."""
     turning = n - 1
     return [
         pair
@@ -120,7 +118,7 @@ def _rounds(n: int) -> list[tuple[int, int]]:
 
 
 def _cycles(n: int) -> list[tuple[int, int]]:
-    """Walk (n - 1) / 2 Hamiltonian cycles of an odd number, every second step first."""
+    """Return the steps of (n - 1) / 2 cycles of odd n, every second step first."""
     rim = n - 1  # the last is the hub, from which each cycle zigzags over the rim
     steps = []
     for start in range(rim // 2):
@@ -134,13 +132,13 @@ def _cycles(n: int) -> list[tuple[int, int]]:
 def _add_evenly(
     start: set[Pair], preferred: set[Pair], order: Sequence[str], n_pairs: int
 ) -> set[Pair]:
-    """Add pairs, of the languages with the fewest pairs first.
+    """Add pairs, beginning with the languages that have the fewest.
 
     Args:
-        start: What is chosen already.
-        preferred: What a language takes before other pairs.
-        order: Languages; decides where several have as few.
-        n_pairs: How many there shall be; a language that is in none gets one more.
+        start: Pairs already chosen.
+        preferred: Pairs that a language takes before others.
+        order: Languages; the first of equals goes first.
+        n_pairs: Number of pairs; a language that is in none gets one more.
     """
     chosen = set(start)
     degree = {lang: sum(lang in pair for pair in chosen) for lang in order}

@@ -1,18 +1,25 @@
-"""The plan: the table of all runs of an experiment, one line a run.
+"""The runs of an experiment, and the plan: their table, one line per run.
 
-Its lengths let anybody see what an experiment will cost: ``utterances`` and
-``train_seconds`` are what one epoch of the run reads, ``test_utterances`` and
-``test_seconds`` what it predicts.
+A run is one training: ``single`` trains on N utterances of a language, ``double`` on
+2N, ``pair`` on N of each of two. A pair represents both i+j and j+i: it is trained
+once and tested on both. Single runs are tested on every language, which gives the
+zero-shot matrix.
+
+Learning curves need single runs only: one of 2N takes the same utterances in the same
+order as a double of N, and starts from the same head, so it is the same training.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.run import Run
 from espnet2_cltm.files import read_rows, write_text
 
+KINDS = ("single", "double", "pair")
+KEEP_CHOICES = ("none", "single", "all")
+"""Runs whose trained model is kept (``--keep_models``)."""
 HEADER = (
     "run",
     "task",
@@ -28,17 +35,163 @@ HEADER = (
 )
 
 
+@dataclass(frozen=True, order=True)
+class Run:
+    """The identity of one training within an experiment.
+
+    Attributes:
+        task: Name of the task.
+        kind: ``single``, ``double`` or ``pair``.
+        languages: Language code; two in sorted order for a pair.
+        budget: N of each language; a double takes twice as much.
+        seed: Seed that draws the utterances and initialises the head.
+    """
+
+    task: str
+    kind: str
+    languages: tuple[str, ...]
+    budget: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UserError(
+                f"The kind {self.kind!r} is unknown: give {', '.join(KINDS)}."
+            )
+        if len(self.languages) != (2 if self.kind == "pair" else 1):
+            raise UserError(
+                f"A {self.kind} run cannot have the languages "
+                f"{'+'.join(self.languages)}."
+            )
+        if list(self.languages) != sorted(set(self.languages)):
+            raise UserError(
+                f"The languages {'+'.join(self.languages)} of a pair must differ and "
+                "be in sorted order."
+            )
+
+    @property
+    def name(self) -> str:
+        """Name of the run's directory, such as ``gender.pair.es+fi.n16.s42``."""
+        return (
+            f"{self.task}.{self.kind}.{'+'.join(self.languages)}"
+            f".n{self.budget}.s{self.seed}"
+        )
+
+    @property
+    def utterances_per_language(self) -> int:
+        """Amount of training data from each language, in the unit of N."""
+        return 2 * self.budget if self.kind == "double" else self.budget
+
+    def is_kept(self, keep_models: str) -> bool:
+        """Return whether the run's model is kept, by one of :data:`KEEP_CHOICES`."""
+        return keep_models in ("all", self.kind)
+
+    def test_languages(self, languages: Sequence[str], zero_shot: bool) -> list[str]:
+        """Return the languages that the run is tested on.
+
+        Args:
+            languages: All languages of the experiment's task.
+            zero_shot: Whether single runs are tested on all of them.
+        """
+        if self.kind == "single" and zero_shot:
+            return sorted(languages)
+        return list(self.languages)
+
+    def tests_across(self, names: Sequence[str], zero_shot: bool) -> list[str]:
+        """Return the tests across languages that the run takes part in.
+
+        Args:
+            names: Tests of the experiment's task, ``<language>~<language>``.
+            zero_shot: Whether single runs are tested on all of them.
+
+        Returns:
+            Those of a pair's two languages, or those with another run's language.
+        """
+        if self.kind == "single" and zero_shot:
+            return sorted(names)
+        return sorted(
+            name for name in names if set(self.languages) <= set(name.split("~"))
+        )
+
+
+def all_runs(
+    task: str, languages: Iterable[str], budget: int, seeds: Iterable[int]
+) -> list[Run]:
+    """Return n singles, n doubles and n(n-1)/2 pairs for every seed.
+
+    Runs are ordered by seed, so that a stopped experiment has complete seeds.
+    """
+    languages = sorted(set(languages))
+    runs = []
+    for seed in sorted(set(seeds)):
+        for kind in ("single", "double"):
+            runs += [Run(task, kind, (lang,), budget, seed) for lang in languages]
+        runs += [
+            Run(task, "pair", pair, budget, seed) for pair in combinations(languages, 2)
+        ]
+    return runs
+
+
+def check_grid(grid: Sequence[int]) -> None:
+    """Refuse a grid that contains 0 or has no gain to measure.
+
+    Args:
+        grid: Numbers of ``--regime_budgets``; empty for a matrix.
+
+    Raises:
+        UserError: A number is 0, or none has its double in the grid.
+    """
+    if 0 in grid:
+        raise UserError(
+            "--regime_budgets contains 0: give positive whole numbers, such as "
+            "'4 8 16 32'."
+        )
+    if grid and not doubled(grid):
+        raise UserError(
+            f"--regime_budgets {' '.join(map(str, grid))} contains no N together with "
+            f"its double, and the gain from N to 2N needs both: give for instance "
+            f"'{grid[0]} {2 * grid[0]} {4 * grid[0]}'."
+        )
+
+
+def doubled(grid: Iterable[int]) -> list[int]:
+    """Return every N of a grid whose double is in it, ascending."""
+    there = set(grid)
+    return sorted(n for n in there if 2 * n in there)
+
+
+def curve_runs(
+    task: str, grids: Mapping[str, Sequence[int]], seeds: Iterable[int]
+) -> list[Run]:
+    """Return a single run of every language at every N of its curve.
+
+    Runs are ordered by seed, so that a stopped experiment has complete seeds.
+
+    Args:
+        task: The task.
+        grids: Every N by language.
+        seeds: Seeds of the runs.
+    """
+    return [
+        Run(task, "single", (lang,), budget, seed)
+        for seed in sorted(set(seeds))
+        for budget in sorted({n for grid in grids.values() for n in grid})
+        for lang in sorted(grids)
+        if budget in grids[lang]
+    ]
+
+
 @dataclass(frozen=True)
 class PlannedRun:
-    """One line of the plan.
+    """One line of the plan, which shows what the run costs.
 
     Attributes:
         run: What is trained.
-        utterances: Number of training utterances.
-        train_seconds: Their length.
-        test_languages: What it is tested on, sorted.
+        utterances: Number of utterances in an epoch of training.
+        train_seconds: Their total length.
+        test_languages: Names of what it is tested on.
         test_utterances: Number of test utterances.
-        test_seconds: Their length.
+        test_seconds: Their total length.
     """
 
     run: Run

@@ -1,8 +1,8 @@
-"""Making a plan: what is drawn for whom, which languages take part, which runs.
+"""Planning: which languages take part, what is drawn for them, and which runs.
 
 Splits share no speaker within a language, but a bilingual person may be in one
-language's train or dev and another's test; whom a language tests serves for nothing
-else.
+language's train or dev and in another's test. People who are tested in any language
+serve for nothing else.
 """
 
 import logging
@@ -21,16 +21,22 @@ from espnet2_cltm.experiment.drawn import (
     write_drawn,
 )
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.learning_curves import curve_runs, draw_curve
 from espnet2_cltm.experiment.pair_selection import made_pair_runs, select_pairs
-from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
-from espnet2_cltm.experiment.run import Run, all_runs
+from espnet2_cltm.experiment.plan import (
+    PlannedRun,
+    Run,
+    all_runs,
+    curve_runs,
+    doubled,
+    read_plan,
+    write_plan,
+)
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.task import LanguageDraw, UnfitLanguage
+from espnet2_cltm.task import DrawingRules, LanguageDraw, UnfitLanguage
 
-# A split gives up the people whom another language has in these.
+# A split leaves out the people whom another language has in these.
 _BARRED_BY: Mapping[str, tuple[str, ...]] = {
     "train": ("dev", "test"),
     "dev": ("test",),
@@ -38,7 +44,7 @@ _BARRED_BY: Mapping[str, tuple[str, ...]] = {
 }
 
 People = Mapping[str, Mapping[str, frozenset[str]]]
-"""Who is in dev and in test, by language and split."""
+"""People in dev and in test, by language and split."""
 
 
 def make_plan(
@@ -54,14 +60,14 @@ def make_plan(
         languages: Language codes.
         seeds: Seeds, at least one.
         directory: The experiment's directory. Where only a share of the pairs is
-            measured, pair runs that are done in it are preferred, and stay.
+            measured, pair runs that are done in it are preferred and stay in the plan.
 
     Raises:
-        UserError: The audio store lacks something, or too few languages can take
-            part in a task: two are needed for a matrix, one for a learning curve.
+        UserError: The audio store lacks something, or too few languages can take part
+            in a task: a matrix needs two, a learning curve one.
     """
     if not seeds:
-        raise UserError("No seed was given: give --seeds at least one number.")
+        raise UserError("There is no seed: give --seeds at least one number.")
     languages = sorted(set(languages))
     people = people_of(settings, languages) if settings.shared_speakers else {}
     settings = _settle_options(settings, languages, people)
@@ -72,7 +78,7 @@ def make_plan(
         for split, (_, n_barred) in splits.items():
             if n_barred:
                 logging.info(
-                    "%s, %s: %d utterances of people whom other languages test are "
+                    "%s, %s: %d utterances by people whom other languages test are "
                     "left out",
                     lang,
                     split,
@@ -106,8 +112,53 @@ def make_plan(
     return Planned(settings, runs, drawn, across, left_out)
 
 
+def draw_curve(
+    task: str,
+    splits: Mapping[str, Sequence[Utterance]],
+    rules: DrawingRules,
+    seeds: Sequence[int],
+) -> tuple[LanguageDraw, tuple[int, ...]]:
+    """Draw a language's utterances for as much of the grid as it has.
+
+    Args:
+        task: The task.
+        splits: Utterances of ``train``, ``dev`` and ``test``.
+        rules: Rules of the drawing, with the grid.
+        seeds: Seeds of the runs.
+
+    Returns:
+        What is drawn, with a note on what the curve lacks, and every N of the curve.
+
+    Raises:
+        UnfitLanguage: The language has too little for any N and its double.
+    """
+
+    def draw(grid: tuple[int, ...]) -> LanguageDraw:
+        own = replace(rules, budget=grid[-1], grid=grid)
+        return find_task(task).draw(splits, own, seeds)
+
+    try:
+        return draw(rules.grid), rules.grid
+    except UnfitLanguage:
+        pass
+    missing: dict[int, UnfitLanguage] = {}
+    for n in rules.grid:
+        try:
+            draw((n,))
+        except UnfitLanguage as error:
+            missing[n] = error
+    grid = tuple(n for n in rules.grid if n not in missing)
+    first = next(iter(missing.values()))
+    if not doubled(grid):
+        raise first
+    numbers = " ".join(map(str, missing))
+    note = f"the learning curve lacks N = {numbers}: {first.reason}"
+    made = draw(grid)
+    return replace(made, notes=(note, *made.notes)), grid
+
+
 def people_of(settings: Settings, languages: Sequence[str]) -> People:
-    """Collect who is in dev and in test of each language."""
+    """Return the people in dev and in test of each language."""
     return {
         lang: {
             split: frozenset(
@@ -122,10 +173,10 @@ def people_of(settings: Settings, languages: Sequence[str]) -> People:
 def without_tested(
     people: People, lang: str, split: str, utterances: Sequence[Utterance]
 ) -> list[Utterance]:
-    """Leave out whom another language tests, or of train also validates on.
+    """Leave out people whom another language tests or, from train, validates on.
 
     Args:
-        people: People of all languages, or empty.
+        people: People of all languages, or an empty mapping.
         lang: Language of the utterances.
         split: Split of the utterances.
         utterances: The split's utterances.
@@ -148,7 +199,7 @@ def _speakers(settings: Settings, lang: str, split: str) -> list[str]:
 def _settle_options(
     settings: Settings, languages: Sequence[str], people: People
 ) -> Settings:
-    """Fill in the options that only the data can tell, such as classes to be found."""
+    """Fill in the options that depend on the data, such as classes to be found."""
 
     def read() -> Iterator[tuple[str, dict[str, list[Utterance]]]]:
         for lang in languages:
@@ -185,9 +236,9 @@ def _runs(
         languages,
         settings.pairs_fraction,
         settings.pairs_seed,
-        {run.languages for run in made},
+        {(run.languages[0], run.languages[1]) for run in made},
     )
-    # What is done stays in the plan, or a smaller share would hide its results.
+    # Finished runs stay in the plan, or a smaller share would hide their results.
     return [
         run
         for run in runs
@@ -199,7 +250,7 @@ def write_experiment(directory: ExperimentDir, planned: Planned) -> None:
     """Write what the runner needs; the plan comes last.
 
     Args:
-        directory: Directory of the experiment, new or one that grows.
+        directory: Directory of a new or growing experiment.
         planned: Plan from :func:`make_plan`.
 
     Raises:
@@ -214,7 +265,7 @@ def write_experiment(directory: ExperimentDir, planned: Planned) -> None:
 
 
 def log_notes(planned: Planned) -> None:
-    """Say in one line each what is left out of the tasks, and why."""
+    """Log what is left out of the tasks and why, one line each."""
     for (task, lang), reason in planned.left_out.items():
         logging.warning("%s is left out of %s: %s", lang, task, reason)
     for (task, lang), language in planned.drawn.items():
@@ -228,8 +279,8 @@ def _read_language(
     """Read a language from the audio store.
 
     Returns:
-        By split, the utterances that can be used and the number of those whom other
-        languages test; by utterance, length and place of the audio.
+        By split, the usable utterances and the number of those left out because other
+        languages test their speakers; by utterance, length and place of the audio.
     """
     splits = {}
     listed = {}
@@ -238,7 +289,7 @@ def _read_language(
         if not (directory / "wav.scp").exists():
             raise UserError(
                 f"{directory} is not in the audio store: run stages 1 and 2 for "
-                f"{lang}, or take it out of --langs."
+                f"{lang}, or remove it from --langs."
             )
         utterances = read_data_dir(directory)
         kept = without_tested(people, lang, split, utterances)
@@ -322,7 +373,7 @@ def _draw_across(
         if not any(made_task == task for made_task, _ in across):
             logging.warning(
                 "%s: there is no test across languages, as no pair of languages has "
-                "two speakers of one gender who are tested in both.",
+                "two speakers of one gender who are tested in both",
                 task,
             )
     return across
@@ -361,16 +412,16 @@ def _measure(
 
 
 def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> None:
-    """Say how many runs of the plan before are not in the new one."""
+    """Log how many runs of the previous plan are not in the new one."""
     if not directory.plan.exists():
         return
     names = {planned.run.name for planned in runs}
     gone = [p for p in read_plan(directory.plan) if p.run.name not in names]
     if gone:
         logging.warning(
-            "%d runs that were planned before, %s first, are no longer in the plan; "
-            "what is done of them is kept. Give all --langs, --seeds and tasks to have "
-            "them in the matrix (and every N of --regime_budgets in a curve).",
+            "%d runs of the previous plan, %s first, are no longer in the plan; those "
+            "done are kept. To have them in the matrix, give all --langs, --seeds and "
+            "tasks (and for a curve every N of --regime_budgets).",
             len(gone),
             gone[0].run.name,
         )

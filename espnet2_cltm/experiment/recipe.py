@@ -1,10 +1,10 @@
-"""The options of run.sh, and what follows from them before the first stage.
+"""The options of run.sh, and the arguments of its stages.
 
 Every option is declared once: those of stages 1 and 2 in
 :mod:`espnet2_cltm.corpus.options`, those of stage 4 in
 :mod:`espnet2_cltm.experiment.run_options`, a task's own beside the task, the others
-here. run.sh hands its arguments to :func:`resolve`, which checks them all, so that a
-mistake costs no stage, and returns what each stage's script is called with.
+here. run.sh passes its arguments to :func:`resolve`, which checks all of them before
+any stage runs and returns the arguments of each stage's script.
 """
 
 import os
@@ -23,10 +23,10 @@ from espnet2_cltm.corpus.options import (
     STAGE_2_OPTIONS,
 )
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.learning_curves import check_grid
+from espnet2_cltm.experiment.encoder import read_train_configs
+from espnet2_cltm.experiment.plan import check_grid
 from espnet2_cltm.experiment.run_options import RUN_OPTIONS, number_of_workers
 from espnet2_cltm.experiment.settings import Settings
-from espnet2_cltm.experiment.train_config_reading import read_train_configs
 from espnet2_cltm.options import (
     NUMBERS,
     POSITIVE,
@@ -58,7 +58,7 @@ FLOW_OPTIONS = (
     Option("stop_stage", "last stage", WHOLE, "6", (), "Flow", False),
     Option(
         "dry_run",
-        "stop in stage 3, with the cost of the experiment",
+        "stop in stage 3 after printing what the experiment will cost",
         TRUTH,
         "false",
         (3,),
@@ -72,15 +72,15 @@ STAGE_3_OPTIONS = (
     Option("budget", "N of a single run, in the unit of each task", POSITIVE),
     Option(
         "seeds",
-        "seeds; one run of each kind for every seed",
+        "seeds, each with one run of every kind",
         NUMBERS,
         "42 43 44 45 46 47 48 49 50 51",
         (3,),
     ),
     Option(
         "model",
-        "HuBERT: hub id, directory, or YAML file of a small random one; left out, what "
-        "the training configuration names",
+        "HuBERT: hub id, directory, or YAML file of a small random one; left out, the "
+        "one in the training configuration",
         TEXT,
         "",
         (3,),
@@ -88,13 +88,13 @@ STAGE_3_OPTIONS = (
     Option(
         "freeze",
         "part of the encoder to keep fixed, computed once for each utterance: none, "
-        "cnn, all or the number of lowest transformer layers; left out, what the "
-        "training configuration says",
+        "cnn, all or the number of lowest transformer layers; left out, as in the "
+        "training configuration",
         FREEZE,
         "",
         (3,),
     ),
-    Option("zero_shot", "test of single runs on every language", TRUTH, "true", (3,)),
+    Option("zero_shot", "test single runs on every language", TRUTH, "true", (3,)),
     Option(
         "pairs_fraction",
         "share of the pairs of languages that is measured, balanced over languages",
@@ -106,37 +106,37 @@ STAGE_3_OPTIONS = (
     Option(
         "regime_budgets",
         "every N of learning curves, such as '4 8 16 32', in place of a matrix: a "
-        "single run of every language at every N, tested on that language; an N needs "
-        "its double in the list, and --budget is not used",
+        "single run of every language at every N, tested on that language; at least "
+        "one N needs its double in the list, and --budget is not used",
         NUMBERS,
         "",
         (3,),
     ),
     Option(
         "shared_speakers",
-        "whether a speaker's name, but for <lang>-, is one person in all languages; "
-        "nobody tested is trained on then; left out, as the corpus says",
+        "treat speakers of one name, apart from <lang>-, as one person in all "
+        "languages, and train on nobody who is tested; left out, the corpus decides",
         TRUTH,
         "",
         (3,),
     ),
     Option(
         "test_batch_bins",
-        "most samples in a test batch (memory, last bits)",
+        "most samples in a test batch (affects memory, and the last bits of results)",
         POSITIVE,
         "480000",
         (3,),
     ),
     Option(
         "tag",
-        "name of the experiment; left out, <corpus>_<task>_n<N> for each task, or "
-        "<corpus>_<task>_regime",
+        "name of the experiment; left out, made of the corpus, the tasks and N, such "
+        "as demo_gender_n3_speaker_n32 or demo_gender_regime",
     ),
 )
 STAGE_5_OPTIONS = (
     Option(
         "rescore",
-        "scoring of the predictions again, in place of taking each run's metrics.json",
+        "score the predictions again, instead of reading each run's metrics.json",
         TRUTH,
         "false",
         (5,),
@@ -155,7 +155,7 @@ STAGE_6_OPTIONS = (
     ),
     Option(
         "distances",
-        "table with distances between languages that are not known here",
+        "table of distances between languages that are not known here",
         TEXT,
         "",
         (6,),
@@ -182,7 +182,7 @@ cross-lingual transfer matrix of each task. Without options it builds the demo.
 
 Stages: 1 prepare each language   2 decode audio   3 draw subsets, write the plan
         4 make every run          5 score          6 matrix, figures, report
-Each may be run again alone; it does only what is missing.
+Each can be run again alone; it does only what is missing.
 """
 GROUPS = ("Flow", "Data", "Experiment", "Resources", "Places")
 
@@ -239,7 +239,7 @@ def choose_tasks(names: Iterable[str]) -> list[TaskSpec]:
     """Return the tasks asked for, each once, sorted.
 
     Raises:
-        UserError: None is named, or one is not known or can't be trained.
+        UserError: No task is named, or one is not known or cannot be trained.
     """
     known = ", ".join(task_names())
     specs = []
@@ -253,10 +253,10 @@ def choose_tasks(names: Iterable[str]) -> list[TaskSpec]:
 
 
 def settings_from(values: Mapping[str, Any]) -> Settings:
-    """Return the experiment's settings that options ask for.
+    """Return the settings of an experiment from the values of its options.
 
     Args:
-        values: Values by option's name, those of stage 3.
+        values: Values of stage 3's options, by name.
 
     Raises:
         UserError: A task is not known, an option is missing, or options contradict each
@@ -316,17 +316,17 @@ def _shipped(path: str) -> str:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What run.sh does.
+    """What run.sh is to do.
 
     Attributes:
         stage: First stage.
         stop_stage: Last stage.
-        texts: Texts of all options, by name, defaults and what follows filled in.
+        texts: Texts of all options by name, defaults and derived ones filled in.
         tasks: Names of the tasks.
         exp: Directory of the experiment.
-        is_regime: Whether it is of learning curves in place of a matrix.
-        arguments: Arguments of each stage's script by array's name, ``stage1`` to
-            ``stage5`` and ``stage6_<task>``.
+        is_regime: Whether it measures learning curves in place of a matrix.
+        arguments: Arguments of each stage's script by the name of the bash array,
+            ``stage1`` to ``stage5`` and ``stage6_<task>``.
     """
 
     stage: int
@@ -338,7 +338,7 @@ class Recipe:
     arguments: Mapping[str, Sequence[str]]
 
     def shell(self) -> str:
-        """Return bash assignments of all of it."""
+        """Return the bash assignments of all that run.sh uses."""
         scalars = {
             "stage": self.stage,
             "stop_stage": self.stop_stage,
@@ -356,7 +356,7 @@ _SHOWN = ("corpus", "datadir", "dumpdir", "nj", "dry_run", "executor", "slurm_co
 
 
 def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
-    """Check all options of run.sh and derive what its stages are called with.
+    """Check all options of run.sh and derive the arguments of its stages.
 
     Args:
         arguments: Arguments of run.sh.
@@ -405,8 +405,8 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
     if stage > 3 and not exp.exists():
         made = sorted(p.parent.name for p in Path(texts["expdir"]).glob("*/plan.tsv"))
         raise UserError(
-            f"There is no experiment {exp}: run stage 3, or give as --tag one of "
-            f"{' '.join(made) or 'none (there are no experiments yet)'}."
+            f"There is no experiment {exp}: run stage 3"
+            + (f", or set --tag to one of {' '.join(made)}." if made else ".")
         )
     if texts["dry_run"] == "true":
         stop_stage = min(stop_stage, 3)
@@ -489,8 +489,7 @@ def _command(
 ) -> str:
     """Return the command that makes this experiment, for its report.
 
-    It names the options that differ from their defaults, but for those on which no
-    result depends.
+    It has the options that differ from their defaults and may change results.
     """
     words = ["./run.sh"]
     if recipe := environment.get("CLTM_RECIPE_DIR"):
@@ -504,9 +503,6 @@ def _command(
 
 
 def _quoted(text: str) -> str:
-    """Quote as a person would."""
-    return (
-        f'"{text}"'
-        if re.fullmatch(r"[\w./:+ -]+", text) and " " in text
-        else (shlex.quote(text))
-    )
+    """Quote a text as a person would."""
+    is_plain = re.fullmatch(r"[\w./:+ -]+", text) and " " in text
+    return f'"{text}"' if is_plain else shlex.quote(text)

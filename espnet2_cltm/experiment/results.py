@@ -1,15 +1,14 @@
-"""What runs give: each its ``metrics.json``, in stage 5 all of them ``results.tsv``.
+"""Results: ``metrics.json`` of each run, gathered in ``results.tsv`` by stage 5.
 
-``metrics.json`` is the sign that a run is done. Its fields: ``run``; ``utterances``
-trained on; ``test``, by test language the metrics and ``n_test``; ``confusion``, of a
-label task, by test language the counts by reference and predicted label;
-``checkpoints``, by test language the epoch and what chose it; ``validation``, every
-epoch's statistics; ``train_seconds``, ``test_seconds``; ``versions``; and
-``added_tests``, a list, where tests were added later with the kept model: their
-``languages`` and ``versions``.
+``metrics.json`` marks a run as done. Its fields are ``run``; ``utterances``, the number
+trained on; ``test``, the metrics and ``n_test`` by test language; ``confusion``, for a
+label task, counts by test language, reference and predicted label; ``checkpoints``, the
+epoch and what chose it by test language; ``validation``, the statistics of every epoch;
+``train_seconds``, ``test_seconds``; ``versions``; and, where tests were added later
+with the kept model, the list ``added_tests`` of their ``languages`` and ``versions``.
 
-``results.tsv`` has one line a run, test language and metric, sorted, values in full
-precision; ``confusion.tsv`` the confusion tables, summed over seeds.
+``results.tsv`` has one line per run, test language and metric, sorted, with values in
+full precision; ``confusion.tsv`` has the confusion tables, summed over seeds.
 """
 
 import json
@@ -45,12 +44,12 @@ class Result:
 
     Attributes:
         planned: The run.
-        test_language: What it was tested on.
+        test_language: Name of what it was tested on.
         metric: Name of the metric.
-        value: Its value, as the metric is defined.
+        value: Value of the metric.
         n_test: Number of test items.
-        confusion: With the first metric of a test of a label task, counts by reference
-            and predicted label.
+        confusion: Counts by reference and predicted label, given once for each test of
+            a label task, with the first metric.
     """
 
     planned: PlannedRun
@@ -65,7 +64,7 @@ def read_metrics(path: Path) -> dict[str, Any] | None:
     """Read a run's ``metrics.json``.
 
     Returns:
-        Its content, of which ``test`` is a mapping; None where there is no file.
+        Its content, with a mapping ``test``; None where there is no file.
 
     Raises:
         UserError: The file is damaged.
@@ -82,12 +81,12 @@ def read_metrics(path: Path) -> dict[str, Any] | None:
 
 
 def write_metrics(path: Path, content: dict[str, Any]) -> None:
-    """Write a run's ``metrics.json``, whole or not at all."""
+    """Write a run's ``metrics.json``, completely or not at all."""
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def is_damaged(path: Path, error: Exception) -> UserError:
-    """Return the sentence for a ``metrics.json`` that can't be used."""
+    """Return the error for a ``metrics.json`` that cannot be used."""
     return UserError(
         f"{path} is damaged ({error}): delete {path.parent} and run stage 4 again."
     )
@@ -101,11 +100,11 @@ def collect_results(
     Args:
         directory: Directory of the experiment.
         plan: Runs of the experiment.
-        rescore: Whether the predictions are scored again, in place of taking the scores
-            that were written with the run.
+        rescore: Whether to score the predictions again instead of taking the scores in
+            ``metrics.json``.
 
     Yields:
-        Results, runs that are not done left out.
+        Results of the runs that are done.
 
     Raises:
         UserError: A run's files are damaged.

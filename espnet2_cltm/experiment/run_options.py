@@ -7,7 +7,7 @@ stage 3 take them from here.
 import argparse
 import os
 
-from espnet2_cltm.experiment.run import KEEP_CHOICES
+from espnet2_cltm.experiment.plan import KEEP_CHOICES
 from espnet2_cltm.options import POSITIVE, TEXT, WHOLE, Kind, Option, one_of
 
 

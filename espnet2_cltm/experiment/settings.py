@@ -1,8 +1,8 @@
 """What all runs of an experiment have in common: ``experiment.yaml``.
 
-Languages and seeds may be added to an experiment; what is here may not change, or runs
-that can't be compared would stand in one matrix. The exceptions, in :data:`MAY_CHANGE`,
-tell how many runs there are, not how one is made.
+Languages and seeds may be added to an experiment; its settings may not change, or runs
+that cannot be compared would enter one matrix. The exceptions, in :data:`MAY_CHANGE`,
+determine how many runs there are, not how a run is made.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping, write_text
 from espnet2_cltm.task import DrawingRules
 
-BY_TASK = (
-    "budget",
-    "options",
-    "train_config",
-)  # settings that every task has its own of
+BY_TASK = ("budget", "options", "train_config")  # settings with a value per task
 MAY_CHANGE = ("pairs_fraction", "regime_budgets")
 
 
@@ -31,16 +27,16 @@ class Settings:
     Attributes:
         corpus: Name of the corpus.
         dumpdir: Directory of the audio store.
-        budget: N by task, of a single run; empty for learning curves.
+        budget: N of a single run by task; empty for learning curves.
         options: Each task's own options by name.
-        shared_speakers: Whether speakers of one name, but for ``<lang>-``, are one
-            person in all languages; nobody tested is trained on then.
+        shared_speakers: Whether speakers of one name, apart from ``<lang>-``, are one
+            person in all languages, and nobody who is tested is trained on.
         zero_shot: Whether single runs are tested on every language.
-        test_batch_bins: Most samples in a test batch; the last bits of a
-            prediction depend on it.
+        test_batch_bins: Most samples in a test batch, on which the last bits of a
+            prediction depend.
         train_config: ESPnet training configuration by task, encoder included.
         pairs_fraction: Share of the pairs of languages that is measured.
-        pairs_seed: Seed that draws which pairs.
+        pairs_seed: Seed that draws these pairs.
         regime_budgets: Every N of learning curves, ascending; empty for a matrix.
     """
 
@@ -57,16 +53,16 @@ class Settings:
     regime_budgets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        # YAML gives a list.
+        # YAML has lists only.
         object.__setattr__(self, "regime_budgets", tuple(self.regime_budgets))
 
     @property
     def tasks(self) -> list[str]:
-        """Name the tasks, sorted."""
+        """Names of the tasks, sorted."""
         return sorted(self.train_config)
 
     def rules(self, task: str) -> DrawingRules:
-        """Return what the drawing of a task's subsets and test data follows."""
+        """Return the rules for drawing a task's subsets and test data."""
         grid = self.regime_budgets
         return DrawingRules(
             budget=grid[-1] if grid else self.budget[task],
@@ -82,7 +78,7 @@ class Settings:
 
 
 def write_settings(path: Path, settings: Settings) -> None:
-    """Write settings as YAML; tasks of an existing experiment stay in it."""
+    """Write settings as YAML; tasks that the file has already stay in it."""
     content = asdict(settings)
     content["regime_budgets"] = list(settings.regime_budgets)
     if path.exists():
@@ -103,7 +99,7 @@ def read_settings(path: Path) -> Settings:
         settings = Settings(**content)
     except TypeError as error:
         raise UserError(
-            f"{path} is damaged, or of another version ({error}): give the experiment "
+            f"{path} is damaged or from another version ({error}): give the experiment "
             "a new --tag, restore the file, or delete the experiment and run stage 3 "
             "again."
         ) from error
@@ -121,12 +117,12 @@ def check_unchanged(path: Path, settings: Settings) -> None:
     A task may be added; the settings of a task that is there may not change.
 
     Args:
-        path: The experiment's ``experiment.yaml``; nothing is checked where it is
-            missing.
-        settings: What was asked for now.
+        path: The experiment's ``experiment.yaml``; if it is missing, nothing is
+            checked.
+        settings: Settings asked for now.
 
     Raises:
-        UserError: Something differs; every difference is shown.
+        UserError: Something differs; the message lists every difference.
     """
     if not path.exists():
         return
@@ -136,7 +132,7 @@ def check_unchanged(path: Path, settings: Settings) -> None:
         is_curves = bool(before.regime_budgets)
         raise UserError(
             f"{path} is of an experiment for {what[is_curves]}, not for "
-            f"{what[not is_curves]}: give the new one a --tag of its own."
+            f"{what[not is_curves]}: give the new experiment its own --tag."
         )
     changes = [
         f"{name}: {old} before, {new} now"
@@ -144,18 +140,18 @@ def check_unchanged(path: Path, settings: Settings) -> None:
     ]
     if changes:
         raise UserError(
-            f"{path} was made with other settings ({'; '.join(changes)}): give the "
-            "new ones a --tag of their own, or delete the old experiment."
+            f"{path} has other settings ({'; '.join(changes)}): give the new "
+            "experiment its own --tag, or delete the old one."
         )
 
 
 def list_differences(first: Settings, second: Settings) -> list[tuple[str, Any, Any]]:
-    """List the settings for which runs of two experiments can't stand in one matrix.
+    """List the settings that keep the runs of two experiments out of one matrix.
 
     Tasks that only one of them has do not count.
 
     Returns:
-        Name, first's value and second's value of each, None where it is missing.
+        Name and both values of each setting, None for a missing value.
     """
     one, other = asdict(first), asdict(second)
     for name in MAY_CHANGE:

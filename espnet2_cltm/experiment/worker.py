@@ -1,8 +1,8 @@
 """A worker: one process that makes one run after another.
 
-It goes through the plan, claims a run that is neither done nor claimed, makes it,
-and goes on. When only claimed runs are left it waits for their makers, and takes a
-run over if its maker dies.
+It goes through the plan, claims a run that is neither done nor claimed, makes it, and
+continues. When only claimed runs are left it waits for the other workers, and takes
+over the run of one that dies.
 """
 
 import logging
@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.encoder_identity import check_encoder
+from espnet2_cltm.experiment.encoder import check_encoder
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
@@ -32,7 +32,7 @@ from espnet2_cltm.tasks.training import (
 )
 
 WAIT_SECONDS = 0.5
-# After such an error a process can't use its GPU any more (PyTorch 2.8 and later).
+# After such an error a process cannot use its GPU any more (PyTorch 2.8 and later).
 _DEVICE_IS_LOST = (
     (torch.AcceleratorError,) if hasattr(torch, "AcceleratorError") else ()
 )
@@ -50,18 +50,18 @@ def work(
     Args:
         directory: The experiment.
         ngpu: 0 for the CPU, 1 for a GPU.
-        parent: Process id of the runner; the worker stops when that has ended.
-        audio_cache_bytes: Most prepared test audio to keep in memory.
-        make: Makes one run.
+        parent: Process id of the runner; when it has ended, the worker stops.
+        audio_cache_bytes: Most bytes of prepared test audio to keep in memory.
+        make: Function that makes one run.
 
     Returns:
-        Names of the runs that were made here.
+        Names of the runs that this worker made.
 
     Raises:
-        UserError: The plan or the settings can't be read, or the encoder has changed
+        UserError: The plan or the settings cannot be read, or the encoder has changed
             since the first run.
     """
-    # One thread gives the same sums whatever the number of cores and workers.
+    # With one thread sums do not depend on the number of cores and workers.
     torch.set_num_threads(1)
     settings = read_settings(directory.settings)
     check_device(ngpu)
@@ -101,12 +101,12 @@ def work(
 
 
 def build_once(settings: Settings, task: str, ngpu: int) -> None:
-    """Build a task's training, so that what fails in every run fails before the first.
+    """Build a task's training once, so that errors of all runs occur before the first.
 
     The encoder stays in memory for the runs.
 
     Raises:
-        UserError: The training configuration or the encoder can't be used.
+        UserError: The training configuration or the encoder cannot be used.
     """
     code = find_task(task).code()
     espnet_task = code.ESPNET_TASK
@@ -139,9 +139,9 @@ def _make_if_free(
     except UserError as error:
         _report_failure(directory, name, str(error), str(error))
     except _DEVICE_IS_LOST:
-        raise  # nothing more can be done in this process; the run is free again
+        raise  # this process can do no more; its claim on the run is released
     except Exception as error:
-        # One run's defect must not stop the other thousands; it is named at the end.
+        # A defect in one run must not stop thousands of others; it is named at the end.
         summary = f"{type(error).__name__}: {error}".splitlines()[0]
         _report_failure(directory, name, summary, traceback.format_exc())
     finally:

@@ -1,7 +1,7 @@
 """Label tasks as an ESPnet task.
 
 Data: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz) and ``label``
-(``utt2<label>``, type ``text``); ``--classes`` lists the labels told apart. The parts
+(``utt2<label>``, type ``text``); ``--classes`` lists the labels to tell apart. Parts
 are chosen by name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
 """
 
@@ -21,8 +21,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.label.classifier import AbsClassifier, LinearClassifier
-from espnet2_cltm.label.model import LabelModel
+from espnet2_cltm.label.model import AbsClassifier, LabelModel, LinearClassifier
 from espnet2_cltm.tasks.adaptation import (
     AdaptingTask,
     AdaptingTrainer,
@@ -65,7 +64,7 @@ model_choices = ClassChoices(
 
 
 class LabelPreprocessor:
-    """Scales waveforms and turns labels into class indices.
+    """Scale waveforms and turn labels into class indices.
 
     Args:
         classes: Classes in the order of the model's outputs.
@@ -85,7 +84,7 @@ class LabelPreprocessor:
             if data["label"] not in self.classes:
                 raise UserError(
                     f"Utterance {uid} is labelled {data['label']!r}, which is not one "
-                    f"of --classes: write {' or '.join(self.classes)} in its table of "
+                    f"of --classes: write {' or '.join(self.classes)} in the table of "
                     "labels, or add the class."
                 )
             index = self.classes.index(data["label"])
@@ -116,7 +115,8 @@ class LabelEspnetTask(AdaptingTask):
             "--classes",
             type=str,
             default="",
-            help="labels told apart, separated by spaces, in the order of the outputs",
+            help="labels to tell apart, separated by spaces, in the order of the "
+            "outputs",
         )
         for choices in cls.class_choices_list:
             choices.add_arguments(group)
@@ -142,22 +142,22 @@ class LabelEspnetTask(AdaptingTask):
     def required_data_names(
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
-        """Name the data that must be given."""
+        """Return the names of the required data."""
         return ("speech",) if inference else ("speech", "label")
 
     @classmethod
     def optional_data_names(
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
-        """Name the data that may be given."""
+        """Return the names of the optional data."""
         return ("label",) if inference else ()
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> LabelModel:
         """Build the model; the head's weights depend on ``args.seed`` alone.
 
-        The generator is seeded again once the frontend stands, so that the same
-        seed gives the same head whatever the frontend drew.
+        The generator is seeded again after the frontend is built, so that the same
+        seed gives the same head whatever the frontend has drawn.
 
         Raises:
             UserError: ``--classes`` lists fewer than two, or a part cannot be built.

@@ -1,7 +1,7 @@
-"""Predicting labels with a trained model, in batches of similar length.
+"""Prediction of labels with a trained model, and tables of predictions.
 
-The command line and the runner use the same batches, and give the same predictions
-to the last bit.
+The command line and the runner use the same batches, and make the same predictions to
+the last bit.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,7 +43,7 @@ def predict_labels(
     """Predict the label of every utterance.
 
     Args:
-        model: Put into evaluation mode here.
+        model: Label model; it stays in evaluation mode.
         read_waveform: Function from an utterance id to its (samples,) float32 waveform
             in [-1, 1).
         batches: Utterance ids, as :func:`.length_batches` returns them.

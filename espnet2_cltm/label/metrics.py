@@ -1,15 +1,15 @@
 """Metrics of label tasks.
 
-Conventions: labels are texts; every metric lies between 0 and 1 (kappa-like ones of
-your own may not), higher is better, and is computed over all utterances of one test
-set. A metric's function takes the reference labels, the predicted labels in the same
-order, and the classes in the model's order.
+Conventions: labels are texts. Every metric here lies between 0 and 1, the higher the
+better, and is computed over all utterances of one test set; a metric that you add
+may have other bounds. A metric's function takes the reference labels, the predicted
+labels in the same order, and the classes in the model's order.
 
 Metrics
 -------
 * ``macro_f1``: mean of the classes' F1, the matrix's default.
-* ``accuracy``: share of utterances labelled right.
-* ``recall``: share of a class's utterances labelled right, of each class.
+* ``accuracy``: share of utterances labelled correctly.
+* ``recall``: share of a class's utterances labelled correctly, for each class.
 """
 
 from collections import Counter
@@ -31,7 +31,7 @@ def validate(
     """
     if len(reference) != len(predicted):
         raise UserError(
-            f"{len(reference)} reference labels stand against {len(predicted)} "
+            f"There are {len(reference)} reference labels and {len(predicted)} "
             "predicted ones: predict exactly the test utterances."
         )
     odd = sorted({*reference, *predicted} - set(classes))
@@ -64,14 +64,14 @@ def macro_f1(
 def accuracy(
     reference: Sequence[str], predicted: Sequence[str], classes: Sequence[str]
 ) -> float:
-    """Return the share of utterances labelled right."""
+    """Return the share of utterances labelled correctly."""
     return _count(reference, predicted)[0].total() / len(reference)
 
 
 def recall(
     reference: Sequence[str], predicted: Sequence[str], classes: Sequence[str]
 ) -> dict[str, float]:
-    """Return each class's share of utterances labelled right."""
+    """Return each class's share of utterances labelled correctly."""
     hits, n_reference, _ = _count(reference, predicted)
     return {c: hits[c] / n_reference[c] for c in classes}
 
@@ -98,7 +98,8 @@ def score_labels(
         metrics: Metrics to compute.
 
     Returns:
-        The metrics by name, those of each class once a class, and the confusion table.
+        The metrics by name, per-class ones once for each class, and the confusion
+        table.
 
     Raises:
         UserError: See :func:`validate`.
@@ -120,7 +121,7 @@ def score_labels(
 def _count(
     reference: Sequence[str], predicted: Sequence[str]
 ) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Count by class: labelled right, in the reference, predicted."""
+    """Count by class: correct, in the reference, predicted."""
     pairs = zip(reference, predicted, strict=True)
     hits = Counter(r for r, p in pairs if r == p)
     return hits, Counter(reference), Counter(predicted)

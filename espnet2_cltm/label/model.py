@@ -3,6 +3,7 @@
 Labels are integers in the order of the model's classes.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -13,20 +14,46 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
-from espnet2_cltm.label.classifier import AbsClassifier
+
+
+class AbsClassifier(torch.nn.Module, ABC):
+    """Base of the label task's ``classifier`` choices."""
+
+    @abstractmethod
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Map (batch, input_size) to logits (batch, n_classes)."""
+
+
+class LinearClassifier(AbsClassifier):
+    """Dropout and one linear layer.
+
+    Args:
+        input_size: Size of the projected vector.
+        n_classes: Number of classes.
+        dropout: Probability of dropping an input while training.
+    """
+
+    def __init__(self, input_size: int, n_classes: int, dropout: float = 0.0):
+        super().__init__()
+        self.dropout = torch.nn.Dropout(dropout)
+        self.linear = torch.nn.Linear(input_size, n_classes)
+
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        """Map (batch, input_size) to logits (batch, n_classes)."""
+        return self.linear(self.dropout(embedding))
 
 
 class LabelModel(AbsESPnetModel):
-    """A label from speech, trained with cross-entropy.
+    """Model that predicts a label of speech, trained with cross-entropy.
 
     Args:
-        frontend: Waveforms to frames.
-        pooling: Frames to one vector; takes (batch, size, frames) and lengths.
-        projector: Vector to a smaller one.
-        classifier: Vector to one logit a class.
+        frontend: Module from waveforms to frames.
+        pooling: Module from (batch, size, frames) and lengths to one vector.
+        projector: Module from that vector to a smaller one.
+        classifier: Module from that vector to one logit per class.
         classes: Labels in the order of the logits.
-        extract_feats_in_collect_stats: Taken for ESPnet's ``collect_stats``; the
-            raw audio's lengths are all that training needs, so False.
+        extract_feats_in_collect_stats: Whether ESPnet's ``collect_stats`` computes
+            features; training needs no more than the lengths of the audio.
         autocast: Precision of the frontend, see
             :mod:`espnet2_cltm.frontend.encoder_steps`.
 

@@ -2,15 +2,15 @@
 
 ``conf/tasks/<name>.yaml`` holds
 
-* ``label``: what the table is called after ``utt2``;
+* ``label``: name of the table after ``utt2``; left out, the task's name;
 * ``title``: the task's name in text and figures;
-* ``classes``: a list; without it the classes are found: those of which every language
-  has enough;
+* ``classes``: list of classes; left out, those of which every language has enough
+  utterances;
 * ``class_titles``: names of classes in text and figures, by class;
 * ``demo_budget``: N of the demo; ``train_config``: training configuration.
 
-N counts utterances per class; training sets have as many of each class. Imports no
-torch, so that a plan is made in seconds.
+N counts utterances per class, of which training sets have the same number for every
+class. Imports no torch, so that a plan takes seconds.
 """
 
 import logging
@@ -43,7 +43,7 @@ class LabelTask(TaskSpec):
         metrics: Metrics of labels, see :mod:`espnet2_cltm.label.metrics`.
         label: Name of the table, ``utt2<label>``.
         classes: Classes in the order of the model's outputs; empty to find them.
-        class_titles: Names of classes in text and figures, where they have others.
+        class_titles: Names of classes in text and figures, where they differ.
     """
 
     metrics: tuple[Metric, ...] = LABEL_METRICS
@@ -79,12 +79,12 @@ class LabelTask(TaskSpec):
         )
 
     def default_options(self) -> dict[str, Any]:
-        """Return the declared classes, if there are any."""
+        """Return the declared classes, if any, besides the other defaults."""
         declared = {"classes": list(self.classes)} if self.classes else {}
         return {**super().default_options(), **declared}
 
     def n_drawn(self, n: int, options: Mapping[str, Any]) -> int:
-        """Return the number of utterances of a language, all classes together."""
+        """Return the number of utterances of a language in a run, over all classes."""
         return n * len(options["classes"])
 
     def settle_options(
@@ -95,7 +95,7 @@ class LabelTask(TaskSpec):
     ) -> dict[str, Any]:
         """Fill in the classes: the declared ones, or those that all languages have.
 
-        Languages without a single label are passed over; they can't take part anyway.
+        Languages without a single label are passed over, as they cannot take part.
 
         Raises:
             UserError: The languages have fewer than two classes in common.
@@ -173,7 +173,7 @@ def read_label_task(path: Path) -> LabelTask:
     """Read a label task's YAML file; its name is the file's.
 
     Raises:
-        UserError: The file can't be read, or a key or its value is wrong.
+        UserError: The file cannot be read, or a key or its value is wrong.
     """
     content = read_mapping(path, "a label task")
     declared = {f.name for f in fields(LabelTask)}
@@ -185,8 +185,8 @@ def read_label_task(path: Path) -> LabelTask:
     name = path.stem
     if not name.isidentifier():
         raise UserError(
-            f"{path}: {name} can't be the name of a task, as it stands in the names of "
-            "options and runs: use letters, digits and underscores."
+            f"{path}: {name} cannot be the name of a task, which is part of the names "
+            "of options and runs: use letters, digits and underscores."
         )
     label = content.get("label", name)
     for key, value in (("label", label), ("title", content.get("title", name))):
@@ -197,17 +197,17 @@ def read_label_task(path: Path) -> LabelTask:
     if not isinstance(classes, list) or len(set(map(str, classes))) < len(classes):
         raise UserError(f"{path}: classes takes a list of different texts.")
     for value in (*classes, *titles):
-        # YAML takes a bare no, on or off for a truth value.
+        # YAML reads a bare no, on or off as a truth value.
         if not isinstance(value, str) or not is_id(value):
             raise UserError(
-                f"{path}: {value!r} can't be a class: write texts without white space, "
-                "in quotes where YAML takes them for something else."
+                f"{path}: {value!r} cannot be a class: write texts without white "
+                "space, in quotes where YAML would read something else."
             )
     if len(classes) == 1:
         raise UserError(f"{path}: classes has one entry: list two or more, or none.")
     budget = content.get("demo_budget")
     if budget is not None and (type(budget) is not int or budget < 1):
-        raise UserError(f"{path}: demo_budget takes a whole number from 1 on.")
+        raise UserError(f"{path}: demo_budget takes a whole number, at least 1.")
     config = (
         {"train_config": content["train_config"]} if "train_config" in content else {}
     )

@@ -39,7 +39,7 @@ def build_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def cache_audio(max_bytes: int) -> None:
-    """Keep test waveforms, and what the encoder's frozen part gives, in memory.
+    """Keep test waveforms, and the output of the encoder's frozen part, in memory.
 
     Args:
         max_bytes: Most bytes of waveforms, and as many of frozen states.
@@ -62,7 +62,7 @@ def write_training_data(
         run_dir: Directory of the run.
         train: Training utterances, in order.
         dev: Validation sets of the run's languages.
-        batch_bins: Unused: validation is not part of a run.
+        batch_bins: Unused; validation is not part of a run.
         options: The task's options, classes included.
     """
     labels = ("label", "label")
@@ -79,7 +79,7 @@ def write_training_data(
 def criteria(
     config: Mapping[str, Any], languages: Sequence[str], tests: Sequence[str]
 ) -> dict[str, Criterion]:
-    """Name what chooses the epoch for each test: nothing, the last is taken."""
+    """Return no criterion for any test: the last epoch is taken."""
     return {}
 
 
@@ -95,7 +95,7 @@ def predict(
     Args:
         model: A trained model.
         test: The test set.
-        predictions: The table to write.
+        predictions: Table to write.
         batch_bins: Most samples in a batch.
         device: ``cpu`` or ``cuda``.
     """

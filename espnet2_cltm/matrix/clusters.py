@@ -28,7 +28,7 @@ from scipy.cluster.hierarchy import (
 from scipy.spatial.distance import squareform
 from sklearn.metrics import adjusted_rand_score
 
-from espnet2_cltm.matrix.decomposition import RANK_TOLERANCE
+from espnet2_cltm.matrix.noise import RANK_TOLERANCE, additive_design
 from espnet2_cltm.matrix.relatedness import LanguagePermutations, off_diagonal
 
 FEWEST_LANGUAGES = 4  # three leave one cell in common with a third language
@@ -192,9 +192,7 @@ def scaled_pair_effects(matrix: np.ndarray) -> np.ndarray:
     effects = np.full(cells.shape, np.nan)
     if not len(rows):
         return effects
-    cell = np.arange(len(rows))
-    design = np.zeros((len(rows), 2 * len(cells)))
-    design[cell, rows] = design[cell, len(cells) + columns] = 1 / scale[rows]
+    design = additive_design(rows, columns, len(cells)) / scale[rows, None]
     values = cells[rows, columns] / scale[rows]
     fitted = design @ np.linalg.lstsq(design, values, rcond=RANK_TOLERANCE)[0]
     left = values - fitted

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from espnet2_cltm.matrix.noise import CellNoise
-
-RANK_TOLERANCE = 1e-9  # relative to the largest singular value
+from espnet2_cltm.matrix.noise import RANK_TOLERANCE, CellNoise, additive_design
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def fit_additive(matrix: np.ndarray) -> AdditiveFit | None:
         return None
     n = len(matrix)
     centre = values.mean()
-    design = np.hstack([_indicators(rows, n), _indicators(columns, n)])
+    design = additive_design(rows, columns, n)
     effects, _, rank, _ = np.linalg.lstsq(design, values - centre, rcond=RANK_TOLERANCE)
     target = np.where(np.isin(np.arange(n), rows), effects[:n], np.nan)
     donor = np.where(np.isin(np.arange(n), columns), effects[n:], np.nan)
@@ -134,8 +132,9 @@ def decompose(
     values = values - values.mean()
 
     n = len(matrix)
-    of_target, of_donor = _indicators(rows, n), _indicators(columns, n)
-    both = _basis(np.hstack([of_target, of_donor]))
+    design = additive_design(rows, columns, n)
+    of_target, of_donor = design[:, :n], design[:, n:]
+    both = _basis(design)
     target_only, donor_only = _basis(of_target), _basis(of_donor)
     residual_df = len(values) - both.shape[1]
     target_df = both.shape[1] - donor_only.shape[1]
@@ -186,10 +185,6 @@ def _cells(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     there = np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
     rows, columns = np.nonzero(there)
     return rows, columns, matrix[rows, columns]
-
-
-def _indicators(positions: np.ndarray, n: int) -> np.ndarray:
-    return (positions[:, None] == np.arange(n)).astype(float)
 
 
 def _basis(design: np.ndarray) -> np.ndarray:

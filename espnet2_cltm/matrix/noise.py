@@ -67,6 +67,14 @@ def seed_noise(scores: SeedScores) -> SeedNoise:
     return SeedNoise(there, self_mean, cross_mean, self_noise, cross_noise)
 
 
+def additive_design(rows: np.ndarray, columns: np.ndarray, n: int) -> np.ndarray:
+    """Return the (k, 2 n) indicators of targets and donors of k cells."""
+    languages = np.arange(n)
+    return np.hstack(
+        [rows[:, None] == languages, columns[:, None] == languages]
+    ).astype(float)
+
+
 def quiet_matrix(
     noise: SeedNoise, matrix: np.ndarray, layout: MatrixLayout
 ) -> np.ndarray:
@@ -94,9 +102,7 @@ def quiet_matrix(
     # With few seeds a cell's own variance is too rough: take that of its row.
     row_noise = _mean_by(rows, (departures**2).sum(axis=1), n)
     weight = _weights(row_noise)[rows]
-    design = np.zeros((len(cells), 2 * n))
-    design[np.arange(len(cells)), rows] = 1.0
-    design[np.arange(len(cells)), n + columns] = 1.0
+    design = additive_design(rows, columns, n)
     # First column the cells, then each seed's departures from them.
     parts = np.column_stack([cells, departures])
     root = np.sqrt(weight)[:, None]

@@ -86,8 +86,7 @@ def closeness(distances: dict[str, np.ndarray]) -> np.ndarray:
 
     Returns:
         (n, n, p): mean 0 and deviation 1 over the known off-diagonal cells, 0 where
-        not known and where all languages are equally far; on the diagonal what
-        distance 0 comes to.
+        not known, where all languages are equally far, and on the diagonal.
     """
     stacked = []
     for name in RELATIONS:
@@ -98,7 +97,6 @@ def closeness(distances: dict[str, np.ndarray]) -> np.ndarray:
             unit = np.median(distance[known]) or distance[known].mean()
             near = np.exp(-NEARNESS * distance[known] / unit)
             closeness[known] = (near - near.mean()) / near.std()
-            np.fill_diagonal(closeness, (1 - near.mean()) / near.std())
         stacked.append(closeness)
     return np.stack(stacked, axis=-1)
 

@@ -5,25 +5,21 @@ Rows i are targets, columns j donors. A cell, in units of the measured cells' de
     cell[i,j] = mean + sum_k beta_k x_k[i,j]    how related the two languages are
                 + target_i + donor_j            how much i gains, how much j gives
                 + u_i . v_j                     which targets like which donors
-                + f_i . a + f_j . b + f_i B f_j'   related languages behave alike
                 + pair_{i,j}, the same for (j,i)
-                + rest[i,j]                     Student's t or normal
+                + rest[i,j]                     Student's t
     measured  = cell + noise of known standard error
 
 It is the additive and multiplicative effects model of relational data (Hoff, *Dyadic
-data analysis with amen*, arXiv:1506.08237). f are the leading eigenvectors of the
-languages' relatedness, so that f_i B f_j' is a Gaussian process over pairs with a
-Kronecker kernel, of reduced rank (Bonilla, Chai and Williams, *Multi-task Gaussian
-Process Prediction*, 2007). Two structures of it are averaged (``STRUCTURES``): one
-learns u and v, and a scale of the rest for each target, because a small self-gain in
-the denominator makes a whole row noisy; one has f instead and a single scale. Half of
-the draws come from each; the structures err in different cells.
+data analysis with amen*, arXiv:1506.08237). Two structures of it are averaged
+(``STRUCTURES``): one learns u and v, and a scale of the rest for each target, because a
+small self-gain in the denominator makes a whole row noisy; one has neither. Half of the
+draws come from each; the structures err in different cells.
 
 All variances are learnt from the measured cells, by Gibbs sampling: a sweep draws each
 part of the model given all others. Deviations that may be 0 have half-t priors (Huang
 and Wand, *Bayesian Analysis* 8, 2013), which let what the data do not show shrink away.
 Ridge regression on distances, targets and donors has a lower r with left-out cells of
-the published matrices, by up to 0.07 (benchmarks/README.md).
+some published matrices, by up to 0.07 (benchmarks/README.md).
 """
 
 from dataclasses import dataclass
@@ -34,7 +30,6 @@ import numpy as np
 # languages' worth beside the data.
 EFFECT_DEVIATION = 1.0
 FACTOR_DEVIATION = 0.5
-FEATURE_DEVIATION = 0.2
 HALF_T_FREEDOM = 2.0  # correlations are uniform then
 MEAN_VARIANCE = 100.0
 PAIR_VARIANCE = 0.1
@@ -50,19 +45,17 @@ class Structure:
 
     Attributes:
         factors: Whether it has u and v.
-        features: Whether it has effects and pairs by f.
         scale_by_target: Whether each target has its own scale of the rest.
         freedom: Degrees of freedom of the rest's Student distribution. Heavier tails
             would take for chance what outlying cells tell.
     """
 
     factors: bool
-    features: bool
     scale_by_target: bool
     freedom: float
 
 
-STRUCTURES = (Structure(True, False, True, 10.0), Structure(False, True, False, 50.0))
+STRUCTURES = (Structure(True, True, 10.0), Structure(False, False, 50.0))
 
 
 @dataclass(frozen=True)
@@ -71,14 +64,12 @@ class ModelSettings:
 
     Attributes:
         rank: Length of u and v.
-        features: Length of f.
         burn_in: Number of sweeps that are thrown away, of each structure.
         draws: Number of sweeps that are kept, of each structure.
         seed: Seed of all draws.
     """
 
     rank: int = 2
-    features: int = 10
     burn_in: int = 200
     draws: int = 500
     seed: int = 0
@@ -130,7 +121,7 @@ def draw_matrices(
             np.where(known & np.isfinite(errors), errors, 0.0) / unit,
             relations,
             structure,
-            settings,
+            settings.rank if structure.factors else 0,
             np.random.default_rng((settings.seed, place)),
         )
         for sweep in range(-settings.burn_in, settings.draws):
@@ -143,28 +134,6 @@ def draw_matrices(
     )
 
 
-def relatedness_features(relations: np.ndarray, count: int) -> np.ndarray:
-    """Describe languages so that related ones have similar numbers.
-
-    Args:
-        relations: (n, n, p), symmetric; the diagonal tells a language's own closeness.
-        count: Largest number of them.
-
-    Returns:
-        (n, q), eigenvectors of the mean relatedness, centred, each times the root of
-        its eigenvalue; as many as have a positive one. Mean squared length 1.
-    """
-    n = len(relations)
-    if relations.shape[-1] == 0 or not relations.any():
-        return np.zeros((n, 0))
-    centring = np.eye(n) - 1 / n
-    values, vectors = np.linalg.eigh(centring @ relations.mean(axis=-1) @ centring)
-    best = np.argsort(-values)[:count]
-    best = best[values[best] > 1e-9 * values.max()]
-    features = vectors[:, best] * np.sqrt(values[best])
-    return features / np.sqrt((features**2).sum() / n) if len(best) else features
-
-
 class _Sampler:
     """State of the Markov chain of one structure."""
 
@@ -175,7 +144,7 @@ class _Sampler:
         errors: np.ndarray,
         relations: np.ndarray,
         structure: Structure,
-        settings: ModelSettings,
+        rank: int,
         generator: np.random.Generator,
     ) -> None:
         n = len(values)
@@ -184,26 +153,12 @@ class _Sampler:
         self.known = known.astype(float)
         self.noisy = known & (errors > 0)
 
-        self.relations = relations
-        self.coefficients = np.zeros(relations.shape[-1])
+        # The constant's coefficient is the mean.
+        self.relations = np.concatenate([np.ones((n, n, 1)), relations], axis=-1)
+        self.coefficients = np.zeros(self.relations.shape[-1])
         self.relation_variance = RELATION_VARIANCE
 
-        features = relatedness_features(
-            relations, settings.features if structure.features else 0
-        )
-        # The constant makes one bilinear form of the mean, f_i.a, f_j.b and f_i B f_j'.
-        self.features = np.concatenate([np.ones((n, 1)), features], axis=1)
-        size = self.features.shape[1]
-        self.bilinear = np.zeros((size, size))
-        self.bilinear_variance = np.full((size, size), FEATURE_DEVIATION**2)
-        self.bilinear_variance[0, 0] = MEAN_VARIANCE
-        target, donor, both = np.zeros((3, size, size), dtype=bool)
-        target[1:, 0] = donor[0, 1:] = both[1:, 1:] = True
-        self.bilinear_groups = (target, donor, both) if size > 1 else ()
-        self.bilinear_priors = [1.0] * len(self.bilinear_groups)
-        self.feature_products = _products(self.features)
-
-        self.width = 1 + (settings.rank if structure.factors else 0)
+        self.width = 1 + rank
         self.cells = values.copy()
         self.rows = self._normal(n, self.width) * 0.1  # target_i, u_i
         self.columns = self._normal(n, self.width) * 0.1  # donor_j, v_j
@@ -217,7 +172,7 @@ class _Sampler:
 
     def expected(self) -> np.ndarray:
         """Return cells without their rest."""
-        return self._related() + self._bilinear() + self._effects() + self.pair
+        return self._related() + self._effects() + self.pair
 
     def draw_cells(self) -> np.ndarray:
         """Return cells with a rest drawn anew."""
@@ -229,7 +184,6 @@ class _Sampler:
         self._draw_noiseless_cells()
         precision = self.known * self.weights / self.scale[:, None]
         self._draw_rows_and_columns(precision)
-        self._draw_bilinear(precision)
         self._draw_coefficients(precision)
         self._draw_pairs(precision)
         self._draw_covariance()
@@ -240,9 +194,6 @@ class _Sampler:
 
     def _related(self) -> np.ndarray:
         return self.relations @ self.coefficients
-
-    def _bilinear(self) -> np.ndarray:
-        return self.features @ self.bilinear @ self.features.T
 
     def _effects(self) -> np.ndarray:
         rows, columns = self.rows, self.columns
@@ -265,7 +216,7 @@ class _Sampler:
             self.covariance[width:, width:],
         )
         between = self.covariance[:width, width:]
-        left = self.cells - self._related() - self._bilinear() - self.pair
+        left = self.cells - self._related() - self.pair
         self.rows = self._draw_effects(
             precision,
             left - self.columns[:, 0],
@@ -297,50 +248,23 @@ class _Sampler:
         half = np.linalg.solve(lower, pull[..., None]) + self._normal(n, width, 1)
         return np.linalg.solve(np.swapaxes(lower, 1, 2), half)[..., 0]
 
-    def _draw_bilinear(self, precision: np.ndarray) -> None:
-        """Draw the mean and what features tell, all coefficients at once."""
-        left = self.cells - self._related() - self._effects() - self.pair
-        size = self.features.shape[1]
-        # X'PX of the design of all products f_i f_j, without writing it out.
-        products = self.feature_products
-        gram = (products.T @ precision @ products).reshape((size,) * 4)
-        gram = gram.transpose(0, 2, 1, 3).reshape(size**2, size**2)
-        pull = self.features.T @ (precision * left) @ self.features
-        drawn = self._draw_normal(
-            gram + np.diag(1 / self.bilinear_variance.ravel()), pull.ravel()
-        )
-        self.bilinear = drawn.reshape(size, size)
-        for place, group in enumerate(self.bilinear_groups):
-            prior = self.bilinear_priors[place]
-            squares = self.bilinear[group] ** 2
-            variance = (HALF_T_FREEDOM / prior + squares.sum() / 2) / float(
-                self.generator.gamma((HALF_T_FREEDOM + len(squares)) / 2)
-            )
-            self.bilinear_variance[group] = variance
-            self.bilinear_priors[place] = float(
-                (HALF_T_FREEDOM / variance + 1 / FEATURE_DEVIATION**2)
-                / self.generator.gamma((HALF_T_FREEDOM + 1) / 2)
-            )
-
-    def _draw_normal(self, precision: np.ndarray, pull: np.ndarray) -> np.ndarray:
-        lower = np.linalg.cholesky(precision)
-        half = np.linalg.solve(lower, pull) + self._normal(len(pull))
-        return np.linalg.solve(lower.T, half)
-
     def _draw_coefficients(self, precision: np.ndarray) -> None:
         known = self.known > 0
         design, weight = self.relations[known], precision[known]
-        left = (self.cells - self._bilinear() - self._effects() - self.pair)[known]
-        prior = np.eye(design.shape[1]) / self.relation_variance
-        self.coefficients = self._draw_normal(
-            (design.T * weight) @ design + prior, design.T @ (weight * left)
-        )
+        left = (self.cells - self._effects() - self.pair)[known]
+        variances = np.full(design.shape[1], self.relation_variance)
+        variances[0] = MEAN_VARIANCE
+        posterior = (design.T * weight) @ design + np.diag(1 / variances)
+        lower = np.linalg.cholesky(posterior)
+        half = np.linalg.solve(lower, design.T @ (weight * left))
+        half += self._normal(len(half))
+        self.coefficients = np.linalg.solve(lower.T, half)
         self.relation_variance = self._draw_variance(
-            self.coefficients, RELATION_VARIANCE
+            self.coefficients[1:], RELATION_VARIANCE
         )
 
     def _draw_pairs(self, precision: np.ndarray) -> None:
-        left = self.cells - self._related() - self._bilinear() - self._effects()
+        left = self.cells - self._related() - self._effects()
         weighted = precision * left
         variance = 1 / (precision + precision.T + 1 / self.pair_variance)
         mean = variance * (weighted + weighted.T)

@@ -53,7 +53,7 @@ LINE = 1.4  # height of a line of text, times its size
 MARGIN = 0.18
 GAP = 0.12  # between the captions and the plot
 NARROWEST = 6.4
-CLOSE, MOST_TRIES = 0.001, 8  # of fitting a figure to its plot
+CLOSE, MOST_TRIES = 0.004, 8  # of fitting a figure to its plot
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def frame(
         text_width(subtitle, SUBTITLE_SIZE) + 2 * MARGIN,
     )
     wanted = np.array([size[0] or 0.0, size[1]])
-    room = np.array([width - 2 * MARGIN, size[1] + 4] if fixed else wanted + 4)
+    room = np.array([width - 2 * MARGIN, size[1] + 2] if fixed else wanted + 3)
     for _ in range(MOST_TRIES):
         if not fixed:
             width = max(room[0] + 2 * MARGIN, least)

@@ -130,7 +130,7 @@ def _intervals(kind: np.ndarray, sets: RatioSets) -> np.ndarray:
 def _intervals_note(intervals: np.ndarray, confidence: float) -> str:
     note = f"In brackets: {level_text(confidence)} interval (Fieller)"
     if (intervals == UNBOUNDED).any():
-        note += f"; {UNBOUNDED}: there is no finite one, the self-gain is too uncertain"
+        note += f"; {UNBOUNDED}: no finite one, because the self-gain is too uncertain"
     return f"{note}."
 
 

@@ -19,7 +19,7 @@ from espnet2_cltm.report.drawing import AXIS_SIZE, dress, frame, new_figure
 from espnet2_cltm.report.grid import MOST_WITH_NAMES, language_label
 
 GUIDE = "#dcdcdc"
-WIDTH = 9.6  # inches
+WIDTH = 10.6  # inches
 LEAST_REACH = 1.0  # of CLTM, how far beyond the values intervals are shown
 SMALLEST_RANGE = 0.2  # of CLTM, shown in any case
 
@@ -224,9 +224,8 @@ def _draw_panel(
     axes.set_title(
         f"{side.name.capitalize()}: {side.meaning}",
         loc="left",
-        size=10,
+        size=AXIS_SIZE,
         color=side.colour,
-        fontweight="bold",
     )
 
 

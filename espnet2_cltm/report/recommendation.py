@@ -42,8 +42,8 @@ def recommendation_text(
     if ranking.not_identified:
         lines[2:2] = [
             f"Target {ranking.target} is not identified: {ranking.not_identified}.",
-            "More of its own data did not clearly help, so a donor's worth in "
-            "utterances of the target cannot be said; which donor helps more can.",
+            "More of its own data did not clearly help, so what a donor is worth in "
+            "utterances of the target is unknown; which donor helps more is not.",
         ]
     if ranking.no_self_gain:
         lines[2:2] = [
@@ -51,8 +51,8 @@ def recommendation_text(
         ]
         if ranking.quantity == GAIN:
             lines[3:3] = [
-                "Without both its single and double runs a donor's worth in "
-                "utterances of the target cannot be said; which donor helps more can."
+                "Without both its single and double runs, what a donor is worth in "
+                "utterances of the target is unknown; which donor helps more is not."
             ]
     width = max(len("donor"), *(len(donor.donor) for donor in shown))
     lines.append(
@@ -63,7 +63,7 @@ def recommendation_text(
     lines += [_line(donor, width) for donor in shown]
     if any(donor.like_best for donor in shown):
         lines.append(
-            "  * cannot be told from the best (95% interval of the difference)"
+            "  * not distinguishable from the best (95% interval of the difference)"
         )
     lines += ["", *_remarks(ranking, prediction, error)]
     return "\n".join(lines).rstrip()
@@ -94,22 +94,22 @@ def _remarks(
     remarks = []
     if ranking.donors[0].among_best is None:
         remarks.append(
-            f"How sure the ranks are is not known: {_why_no_errors(ranking)}."
+            f"The uncertainty of the ranks is not known: {_why_no_errors(ranking)}."
             if len(ranking.donors) > 1
             else "There is only one donor."
         )
     else:
         alike = sum(bool(donor.like_best) for donor in ranking.donors)
         remarks.append(
-            f"{alike} of {len(ranking.donors)} donors cannot be told from the best "
-            "(the best itself counts)."
+            f"{alike} of {len(ranking.donors)} donors are not distinguishable "
+            "from the best, which is one of them."
         )
     ties = Counter(donor.rank for donor in ranking.best if donor.tied)
     if ties:
         ranks = ", ".join(f"{count} at {rank}=" for rank, count in ties.items())
         remarks.append(
-            f"Donors of the same value share a rank ({ranks}); the order in which they "
-            "stand says nothing."
+            f"Donors of the same value share a rank ({ranks}); their order within it "
+            "means nothing."
         )
     if ranking.measured_exact:
         remarks.append(f"Measured cells count as exact: {_why_no_errors(ranking)}.")
@@ -121,7 +121,7 @@ def _remarks(
         if ranking.n_predicted == len(ranking.donors):
             remarks.append(
                 f"No cell of {ranking.target} was measured: a few pair runs with the "
-                "donors on top would tell more than any prediction."
+                "first donors would tell more than any prediction."
             )
     if ranking.without_value:
         remarks.append(
@@ -133,8 +133,8 @@ def _remarks(
 def _why_no_errors(ranking: DonorRanking) -> str:
     if not ranking.n_one_seed:
         return (
-            "the matrix tells no standard errors; give results.tsv or the directory "
-            "that stage 6 wrote"
+            "the matrix comes without standard errors; give results.tsv or the "
+            "directory that stage 6 wrote"
         )
     measured = len(ranking.donors) - ranking.n_predicted
     return (
@@ -145,7 +145,7 @@ def _why_no_errors(ranking: DonorRanking) -> str:
 
 def _error(error: PredictionError | None) -> str:
     if error is None:
-        return "too few to tell by cross-validation how good they are."
+        return "these are too few to find their error by cross-validation."
     r = "not defined" if error.pearson is None else f"{error.pearson:.2f}"
     what = f"pairs left out in {error.folds} parts"
     if error.left_out == BY_LANGUAGE:

@@ -266,7 +266,7 @@ def _table(report: Report) -> list[str]:
 
 
 def means_line(report: Report) -> str:
-    """Tell the mean over languages of single and of double runs."""
+    """Say what single and double runs reach, on average over languages."""
     single, double = map(mean_available, single_and_double(report.scores))
     return (
         f"Mean {report.source.metric_title}: singles {_figure(single)}, doubles "
@@ -443,14 +443,14 @@ def remarks(report: Report) -> list[str]:
 
 
 def _cross_language_line(perf: str, scores: CrossLanguageScores) -> str:
-    """Give the mean of each kind of run over its languages and all sets."""
+    """Say what each kind of run reaches, on average over languages and sets."""
     kinds = np.array([kind for kind, _ in scores.runs])
     means = ", ".join(
         f"{kind}s {_figure(mean_available(scores.perf[kinds == kind]))}"
         for kind in dict.fromkeys(kinds.tolist())
     )
     return (
-        f"Cross-language trials, no part of the matrix ({_some(list(scores.sets))}): "
+        f"Cross-language trials, not part of the matrix ({_some(list(scores.sets))}): "
         f"mean {perf} of {means}; see cross_language.csv"
     )
 

@@ -1,23 +1,28 @@
-"""Speaker embeddings of utterances, each computed once, in batches of similar length.
+"""Speaker embeddings of utterances, computed in batches of similar length.
 
 An utterance is trimmed, played at each speed, and embedded; the embeddings are
-L2-normalised, averaged over the speeds and normalised again. Embeddings depend on the
-utterances and ``batch_bins`` alone, to the last bit.
+L2-normalised, averaged over the speeds and normalised again. They depend on nothing but
+the utterances and ``batch_bins``, to the last bit. On disk they have Kaldi's form,
+``embeddings.ark`` and ``embeddings.scp``.
 """
 
 import hashlib
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
+import kaldiio
 import numpy as np
 import torch
 
 from espnet2_cltm.corpus.bounded_cache import WaveformCache
-from espnet2_cltm.speaker.embedding_settings import EmbeddingSettings
-from espnet2_cltm.speaker.model import SpeakerModel
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import replacing, write_text
+from espnet2_cltm.speaker.model import EmbeddingSettings, SpeakerModel
 from espnet2_cltm.speaker.waveforms import variants
 from espnet2_cltm.tasks.inference import length_batches
 
-# Waveforms held in memory at once, in batches: enough to find some of one length.
+# Batches of waveforms held in memory at once: enough to find some of one length.
 _BATCHES_HELD = 16
 
 _cache = WaveformCache(0)
@@ -27,7 +32,7 @@ def cache_waveforms(max_bytes: int) -> None:
     """Keep trimmed and time-stretched waveforms in memory for this process's models.
 
     Args:
-        max_bytes: Most memory to use; 0 keeps nothing.
+        max_bytes: Most memory to use; 0 to keep nothing.
     """
     global _cache
     _cache = WaveformCache(max_bytes)
@@ -44,11 +49,12 @@ def embed_utterances(
     """Embed utterances.
 
     Args:
-        model: Put into evaluation mode here, and back.
+        model: Speaker model; its training mode is restored at the end.
         num_samples: Length of each utterance in samples, before trimming.
-        read_waveform: Gives an utterance's (samples,) float32 waveform in [-1, 1).
-        batch_bins: Most samples in a batch, padding counted.
-        device: Where the model is.
+        read_waveform: Function from an utterance id to its (samples,) float32 waveform
+            in [-1, 1).
+        batch_bins: Most samples in a batch, padding included.
+        device: Device that the model is on.
 
     Returns:
         (utterances, size) float32 unit vectors, in the order of the sorted ids.
@@ -62,14 +68,14 @@ def embed_utterances(
     for held in _held_together(num_samples, batch_bins, len(settings.speeds)):
         waveforms = _prepare(held, read_waveform, settings, model.ignores_padding)
         lengths = {key: len(waveform) for key, waveform in waveforms.items()}
-        normalised = {}
+        normalised: dict[tuple[str, int], np.ndarray] = {}
         for batch in length_batches(lengths, batch_bins, not model.ignores_padding):
             embeddings = _embed_batch(model, [waveforms[key] for key in batch], device)
             normalised.update(zip(batch, embeddings, strict=True))
         if sums is None:
             size = len(next(iter(normalised.values())))
             sums = np.zeros((len(utts), size), dtype=np.float32)
-        for utt, speed in sorted(normalised):  # one order of the sum
+        for utt, speed in sorted(normalised):  # the sum depends on the order
             sums[row[utt]] += normalised[utt, speed]
     model.train(was_training)
     if sums is None:
@@ -77,10 +83,41 @@ def embed_utterances(
     return sums / np.linalg.norm(sums, axis=1, keepdims=True)
 
 
+def write_embeddings(
+    directory: Path | str, utts: Sequence[str], embeddings: np.ndarray
+) -> None:
+    """Write embeddings as float32 vectors.
+
+    The scp is written last: where it exists, the ark is complete.
+
+    Args:
+        directory: Output directory, made if it is missing.
+        utts: Utterance ids.
+        embeddings: (utts, size) embeddings.
+
+    Raises:
+        UserError: An embedding is not finite, or the file system refuses.
+    """
+    odd = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    if len(odd):
+        raise UserError(
+            f"The embedding of utterance {utts[odd[0]]} is not finite, so the model's "
+            "weights are damaged or its training diverged: train it again."
+        )
+    ark, scp = Path(directory) / "embeddings.ark", Path(directory) / "embeddings.scp"
+    scp.unlink(missing_ok=True)
+    rows = dict(zip(utts, embeddings.astype(np.float32), strict=True))
+    with replacing(ark) as temporary, tempfile.NamedTemporaryFile("r") as listed:
+        kaldiio.save_ark(str(temporary), rows, scp=listed.name)
+        offsets = [line.rstrip("\n").rpartition(":")[2] for line in listed]
+    lines = (f"{utt} {ark}:{at}\n" for utt, at in zip(rows, offsets, strict=True))
+    write_text(scp, "".join(lines))
+
+
 def _held_together(
     num_samples: Mapping[str, int], batch_bins: int, n_speeds: int
 ) -> Iterator[Sequence[str]]:
-    """Cut the utterances, sorted by length, into parts that fit into memory."""
+    """Cut the utterances, sorted by length, into parts that fit in memory."""
     yield from length_batches(num_samples, _BATCHES_HELD * batch_bins // n_speeds)
 
 
@@ -90,7 +127,7 @@ def _prepare(
     settings: EmbeddingSettings,
     ignores_padding: bool,
 ) -> dict[tuple[str, int], np.ndarray]:
-    """Trim and stretch; waveforms by utterance and index of the speed."""
+    """Trim and stretch; return waveforms by utterance and index of the speed."""
     waveforms = {}
     for utt in utts:
         for speed, waveform in enumerate(_variants(read_waveform(utt), settings)):
@@ -101,7 +138,9 @@ def _prepare(
     return waveforms
 
 
-def _variants(waveform: np.ndarray, settings: EmbeddingSettings) -> list[np.ndarray]:
+def _variants(
+    waveform: np.ndarray, settings: EmbeddingSettings
+) -> Sequence[np.ndarray]:
     key = (
         hashlib.blake2b(waveform.tobytes(), digest_size=16).digest(),
         tuple(settings.speeds),

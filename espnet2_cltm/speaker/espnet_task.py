@@ -1,11 +1,10 @@
 """Speaker verification as an ESPnet task.
 
 Data for training: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz)
-and ``spk_labels`` (``utt2spk``, type ``text``), with ``--spk2utt``. For validation:
-``speech``, and one or more Kaldi trial lists with ``--valid_trials``. The parts are
-chosen by name and are those of ESPnet's speaker task; added are the frontend
-``hubert``, the projector ``linear`` and the losses ``cross_entropy`` and
-``contrastive``.
+and ``spk_labels`` (``utt2spk``, type ``text``), with ``--spk2utt``; for validation:
+``speech``, and one or more Kaldi trial lists with ``--valid_trials``. Parts are chosen
+by name from those of ESPnet's speaker task, the frontend ``hubert``, the projector
+``linear`` and the losses ``cross_entropy`` and ``contrastive``.
 """
 
 import argparse
@@ -17,10 +16,8 @@ from espnet2.utils.types import str2pair_str
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.speaker.contrastive import ContrastiveLoss
-from espnet2_cltm.speaker.cross_entropy import CrossEntropy
-from espnet2_cltm.speaker.embedding_settings import EmbeddingSettings
-from espnet2_cltm.speaker.model import SpeakerModel
+from espnet2_cltm.speaker.losses import ContrastiveLoss, CrossEntropy
+from espnet2_cltm.speaker.model import EmbeddingSettings, SpeakerModel
 from espnet2_cltm.speaker.preprocessor import (
     PairPreprocessor,
     SpeakerPreprocessor,
@@ -75,7 +72,7 @@ loss_choices = ClassChoices(
     default="aamsoftmax",
 )
 
-# ESPnet's kinds of batches that hold ``batch_size`` utterances.
+# ESPnet's batch types that hold ``batch_size`` utterances.
 _BATCHES_BY_NUMBER = ("unsorted", "sorted", "folded")
 
 
@@ -98,7 +95,7 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
 
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
-        """Add ESPnet's arguments of the task and those of trials and embeddings."""
+        """Add ESPnet's arguments for the task and those for trials and embeddings."""
         super().add_task_arguments(parser)
         group = parser.add_argument_group(description="Trials and embeddings")
         group.add_argument(
@@ -113,8 +110,8 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
             "--checkpoint",
             choices=("eer", "last"),
             default="eer",
-            help="Which epoch's model an experiment tests: the one with the lowest "
-            "EER on the validation trials of the tested language, or the last",
+            help="epoch whose model an experiment tests: the one with the lowest EER "
+            "on the validation trials of the tested language, or the last",
         )
         group.add_argument(
             "--embedding_conf",
@@ -126,15 +123,15 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
             "--embedding_batch_bins",
             type=int,
             default=480_000,
-            help="Most samples in a batch of utterances to embed, padding counted",
+            help="most samples in a batch of utterances to embed, padding included",
         )
 
     @classmethod
     def main_worker(cls, args: argparse.Namespace) -> None:
-        """Train, as ESPnet does, once the trials of validation are found usable.
+        """Check the validation trials, then train as ESPnet does.
 
         Raises:
-            UserError: They are not.
+            UserError: The trials cannot be used.
         """
         if not (args.dry_run or args.collect_stats or goes_unvalidated(args)):
             read_valid_trials(args.valid_trials, args.valid_shape_file)
@@ -147,8 +144,8 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
         """Build what turns ESPnet's data into the model's.
 
         Raises:
-            UserError: The speakers can't be read or are more than the model's classes,
-                or padded utterances would reach a model that looks at padding.
+            UserError: The speakers cannot be read or are more than the model's
+                classes, or padded utterances would reach a model that sees padding.
         """
         if not train:
             return SpeakerPreprocessor(train)
@@ -169,32 +166,32 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
     def required_data_names(
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
-        """Name the data that must be given."""
+        """Return the names of the required data."""
         return ("speech", "spk_labels") if train else ("speech",)
 
     @classmethod
     def optional_data_names(
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
-        """Name the data that may be given."""
+        """Return the names of the optional data."""
         return () if train else ("spk_labels",)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> SpeakerModel:
         """Build the model; what follows the frontend depends on ``args.seed`` alone.
 
-        The number of classes is ``--spk_num``, else the number of speakers in
-        ``--spk2utt``; it is put into ``args``, so that ``config.yaml`` records it and
+        The number of classes is ``--spk_num``, or else the number of speakers in
+        ``--spk2utt``; it is stored in ``args``, so that ``config.yaml`` records it and
         the model can be built again without that file.
 
         Raises:
-            UserError: A part is unknown or cannot be built, ``--init`` is given, the
-                speakers can't be read, or there are more of them than ``--spk_num``.
+            UserError: A part is unknown or cannot be built, ``--init`` is given, or the
+                speakers cannot be read.
         """
         if args.init is not None:
             raise UserError(
-                f"init: {args.init} would overwrite the encoder's weights: take the "
-                "line out; parts begin with weights of their own kind."
+                f"init: {args.init} would overwrite the encoder's weights: remove the "
+                "line; each part initialises its own weights."
             )
         args.spk_num = _count_speakers(args)
         frontend = build_part(frontend_choices, args)
@@ -268,12 +265,12 @@ def _embedding_settings(conf: dict[str, Any]) -> EmbeddingSettings:
 
 
 def _crops(args: argparse.Namespace) -> bool:
-    """Tell whether training takes random crops of utterances."""
+    """Return whether training takes random crops of utterances."""
     return bool(args.preprocessor_conf.get("target_duration"))
 
 
 def _autocast(model_conf: dict[str, Any]) -> str:
-    # The latter is of no effect here, but ESPnet's recipes give it to every task.
+    # The latter has no effect here, but ESPnet's recipes give it to every task.
     unknown = model_conf.keys() - {"autocast", "extract_feats_in_collect_stats"}
     if unknown:
         raise UserError(
@@ -283,9 +280,9 @@ def _autocast(model_conf: dict[str, Any]) -> str:
 
 
 def _require_equal_lengths(args: argparse.Namespace) -> None:
-    """Refuse to train on padding where something looks at it.
+    """Refuse to train on padding where a part of the model would see it.
 
-    ESPnet's speaker encoders do, and the batch norm of its attentive pooling.
+    ESPnet's speaker encoders do, and so does the batch norm of attentive pooling.
     """
     hides_padding = (
         args.frontend == "hubert"

@@ -1,10 +1,10 @@
 """Metrics of speaker verification.
 
-Conventions: a higher score speaks for one speaker (target). A threshold accepts the
-scores above it and stands between distinct scores, below all (accept all) or above all
-(reject all): tied trials are accepted or rejected together. P_miss is the share of
-targets rejected, P_fa the share of nontargets accepted. Trials are counted in whole
-numbers, so that a metric has no rounding but its last.
+Conventions: a higher score speaks for a single speaker (target). A threshold accepts
+the scores above it; it lies between two distinct scores, below all of them (accept all)
+or above all of them (reject all), so tied trials are accepted or rejected together.
+P_miss is the share of targets rejected, P_fa the share of nontargets accepted. Trials
+are counted in integers, so a metric is rounded only once, at the end.
 
 Metrics
 -------
@@ -32,8 +32,9 @@ class ErrorCounts:
     """Errors at every threshold, from accepting all trials to rejecting all.
 
     Attributes:
-        misses: (thresholds,) int64, targets rejected; rises from 0 to ``n_targets``.
-        false_alarms: (thresholds,) int64, nontargets accepted; falls from
+        misses: (thresholds,) int64 numbers of targets rejected, rising from 0 to
+            ``n_targets``.
+        false_alarms: (thresholds,) int64 numbers of nontargets accepted, falling from
             ``n_nontargets`` to 0.
     """
 
@@ -60,8 +61,8 @@ def validate(scores: np.ndarray, is_target: np.ndarray) -> None:
     """
     if scores.ndim != 1 or scores.shape != is_target.shape:
         raise UserError(
-            f"Scores of shape {scores.shape} stand against labels of shape "
-            f"{is_target.shape}: give one score a trial."
+            f"Scores of shape {scores.shape} do not match labels of shape "
+            f"{is_target.shape}: give one score per trial."
         )
     odd = np.flatnonzero(~np.isfinite(scores))
     if len(odd):
@@ -105,14 +106,14 @@ def count_errors(scores: np.ndarray, is_target: np.ndarray) -> ErrorCounts:
 
 
 def roc_auc(scores: np.ndarray, is_target: np.ndarray) -> float:
-    """Compute the area under the ROC curve.
+    """Return the area under the ROC curve.
 
     Args:
         scores: (trials,) real numbers.
         is_target: (trials,) bool.
 
     Returns:
-        P(target scores higher) + P(they tie) / 2, over all pairs of a target and a
+        P(target scores higher) + P(scores tie) / 2 over all pairs of a target and a
         nontarget; the normalised Mann-Whitney U.
 
     Raises:
@@ -122,11 +123,11 @@ def roc_auc(scores: np.ndarray, is_target: np.ndarray) -> float:
 
 
 def eer(scores: np.ndarray, is_target: np.ndarray) -> float:
-    """Compute the equal error rate on the convex hull of the ROC.
+    """Return the equal error rate on the convex hull of the ROC.
 
-    The hull is what the best calibration of the scores reaches, so that the rate does
-    not depend on how one interpolates between thresholds; see Brümmer and de Villiers,
-    The BOSARIS Toolkit, arXiv:1304.2865.
+    The hull is what the best calibration of the scores achieves, so the rate does not
+    depend on how to interpolate between thresholds; see Brümmer and de Villiers, The
+    BOSARIS Toolkit, arXiv:1304.2865.
 
     Args:
         scores: (trials,) real numbers.
@@ -148,7 +149,7 @@ def min_dcf(
     c_miss: float = 1,
     c_fa: float = 1,
 ) -> float:
-    """Compute the smallest normalised detection cost over all thresholds.
+    """Return the smallest normalised detection cost over all thresholds.
 
     Args:
         scores: (trials,) real numbers.
@@ -168,8 +169,8 @@ def min_dcf(
 
 
 def _roc_auc(counts: ErrorCounts) -> float:
-    # From one threshold to the next some targets and nontargets tie; each nontarget
-    # has all targets above it on its right, and half of those that tie with it.
+    # Trials between two neighbouring thresholds tie. A nontarget is ranked correctly
+    # against all targets above it, and counts half against those it ties with.
     tied_nontargets = counts.false_alarms[:-1] - counts.false_alarms[1:]
     targets_right = 2 * counts.n_targets - counts.misses[:-1] - counts.misses[1:]
     n_pairs = counts.n_targets * counts.n_nontargets
@@ -179,10 +180,10 @@ def _roc_auc(counts: ErrorCounts) -> float:
 def _eer(counts: ErrorCounts) -> float:
     n_targets, n_nontargets = counts.n_targets, counts.n_nontargets
     misses, false_alarms = counts.misses, counts.false_alarms
-    # Quickhull, only towards the hull's edge that crosses P_miss = P_fa: from the line
-    # between accepting all and rejecting all, to the threshold farthest below it, and
-    # on with the side on which the diagonal is met. Each step at least keeps within
-    # its two ends, most of them halve the range.
+    # Quickhull, followed only towards the edge that crosses P_miss = P_fa: start with
+    # the line from accepting all to rejecting all, find the threshold farthest below
+    # it, and continue on the side where the diagonal is crossed. The range shrinks in
+    # every step and halves in most.
     left, right = 0, len(misses) - 1
     while True:
         height = (misses[right] - misses[left]) * false_alarms[left : right + 1]
@@ -194,7 +195,7 @@ def _eer(counts: ErrorCounts) -> float:
             left = lowest
         else:
             right = lowest
-    # P_fa - P_miss at both ends, times the number of pairs, as Python's whole numbers.
+    # P_fa - P_miss at both ends, times the number of pairs, as Python integers.
     above = int(false_alarms[left]) * n_targets - int(misses[left]) * n_nontargets
     below = int(misses[right]) * n_nontargets - int(false_alarms[right]) * n_targets
     met = below * int(false_alarms[left]) + above * int(false_alarms[right])
@@ -228,7 +229,7 @@ SPEAKER_METRICS = (
         for p in P_TARGETS
     ),
 )
-"""Functions of :class:`ErrorCounts`, which one sort of the trials gives to all."""
+"""Metrics whose functions take :class:`ErrorCounts`: one sort serves them all."""
 
 
 def score_trials(
@@ -236,7 +237,7 @@ def score_trials(
     is_target: np.ndarray,
     metrics: Sequence[Metric] = SPEAKER_METRICS,
 ) -> Scores:
-    """Compute metrics of a set of trials.
+    """Compute the metrics of a set of trials.
 
     Args:
         scores: (trials,) real numbers.

@@ -1,10 +1,13 @@
-"""The speaker model: ESPnet's, with embeddings that can be taken at several places.
+"""The speaker model: ESPnet's, with embeddings that can be taken from several places.
 
-Trained as closed-set speaker identification, or on pairs of utterances with a
-contrastive loss; tested by the cosine between utterances' embeddings. An embedding is
-the network's own (after the projector), its pooled frames, or the mean over time of
+It is trained as closed-set speaker identification, or on pairs of utterances with a
+contrastive loss, and tested by the cosine between utterances' embeddings. An embedding
+is the network's own (after the projector), its pooled frames, or the mean over time of
 the mean of the encoder's last hidden states (arXiv:2603.08231).
 """
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
@@ -16,30 +19,74 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.speaker.batch_norm import accept_single_values
-from espnet2_cltm.speaker.contrastive import ContrastiveLoss
-from espnet2_cltm.speaker.embedding_settings import EmbeddingSettings
+from espnet2_cltm.speaker.losses import ContrastiveLoss
+
+SOURCES = ("hidden_layers", "pooling", "projector")
+
+
+@dataclass(frozen=True)
+class EmbeddingSettings:
+    """Settings of ``embedding_conf``: how an utterance becomes an embedding.
+
+    Attributes:
+        source: ``projector``, the network's own embedding; ``pooling``, the input of
+            the projector; or ``hidden_layers``, the mean over time of the mean of the
+            last ``num_layers`` hidden states of the frontend ``hubert``.
+        num_layers: Number of hidden states that ``hidden_layers`` takes.
+        speeds: Tempo factors (0.98 is slower); an utterance's embedding is the mean
+            over them of normalised embeddings, normalised again.
+        trim_db: Level in dB below the loudest frame under which leading and trailing
+            frames count as silence and are cut; None cuts nothing.
+        length_multiple: Number of samples to a multiple of which waveforms are cut
+            where padding would change an embedding (``ecapa_tdnn`` and other encoders
+            that see it), so that batches of one length can be formed.
+
+    Raises:
+        UserError: A value is out of range.
+    """
+
+    source: str = "projector"
+    num_layers: int = 4
+    speeds: Sequence[float] = (1.0, 0.98, 1.02)
+    trim_db: float | None = 20.0
+    length_multiple: int = 1600
+
+    def __post_init__(self) -> None:
+        problem = None
+        if self.source not in SOURCES:
+            problem = f"source: {self.source} is unknown: give {', '.join(SOURCES)}"
+        elif self.num_layers < 1:
+            problem = f"num_layers: {self.num_layers} must be 1 or more"
+        elif not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
+            problem = f"speeds: {self.speeds} must be factors between 0.5 and 2"
+        elif self.trim_db is not None and self.trim_db <= 0:
+            problem = f"trim_db: {self.trim_db} must be above 0, or null"
+        elif self.length_multiple < 1:
+            problem = f"length_multiple: {self.length_multiple} must be 1 or more"
+        if problem:
+            raise UserError(f"embedding_conf: {problem}.")
 
 
 class SpeakerModel(ESPnetSpeakerModel):
-    """ESPnet's speaker model that also trains with a batch of one.
+    """ESPnet's speaker model, which here also trains on batches of one.
 
     Args:
-        frontend: Waveforms to frames; None where the encoder takes waveforms.
-        specaug: Augments the frames in training, or None.
-        normalize: Normalises the frames, or None.
-        encoder: Frames to frames of another kind.
-        pooling: Frames to one vector.
-        projector: That vector to the embedding, or None.
-        loss: Embeddings to a loss.
-        embedding: What :meth:`embed` gives and how it is asked to be tested.
+        frontend: Module from waveforms to frames; None where the encoder takes
+            waveforms.
+        specaug: Augmentation of the frames in training, or None.
+        normalize: Normalisation of the frames, or None.
+        encoder: Module from frames to frames.
+        pooling: Module from frames to one vector.
+        projector: Module from that vector to the embedding, or None.
+        loss: Module from embeddings to a loss.
+        embedding: What :meth:`embed` returns, and from which waveforms.
         autocast: Precision of a HuBERT and of the encoder, see
             :mod:`espnet2_cltm.frontend.encoder_steps`. Features of another kind are
             computed in 32 bits.
 
     Raises:
-        UserError: The embedding needs what the model lacks, or there is no such
-            precision.
+        UserError: The embedding needs something that the model lacks, or the precision
+            is not known.
     """
 
     def __init__(
@@ -67,7 +114,7 @@ class SpeakerModel(ESPnetSpeakerModel):
 
     @property
     def ignores_padding(self) -> bool:
-        """Tell whether an utterance's embedding is the same in a padded batch."""
+        """Whether an utterance's embedding is the same in a padded batch."""
         return isinstance(self.frontend, HubertFrontend) and (
             self.embedding.source == "hidden_layers"
             or isinstance(self.encoder, IdentityEncoder)
@@ -87,9 +134,9 @@ class SpeakerModel(ESPnetSpeakerModel):
         Args:
             speech: (batch, samples) waveforms at 16 kHz.
             speech_lengths: (batch,) numbers of valid samples.
-            spk_labels: (batch, 1) speaker indices; for pairs 1 where both are one
-                speaker's, else 0.
-            speech2: The other utterances of pairs.
+            spk_labels: (batch, 1) speaker indices; of pairs, 1 where both utterances
+                are by one speaker, else 0.
+            speech2: The other utterance of each pair.
             speech2_lengths: Their numbers of valid samples.
             **kwargs: ``spk_labels_lengths`` and ``utt_id``, which ESPnet adds.
 
@@ -99,6 +146,7 @@ class SpeakerModel(ESPnetSpeakerModel):
         """
         embeddings = self._network_embedding(speech, speech_lengths)
         if isinstance(self.loss, ContrastiveLoss):
+            assert speech2 is not None and speech2_lengths is not None
             others = self._network_embedding(speech2, speech2_lengths)
             embeddings = torch.stack([embeddings, others])
         loss, accuracy, _ = self.loss(embeddings, spk_labels.view(-1))
@@ -134,8 +182,8 @@ class SpeakerModel(ESPnetSpeakerModel):
         with encoder_precision(self.autocast, speech.device):
             frames = self.encode_frame(feats).float()
         if not isinstance(self.encoder, IdentityEncoder):
-            # Such an encoder may change the number of frames, and looks at padding
-            # anyway: its inputs are of one length.
+            # Such an encoder may change the number of frames, and sees padding in any
+            # case: its inputs are of one length.
             lengths = None
         return self.pooling(frames, feat_lengths=lengths)
 
@@ -148,8 +196,8 @@ class SpeakerModel(ESPnetSpeakerModel):
 def _check_hidden_layers(frontend: AbsFrontend | None, num_layers: int) -> None:
     if not isinstance(frontend, HubertFrontend):
         raise UserError(
-            "embedding_conf: source: hidden_layers needs the frontend hubert: choose "
-            "projector or pooling."
+            "embedding_conf: source: hidden_layers needs the frontend hubert: set "
+            "source to projector or pooling."
         )
     most = frontend.hubert.config.num_hidden_layers + 1
     if num_layers > most:
@@ -157,3 +205,36 @@ def _check_hidden_layers(frontend: AbsFrontend | None, num_layers: int) -> None:
             f"embedding_conf: num_layers: {num_layers} is more than this encoder's "
             f"{most} hidden states: lower it."
         )
+
+
+class SingleValueBatchNorm1d(torch.nn.BatchNorm1d):
+    """:class:`torch.nn.BatchNorm1d` that takes a single value per channel.
+
+    PyTorch refuses to train on one, as occurs after pooling a batch of one. Such a step
+    has no variance of its own: here it is normalised by the running statistics, which
+    it leaves unchanged.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Normalise (batch, channels) or (batch, channels, time)."""
+        if self.training and input.numel() == input.shape[1]:
+            return torch.nn.functional.batch_norm(
+                input,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                training=False,
+                eps=self.eps,
+            )
+        return super().forward(input)
+
+
+def accept_single_values(model: torch.nn.Module) -> None:
+    """Make a model's one-dimensional batch norms take a single value per channel.
+
+    Parameters, buffers and their names stay the same.
+    """
+    for module in model.modules():
+        if type(module) is torch.nn.BatchNorm1d:
+            module.__class__ = SingleValueBatchNorm1d

@@ -1,7 +1,7 @@
-"""From what ESPnet reads to what the speaker model takes.
+"""Preparation of what ESPnet reads for the speaker model.
 
-Waveforms come to one scale; speakers become class indices in the order of
-``spk2utt``; crops are as ESPnet's, augmentation is ESPnet's own. For Siamese training
+Waveforms are brought to one scale; speakers become class indices in the order of
+``spk2utt``; crops are like ESPnet's, augmentation is ESPnet's own. For Siamese training
 every utterance gets a partner, drawn anew in every epoch.
 """
 
@@ -14,32 +14,30 @@ import numpy as np
 
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import read_text
 from espnet2_cltm.tasks.espnet import ESPnetDataset, SpkPreprocessor
 from espnet2_cltm.tasks.parts import scale_waveform
 
 
-def read_spk2utt(path: Path | str) -> dict[str, list[str]]:
+def read_spk2utt(path: Path | str | None) -> dict[str, list[str]]:
     """Read ``spk2utt``, whose order of lines is the order of the classes.
 
     Raises:
         UserError: The file is missing or empty, a line has no utterance, or a speaker
-            stands twice.
+            has two lines.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(
-            f"{path or '--spk2utt'} cannot be read ({error.strerror}): give --spk2utt "
-            "the spk2utt file of the training data."
-        ) from error
-    speakers = {}
+    remedy = "give --spk2utt the spk2utt file of the training data"
+    if not path:
+        raise UserError(f"The speakers are not given: {remedy}.")
+    lines = read_text(path, remedy).splitlines()
+    speakers: dict[str, list[str]] = {}
     for number, line in enumerate(lines, 1):
         speaker, *utts = line.split() or [""]
         if not utts or speaker in speakers:
-            problem = "stands twice" if utts else "has no utterance"
+            problem = "has a line already" if utts else "has no utterance"
             raise UserError(
-                f"{path}, line {number}: the speaker {speaker!r} {problem}: take the "
-                "line out."
+                f"{path}, line {number}: the speaker {speaker!r} {problem}: remove the "
+                "line."
             )
         speakers[speaker] = utts
     if not speakers:
@@ -54,12 +52,12 @@ class SpeakerPreprocessor(SpkPreprocessor):
     no augmentation unless asked for, and validation takes one utterance at a time.
 
     Args:
-        train: Whether for training.
-        spk2utt: Speakers, in the order of the classes; for training only.
-        target_duration: Length of a random crop in seconds, shorter utterances
-            repeated; None: the whole utterance.
-        **augmentation: ``rir_scp``, ``rir_apply_prob``, ``noise_info``,
-            ``noise_apply_prob``, ``short_noise_thres`` as ESPnet's.
+        train: Whether the data are for training.
+        spk2utt: File of the speakers, in the order of the classes; for training only.
+        target_duration: Length of a random crop in seconds, to which shorter
+            utterances are repeated; None for the whole utterance.
+        **augmentation: ESPnet's ``rir_scp``, ``rir_apply_prob``, ``noise_info``,
+            ``noise_apply_prob`` and ``short_noise_thres``.
     """
 
     def __init__(
@@ -107,10 +105,10 @@ class SpeakerPreprocessor(SpkPreprocessor):
         return speech.astype(np.float32, copy=False)
 
     def _crop(self, speech: np.ndarray) -> np.ndarray:
-        """Cut ``target_duration`` out, a shorter utterance repeated.
+        """Cut out ``target_duration``; repeat a shorter utterance first.
 
-        As ``SpkPreprocessor._speech_process``, which numpy 2.4 makes fail: it takes a
-        one-element array for a number.
+        The same as ``SpkPreprocessor._speech_process``, which fails with numpy 2.4
+        because it uses a one-element array as a number.
         """
         missing = self.target_duration - len(speech)
         if missing > 0:
@@ -122,26 +120,26 @@ class SpeakerPreprocessor(SpkPreprocessor):
         if speaker not in self.spk2label:
             raise UserError(
                 f"Utterance {uid} is by the speaker {speaker}, who is not in the "
-                "training's spk2utt: make spk2utt of the same utt2spk."
+                "training's spk2utt: make spk2utt from the same utt2spk."
             )
         return self.spk2label[speaker]
 
 
 class PairPreprocessor(SpeakerPreprocessor):
-    """Gives every training utterance a partner, half of them of the same speaker.
+    """Give every training utterance a partner, half of them of the same speaker.
 
-    A speaker with one utterance gets partners of other speakers only. What is drawn
-    comes from numpy's generator, which ESPnet seeds by ``--seed`` and epoch.
+    A speaker with one utterance gets partners from other speakers only. Draws come from
+    numpy's generator, which ESPnet seeds with ``--seed`` and the epoch.
 
     Args:
-        train: Whether for training.
-        spk2utt: Speakers with all the utterances that partners are drawn from.
-        data: Where they are: ESPnet's ``(path, name, type)`` triples.
-        **options: As of :class:`SpeakerPreprocessor`.
+        train: Whether the data are for training.
+        spk2utt: File of the speakers with all utterances that partners are drawn from.
+        data: ESPnet's ``(path, name, type)`` triples of these utterances' data.
+        **options: Options of :class:`SpeakerPreprocessor`.
 
     Raises:
-        UserError: ``spk2utt`` has one speaker only, or names an utterance that there is
-            no audio of.
+        UserError: ``spk2utt`` has one speaker only, or names an utterance without
+            audio.
     """
 
     def __init__(
@@ -163,7 +161,7 @@ class PairPreprocessor(SpeakerPreprocessor):
             if missing:
                 raise UserError(
                     f"{spk2utt} names the utterance {min(missing)}, which is not in "
-                    f"{wav_scp}: make both of the same utterances."
+                    f"{wav_scp}: make both from the same utterances."
                 )
         self.dataset = ESPnetDataset(speech)
         self.names = list(self.speakers)

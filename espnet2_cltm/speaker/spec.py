@@ -1,7 +1,7 @@
 """Speaker verification as one object: its metrics, its options, what stage 3 draws.
 
-Training subsets are spread evenly over speakers, trials are drawn among test and,
-apart, among dev speakers. Imports no torch, so that a plan is made in seconds.
+Training subsets are spread evenly over speakers; trials are drawn among test speakers
+and, separately, among dev speakers. Imports no torch, so that a plan takes seconds.
 """
 
 import math
@@ -37,7 +37,7 @@ from espnet2_cltm.task import (
 )
 
 # A subset of n utterances has at least this share of n speakers (arXiv:2603.08231),
-# and never fewer than can be told apart.
+# and always enough to be told apart.
 MIN_SPEAKERS_PER_UTTERANCE = 0.0125
 MIN_SPEAKERS = 2
 
@@ -51,7 +51,7 @@ def _check_trials(
         odd = min(set(trials.utts) ^ speaker_of.keys())
         raise UserError(
             f"{path} and its list of utterances differ, first in utterance {odd}: "
-            "delete both and run stage 3 again."
+            "delete both files and run stage 3 again."
         )
     numbers: dict[str, int] = {}
     speakers = np.array(
@@ -86,7 +86,7 @@ def _are_equal(first: TrialList, second: TrialList) -> bool:
 def _part_of(
     trials: TrialList, length: Mapping[str, float], seconds: float
 ) -> TrialList:
-    """Return the first trials, as many target as nontarget, of so much audio."""
+    """Return the first trials, half of them target, that have so much audio."""
     of_kind = [np.flatnonzero(trials.is_target == kind) for kind in (True, False)]
     chosen: list[int] = []
     heard: set[str] = set()
@@ -111,7 +111,7 @@ class SpeakerVerification(TaskSpec):
         """Draw training subsets and trials.
 
         Raises:
-            UnfitLanguage: Too few utterances or speakers, or no test trial can be made.
+            UnfitLanguage: There are too few utterances or speakers, or no test trials.
         """
         speaker_of = {u.id: u.speaker for u in splits["train"]}
         largest = max(rules.sizes)
@@ -154,14 +154,14 @@ class SpeakerVerification(TaskSpec):
         if needs_dev_trials and "dev" not in trials:
             notes.append(
                 "dev: no trial can be made, so runs on the language are tested on it "
-                "with their last epoch"
+                "after their last epoch"
             )
         return LanguageDraw(
             train=train,
             dev=list(trials["dev"].utts) if "dev" in trials else [],
             test=list(trials["test"].utts),
             labels={
-                u.id: person_of(u.speaker, u.lang)
+                u.id: person_of(u.speaker, u.lang or "")
                 if rules.shared_speakers
                 else u.speaker
                 for split in splits.values()
@@ -172,7 +172,7 @@ class SpeakerVerification(TaskSpec):
         )
 
     def tests_across(self, options: Mapping[str, Any]) -> bool:
-        """Tell whether bilingual speakers are tested across languages."""
+        """Return whether bilingual speakers are tested across languages."""
         return bool(options["cross_language_trials"])
 
     def draw_across(
@@ -181,7 +181,8 @@ class SpeakerVerification(TaskSpec):
         """Draw trials for every pair of languages that has bilingual test speakers.
 
         Returns:
-            Trials by pair; without trials only where there is a bilingual speaker.
+            One draw for each pair with a bilingual speaker, even where no trial can be
+            made.
         """
         sets = []
         for first, second in combinations(sorted(tests), 2):
@@ -198,15 +199,15 @@ class SpeakerVerification(TaskSpec):
         return sets
 
     def check_options(self, options: Mapping[str, Any], shared_speakers: bool) -> None:
-        """Refuse trials across languages where no speaker is heard in two.
+        """Refuse trials across languages where speakers are not shared by languages.
 
         Raises:
-            UserError: The two options contradict each other.
+            UserError: The options contradict each other.
         """
         if options["cross_language_trials"] and not shared_speakers:
             raise UserError(
-                "--cross_language_trials takes speakers of one name for one person: "
-                "give --shared_speakers true as well, if they are."
+                "--cross_language_trials treats speakers of one name as one person: "
+                "give --shared_speakers true as well, if that is right."
             )
 
 
@@ -223,7 +224,7 @@ SPEAKER = SpeakerVerification(
     options=(
         Option(
             "utts_per_speaker",
-            "utterances that a speaker gives before the next one's turn",
+            "utterances taken from a speaker before it is the next one's turn",
             POSITIVE,
             "1",
         ),
@@ -231,7 +232,7 @@ SPEAKER = SpeakerVerification(
         Option("trials_seed", "seed that draws the trials", WHOLE, "0"),
         Option(
             "cross_language_trials",
-            "test of bilingual speakers across languages",
+            "test bilingual speakers across languages",
             TRUTH,
             "false",
         ),

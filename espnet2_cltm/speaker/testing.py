@@ -19,7 +19,7 @@ from espnet2_cltm.speaker.embedding import cache_waveforms, embed_utterances
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.model import SpeakerModel
-from espnet2_cltm.speaker.scoring import cosine_scores
+from espnet2_cltm.speaker.trials import cosine_scores
 from espnet2_cltm.task import Criterion, Scores, TaskSpec, TestSet
 
 ESPNET_TASK = SpeakerTask
@@ -32,7 +32,7 @@ def build_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def cache_audio(max_bytes: int) -> None:
-    """Keep waveforms, and what the encoder's frozen part gives, in memory.
+    """Keep waveforms, and the output of the encoder's frozen part, in memory.
 
     Args:
         max_bytes: Most bytes of trimmed and time-stretched waveforms, and as many of
@@ -71,7 +71,7 @@ def write_training_data(
         ),
     )
     valid = [utterance for part in dev for utterance in part.utterances]
-    # ESPnet's command wants validation data even where no trial is scored on them.
+    # ESPnet's command needs validation data even where no trial is scored on them.
     write_espnet_data(run_dir / "valid", valid or train, "utt2spk")
     trials = [[str(part.data_path), part.name] for part in dev if part.data]
     data_options = {
@@ -95,14 +95,14 @@ def criteria(
     """Name what chooses the epoch for each test.
 
     A pair is tested on each of its languages with the epoch that is best on that
-    language's dev trials, as i+j and j+i trained apart would be; where that language
-    has none, with the last epoch, in every run alike. Other tests take the lowest
-    mean over the run's languages.
+    language's dev trials, as i+j and j+i would be if trained separately; where the
+    language has none, every run takes the last epoch. Other tests take the epoch with
+    the lowest mean over the run's languages.
 
     Args:
         config: The training configuration, data options included.
         languages: The run's languages.
-        tests: What it is tested on.
+        tests: Names of the sets that it is tested on.
     """
     if config.get("checkpoint", "eer") == "last":
         return {}
@@ -122,12 +122,12 @@ def predict(
     batch_bins: int,
     device: str,
 ) -> None:
-    """Score every trial and write the scores, float32 in the order of the trials.
+    """Score every trial and write the scores as float32, in the order of the trials.
 
     Args:
         model: A trained model.
         test: The test set.
-        predictions: The file to write, in numpy's format.
+        predictions: File to write, in numpy's format.
         batch_bins: Most samples in a batch.
         device: ``cpu`` or ``cuda``.
     """
@@ -172,13 +172,13 @@ def score(
         ) from error
     if scores.dtype != np.float32 or not np.isfinite(scores).all():
         raise UserError(
-            f"{predictions} holds scores that are not finite 32-bit numbers: did the "
-            "training diverge? Lower its learning rate, or delete the run's directory "
-            "and run stage 4 again."
+            f"{predictions} holds scores that are not finite 32-bit numbers, as after "
+            "a training that diverged: lower the learning rate, or delete the run's "
+            "directory and run stage 4 again."
         )
     if scores.shape != (len(test.data),):
         raise UserError(
-            f"{predictions} holds scores of shape {scores.shape} where "
+            f"{predictions} holds scores of shape {scores.shape}, but "
             f"{test.data_path} has {len(test.data)} trials: delete the run's "
             "directory and run stage 4 again."
         )

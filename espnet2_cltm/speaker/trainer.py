@@ -1,40 +1,42 @@
 """ESPnet's trainer with validation by the EER of trials.
 
-The loss of a closed set says little of speakers that were not trained on, so every
-epoch is validated on trials between them, one list a language. Each utterance is
+A closed-set loss says little about speakers outside the training data, so every epoch
+is validated on trials between such speakers, one list per language. Each utterance is
 embedded once, as in testing, however many trials name it.
 """
 
 import argparse
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import SubReporter
 from espnet2.utils.build_dataclass import build_dataclass
+from torch.utils.data import DataLoader
 
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.embedding import embed_utterances
 from espnet2_cltm.speaker.metrics import score_trials
-from espnet2_cltm.speaker.scoring import cosine_scores
-from espnet2_cltm.speaker.trials import TrialList, read_trials
+from espnet2_cltm.speaker.trials import TrialList, cosine_scores, read_trials
 from espnet2_cltm.tasks.adaptation import AdaptingTrainer
 from espnet2_cltm.tasks.espnet import TrainerOptions
 
 
 @dataclasses.dataclass
 class SpeakerTrainerOptions(TrainerOptions):
-    """ESPnet's options and what validation by trials needs.
+    """ESPnet's options, and those of validation by trials.
 
     Attributes:
-        valid_trials: (path of a Kaldi trial list, its name) pairs.
-        valid_shape_file: Lengths of the validation utterances, in samples.
+        valid_trials: (path, name) pairs of Kaldi trial lists.
+        valid_shape_file: Files of the validation utterances' lengths in samples; the
+            first is read.
         embedding_batch_bins: Most samples in a batch.
-        checkpoint: ``eer`` or ``last``, which needs no trials.
+        checkpoint: ``eer``, or ``last``, which needs no trials.
     """
 
     valid_trials: Sequence[tuple[str, str]]
@@ -58,7 +60,7 @@ class SpeakerTrainer(AdaptingTrainer):
     def validate_one_epoch(
         cls,
         model: torch.nn.Module,
-        iterator: Iterable,
+        iterator: DataLoader,
         reporter: SubReporter,
         options: SpeakerTrainerOptions,
         distributed_option: DistributedOption,
@@ -68,9 +70,9 @@ class SpeakerTrainer(AdaptingTrainer):
         Args:
             model: The model, or DistributedDataParallel around it.
             iterator: ESPnet's loader of the validation utterances.
-            reporter: Takes the statistics.
-            options: With the trial lists.
-            distributed_option: Unused: every process does the same.
+            reporter: Receiver of the statistics.
+            options: Options, trial lists included.
+            distributed_option: Unused; every process does the same.
 
         Raises:
             UserError: See :func:`read_valid_trials`; or a score is not finite.
@@ -79,6 +81,7 @@ class SpeakerTrainer(AdaptingTrainer):
             return
         num_samples = _num_samples(options.valid_shape_file)
         dataset = iterator.dataset
+        speaker_model: Any = getattr(model, "module", model)
 
         def read_waveform(utt: str) -> np.ndarray:
             return dataset[utt][1]["speech"]
@@ -89,7 +92,7 @@ class SpeakerTrainer(AdaptingTrainer):
             options.valid_trials, options.valid_shape_file
         ).items():
             embeddings = embed_utterances(
-                getattr(model, "module", model),
+                speaker_model,
                 {utt: num_samples[utt] for utt in trials.utts},
                 read_waveform,
                 options.embedding_batch_bins,
@@ -105,22 +108,22 @@ class SpeakerTrainer(AdaptingTrainer):
 
 
 def goes_unvalidated(options: argparse.Namespace | SpeakerTrainerOptions) -> bool:
-    """Tell whether the last epoch is wanted anyway, and no trials were given."""
+    """Return whether the last epoch is asked for and no trials are given."""
     return options.checkpoint == "last" and not options.valid_trials
 
 
 def read_valid_trials(
     valid_trials: Sequence[tuple[str, str]], valid_shape_file: Sequence[str]
 ) -> dict[str, TrialList]:
-    """Read the trial lists of validation, by name.
+    """Read the validation trial lists, by name.
 
     Args:
         valid_trials: (path, name) pairs.
-        valid_shape_file: Names the validation utterances.
+        valid_shape_file: Files that name the validation utterances.
 
     Raises:
-        UserError: There is no list, two have one name, or one can't be read, names
-            other utterances or has trials of one kind only.
+        UserError: There is no list, two have one name, or a list cannot be read, names
+            other utterances, or has trials of one kind only.
     """
     if not valid_trials:
         raise UserError(
@@ -132,7 +135,7 @@ def read_valid_trials(
     for path, name in valid_trials:
         if name in lists:
             raise UserError(
-                f"--valid_trials gives two lists the name {name}: give each another."
+                f"--valid_trials names two lists {name}: give them different names."
             )
         trials = lists[name] = read_trials(Path(path))
         unknown = set(trials.utts) - known

@@ -1,14 +1,14 @@
 """Drawing trials from the utterances of a test or dev set.
 
-Trials pair utterances of one gender. A speaker gives up to so many positives (both
-utterances are the speaker's), a gender as many negatives (two speakers' utterances) as
-it has positives; what can't be made is left out and counted. Speakers' genders are what
-their utterances state.
+Trials pair utterances of one gender, which is what a speaker's utterances state. Each
+speaker contributes positives (two utterances by that speaker) up to a limit, and each
+gender as many negatives (utterances by two speakers) as it has positives; what cannot
+be made is left out and counted.
 
-A pair has a number, and numbers are drawn without repetition by keyed hashes (BLAKE2b)
-of the seed: pairs are never enumerated, and a draw depends on nothing but seed and ids,
-positives of a speaker on the ids of that speaker's utterances alone. Trials are sorted;
-within one language the enrol utterance is the first of the two by id.
+Pairs are numbered, and numbers are drawn without repetition by keyed hashes (BLAKE2b)
+of the seed: pairs are never enumerated, and a draw depends on nothing but the seed and
+the ids, a speaker's positives on the ids of that speaker's utterances alone. Trials are
+sorted; within one language the enrol utterance is the first of the two by id.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ SpeakerUtts = dict[str, list[str]]
 
 @dataclass(frozen=True)
 class DrawnTrials:
-    """Trials of a set of utterances, and what could not be made of it.
+    """Trials drawn from utterances, and what is left out.
 
     Attributes:
-        trials: None where no trial can be made.
-        left_out: What could not be made, counted, a few words each.
+        trials: The trials; None where none can be made.
+        left_out: Notes on what could not be made, with counts.
     """
 
     trials: TrialList | None
@@ -45,11 +45,11 @@ class DrawnTrials:
 
 @dataclass(frozen=True)
 class NumberedPairs:
-    """Pairs that exist without being enumerated.
+    """Pairs that are numbered but not enumerated.
 
     Attributes:
-        total: How many there are.
-        pair: Gives the pair of a number from 0 to ``total - 1``, each another one.
+        total: Number of pairs.
+        pair: Function from a number below ``total`` to its pair, all different.
     """
 
     total: int
@@ -62,12 +62,12 @@ def draw_trials(
     """Draw the trials of one language.
 
     Args:
-        utterances: In any order.
+        utterances: Utterances, in any order.
         max_positives: Most positives of a speaker; all pairs where there are fewer.
-        seed: Other seeds draw other trials.
+        seed: Seed of the draw.
 
     Returns:
-        Trials in which no pair of utterances stands twice, and what is left out.
+        Trials, no pair of utterances twice, and what is left out.
     """
     speaker = {row.id: row.speaker for row in utterances}
     by_gender, left_out = _by_gender(utterances, speaker)
@@ -75,10 +75,10 @@ def draw_trials(
     for gender, utts_of in by_gender.items():
         single = sum(len(utts) == 1 for utts in utts_of.values())
         if single:
-            verb = "gives" if single == 1 else "give"
+            verb = "has" if single == 1 else "have"
             left_out.append(
                 f"{_count(single, 'speaker')} of gender {gender} with one utterance "
-                f"{verb} no positive"
+                f"{verb} no positive trial"
             )
         positives = [
             pair
@@ -105,20 +105,20 @@ def draw_cross_language_trials(
     max_positives: int,
     seed: int,
 ) -> DrawnTrials:
-    """Draw trials between two languages from the speakers of both.
+    """Draw trials between two languages from people who speak both.
 
-    A person is who has one speaker id in both languages, the ``<lang>-`` in front taken
-    off. Persons heard in one language alone give no trial, not even a negative one: it
-    could be told from a positive by the speaker's language.
+    Speakers with the same id, apart from the prefix ``<lang>-``, are one person. People
+    heard in one language only take part in no trial, not even a negative one, as the
+    speaker's languages would give it away.
 
     Args:
         first: Utterances of one language, the trials' enrol side, in any order.
         second: Utterances of the other, the trials' test side, in any order.
         max_positives: Most positives of a person; all pairs where there are fewer.
-        seed: Other seeds draw other trials.
+        seed: Seed of the draw.
 
     Returns:
-        Trials in which no pair of utterances stands twice, and what is left out.
+        Trials, no pair of utterances twice, and what is left out.
     """
     person = {
         row.id: person_of(row.speaker, row.lang or "") for row in (*first, *second)
@@ -162,10 +162,10 @@ def draw_cross_language_trials(
 
 
 def pairs_within(utts: Sequence[str]) -> NumberedPairs:
-    """Number the pairs of two of a speaker's utterances."""
+    """Number the pairs of two utterances by one speaker."""
 
     def pair(number: int) -> Pair:
-        # Pairs whose later utterance is the n-th start at number n (n - 1) / 2.
+        # Pairs whose second utterance is the n-th start at number n (n - 1) / 2.
         later = (1 + math.isqrt(1 + 8 * number)) // 2
         return utts[number - later * (later - 1) // 2], utts[later]
 
@@ -173,11 +173,11 @@ def pairs_within(utts: Sequence[str]) -> NumberedPairs:
 
 
 def pairs_between(utts_of: SpeakerUtts) -> NumberedPairs:
-    """Number the pairs of utterances of two different speakers."""
+    """Number the pairs of utterances by two different speakers."""
     utts = [utt for of_speaker in utts_of.values() for utt in of_speaker]
     ends = list(accumulate(len(of_speaker) for of_speaker in utts_of.values()))
     begins = [0, *ends]
-    # Each utterance of a speaker stands with all utterances of the speakers after.
+    # Each utterance is paired with all utterances of the speakers after its own.
     upto = list(
         accumulate(
             (
@@ -198,7 +198,7 @@ def pairs_between(utts_of: SpeakerUtts) -> NumberedPairs:
 
 
 def pairs_across(enrol: Sequence[str], test: Sequence[str]) -> NumberedPairs:
-    """Number the pairs of one utterance of each side."""
+    """Number the pairs of one utterance from each side."""
 
     def pair(number: int) -> Pair:
         one, other = divmod(number, len(test))
@@ -208,11 +208,11 @@ def pairs_across(enrol: Sequence[str], test: Sequence[str]) -> NumberedPairs:
 
 
 def pairs_across_between(enrol: SpeakerUtts, test: SpeakerUtts) -> NumberedPairs:
-    """Number the pairs of one utterance of each side, of two different speakers.
+    """Number the pairs of one utterance from each side, by two different speakers.
 
     Args:
-        enrol: Utterances of each speaker on the one side.
-        test: Utterances of the same speakers, in the same order, on the other.
+        enrol: Utterances of each speaker on one side.
+        test: Utterances of the same speakers, in the same order, on the other side.
     """
     speakers = list(enrol)
     utts = [utt for name in speakers for utt in test[name]]
@@ -229,7 +229,7 @@ def pairs_across_between(enrol: SpeakerUtts, test: SpeakerUtts) -> NumberedPairs
         name = speakers[speaker]
         one, other = divmod(number - upto[speaker], len(utts) - len(test[name]))
         if other >= begins[speaker]:
-            other += len(test[name])  # skips the speaker's own utterances
+            other += len(test[name])  # skip the speaker's own utterances
         return enrol[name][one], utts[other]
 
     return NumberedPairs(upto[-1], pair)
@@ -238,15 +238,15 @@ def pairs_across_between(enrol: SpeakerUtts, test: SpeakerUtts) -> NumberedPairs
 def _by_gender(
     utterances: Sequence[Utterance], speaker: dict[str, str]
 ) -> tuple[dict[str, SpeakerUtts], list[str]]:
-    """Sort utterances into genders and speakers.
+    """Group utterances by gender and speaker.
 
     Args:
-        utterances: In any order.
-        speaker: Who speaks, by utterance id.
+        utterances: Utterances, in any order.
+        speaker: Speaker by utterance id.
 
     Returns:
-        Utterances by gender and speaker, only genders that occur; and the speakers
-        left out, for they state no gender or two.
+        Utterances by gender, those that occur, and speaker; and notes on what is left
+        out because no gender or two are stated.
     """
     stated: dict[str, set[str]] = {}
     utts_of: SpeakerUtts = {}
@@ -276,7 +276,7 @@ def _balance(
     group: str,
     speakers: Sequence[str],
 ) -> tuple[list[Trial], list[str]]:
-    """Put as many negatives beside a gender's positives, and say what is missing."""
+    """Add as many negatives as a gender has positives, and note what is missing."""
     n_positives = len(positives)
     if len(speakers) == 1:
         loss = f"its {_count(n_positives, 'positive')} " + (
@@ -284,7 +284,7 @@ def _balance(
         )
         return [], [
             f"{group} has one speaker ({speakers[0]}), so "
-            + (loss if n_positives else "it gives no trial")
+            + (loss if n_positives else "it has no trial")
         ]
     negatives = _sample(between, n_positives, key)
     left_out = []
@@ -308,10 +308,10 @@ def _drawn_trials(trials: Sequence[Trial], left_out: Sequence[str]) -> DrawnTria
 
 
 def _sample(pairs: NumberedPairs, count: int, key: str) -> list[Pair]:
-    """Draw pairs uniformly, none twice; all of them where there are not more.
+    """Draw ``count`` pairs uniformly, none twice; all of them where there are fewer.
 
-    The first steps of a Fisher-Yates shuffle of all numbers, of which only those that
-    have changed places are kept.
+    These are the first steps of a Fisher-Yates shuffle of all numbers, of which only
+    those that have moved are stored.
     """
     if pairs.total <= count:
         return [pairs.pair(number) for number in range(pairs.total)]
@@ -326,13 +326,13 @@ def _sample(pairs: NumberedPairs, count: int, key: str) -> list[Pair]:
 
 
 def _uniform_below(bound: int, words: Iterator[int]) -> int:
-    """Return a uniform whole number below ``bound``, at most 2**64, without bias."""
+    """Return an unbiased uniform integer below ``bound``, which is at most 2**64."""
     whole_rounds = 2**64 - 2**64 % bound
     return next(word for word in words if word < whole_rounds) % bound
 
 
 def _random_words(key: str) -> Iterator[int]:
-    """Return an endless row of uniform 64-bit numbers, the same for the same key."""
+    """Yield uniform 64-bit integers without end, the same for the same key."""
     digest = hashlib.blake2b(key.encode(), digest_size=32).digest()
     counter = 0
     while True:

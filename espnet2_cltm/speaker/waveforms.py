@@ -1,8 +1,8 @@
-"""From an utterance to the waveforms that its speaker embedding is averaged over.
+"""Trimming and change of tempo: the waveforms that an embedding is averaged over.
 
-Takes float32 waveforms at 16 kHz and gives float32 waveforms at 16 kHz: silence at
-both ends cut away once, then one waveform per speed. A speed below 1 plays slower,
-so the waveform becomes longer; the pitch stays, because it tells the speaker.
+Waveforms are float32 at 16 kHz, before and after. Silence at both ends is cut once;
+then there is one waveform per speed. A speed below 1 plays slower, so the waveform
+becomes longer; the pitch, which characterises the speaker, stays.
 
 Nothing here depends on chance, time or the number of threads: the same samples always
 give the same bits.
@@ -17,27 +17,27 @@ from espnet2_cltm.corpus.audio import MIN_SAMPLES
 from espnet2_cltm.errors import UserError
 
 TRIM_FRAME, TRIM_HOP = 2048, 512
-"""Samples of a frame whose loudness is judged, and from one frame to the next."""
+"""Length and shift, in samples, of the frames whose loudness is measured."""
 
 TEMPO_FRAME = 512
-"""Samples of a frame that is moved as a whole (32 ms); frames overlap by half."""
+"""Length in samples (32 ms) of a frame that is moved whole; frames overlap by half."""
 
 TEMPO_TOLERANCE = 160
-"""Samples that a frame may be away from its place in time (10 ms). Twice as much has
-to hold a period of the lowest voice (50 Hz)."""
+"""Most samples (10 ms) by which a frame may be away from its place in time. Twice as
+many must hold a period of the lowest voice (50 Hz)."""
 
 
 def trim_silence(waveform: np.ndarray, top_db: float | None) -> np.ndarray:
-    """Cut silence away at both ends.
+    """Cut silence at both ends.
 
     Frames of TRIM_FRAME samples every TRIM_HOP samples are silent where their root
-    mean square lies ``top_db`` or more below that of the loudest one. Where fewer than
-    MIN_SAMPLES would be left, a window of MIN_SAMPLES around them is kept, moved
+    mean square is ``top_db`` or more below that of the loudest one. Where fewer than
+    MIN_SAMPLES would remain, a window of MIN_SAMPLES around them is kept, shifted
     inwards at the ends; a shorter waveform stays whole.
 
     Args:
         waveform: (samples,) float32 at 16 kHz.
-        top_db: In dB, positive; None cuts nothing.
+        top_db: Positive level in dB; None cuts nothing.
 
     Returns:
         A view of the waveform, at least MIN_SAMPLES long if the waveform is.
@@ -65,22 +65,22 @@ def trim_silence(waveform: np.ndarray, top_db: float | None) -> np.ndarray:
 
 
 def change_tempo(waveform: np.ndarray, speed: float) -> np.ndarray:
-    """Play faster or slower at the same pitch, by WSOLA.
+    """Change the tempo at the same pitch, by WSOLA.
 
     Waveform similarity overlap-add (Verhelst and Roelands, ICASSP 1993): frames are
-    copied one after another as they stand in the input, and where that has led more
-    than TEMPO_TOLERANCE samples away from the right place, the next frame comes from
-    the place within the tolerance that goes on most like the input would have. No
-    sample becomes larger than the largest of the input. A phase vocoder would smear
-    speech: librosa's keeps 32 to 66 % of its energy at 0.98, this 98 to 102 %.
+    copied one after another from the input, and where that has led more than
+    TEMPO_TOLERANCE samples away from the right place, the next frame is the one within
+    the tolerance that continues most like the input. No sample becomes larger than the
+    largest of the input. A phase vocoder would smear speech: librosa's keeps 32 to 66 %
+    of its energy at 0.98, this 98 to 102 %.
 
     Args:
         waveform: (samples,) float32.
-        speed: Of playing; 0.98 gives a longer waveform, 1.02 a shorter one.
+        speed: Tempo factor; 0.98 gives a longer waveform, 1.02 a shorter one.
 
     Returns:
-        float32, ``round(samples / speed)`` long, but not below MIN_SAMPLES if the
-        waveform is not; at speed 1 the waveform itself.
+        ``round(samples / speed)`` float32 samples, but no fewer than MIN_SAMPLES if the
+        waveform has as many; at speed 1 the waveform itself.
 
     Raises:
         UserError: The speed is not between 0.5 and 2.
@@ -94,8 +94,8 @@ def change_tempo(waveform: np.ndarray, speed: float) -> np.ndarray:
         return waveform
     n_samples = max(round(len(waveform) / speed), min(len(waveform), MIN_SAMPLES))
     hop = TEMPO_FRAME // 2
-    # The first frame begins a hop before the first sample, so that all samples lie
-    # under two frames, whose windows add up to 1.
+    # The first frame begins a hop before the first sample, so that every sample lies
+    # in two frames, whose windows add up to 1.
     n_frames = -(-n_samples // hop) + 1
     before = hop + TEMPO_TOLERANCE
     after = int(n_frames * hop * max(speed, 1)) + TEMPO_FRAME + TEMPO_TOLERANCE
@@ -115,9 +115,9 @@ def change_tempo(waveform: np.ndarray, speed: float) -> np.ndarray:
 
 
 def _most_similar(samples: np.ndarray, start: int, place: int) -> int:
-    """Find the frame near ``place`` that is most like the one at ``start``.
+    """Return the start of the frame near ``place`` that is most like that at ``start``.
 
-    Similarity is the normalised cross-correlation; of equals the first is taken.
+    Similarity is the normalised cross-correlation; the first of equals wins.
     """
     first = place - TEMPO_TOLERANCE
     searched = samples[first : place + TEMPO_TOLERANCE + TEMPO_FRAME]
@@ -125,7 +125,7 @@ def _most_similar(samples: np.ndarray, start: int, place: int) -> int:
     products = np.correlate(searched, wanted)
     total = np.cumsum(np.concatenate([[0.0], searched**2]))
     energies = total[TEMPO_FRAME:] - total[:-TEMPO_FRAME]
-    # Of digital silence nothing is more similar than anything else.
+    # In digital silence nothing is more similar than anything else.
     similarity = products / np.sqrt(np.maximum(energies, np.finfo(np.float32).tiny))
     return first + int(np.argmax(similarity))
 
@@ -133,15 +133,12 @@ def _most_similar(samples: np.ndarray, start: int, place: int) -> int:
 def variants(
     waveform: np.ndarray, speeds: Sequence[float], trim_db: float | None
 ) -> list[np.ndarray]:
-    """Trim once and play at every speed.
+    """Trim once, and return one waveform for each speed, in their order.
 
     Args:
         waveform: (samples,) float32 at 16 kHz.
-        speeds: See :func:`change_tempo`.
-        trim_db: See :func:`trim_silence`.
-
-    Returns:
-        One float32 waveform a speed, in their order.
+        speeds: Tempo factors, see :func:`change_tempo`.
+        trim_db: Level of silence, see :func:`trim_silence`.
     """
     trimmed = trim_silence(waveform, trim_db)
     return [change_tempo(trimmed, speed) for speed in speeds]

@@ -1,15 +1,15 @@
-"""What prediction shares: options, the model, utterances, waveforms, batches.
+"""What inference commands share: options, model, utterances, waveforms, batches.
 
-Options are named as in ESPnet's inference commands. Batches follow from the lengths of
-the waveforms and ``--batch_bins`` alone, so that a command and an experiment give the
-same numbers to the last bit.
+Options are named as in ESPnet's inference commands. Batches depend on the lengths
+of the waveforms and ``--batch_bins`` alone, so that a command and an experiment give
+the same numbers to the last bit.
 """
 
 import argparse
 import tempfile
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -25,8 +25,10 @@ from espnet2_cltm.registry import find_task
 from espnet2_cltm.tasks.espnet import AbsTask, ESPnetDataset
 from espnet2_cltm.tasks.model_files import find_packed_model, load_model
 from espnet2_cltm.tasks.parts import scale_waveform
+from espnet2_cltm.tasks.training import check_device
 
 Key = TypeVar("Key", bound=Hashable)
+Pretrained = TypeVar("Pretrained", bound="PretrainedModel")
 
 
 def length_batches(
@@ -35,13 +37,13 @@ def length_batches(
     """Cut utterances, sorted by length, into batches of bounded padded size.
 
     Args:
-        num_samples: Length of each utterance in samples, by keys that can be ordered.
-        batch_bins: Largest number of samples in a batch, padding counted; a longer
-            utterance makes a batch of its own.
+        num_samples: Length of each utterance in samples, by sortable keys.
+        batch_bins: Most samples in a batch, padding included; a longer utterance makes
+            a batch of its own.
         equal_lengths: Whether a batch holds utterances of one length only.
 
     Returns:
-        Batches of keys; each of ``num_samples`` is in one batch.
+        Batches of keys; each key of ``num_samples`` is in one batch.
     """
     batches: list[list[Key]] = []
     for key in sorted(num_samples, key=lambda key: (num_samples[key], key)):
@@ -58,7 +60,7 @@ def length_batches(
 
 
 def inference_parser(description: str) -> argparse.ArgumentParser:
-    """Return the options that all inference commands have, all but ``--key_file``."""
+    """Return a parser with the options of all inference commands but ``--key_file``."""
     parser = config_argparse.ArgumentParser(
         description=description,
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -72,7 +74,7 @@ def inference_parser(description: str) -> argparse.ArgumentParser:
         "--batch_bins",
         type=int,
         default=480_000,
-        help="largest number of samples in a batch, padding counted",
+        help="most samples in a batch, padding included",
     )
     parser.add_argument(
         "--data_path_and_name_and_type",
@@ -97,49 +99,97 @@ def inference_parser(description: str) -> argparse.ArgumentParser:
     group.add_argument(
         "--language",
         type=str_or_none,
-        help="with --model_tag: test language whose checkpoint is taken",
+        help="with --model_tag, test language whose checkpoint is taken",
     )
     return parser
 
 
-def load_chosen_model(
+class PretrainedModel:
+    """Base of the classes that apply a trained model to one recording after another.
+
+    Args:
+        train_config: ``config.yaml`` of a training.
+        model_file: Weights of that training.
+        device: ``cpu`` or ``cuda``.
+        model_tag: Kept model, in place of both files; see :meth:`from_pretrained`.
+        language: With ``model_tag``, test language whose checkpoint is taken, where
+            there are several.
+
+    Raises:
+        UserError: The model is not available or is another task's, or no model or two
+            models are named.
+    """
+
+    task: ClassVar[type[AbsTask]]
+
+    def __init__(
+        self,
+        train_config: Path | str | None = None,
+        model_file: Path | str | None = None,
+        device: str = "cpu",
+        *,
+        model_tag: Path | str | None = None,
+        language: str | None = None,
+    ):
+        model = _load_chosen(self.task, train_config, model_file, model_tag, language)
+        self.model: Any = model.to(device).eval()
+        self.device = device
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Pretrained], model_tag: Path | str | None = None, **kwargs: Any
+    ) -> Pretrained:
+        """Load a model that an experiment has kept (``--keep_models``).
+
+        Args:
+            model_tag: Run's directory, its ``model.zip``, or id of a repository on the
+                Hugging Face hub that holds one.
+            **kwargs: Arguments of the class.
+
+        Raises:
+            UserError: The model is not available.
+        """
+        return cls(model_tag=model_tag, **kwargs)
+
+    @classmethod
+    def from_options(cls: type[Pretrained], args: argparse.Namespace) -> Pretrained:
+        """Load the model that a command's options name, see :func:`inference_parser`.
+
+        Raises:
+            UserError: The model or the GPU is not available.
+        """
+        check_device(args.ngpu)
+        return cls(
+            args.train_config,
+            args.model_file,
+            "cuda" if args.ngpu > 0 else "cpu",
+            model_tag=args.model_tag,
+            language=args.language,
+        )
+
+
+def _load_chosen(
     task: type[AbsTask],
     train_config: Path | str | None,
     model_file: Path | str | None,
-    model_tag: Path | str | None = None,
-    language: str | None = None,
+    model_tag: Path | str | None,
+    language: str | None,
 ) -> AbsESPnetModel:
-    """Build the model that the options name.
-
-    Args:
-        task: ESPnet task.
-        train_config: The training's ``config.yaml``.
-        model_file: The weights.
-        model_tag: A run's directory, a packed model, or a hub id, in place of both.
-        language: Test language whose checkpoint ``model_tag`` stands for, where there
-            are several.
-
-    Returns:
-        The model on the CPU.
-
-    Raises:
-        UserError: The model is not available or is another task's, or none or two
-            were named.
-    """
+    """Build the model that the options name, on the CPU."""
     if model_tag is None:
         if language is not None:
             raise UserError(
-                f"language {language!r} was given without model_tag: leave it out, the "
-                "weights are those of model_file."
+                f"language {language!r} is given without model_tag: leave it out, as "
+                "model_file names the weights."
             )
         if train_config is None or model_file is None:
             raise UserError(
-                "No model was named: give train_config and model_file, or model_tag."
+                "No model is named: give train_config and model_file, or model_tag."
             )
         return load_model(task, train_config, model_file)
     if train_config is not None or model_file is not None:
         raise UserError(
-            "Two models were named: give either model_tag, or train_config and "
+            "Two models are named: give either model_tag, or train_config and "
             "model_file."
         )
     packed = find_packed_model(model_tag)
@@ -153,16 +203,16 @@ def load_chosen_model(
 
 
 def usable_waveform(speech: np.ndarray | torch.Tensor) -> np.ndarray:
-    """Check a waveform and bring it into the form that models take.
+    """Check a waveform and convert it to the form that models take.
 
     Args:
-        speech: (samples,) at 16 kHz, floats in [-1, 1) or 16-bit integers.
+        speech: (samples,) waveform at 16 kHz, floats in [-1, 1) or 16-bit integers.
 
     Returns:
-        (samples,) float32.
+        (samples,) float32 waveform.
 
     Raises:
-        UserError: It has channels, is too short, or holds NaN or infinity.
+        UserError: It has several channels, is too short, or holds NaN or infinity.
     """
     if isinstance(speech, torch.Tensor):
         speech = speech.detach().cpu().numpy()
@@ -181,7 +231,7 @@ def _problem_of(waveform: np.ndarray) -> str | None:
 
 
 def add_key_file(group: argparse._ActionsContainer) -> None:
-    """Add the option that chooses utterances."""
+    """Add ``--key_file``, which chooses utterances."""
     group.add_argument(
         "--key_file",
         type=str_or_none,
@@ -190,7 +240,7 @@ def add_key_file(group: argparse._ActionsContainer) -> None:
 
 
 class UtteranceReader:
-    """Reads the utterances of ``--data_path_and_name_and_type``.
+    """Reader of the utterances of ``--data_path_and_name_and_type``.
 
     Args:
         data: ``(path, name, type)`` triples of the option.
@@ -217,7 +267,7 @@ class UtteranceReader:
             ) from error
 
     def choose(self, key_file: str | None) -> list[str]:
-        """Return the ids in a key file's first column, or all where there is no file.
+        """Return the ids in a key file's first column, or all ids where there is none.
 
         Raises:
             UserError: The file cannot be read, is empty, or names another utterance.
@@ -244,14 +294,14 @@ class UtteranceReader:
         if missing:
             raise UserError(
                 f"Utterance {min(missing)} of {named_by} is not in {self.wav_scp}: "
-                "remove it or give its audio."
+                "remove it or add its audio."
             )
 
     def read(self, utt: str) -> np.ndarray:
         """Read an utterance.
 
         Returns:
-            (samples,) float32 in [-1, 1).
+            (samples,) float32 waveform in [-1, 1).
 
         Raises:
             UserError: The audio cannot be read, has channels, is too short, or holds

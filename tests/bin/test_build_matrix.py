@@ -212,10 +212,23 @@ def test_task_may_be_named_where_the_file_has_only_that_one(tmp_path, rows):
     assert after == before
 
 
+def test_few_cells_are_predicted_without_an_error_of_prediction(tmp_path):
+    languages = ("ca", "de", "es", "gl")
+    perfs = {"single": 0.6, "double": 0.7, "pair": 0.65}
+    rows = perf_rows(
+        languages,
+        (42, 43, 44),
+        lambda kind, tested, donor, seed: perfs[kind] + seed % 3 * 0.001,
+    )
+    outdir = run(tmp_path, [row for row in rows if row[3] != "ca+de"])
+    assert len((outdir / "predicted.tsv").read_text().splitlines()) == 3
+    assert json.loads((outdir / "summary.json").read_text())["prediction_error"] is None
+
+
 def test_task_that_the_file_lacks_is_refused(tmp_path, rows, capsys):
     with pytest.raises(SystemExit):
         run(tmp_path, rows, "--task", "speaker")
-    assert "has no task 'speaker'; it has gender." in capsys.readouterr().err
+    assert "has no task 'speaker'; it has gender" in capsys.readouterr().err
     assert not (tmp_path / "cltm").exists()
 
 
@@ -486,7 +499,7 @@ def test_cross_language_trials_get_a_file_and_a_line_of_their_own(
         "kind,languages,ca~es,ca~tr\nsingle,tr,0.5,0.25\npair,ca+es,0.625,\n"
     )
     assert (
-        "\nCross-language trials, no part of the matrix (ca~es; ca~tr): mean ROC AUC "
+        "\nCross-language trials, not part of the matrix (ca~es; ca~tr): mean ROC AUC "
         "of singles 0.375, pairs 0.625; see cross_language.csv\n"
     ) in capsys.readouterr().out
     summary = json.loads((outdir / "summary.json").read_text())

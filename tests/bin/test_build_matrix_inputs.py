@@ -33,10 +33,8 @@ def refusal(tmp_path, rows, capsys, *options) -> str:
 def test_regime_that_is_not_there(tmp_path, rows, capsys):
     path = tmp_path / "regime.json"
     message = refusal(tmp_path, rows, capsys, "--regime", path)
-    assert message.endswith(
-        f"{path} cannot be read (No such file or directory): correct the path, or "
-        "leave --regime out."
-    )
+    assert f"{path} cannot be read (No such file or directory)" in message
+    assert message.endswith("or leave --regime out.")
 
 
 def test_regime_that_is_damaged(tmp_path, rows, capsys):
@@ -46,27 +44,28 @@ def test_regime_that_is_damaged(tmp_path, rows, capsys):
     assert f"{path} is damaged (Expecting property name" in message
     path.write_text(json.dumps({"task": "gender"}))
     message = refusal(tmp_path, rows, capsys, "--regime", path)
-    assert f"{path} is not what find_regime writes" in message
+    assert f"{path} is not a regime.json (it has no metric_label)" in message
 
 
 def test_distances_that_are_not_there(tmp_path, rows, capsys):
     path = tmp_path / "distances.tsv"
     message = refusal(tmp_path, rows, capsys, "--distances", path)
-    assert f"{path} is no file: give a tab-separated table of distances" in message
+    assert f"{path} cannot be read" in message
+    assert "table of distances" in message
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("", "is empty: a table of distances has the columns"),
+        ("", "is empty: "),
         ("a,b\n1,2\n", "has no column language_a"),
         (
             HEADER + "inventory\nca\tes\t0.1\tfar\t0\t0\t0\n",
-            "line 2: genetic is 'far', not a distance from 0 to 1",
+            "line 2: genetic is 'far', not a number",
         ),
         (
             HEADER + "inventory\nca\tes\t1.5\t0\t0\t0\t0\n",
-            "line 2: geographic is 1.5; distances are shares from 0",
+            "line 2: geographic is '1.5', not a fraction from 0 to 1",
         ),
         (
             HEADER + "inventory\nca\tca\t0\t0\t0\t0\t0\n",

@@ -97,8 +97,8 @@ def test_a_corpus_that_is_not_prepared_is_said(recipe, capsys):
 @pytest.mark.parametrize(
     ("option", "value", "sentence"),
     [
-        ("--nj", "0", "takes a whole number from 1 on, not '0'"),
-        ("--nj", "x", "takes a whole number from 1 on, not 'x'"),
+        ("--nj", "0", "takes a whole number, at least 1, not '0'"),
+        ("--nj", "x", "takes a whole number, at least 1, not 'x'"),
         ("--max_rejected", "5", "takes a share from 0 to 1"),
         ("--max_rejected", "x", "takes a share from 0 to 1"),
     ],

@@ -20,7 +20,7 @@ from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import read_predictions
-from espnet2_cltm.speaker.scoring import read_scores
+from espnet2_cltm.speaker.trials import read_scores
 from espnet2_cltm.tasks.model_files import load_model, read_packed_model
 from tests.experiment.kept_experiments import (
     GENDER,
@@ -129,11 +129,11 @@ def test_command_gives_the_runs_scores_to_the_last_bit(
             *("--language", language),
             "--data_path_and_name_and_type",
             f"{store}/demo/{language}/test/wav.scp,speech,kaldi_ark",
-            *("--trials", str(test.trials_path)),
+            *("--trials", str(test.data_path)),
             *("--output_dir", str(tmp_path)),
         ]
     )
-    scores = read_scores(tmp_path / "scores", test.trials)
+    scores = read_scores(tmp_path / "scores", test.data)
     np.testing.assert_array_equal(scores, np.load(predictions))
 
 
@@ -149,9 +149,7 @@ def test_gender_is_predicted_without_experiment_encoder_or_hub(kept, elsewhere):
         label, probabilities = speech2label(waveform)
         assert label == prediction.label
         # Alone, not in the run's batch.
-        assert tuple(probabilities.values()) == pytest.approx(
-            prediction.probabilities, abs=1e-5
-        )
+        assert probabilities == pytest.approx(prediction.probabilities, abs=1e-5)
         assert list(probabilities) == ["f", "m"]
         as_integers = (waveform * 32768).astype(np.int16)
         assert speech2label(as_integers)[1] == probabilities
@@ -174,7 +172,7 @@ def test_two_utterances_are_scored_without_the_experiment(kept, elsewhere):
         speech2embedding = Speech2Embedding.from_pretrained(
             elsewhere / speaker_run("pair.es+fi"), language=language
         )
-        trials = listed.trials
+        trials = listed.data
         for index in range(0, len(trials), 5):
             first, second = (
                 audio[trials.utts[side[index]]] for side in (trials.enrol, trials.test)
@@ -276,10 +274,10 @@ def test_what_is_no_kept_model_is_one_sentence(kept, tmp_path):
         (tmp_path / "no.zip", r"no\.zip is missing"),
         (
             kept.run(speaker_run("single.es")),
-            "model of the task speaker, not of gender",
+            "model of the task speaker",
         ),
-        ("someone/no-such-model", "cannot be had from the hub"),
-        ("not a hub id at all", "cannot be had from the hub"),
+        ("someone/no-such-model", "not available from the hub"),
+        ("not a hub id at all", "not available from the hub"),
     ]:
         with pytest.raises(UserError, match=message):
             Speech2Label.from_pretrained(tag)
@@ -288,8 +286,8 @@ def test_what_is_no_kept_model_is_one_sentence(kept, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "No model was named"),
-        ({"model_tag": "a", "model_file": "b"}, "Two models were named"),
+        ({}, "give train_config and model_file, or model_tag"),
+        ({"model_tag": "a", "model_file": "b"}, "give either model_tag, or"),
         (
             {"train_config": "a", "model_file": "b", "language": "es"},
             "without model_tag",

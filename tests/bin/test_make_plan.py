@@ -145,10 +145,10 @@ def test_a_test_speaker_lost_to_corrupt_clips_gives_no_trial(recipe, tmp_path):
         (("--seeds", "one"), "--seeds: takes whole numbers"),
         (("--langs", "ca xx"), "The language xx is not in"),
         (("--langs", "ca es", "--speaker_budget", "9"), 'give --task "gender"'),
-        (("--speaker_config", "none.yaml"), "none.yaml, a training configuration"),
+        (("--speaker_config", "none.yaml"), "none.yaml cannot be read"),
         (("--cross_language_trials", "true"), "give --shared_speakers true as well"),
         (("--regime_budgets", "2 x"), "--regime_budgets: takes whole numbers"),
-        (("--regime_budgets", "2 5"), "2 5 has no N together with its double"),
+        (("--regime_budgets", "2 5"), "--regime_budgets 2 5 contains no N"),
         (
             ("--regime_budgets", "90 180", "--task", "gender"),
             "No language can take part in gender with any N of 90 180 and its double",

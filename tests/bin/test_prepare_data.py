@@ -123,9 +123,9 @@ def test_a_failing_language_ends_in_status_1_after_the_others(release, capsys):
 @pytest.mark.parametrize(
     ("option", "value", "sentence"),
     [
-        ("--max_train_utts", "-1", "takes a whole number from 0 on, not '-1'"),
-        ("--max_test_utts", "some", "takes a whole number from 0 on, not 'some'"),
-        ("--nj", "0", "takes a whole number from 1 on, not '0'"),
+        ("--max_train_utts", "-1", "takes a whole number, at least 0, not '-1'"),
+        ("--max_test_utts", "some", "takes a whole number, at least 0, not 'some'"),
+        ("--nj", "0", "takes a whole number, at least 1, not '0'"),
         ("--use_validated", "perhaps", "takes true or false, not 'perhaps'"),
     ],
 )

@@ -226,7 +226,7 @@ def test_a_matrix_without_errors_says_that_ranks_are_not_known(capsys, monkeypat
     monkeypatch.setattr("espnet2_cltm.bin.recommend.predict_pairs", fit)
     text = said(capsys, "--matrix", "gender_mhubert", "--target", "gl")
     assert "53 donors: 53 measured, 0 predicted" in text
-    assert "How sure the ranks are is not known" in text
+    assert "uncertainty of the ranks is not known" in text
 
 
 def test_a_file_is_written_instead_of_printing(results, tmp_path, capsys):

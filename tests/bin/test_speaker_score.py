@@ -30,8 +30,8 @@ def test_each_metric_has_its_line(files, capsys):
 @pytest.mark.parametrize(
     ("which", "content", "message"),
     [
-        (0, "a b target\n", "scores, line 2: a c is none of the 1 trials"),
-        (0, "a b same\n", "trials, line 1: 'same' is no label"),
+        (0, "a b target\n", "scores, line 2: a c is not one of the 1 trials"),
+        (0, "a b same\n", "trials, line 1: 'same' is not a label"),
         (1, "a b 3\n", "scores ends after line 1 without a score for trial 2"),
     ],
 )

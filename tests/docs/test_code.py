@@ -20,7 +20,19 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def parameters() -> list:
+    """Return the pages with code to run; those that import torch are slow."""
+    return [
+        pytest.param(
+            page,
+            id=page.stem,
+            marks=[pytest.mark.slow] if "import torch" in page.read_text() else [],
+        )
+        for page in PAGES
+    ]
+
+
+@pytest.mark.parametrize("page", parameters())
 def test_python_of_a_page_runs(page, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "tests.docs.run_page", page],

@@ -26,8 +26,11 @@ PAGES = documents()
 SHELL = ("", "bash", "sh")
 SCRIPTS = ("test.sh", "tools/install.sh")
 # Options of other people's commands.
-FOREIGN = {"no-deps", "strict", "local-dir", "fast"}
-NEEDS_TORCH = re.compile(r"\w+_(train|inference|worker|pretrain|export|targets)")
+FOREIGN = {"no-deps", "strict", "local-dir"}
+RECIPES = [ROOT / "egs2" / "cltm" / name / "README.md" for name in ("gender1", "spk1")]
+NEEDS_TORCH = re.compile(
+    r"\w+_(train|inference|worker|pretrain|export|targets|experiments)"
+)
 
 _COMMAND = re.compile(
     r"^(?:python3? -m espnet2_cltm\.bin\.|(?:\./)?local/)(?P<name>\w+)(?:\.py)?$"
@@ -126,7 +129,7 @@ def test_run_sh_takes_the_options_it_is_given(arguments):
 @pytest.mark.slow
 def test_options_named_in_the_text_exist():
     known = {*FOREIGN, *recipe_options(), *(f"<task>_{name}" for name in BY_TASK)}
-    known.add("option")
+    known |= {"option", "system"}  # the latter of egs2/cltm/spk1/run.sh
     for module in pkgutil.iter_modules(espnet2_cltm.bin.__path__):
         command = importlib.import_module(f"espnet2_cltm.bin.{module.name}")
         if hasattr(command, "get_parser"):
@@ -134,7 +137,7 @@ def test_options_named_in_the_text_exist():
                 known.add(option.removeprefix("--"))
     for script in SCRIPTS:
         known |= set(_OPTION.findall((ROOT / script).read_text(encoding="utf-8")))
-    for page in PAGES:
+    for page in [*PAGES, *RECIPES]:
         text = page.read_text(encoding="utf-8")
         declared = declared_options(text)
         for code in re.findall(r"`([^`\n]+)`", without_blocks(text)):

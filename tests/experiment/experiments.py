@@ -3,8 +3,7 @@
 import json
 
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import PlannedRun, write_plan
-from espnet2_cltm.experiment.run import all_runs
+from espnet2_cltm.experiment.plan import PlannedRun, all_runs, write_plan
 from espnet2_cltm.files import write_text
 
 

@@ -9,8 +9,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.learning_curves import check_grid, doubled
-from espnet2_cltm.experiment.plan import read_plan
+from espnet2_cltm.experiment.plan import check_grid, doubled, read_plan
 from espnet2_cltm.experiment.planning import (
     log_notes,
     make_plan,
@@ -63,9 +62,9 @@ def test_grid_is_read_in_any_order_and_its_doubles_are_found():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0 1 2", "holds 0"),
-        ("4", "4 has no N together with its double"),
-        ("4 9 30", "4 9 30 has no N together with its double"),
+        ("0 1 2", "0: give"),
+        ("4", "regime_budgets 4 .*double"),
+        ("4 9 30", "regime_budgets 4 9 30 .*double"),
     ],
 )
 def test_grid_that_cannot_be_used_is_one_sentence(text, message):
@@ -216,8 +215,7 @@ def test_matrix_and_curves_do_not_share_an_experiment(settings, tmp_path):
     matrix = replace(settings, regime_budgets=(), budget={"gender": 2, "speaker": 4})
     with pytest.raises(UserError) as caught:
         write_experiment(directory, make_plan(matrix, ["ca", "es"], [1]))
-    assert str(caught.value) == (
+    assert str(caught.value).startswith(
         f"{directory.settings} is of an experiment for learning curves "
-        "(--regime_budgets), not for a transfer matrix: give the new one a --tag of "
-        "its own."
+        "(--regime_budgets), not for a transfer matrix: "
     )

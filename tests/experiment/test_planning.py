@@ -1,5 +1,6 @@
 """From an audio store to subsets and a plan."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -234,9 +235,7 @@ def test_fewer_tasks_leave_the_runs_of_the_other_in_peace(bilingual, tmp_path, c
     )
     write_experiment(directory, make_plan(fewer, LANGS, [42]))
     assert {p.run.task for p in read_plan(directory.plan)} == {"speaker"}
-    assert "9 runs that were planned before, gender.single.ca.n4.s42 first" in (
-        caplog.text
-    )
+    assert re.search(r"9 runs .*gender\.single\.ca\.n4\.s42 first", caplog.text)
     write_experiment(directory, make_plan(bilingual, LANGS, [42]))
     assert len(read_plan(directory.plan)) == 18
 

@@ -35,7 +35,7 @@ def test_every_change_is_shown(tmp_path):
     assert "train_config.gender.optim_conf.lr: 0.001 before, 0.01 now" in str(
         caught.value
     )
-    assert "--tag of their own" in str(caught.value)
+    assert "--tag" in str(caught.value)
 
 
 def test_a_task_may_be_added(tmp_path):
@@ -74,12 +74,14 @@ def test_a_changed_setting_of_a_task_is_shown(tmp_path):
     )
     with pytest.raises(UserError) as caught:
         check_unchanged(path, speaker)
-    assert str(caught.value) == (
-        f"{path} was made with other settings (budget.speaker: 30 before, 31 now; "
-        "options.speaker.max_positives: 200 before, 9 now; train_config.speaker.loss: "
-        "contrastive before, cross_entropy now): give the new ones a --tag of their "
-        "own, or delete the old experiment."
-    )
+    for fact in (
+        str(path),
+        "budget.speaker: 30 before, 31 now; ",
+        "options.speaker.max_positives: 200 before, 9 now; ",
+        "train_config.speaker.loss: contrastive before, cross_entropy now)",
+        "--tag",
+    ):
+        assert fact in str(caught.value)
 
 
 def test_an_experiment_with_one_budget_for_all_tasks_is_refused(tmp_path):

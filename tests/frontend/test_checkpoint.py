@@ -12,7 +12,7 @@ from safetensors import safe_open
 from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.encoder_identity import encoder_identity
+from espnet2_cltm.experiment.encoder import encoder_identity
 from espnet2_cltm.frontend.checkpoint import SHIPPED, load_hubert, locate_encoder
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from tests.speech import TINY_HUBERT, voice

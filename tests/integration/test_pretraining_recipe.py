@@ -95,7 +95,7 @@ def test_the_recipe_leaves_a_checkpoint_its_card_and_its_probes(tmp_path, settin
     ("options", "message"),
     [
         (["--second_layers", "3"], "Did you mean --second_layer?"),
-        (["--first_epochs", "0"], "--first_epochs takes a whole number from 1 on"),
+        (["--first_epochs", "0"], "--first_epochs takes a whole number, at least 1"),
         (["--corpus", "timit"], "the corpus 'timit' is unknown"),
         (["--ssl_config", "none.yaml"], "--ssl_config none.yaml cannot be read"),
     ],

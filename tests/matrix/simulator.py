@@ -13,9 +13,12 @@ may use it: no run is dropped for its score.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.matrix.results import Choice, read_scores
 from espnet2_cltm.matrix.scores import ResultsSource, SeedScores, mean_over_seeds
 
 FIRST_SEED = 42
@@ -26,14 +29,15 @@ class Simulation:
     """What matrices and noise are drawn from.
 
     Attributes:
-        n_languages: Of the matrix.
-        n_seeds: Of every run.
+        n_languages: Number of languages.
+        n_seeds: Number of seeds of every run.
         base: Perf of single runs.
         gain_mean: Mean over languages of the true self-gain; gains are gamma
             distributed, always positive.
         gain_sd: Their standard deviation; 0 gives all the same.
         run_sd: Standard deviation over seeds of a run's Perf.
-        seed_correlation: Of two runs of the same seed tested on one language.
+        seed_correlation: Correlation of two runs of the same seed tested on one
+            language.
         test_set_sd: Standard deviation of a test set's difficulty. All runs on a
             language share it, so that it cancels in every cell.
         test_run_sd: Standard deviation of how a test set suits what was trained:
@@ -78,7 +82,7 @@ def simulation_like(scores: SeedScores, **changes: float) -> Simulation:
 
     Args:
         scores: All runs in at least two seeds; incomplete languages are left out.
-        changes: Other settings.
+        changes: Settings that differ.
     """
     n = len(scores.languages)
     single, double = scores.single, scores.double
@@ -109,6 +113,18 @@ def simulation_like(scores: SeedScores, **changes: float) -> Simulation:
         ),
         **changes,
     )
+
+
+def simulation_of_results(path: Path, task: str, **changes: float) -> Simulation:
+    """Take base, gains and noise from a results file.
+
+    Raises:
+        UserError: The file can't be read, or holds no seeds.
+    """
+    scores = read_scores(path, Choice(task))
+    if not isinstance(scores, SeedScores):
+        raise UserError(f"{path} holds means over seeds: give a file with the seeds.")
+    return simulation_like(scores, **changes)
 
 
 def draw_truth(simulation: Simulation, generator: np.random.Generator) -> Truth:

@@ -19,7 +19,6 @@ from espnet2_cltm.matrix.prediction import (
 from espnet2_cltm.matrix.prediction_model import (
     ModelSettings,
     draw_matrices,
-    relatedness_features,
 )
 from espnet2_cltm.matrix.results import read_scores
 from tests.matrix.results_files import write_results
@@ -193,18 +192,6 @@ def test_cells_beyond_the_limit_count_as_there():
     assert np.nanmax(np.abs(found.draws)) <= 3
 
 
-def test_features_of_languages_are_alike_where_languages_are_related():
-    kin = np.arange(12) // 3
-    distance = (kin[:, None] != kin).astype(float)
-    relations = closeness(dict.fromkeys(RELATIONS, distance))
-    features = relatedness_features(relations, 10)
-    assert features.shape == (12, 3)  # four families, centred
-    between = ((features[:, None] - features) ** 2).sum(axis=-1)
-    assert between[distance == 0].max() < 1e-9 < 0.5 < between[distance == 1].min()
-    assert (features**2).sum(axis=1).mean() == pytest.approx(1)
-    assert relatedness_features(0 * relations, 10).shape == (12, 0)
-
-
 @pytest.mark.parametrize("mask", ["cells", "pairs"])
 def test_masks_keep_their_share_and_nothing_of_the_diagonal(mask):
     kept = keep_at_random(20, 0.2, mask, 0)
@@ -229,9 +216,9 @@ def test_a_fifth_of_the_published_pairs_predicts_the_others(name, bar):
             for seed in range(2)
         ]
     )
-    additive, r, _, coverage = found.mean(axis=0)
+    additive, ridge, r, _, coverage = found.mean(axis=0)
     assert r > bar
-    assert r > additive - 0.01
+    assert r > max(additive, ridge) - 0.01
     assert 0.90 < coverage < 0.98
 
 

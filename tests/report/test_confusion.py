@@ -49,7 +49,6 @@ def test_there_is_none_without_a_file_or_a_line_of_the_task(tmp_path):
     ("row", "fact"),
     [
         ("age single am am old old many", "many"),
-        ("age single am am old old -1", "-1"),
         ("age single am am old 3", "line 2"),
     ],
 )

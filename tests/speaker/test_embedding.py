@@ -9,7 +9,7 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker import embedding
 from espnet2_cltm.speaker.embedding import cache_waveforms, embed_utterances
-from espnet2_cltm.speaker.embedding_settings import EmbeddingSettings
+from espnet2_cltm.speaker.model import EmbeddingSettings
 from espnet2_cltm.speaker.waveforms import change_tempo
 from tests.speech import TINY_HUBERT, TINY_SPEAKER, build_speaker_model, voice
 

@@ -15,10 +15,9 @@ from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
-from espnet2_cltm.speaker.scoring import read_scores
 from espnet2_cltm.speaker.testing import predict
 from espnet2_cltm.speaker.trainer import read_valid_trials
-from espnet2_cltm.speaker.trials import read_trials
+from espnet2_cltm.speaker.trials import read_scores, read_trials
 from espnet2_cltm.task import TestSet
 from espnet2_cltm.tasks.model_files import load_model
 from tests.speech import (
@@ -193,7 +192,7 @@ def test_siamese_training_runs_on_cropped_pairs(dump, tmp_path):
 @pytest.mark.parametrize(
     ("config", "options", "message"),
     [
-        ({}, ["--valid_trials", "DUMP/es/dev/trials,es"], "two lists the name es"),
+        ({}, ["--valid_trials", "DUMP/es/dev/trials,es"], "two lists es"),
         ({}, ["--valid_trials", "DUMP/tr/test/trials,x"], "not in the validation data"),
         ({}, ["--valid_trials", "DUMP/none,x"], "none cannot be read"),
         ({}, ["--spk_num", "3"], "has 4 speakers, more than spk_num: 3"),
@@ -453,7 +452,7 @@ def test_head_depends_on_the_seed_and_not_on_the_encoder():
         ({"frontend": "foo"}, "frontend: foo is unknown"),
         ({"init": "xavier_uniform"}, "would overwrite the encoder.s weights"),
         ({"projector_conf": {"size": 3}}, "projector: linear cannot be built"),
-        ({"loss": "contrastive", "loss_conf": {"margin": 3}}, "margin: 3 must lie"),
+        ({"loss": "contrastive", "loss_conf": {"margin": 3}}, "margin: 3 must"),
         ({"loss": "aamsoftmax_sc_topk"}, "k_top: 5 must be below the number of"),
         ({"embedding_conf": {"layers": 3}}, "embedding_conf cannot be used"),
         ({"embedding_conf": {"source": "foo"}}, "source: foo is unknown"),

@@ -125,10 +125,7 @@ def test_dev_without_trials_is_noted_where_it_would_choose_the_epoch():
     splits = language(dev=split("dev", "fm"))
     drawn = SPEAKER.draw(splits, rules(4), [1])
     assert drawn.dev == [] and "dev" not in drawn.test_data
-    assert drawn.notes[-1] == (
-        "dev: no trial can be made, so runs on the language are tested on it with "
-        "their last epoch"
-    )
+    assert drawn.notes[-1].startswith("dev: no trial can be made")
     last = SPEAKER.draw(splits, rules(4, "last"), [1])
     assert last.dev == [] and last.notes == ()
     assert last.train == drawn.train and last.test == drawn.test

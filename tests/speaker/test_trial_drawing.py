@@ -147,7 +147,7 @@ def test_speakers_of_one_utterance_serve_for_negatives_only():
     drawn = draw_trials(corpus("es", f1=2, f2=1, f3=1), 200, 1)
     assert [trial[2] for trial in pairs(drawn)].count(True) == 1
     assert drawn.left_out == (
-        "2 speakers of gender f with one utterance give no positive",
+        "2 speakers of gender f with one utterance have no positive trial",
     )
 
 
@@ -155,9 +155,9 @@ def test_speakers_of_one_utterance_alone_give_no_trial():
     drawn = draw_trials(corpus("es", f1=1, f2=1, m1=1), 200, 1)
     assert drawn.trials is None
     assert drawn.left_out == (
-        "2 speakers of gender f with one utterance give no positive",
-        "1 speaker of gender m with one utterance gives no positive",
-        "gender m has one speaker (es-m1), so it gives no trial",
+        "2 speakers of gender f with one utterance have no positive trial",
+        "1 speaker of gender m with one utterance has no positive trial",
+        "gender m has one speaker (es-m1), so it has no trial",
     )
 
 

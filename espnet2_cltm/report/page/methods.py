@@ -26,7 +26,7 @@ def _experiment(report: Report) -> str:
     model = " A model was trained for each run."
     if provenance.encoder:
         model = f" {provenance.encoder} was fine-tuned for each run."
-    budget = f" ({source.budget_text})" if source.budget_text else ""
+    budget = f", {source.budget_text}" if source.budget_text else ""
     corpus = provenance.settings.get("corpus")
     of_corpus = f" of the corpus {corpus}" if corpus else ""
     return (

@@ -1,11 +1,11 @@
-// Rankings of donors and targets. `data`: by side, the axis and the entries.
-for (const [side, { axis, entries }] of Object.entries(data)) {
+// Rankings of donors and targets. `data`: by side, [{language, value, low, high}] in any
+// order; drawn best first.
+for (const [side, entries] of Object.entries(data)) {
   const where = document.getElementById(`ranking-${side}`);
-  if (where) drawRanking(where, entries, axis);
+  if (where) drawRanking(where, entries);
 }
 
-// `entries`: [{language, value, low, high}], in any order; drawn best first.
-function drawRanking(where, entries, title) {
+function drawRanking(where, entries) {
   const sorted = entries.filter((entry) => entry.value !== null).sort((a, b) => b.value - a.value);
   const names = sorted.map((entry) => cltm.escapeHtml((sorted.length > 24 ? cltm.name : cltm.fullName)(entry.language)));
   const places = [...sorted.keys()];
@@ -24,7 +24,7 @@ function drawRanking(where, entries, title) {
   return Plotly.react(where, [trace], {
     font: { ...cltm.FONT, size: 12 }, height: 110 + sorted.length * (sorted.length > 24 ? 15 : 24),
     margin: { l: 10, r: 10, t: 10, b: 50 }, paper_bgcolor: "rgba(0,0,0,0)", showlegend: false,
-    xaxis: { title: { text: title }, fixedrange: true, gridcolor: "#e6e6e6", zeroline: true, zerolinecolor: "#888888" },
+    xaxis: { title: { text: "mean CLTM" }, fixedrange: true, gridcolor: "#e6e6e6", zeroline: true, zerolinecolor: "#888888" },
     yaxis: {
       range: [sorted.length - 0.5, -0.5], tickmode: "array", tickvals: places, ticktext: names, automargin: true, fixedrange: true,
       zeroline: false, gridcolor: "#f0f0f0", tickfont: { size: sorted.length > 24 ? 10 : 12 },

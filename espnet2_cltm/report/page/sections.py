@@ -50,11 +50,11 @@ from espnet2_cltm.report.wording import format_value
 
 NONE_MEASURED = (
     "No target has a self-gain, which takes single and double runs of the same target, "
-    "so no cell can be told: the runs that are missing have to be made first."
+    "so no cell can be estimated: make the runs that are missing first."
 )
 NONE_IDENTIFIED = (
-    "No target's self-gain is clearly positive, so no cell can be told: more seeds, a "
-    "larger test set or another N would be needed."
+    "No target's self-gain is clearly positive, so no cell can be interpreted: it "
+    "takes more seeds, a larger test set or another N."
 )
 ONE_VERSION = "All targets are identified, so there is one version of each number."
 TWO_VERSIONS = (
@@ -142,7 +142,7 @@ def _rankings(report: Report) -> str | None:
         ranked = best_first(ranked_languages(report, side))
         if not ranked:
             continue
-        name, axis = side.name.capitalize(), side.axis.replace("$", "")
+        name = side.name.capitalize()
         rows = [
             (one.language.name, f"{one.value:.3f}", _interval(one.low, one.high))
             for one in ranked
@@ -150,7 +150,9 @@ def _rankings(report: Report) -> str | None:
         content = (
             paragraphs([f"{side.meaning.capitalize()}."])
             + chart(f"ranking-{side.name}", f"{name}; the table holds the same numbers")
-            + folded("As a table", table(name, ("language", axis, "interval"), rows))
+            + folded(
+                "As a table", table(name, ("language", "mean CLTM", "interval"), rows)
+            )
         )
         shown.append((name, content))
     return side_by_side(shown) if shown else None
@@ -160,20 +162,12 @@ def _interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
 
 
-def _rankings_data(report: Report) -> dict[str, Any]:
+def _rankings_data(report: Report) -> dict[str, list[dict[str, Any]]]:
     return {
-        side.name: {
-            "axis": side.axis.replace("$", ""),
-            "entries": [
-                {
-                    "language": index,
-                    "value": one.value,
-                    "low": one.low,
-                    "high": one.high,
-                }
-                for index, one in enumerate(ranked_languages(report, side))
-            ],
-        }
+        side.name: [
+            {"language": index, "value": one.value, "low": one.low, "high": one.high}
+            for index, one in enumerate(ranked_languages(report, side))
+        ]
         for side in SIDES
     }
 
@@ -427,7 +421,7 @@ SECTIONS = [
         data=lambda report: report.regime,
         script=part("regime.js"),
     ),
-    Section("gaps", "What is not there", _gaps),
+    Section("gaps", "What is missing", _gaps),
     Section("methods", "Methods", _methods),
     Section("reproduce", "To reproduce", _reproduce),
     Section(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.run import Run, all_runs
+from espnet2_cltm.experiment.plan import Run, all_runs
 
 codes = st.lists(
     st.sampled_from(["ab", "be", "cs", "de", "es", "fi", "gl", "hu"]), min_size=2
