@@ -12,3 +12,14 @@ RESULT_COLUMNS = (
     "value",
     "n_test",
 )
+
+CONFUSION_COLUMNS = (
+    "task",
+    "kind",
+    "languages",
+    "budget",
+    "test_language",
+    "reference",
+    "predicted",
+    "count",
+)

@@ -126,7 +126,9 @@ def build(args: argparse.Namespace) -> None:
         build_command=_build_command(args),
         missing=missing,
         regime=regime,
-        confusion=read_confusion(args.results, scores.source.task),
+        confusion=read_confusion(
+            args.results, scores.source.task, scores.source.budget
+        ),
     )
     summary = summarise(report)
     summary["origin"] = {

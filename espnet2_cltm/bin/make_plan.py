@@ -13,6 +13,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
@@ -25,7 +26,11 @@ from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.planning import log_notes, make_plan, write_experiment
 from espnet2_cltm.experiment.recipe import recipe_options, settings_from
 from espnet2_cltm.experiment.run_options import number_of_workers
-from espnet2_cltm.experiment.settings import Settings, check_unchanged
+from espnet2_cltm.experiment.settings import (
+    Settings,
+    check_unchanged,
+    read_settings,
+)
 from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
 from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.files import write_text
@@ -138,6 +143,10 @@ def run(args: argparse.Namespace) -> None:
     """Make the plan, and write it or print what it would cost."""
     directory = ExperimentDir(args.exp)
     settings = settings_from(vars(args))
+    if directory.settings.exists():
+        # But for the options, which the data complete: before anything is drawn.
+        before = read_settings(directory.settings)
+        check_unchanged(directory.settings, replace(settings, options=before.options))
     languages = choose_languages(settings, args.langs)
     planned = make_plan(settings, languages, args.seeds, directory)
     check_unchanged(directory.settings, planned.settings)

@@ -25,17 +25,7 @@ from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.files import remove_if_there, write_text
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.results_format import RESULT_COLUMNS
-
-CONFUSION_COLUMNS = (
-    "task",
-    "kind",
-    "languages",
-    "test_language",
-    "reference",
-    "predicted",
-    "count",
-)
+from espnet2_cltm.results_format import CONFUSION_COLUMNS, RESULT_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -141,7 +131,8 @@ def write_results(
     confusion: Counter[tuple[str, ...]] = Counter()
     for result in results:
         run = result.planned.run
-        where = (run.task, run.kind, "+".join(run.languages), result.test_language)
+        languages = "+".join(run.languages)
+        where = (run.task, run.kind, languages, str(run.budget), result.test_language)
         for reference, row in (result.confusion or {}).items():
             for predicted, count in row.items():
                 confusion[(*where, reference, predicted)] += count

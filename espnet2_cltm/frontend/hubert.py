@@ -30,6 +30,7 @@ from espnet2_cltm.frontend.frozen_states import (
 
 Lengths = TypeVar("Lengths", int, torch.Tensor)
 LAYER_CHOICES = ("last", "mean", "weighted")
+FREEZE_CHOICES = ("none", "cnn", "all")
 
 
 class HubertFrontend(AbsFrontend):
@@ -66,6 +67,8 @@ class HubertFrontend(AbsFrontend):
             frozen.
 
     Attributes:
+        highest_frozen: Number of the highest hidden state that training leaves as it
+            is, :data:`.CONVOLUTIONS`, or None where nothing is frozen.
         reuses_while_training: Whether training reuses what is frozen as well; set to
             False by tasks that train on random crops, none of which comes again.
 
@@ -92,20 +95,13 @@ class HubertFrontend(AbsFrontend):
                 "more."
             )
         self.length_multiple = length_multiple
-        if layers not in LAYER_CHOICES:
-            raise UserError(
-                f"layers: {layers} in frontend_conf is unknown: give one of "
-                f"{', '.join(LAYER_CHOICES)}."
-            )
+        _check_choice("layers", layers, LAYER_CHOICES)
+        _check_choice("freeze", freeze, FREEZE_CHOICES)
         overrides = dict(config_overrides or {})
         if layers != "last" and overrides.setdefault("layerdrop", 0.0) > 0.0:
             raise UserError(
                 f"layers: {layers} needs every layer in every step: set layerdrop to "
                 "0.0 in config_overrides."
-            )
-        if freeze not in ("none", "cnn", "all"):
-            raise UserError(
-                f"freeze: {freeze} in frontend_conf is unknown: give none, cnn or all."
             )
         if reuse_frozen and freeze == "none" and freeze_layers == 0:
             raise UserError(
@@ -118,26 +114,19 @@ class HubertFrontend(AbsFrontend):
         self.layers = layers
         self.num_layers = num_layers
         depth = self.hubert.config.num_hidden_layers
-        if not 1 <= num_layers <= depth + 1 and layers == "mean":
-            raise UserError(
-                f"num_layers: {num_layers} in frontend_conf must lie between 1 and "
-                f"{depth + 1} for this encoder."
-            )
+        if layers == "mean":
+            _check_range("num_layers", num_layers, 1, depth + 1)
+        _check_range("freeze_layers", freeze_layers, 0, depth)
         if layers == "weighted":
             self.layer_weights = nn.Parameter(torch.zeros(depth + 1))
         self.group_norm = use_masked_group_norm(self.hubert)
         use_matrix_products(self.hubert)
-        if not 0 <= freeze_layers <= depth:
-            raise UserError(
-                f"freeze_layers: {freeze_layers} in frontend_conf must lie between 0 "
-                f"and {depth} for this encoder."
-            )
         self.reuses_while_training = True
         self._wants_spec_augment = bool(overrides.get("apply_spec_augment"))
         self._applies_spec_augment = self.hubert.config.apply_spec_augment
         self._frozen: list[nn.Module] = []
         self._frozen_parameters: list[nn.Parameter] = []
-        self._highest_frozen: int | None = None
+        self.highest_frozen: int | None = None
         self._kept: FrozenStates | None = None
         highest = {"none": None, "cnn": CONVOLUTIONS, "all": depth}[freeze]
         if freeze_layers > 0 and freeze != "all":
@@ -178,7 +167,7 @@ class HubertFrontend(AbsFrontend):
         if highest is None or (own is not None and own > highest):
             highest, reuse = own, reuse_own
         reuse = reuse and highest is not None
-        if (highest, reuse) == (self._highest_frozen, self._kept is not None):
+        if (highest, reuse) == (self.highest_frozen, self._kept is not None):
             return
         reuses_layers = reuse and highest != CONVOLUTIONS
         if reuses_layers and self._wants_spec_augment:
@@ -190,7 +179,7 @@ class HubertFrontend(AbsFrontend):
         config.apply_spec_augment = self._applies_spec_augment and not reuses_layers
         for parameter in self._frozen_parameters:
             parameter.requires_grad_(True)
-        self._highest_frozen = highest
+        self.highest_frozen = highest
         self._frozen = [] if highest is None else frozen_modules(self.hubert, highest)
         self._frozen_parameters = [
             parameter
@@ -287,7 +276,7 @@ class HubertFrontend(AbsFrontend):
     ) -> list[torch.Tensor]:
         """Return the hidden states from ``lowest`` to the last."""
         reuses = not self.training or self.reuses_while_training
-        highest = self._highest_frozen
+        highest = self.highest_frozen
         if self._kept is None or highest is None or not reuses:
             features = self._convolve(input, n_samples)
             frame_mask = self._frame_mask(n_samples, features)
@@ -396,6 +385,22 @@ class HubertFrontend(AbsFrontend):
         if not self.training or n_frames > self.hubert.config.mask_time_length:
             return None
         return torch.zeros(batch, n_frames, dtype=torch.bool, device=features.device)
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UserError(
+            f"{name}: {value} in frontend_conf is unknown: give one of "
+            f"{', '.join(choices)}."
+        )
+
+
+def _check_range(name: str, value: int, lowest: int, highest: int) -> None:
+    if not lowest <= value <= highest:
+        raise UserError(
+            f"{name}: {value} in frontend_conf must lie between {lowest} and "
+            f"{highest} for this encoder."
+        )
 
 
 def _padded(utterances: Sequence[torch.Tensor], n_frames: int) -> torch.Tensor:

@@ -15,17 +15,9 @@ import numpy as np
 import pandas as pd
 
 from espnet2_cltm.matrix.text_table import read_text_table, require_columns, to_integer
+from espnet2_cltm.results_format import CONFUSION_COLUMNS
 
 FILE = "confusion.tsv"
-COLUMNS = (
-    "task",
-    "kind",
-    "languages",
-    "test_language",
-    "reference",
-    "predicted",
-    "count",
-)
 REMEDY = "run stage 5 again"
 KINDS = {
     "single": ("Single runs", "Trained on N of the language tested on"),
@@ -34,16 +26,17 @@ KINDS = {
 }
 
 
-def read_confusion(results: Path, task: str) -> pd.DataFrame | None:
+def read_confusion(results: Path, task: str, budget: int | None) -> pd.DataFrame | None:
     """Read the confusion counts of a task from the file beside its results.
 
     Args:
         results: ``results.tsv``; the file lies in its directory.
         task: Name of the task.
+        budget: N of the runs; None for any.
 
     Returns:
-        Table with the columns :data:`COLUMNS`; None where there is no file, or no line
-        of the task in it.
+        Table with the columns :data:`.CONFUSION_COLUMNS`; None where there is no
+        file, or no line of the task in it.
 
     Raises:
         UserError: The file is damaged.
@@ -52,8 +45,10 @@ def read_confusion(results: Path, task: str) -> pd.DataFrame | None:
     if not path.exists():
         return None
     table = read_text_table(path, REMEDY)
-    require_columns(table, COLUMNS, REMEDY)
+    require_columns(table, CONFUSION_COLUMNS, REMEDY)
     table = table.where(table.rows["task"] == task)
+    if budget is not None:
+        table = table.where(to_integer(table, "budget") == budget)
     counts = table.rows.assign(count=to_integer(table, "count"))
     return counts if len(counts) else None
 

@@ -9,9 +9,9 @@ in this order, with ESPnet's command and in an experiment alike:
 1. once the model is built, :meth:`~Strategy.prepare` and
    :meth:`~Strategy.frozen_prefix`;
 2. where the optimiser is built, :meth:`~Strategy.parameter_groups`;
-3. in each epoch :meth:`~Strategy.on_epoch` and again :meth:`~Strategy.frozen_prefix`;
-   in each batch :meth:`~Strategy.on_step`, the model's forward pass, and
-   :meth:`~Strategy.penalty`;
+3. in each epoch :meth:`~Strategy.on_epoch`; in each batch :meth:`~Strategy.on_step`,
+   the model's forward pass, and :meth:`~Strategy.penalty`; after the first two
+   :meth:`~Strategy.frozen_prefix` is asked again;
 4. where a trained model is kept, :meth:`~Strategy.to_store`.
 """
 

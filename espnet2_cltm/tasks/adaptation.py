@@ -153,6 +153,7 @@ def _batch_hooks(
 
     def before(_: torch.nn.Module, __: tuple) -> None:
         strategy.on_step(model, next(steps))
+        _freeze_prefix(model, strategy)
 
     def after(_: torch.nn.Module, __: tuple, output: tuple) -> tuple | None:
         penalty = strategy.penalty(model)

@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.pretraining.options import SSL_OPTIONS
 from tests.speech import TINY_HUBERT
 
 ROOT = Path(__file__).parents[2]
@@ -94,9 +95,9 @@ def test_the_recipe_leaves_a_checkpoint_its_card_and_its_probes(tmp_path, settin
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--second_layers", "3"], "Did you mean --second_layer?"),
+        (["--second_layers", "3"], "did you mean --second_layer?"),
         (["--first_epochs", "0"], "--first_epochs takes a whole number, at least 1"),
-        (["--corpus", "timit"], "the corpus 'timit' is unknown"),
+        (["--corpus", "timit"], "--corpus timit"),
         (["--ssl_config", "none.yaml"], "--ssl_config none.yaml cannot be read"),
     ],
 )
@@ -108,8 +109,5 @@ def test_a_wrong_option_is_refused_in_one_sentence(options, message):
 
 def test_help_names_every_option():
     shown = run("--help").stdout
-    script = (RECIPE / "run.sh").read_text()
-    options = script.partition("options=(")[2].partition(")")[0].split()
-    assert len(options) > 20
-    for option in options:
-        assert f"--{option}" in shown
+    for option in SSL_OPTIONS:
+        assert f"--{option.name}" in shown

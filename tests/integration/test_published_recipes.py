@@ -109,7 +109,7 @@ def test_every_system_trains_and_is_tested_as_a_run(
     )
     write_experiment(directory, make_plan(settings, ["ca", "es"], [42]))
     planned = next(p for p in read_plan(directory.plan) if p.run.kind == "pair")
-    make_run(directory, settings, planned)
+    make_run(directory, read_settings(directory.settings), planned)
     rows = collect_results(directory, [planned])
     auc = {row.test_language: row.value for row in rows if row.metric == "roc_auc"}
     assert auc.keys() == {"ca", "es"}

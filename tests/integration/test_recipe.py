@@ -98,7 +98,6 @@ def test_the_command_is_kept_shown_and_plans_the_same_again(recipe_dir, first_ca
     assert words[:2] == [f"CLTM_RECIPE_DIR={recipe_dir}", "./run.sh"]
     assert dict(zip(words[2::2], words[3::2], strict=True)) == {
         "--budget": "2",
-        "--demo_config": "conf/demo.yaml",
         "--gender_config": "conf/train_gender.yaml",
         "--seeds": "1 2",
         "--speaker_budget": "4",
@@ -279,7 +278,7 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
         (("--corpus", "timit"), "--corpus timit is not known"),
         (("--task", "mood"), "--task mood is not known"),
         (("--budget", "many"), "--budget takes a whole number"),
-        (("--langs", "es xx"), "Language xx is not in"),
+        (("--langs", "es xx"), "(demo): xx"),
         (("--stagee", "3"), "--stagee is not an option: did you mean --stage?"),
         (("--task", "gender mood"), "--task mood is not known"),
         (("--task", " "), "--task is empty"),
@@ -328,16 +327,16 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
         (("--regime_budgets", "1 2", "--tag", TAG), "not for learning curves"),
         (("--seeds", "one"), "--seeds takes whole numbers"),
         (("--budget", "9999"), "Fewer than two languages can take part"),
-        (("--model", "no/such-hubert"), "give its directory with --model"),
+        (("--model", "no/such-hubert"), "no/such-hubert"),
         (("--gender_config", "none.yaml"), "none.yaml"),
-        (("--corpus", "common_voice"), "or --budget is missing"),
+        (("--corpus", "kaldi", "--corpus_dir", "x"), "or --budget is missing"),
         (("--corpus", "common_voice", "--budget", "2"), "set COMMON_VOICE in db.sh"),
         (("--corpus", "kaldi", "--corpus_dir", "nowhere", "--budget", "2"), "nowhere"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_wrong_option_is_one_sentence(recipe_dir, first_call, options, message):
-    given = CONFIGS if "common_voice" in options else OPTIONS
+    given = CONFIGS if "--corpus" in options else OPTIONS
     # A dry run: what is refused too late must not cost a training.
     dry = () if "--dry_run" in options else ("--dry_run", "true")
     code, output = run_recipe(recipe_dir, *given, "--tag", "wrong", *options, *dry)

@@ -28,7 +28,7 @@ class Tab:
         self.requests: list[str] = []
         context = browser.new_context(**{"viewport": LAPTOP, **options})
         self.page = context.new_page()
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(60_000)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on(
             "console",

@@ -8,7 +8,6 @@ import pytest
 from espnet2_cltm.matrix.languages import language_distances
 from espnet2_cltm.matrix.prediction import predict_missing
 from espnet2_cltm.matrix.results import read_every_metric
-from espnet2_cltm.report.confusion import COLUMNS
 from espnet2_cltm.report.page.section import bullets, paragraphs, table
 from espnet2_cltm.report.page.sections import (
     NONE_IDENTIFIED,
@@ -19,6 +18,7 @@ from espnet2_cltm.report.page.sections import (
 )
 from espnet2_cltm.report.page.write import page_data
 from espnet2_cltm.report.provenance import Provenance
+from espnet2_cltm.results_format import CONFUSION_COLUMNS
 from tests.matrix.results_files import perf_rows, write_results
 from tests.report.page.html_parts import Parts, cells, section
 from tests.report.reports import (
@@ -237,8 +237,10 @@ def test_one_seed_makes_a_page():
 
 
 def test_confusion_is_shown_where_it_is_known():
-    rows = [("single", "ca", "ca", "a", "b", 1), ("single", "ca", "ca", "a", "a", 3)]
-    counts = pd.DataFrame([("gender", *row) for row in rows], columns=list(COLUMNS))
+    rows = [("ca", "3", "ca", "a", "b", 1), ("ca", "3", "ca", "a", "a", 3)]
+    counts = pd.DataFrame(
+        [("gender", "single", *row) for row in rows], columns=list(CONFUSION_COLUMNS)
+    )
     report = make_report([simulated(2, 3)], confusion=counts)
     (found,) = section(report, "confusion").tables
     assert found.rows == [
