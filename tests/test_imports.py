@@ -56,6 +56,7 @@ def test_the_base_imports_nothing_but_what_describes():
         assert not above, f"{path.name} imports {sorted(above)}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module", ["bin.build_matrix", "bin.recipe", "bin.make_plan", "bin.run_plan"]
 )

@@ -13,6 +13,8 @@ from espnet2_cltm.bin.build_matrix import get_parser, main
 from tests.matrix.matrix_reader import read_matrix
 from tests.matrix.results_files import perf_rows, write_results
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ("ca", "es", "tr")
 CONF = str(ROOT / "conf" / "languages.yaml")

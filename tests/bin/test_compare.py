@@ -99,6 +99,7 @@ def test_no_label_is_drawn_where_none_is_asked_for(tmp_path, capsys):
     assert "Largest differences" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_script_of_the_recipe_is_executable_and_imports_no_torch(tmp_path):
     script = ROOT / "local" / "compare.py"
     assert os.access(script, os.X_OK)

@@ -114,6 +114,7 @@ def test_the_table_has_a_line_for_every_language_and_n(found):
             assert float(row["gain_se"]) == gains["gain_se"][k]
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_bytes_under_any_hash_seed(tmp_path):
     path = results(tmp_path / "results.tsv")
     written = []

@@ -14,6 +14,8 @@ from espnet2_cltm.bin.recommend import get_parser, main
 from espnet2_cltm.matrix.matrix_files import read_published
 from tests.matrix.results_files import perf_rows, write_results
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CODES = ("ca", "es", "eu", "tr")
 

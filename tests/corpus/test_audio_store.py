@@ -293,6 +293,7 @@ def test_no_data_directories_is_said(tmp_path, pool):
         dump_language(tmp_path / "data/demo/yy", tmp_path / "dump/demo/yy", pool)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_bytes():
     data = make_language("xx", {"train": 30, "dev": 5, "test": 5}, "sleep .02; cat {}|")
     assert run("--nj", 2, "--dumpdir", "dump")[0] == 0
@@ -347,6 +348,7 @@ def test_decoding_processes_end_when_their_parent_is_killed():
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_one_sentence_and_the_rest_is_done_later():
     data = make_language("xx", {"train": 40}, "sleep .05; cat {}|")
     process = start("--nj", 2)
@@ -366,6 +368,7 @@ def test_ctrl_c_is_one_sentence_and_the_rest_is_done_later():
     assert "40 utterances kept, none rejected" in run("--nj", 2)[1]
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_do_the_work_once_and_right(language):
     assert run()[0] == 0
     expected = tree("dump")
@@ -411,6 +414,7 @@ def test_a_file_that_may_not_grow_is_one_sentence_and_leaves_nothing_half(langua
     assert run()[0] == 0
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_sentence_and_the_rerun_goes_on(language):
     disk = Path("dump")
     disk.mkdir()

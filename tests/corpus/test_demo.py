@@ -187,6 +187,7 @@ def undisturbed(tmp_path_factory):
     return audio(directory)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("victim", "made"),
     [("caller", 1), ("caller", 50), ("everything", 10), ("everything", 100)],
@@ -223,6 +224,7 @@ def test_interrupted_it_stops_at_once_and_leaves_no_half_file(tmp_path, write_co
     assert not list(corpus.rglob(".*.wav"))
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_make_one_language(tmp_path, write_config, undisturbed):
     config, corpus = write_config(splits=BIG), tmp_path / "corpus"
     processes = [start(corpus, config), start(corpus, config)]

@@ -12,6 +12,8 @@ from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.pretraining.options import SSL_OPTIONS
 from tests.speech import TINY_HUBERT
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "egs2" / "cltm" / "ssl1"
 needs_installation = pytest.mark.skipif(

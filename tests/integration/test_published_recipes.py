@@ -29,6 +29,8 @@ from espnet2_cltm.tasks.training import (
 )
 from tests.speech import TINY_HUBERT, write_dump
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "egs2" / "cltm" / "spk1"
 SYSTEMS = ("hubert", "ecapa", "siamese")

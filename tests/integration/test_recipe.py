@@ -18,9 +18,12 @@ from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = ROOT / ".venv" / "bin" / "python"
-pytestmark = pytest.mark.skipif(
-    not INSTALLED.exists(), reason="needs the environment of tools/install.sh"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not INSTALLED.exists(), reason="needs the environment of tools/install.sh"
+    ),
+]
 
 
 def run_recipe(directory, *options, script=ROOT / "run.sh"):

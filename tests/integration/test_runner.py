@@ -20,6 +20,8 @@ from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.states import runs_left
 from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 # Ten in the measurement of benchmarks/README.md: CLTM_TEST_KILLS=10.
 N_KILLS = int(os.environ.get("CLTM_TEST_KILLS", "2"))

@@ -19,6 +19,8 @@ from tests.integration.slurm_cluster import Cluster, missing
 from tests.integration.test_runner import finish, n_done, new_experiment, score, start
 from tests.speech import write_dump
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SEEDS = range(42, 47)  # 45 runs: more than it lets pass before the last disturbance
 JOBS = {"time": 5, "jobs": 2, "poll_seconds": 1, "signal_seconds": 10}

@@ -84,6 +84,7 @@ def test_a_figure_of_fixed_width_wraps_its_captions():
     assert any("\n" in text for text in texts(figure))
 
 
+@pytest.mark.slow
 def test_a_figure_is_added_by_one_object(tmp_path):
     """As a person's own module does it: one function, and one entry in the list."""
 
@@ -144,6 +145,7 @@ write_figures(outdir, COMPARISON_FIGURES, pair(4))
 """
 
 
+@pytest.mark.slow
 def test_same_contents_give_the_same_bytes_whatever_the_settings(tmp_path):
     for name, hash_seed, size in (("a", "1", "10"), ("b", "2", "17")):
         subprocess.run(

@@ -152,6 +152,7 @@ def test_a_section_is_added_by_one_object(three, tmp_path):
     assert json.loads(unpacked(path, "data"))["sections"] == {}
 
 
+@pytest.mark.slow
 def test_page_of_54_languages_with_five_metrics_is_at_most_6_mb(tmp_path):
     scores = simulated(54)
     cells = "\n".join(f"a\tb\t{0.1234567890123 + k}" for k in range(54 * 54))
