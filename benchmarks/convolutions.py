@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""HuBERT's convolutions on a CPU: as matrix products, and as transformers has them.
+"""HuBERT's convolutions on a CPU: transformers' own, and one utterance at a time.
 
-Prints median CPU seconds on one thread of a training step (forward and backward) and of
-a prediction of one utterance, at a length that occurred before and at a new one, for
-which PyTorch's convolutions prepare.
+Prints median CPU seconds on one thread of an encoder's training step (forward and
+backward) and of its prediction, for a batch of utterances at lengths that occurred
+before and at new ones, for which PyTorch's convolutions prepare.
 
-    benchmarks/convolutions.py --config conf/hubert_random.yaml --seconds 2.3
-    benchmarks/convolutions.py --config benchmarks/conf/hubert_4x128.yaml --seconds 4.3
+    benchmarks/convolutions.py --config conf/hubert_random.yaml
+    benchmarks/convolutions.py --config hubert-small --batch_size 8
 """
 
 import argparse
@@ -26,56 +26,62 @@ REPEATS = 12
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", default="conf/hubert_random.yaml")
-    parser.add_argument("--seconds", type=float, default=2.3)
+    parser.add_argument("--config", default="conf/hubert_random.yaml", help="encoder")
+    parser.add_argument(
+        "--seconds", type=float, default=2.3, help="length of the shortest utterance"
+    )
+    parser.add_argument(
+        "--batch_size", type=int, default=1, help="utterances, each 20 ms longer"
+    )
     return parser
 
 
-def cpu_seconds(call: Callable[[torch.Tensor], None], waveform: torch.Tensor) -> float:
+def cpu_seconds(call: Callable[[list[int]], object], lengths: list[int]) -> float:
     """Return the CPU seconds of a call."""
     started = time.process_time()
-    call(waveform)
+    call(lengths)
     return time.process_time() - started
 
 
 def measure(args: argparse.Namespace) -> None:
     """Print the table."""
     torch.set_num_threads(1)
-    print("| convolutions | step | at a new length | prediction | at a new length |")
+    print("| convolutions | step | at new lengths | prediction | at new lengths |")
     print("|---|---|---|---|---|")
-    n_samples = round(16000 * args.seconds)
-    for name in ("transformers", "matrix products"):
+    for offset, name in ((0, "transformers"), (160, "one at a time")):
+        n_samples = round(16000 * args.seconds) + offset
         frontend = HubertFrontend(args.config)
         if name == "transformers":
             frontend.hubert.feature_extractor.__class__ = HubertFeatureEncoder
 
-        def step(waveform: torch.Tensor, frontend: HubertFrontend = frontend) -> None:
-            feats, _ = frontend(waveform, torch.tensor([waveform.shape[1]]))
-            feats.square().mean().backward()
+        def encode(
+            lengths: list[int], frontend: HubertFrontend = frontend
+        ) -> torch.Tensor:
+            waveforms = torch.randn(len(lengths), max(lengths))
+            return frontend(waveforms, torch.tensor(lengths))[0]
 
-        @torch.inference_mode()
-        def predict(
-            waveform: torch.Tensor, frontend: HubertFrontend = frontend
+        def step(
+            lengths: list[int], encode: Callable[..., torch.Tensor] = encode
         ) -> None:
-            frontend(waveform, torch.tensor([waveform.shape[1]]))
+            encode(lengths).square().mean().backward()
 
         cells = []
-        for call in (step, predict):
-            for _ in range(3):
-                call(torch.randn(1, n_samples))
+        calls: tuple[Callable, ...] = (step, torch.inference_mode()(encode))
+        for call in calls:
             new, known = [], []
-            for index in range(REPEATS):
-                # Every layer's number of frames is new.
-                size = n_samples + 320 * (1 + index) + (call is predict) * 320 * REPEATS
-                waveform = torch.randn(1, size)
-                new.append(cpu_seconds(call, waveform))
-                known.append(cpu_seconds(call, waveform))
-            cells += [f"{median(known):.4f}", f"{median(new):.4f}"]
+            for _ in range(REPEATS + 1):
+                # Every layer's numbers of frames are new.
+                lengths = [n_samples + 320 * place for place in range(args.batch_size)]
+                n_samples += 320 * args.batch_size
+                new.append(cpu_seconds(call, lengths))
+                known.append(cpu_seconds(call, lengths))
+            # The first of each warms up.
+            cells += [f"{median(seconds[1:]):.4f}" for seconds in (known, new)]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
-    """Run the measurement."""
+    """Measure."""
     args = get_parser().parse_args()
     run_command(lambda: measure(args))
 

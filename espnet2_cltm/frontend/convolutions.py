@@ -1,14 +1,17 @@
-"""HuBERT's convolutions: blind to padding, and as matrix products on a CPU.
+"""HuBERT's convolutions: blind to padding, and on a CPU one utterance at a time.
 
 The group norm after the first convolution takes mean and variance over an utterance
 without its padding (:class:`MaskedGroupNorm`).
 
-A strided convolution over frames that lie one after another, channels innermost, is the
-product of a matrix whose rows overlap in memory with the kernel: no sample is copied.
-Compared with PyTorch's convolutions that halves the time that a training step spends on
-them, and nothing has to be prepared for an input of a new length. The parameters and
-their names stay the encoder's own; results differ from its own in the last bits. On
-other devices, and in other precisions than 32 bits, the encoder's own forward is used.
+On a CPU utterances go through all layers one after another, which keeps them in the
+processor's cache, and without their padding where the group norm knows it. Where no
+gradient is needed these are PyTorch's convolutions. In training a strided convolution
+over frames that lie one after another, channels innermost, is the product of a matrix
+whose rows overlap in memory with the kernel: no sample is copied, and nothing has to be
+prepared for an input of a new length, which takes PyTorch longer than small
+convolutions themselves. The parameters and their names stay the encoder's own; results
+differ from its own in the last bits. On other devices, and in other precisions than 32
+bits, the encoder's own forward is used.
 """
 
 from typing import Any
@@ -74,7 +77,7 @@ def convolution_of(layer: nn.Module) -> nn.Conv1d:
 
 
 def use_matrix_products(hubert: HubertModel) -> None:
-    """Make an encoder compute its convolutions as matrix products on CPUs.
+    """Make an encoder convolve one utterance at a time on CPUs.
 
     An encoder whose convolutions have groups, dilation or padding, or whose group norm
     joins channels, is left as it is; HuBERT has none of these.
@@ -89,14 +92,12 @@ def use_matrix_products(hubert: HubertModel) -> None:
 
 
 class MatrixFeatureEncoder(HubertFeatureEncoder):
-    """transformers' stack of convolutions with another way to compute it."""
+    """transformers' stack of convolutions with other ways to compute it."""
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
         """Return (batch, channels, frames) features of (batch, samples) waveforms.
 
-        Utterances go through all layers one after another, which keeps them in the
-        processor's cache, and without their padding where the group norm knows it;
-        frames of padding are zero.
+        Frames of padding are zero.
         """
         if (
             input_values.device.type != "cpu"
@@ -105,11 +106,15 @@ class MatrixFeatureEncoder(HubertFeatureEncoder):
             or self.gradient_checkpointing
         ):
             return super().forward(input_values)
+        n_samples = self._valid_samples(input_values)
+        learns = torch.is_grad_enabled() and (
+            input_values.requires_grad
+            or any(p.requires_grad for p in self.parameters())
+        )
+        convolve = self._convolve_learning if learns else self._convolve
         rows = [
-            self._convolve(waveform[:n_samples])
-            for waveform, n_samples in zip(
-                input_values.unbind(0), self._valid_samples(input_values), strict=True
-            )
+            convolve(waveform[:n])
+            for waveform, n in zip(input_values.unbind(0), n_samples, strict=True)
         ]
         n_frames = input_values.shape[1]
         for layer in self.conv_layers:
@@ -123,7 +128,14 @@ class MatrixFeatureEncoder(HubertFeatureEncoder):
         return torch.stack(padded).transpose(1, 2)
 
     def _convolve(self, waveform: torch.Tensor) -> torch.Tensor:
-        """Return (frames, channels) of one utterance."""
+        """Return (frames, channels) of one utterance by PyTorch's convolutions."""
+        channels = waveform[None, None]
+        for layer in self.conv_layers:
+            channels = layer(channels)
+        return channels[0].t()
+
+    def _convolve_learning(self, waveform: torch.Tensor) -> torch.Tensor:
+        """Return (frames, channels) of one utterance by matrix products."""
         frames = waveform.unsqueeze(1)
         for layer in self.conv_layers:
             conv = convolution_of(layer)
@@ -139,9 +151,11 @@ class MatrixFeatureEncoder(HubertFeatureEncoder):
     def _valid_samples(self, waveforms: torch.Tensor) -> list[int]:
         """Return the numbers of samples that the valid frames come from."""
         first = self.conv_layers[0]
-        lengths = getattr(getattr(first, "layer_norm", None), "valid_lengths", None)
-        if lengths is None:
+        norm = getattr(first, "layer_norm", None)
+        if not isinstance(norm, MaskedGroupNorm) or norm.valid_lengths is None:
             return [waveforms.shape[1]] * len(waveforms)
+        lengths = norm.valid_lengths
+        norm.valid_lengths = None  # each utterance goes through it alone
         conv = convolution_of(first)
         return [(n - 1) * conv.stride[0] + conv.kernel_size[0] for n in lengths]
 
