@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espnet2_cltm.errors import UserError
@@ -22,6 +22,7 @@ from espnet2_cltm.matrix.scores import CrossLanguageScores
 from tests.matrix import matrix_reader
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(allow_infinity=False, width=64), min_size=6, max_size=6))
 def test_reading_gives_back_the_bits_that_were_written(tmp_path_factory, numbers):
     path = tmp_path_factory.mktemp("matrix") / "cltm.csv"

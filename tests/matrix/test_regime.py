@@ -4,7 +4,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espnet2_cltm.errors import UserError
@@ -315,6 +315,7 @@ def test_the_smoothed_curve_is_a_normalised_gaussian_over_log_n():
         assert curve[k] == pytest.approx((weights * line[k - 20 : k + 21]).sum())
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(min_value=0, max_value=9), min_size=1, max_size=12),
     st.floats(min_value=0, max_value=60),

@@ -42,6 +42,7 @@ def test_critical_value_is_students_quantile():
     assert critical_value(0.95, np.array(9)) == pytest.approx(stats.t.ppf(0.975, 9))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_q_equals_that_of_scipy(p):
     if not hasattr(stats, "false_discovery_control"):
