@@ -6,11 +6,15 @@ import sys
 from importlib.abc import MetaPathFinder
 
 import pytest
+from hypothesis import settings
 
 # No test reaches a hub; without this a look-up waits for the network to time out.
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Results are compared bit for bit, as path.sh makes them comparable.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A busy machine does not fail a test.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 # A shell starts what it puts in the background with interrupts ignored, and processes
 # inherit that; the tests that interrupt one need it otherwise.
 signal.signal(signal.SIGINT, signal.default_int_handler)
