@@ -18,7 +18,6 @@ one line per layer: mean and standard deviation over seeds.
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -241,7 +240,7 @@ def _speaker_auc(
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     index = {row.id: number for number, row in enumerate(utterances)}
     values = []
-    for lang in sorted({row.lang for row in utterances}):
+    for lang in sorted({row.lang or "" for row in utterances}):
         tested = [
             row
             for row, train in zip(utterances, is_train, strict=True)
@@ -258,4 +257,4 @@ def _speaker_auc(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

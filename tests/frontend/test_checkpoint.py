@@ -13,7 +13,12 @@ from transformers import AutoModel, Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder import encoder_identity
-from espnet2_cltm.frontend.checkpoint import SHIPPED, load_hubert, locate_encoder
+from espnet2_cltm.frontend.checkpoint import (
+    SHIPPED,
+    _read_once,
+    load_hubert,
+    locate_encoder,
+)
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from tests.speech import TINY_HUBERT, voice
 
@@ -158,3 +163,9 @@ def test_all_other_weights_are_those_without():
 def test_an_odd_number_of_channels_is_refused():
     with pytest.raises(UserError, match="needs an even number in conv_dim, not 5"):
         load_hubert({**WITH_BANDS, "conv_dim": [5, 8], "init_filterbank": True})
+
+
+def test_few_encoders_are_held_in_memory():
+    for seed in range(6):
+        load_hubert({**TINY_HUBERT, "init_seed": seed})
+    assert _read_once.cache_info().currsize == 4
