@@ -9,8 +9,12 @@ class _PublishedOnly(TaskSpec):
     def draw(
         self, splits: Splits, rules: DrawingRules, seeds: Sequence[int]
     ) -> LanguageDraw:
-        """Refuse, as there is nothing to train."""
-        raise NotImplementedError
+        """Refuse: there are only published results.
+
+        Raises:
+            UserError: Always.
+        """
+        raise self.published_only()
 
 
 ASR = _PublishedOnly(

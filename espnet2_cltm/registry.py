@@ -27,6 +27,7 @@ _TASKS = {
     "speaker": "espnet2_cltm.speaker.spec:SPEAKER",
     "asr": "espnet2_cltm.asr:ASR",
 }
+_PUBLISHED_ONLY = {"asr"}
 _CORPORA = {
     "common_voice": "espnet2_cltm.corpus.common_voice:COMMON_VOICE",
     "demo": "espnet2_cltm.corpus.demo:DEMO",
@@ -42,7 +43,7 @@ _PACKAGE_TASKS = Path(__file__).parent / "label" / "tasks"
 def task_names() -> tuple[str, ...]:
     """Return the names of the tasks that can be trained, sorted."""
     named = {*_TASKS, *_label_files(), *_entry_points("tasks")}
-    return tuple(sorted(named - {"asr"}))
+    return tuple(sorted(n for n in named if n not in _PUBLISHED_ONLY))
 
 
 def find_task(name: str) -> TaskSpec:

@@ -301,11 +301,15 @@ class TaskSpec(ABC):
             UserError: The task has published results only.
         """
         if self.module is None:
-            raise UserError(
-                f"The task {self.name} has no training of its own: choose another "
-                "with --task."
-            )
+            raise self.published_only()
         return import_module(self.module)
+
+    def published_only(self) -> UserError:
+        """Return the refusal of a task that has published results only."""
+        return UserError(
+            f"The task {self.name} has no training of its own: choose another with "
+            "--task."
+        )
 
     def metric(self, name: str) -> Metric | None:
         """Return the metric with a name in ``results.tsv``, or None."""

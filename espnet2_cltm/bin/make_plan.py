@@ -110,7 +110,7 @@ def describe(planned: Planned) -> str:
 def _describe_pairs(
     task: str, runs: Sequence[PlannedRun], languages: Sequence[str]
 ) -> list[str]:
-    """Say how many pairs are measured, where not all are."""
+    """Return how many pairs are measured, where some are not."""
     pairs = {p.run.languages for p in runs if p.run.kind == "pair"}
     total = len(languages) * (len(languages) - 1) // 2
     if not pairs or len(pairs) == total:

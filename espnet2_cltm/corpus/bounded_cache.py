@@ -94,5 +94,5 @@ class WaveformCache(BoundedCache[np.ndarray]):
 
 
 def _size(values: Sequence[HasBytes]) -> int:
-    """Count bytes of elements; an array that stands twice counts once."""
+    """Count bytes of elements; an array that appears twice counts once."""
     return sum({id(value): value.nbytes for value in values}.values())

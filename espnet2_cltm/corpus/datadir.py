@@ -81,7 +81,7 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
     for first, second in itertools.pairwise(rows):
         if first.id == second.id:
             raise UserError(
-                f"Utterance {first.id} stands twice in {directory}: give every "
+                f"Utterance {first.id} appears twice in {directory}: give every "
                 "utterance an id of its own."
             )
     labelled = {pair: row.id for row in rows for pair in row.labels.items()}
@@ -203,7 +203,7 @@ def read_table(path: Path | str) -> dict[str, str]:
 
     Raises:
         UserError: The file is missing or not UTF-8, a line is empty, or a key
-            stands twice.
+            appears twice.
     """
     table: dict[str, str] = {}
     number = 0
@@ -223,7 +223,7 @@ def read_table(path: Path | str) -> dict[str, str]:
                     )
                 if key in table:
                     raise UserError(
-                        f"{path}, line {number}: id {key} stands twice; keep one of "
+                        f"{path}, line {number}: id {key} appears twice; keep one of "
                         "the lines."
                     )
                 table[key] = value.strip()
@@ -272,7 +272,7 @@ def audio_file(location: str) -> str | None:
 
 
 def is_label(name: str) -> bool:
-    """Tell whether ``name`` can be the name of a label."""
+    """Return whether ``name`` can be the name of a label."""
     return bool(_LABEL.fullmatch(name)) and name not in RESERVED
 
 
@@ -282,7 +282,7 @@ def make_word(text: str) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Tell whether ``text`` can be an utterance or speaker id."""
+    """Return whether ``text`` can be an utterance or speaker id."""
     return bool(text) and not _BAD_IN_ID.search(text)
 
 

@@ -73,7 +73,7 @@ def read_label_rows(path: Path) -> list[LabelRow]:
 
     Args:
         path: UTF-8 text, tab- or comma-separated (then with quotes where a value holds
-            a comma), header first. An empty cell is no label.
+            a comma), header first. An empty cell is not a label.
 
     Raises:
         UserError: The file is missing, has no column of labels, a column's name
@@ -101,7 +101,7 @@ def read_label_rows(path: Path) -> list[LabelRow]:
             why = (
                 "is a table of its own"
                 if name in RESERVED
-                else "cannot be the name of a label, or stands twice"
+                else "cannot be the name of a label, or appears twice"
             )
             raise UserError(
                 f"{path}: the column '{name}' would become utt2{name}, which {why}: "

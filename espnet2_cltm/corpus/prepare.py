@@ -88,7 +88,7 @@ class PreparedLanguage:
         return f"{self.lang}: {'; '.join(parts)}; {dropped}"
 
     def remarks(self) -> list[str]:
-        """Tell what else a user should know, a line each."""
+        """Return what else a user should know, one line each."""
         lines = [f"{self.lang}: {self.joined}"] if self.joined else []
         for label, splits in self.unlabelled.items():
             lines.append(

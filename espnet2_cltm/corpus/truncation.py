@@ -51,7 +51,7 @@ def identify_format(content: bytes) -> str | None:
 
 
 def is_truncated(content: bytes) -> bool:
-    """Tell whether a WAV, OGG or MP3 file ends before its headers say it does.
+    """Return whether a WAV, OGG or MP3 file ends before its headers say it does.
 
     Args:
         content: Bytes of the whole file. For FLAC (see
@@ -250,7 +250,7 @@ def _next_mp3_frame(
 
 
 def _is_cut_header(content: bytes, first: int, end: int) -> bool:
-    """Tell whether the file ends within the header of one more frame."""
+    """Return whether the file ends within the header of one more frame."""
     rest = content[end : end + 4]
     if not 0 < len(rest) < 4:
         return False

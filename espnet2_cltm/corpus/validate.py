@@ -187,7 +187,9 @@ class _Table:
             if not self.values[key] and self._path.name != "text":
                 self._report(number, f"{key} has no value.")
         for number, key in repeated:
-            self._report(number, f"{key} stands twice, first in line {self.line(key)}.")
+            self._report(
+                number, f"{key} appears twice, first in line {self.line(key)}."
+            )
 
 
 def _utf8_fault(content: bytes) -> str | None:

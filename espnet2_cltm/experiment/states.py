@@ -78,7 +78,7 @@ class Claims:
         return True
 
     def is_taken(self, name: str) -> bool:
-        """Tell whether another living process has claimed a run, claiming nothing."""
+        """Return whether another living process has claimed a run, claiming nothing."""
         # Linux's struct flock: type, whence, start, length, process (and padding).
         layout = "hhqqi0q"
         asked = struct.pack(layout, fcntl.F_WRLCK, os.SEEK_SET, _offset(name), 1, 0)
@@ -101,7 +101,7 @@ def _offset(name: str) -> int:
 
 
 def is_done(directory: ExperimentDir, planned: PlannedRun) -> bool:
-    """Tell whether a run has all the results that the plan wants of it.
+    """Return whether a run has all the results that the plan wants of it.
 
     A single run that was made before a language was added lacks that language's
     zero-shot result: its model is tested on it where it was kept, otherwise the run is

@@ -159,7 +159,7 @@ def test_the_file_of_a_wav_scp_value(tmp_path):
 def test_an_id_that_stands_twice_is_refused(tmp_path):
     rows = [Utterance("a-1", "a", "a.wav"), Utterance("a-1", "a", "b.wav")]
     assert refusal(write_data_dir, tmp_path / "x", rows) == (
-        f"Utterance a-1 stands twice in {tmp_path}/x: give every utterance an id of "
+        f"Utterance a-1 appears twice in {tmp_path}/x: give every utterance an id of "
         "its own."
     )
     assert not (tmp_path / "x").exists()
@@ -218,7 +218,7 @@ def test_a_malformed_table_is_refused_with_its_line(tmp_path):
     assert refusal(read_table, path).startswith(f"{path}, line 2, has no id")
     path.write_bytes(b"a 1\nb 2\na 3\n")
     assert refusal(read_table, path) == (
-        f"{path}, line 3: id a stands twice; keep one of the lines."
+        f"{path}, line 3: id a appears twice; keep one of the lines."
     )
     path.write_bytes(b"a 1\nb caf\xe9\n")
     assert refusal(read_table, path) == (

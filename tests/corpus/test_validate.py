@@ -47,7 +47,7 @@ CASES = {
     "twice": (
         "utt2lang",
         "s1-1 ca\ns1-1 ca\ns1-2 ca\ns2-1 ca\ns2-2 ca\n",
-        ["utt2lang:2: s1-1 stands twice, first in line 1."],
+        ["utt2lang:2: s1-1 appears twice, first in line 1."],
     ),
     "missing and unknown": (
         "wav.scp",
@@ -302,6 +302,6 @@ def test_data_directories_are_found_below_a_directory(data, tmp_path):
 def test_a_file_of_many_repeated_lines_does_not_take_for_ever(data):
     lines = [f"s1-{number:06d} ca\n" for number in range(30_000)] * 2
     (data / "utt2lang").write_text("".join(lines))
-    twice = [line for line in problems(data) if "stands twice" in line]
+    twice = [line for line in problems(data) if "appears twice" in line]
     assert len(twice) == 30_000
-    assert twice[-1] == "utt2lang:60000: s1-029999 stands twice, first in line 30000."
+    assert twice[-1] == "utt2lang:60000: s1-029999 appears twice, first in line 30000."
