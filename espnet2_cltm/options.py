@@ -7,7 +7,7 @@ option's kind checks its value and words the refusal of a wrong one.
 import argparse
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from espnet2_cltm.errors import UserError
@@ -116,10 +116,6 @@ class Option:
             raise ValueError(
                 f"--{self.name} takes {self.kind.wanted}, not '{text}'."
             ) from None
-
-    def with_default(self, default: str) -> "Option":
-        """Return the same option with another default."""
-        return replace(self, default=default)
 
 
 def add_options(parser: argparse._ActionsContainer, options: Iterable[Option]) -> None:
