@@ -1,5 +1,11 @@
 """The one exception that is meant for the person at the terminal."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_MOST_TOLD = 200
+"""Characters of another library's message that are passed on."""
+
 
 class UserError(Exception):
     """A mistake in the input that the user can correct.
@@ -8,3 +14,33 @@ class UserError(Exception):
     wrong and what to do. Entry points print it without a trace and exit with
     status 1 (see :mod:`espnet2_cltm.bin.command_line`).
     """
+
+
+@contextmanager
+def foreign(describe: Callable[[str], str]) -> Iterator[None]:
+    """Tell in one sentence whatever reading a file from elsewhere raises.
+
+    What a library raises for a file that is damaged, hostile or of another kind is
+    nowhere declared and changes with its version.
+
+    Args:
+        describe: Function that puts the reason into the sentence.
+
+    Raises:
+        UserError: The block raised something.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(describe(reason_of(error))) from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the first line of an exception's message, short, without a full stop."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if isinstance(error, KeyError):
+        lines[0] = f"lacks {lines[0]}"
+    line = lines[0].strip().rstrip(".:")
+    return line if len(line) <= _MOST_TOLD else f"{line[:_MOST_TOLD]} ..."

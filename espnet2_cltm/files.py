@@ -19,7 +19,10 @@ from typing import Any
 
 import yaml
 
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
+
+_MOST_NODES = 1_000_000
+"""Values in a YAML file, aliases counted with all that they stand for."""
 
 
 def read_text(path: Path | str, remedy: str) -> str:
@@ -61,28 +64,97 @@ def read_mapping(
     content = parse_yaml(read_text(path, remedy), path)
     if not isinstance(content, dict):
         raise UserError(f"{path} must be {what}: write 'name: value' lines.")
+    for name in content:
+        # YAML reads a bare no, on or off as a truth value.
+        if not isinstance(name, str):
+            raise UserError(
+                f"{path} must be {what}, and {name!r} cannot be a name in it: write "
+                "it in quotes, or correct it."
+            )
     return content
 
 
 def parse_yaml(text: str, path: Path | str) -> Any:
-    """Parse YAML.
+    """Parse YAML of plain values.
+
+    Dates stay the texts that they are written as.
 
     Args:
         text: Content of the file.
         path: Name of the file, for the message.
 
     Raises:
-        UserError: The text is not YAML.
+        UserError: The text is not YAML, has a name twice, refers to itself, or grows
+            without bounds where its aliases are filled in.
     """
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}," if mark else ""
-        why = getattr(error, "problem", None) or "unreadable"
-        raise UserError(f"{path}{where} is not valid YAML ({why}): correct it.") from (
-            error
-        )
+        with foreign(lambda why: f"{path} is not valid YAML ({why}): correct it."):
+            loader = _PlainLoader(text)
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _count_nodes(node, {})
+            return loader.construct_document(node)
+    except UserError as error:
+        mark = getattr(error.__cause__, "problem_mark", None)
+        if mark is None:
+            raise
+        why = getattr(error.__cause__, "problem", None) or "unreadable"
+        raise UserError(
+            f"{path}, line {mark.line + 1}, is not valid YAML ({why}): correct it."
+        ) from error.__cause__
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """PyYAML's safe loader without dates, which no configuration has."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's interface)
+        first: [entry for entry in entries if not entry[0].endswith(":timestamp")]
+        for first, entries in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _count_nodes(node: yaml.Node, known: dict[int, int]) -> int:
+    """Count the values below a node, aliases as often as they are used.
+
+    Raises:
+        yaml.MarkedYAMLError: A name is there twice, an alias contains itself, or there
+            are too many values.
+    """
+
+    def refuse(problem: str, where: yaml.Node = node) -> yaml.MarkedYAMLError:
+        return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
+
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) in known:
+        if known[id(node)] == 0:
+            raise refuse("it contains itself")
+        return known[id(node)]
+    known[id(node)] = 0
+    parts = node.value
+    if isinstance(node, yaml.MappingNode):
+        names = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
+            if name in names:
+                raise refuse(f"{key.value} is there twice", key)
+            names.add(name)
+        parts = [part for pair in node.value for part in pair]
+    total = 1 + sum(_count_nodes(part, known) for part in parts)
+    if total > _MOST_NODES:
+        raise refuse(f"it holds more than {_MOST_NODES} values")
+    known[id(node)] = total
+    return total
+
+
+def is_git_lfs_pointer(path: Path) -> bool:
+    """Return whether a file stands for one that Git LFS has not fetched."""
+    prefix = b"version https://git-lfs.github.com/spec/"
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(prefix)) == prefix
 
 
 def read_json(path: Path | str, remedy: str) -> Any:
@@ -95,10 +167,9 @@ def read_json(path: Path | str, remedy: str) -> Any:
     Raises:
         UserError: The file cannot be read, or is not JSON.
     """
-    try:
-        return json.loads(read_text(path, remedy))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}): {remedy}.") from error
+    text = read_text(path, remedy)
+    with foreign(lambda why: f"{path} is damaged ({why}): {remedy}."):
+        return json.loads(text)
 
 
 def read_rows(

@@ -20,7 +20,6 @@ from typing import Any
 import librosa
 import numpy as np
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from transformers import (
     HubertConfig,
     HubertModel,
@@ -30,8 +29,8 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
-from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_mapping
+from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.files import is_git_lfs_pointer, read_mapping
 from espnet2_cltm.frontend.convolutions import convolution_of
 
 SHIPPED = ("hubert-small",)
@@ -44,12 +43,21 @@ LOWEST, HIGHEST = 60.0, 7400.0
 _MOST_HELD = 4
 """Encoders held in memory at once."""
 
+# A field that transformers reads from a HuBERT's config.json and does not declare.
+_UNDECLARED = ("adapter_attn_dim",)
+
 # The only parameter that published checkpoints may lack: it is used for masking in
 # pretraining alone.
 _MAY_BE_MISSING = {"masked_spec_embed"}
 
-# What transformers raises for fields of the wrong type or value.
-_BAD_FIELDS = (ValueError, TypeError, KeyError, RuntimeError, StrictDataclassError)
+# The one that transformers computes with, whatever a config.json asks for: others need
+# packages, or fetch code from the hub.
+_ATTENTION = "sdpa"
+
+_PROBABILITIES = (
+    *("layerdrop", "mask_time_prob", "mask_feature_prob", "hidden_dropout"),
+    *("activation_dropout", "attention_dropout", "feat_proj_dropout"),
+)
 
 
 @dataclass(frozen=True)
@@ -95,19 +103,27 @@ def load_hubert(
             ``{"layerdrop": 0.0}``.
 
     Raises:
-        UserError: The checkpoint is not available, is not a HuBERT, or lacks weights.
+        UserError: The checkpoint is not available, is not a HuBERT, lacks weights, or
+            asks for what no training can do.
     """
     if isinstance(model, str):
         model = locate_encoder(model)
     overrides = dict(config_overrides or {})
-    unknown = sorted(set(overrides) - set(HubertConfig().to_dict()))
+    unknown = sorted(set(overrides) - {*HubertConfig().to_dict(), *_UNDECLARED})
     if unknown:
         raise UserError(
             f"HuBERT has no configuration field {unknown[0]!r}: correct "
             "config_overrides in frontend_conf."
         )
     source = dict(model) if isinstance(model, Mapping) else str(model)
-    pristine = _read_once(json.dumps([source, overrides], sort_keys=True))
+    with foreign(
+        lambda why: (
+            f"model in frontend_conf cannot be used ({why}): name a "
+            "directory, a hub id or a YAML file."
+        )
+    ):
+        key = json.dumps([source, overrides], sort_keys=True)
+    pristine = _read_once(key)
     return HubertCheckpoint(copy.deepcopy(pristine.model), pristine.normalize_waveform)
 
 
@@ -123,7 +139,7 @@ def describe_hubert(config: HubertConfig, normalize_waveform: bool) -> dict[str,
     """
     # Fields that every model of transformers has say nothing of this one.
     common = PretrainedConfig().to_dict().keys()
-    known = HubertConfig().to_dict().keys() - common
+    known = {*HubertConfig().to_dict().keys() - common, *_UNDECLARED}
     return {
         **{name: value for name, value in config.to_dict().items() if name in known},
         "normalize_waveform": normalize_waveform,
@@ -148,23 +164,22 @@ def _draw(
     init_seed = fields.pop("init_seed", 0)
     init_filterbank = fields.pop("init_filterbank", False)
     normalize_waveform = fields.pop("normalize_waveform", True)
-    unknown = sorted(set(fields) - set(HubertConfig().to_dict()))
+    unknown = sorted(set(fields) - {*HubertConfig().to_dict(), *_UNDECLARED})
     if unknown:
         raise UserError(
             f"{source} names {unknown[0]!r}, which is not a field of a HuBERT "
             "configuration: remove it."
         )
-    try:
+    with foreign(
+        lambda why: f"{source} does not describe a HuBERT ({why}): correct it."
+    ):
         config = HubertConfig(**fields)
+        _check_fields(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(init_seed)
-            model = HubertModel(config)
+            model = HubertModel._from_config(config, attn_implementation=_ATTENTION)
         if init_filterbank:
             start_as_filterbank(model)
-    except _BAD_FIELDS as error:
-        raise UserError(
-            f"{source} does not describe a HuBERT ({error}): correct it."
-        ) from error
     return HubertCheckpoint(model.float().eval(), bool(normalize_waveform))
 
 
@@ -208,39 +223,31 @@ def start_as_filterbank(hubert: HubertModel) -> None:
         conv.weight.copy_(torch.from_numpy(filters).unsqueeze(1))
 
 
+def _check_fields(config: HubertConfig) -> None:
+    """Refuse fields that build a model with which no training makes sense.
+
+    Raises:
+        ValueError: A field is out of its range.
+    """
+    for name in _PROBABILITIES:
+        if not 0 <= getattr(config, name) < 1:
+            raise ValueError(f"{name} must be at least 0 and below 1")
+    least = {"num_hidden_layers": 1, "mask_time_length": 1, "mask_feature_length": 1}
+    for name, lowest in least.items():
+        if getattr(config, name) < lowest:
+            raise ValueError(f"{name} must be {lowest} or more")
+    if config.mask_feature_prob and config.mask_feature_length > config.hidden_size:
+        raise ValueError("mask_feature_length must not exceed hidden_size")
+
+
 def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> HubertCheckpoint:
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
-        fields, _ = HubertConfig.get_config_dict(model)
-        if not fields:
-            raise OSError("config.json is missing or empty")
-        if fields.get("model_type") != "hubert":
-            raise UserError(
-                f"{model} is a {fields.get('model_type', 'model of unknown type')}, "
-                "not a HuBERT: give a HuBERT with --model."
-            )
-        config = HubertConfig.from_pretrained(model, **overrides)
-        with torch.random.fork_rng(devices=[]):
-            loaded: Any = HubertModel.from_pretrained(
-                model, config=config, dtype=torch.float32, output_loading_info=True
-            )
-    except (OSError, *_BAD_FIELDS) as error:
-        if Path(model).is_dir():
-            reason = (str(error).strip().splitlines() or ["no reason"])[0].rstrip(".")
-            raise UserError(
-                f"The directory {model} does not hold a complete HuBERT ({reason}): it "
-                "needs config.json, preprocessor_config.json and model.safetensors as "
-                "save_pretrained writes them."
-            ) from error
-        raise UserError(
-            f"The encoder {model!r} is not a local directory and is not available from "
-            "the hub: connect this machine to the network once, or download the model "
-            "elsewhere and give its directory with --model."
-        ) from error
+        with foreign(lambda why: _cannot_be_read(model, why)):
+            hubert, report = _load_weights(model, overrides)
     finally:
         transformers_logging.set_verbosity(verbosity)
-    hubert, report = loaded
     missing = sorted(set(report["missing_keys"]) - _MAY_BE_MISSING)
     if missing:
         raise UserError(
@@ -249,25 +256,89 @@ def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> HubertCheckpoi
         )
     if report["mismatched_keys"]:
         raise UserError(
-            f"{model} holds weights whose shapes do not fit its config.json: give a "
-            "checkpoint saved with its own configuration."
+            f"{model} holds weights whose shapes do not fit its config.json, "
+            f"{min(report['mismatched_keys'])[0]} first: give a checkpoint saved with "
+            "its own configuration, or correct config_overrides."
         )
+    for name, value in hubert.state_dict().items():
+        if not value.isfinite().all():
+            raise UserError(
+                f"{model} holds weights that are not finite, {name} first: it is "
+                "damaged or its training diverged; give another."
+            )
     logging.info("Read the encoder %s", model)
     return HubertCheckpoint(hubert.eval(), _reads_normalize_waveform(model))
 
 
-def _reads_normalize_waveform(model: str) -> bool:
-    try:
-        extractor = Wav2Vec2FeatureExtractor.from_pretrained(model)
-    except (OSError, ValueError) as error:
+def _load_weights(model: str, overrides: Mapping[str, Any]) -> Any:
+    """Return a :class:`HubertModel`, and transformers' report on its weights."""
+    directory = Path(model)
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        if is_git_lfs_pointer(path):
+            raise UserError(
+                f"{path} is a Git LFS pointer, not the file itself: run git lfs pull "
+                "in the repository that it comes from."
+            )
+    fields, _ = HubertConfig.get_config_dict(model)
+    if not fields:
+        raise OSError("config.json is missing or empty")
+    if fields.get("model_type") != "hubert":
         raise UserError(
-            f"{model} has no preprocessor_config.json, which tells how its waveforms "
-            "are normalised: copy it from the model's page, or save a "
-            "Wav2Vec2FeatureExtractor there."
-        ) from error
+            f"{model} is a {fields.get('model_type', 'model of unknown type')}, "
+            "not a HuBERT: give a HuBERT with --model."
+        )
+    if fields.get("quantization_config"):
+        raise UserError(
+            f"{model} is quantised (quantization_config in its config.json) and cannot "
+            "be trained: give the checkpoint that it was made from."
+        )
+    config = HubertConfig.from_pretrained(model, **overrides)
+    _check_fields(config)
+    with torch.random.fork_rng(devices=[]):
+        return HubertModel.from_pretrained(
+            model,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=_ATTENTION,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+
+
+def _cannot_be_read(model: str, why: str) -> str:
+    if Path(model).is_dir():
+        return (
+            f"The directory {model} does not hold a complete HuBERT ({why}): it needs "
+            "config.json, preprocessor_config.json and model.safetensors as "
+            "save_pretrained writes them; download or copy it again."
+        )
+    return (
+        f"The encoder {model!r} is not a local directory and is not available from the "
+        f"hub ({why}): connect this machine to the network once, or download the model "
+        "elsewhere and give its directory with --model."
+    )
+
+
+def _reads_normalize_waveform(model: str) -> bool:
+    with foreign(
+        lambda why: (
+            f"{model} has no preprocessor_config.json that can be read, which "
+            f"tells how its waveforms are normalised ({why}): copy it from the model's "
+            "page, or save a Wav2Vec2FeatureExtractor there."
+        )
+    ):
+        fields, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(model)
+        extractor: Any = Wav2Vec2FeatureExtractor.from_dict(fields)
+    kind = fields.get("feature_extractor_type", type(extractor).__name__)
+    if kind != type(extractor).__name__ or not isinstance(extractor.do_normalize, bool):
+        raise UserError(
+            f"{model}/preprocessor_config.json describes a {kind} with do_normalize: "
+            f"{extractor.do_normalize}, not a Wav2Vec2FeatureExtractor that is told "
+            "true or false: give the one that the encoder was trained with."
+        )
     if extractor.sampling_rate != SAMPLE_RATE:
         raise UserError(
             f"{model} was trained on {extractor.sampling_rate} Hz audio; the audio "
             f"store holds {SAMPLE_RATE} Hz: give a HuBERT of that rate."
         )
-    return bool(extractor.do_normalize)
+    return extractor.do_normalize

@@ -1,7 +1,8 @@
 """HuBERT's convolutions: blind to padding, and on a CPU one utterance at a time.
 
 The group norm after the first convolution takes mean and variance over an utterance
-without its padding (:class:`MaskedGroupNorm`).
+without its padding (:class:`MaskedGroupNorm`), and so does the batch norm that some
+checkpoints have before their positional convolution (:class:`MaskedBatchNorm`).
 
 On a CPU utterances go through all layers one after another, which keeps them in the
 processor's cache, and without their padding where the group norm knows it. Where no
@@ -50,6 +51,28 @@ class MaskedGroupNorm(nn.GroupNorm):
             )
         ]
         return torch.cat(rows)
+
+
+class MaskedBatchNorm(nn.BatchNorm1d):
+    """Batch norm over valid frames; padding stays zero, as convolutions pad."""
+
+    frame_mask: torch.Tensor | None = None
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Normalise (batch, channels, frames)."""
+        if self.frame_mask is None:
+            return super().forward(input)
+        frames = input.transpose(1, 2)
+        normalised = torch.zeros_like(frames)
+        normalised[self.frame_mask] = super().forward(frames[self.frame_mask])
+        return normalised.transpose(1, 2)
+
+
+def use_masked_batch_norm(hubert: HubertModel) -> None:
+    """Make the batch norm before the positional convolution blind to padding."""
+    norm = getattr(hubert.encoder.pos_conv_embed, "batch_norm", None)
+    if norm is not None:
+        norm.__class__ = MaskedBatchNorm
 
 
 def use_masked_group_norm(hubert: HubertModel) -> MaskedGroupNorm | None:

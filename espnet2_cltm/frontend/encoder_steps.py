@@ -21,6 +21,7 @@ from transformers import HubertModel
 from transformers.masking_utils import create_bidirectional_mask
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.convolutions import MaskedBatchNorm
 
 AUTOCAST_CHOICES = ("none", "bfloat16")
 
@@ -73,22 +74,28 @@ def enter_transformer(
     state = hubert._mask_hidden_states(state, mask_time_indices=mask_time_indices)
     if frame_mask is not None:
         state = state.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
-    state = state + _positions(hubert, state)
+    state = state + _positions(hubert, state, frame_mask)
     if not hubert.config.do_stable_layer_norm:
         state = encoder.layer_norm(state)
     return encoder.dropout(state)
 
 
-def _positions(hubert: HubertModel, state: torch.Tensor) -> torch.Tensor:
+def _positions(
+    hubert: HubertModel, state: torch.Tensor, frame_mask: torch.Tensor | None
+) -> torch.Tensor:
     """Return the convolution's positional embeddings, on a CPU always in 32 bits.
 
     In bfloat16, PyTorch 2.13 with oneDNN on CPUs with AMX gives wrong values where a
     group has 8 channels: errors as large as the values themselves.
     """
+    embed = hubert.encoder.pos_conv_embed
+    norm = getattr(embed, "batch_norm", None)
+    if isinstance(norm, MaskedBatchNorm):
+        norm.frame_mask = frame_mask
     if state.device.type != "cpu":
-        return hubert.encoder.pos_conv_embed(state)
+        return embed(state)
     with torch.autocast("cpu", enabled=False):
-        return hubert.encoder.pos_conv_embed(state.float())
+        return embed(state.float())
 
 
 def states_above(

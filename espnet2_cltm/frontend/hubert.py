@@ -4,20 +4,29 @@ Takes 16 kHz waveforms with their lengths and returns (batch, frames, size) feat
 with the exact number of valid frames: ``floor((n - 400) / 320) + 1`` for HuBERT's seven
 convolutions. An utterance has the same features alone and padded into a batch: padding
 enters neither the waveform's normalisation, nor the group norm of the first
-convolution, nor attention.
+convolution, nor the batch norm of the positions, nor attention. Whether that holds, and
+whether they are transformers' own features, is tried once for each configuration.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from math import isfinite, prod
 from typing import Any, TypeVar
 
 import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import nn
+from transformers import HubertConfig
 
-from espnet2_cltm.errors import UserError
-from espnet2_cltm.frontend.checkpoint import load_hubert
+from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.frontend.checkpoint import (
+    HubertCheckpoint,
+    describe_hubert,
+    load_hubert,
+)
 from espnet2_cltm.frontend.convolutions import (
+    use_masked_batch_norm,
     use_masked_group_norm,
     use_matrix_products,
 )
@@ -31,6 +40,11 @@ from espnet2_cltm.frontend.frozen_states import (
 Lengths = TypeVar("Lengths", int, torch.Tensor)
 LAYER_CHOICES = ("last", "mean", "weighted")
 FREEZE_CHOICES = ("none", "cnn", "all")
+
+FULL_SCALE_16_BIT = 32768
+_LOUDEST = 8.0  # of waveforms in [-1, 1], with much room for what processing adds
+
+_exact: set[str] = set()  # configurations whose features were found right
 
 
 class HubertFrontend(AbsFrontend):
@@ -111,6 +125,10 @@ class HubertFrontend(AbsFrontend):
         checkpoint = load_hubert(model, overrides)
         self.hubert = checkpoint.model
         self.normalize_waveform = checkpoint.normalize_waveform
+        key = (
+            f"{type(self).__name__} {self.normalize_waveform} {checkpoint.model.config}"
+        )
+        trial = None if key in _exact else _Trial(checkpoint)
         self.layers = layers
         self.num_layers = num_layers
         depth = self.hubert.config.num_hidden_layers
@@ -120,6 +138,7 @@ class HubertFrontend(AbsFrontend):
         if layers == "weighted":
             self.layer_weights = nn.Parameter(torch.zeros(depth + 1))
         self.group_norm = use_masked_group_norm(self.hubert)
+        use_masked_batch_norm(self.hubert)
         use_matrix_products(self.hubert)
         self.reuses_while_training = True
         self._wants_spec_augment = bool(overrides.get("apply_spec_augment"))
@@ -128,6 +147,9 @@ class HubertFrontend(AbsFrontend):
         self._frozen_parameters: list[nn.Parameter] = []
         self.highest_frozen: int | None = None
         self._kept: FrozenStates | None = None
+        if trial is not None:
+            trial.require_equal_features(self)
+            _exact.add(key)
         highest = {"none": None, "cnn": CONVOLUTIONS, "all": depth}[freeze]
         if freeze_layers > 0 and freeze != "all":
             highest = freeze_layers
@@ -213,7 +235,8 @@ class HubertFrontend(AbsFrontend):
 
         Args:
             input: (batch, samples) float waveforms at 16 kHz, zero-padded at the
-                end.
+                end, in [-1, 1] or in the scale of 16-bit integers, as ESPnet's type
+                ``kaldi_ark`` delivers them.
             input_lengths: (batch,) numbers of valid samples.
 
         Returns:
@@ -221,7 +244,7 @@ class HubertFrontend(AbsFrontend):
             the (batch,) numbers of valid frames.
 
         Raises:
-            UserError: An utterance is shorter than one frame (400 samples).
+            UserError: An utterance is shorter than one frame, in HuBERT 400 samples.
         """
         return self._features(input, input_lengths, self.layers, self.num_layers)
 
@@ -251,13 +274,15 @@ class HubertFrontend(AbsFrontend):
         longest = max(n_samples)
         if self._n_frames(min(n_samples)) < 1:
             raise UserError(
-                f"An utterance of {min(n_samples)} samples is too short for HuBERT, "
-                "which needs 400: stage 2 leaves such utterances out."
+                f"An utterance of {min(n_samples)} samples is too short for this "
+                f"encoder, which needs {_receptive_field(self.hubert.config)}: leave "
+                "it out."
             )
         depth = self.hubert.config.num_hidden_layers
         first = {"last": depth, "mean": depth + 1 - num_layers, "weighted": 0}
         lowest = first[layers]
-        states = self._states(input[:, :longest], n_samples, lowest)
+        input = _in_full_scale(input[:, :longest])
+        states = self._states(input, n_samples, lowest)
         if layers == "last":
             feats = states[-1]
         elif layers == "mean":
@@ -382,9 +407,93 @@ class HubertFrontend(AbsFrontend):
         teach nothing either.
         """
         batch, n_frames, _ = features.shape
-        if not self.training or n_frames > self.hubert.config.mask_time_length:
+        config = self.hubert.config
+        is_long = n_frames > config.mask_time_length
+        if not self.training or is_long or config.mask_time_prob == 0:
             return None
         return torch.zeros(batch, n_frames, dtype=torch.bool, device=features.device)
+
+
+class _Trial:
+    """What transformers makes of an utterance, before its modules are exchanged.
+
+    Args:
+        checkpoint: The encoder as it was read.
+    """
+
+    def __init__(self, checkpoint: HubertCheckpoint):
+        self._config = checkpoint.model.config
+        with self._naming_fields():
+            hop = prod(self._config.conv_stride)
+            receptive = _receptive_field(self._config)
+            self._sizes = receptive + 16 * hop, receptive + 40 * hop
+            generator = torch.Generator().manual_seed(0)
+            self._speech = 0.1 * torch.randn(self._sizes[1], generator=generator) + 0.02
+            alone = self._speech[None, : self._sizes[0]]
+            if checkpoint.normalize_waveform:
+                alone = _zero_mean_unit_variance(alone, None)
+            with torch.inference_mode():
+                self._features = checkpoint.model(alone).last_hidden_state[0]
+
+    def require_equal_features(self, frontend: HubertFrontend) -> None:
+        """Compare with the frontend's features of the utterance, alone and padded.
+
+        Raises:
+            UserError: They differ, or are not finite.
+        """
+        short, long = self._sizes
+        batch = self._speech.repeat(2, 1)
+        batch[0, short:] = 0.0
+        frontend.training = False
+        with self._naming_fields(), torch.inference_mode():
+            alone, _ = frontend._features(batch[:1], torch.tensor([short]), "last", 1)
+            both, _ = frontend._features(batch, torch.tensor([short, long]), "last", 1)
+            wanted = self._features
+            scale = float(wanted.abs().max())
+            for features in (alone[0], both[0, : len(wanted)]):
+                difference = float((features - wanted).abs().max())
+                if not isfinite(difference):
+                    raise ValueError("they are not finite")
+                if difference > 1e-3 * scale:
+                    share = difference / scale
+                    raise ValueError(f"they differ by {share:.2g} of the largest")
+        frontend.training = True
+
+    def _naming_fields(self) -> AbstractContextManager[None]:
+        usual = describe_hubert(HubertConfig(), True)
+        fields = ", ".join(
+            f"{name}: {value}"
+            for name, value in describe_hubert(self._config, True).items()
+            if value != usual.get(name)
+        )
+        return foreign(
+            lambda why: (
+                "An utterance does not have transformers' own features alone "
+                f"and in a batch ({why}) with an encoder of {fields}: give another, or "
+                "replace the field with config_overrides."
+            )
+        )
+
+
+def _receptive_field(config: HubertConfig) -> int:
+    """Return the number of samples that make one frame."""
+    n_samples = 1
+    layers = zip(config.conv_kernel, config.conv_stride, strict=True)
+    for kernel, stride in reversed(list(layers)):
+        n_samples = (n_samples - 1) * stride + kernel
+    return n_samples
+
+
+def _in_full_scale(waveforms: torch.Tensor) -> torch.Tensor:
+    """Bring waveforms that are in the scale of 16-bit integers to [-1, 1).
+
+    Whole numbers are, of which floats in [-1, 1] have none but silence, and so are, of
+    others (such as speech with noise added), those that are far beyond full scale.
+    """
+    are_whole = (waveforms == waveforms.round()).all(dim=1, keepdim=True)
+    are_loud = waveforms.abs().amax(dim=1, keepdim=True) > _LOUDEST
+    scaled = waveforms / FULL_SCALE_16_BIT
+    return torch.where(are_whole | are_loud, scaled, waveforms)
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
