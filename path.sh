@@ -6,7 +6,17 @@
 CLTM_ROOT=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 export CLTM_ROOT
 
-"${CLTM_ROOT}/tools/install.sh" || return 1
+# What a shell or Python would take from the caller's settings, other than intended.
+unset BASH_ENV CDPATH GREP_OPTIONS
+for _name in "${!PYTHON@}"; do
+    case ${_name} in
+        PYTHON | PYTHONPATH | PYTHONDONTWRITEBYTECODE) ;;
+        *) unset "${_name}" ;;
+    esac
+done
+unset _name
+
+"${CLTM_ROOT}/tools/install.sh" || return
 
 if [[ -n ${ESPNET_ROOT:-} ]]; then
     . "${CLTM_ROOT}/tools/activate_espnet.sh" || return 1
@@ -14,7 +24,6 @@ else
     # Not bin/activate: it keeps the place where .venv was made, and changes the prompt.
     export VIRTUAL_ENV="${CLTM_ROOT}/.venv"
     export PATH="${VIRTUAL_ENV}/bin:${PATH}"
-    unset PYTHONHOME
 fi
 export PYTHONPATH="${CLTM_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"
 

@@ -9,14 +9,15 @@
 set -euo pipefail
 
 root=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
-cd -- "${CLTM_RECIPE_DIR:-${root}}"
+CDPATH="" cd -- "${CLTM_RECIPE_DIR:-${root}}"
 . "${root}/path.sh"
+. "${root}/tools/signals.sh"
 set -a # db.sh's and cmd.sh's variables are read by Python
 . "${root}/db.sh"
 . "${root}/cmd.sh"
 set +a
 
-options=$(python3 -m espnet2_cltm.bin.recipe "$@") || exit
+options=$(trap '' INT && exec python3 -m espnet2_cltm.bin.recipe "$@") || exit
 eval "${options}"
 
 log() { printf '%s (%s) %s\n' "$(date '+%Y-%m-%dT%H:%M:%S')" "${0##*/}" "$*"; }
@@ -24,17 +25,17 @@ start=${SECONDS}
 
 if ((stage <= 1 && stop_stage >= 1)); then
     log "Stage 1: prepare the languages of ${corpus} in ${datadir}/${corpus}"
-    "${root}/local/prepare_data.py" "${stage1[@]}"
+    run "${root}/local/prepare_data.py" "${stage1[@]}"
 fi
 
 if ((stage <= 2 && stop_stage >= 2)); then
     log "Stage 2: decode audio into ${dumpdir}/${corpus}"
-    "${root}/local/dump_audio.py" "${stage2[@]}"
+    run "${root}/local/dump_audio.py" "${stage2[@]}"
 fi
 
 if ((stage <= 3 && stop_stage >= 3)); then
     log "Stage 3: draw subsets and write the plan of ${exp}"
-    "${root}/local/make_plan.py" "${stage3[@]}"
+    run "${root}/local/make_plan.py" "${stage3[@]}"
     [[ ${dry_run} == false ]] || log "Stages 4 to 6 are left out, because of --dry_run true"
 fi
 
@@ -42,12 +43,12 @@ if ((stage <= 4 && stop_stage >= 4)); then
     how="${nj} at a time"
     [[ ${executor} == local ]] || how=${slurm_config}
     log "Stage 4: make the runs of ${exp}/plan.tsv (${executor}, ${how}; how far: ${exp}/progress.json)"
-    "${root}/local/run_plan.py" "${stage4[@]}"
+    run "${root}/local/run_plan.py" "${stage4[@]}"
 fi
 
 if ((stage <= 5 && stop_stage >= 5)); then
     log "Stage 5: score the runs of ${exp}"
-    "${root}/local/score.py" "${stage5[@]}"
+    run "${root}/local/score.py" "${stage5[@]}"
 fi
 
 if ((stage <= 6 && stop_stage >= 6)); then
@@ -56,11 +57,11 @@ if ((stage <= 6 && stop_stage >= 6)); then
         out=${exp}/${matrix_or_regime}/${name}
         if [[ ${matrix_or_regime} == regime ]]; then
             log "Stage 6: learning curves and dynamic regime of ${name} in ${out}"
-            "${root}/local/find_regime.py" "${stage6[@]}"
+            run "${root}/local/find_regime.py" "${stage6[@]}"
             log "The regime of ${name}: ${out}/regime.png"
         else
             log "Stage 6: build the matrix of ${name} in ${out}"
-            "${root}/local/build_matrix.py" "${stage6[@]}"
+            run "${root}/local/build_matrix.py" "${stage6[@]}"
             log "The report of ${name}: ${out}/report.html"
         fi
     done

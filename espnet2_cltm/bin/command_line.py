@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+from espnet2_cltm.bin import interrupts
 from espnet2_cltm.errors import UserError
 
 
@@ -25,26 +26,26 @@ class Parser(argparse.ArgumentParser):
 def run_command(command: Callable[[], None]) -> None:
     """Run an entry point's work, and print a user's mistake as one sentence.
 
-    Exits with status 1 on :class:`UserError` and 130 on an interrupt; any other
-    exception is a defect of the program and keeps its trace.
+    Exits with status 1 on :class:`UserError` and a shell's status for the signal on an
+    interrupt; any other exception is a defect of the program and keeps its trace.
     """
     try:
-        command()
+        with interrupts.at_work():
+            command()
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader of the pipe, such as head, has stopped
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)  # a shell's status for SIGPIPE
-    except UserError as error:
+    except BaseException as error:
+        # Libraries turn an interrupt in the middle of their work into other errors.
+        if interrupts.was_interrupted() or isinstance(error, KeyboardInterrupt):
+            sys.stdout.flush()
+            sys.exit(interrupts.say())
+        if isinstance(error, BrokenPipeError):  # the reader, such as head, has stopped
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)  # a shell's status for SIGPIPE
+        if not isinstance(error, UserError):
+            raise
         sys.stdout.flush()  # so that the message ends a log of both streams
         print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print(
-            f"{Path(sys.argv[0]).name}: interrupted; what is finished is kept, and "
-            "the same command continues from here.",
-            file=sys.stderr,
-        )
-        sys.exit(130)
 
 
 def configure_logging(level: str = "INFO") -> None:

@@ -6,6 +6,7 @@ the same directory, one more joins in.
 """
 
 import argparse
+import signal
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """Work on an experiment."""
     args = get_parser().parse_args(cmd)
     configure_logging()
+    # The runner's way to end a worker, whatever that is doing; nothing is lost.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def make_runs() -> None:
         work(

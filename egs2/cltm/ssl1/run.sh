@@ -10,12 +10,13 @@ recipe=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 root=$(readlink -f -- "${recipe}/../../..")
 cd -- "${recipe}"
 . "${root}/path.sh"
+. "${root}/tools/signals.sh"
 set -a # db.sh's variables are read by Python
 . "${root}/db.sh"
 set +a
 
 # The options are declared, checked and completed in espnet2_cltm/pretraining/options.py.
-options=$(python3 -m espnet2_cltm.bin.recipe --ssl "$@") || exit
+options=$(trap '' INT && exec python3 -m espnet2_cltm.bin.recipe --ssl "$@") || exit
 eval "${options}"
 
 log() { printf '%s (%s) %s\n' "$(date '+%Y-%m-%dT%H:%M:%S')" "${0##*/}" "$*"; }
@@ -33,7 +34,7 @@ if ((stage <= 2 && stop_stage >= 1)); then
     last=2
     ((stop_stage >= 2)) || last=1
     log "Stages 1 and 2: prepare the languages of ${corpus}, decode their audio"
-    CLTM_RECIPE_DIR=${recipe} "${root}/run.sh" --stage "${stage}" --stop_stage "${last}" \
+    CLTM_RECIPE_DIR=${recipe} run "${root}/run.sh" --stage "${stage}" --stop_stage "${last}" \
         --corpus "${corpus}" --corpus_dir "${corpus_dir}" --langs "${langs}" \
         --demo_config "${demo_config}" --require_labels "" \
         --datadir "${datadir}" --dumpdir "${dumpdir}" --nj "${nj}"
@@ -42,7 +43,7 @@ fi
 make_targets() { # <directory> <clusters> [option ...]
     local outdir=$1 clusters=$2
     shift 2
-    python3 -m espnet2_cltm.bin.hubert_targets --dump "${dump}" --langs "${langs}" \
+    run python3 -m espnet2_cltm.bin.hubert_targets --dump "${dump}" --langs "${langs}" \
         --num_clusters "${clusters}" --fit_frames "${fit_frames}" \
         --min_seconds "${min_seconds}" --seed "${seed}" --nj "${nj}" \
         --outdir "${outdir}" "$@"
@@ -62,24 +63,21 @@ run_training() { # <directory> <command ...>
         distributed=(--dist_backend gloo --dist_world_size "${processes}"
             --dist_master_addr 127.0.0.1 --dist_master_port "${port}")
     fi
-    local pids=()
     for ((rank = 0; rank < processes; rank++)); do
         local log_file=${outdir}/train.log
         ((rank == 0)) || log_file=${outdir}/train.${rank}.log
         ((processes == 1)) || distributed+=(--dist_rank "${rank}")
         OMP_NUM_THREADS=${threads} MKL_NUM_THREADS=${threads} "$@" "${distributed[@]}" \
             >>"${log_file}" 2>&1 &
-        pids+=("$!")
+        step_processes+=("$!")
     done
-    trap 'kill -- "${pids[@]}" 2>/dev/null || true' EXIT
-    trap 'exit 130' INT TERM
     for ((rank = 0; rank < processes; rank++)); do
         if ! wait -n; then
             failed=1
-            kill -- "${pids[@]}" 2>/dev/null || true
+            kill -- "${step_processes[@]}" 2>/dev/null || true
         fi
     done
-    trap - EXIT INT TERM
+    step_processes=()
     return "${failed}"
 }
 
@@ -132,7 +130,7 @@ export_model() { # <training> <directory> <dtype>
         log "$2: exported before, skipped"
         return
     fi
-    python3 -m espnet2_cltm.bin.hubert_export --train_config "$1/config.yaml" \
+    run python3 -m espnet2_cltm.bin.hubert_export --train_config "$1/config.yaml" \
         --model_file "$1/latest.pth" --outdir "$2" --dtype "$3"
 }
 
@@ -140,7 +138,7 @@ write_card() {
     local commit
     commit=$(git -C "${root}" rev-parse HEAD 2>/dev/null || echo "not known")
     [[ -s ${exp}/commit.txt ]] || printf '%s\n' "${commit}" >"${exp}/commit.txt"
-    python3 -m espnet2_cltm.bin.hubert_card --exp "${exp}" --template conf/model_card.md \
+    run python3 -m espnet2_cltm.bin.hubert_card --exp "${exp}" --template conf/model_card.md \
         --title "${exp##*/}" --commit "$(<"${exp}/commit.txt")"
 }
 
@@ -185,7 +183,7 @@ if ((stage <= 8 && stop_stage >= 8)); then
     if [[ -e ${exp}/probe.tsv ]]; then
         log "${exp}/probe.tsv: probed before, skipped"
     else
-        python3 "${root}/benchmarks/probe_features.py" --dump "${stores[@]}" \
+        run python3 "${root}/benchmarks/probe_features.py" --dump "${stores[@]}" \
             --model "${exp}/hf" --start "${model}" --outfile "${exp}/probe.tsv"
     fi
     write_card
