@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import espnet2_cltm
+from espnet2_cltm.foreign_imports import MissingESPnet, UnusablePackageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,3 +97,36 @@ def test_this_environment_has_the_declared_versions():
 
 def test_the_package_has_a_version():
     assert espnet2_cltm.__version__.count(".") == 2
+
+
+def test_the_sentence_on_a_missing_espnet_installs_what_is_pinned():
+    pins = [
+        line
+        for line in (ROOT / "tools/requirements-espnet.txt").read_text().splitlines()
+        if line and line[0] != "#"
+    ]
+    with pytest.raises(UnusablePackageError) as raised:
+        MissingESPnet().find_spec("espnet2")
+    assert " ".join(f'"{pin}"' for pin in pins) in str(raised.value)
+
+
+def test_torchaudio_is_imported_without_a_compiled_part_that_does_not_fit(
+    tmp_path, monkeypatch
+):
+    package = tmp_path / "torchaudio" / "_extension"
+    package.mkdir(parents=True)
+    (tmp_path / "torchaudio" / "__init__.py").write_text("from . import _extension\n")
+    (package / "utils.py").write_text("def _load_lib(library):\n    raise OSError\n")
+    (package / "__init__.py").write_text(
+        "from .utils import _load_lib\nis_compiled = _load_lib('_torchaudio')\n"
+    )
+    for name in [name for name in sys.modules if name.startswith("torchaudio")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    import torchaudio
+
+    try:
+        assert torchaudio._extension.is_compiled is False
+    finally:
+        for name in [name for name in sys.modules if name.startswith("torchaudio")]:
+            del sys.modules[name]

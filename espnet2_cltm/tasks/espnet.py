@@ -13,17 +13,9 @@ import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from importlib.util import find_spec
 from io import StringIO
 from types import ModuleType
 from typing import Any
-
-if find_spec("espnet2") is None:
-    raise ModuleNotFoundError(
-        "ESPnet is missing in this environment: run tools/install.sh, or install it "
-        "with pip install --no-deps -r tools/requirements-espnet.txt",
-        name="espnet2",
-    )
 
 
 class _StandIn(ModuleType):
