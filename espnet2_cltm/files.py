@@ -25,6 +25,17 @@ _MOST_NODES = 1_000_000
 """Values in a YAML file, aliases counted with all that they stand for."""
 
 
+def shipped(path: Path | str) -> Path:
+    """Return a file of ``conf/``: below the working directory, or the package's own.
+
+    Args:
+        path: Path such as ``conf/languages.yaml``; others are returned as they are.
+    """
+    own = Path(__file__).parent / path
+    is_ours = Path(path).parts[:1] == ("conf",) and own.exists()
+    return own if is_ours and not Path(path).exists() else Path(path)
+
+
 def read_text(path: Path | str, remedy: str) -> str:
     """Read a text file.
 

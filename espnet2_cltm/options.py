@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import shipped
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def _read_numbers(text: str) -> tuple[int, ...]:
 
 
 TEXT = Kind(str, "a text")
+CONF_FILE = Kind(lambda text: str(shipped(text)), "the path of a file")
 WORDS = Kind(lambda text: tuple(text.split()), "words separated by spaces")
 TRUTH = Kind(_read_truth, "true or false")
 WHOLE = Kind(_read_whole, "a whole number, at least 0")

@@ -1,14 +1,13 @@
 """Tasks, corpora and strategies by name.
 
 They are found in three places: this package; for label tasks the files
-``conf/tasks/<name>.yaml`` of the working directory and of the repository
-(``CLTM_ROOT``, which path.sh sets); and entry points of installed packages, in the
-groups ``espnet2_cltm.tasks`` (a :class:`.TaskSpec`), ``espnet2_cltm.corpora`` (a
-:class:`.CorpusSpec`) and ``espnet2_cltm.strategies`` (a strategy's class). An entry
-point has the name of what it provides.
+``conf/tasks/<name>.yaml`` of the working directory and of the repository; and entry
+points of installed packages, in the groups ``espnet2_cltm.tasks`` (a
+:class:`.TaskSpec`), ``espnet2_cltm.corpora`` (a :class:`.CorpusSpec`) and
+``espnet2_cltm.strategies`` (a strategy's class). An entry point has the name of what
+it provides.
 """
 
-import os
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
@@ -37,7 +36,7 @@ _STRATEGIES = {
     "freeze": "espnet2_cltm.strategies.freeze:Freeze",
     "full": "espnet2_cltm.strategies.full:Full",
 }
-_PACKAGE_TASKS = Path(__file__).parent / "label" / "tasks"
+_PACKAGE = Path(__file__).parent
 
 
 def task_names() -> tuple[str, ...]:
@@ -102,10 +101,7 @@ def find_strategy(name: str) -> type["Strategy"]:
 
 def task_directories() -> list[Path]:
     """Return the directories of label tasks' YAML files; the first one wins."""
-    places = [Path("conf/tasks")]
-    if root := os.environ.get("CLTM_ROOT"):
-        places.append(Path(root) / "conf" / "tasks")
-    return [*places, _PACKAGE_TASKS]
+    return [Path("conf/tasks"), _PACKAGE / "conf" / "tasks", _PACKAGE / "label/tasks"]
 
 
 def _label_files() -> dict[str, Path]:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from espnet2_cltm.files import shipped
 from espnet2_cltm.matrix.scores import known_task
 from espnet2_cltm.registry import task_names
 
@@ -21,9 +22,9 @@ def add_results_options(parser: argparse.ArgumentParser, results: str) -> None:
     add_choice_options(parser)
     parser.add_argument(
         "--languages_conf",
-        type=Path,
-        default=Path("conf/languages.yaml"),
-        help="names and families of languages (default: %(default)s)",
+        type=shipped,
+        default=shipped("conf/languages.yaml"),
+        help="names and families of languages (default: conf/languages.yaml)",
     )
 
 

@@ -1,6 +1,7 @@
 """Options of stages 1 and 2, and those that say where their data are."""
 
 from espnet2_cltm.options import (
+    CONF_FILE,
     PORTION,
     POSITIVE,
     TEXT,
@@ -36,7 +37,7 @@ STAGE_1_OPTIONS = (
     _of_stage_1(
         "demo_config",
         "the demo's languages, speakers and prompts",
-        TEXT,
+        CONF_FILE,
         "conf/demo.yaml",
     ),
     _of_stage_1(

@@ -7,7 +7,6 @@ here. run.sh passes its arguments to :func:`resolve`, which checks all of them b
 any stage runs and returns the arguments of each stage's script.
 """
 
-import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +26,9 @@ from espnet2_cltm.experiment.encoder import read_train_configs
 from espnet2_cltm.experiment.plan import check_grid
 from espnet2_cltm.experiment.run_options import RUN_OPTIONS, number_of_workers
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.files import shipped
 from espnet2_cltm.options import (
+    CONF_FILE,
     NUMBERS,
     POSITIVE,
     SHARE,
@@ -148,7 +149,7 @@ STAGE_6_OPTIONS = (
     Option(
         "languages_conf",
         "names and families of languages",
-        TEXT,
+        CONF_FILE,
         "conf/languages.yaml",
         (6,),
         "Places",
@@ -305,13 +306,7 @@ def _budget(spec: TaskSpec, corpus: CorpusSpec, values: Mapping[str, Any]) -> in
 
 
 def _config_path(spec: TaskSpec, asked: str | None) -> Path:
-    return Path(asked or _shipped(spec.train_config))
-
-
-def _shipped(path: str) -> str:
-    """Return a path of conf/: in the working directory, or else in the repository."""
-    root = os.environ.get("CLTM_ROOT")
-    return str(Path(root) / path) if root and not Path(path).exists() else path
+    return shipped(asked or spec.train_config)
 
 
 @dataclass(frozen=True)
@@ -379,9 +374,6 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
     specs = choose_tasks(texts["task"].split())
     corpus = find_corpus(texts["corpus"])
     texts["task"] = " ".join(spec.name for spec in specs)
-    for name in ("demo_config", "languages_conf"):
-        if texts[name] == options[name].default:
-            texts[name] = _shipped(texts[name])
     values = read_values(texts, options)
     stage, stop_stage = values["stage"], values["stop_stage"]
     if stage <= 1 <= stop_stage:

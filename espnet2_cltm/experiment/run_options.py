@@ -8,7 +8,7 @@ import argparse
 import os
 
 from espnet2_cltm.experiment.plan import KEEP_CHOICES
-from espnet2_cltm.options import POSITIVE, TEXT, WHOLE, Kind, Option, one_of
+from espnet2_cltm.options import CONF_FILE, POSITIVE, WHOLE, Kind, Option, one_of
 
 
 def _option(name: str, text: str, kind: Kind, default: str, *stages: int) -> Option:
@@ -55,7 +55,7 @@ RUN_OPTIONS = (
     _option(
         "slurm_config",
         "what each Slurm job asks for, in place of --nj and --jobs_per_gpu",
-        TEXT,
+        CONF_FILE,
         "conf/slurm.yaml",
         *(3, 4),
     ),
