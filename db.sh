@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2034
 # Where the corpora lie. Sourced by run.sh; give paths without ~.
 
-# Common Voice, extracted: the directory that has one directory a language, each with
-# train.tsv, dev.tsv, test.tsv, validated.tsv and clips/.
+# Common Voice, extracted: a directory with the languages, or the archives of several,
+# in it or below it (docs/data.md).
 COMMON_VOICE=
 
 # Your own Kaldi directories: KALDI/<language>/{train,dev,test} with wav.scp, utt2spk

@@ -6,6 +6,8 @@ option's kind checks its value and words the refusal of a wrong one.
 
 import argparse
 import difflib
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,14 +23,18 @@ class Kind:
     Attributes:
         read: Function from the text to the value; raises ValueError for a wrong text.
         wanted: What the text has to be, to follow "takes" in a message.
+        empty: Value of an option without default that is left out.
+        may_be_empty: Whether an empty text is another way to leave the option out.
     """
 
     read: Callable[[str], Any]
     wanted: str
+    empty: Any = None
+    may_be_empty: bool = True
 
 
-def _read_whole(text: str, least: int = 0) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) < least:
+def _read_whole(text: str, least: int = 0, most: float = math.inf) -> int:
+    if not (text.isascii() and text.isdecimal()) or not least <= int(text) <= most:
         raise ValueError
     return int(text)
 
@@ -44,17 +50,60 @@ def _read_truth(text: str) -> bool:
     return {"true": True, "false": False}[text]
 
 
-def _read_numbers(text: str) -> tuple[int, ...]:
-    return tuple(sorted({_read_whole(word) for word in text.split()}))
+def _read_numbers(text: str, most: float = math.inf) -> tuple[int, ...]:
+    return tuple(sorted(distinct(_read_whole(word, 0, most) for word in text.split())))
 
+
+def distinct(values: Iterable[Any]) -> list[Any]:
+    """Return the values; raise ValueError where one is there twice."""
+    values = list(values)
+    if len({*values}) < len(values):
+        raise ValueError
+    return values
+
+
+def _read_matching(pattern: str, most: int) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text) or len(text.encode()) > most:
+            raise ValueError
+        return text
+
+    return read
+
+
+MAX_SEED = 2**31 - 1
+"""Largest seed of a training, to which the number of the epoch is added."""
 
 TEXT = Kind(str, "a text")
 CONF_FILE = Kind(lambda text: str(shipped(text)), "the path of a file")
-WORDS = Kind(lambda text: tuple(text.split()), "words separated by spaces")
+NAME = Kind(
+    _read_matching(r"\w[\w.+-]*", 150),
+    "a name of letters, digits, '_', '.', '+' and '-', the first a letter, digit or "
+    "'_', at most 150 bytes",
+    may_be_empty=False,
+)
+DIRECTORY = Kind(
+    # Nothing that cannot be seen, nor looks like an option.
+    _read_matching(r"(?!-)[^\x00-\x1f\x7f]*\S", 2000),
+    "a directory, whose name has no control character and does not begin with '-' "
+    "(write ./-name)",
+    may_be_empty=False,
+)
+WORDS = Kind(lambda text: tuple(text.split()), "words separated by spaces", ())
 TRUTH = Kind(_read_truth, "true or false")
 WHOLE = Kind(_read_whole, "a whole number, at least 0")
 POSITIVE = Kind(lambda text: _read_whole(text, 1), "a whole number, at least 1")
-NUMBERS = Kind(_read_numbers, "whole numbers separated by spaces, such as '42 43'")
+NUMBERS = Kind(
+    _read_numbers, "whole numbers separated by spaces, each once, such as '42 43'"
+)
+SEEDS = Kind(
+    lambda text: _read_numbers(text, MAX_SEED),
+    f"whole numbers from 0 to {MAX_SEED} separated by spaces, each once, such as "
+    "'42 43'",
+)
+SEED = Kind(
+    lambda text: _read_whole(text, 0, MAX_SEED), f"a whole number from 0 to {MAX_SEED}"
+)
 SHARE = Kind(
     lambda text: _read_float(text, lambda value: 0 < value <= 1),
     "a share above 0 and at most 1, such as 0.2",
@@ -67,6 +116,11 @@ LEVEL = Kind(
     lambda text: _read_float(text, lambda value: 0 < value < 1),
     "a level between 0 and 1, such as 0.95",
 )
+
+
+def stage_up_to(last: int) -> Kind:
+    """Return the kind of an option that takes a stage's number."""
+    return Kind(lambda text: _read_whole(text, 1, last), f"a stage, from 1 to {last}")
 
 
 def one_of(*choices: str) -> Kind:
@@ -110,14 +164,27 @@ class Option:
         Raises:
             ValueError: The text is of another kind; the message is a sentence.
         """
-        if not text.strip() and not self.default and self.kind is not WORDS:
-            return None
+        if not text.strip() and not self.default:
+            return self.kind.empty
         try:
             return self.kind.read(text)
         except (ValueError, KeyError):
-            raise ValueError(
-                f"--{self.name} takes {self.kind.wanted}, not '{text}'."
-            ) from None
+            raise self._refuse(text) from None
+
+    def read_given(self, text: str) -> Any:
+        """Return the value of a text that a person has written.
+
+        Raises:
+            ValueError: The text is of another kind, or is empty where that says
+                nothing.
+        """
+        if not text.strip() and not self.kind.may_be_empty:
+            raise self._refuse(text)
+        return self.read(text)
+
+    def _refuse(self, text: str) -> ValueError:
+        shown = text if len(text) <= 80 else f"{text[:80]}..."
+        return ValueError(f"--{self.name} takes {self.kind.wanted}, not '{shown}'.")
 
 
 def add_options(parser: argparse._ActionsContainer, options: Iterable[Option]) -> None:
@@ -142,7 +209,7 @@ def add_options(parser: argparse._ActionsContainer, options: Iterable[Option]) -
 def _argparse_type(option: Option) -> Callable[[str], Any]:
     def read(text: str) -> Any:
         try:
-            return option.read(text)
+            return option.read_given(text)
         except ValueError as error:
             wanted = str(error).removeprefix(f"--{option.name} ").removesuffix(".")
             raise argparse.ArgumentTypeError(wanted) from None
@@ -187,7 +254,7 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
             value = words.pop(0)
         texts[name] = value
         try:
-            options[name].read(value)
+            options[name].read_given(value)
         except ValueError as error:
             raise UserError(str(error)) from None
     return texts
@@ -214,6 +281,19 @@ def read_values(
         except ValueError as error:
             raise UserError(str(error)) from None
     return values
+
+
+def check_stages(values: Mapping[str, Any]) -> None:
+    """Refuse a first stage behind the last.
+
+    Raises:
+        UserError: Nothing would be done.
+    """
+    if values["stage"] > values["stop_stage"]:
+        raise UserError(
+            f"--stage {values['stage']} is behind --stop_stage {values['stop_stage']}, "
+            "and nothing would be done: give a first stage that is not behind the last."
+        )
 
 
 def help_lines(options: Sequence[Option], groups: Sequence[str]) -> list[str]:

@@ -8,12 +8,12 @@ from espnet2_cltm.bin.command_line import (
     configure_logging,
     run_command,
 )
+from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import (
     POSITIVE,
+    SEED,
     TEXT,
-    WHOLE,
-    WORDS,
     Option,
     add_options,
     one_of,
@@ -27,7 +27,7 @@ from espnet2_cltm.pretraining.targets import (
 )
 
 OPTIONS = (
-    Option("langs", "language codes; left out, all under --dump", WORDS),
+    Option("langs", "language codes; left out, all under --dump", CODES),
     Option("nj", "number of processes", POSITIVE, "1"),
     Option(
         "features",
@@ -48,7 +48,7 @@ OPTIONS = (
         SECONDS,
         "1.5",
     ),
-    Option("seed", "seed of utterances and centroids", WHOLE, "0"),
+    Option("seed", "seed of utterances and centroids", SEED, "0"),
 )
 
 

@@ -23,8 +23,13 @@ from espnet2_cltm.experiment.drawn import Planned, check_same_data
 from espnet2_cltm.experiment.estimate import Workers, estimate_cost
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.planning import log_notes, make_plan, write_experiment
-from espnet2_cltm.experiment.recipe import recipe_options, settings_from
+from espnet2_cltm.experiment.planning import (
+    is_begun,
+    log_notes,
+    make_plan,
+    write_experiment,
+)
+from espnet2_cltm.experiment.recipe import quoted, recipe_options, settings_from
 from espnet2_cltm.experiment.run_options import number_of_workers
 from espnet2_cltm.experiment.settings import (
     Settings,
@@ -143,16 +148,19 @@ def run(args: argparse.Namespace) -> None:
     """Make the plan, and write it or print what it would cost."""
     directory = ExperimentDir(args.exp)
     settings = settings_from(vars(args))
-    if directory.settings.exists():
+    begun = is_begun(directory)
+    if begun and directory.settings.exists():
         # But for the options, which the data complete: before anything is drawn.
         before = read_settings(directory.settings)
         check_unchanged(directory.settings, replace(settings, options=before.options))
     languages = choose_languages(settings, args.langs)
     planned = make_plan(settings, languages, args.seeds, directory)
-    check_unchanged(directory.settings, planned.settings)
+    if begun:
+        check_unchanged(directory.settings, planned.settings)
     log_notes(planned)
     print(describe(planned))
-    check_same_data(directory, planned)
+    if begun:
+        check_same_data(directory, planned)
     if args.dry_run:
         left = runs_left(directory, planned.runs)
         print(f"{len(planned.runs) - len(left)} of these runs are done already")
@@ -161,7 +169,9 @@ def run(args: argparse.Namespace) -> None:
         return
     write_experiment(directory, planned)
     if args.command:
-        write_text(directory.command, f"{args.command}\n")
+        # The languages are part of it, also where they are all that were there.
+        langs = "" if args.langs else f" --langs {quoted(' '.join(languages))}"
+        write_text(directory.command, f"{args.command}{langs}\n")
     print(f"{directory.plan}: {len(planned.runs)} runs")
 
 

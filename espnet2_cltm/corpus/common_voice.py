@@ -1,14 +1,17 @@
-"""Common Voice, extracted: ``<dir>/<lang>/{train,dev,test}.tsv`` and ``clips/``.
+"""Common Voice, extracted: tables of clips, and the clips.
 
-The tables are tab-separated without quoting, and their columns differ between
-releases: ``client_id`` and ``path`` are indispensable; ``sentence`` and the labels
-``gender``, ``age``, ``accents`` (``accent`` in older releases) and ``variant`` are
-taken where they are there. What is left out, and why, is in the result's ``rejected``,
+Where they lie is found by :mod:`espnet2_cltm.corpus.common_voice_layouts`. The tables
+are tab-separated without quoting, and their columns differ between releases:
+``client_id`` and ``path`` (``audio_file`` in spontaneous speech) are indispensable;
+``sentence`` (``transcription``) and the labels ``gender``, ``age``, ``accents``
+(``accent`` in older releases) and ``variant`` are taken where they are there. What is
+left out, and why, is in the result's ``rejected``,
 one item a clip; a speaker named by ``test.tsv`` belongs to test, one named by
 ``dev.tsv`` and not by ``test.tsv`` to dev, whatever becomes of the rows.
 Format: https://github.com/common-voice/cv-dataset
 """
 
+import csv
 import hashlib
 import operator
 import os
@@ -18,6 +21,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from espnet2_cltm.corpus.common_voice_layouts import (
+    AUDIO_SUFFIXES,
+    Place,
+    find_clips,
+    find_place,
+    find_places,
+    list_audio_directories,
+)
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, make_id_part, make_word
 from espnet2_cltm.corpus.language import (
     GENDER_OF_VALUE,
@@ -31,8 +42,6 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
 
 _ID_WIDTH = 16
-_HEX_ID = re.compile(rf"[0-9a-f]{{{_ID_WIDTH},}}")
-_AUDIO_SUFFIXES = (".mp3", ".wav", ".flac", ".ogg", ".opus")
 _LABEL_COLUMNS = ("gender", "age", "accents", "accent", "variant")
 _LONG_TABLE = 20_000_000  # bytes; about two seconds
 
@@ -46,6 +55,7 @@ class Row(NamedTuple):
         labels: Labels by name; only ``m`` and ``f`` are genders.
         odd_gender: Another value of ``gender``; usually empty.
         text: ``sentence``, white space made single; may be empty.
+        split: Split that the row states, in a table of all splits.
     """
 
     client: str
@@ -53,42 +63,37 @@ class Row(NamedTuple):
     labels: Mapping[str, str]
     odd_gender: str
     text: str
+    split: str = ""
 
 
 def list_languages(corpus_dir: Path) -> list[str]:
-    """List the languages of an extracted release.
+    """List the languages of an extracted release, or of several.
 
     Raises:
-        UserError: The directory is missing or holds no language.
+        UserError: The directory is missing, or holds no language that can be used.
     """
-    corpus_dir = Path(corpus_dir)
-    if not corpus_dir.is_dir():
-        raise UserError(
-            f"{corpus_dir} is not a directory: set COMMON_VOICE in db.sh (or "
-            "--corpus_dir) to an extracted Common Voice release."
-        )
-    if languages := _languages_in(corpus_dir):
-        return languages
-    if (corpus_dir / "train.tsv").is_file():
-        advice = f"it is one language's directory; give {corpus_dir.absolute().parent}"
-    elif inner := [
-        d for d in sorted(corpus_dir.iterdir()) if d.is_dir() and _languages_in(d)
-    ]:
-        advice = f"give {inner[0]}"
-    else:
-        advice = "extract the release's archives there, or correct the path"
-    raise UserError(
-        f"{corpus_dir} is not an extracted Common Voice release, as no directory in it "
-        f"holds train.tsv, dev.tsv and test.tsv: {advice} (COMMON_VOICE in db.sh or "
-        "--corpus_dir)."
-    )
+    places = find_places(corpus_dir)
+    languages = [lang for lang, place in places.items() if not place.lacks]
+    if not languages:
+        raise UserError(next(iter(places.values())).lacks)
+    return languages
+
+
+def list_unusable(corpus_dir: Path) -> dict[str, str]:
+    """List languages that cannot be used, each with the sentence that says why."""
+    places = find_places(corpus_dir)
+    return {lang: place.lacks for lang, place in places.items() if place.lacks}
 
 
 def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Path]:
     """List what the result of :func:`load_language` depends on."""
+    place = find_place(corpus_dir, lang)
+    clips = list_audio_directories(place)
+    if place.table:
+        return [place.table, *clips]
     tables = [*SPLITS, *(["validated"] if options.use_validated else [])]
-    names = [*(f"{name}.tsv" for name in tables), "clip_durations.tsv", "clips"]
-    return [Path(corpus_dir) / lang / name for name in names]
+    names = [*(f"{name}.tsv" for name in tables), "clip_durations.tsv"]
+    return [*(place.directory / name for name in names), *clips]
 
 
 def load_language(
@@ -97,39 +102,36 @@ def load_language(
     """Read one language.
 
     Args:
-        corpus_dir: Directory of the extracted release.
-        lang: Name of a directory in it.
+        corpus_dir: Directory that :func:`.find_place` searches.
+        lang: Language code.
         options: ``use_validated`` enlarges train.
 
     Returns:
-        Utterances ``<lang>-<16 characters of client_id>-<clip>`` with absolute audio
-        paths. Durations come from ``clip_durations.tsv`` where it has all of a split.
+        Utterances ``<lang>-<16 characters for client_id>-<clip>`` with absolute audio
+        paths. Durations come from ``clip_durations.tsv``, or the table of spontaneous
+        speech, where it has all of a split.
 
     Raises:
         UserError: A table is missing, not UTF-8 or lacks a column, ``clips/`` is
             missing or more than half empty.
     """
-    directory = Path(os.path.abspath(corpus_dir)) / lang
+    place = find_place(corpus_dir, lang)
     rejected: list[Rejection] = []
-    rows: dict[str, list[Row]] = {}
-    named: dict[str, set[str]] = {}
-    clips: dict[str, set[str]] = {}
-    for split in SPLITS:
-        rows[split] = _read_rows(directory / f"{split}.tsv", split, rejected)
-        named[split] = {row.client for row in rows[split]}
-        clips[split] = {row.clip for row in rows[split]}
+    rows = _read_tables(place, rejected)
+    named = {split: {row.client for row in rows[split]} for split in SPLITS}
+    clips = {split: {row.clip for row in rows[split]} for split in SPLITS}
     barred = barred_speakers(named)
-    if options.use_validated:
-        rows["train"] += _unused_rows(directory, clips, named, rejected)
+    if options.use_validated and not place.table:
+        rows["train"] += _unused_rows(place.directory, clips, named, rejected)
     clients = {row.client for table in rows.values() for row in table}
     contradictory = _clients_with_both_genders(rows.values())
-    missing = _missing_clips(directory, rows.values())
+    files = find_clips(place, (row.clip for table in rows.values() for row in table))
     speakers = name_speakers(clients, lang)
 
     def reason_against(row: Row, split: str) -> str | None:
         if row.client in contradictory:
             return "speaker states both genders"
-        if row.clip in missing:
+        if row.clip not in files:
             return "clip missing"
         if row.client in barred[split]:
             return barred[split][row.client]
@@ -146,11 +148,16 @@ def load_language(
                 rejected.append(Rejection(split, row.clip, reason))
             else:
                 kept[split].append(row)
-    durations = _read_durations(directory / "clip_durations.tsv", kept.values())
-    language = LanguageSplits({}, rejected, lambda utt: os.path.basename(utt.audio))
+    durations = _read_durations(place, kept.values())
+    language = LanguageSplits(
+        {},
+        rejected,
+        lambda utt: os.path.basename(utt.audio),
+        notes=_notes(place, files),
+    )
     for split, table in kept.items():
         language.splits[split] = utterances = _to_utterances(
-            table, lang, directory / "clips", speakers, durations
+            table, lang, files, speakers, durations
         )
         for row, utterance in zip(table, utterances, strict=True):
             if row.odd_gender:
@@ -162,59 +169,45 @@ def load_language(
 def name_speakers(clients: Iterable[str], lang: str) -> dict[str, str]:
     """Name clients by short speaker ids of one width.
 
-    The first 16 characters of ``client_id``, so that a speaker can be found again;
-    16 characters of its SHA-256 digest where it is not hexadecimal, is shorter, or
-    shares its beginning with another client. One client gets the same characters in
-    every language.
+    16 characters of the SHA-256 digest of ``client_id``, whatever that looks like: one
+    client gets the same characters in every language, two get different ones.
 
     Args:
         clients: Values of ``client_id``.
         lang: Language, put in front, so that ids differ between languages.
 
     Returns:
-        Speaker ids by client, no two the same.
-
-    Raises:
-        UserError: Two clients cannot be told apart.
+        Speaker ids by client.
     """
-    short = {
-        client: client[:_ID_WIDTH] if _HEX_ID.fullmatch(client) else _digest(client)
-        for client in sorted(clients)
+    return {
+        client: f"{lang}-{hashlib.sha256(client.encode()).hexdigest()[:_ID_WIDTH]}"
+        for client in clients
     }
-    short |= {client: _digest(client) for client in _sharing(short)}
-    if clashing := _sharing(short):
-        one, other, *_ = (c for c in clashing if short[c] == short[clashing[0]])
-        raise UserError(
-            f"Language {lang}: the clients {one} and {other} get the same speaker id "
-            f"{short[one]}: take one of them out of the tables."
-        )
-    return {client: f"{lang}-{name}" for client, name in short.items()}
-
-
-def _sharing(names: Mapping[str, str]) -> list[str]:
-    counts = Counter(names.values())
-    return [client for client, name in names.items() if counts[name] > 1]
 
 
 def read_columns(
     path: Path, required: tuple[str, ...], optional: tuple[str, ...] = ()
-) -> Iterator[tuple[int, list[str] | None]]:
-    """Read columns of a tab-separated table, quotes being ordinary characters.
+) -> Iterator[tuple[int, list[str] | str]]:
+    """Read columns of a tab-separated table.
 
     Args:
-        path: UTF-8 with or without a byte order mark, LF or CRLF, header first.
+        path: UTF-8 with or without a byte order mark, LF or CRLF, header first. Quotes
+            are ordinary characters, but where the header is quoted: then a program has
+            saved the table anew, with quotes around values.
         required: Names of columns that must be there.
         optional: Names of columns that are empty where they are not there.
 
     Yields:
-        Line number and the values of ``required`` and ``optional``, stripped; what a
-        short row lacks is empty. None for a row with more fields than the header.
+        Line number and the values of ``required`` and ``optional``, stripped; or, for a
+        row that is wider than the header or lacks one of these columns, as a tab or a
+        line break in a sentence makes it, the reason why it is not read.
 
     Raises:
         UserError: The table is missing, empty or not UTF-8, or lacks a column.
     """
     pick: Callable[[list[str]], tuple[str, ...]] | None = None
-    width = 0
+    width = needed = 0
+    is_quoted = False
     for number, line in enumerate(_lines(path), start=1):
         try:
             fields = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
@@ -223,38 +216,40 @@ def read_columns(
                 f"{path}, line {number}, is not UTF-8 text ({error.reason} at byte "
                 f"{error.start} of the line): extract the file from the archive again."
             ) from error
-        values = fields.split("\t")
+        if pick is None:
+            is_quoted = fields.startswith('"')
+        values = (
+            next(csv.reader([fields], delimiter="\t"), [])
+            if is_quoted
+            else fields.split("\t")
+        )
         if pick is None:
             names = [value.strip() for value in values]
             if missing := [name for name in required if name not in names]:
                 raise UserError(
                     f"{path} has no column '{missing[0]}' (its columns are: "
-                    f"{', '.join(names)}): extract the file from the archive again, or "
-                    "check that it is a Common Voice table."
+                    f"{', '.join(names)[:300]}): extract the file from the archive "
+                    "again, or check that it is a Common Voice table."
                 )
             width = len(names)
-            pick = operator.itemgetter(
-                # A column that is not there: an empty value after the last.
-                *(
-                    names.index(name) if name in names else width
-                    for name in (*required, *optional)
-                )
-            )
-        elif any(values[width:]):
-            yield number, None
-        elif fields.strip():
+            # A column that is not there: an empty value after the last.
+            places = [
+                names.index(name) if name in names else width
+                for name in (*required, *optional)
+            ]
+            needed = 1 + max(place for place in places if place < width)
+            pick = operator.itemgetter(*places)
+        elif len(values) > width:
+            yield number, "row with more fields than the header"
+        elif not fields.strip():
+            continue
+        elif len(values) < needed:
+            yield number, "row with fewer fields than the header"
+        else:
             values += [""] * (width + 1 - len(values))
             yield number, [value.strip() for value in pick(values)]
     if pick is None:
         raise UserError(f"{path} is empty: extract the file from the archive again.")
-
-
-def _languages_in(directory: Path) -> list[str]:
-    return sorted(
-        entry.name
-        for entry in directory.iterdir()
-        if all((entry / f"{split}.tsv").is_file() for split in SPLITS)
-    )
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -272,23 +267,46 @@ def _lines(path: Path) -> Iterator[bytes]:
         ) from error
 
 
-def _read_rows(path: Path, split: str, rejected: list[Rejection]) -> list[Row]:
-    columns = ("client_id", "path"), ("sentence", *_LABEL_COLUMNS)
+def _read_tables(place: Place, rejected: list[Rejection]) -> dict[str, list[Row]]:
+    """Read the rows of each split."""
+    if place.table is None:
+        return {
+            split: _read_rows(place.directory / f"{split}.tsv", split, rejected)
+            for split in SPLITS
+        }
+    rows: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    names = ("client_id", "audio_file", "transcription")
+    for row in _read_rows(place.table, "train", rejected, names):
+        if row.split in SPLITS:
+            rows[row.split].append(row)
+        else:
+            rejected.append(Rejection("train", row.clip, "row of no split"))
+    return rows
+
+
+def _read_rows(
+    path: Path,
+    split: str,
+    rejected: list[Rejection],
+    names: tuple[str, str, str] = ("client_id", "path", "sentence"),
+) -> list[Row]:
     rows = []
     clients: dict[str, str] = {}
     labels: dict[tuple[str, ...], dict[str, str]] = {}
     clips: set[str] = set()
+    columns = names[:2], (names[2], *_LABEL_COLUMNS, "split")
     for number, values in read_columns(path, *columns):
-        if values is None or not values[0] or not values[1]:
+        if isinstance(values, str) or not values[0] or not values[1]:
             reason = (
-                "row with more fields than the header"
-                if values is None
-                else "row without client_id or path"
+                values
+                if isinstance(values, str)
+                else f"row without {names[0]} or {names[1]}"
             )
             rejected.append(Rejection(split, f"{path.name} line {number}", reason))
             continue
-        client, clip, sentence, gender, *others = values
-        if not clip.lower().endswith(_AUDIO_SUFFIXES):
+        client, clip, sentence, gender, *others, stated_split = values
+        clip = clip.rpartition("/")[2]
+        if not clip.lower().endswith(AUDIO_SUFFIXES):
             clip += ".mp3"
         # What would give two utterances one id is one clip.
         key = _clip_id(clip)
@@ -304,7 +322,7 @@ def _read_rows(path: Path, split: str, rejected: list[Rejection]) -> list[Row]:
             labels[stated] = _labels(*stated)
         odd_gender = "" if stated[0] else gender
         text = " ".join(sentence.split())
-        rows.append(Row(client, clip, labels[stated], odd_gender, text))
+        rows.append(Row(client, clip, labels[stated], odd_gender, text, stated_split))
     return rows
 
 
@@ -351,50 +369,41 @@ def _clients_with_both_genders(tables: Iterable[list[Row]]) -> set[str]:
     return {client for client, count in counts.items() if count > 1}
 
 
-def _missing_clips(directory: Path, tables: Iterable[list[Row]]) -> set[str]:
-    clips = directory / "clips"
-    missing = {row.clip for table in tables for row in table}
-    named = len(missing)
-    try:
-        with os.scandir(clips) as entries:
-            shown: Iterable[os.DirEntry[str]] = entries
-            if named > 100_000:
-                shown = progress(
-                    entries, description=f"Looking for {named} clips", unit="file"
-                )
-            for entry in shown:
-                missing.discard(entry.name)
-    except OSError as error:
-        raise UserError(
-            f"{clips} cannot be read ({error.strerror}): extract the archive with its "
-            "clips."
-        ) from error
-    if len(missing) * 2 > named:
-        raise UserError(
-            f"{len(missing)} of the {named} clips that the tables name are not in "
-            f"{clips} (the first is {min(missing)}): it seems not extracted, or not "
-            "wholly; extract the archive again."
-        )
-    return missing
-
-
-def _read_durations(path: Path, tables: Iterable[list[Row]]) -> dict[str, float]:
+def _read_durations(place: Place, tables: Iterable[list[Row]]) -> dict[str, float]:
     """Seconds by clip, for the clips of the tables; empty without the file."""
+    path = place.table or place.directory / "clip_durations.tsv"
+    columns = ("audio_file", "duration_ms") if place.table else ("clip", "duration[ms]")
     if not path.exists():
         return {}
     wanted = {row.clip for table in tables for row in table}
     durations = {}
-    for _, values in read_columns(path, ("clip",), ("duration[ms]",)):
-        if values and values[0] in wanted and re.fullmatch(r"[1-9]\d*", values[1]):
+    for _, values in read_columns(path, columns[:1], columns[1:]):
+        if isinstance(values, str):
+            continue
+        if values[0] in wanted and re.fullmatch(r"[1-9]\d*", values[1]):
             durations[values[0]] = int(values[1]) / 1000
     return durations
+
+
+def _notes(place: Place, files: Mapping[str, str]) -> list[str]:
+    """What a user should know of where the language was found."""
+    suffixes = Counter(
+        os.path.splitext(path)[1]
+        for clip, path in files.items()
+        if not path.endswith(f"/{clip}")
+    )
+    converted = [
+        f"{count} clips are {suffix} files, which the tables name otherwise"
+        for suffix, count in sorted(suffixes.items())
+    ]
+    return [*([place.note] if place.note else []), *converted]
 
 
 def _to_utterances(
     rows: list[Row],
     lang: str,
-    clips: Path,
-    speakers: dict[str, str],
+    files: Mapping[str, str],
+    speakers: Mapping[str, str],
     durations: dict[str, float],
 ) -> list[Utterance]:
     # Kaldi's tools drop utterances that a partial utt2dur does not name.
@@ -404,7 +413,7 @@ def _to_utterances(
         Utterance(
             id=f"{speakers[row.client]}-{_clip_id(row.clip)}",
             speaker=speakers[row.client],
-            audio=f"{clips}/{row.clip}",
+            audio=files[row.clip],
             labels=row.labels,
             lang=lang,
             duration=durations.get(row.clip),
@@ -418,15 +427,12 @@ def _clip_id(clip: str) -> str:
     return make_id_part(clip.rpartition(".")[0])
 
 
-def _digest(client: str) -> str:
-    return hashlib.sha256(client.encode()).hexdigest()[:_ID_WIDTH]
-
-
 COMMON_VOICE = CorpusSpec(
     name="common_voice",
     list_languages=list_languages,
     load_language=load_language,
     list_inputs=list_inputs,
+    list_unusable=list_unusable,
     db_variable="COMMON_VOICE",
     people_across_languages=True,
 )

@@ -3,8 +3,8 @@
 Each holds ``wav.scp utt2spk``; ``utt2dur``, ``text`` and labels, ``utt2<label>`` or
 ``spk2<label>``, are taken where they are there (``gender`` is ``m`` or ``f``). All
 three splits must be there, as ESPnet's training wants a dev set. So that languages can
-be put together, a speaker id gets ``<lang>-`` in front and an utterance id
-``<speaker>-``, where they don't begin so. Audio is taken as it stands in ``wav.scp``: a
+be put together, a speaker id gets ``<lang>-`` in front, whatever it begins with, and
+an utterance id the new speaker id. Audio is taken as it stands in ``wav.scp``: a
 relative path starts at the directory one runs from, a pipe is passed on.
 """
 
@@ -109,17 +109,22 @@ def load_language(
     barred = barred_speakers(
         {split: {utt.speaker for utt in utts} for split, utts in splits.items()}
     )
-    own_names: dict[str, str] = {}
     for split, utterances in splits.items():
-        kept = []
+        splits[split] = []
         for utterance in utterances:
             if reason := barred[split].get(utterance.speaker):
                 rejected.append(Rejection(split, utterance.id, reason))
             else:
-                kept.append(_rename(utterance, lang))
-                own_names[kept[-1].id] = utterance.id
-        _check_order(Path(corpus_dir) / lang / split, kept)
-        splits[split] = kept
+                splits[split].append(utterance)
+    new_ids = _new_ids(itertools.chain.from_iterable(splits.values()), lang)
+    own_names: dict[str, str] = {}
+    for split, utterances in splits.items():
+        for number, utterance in enumerate(utterances):
+            name = new_ids[utterance.speaker, utterance.id]
+            speaker = f"{lang}-{utterance.speaker}"
+            utterances[number] = replace(utterance, id=name, speaker=speaker, lang=lang)
+            own_names[name] = utterance.id
+        _check_order(Path(corpus_dir) / lang / split, utterances)
     return LanguageSplits(splits, rejected, lambda utterance: own_names[utterance.id])
 
 
@@ -200,16 +205,21 @@ def _missing_audio(directory: Path, utterances: list[Utterance]) -> set[str]:
     return set(missing)
 
 
-def _rename(utterance: Utterance, lang: str) -> Utterance:
-    speaker = _prefixed(utterance.speaker, lang)
-    name = utterance.id
-    if not name.startswith(f"{speaker}-"):
-        name = f"{speaker}-{name.removeprefix(f'{utterance.speaker}-')}"
-    return replace(utterance, id=name, speaker=speaker, lang=lang)
+def _new_ids(utterances: Iterable[Utterance], lang: str) -> dict[tuple[str, str], str]:
+    """Put language and speaker in front of ids; different ones stay different.
 
-
-def _prefixed(name: str, prefix: str) -> str:
-    return name if name.startswith(f"{prefix}-") else f"{prefix}-{name}"
+    Returns:
+        New ids by speaker and own id.
+    """
+    new_ids: dict[tuple[str, str], str] = {}
+    taken: set[str] = set()
+    for speaker, own in sorted((utt.speaker, utt.id) for utt in utterances):
+        name = f"{lang}-{speaker}-{own.removeprefix(f'{speaker}-')}"
+        while name in taken:  # "s1-a" and "a", both of s1; or "a" of s1-b
+            name += "_"
+        taken.add(name)
+        new_ids[speaker, own] = name
+    return new_ids
 
 
 def _check_order(directory: Path, utterances: list[Utterance]) -> None:

@@ -51,12 +51,14 @@ class LanguageSplits:
             clip's file name.
         unusable: Why a value that the corpus has is not taken for a label, such as
             "gender is 'other'", by utterance id and label.
+        notes: What else a user should know, such as which of two releases was taken.
     """
 
     splits: dict[str, list[Utterance]]
     rejected: list[Rejection] = field(default_factory=list)
     own_name: Callable[[Utterance], str] = lambda utterance: utterance.id
     unusable: dict[tuple[str, str], str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ class CorpusSpec:
             result depends, by which stage 1 sees that nothing has changed; None where
             loading is quick, or the corpus makes its audio itself: then stage 1 loads
             and compares.
+        list_unusable: Function from the corpus's directory to those languages that lack
+            something, each with the sentence that says what; None where loading tells.
         db_variable: Variable in ``db.sh`` that holds the corpus's directory.
         default_dir: Directory where ``db.sh`` names none; empty where it has to.
         default_languages: Function from the options to the languages where none are
@@ -112,6 +116,7 @@ class CorpusSpec:
     list_languages: Callable[[Path], list[str]]
     load_language: Callable[[Path, str, CorpusOptions], LanguageSplits]
     list_inputs: Callable[[Path, str, CorpusOptions], list[Path]] | None = None
+    list_unusable: Callable[[Path], dict[str, str]] | None = None
     db_variable: str = ""
     default_dir: str = ""
     default_languages: Callable[[CorpusOptions], list[str]] | None = None

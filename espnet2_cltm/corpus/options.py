@@ -1,7 +1,9 @@
 """Options of stages 1 and 2, and those that say where their data are."""
 
+from espnet2_cltm.language_codes import CODE_RULE, find_alike, is_language_code
 from espnet2_cltm.options import (
     CONF_FILE,
+    DIRECTORY,
     PORTION,
     POSITIVE,
     TEXT,
@@ -10,18 +12,33 @@ from espnet2_cltm.options import (
     WORDS,
     Kind,
     Option,
+    distinct,
 )
 
+
+def _read_codes(text: str) -> tuple[str, ...]:
+    codes = tuple(distinct(text.split()))
+    if not all(map(is_language_code, codes)) or find_alike(codes):
+        raise ValueError
+    return codes
+
+
+CODES = Kind(
+    _read_codes,
+    f"language codes separated by spaces ({CODE_RULE}), each once, whatever the case",
+    (),
+)
 LANGS = Option(
     "langs",
-    'language codes, such as "ca es"; left out, in stage 1 those that the corpus takes '
-    "by default (the demo's are those of --demo_config), later all that are prepared",
-    WORDS,
+    "language codes, such as 'ca es'; left out, the demo's are those of "
+    "--demo_config; of other corpora stage 1 takes all, and the stages behind it the "
+    "same, or all that are prepared",
+    CODES,
     stages=(1, 2, 3),
     group="Data",
 )
-DATADIR = Option("datadir", "data directories", TEXT, "data", (1, 2), "Places")
-DUMPDIR = Option("dumpdir", "audio store", TEXT, "dump", (2, 3), "Places")
+DATADIR = Option("datadir", "data directories", DIRECTORY, "data", (1, 2), "Places")
+DUMPDIR = Option("dumpdir", "audio store", DIRECTORY, "dump", (2, 3), "Places")
 NJ = Option("nj", "processes", POSITIVE, "1", (1, 2), "Resources", False)
 
 

@@ -13,7 +13,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from espnet2_cltm.corpus.datadir import (
     GENDERS,
     SPLITS,
     Utterance,
-    is_id,
     write_data_dir,
 )
 from espnet2_cltm.corpus.labels import join_labels, labels_file
@@ -35,6 +34,7 @@ from espnet2_cltm.corpus.selection import leave_out_unlabelled, limit_utterances
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_json, remove_if_there, replacing, write_text
+from espnet2_cltm.language_codes import CODE_RULE, find_alike, is_language_code
 from espnet2_cltm.progress import progress
 
 DONE = "prepared.json"
@@ -42,7 +42,7 @@ REJECTED = "rejected.tsv"
 # Fewer speakers of a gender than this are pointed out.
 FEW_SPEAKERS = 2
 # Goes up when the same input gives other files, so that they are made again.
-_FORMAT = 3
+_FORMAT = 4
 # Utterances whose writing takes a few seconds.
 _MANY = 200_000
 
@@ -63,6 +63,7 @@ class PreparedLanguage:
         unlabelled: By required label, the splits without it, for whose sake utterances
             that lack it were kept.
         joined: What became of the user's table of labels; empty where there is none.
+        notes: What else the corpus says of it, such as which release was taken.
     """
 
     lang: str
@@ -73,6 +74,7 @@ class PreparedLanguage:
     rejected: dict[str, int]
     unlabelled: dict[str, list[str]] = field(default_factory=dict)
     joined: str = ""
+    notes: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
         """Tell the counts in one line."""
@@ -89,7 +91,8 @@ class PreparedLanguage:
 
     def remarks(self) -> list[str]:
         """Return what else a user should know, one line each."""
-        lines = [f"{self.lang}: {self.joined}"] if self.joined else []
+        lines = [f"{self.lang}: {note}" for note in self.notes]
+        lines += [f"{self.lang}: {self.joined}"] if self.joined else []
         for label, splits in self.unlabelled.items():
             lines.append(
                 f"{self.lang}: no usable utterance of {' and '.join(splits)} has a "
@@ -149,6 +152,9 @@ def prepare(
     if not langs and corpus.default_languages:
         langs = corpus.default_languages(options)
     chosen = choose_languages(corpus, Path(corpus_dir), langs)
+    if corpus.list_unusable and not langs:
+        for lang, why in corpus.list_unusable(Path(corpus_dir)).items():
+            announce(f"{lang} is not prepared: {why}")
     prepared: list[PreparedLanguage] = []
     failures: dict[str, UserError] = {}
     for number, lang in enumerate(chosen, start=1):
@@ -195,33 +201,33 @@ def choose_languages(
         UserError: The corpus does not have all of them, one has a name that is not a
             language code, or the corpus cannot be read.
     """
-    for lang in langs:
-        if not _is_code(lang):
-            raise UserError(
-                f"--langs names {lang!r}, which cannot be a language code, as codes "
-                "have no white space, control character or '+' (which joins the codes "
-                "of a run's languages): give codes with spaces between them."
-            )
     try:
         known = corpus.list_languages(corpus_dir)
+        unusable = corpus.list_unusable(corpus_dir) if corpus.list_unusable else {}
     except OSError as error:
         raise _cannot_read(error) from error
-    codes = [lang for lang in known if _is_code(lang)]
-    if not langs:
-        if odd := [lang for lang in known if lang not in codes]:
-            raise UserError(
-                f"{str(corpus_dir / odd[0])!r} cannot be a language's directory, as "
-                "language codes have no white space, control character or '+' (which "
-                "joins the codes of a run's languages): rename it, or choose other "
-                "languages with --langs."
-            )
-        return codes
-    if unknown := [lang for lang in langs if lang not in codes]:
+    for lang in langs:
+        if lang in unusable:
+            raise UserError(unusable[lang])
+    chosen = list(dict.fromkeys(langs or known))
+    if odd := [lang for lang in chosen if not is_language_code(lang)]:
+        raise UserError(
+            f"{str(corpus_dir / odd[0])!r} cannot be a language's directory, as a "
+            f"language code has {CODE_RULE}: rename it, or choose other languages with "
+            "--langs."
+        )
+    if alike := find_alike(chosen):
+        raise UserError(
+            f"The languages {' and '.join(alike)} of {corpus_dir} differ in case only, "
+            "which some file systems do not tell apart: rename one, or choose other "
+            "languages with --langs."
+        )
+    if unknown := [lang for lang in langs if lang not in known]:
         raise UserError(
             f"Not in {corpus_dir} ({corpus.name}): {' '.join(unknown)}. Choose from "
-            f"{' '.join(sorted(codes))} with --langs."
+            f"{' '.join(filter(is_language_code, sorted(known)))} with --langs."
         )
-    return list(dict.fromkeys(langs))
+    return chosen
 
 
 def prepare_language(
@@ -288,6 +294,7 @@ def prepare_language(
         "rejected": _count(rejection.reason for rejection in language.rejected),
         "unlabelled": unlabelled,
         "joined": joined,
+        "notes": language.notes,
     }
     files = [f"{s}/{path.name}" for s in SPLITS for path in (directory / s).iterdir()]
     text = json.dumps(
@@ -306,10 +313,6 @@ def count_speakers(utterances: Iterable[Utterance]) -> dict[str, int]:
         if "gender" in utt.labels or utt.speaker not in genders:
             genders[utt.speaker] = _gender(utt)
     return _count(genders.values())
-
-
-def _is_code(lang: str) -> bool:
-    return is_id(lang) and "+" not in lang
 
 
 def _cannot_read(error: OSError) -> UserError:
@@ -336,7 +339,7 @@ def _apply_limits(language: LanguageSplits, options: CorpusOptions) -> LanguageS
         splits[split], left_out = limit_utterances(utterances, limit, options.seed)
         reason = f"over the limit of {limit}"
         rejected += (Rejection(split, utt.id, reason) for utt in left_out)
-    return LanguageSplits(splits, rejected)
+    return replace(language, splits=splits, rejected=rejected)
 
 
 def _write_rejected(path: Path, rejected: Iterable[Rejection]) -> None:

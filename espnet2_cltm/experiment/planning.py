@@ -6,6 +6,7 @@ serve for nothing else.
 """
 
 import logging
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -32,6 +33,8 @@ from espnet2_cltm.experiment.plan import (
     write_plan,
 )
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
+from espnet2_cltm.experiment.states import Claims
+from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.task import DrawingRules, LanguageDraw, UnfitLanguage
@@ -73,9 +76,17 @@ def make_plan(
     settings = _settle_options(settings, languages, people)
     drawn: dict[tuple[str, str], DrawnLanguage] = {}
     left_out: dict[tuple[str, str], str] = {}
+    owner: dict[str, str] = {}
     for lang in progress(languages, description="Drawing subsets", unit="lang"):
         splits, listed = _read_language(settings, lang, people)
-        for split, (_, n_barred) in splits.items():
+        for split, (utterances, n_barred) in splits.items():
+            for speaker in {utt.speaker for utt in utterances}:
+                if owner.setdefault(speaker, lang) != lang:
+                    raise UserError(
+                        f"The speaker id {speaker} belongs to one person of "
+                        f"{owner[speaker]} and to another of {lang}: rename one of the "
+                        "languages, or its speakers, and run stages 1 to 3 again."
+                    )
             if n_barred:
                 logging.info(
                     "%s, %s: %d utterances by people whom other languages test are "
@@ -246,18 +257,44 @@ def _runs(
     ]
 
 
+def is_begun(directory: ExperimentDir) -> bool:
+    """Return whether an experiment has a run that is done or being made."""
+    names = [path.name for path in directory.runs.glob("*")]
+    if any(directory.metrics(name).exists() for name in names):
+        return True
+    if not directory.claims.exists():
+        return False
+    claims = Claims(directory.claims)
+    is_taken = any(map(claims.is_taken, names))
+    claims.close()
+    return is_taken
+
+
 def write_experiment(directory: ExperimentDir, planned: Planned) -> None:
     """Write what the runner needs; the plan comes last.
 
     Args:
-        directory: Directory of a new or growing experiment.
+        directory: Directory of a new or growing experiment. One without any run is
+            made anew where its settings or data are others, or damaged.
         planned: Plan from :func:`make_plan`.
 
     Raises:
-        UserError: The experiment exists with other settings or other data.
+        UserError: The experiment has runs, and other settings or other data.
     """
-    check_unchanged(directory.settings, planned.settings)
-    check_same_data(directory, planned)
+    try:
+        check_unchanged(directory.settings, planned.settings)
+        check_same_data(directory, planned)
+    except UserError as error:
+        if is_begun(directory):
+            raise
+        logging.warning(
+            "%s is made anew, as it had no run yet, and other settings or data: %s",
+            directory.root,
+            error,
+        )
+        for path in (directory.root / "data", directory.runs):
+            shutil.rmtree(path, ignore_errors=True)
+        remove_if_there(directory.plan, directory.settings, directory.encoders)
     write_settings(directory.settings, planned.settings)
     write_drawn(directory, planned)
     _say_what_leaves(directory, planned.runs)
@@ -416,7 +453,10 @@ def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> No
     if not directory.plan.exists():
         return
     names = {planned.run.name for planned in runs}
-    gone = [p for p in read_plan(directory.plan) if p.run.name not in names]
+    try:
+        gone = [p for p in read_plan(directory.plan) if p.run.name not in names]
+    except UserError:  # damaged, and written again now
+        return
     if gone:
         logging.warning(
             "%d runs of the previous plan, %s first, are no longer in the plan; those "

@@ -9,28 +9,32 @@ any stage runs and returns the arguments of each stage's script.
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espnet2_cltm.corpus.language import CorpusSpec
+from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec
 from espnet2_cltm.corpus.options import (
     DATADIR,
     DUMPDIR,
     STAGE_1_OPTIONS,
     STAGE_2_OPTIONS,
 )
+from espnet2_cltm.corpus.prepare import choose_languages
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder import read_train_configs
-from espnet2_cltm.experiment.plan import check_grid
+from espnet2_cltm.experiment.plan import check_grid, read_plan
 from espnet2_cltm.experiment.run_options import RUN_OPTIONS, number_of_workers
-from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.files import shipped
 from espnet2_cltm.options import (
     CONF_FILE,
+    DIRECTORY,
+    NAME,
     NUMBERS,
     POSITIVE,
+    SEEDS,
     SHARE,
     TEXT,
     TRUTH,
@@ -38,9 +42,11 @@ from espnet2_cltm.options import (
     WORDS,
     Kind,
     Option,
+    check_stages,
     help_lines,
     parse,
     read_values,
+    stage_up_to,
 )
 from espnet2_cltm.registry import corpus_names, find_corpus, find_task, task_names
 from espnet2_cltm.task import TaskSpec
@@ -52,11 +58,12 @@ def _read_freeze(text: str) -> str:
     return text
 
 
+STAGE = stage_up_to(6)
 FREEZE = Kind(_read_freeze, "none, cnn, all or a number of transformer layers")
 
 FLOW_OPTIONS = (
-    Option("stage", "first stage", WHOLE, "1", (), "Flow", False),
-    Option("stop_stage", "last stage", WHOLE, "6", (), "Flow", False),
+    Option("stage", "first stage", STAGE, "1", (), "Flow", False),
+    Option("stop_stage", "last stage", STAGE, "6", (), "Flow", False),
     Option(
         "dry_run",
         "stop in stage 3 after printing what the experiment will cost",
@@ -74,7 +81,7 @@ STAGE_3_OPTIONS = (
     Option(
         "seeds",
         "seeds, each with one run of every kind",
-        NUMBERS,
+        SEEDS,
         "42 43 44 45 46 47 48 49 50 51",
         (3,),
     ),
@@ -132,6 +139,7 @@ STAGE_3_OPTIONS = (
         "tag",
         "name of the experiment; left out, made of the corpus, the tasks and N, such "
         "as demo_gender_n3_speaker_n32 or demo_gender_regime",
+        NAME,
     ),
 )
 STAGE_5_OPTIONS = (
@@ -166,7 +174,7 @@ STAGE_6_OPTIONS = (
 PLACE_OPTIONS = (
     DATADIR,
     DUMPDIR,
-    Option("expdir", "directory of experiments", TEXT, "exp", (), "Places"),
+    Option("expdir", "directory of experiments", DIRECTORY, "exp", (), "Places"),
 )
 BY_TASK = {
     "budget": ("another N for this task", POSITIVE, (3,)),
@@ -371,46 +379,96 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
             f"cmd_backend={texts['executor']} in cmd.sh is not known: set it to local "
             "or slurm."
         )
-    specs = choose_tasks(texts["task"].split())
-    corpus = find_corpus(texts["corpus"])
-    texts["task"] = " ".join(spec.name for spec in specs)
     values = read_values(texts, options)
     stage, stop_stage = values["stage"], values["stop_stage"]
-    if stage <= 1 <= stop_stage:
-        directory = corpus.choose_directory(texts["corpus_dir"], environment)
-        texts["corpus_dir"] = str(directory)
+    check_stages(values)
+    if values["dry_run"]:
+        if stage > 3:
+            raise UserError(
+                f"--dry_run true ends in stage 3, and --stage {stage} begins behind "
+                "it: leave one of them out."
+            )
+        stop_stage = min(stop_stage, 3)
     if values["nj"] is None:
         n_workers = number_of_workers(None, values["ngpu"], values["jobs_per_gpu"])
         texts["nj"] = str(n_workers)
-    is_regime = bool(values["regime_budgets"])
+    settings = None
+    if stop_stage >= 3 and not (stage > 3 and texts["tag"]):
+        settings = settings_from(values)
+        texts |= {f"{name}_budget": str(n) for name, n in settings.budget.items()}
+    specs = choose_tasks(values["task"])
+    tag = texts["tag"] or _tag(
+        texts["corpus"], specs, settings.budget if settings else {}
+    )
+    exp = Path(texts["expdir"]) / tag
+    if stage > 3:
+        settings = _read_existing(exp)
+        names = {planned.run.task for planned in read_plan(exp / "plan.tsv")}
+        specs = _choose_planned(specs, names, texts, options)
+        texts["corpus"] = settings.corpus
     for spec in specs:
         _check_metric(spec, values[f"{spec.name}_metric"])
-    if stop_stage >= 3:
-        settings = settings_from(values)
-        budgets = dict(settings.budget)
-        texts |= {f"{name}_budget": str(n) for name, n in budgets.items()}
-    else:
-        budgets = {}
-    if not texts["tag"]:
-        texts["tag"] = _tag(corpus.name, specs, budgets)
-    exp = Path(texts["expdir"]) / texts["tag"]
-    if stage > 3 and not exp.exists():
-        made = sorted(p.parent.name for p in Path(texts["expdir"]).glob("*/plan.tsv"))
-        raise UserError(
-            f"There is no experiment {exp}: run stage 3"
-            + (f", or set --tag to one of {' '.join(made)}." if made else ".")
-        )
-    if texts["dry_run"] == "true":
-        stop_stage = min(stop_stage, 3)
-    command = _command(asked, options, environment)
+    texts["task"] = " ".join(spec.name for spec in specs)
+    if stage <= 3:
+        corpus = find_corpus(texts["corpus"])
+        if stage == 1:
+            directory = corpus.choose_directory(texts["corpus_dir"], environment)
+            texts["corpus_dir"] = str(directory)
+        langs = _languages(corpus, values, texts["corpus_dir"], stage)
+        texts["langs"] = " ".join(langs)
+    command = _command({**asked, "langs": texts["langs"]}, options, environment)
+    is_regime = settings is not None and bool(settings.regime_budgets)
     arguments_of: dict[str, Sequence[str]] = {
         f"stage{n}": [*_arguments(options, texts, n), *_places(n, exp, command)]
-        for n in range(1, 6)
+        for n in range(2, 6)
     }
+    # As asked: stage 1 itself knows what the corpus has, and says what it lacks.
+    of_stage_1 = {**texts, "langs": asked["langs"]}
+    arguments_of["stage1"] = _arguments(options, of_stage_1, 1)
     for spec in specs:
         arguments_of[f"stage6_{spec.name}"] = _stage_6(spec, texts, exp, is_regime)
     tasks = tuple(spec.name for spec in specs)
     return Recipe(stage, stop_stage, texts, tasks, exp, is_regime, arguments_of)
+
+
+def _read_existing(exp: Path) -> Settings:
+    """Return the settings of an experiment that stage 3 has made."""
+    if not (exp / "plan.tsv").exists():
+        made = sorted(path.parent.name for path in exp.parent.glob("*/plan.tsv"))
+        raise UserError(
+            f"There is no experiment {exp}: run stage 3"
+            + (f", or set --tag to one of {' '.join(made)}." if made else ".")
+        )
+    return read_settings(exp / "experiment.yaml")
+
+
+def _choose_planned(
+    asked: Sequence[TaskSpec],
+    planned: Set[str],
+    texts: Mapping[str, str],
+    options: Mapping[str, Option],
+) -> list[TaskSpec]:
+    """Return the tasks of an experiment, or those of them that are asked for."""
+    if set(texts["task"].split()) == set(options["task"].default.split()):
+        return choose_tasks(planned)
+    if missing := [spec.name for spec in asked if spec.name not in planned]:
+        raise UserError(
+            f"--task {missing[0]} is not planned in the experiment, whose tasks are "
+            f"{' '.join(sorted(planned))}: run stage 3 with it, or leave it out."
+        )
+    return list(asked)
+
+
+def _languages(
+    corpus: CorpusSpec, values: Mapping[str, Any], corpus_dir: str, stage: int
+) -> Sequence[str]:
+    """Return the languages of stages 2 and 3; none for all that there are."""
+    if values["langs"]:
+        return values["langs"]
+    if corpus.default_languages:
+        config = Path(values["demo_config"])
+        return corpus.default_languages(CorpusOptions(config=config))
+    return choose_languages(corpus, Path(corpus_dir)) if stage == 1 else ()
 
 
 def help_text() -> str:
@@ -443,11 +501,12 @@ def _tag(corpus: str, specs: Sequence[TaskSpec], budgets: Mapping[str, int]) -> 
 def _arguments(
     options: Mapping[str, Option], texts: Mapping[str, str], stage: int
 ) -> list[str]:
-    words = []
-    for name, option in options.items():
-        if stage in option.stages and (texts[name] or option.default):
-            words += [f"--{name}", texts[name]]
-    return words
+    # In one word, as a value may begin with a dash.
+    return [
+        f"--{name}={texts[name]}"
+        for name, option in options.items()
+        if stage in option.stages and (texts[name] or option.default)
+    ]
 
 
 def _places(stage: int, exp: Path, command: str) -> list[str]:
@@ -490,11 +549,11 @@ def _command(
         words.insert(0, f"CLTM_RECIPE_DIR={place}")
     for name, text in asked.items():
         if options[name].shapes_result and text != options[name].default:
-            words += [f"--{name}", _quoted(text)]
+            words += [f"--{name}", quoted(text)]
     return " ".join(words)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Quote a text as a person would."""
     is_plain = re.fullmatch(r"[\w./:+ -]+", text) and " " in text
     return f'"{text}"' if is_plain else shlex.quote(text)

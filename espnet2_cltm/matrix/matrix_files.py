@@ -27,12 +27,12 @@ import pandas as pd
 from espnet2_cltm import data
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_text, write_text
+from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.scores import KINDS, CrossLanguageScores
 from espnet2_cltm.matrix.text_table import (
     FIRST_LINE,
     NOT_A_CODE,
-    is_language_code,
     read_text_table,
     require_columns,
     require_distinct,

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.matrix.scores import (
     KINDS,
     AggregatedScores,
@@ -44,7 +45,6 @@ from espnet2_cltm.matrix.scores import (
 from espnet2_cltm.matrix.text_table import (
     TextTable,
     first_line,
-    is_language_code,
     read_text_table,
     require_choices,
     require_distinct,

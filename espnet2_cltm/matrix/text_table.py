@@ -18,11 +18,9 @@ import pandas as pd
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_text
+from espnet2_cltm.language_codes import CODE_RULE, is_language_code
 
-# What separates fields, words, paths and codes; it has no hyphen, which stands in codes
-# such as zh-CN.
-FORBIDDEN_IN_CODES = frozenset(' \t",;+~/\\')
-NOT_A_CODE = ", not a language code (letters, digits, '-' and '_')."
+NOT_A_CODE = f", not a language code ({CODE_RULE})."
 REMEDY = "give the results of an experiment, which stages 4 and 5 make"
 _DECIMAL = r"[+-]?(?:[0-9]{1,40}\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?"
 FIRST_LINE = 2  # the line after the header
@@ -160,11 +158,6 @@ def require_language_codes(table: TextTable, column: str) -> None:
     """Refuse empty language codes and ones that would break the tables written."""
     bad = ~table.rows[column].map(is_language_code).astype(bool)
     _refuse_first(table, column, bad, NOT_A_CODE)
-
-
-def is_language_code(text: str) -> bool:
-    """Return whether a text may be a language code."""
-    return bool(text) and FORBIDDEN_IN_CODES.isdisjoint(text)
 
 
 def first_line(bad: pd.Series) -> int:

@@ -4,17 +4,22 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 
+from espnet2_cltm.corpus.options import CODES, DATADIR, DUMPDIR
 from espnet2_cltm.options import (
+    DIRECTORY,
+    NAME,
     POSITIVE,
+    SEED,
     TEXT,
     WHOLE,
-    WORDS,
     Kind,
     Option,
+    check_stages,
     help_lines,
     one_of,
     parse,
     read_values,
+    stage_up_to,
 )
 from espnet2_cltm.registry import corpus_names, find_corpus
 
@@ -27,8 +32,8 @@ def _option(group: str, name: str, text: str, kind: Kind, default: str = "") -> 
 
 
 SSL_OPTIONS = (
-    _option("Flow", "stage", "first stage", WHOLE, "1"),
-    _option("Flow", "stop_stage", "last stage", WHOLE, "8"),
+    _option("Flow", "stage", "first stage", stage_up_to(8), "1"),
+    _option("Flow", "stop_stage", "last stage", stage_up_to(8), "8"),
     _option("Data", "corpus", "name of the corpus", TEXT, "demo"),
     _option("Data", "corpus_dir", "its directory; left out, as db.sh says", TEXT),
     _option(
@@ -36,7 +41,7 @@ SSL_OPTIONS = (
         "langs",
         "language codes; left out, in stage 1 those of --demo_config or all of the "
         "corpus, in later stages all that are prepared",
-        WORDS,
+        CODES,
     ),
     _option(
         "Data",
@@ -105,7 +110,7 @@ SSL_OPTIONS = (
     _option(
         "Training", "second_epochs", "epochs of the second training", POSITIVE, "12"
     ),
-    _option("Training", "seed", "seed of everything", WHOLE, "0"),
+    _option("Training", "seed", "seed of everything", SEED, "0"),
     _option(
         "Results",
         "dtype",
@@ -121,7 +126,7 @@ SSL_OPTIONS = (
         "corpus's own",
         TEXT,
     ),
-    _option("Results", "tag", "name of the experiment; left out, ssl_<corpus>", TEXT),
+    _option("Results", "tag", "name of the experiment; left out, ssl_<corpus>", NAME),
     _option(
         "Resources",
         "nj",
@@ -137,9 +142,9 @@ SSL_OPTIONS = (
         "1",
     ),
     _option("Resources", "ngpu", "number of GPUs, 0 for the CPU", WHOLE, "0"),
-    _option("Places", "datadir", "data directories", TEXT, "data"),
-    _option("Places", "dumpdir", "audio store", TEXT, "dump"),
-    _option("Places", "expdir", "experiments", TEXT, "exp"),
+    DATADIR,
+    DUMPDIR,
+    _option("Places", "expdir", "experiments", DIRECTORY, "exp"),
 )
 
 _HELP = """\
@@ -169,7 +174,7 @@ def resolve_ssl(arguments: Sequence[str], environment: Mapping[str, str]) -> str
     """
     options = {option.name: option for option in SSL_OPTIONS}
     texts = parse(arguments, options)
-    read_values(texts, options)
+    check_stages(read_values(texts, options))
     corpus = find_corpus(texts["corpus"])
     directory = corpus.choose_directory(texts["corpus_dir"], environment)
     texts["corpus_dir"] = str(directory)

@@ -2,11 +2,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from espnet2_cltm.corpus.datadir import SPLITS
+from espnet2_cltm.corpus import kaldi
+from espnet2_cltm.corpus.datadir import SPLITS, Utterance
 from espnet2_cltm.corpus.kaldi import KALDI, list_languages, load_language
-from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits
+from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, person_of
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.planning import without_tested
 
 
 def make_split(directory: Path, speakers: dict[str, str], **files: str) -> None:
@@ -57,14 +61,64 @@ def test_ids_get_language_and_speaker_in_front(corpus):
     ]
 
 
-def test_ids_that_have_both_in_front_stay(corpus):
+def test_ids_get_the_language_in_front_whatever_they_begin_with(corpus):
     shutil.rmtree(corpus / "ca/train")
     make_split(corpus / "ca/train", {"ca-s1": "f"})
     train = load(corpus).splits["train"]
     assert [(utt.id, utt.speaker) for utt in train] == [
-        ("ca-s1-1", "ca-s1"),
-        ("ca-s1-2", "ca-s1"),
+        ("ca-ca-s1-1", "ca-ca-s1"),
+        ("ca-ca-s1-2", "ca-ca-s1"),
     ]
+
+
+OWN_IDS = st.from_regex(r"(ca-|es-|a|-|_){1,3}", fullmatch=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    people=st.fixed_dictionaries(
+        {(lang, split): st.sets(OWN_IDS) for lang in ("ca", "es") for split in SPLITS}
+    ),
+    utts=st.lists(OWN_IDS, min_size=1, max_size=3, unique=True),
+)
+def test_people_and_utterances_stay_as_many_and_nobody_tested_is_trained_on(
+    people, utts
+):
+    """Ids in, as many ids out; one person in two languages by the corpus's own ids."""
+    own = {}
+    for lang in ("ca", "es"):
+        names = [
+            (split, speaker, utt if bare else f"{speaker}-{utt}")
+            for split in SPLITS
+            for speaker in people[lang, split]
+            for bare, utt in enumerate(utts)
+        ]
+        new = kaldi._new_ids([Utterance(u, s, "x") for _, s, u in names], lang)
+        assert len(set(new.values())) == len({(s, u) for _, s, u in names})
+        assert all(new[s, u].startswith(f"{lang}-{s}-") for _, s, u in names)
+        own[lang] = {
+            split: [
+                Utterance(new[s, u], f"{lang}-{s}", "x")
+                for of, s, u in names
+                if of == split
+            ]
+            for split in SPLITS
+        }
+    tested = {
+        lang: {
+            split: frozenset(person_of(u.speaker, lang) for u in own[lang][split])
+            for split in ("dev", "test")
+        }
+        for lang in own
+    }
+    for lang, other in (("ca", "es"), ("es", "ca")):
+        for split, barred in (("train", ("dev", "test")), ("dev", ("test",))):
+            kept = without_tested(tested, lang, split, own[lang][split])
+            left = {person_of(u.speaker, lang) for u in kept}
+            expected = people[lang, split].difference(
+                *(people[other, b] for b in barred)
+            )
+            assert left == expected
 
 
 def test_utt2gender_is_taken_before_spk2gender(corpus):

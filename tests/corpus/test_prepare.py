@@ -13,6 +13,7 @@ from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir
 from espnet2_cltm.corpus.demo import DEMO
 from espnet2_cltm.corpus.kaldi import KALDI
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits
+from espnet2_cltm.corpus.options import LANGS
 from espnet2_cltm.corpus.prepare import (
     DONE,
     choose_languages,
@@ -464,7 +465,7 @@ def test_unknown_languages_are_refused_with_the_known_ones(corpus_dir):
     assert " ".join(LANGUAGES) in str(error.value)
 
 
-ODD = ["my lang", "ca+es", "ca\tes", "ca\u00a0es"]
+ODD = ["my lang", "ca\tes", "ca\u00a0es", "ca+es", "a,b", "a;b", "a~b", 'a"b', "-x"]
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -477,27 +478,27 @@ def test_a_directory_whose_name_is_no_language_code_is_refused(tmp_path, corpus,
     with pytest.raises(UserError) as error:
         choose_languages(corpus, tmp_path)
     assert str(error.value) == (
-        f"{str(tmp_path / odd)!r} cannot be a language's directory, as language codes "
-        "have no white space, control character or '+' (which joins the codes of a "
-        "run's languages): rename it, or choose other languages with --langs."
+        f"{str(tmp_path / odd)!r} cannot be a language's directory, as a language code "
+        "has letters, digits, '-' and '_', the first a letter or digit, at most 40 "
+        "bytes: rename it, or choose other languages with --langs."
     )
     assert choose_languages(corpus, tmp_path, ["aa"]) == ["aa"]
     with pytest.raises(UserError, match=r": xx\. Choose from aa with"):
         choose_languages(corpus, tmp_path, ["xx"])
 
 
-@pytest.mark.parametrize("odd", [*ODD, ""])
-@pytest.mark.parametrize("corpus", [COMMON_VOICE, KALDI])
-def test_a_language_asked_for_by_something_else_than_a_code_is_refused(
-    tmp_path, corpus, odd
-):
-    with pytest.raises(UserError) as error:
-        choose_languages(corpus, tmp_path, ["aa", odd])
-    assert str(error.value) == (
-        f"--langs names {odd!r}, which cannot be a language code, as codes have no "
-        "white space, control character or '+' (which joins the codes of a run's "
-        "languages): give codes with spaces between them."
-    )
+def test_languages_that_differ_in_case_only_are_refused(tmp_path):
+    for lang in ("ca", "CA"):
+        (tmp_path / lang / "train").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"languages CA and ca of .* in case only"):
+        choose_languages(KALDI, tmp_path)
+
+
+@pytest.mark.parametrize("odd", [*ODD[3:], "..", "x" * 41, "ca ca", "ca CA", "a/b"])
+def test_an_option_of_languages_takes_codes_each_once(odd):
+    with pytest.raises(ValueError, match="--langs takes language codes"):
+        LANGS.read_given(odd)
+    assert LANGS.read_given("zh-CN nan-tw ca_1 català")[2:] == ("ca_1", "català")
 
 
 def test_every_language_of_the_demo_has_a_code(tmp_path):

@@ -1,0 +1,106 @@
+"""Options of run.sh: what is refused at once, and what the stages are given."""
+
+import shlex
+
+import pytest
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.recipe import resolve
+from espnet2_cltm.experiment.settings import Settings
+from tests.corpus.test_kaldi import make_split
+from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
+
+ENVIRONMENT = {"DEMO": "downloads/demo"}
+
+
+def resolved(*arguments):
+    return resolve(arguments, ENVIRONMENT)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("stage", value) for value in ("0", "7", "", "one")),
+        ("stop_stage", "0"),
+        *(
+            ("tag", tag)
+            for tag in ("../../x", "-rf", "a/b", "$(x)", "", ".", "x" * 151)
+        ),
+        *(("seeds", seeds) for seeds in ("4294967296", "42 42", "-1", "9" * 5000)),
+        *(("expdir", place) for place in ("", " ", "-x", "a\nb")),
+        *(("dumpdir", ""), ("datadir", "")),
+        *(("langs", langs) for langs in ("a,b", "es ..", "es ES", "es es", "-x")),
+    ],
+)
+def test_an_option_is_refused_by_one_short_sentence(option, value):
+    with pytest.raises(UserError, match=rf"^--{option} takes [^\n]+") as error:
+        resolved(f"--{option}", value)
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--stage 4 --stop_stage 3", "nothing would be done"),
+        ("--stage 4 --dry_run true", "ends in stage 3"),
+        ("--stage 4 --tag nope", r"no experiment exp/nope: run stage 3\.$"),
+        ("--stage 4", r"no experiment exp/demo_gender_n3_speaker_n32: "),
+    ],
+)
+def test_what_would_do_nothing_is_refused(words, said, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLTM_ROOT", str(tmp_path.cwd()))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=said):
+        resolved(*words.split())
+    assert not any(tmp_path.iterdir())
+
+
+def experiment(root, task, config, **more):
+    write_dump(root / "dump/own", ["ca", "es"])
+    budget = {} if more else {task: 4}
+    settings = Settings(
+        "own", str(root / "dump"), budget, train_config={task: config}, **more
+    )
+    directory = ExperimentDir(root / "exp/merged")
+    write_experiment(directory, make_plan(settings, ["ca", "es"], [42]))
+    return ["--expdir", str(root / "exp"), "--tag", "merged"]
+
+
+def test_later_stages_take_tasks_and_kind_from_the_experiment(tmp_path):
+    place = experiment(tmp_path, "gender", TINY_GENDER)
+    recipe = resolved("--stage", "4", *place)
+    assert recipe.tasks == ("gender",) and not recipe.is_regime
+    assert "stage6_speaker" not in recipe.arguments
+    with pytest.raises(UserError, match=r"--task speaker is not planned .* are gender"):
+        resolved("--stage", "4", "--task", "speaker", *place)
+
+
+def test_a_curve_is_one_without_its_grid_in_the_command(tmp_path):
+    grid = {"regime_budgets": (2, 4), "zero_shot": False}
+    place = experiment(tmp_path, "speaker", TINY_SPEAKER, **grid)
+    recipe = resolved("--stage", "6", *place)
+    assert recipe.is_regime and recipe.tasks == ("speaker",)
+
+
+def test_languages_are_resolved_once_and_named_in_the_command(tmp_path):
+    recipe = resolved("--task", "gender")
+    assert "--langs=cmn es sw tr" in recipe.arguments["stage3"]
+    assert './run.sh --task gender --langs "cmn es sw tr"' in recipe.arguments["stage3"]
+    for lang in ("gl", "pt"):
+        for split, speaker in (("train", "a"), ("dev", "b"), ("test", "c")):
+            make_split(tmp_path / lang / split, {speaker: "f"})
+    own = ["--corpus", "kaldi", "--corpus_dir", str(tmp_path), "--budget", "2"]
+    stages = resolved("--task", "gender", *own).arguments
+    assert all("--langs=gl pt" in stages[name] for name in ("stage2", "stage3"))
+    assert "--langs=gl pt" not in stages["stage1"]
+    later = resolved("--stage", "2", "--task", "gender", *own).arguments
+    assert not any("--langs" in word for word in later["stage3"])
+
+
+def test_values_reach_the_stages_whatever_they_begin_with():
+    shell = resolved("--labels", "-x.tsv", "--corpus_dir", "$(touch x)").shell()
+    (line,) = (line for line in shell.splitlines() if line.startswith("stage1="))
+    words = shlex.split(line.removeprefix("stage1=(").removesuffix(")"))
+    assert "--labels=-x.tsv" in words and "--corpus_dir=$(touch x)" in words
