@@ -12,9 +12,10 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -184,7 +185,11 @@ def read_json(path: Path | str, remedy: str) -> Any:
 
 
 def read_rows(
-    path: Path | str, header: Sequence[str], what: str, remedy: str
+    path: Path | str,
+    header: Sequence[str],
+    what: str,
+    remedy: str,
+    defaults: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[list[str]]:
     """Read the rows of a tab-separated table.
 
@@ -193,28 +198,32 @@ def read_rows(
         header: Names of its columns, in order.
         what: What it should be, such as "a list of utterances".
         remedy: What to do if the file cannot be read or is something else.
+        defaults: Columns that an older file may lack, and the value of their fields.
 
     Yields:
-        The fields of each line after the header.
+        The fields of each line after the header, in the order of ``header``.
 
     Raises:
         UserError: The file cannot be read or has another header, or a line has a wrong
             number of fields.
     """
     lines = read_text(path, remedy).split("\n")
-    if lines[0].split("\t") != list(header):
+    found = lines[0].split("\t")
+    lacking = {name for name in defaults if name not in found}
+    if found != [name for name in header if name not in lacking]:
         why = "unknown header" if lines[0] else "it is empty"
         raise UserError(f"{path} is not {what} ({why}): {remedy}.")
     for number, line in enumerate(lines[1:], start=2):
         if not line and number == len(lines):
             return
         fields = line.split("\t")
-        if len(fields) != len(header):
+        if len(fields) != len(found):
             raise UserError(
                 f"{path}, line {number}, has {len(fields)} fields instead of "
-                f"{len(header)}: {remedy}."
+                f"{len(found)}: {remedy}."
             )
-        yield fields
+        row = {**defaults, **dict(zip(found, fields, strict=True))}
+        yield [row[name] for name in header]
 
 
 @contextmanager

@@ -11,7 +11,11 @@ RESULT_COLUMNS = (
     "metric",
     "value",
     "n_test",
+    "steps",
 )
+
+RESULT_DEFAULTS = {"steps": "data"}
+"""Columns that older files lack, and what holds for their runs."""
 
 CONFUSION_COLUMNS = (
     "task",

@@ -28,6 +28,7 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.results import read_metrics, write_metrics
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.experiment.steps import steps_config
 from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.task import Criterion, Scores
@@ -291,7 +292,12 @@ def write_train_yaml(
     data = code.write_training_data(
         run_dir, utterances, dev, settings.test_batch_bins, settings.options[run.task]
     )
-    config = {**settings.train_config[run.task], "seed": run.seed, **data}
+    config = {
+        **settings.train_config[run.task],
+        **steps_config(settings, run),
+        "seed": run.seed,
+        **data,
+    }
     path = run_dir / "train.yaml"
     write_train_config(code.ESPNET_TASK, config, path)
     return path

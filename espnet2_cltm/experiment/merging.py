@@ -327,4 +327,5 @@ def _link(path: str | Path, target: str | Path) -> None:
 
 def _order(run: Run) -> tuple:
     """Sort as stage 3 does."""
-    return run.task, run.seed, KINDS.index(run.kind), run.budget, run.languages
+    kind = KINDS.index(run.kind)
+    return run.task, run.seed, kind, run.budget, run.languages, run.steps

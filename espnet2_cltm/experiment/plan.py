@@ -18,8 +18,12 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, write_text
 
 KINDS = ("single", "double", "pair")
+STEPS_CHOICES = ("data", "equal", "both")
+"""Optimiser steps of the runs (``--steps``), see :mod:`.steps`."""
 KEEP_CHOICES = ("none", "single", "all")
 """Runs whose trained model is kept (``--keep_models``)."""
+OPTIONAL = {"steps": "data"}
+"""Columns that older plans lack, and what holds for their runs."""
 HEADER = (
     "run",
     "task",
@@ -32,6 +36,7 @@ HEADER = (
     "test_languages",
     "test_utterances",
     "test_seconds",
+    "steps",
 )
 
 
@@ -45,6 +50,7 @@ class Run:
         languages: Language code; two in sorted order for a pair.
         budget: N of each language; a double takes twice as much.
         seed: Seed that draws the utterances and initialises the head.
+        steps: ``data`` or ``equal``, see :mod:`.steps`.
     """
 
     task: str
@@ -52,11 +58,16 @@ class Run:
     languages: tuple[str, ...]
     budget: int
     seed: int
+    steps: str = "data"
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise UserError(
                 f"The kind {self.kind!r} is unknown: give {', '.join(KINDS)}."
+            )
+        if self.steps not in ("data", "equal"):
+            raise UserError(
+                f"The steps {self.steps!r} are unknown: give data or equal."
             )
         if len(self.languages) != (2 if self.kind == "pair" else 1):
             raise UserError(
@@ -71,10 +82,14 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Name of the run's directory, such as ``gender.pair.es+fi.n16.s42``."""
+        """Name of the run's directory, such as ``gender.pair.es+fi.n16.equal.s42``.
+
+        The published design, ``data``, is not named.
+        """
+        steps = "" if self.steps == "data" else f".{self.steps}"
         return (
             f"{self.task}.{self.kind}.{'+'.join(self.languages)}"
-            f".n{self.budget}.s{self.seed}"
+            f".n{self.budget}{steps}.s{self.seed}"
         )
 
     @property
@@ -115,19 +130,35 @@ class Run:
 
 
 def all_runs(
-    task: str, languages: Iterable[str], budget: int, seeds: Iterable[int]
+    task: str,
+    languages: Iterable[str],
+    budget: int,
+    seeds: Iterable[int],
+    steps: str = "data",
 ) -> list[Run]:
     """Return n singles, n doubles and n(n-1)/2 pairs for every seed.
 
     Runs are ordered by seed, so that a stopped experiment has complete seeds.
+
+    Args:
+        task: Name of the task.
+        languages: Language codes.
+        budget: N.
+        seeds: Seeds of the runs.
+        steps: One of :data:`STEPS_CHOICES`; with ``both`` the pairs are ``equal``.
     """
     languages = sorted(set(languages))
+    designs = ("equal", "data") if steps == "both" else (steps,)
     runs = []
     for seed in sorted(set(seeds)):
-        for kind in ("single", "double"):
-            runs += [Run(task, kind, (lang,), budget, seed) for lang in languages]
+        for design in designs:
+            for kind in ("single", "double"):
+                runs += [
+                    Run(task, kind, (lang,), budget, seed, design) for lang in languages
+                ]
         runs += [
-            Run(task, "pair", pair, budget, seed) for pair in combinations(languages, 2)
+            Run(task, "pair", pair, budget, seed, designs[0])
+            for pair in combinations(languages, 2)
         ]
     return runs
 
@@ -161,7 +192,10 @@ def doubled(grid: Iterable[int]) -> list[int]:
 
 
 def curve_runs(
-    task: str, grids: Mapping[str, Sequence[int]], seeds: Iterable[int]
+    task: str,
+    grids: Mapping[str, Sequence[int]],
+    seeds: Iterable[int],
+    steps: str = "data",
 ) -> list[Run]:
     """Return a single run of every language at every N of its curve.
 
@@ -171,13 +205,15 @@ def curve_runs(
         task: The task.
         grids: Every N by language.
         seeds: Seeds of the runs.
+        steps: One of :data:`STEPS_CHOICES`.
     """
     return [
-        Run(task, "single", (lang,), budget, seed)
+        Run(task, "single", (lang,), budget, seed, design)
         for seed in sorted(set(seeds))
         for budget in sorted({n for grid in grids.values() for n in grid})
         for lang in sorted(grids)
         if budget in grids[lang]
+        for design in (("equal", "data") if steps == "both" else (steps,))
     ]
 
 
@@ -187,7 +223,8 @@ class PlannedRun:
 
     Attributes:
         run: What is trained.
-        utterances: Number of utterances in an epoch of training.
+        utterances: Number of utterances in an epoch of training, each as often as it
+            is used.
         train_seconds: Their total length.
         test_languages: Names of what it is tested on.
         test_utterances: Number of test utterances.
@@ -219,6 +256,7 @@ def write_plan(path: Path, plan: Iterable[PlannedRun]) -> None:
             "+".join(planned.test_languages),
             planned.test_utterances,
             f"{planned.test_seconds:.2f}",
+            run.steps,
         )
         lines.append("\t".join(map(str, fields)))
     write_text(path, "\n".join(lines) + "\n")
@@ -232,7 +270,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
     """
     remedy = "run stage 3 again"
     plan = []
-    rows = read_rows(path, HEADER, "a plan of runs", remedy)
+    rows = read_rows(path, HEADER, "a plan of runs", remedy, OPTIONAL)
     for number, fields in enumerate(rows, start=2):
         row = dict(zip(HEADER, fields, strict=True))
         try:
@@ -242,6 +280,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
                 tuple(row["languages"].split("+")),
                 int(row["budget"]),
                 int(row["seed"]),
+                row["steps"],
             )
             if run.name != row["run"]:
                 raise ValueError(f"it names {row['run']}")

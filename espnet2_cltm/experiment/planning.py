@@ -34,6 +34,7 @@ from espnet2_cltm.experiment.plan import (
 )
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
 from espnet2_cltm.experiment.states import Claims
+from espnet2_cltm.experiment.steps import epoch_of
 from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
@@ -236,10 +237,13 @@ def _runs(
     """List a task's runs, by seed."""
     if settings.regime_budgets:
         return curve_runs(
-            task, {lang: drawn[task, lang].grid for lang in languages}, seeds
+            task,
+            {lang: drawn[task, lang].grid for lang in languages},
+            seeds,
+            settings.steps,
         )
     budget = settings.budget[task]
-    runs = all_runs(task, languages, budget, seeds)
+    runs = all_runs(task, languages, budget, seeds, settings.steps)
     if settings.pairs_fraction == 1:
         return runs
     made = made_pair_runs(directory, task, languages, budget, seeds)
@@ -438,10 +442,11 @@ def _measure(
     sets = {lang: drawn[run.task, lang].test for lang in languages}
     sets |= {name: across[run.task, name] for name in names}
     test = [u for name in tested for u in sets[name].utterances]
+    n_utterances, train_seconds = epoch_of(settings, run, train)
     return PlannedRun(
         run=run,
-        utterances=len(train),
-        train_seconds=total_seconds(train),
+        utterances=n_utterances,
+        train_seconds=train_seconds,
         test_languages=tuple(tested),
         test_utterances=len(test),
         test_seconds=total_seconds(test),

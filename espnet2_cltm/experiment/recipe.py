@@ -24,9 +24,10 @@ from espnet2_cltm.corpus.options import (
 from espnet2_cltm.corpus.prepare import choose_languages
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder import read_train_configs
-from espnet2_cltm.experiment.plan import check_grid, read_plan
+from espnet2_cltm.experiment.plan import STEPS_CHOICES, check_grid, read_plan
 from espnet2_cltm.experiment.run_options import RUN_OPTIONS, number_of_workers
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.steps import check_steps
 from espnet2_cltm.files import shipped
 from espnet2_cltm.options import (
     CONF_FILE,
@@ -44,6 +45,7 @@ from espnet2_cltm.options import (
     Option,
     check_stages,
     help_lines,
+    one_of,
     parse,
     read_values,
     stage_up_to,
@@ -100,6 +102,15 @@ STAGE_3_OPTIONS = (
         "training configuration",
         FREEZE,
         "",
+        (3,),
+    ),
+    Option(
+        "steps",
+        "optimiser steps of a run: equal (those of a double run, for all), data (as "
+        "published: twice the data, twice the steps) or both (equal, and single and "
+        "double runs as data, too)",
+        one_of(*STEPS_CHOICES),
+        "equal",
         (3,),
     ),
     Option("zero_shot", "test single runs on every language", TRUTH, "true", (3,)),
@@ -282,6 +293,13 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     for spec in specs:
         options[spec.name] = {o.name: values[o.name] for o in spec.options}
         spec.check_options(options[spec.name], shared)
+    train_config = read_train_configs(
+        {s.name: _config_path(s, values[f"{s.name}_config"]) for s in specs},
+        values["model"] or None,
+        values["freeze"] or None,
+    )
+    for name, config in train_config.items():
+        check_steps(name, values["steps"], config)
     return Settings(
         corpus=corpus.name,
         dumpdir=values["dumpdir"],
@@ -290,14 +308,11 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         shared_speakers=shared,
         zero_shot=values["zero_shot"] and not grid,
         test_batch_bins=values["test_batch_bins"],
-        train_config=read_train_configs(
-            {s.name: _config_path(s, values[f"{s.name}_config"]) for s in specs},
-            values["model"] or None,
-            values["freeze"] or None,
-        ),
+        train_config=train_config,
         pairs_fraction=values["pairs_fraction"],
         pairs_seed=values["pairs_seed"],
         regime_budgets=grid,
+        steps=values["steps"],
     )
 
 

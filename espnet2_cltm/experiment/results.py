@@ -12,7 +12,7 @@ full precision; ``confusion.tsv`` has the confusion tables, summed over seeds.
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,14 +128,14 @@ def write_results(
         confusion_path: File of the confusion tables; removed where there are none.
     """
     lines = []
-    confusion: Counter[tuple[str, ...]] = Counter()
+    by_steps: defaultdict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for result in results:
         run = result.planned.run
         languages = "+".join(run.languages)
         where = (run.task, run.kind, languages, str(run.budget), result.test_language)
         for reference, row in (result.confusion or {}).items():
             for predicted, count in row.items():
-                confusion[(*where, reference, predicted)] += count
+                by_steps[run.steps][(*where, reference, predicted)] += count
         fields = (
             run.name,
             run.task,
@@ -147,9 +147,11 @@ def write_results(
             result.metric,
             repr(float(result.value)),
             result.n_test,
+            run.steps,
         )
         lines.append("\t".join(map(str, fields)))
     write_text(path, "\n".join(["\t".join(RESULT_COLUMNS), *sorted(lines)]) + "\n")
+    confusion = by_steps["equal" if "equal" in by_steps else "data"]
     if confusion_path is not None and confusion:
         rows = ["\t".join(CONFUSION_COLUMNS)]
         rows += ["\t".join((*key, str(n))) for key, n in sorted(confusion.items())]

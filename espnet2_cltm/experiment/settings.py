@@ -18,6 +18,7 @@ from espnet2_cltm.task import DrawingRules
 
 BY_TASK = ("budget", "options", "train_config")  # settings with a value per task
 MAY_CHANGE = ("pairs_fraction", "regime_budgets")
+_ONE_MATRIX = {"both": "equal"}  # steps whose runs of a matrix are those of another
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Settings:
         pairs_fraction: Share of the pairs of languages that is measured.
         pairs_seed: Seed that draws these pairs.
         regime_budgets: Every N of learning curves, ascending; empty for a matrix.
+        steps: Optimiser steps of the runs, one of ``STEPS_CHOICES``; ``equal`` may
+            become ``both``.
     """
 
     corpus: str
@@ -51,6 +54,7 @@ class Settings:
     pairs_fraction: float = 1.0
     pairs_seed: int = 0
     regime_budgets: tuple[int, ...] = ()
+    steps: str = "data"
 
     def __post_init__(self) -> None:
         # YAML has lists only.
@@ -156,6 +160,8 @@ def list_differences(first: Settings, second: Settings) -> list[tuple[str, Any, 
     one, other = asdict(first), asdict(second)
     for name in MAY_CHANGE:
         del one[name], other[name]
+    for side in (one, other):
+        side["steps"] = _ONE_MATRIX.get(side["steps"], side["steps"])
     for name in BY_TASK:
         both = one[name].keys() & other[name].keys()
         for side in (one, other):

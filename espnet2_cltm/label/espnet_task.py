@@ -110,6 +110,7 @@ class LabelEspnetTask(AdaptingTask):
     @classmethod
     def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
         """Add ``--classes``, ``--frontend``, ``--frontend_conf`` and so on."""
+        super().add_task_arguments(parser)
         group = parser.add_argument_group(description="Task related")
         group.add_argument(
             "--classes",

@@ -1,10 +1,12 @@
 """Reading scores from a table of results; the header tells which format it is.
 
-``run task kind languages budget seed test_language metric value n_test``
+``run task kind languages budget seed test_language metric value n_test steps``
     the project's ``results.tsv``, tab-separated, one line per run, test language and
     metric. ``kind`` is single, double or pair; ``languages`` is one code, or two sorted
     codes joined by ``+`` for a pair run. A value ``nan`` says that the metric is
-    undefined, as macro F1 is on a test set that lacks a class. A ``test_language`` of
+    undefined, as macro F1 is on a test set that lacks a class. ``steps`` is equal or
+    data (older files lack it: data); where a file has both, the matrix is of the equal
+    ones. A ``test_language`` of
     two sorted codes joined by ``~`` is a set of cross-language trials, enrolled in one
     language and tested in the other: of a difficulty of its own, and kept apart from
     the matrix.
@@ -55,12 +57,15 @@ from espnet2_cltm.matrix.text_table import (
     to_number,
 )
 from espnet2_cltm.registry import task_names
-from espnet2_cltm.results_format import RESULT_COLUMNS
+from espnet2_cltm.results_format import RESULT_COLUMNS, RESULT_DEFAULTS
 from espnet2_cltm.task import Metric
 
 ACROSS = "~"  # between the languages of a set of cross-language trials
 # What tells a result from all others, whatever its run is called.
-IDENTITY = ["task", "kind", "languages", "budget", "seed", "test_language", "metric"]
+IDENTITY = [
+    *("task", "kind", "languages", "budget", "seed", "steps"),
+    *("test_language", "metric"),
+]
 FRAMEWORK_COLUMNS = ("model_id", "type", "lang_src", "lang_tgt")
 # The framework's name of each metric, and whose metric it is here.
 FRAMEWORK_METRICS = {
@@ -78,11 +83,14 @@ class Choice:
         task: Name of the task.
         metric: Name of the metric, as in ``results.tsv``.
         budget: N.
+        steps: Optimiser steps of the runs, ``data`` or ``equal``; by default equal
+            ones, if there are any.
     """
 
     task: str | None = None
     metric: str | None = None
     budget: int | None = None
+    steps: str | None = None
 
 
 def read_scores(path: Path | str, choice: Choice | None = None) -> RunScores:
@@ -130,10 +138,30 @@ def read_every_metric(
 
 def is_results(table: TextTable) -> bool:
     """Return whether the header is that of ``results.tsv``; refuse one without rows."""
-    if not set(table.rows.columns) >= set(RESULT_COLUMNS):
+    if not {*table.rows.columns, *RESULT_DEFAULTS} >= set(RESULT_COLUMNS):
         return False
     require_rows(table)
     return True
+
+
+def read_published_steps(
+    path: Path | str, choice: Choice | None = None
+) -> SeedScores | None:
+    """Read the single and double runs of an experiment in both designs of steps.
+
+    Arguments and errors are those of :func:`read_scores`.
+
+    Returns:
+        Scores of the runs whose steps grow with the data; None where the matrix is made
+        of such runs, or there are no others.
+    """
+    table = read_text_table(path)
+    if not is_results(table):
+        return None
+    table = _lines_of_task(table, choice or Choice())
+    if set(table.rows["steps"]) != {"data", "equal"}:
+        return None
+    return _scores_of_task(table, replace(choice or Choice(), steps="data"))
 
 
 # results.tsv ------------------------------------------------------------------------
@@ -169,7 +197,10 @@ def _choose(
 
 def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
     """Check all lines and keep those of the task."""
+    lacking = {k: v for k, v in RESULT_DEFAULTS.items() if k not in table.rows}
+    table = replace(table, rows=table.rows.assign(**lacking))
     require_choices(table, "kind", KINDS)
+    require_choices(table, "steps", ("data", "equal"))
     across = _is_cross_language(table)
     require_language_codes(table.where(~across), "test_language")
     _require_cross_language_sets(table.where(across))
@@ -188,8 +219,13 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
     metric = _choose_metric(table, task, choice.metric)
     budgets = to_integer(table, "budget")
     budget = _choose(table, "budget", choice.budget, budgets, of_task)
+    steps = choice.steps or _main_steps(table)
     trained = _trained_languages(table)
-    table = table.where((table.rows["metric"] == metric.name) & (budgets == budget))
+    table = table.where(
+        (table.rows["metric"] == metric.name)
+        & (budgets == budget)
+        & (table.rows["steps"] == steps)
+    )
     values = to_number(table, "value", minimum=metric.minimum, maximum=metric.maximum)
     perf = 1 - values if metric.lower_is_better else values
     undefined_notes = _undefined_notes(table, values, metric.name)
@@ -224,6 +260,7 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
         task=task,
         metric=metric.name,
         budget=budget,
+        steps=steps,
         undefined=count_undefined(records, "perf"),
         notes=undefined_notes,
     )
@@ -231,6 +268,11 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
     languages = {*first, *second} - {""}
     scores = collect_seed_scores(records, languages, source)
     return replace(scores, cross_language=cross_language)
+
+
+def _main_steps(table: TextTable) -> str:
+    """Return the steps of the runs that make the matrix."""
+    return "equal" if (table.rows["steps"] == "equal").any() else "data"
 
 
 def _choose_metric(table: TextTable, task: str, chosen: str | None) -> Metric:

@@ -62,6 +62,7 @@ class ResultsSource:
         task: Name of the task.
         metric: Name of the metric, as in ``results.tsv``.
         budget: N, or None where the file does not tell.
+        steps: Optimiser steps of the runs, ``data`` or ``equal``.
         undefined: How often the metric was undefined (``nan``), by run kind,
             tested language and donor.
         notes: Sentences for the user about what was read.
@@ -72,6 +73,7 @@ class ResultsSource:
     task: str
     metric: str
     budget: int | None = None
+    steps: str = "data"
     undefined: Mapping[ScoreKey, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -21,8 +21,9 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.registry import find_strategy, strategy_names
 from espnet2_cltm.strategies.strategy import Strategy, encoder_of, strategy_of
-from espnet2_cltm.tasks.espnet import AbsTask, ClassChoices, Trainer, optim_classes
+from espnet2_cltm.tasks.espnet import ClassChoices, Trainer, optim_classes
 from espnet2_cltm.tasks.parts import build_part
+from espnet2_cltm.tasks.whole_batches import WholeBatchesTask
 
 Model = TypeVar("Model", bound=torch.nn.Module)
 
@@ -78,7 +79,7 @@ def _freeze_prefix(model: torch.nn.Module, strategy: Strategy) -> None:
         encoder_of(model).freeze_up_to(prefix, strategy.reuse_frozen)
 
 
-class AdaptingTask(AbsTask):
+class AdaptingTask(WholeBatchesTask):
     """ESPnet's task with a strategy's parameter groups."""
 
     @classmethod

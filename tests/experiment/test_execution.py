@@ -40,7 +40,11 @@ def store(tmp_path_factory):
 def new_experiment(root, store, seeds=(42,), config=TINY_GENDER):
     directory = ExperimentDir(Path(root))
     settings = Settings(
-        "demo", str(store), {"gender": 2}, train_config={"gender": config}
+        "demo",
+        str(store),
+        {"gender": 2},
+        train_config={"gender": config},
+        steps="both",
     )
     write_experiment(directory, make_plan(settings, ["es", "tr"], seeds))
     return directory
@@ -74,9 +78,16 @@ def finished(store, tmp_path_factory):
     return directory
 
 
-@pytest.mark.parametrize("kind", ["single", "double", "pair"])
-def test_run_gives_the_numbers_of_the_commands(finished, store, tmp_path, kind):
-    planned = next(p for p in read_plan(finished.plan) if p.run.kind == kind)
+@pytest.mark.parametrize(
+    ("kind", "steps"),
+    [("single", "data"), ("single", "equal"), ("double", "data"), ("pair", "equal")],
+)
+def test_run_gives_the_numbers_of_the_commands(finished, store, tmp_path, kind, steps):
+    planned = next(
+        p
+        for p in read_plan(finished.plan)
+        if (p.run.kind, p.run.steps) == (kind, steps)
+    )
     run_dir = finished.run(planned.run.name)
     gender_train.main(
         ["--config", str(run_dir / "train.yaml"), "--output_dir", str(tmp_path)]
@@ -120,7 +131,7 @@ def test_seeds_give_different_results(store, tmp_path):
     by_seed = {
         path.parts[1].rsplit(".", 1)[1]: content
         for path, content in predictions_of(directory).items()
-        if ".single.es." in path.parts[1] and path.name == "es.tsv"
+        if ".single.es.n2.s" in path.parts[1] and path.name == "es.tsv"
     }
     assert len(by_seed) == 2 and by_seed["s1"] != by_seed["s2"]
 
@@ -136,11 +147,13 @@ def test_rescoring_the_predictions_gives_the_same_table(finished):
 def test_results_have_one_sorted_line_a_run_language_and_metric(finished):
     header, *lines = results_of(finished).decode().splitlines()
     assert header == (
-        "run\ttask\tkind\tlanguages\tbudget\tseed\ttest_language\tmetric\tvalue\tn_test"
+        "run\ttask\tkind\tlanguages\tbudget\tseed\ttest_language\tmetric\t"
+        "value\tn_test\tsteps"
     )
     assert lines == sorted(set(lines))
-    # 2 singles on 2 languages, 2 doubles on 1, 1 pair on 2; four metrics each.
-    assert len(lines) == (4 + 2 + 2) * 4
+    # 2 singles on 2 languages, 2 doubles on 1, of both designs of steps, and 1 pair on
+    # 2; four metrics each.
+    assert len(lines) == (2 * (4 + 2) + 2) * 4
 
 
 def test_single_run_is_made_again_for_a_language_that_was_added(finished):

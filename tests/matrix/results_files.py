@@ -53,7 +53,9 @@ def perf_rows(
 
 
 def write_results(path: Path, rows: Iterable[list[str]]) -> Path:
-    """Write lines under the header of ``results.tsv``."""
-    lines = ["\t".join(row) for row in [RESULT_COLUMNS, *rows]]
+    """Write lines under the header of ``results.tsv``, or an older one."""
+    rows = list(rows)
+    header = RESULT_COLUMNS[: max(map(len, rows), default=None)]
+    lines = ["\t".join(row) for row in [header, *rows]]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

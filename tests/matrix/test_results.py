@@ -3,7 +3,12 @@ import pytest
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import cell_moments, estimate
-from espnet2_cltm.matrix.results import Choice, read_every_metric, read_scores
+from espnet2_cltm.matrix.results import (
+    Choice,
+    read_every_metric,
+    read_published_steps,
+    read_scores,
+)
 from espnet2_cltm.matrix.scores import AggregatedScores, zero_shot_means
 from espnet2_cltm.results_format import RESULT_COLUMNS
 from tests.matrix.results_files import perf_rows, write_results
@@ -30,7 +35,7 @@ def rows_of(**changes) -> list[list[str]]:
 
 def test_header_of_a_results_file_is_the_documented_one():
     assert " ".join(RESULT_COLUMNS) == (
-        "run task kind languages budget seed test_language metric value n_test"
+        "run task kind languages budget seed test_language metric value n_test steps"
     )
 
 
@@ -497,3 +502,32 @@ def test_framework_file_of_another_task_is_refused(tmp_path):
     path = write(tmp_path / "matrix.csv", FRAMEWORK_SEEDS)
     with pytest.raises(UserError, match="no task 'speaker'"):
         read_scores(path, Choice(task="speaker"))
+
+
+# Optimiser steps
+
+
+def with_steps(rows, steps):
+    return [[*row, steps] for row in rows]
+
+
+def test_matrix_is_of_equal_steps_where_a_file_has_both_designs(tmp_path):
+    equal = with_steps(rows_of(), "equal")
+    lower = perf_rows(LANGUAGES, SEEDS, lambda *run: perf(*run) - 0.1)
+    published = [r for r in with_steps(lower, "data") if r[2] != "pair"]
+    for row in published:
+        row[0] += "_data"
+    path = write_results(tmp_path / "both.tsv", [*equal, *published])
+    alone = read_scores(write_results(tmp_path / "equal.tsv", equal))
+    both = read_scores(path)
+    assert both.source.steps == alone.source.steps == "equal"
+    np.testing.assert_array_equal(both.single, alone.single)
+    np.testing.assert_array_equal(both.pair, alone.pair)
+    other = read_published_steps(path)
+    np.testing.assert_allclose(other.double, alone.double - 0.1)
+    assert read_published_steps(tmp_path / "equal.tsv") is None
+
+
+def test_results_without_the_column_are_of_the_published_design(tmp_path):
+    scores = read_scores(write_results(tmp_path / "old.tsv", rows_of()))
+    assert scores.source.steps == "data"

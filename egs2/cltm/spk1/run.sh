@@ -59,6 +59,7 @@ exec "${CLTM_RECIPE_DIR}/../../../run.sh" \
     --require_labels gender \
     --max_train_utts 100000 \
     --budget 1000 \
+    --steps data \
     --utts_per_speaker 80 \
     --max_positives 200 \
     --seeds "42 43 44 45 46 47 48 49 50 51" \
