@@ -135,7 +135,7 @@ def check_end(place: Path, session_words: str, status: int | None) -> list[str]:
         for line in session_words.splitlines()
         if re.search(r"interrupted; |error: ", line)
     ]
-    wrong = [] if len(lines) == 1 else [f"{len(lines)} sentences: {lines}"]
+    wrong = [] if len(lines) == 1 else [f"{len(lines)} sentences: {session_words}"]
     if re.search(r"Traceback|Exception ignored|Error:|core dumped", session_words):
         wrong.append(f"a trace: {session_words[-1500:]}")
     if status == 0:

@@ -13,7 +13,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -242,16 +242,15 @@ def replacing(path: Path | str) -> Iterator[Path]:
         UserError: The file system refuses, for instance because it is full.
     """
     path = Path(path)
+    place = f"{os.uname().nodename}.{os.getpid()}"
     temporary = path.with_name(
-        f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp{path.suffix}"
+        f".{path.name}.{place}.{secrets.token_hex(4)}.tmp{path.suffix}"
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
         # With the permissions that any new file gets.
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-    except OSError as error:
-        raise cannot_write(path, error) from error
-    try:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
@@ -259,7 +258,22 @@ def replacing(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed processes left of writing ``path``.
+
+    That is told by the process's number on this machine; what another machine's process
+    writes is left alone, since it may live.
+    """
+    ours = f".{path.name}.{os.uname().nodename}."
+    for name in os.listdir(path.parent):
+        if name.startswith(ours) and name.endswith(f".tmp{path.suffix}"):
+            process = name.removeprefix(ours).partition(".")[0]
+            if process.isdecimal() and not Path("/proc", process).exists():
+                remove_if_there(path.with_name(name))
 
 
 def write_text(path: Path | str, text: str) -> None:

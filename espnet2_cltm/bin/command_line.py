@@ -26,8 +26,8 @@ class Parser(argparse.ArgumentParser):
 def run_command(command: Callable[[], None]) -> None:
     """Run an entry point's work, and print a user's mistake as one sentence.
 
-    Exits with status 1 on :class:`UserError` and a shell's status for the signal on an
-    interrupt; any other exception is a defect of the program and keeps its trace.
+    Exits with status 1 on :class:`UserError` and 130 on an interrupt; any other
+    exception is a defect of the program and keeps its trace.
     """
     try:
         with interrupts.at_work():

@@ -16,8 +16,10 @@ from typing import Any
 
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
+STATUS = 130  # of every interrupted command, as a shell's for Ctrl-C
+
 _works = False
-_received = 0
+_received = False
 
 
 def install() -> None:
@@ -42,27 +44,23 @@ def at_work() -> Iterator[None]:
 
 def was_interrupted() -> bool:
     """Return whether a signal has come."""
-    return _received != 0
+    return _received
 
 
 def say() -> int:
-    """Say that the command was interrupted.
-
-    Returns:
-        A shell's exit status for the signal, such as 130 for Ctrl-C.
-    """
+    """Say that the command was interrupted, and return its exit status."""
     name = os.path.basename(sys.argv[0])
     said = (
         f"{'cltm' if name == '-m' else name}: interrupted; what is finished is kept, "
         "and the same command continues from here.\n"
     )
     os.write(2, said.encode())  # sys.stderr may be what was interrupted
-    return 128 + (_received or signal.SIGINT)
+    return STATUS
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     global _received
-    is_first, _received = not _received, number
+    is_first, _received = not _received, True
     if _works and is_first:
         raise KeyboardInterrupt
     os._exit(say())

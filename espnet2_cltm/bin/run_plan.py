@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, run_command
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.experiment.executors import Executor, LocalExecutor
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.run_options import (
@@ -15,7 +15,7 @@ from espnet2_cltm.experiment.run_options import (
     number_of_workers,
 )
 from espnet2_cltm.experiment.runner import make_all_runs
-from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
+from espnet2_cltm.experiment.slurm_settings import check_slurm
 from espnet2_cltm.options import add_options
 
 
@@ -46,18 +46,14 @@ def make_executor(args: argparse.Namespace, directory: ExperimentDir) -> Executo
     """
     options = handed_on(args)
     if args.executor == "local":
+        check_gpus(args.ngpu)
         n_workers = number_of_workers(args.nj, args.ngpu, args.jobs_per_gpu)
         return LocalExecutor(directory, n_workers, args.ngpu, options)
     # Only here: an installation that uses no cluster does without it.
     from espnet2_cltm.experiment.slurm import SlurmExecutor
 
     config = Path(args.slurm_config)
-    settings = read_slurm_settings(config)
-    if args.ngpu > 0 and settings.gpus == 0:
-        raise UserError(
-            f"--ngpu {args.ngpu} was given, but the jobs of {config} have no GPU: set "
-            "gpus there to 1, or leave --ngpu out."
-        )
+    settings = check_slurm(config, args.ngpu)
     return SlurmExecutor(directory, settings, config, options)
 
 

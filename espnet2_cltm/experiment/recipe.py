@@ -22,11 +22,13 @@ from espnet2_cltm.corpus.options import (
     STAGE_2_OPTIONS,
 )
 from espnet2_cltm.corpus.prepare import choose_languages
+from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder import read_train_configs
 from espnet2_cltm.experiment.plan import STEPS_CHOICES, check_grid, read_plan
 from espnet2_cltm.experiment.run_options import RUN_OPTIONS, number_of_workers
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.slurm_settings import check_slurm
 from espnet2_cltm.experiment.steps import check_steps
 from espnet2_cltm.files import shipped
 from espnet2_cltm.options import (
@@ -431,6 +433,11 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
             texts["corpus_dir"] = str(directory)
         langs = _languages(corpus, values, texts["corpus_dir"], stage)
         texts["langs"] = " ".join(langs)
+    if stage <= 4 <= stop_stage:
+        if texts["executor"] == "slurm":
+            check_slurm(Path(texts["slurm_config"]), values["ngpu"])
+        else:
+            check_gpus(values["ngpu"])
     command = _command({**asked, "langs": texts["langs"]}, options, environment)
     is_regime = settings is not None and bool(settings.regime_budgets)
     arguments_of: dict[str, Sequence[str]] = {

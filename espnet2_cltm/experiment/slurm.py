@@ -9,16 +9,16 @@ sacct, which needs an accounting database that many clusters lack.
 
 import contextlib
 import fcntl
-import getpass
 import hashlib
 import io
 import os
+import pwd
+import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -34,7 +34,6 @@ from espnet2_cltm.experiment.slurm_settings import SlurmSettings
 from espnet2_cltm.experiment.states import RunCounts, log_lines
 from espnet2_cltm.files import cannot_write
 
-COMMANDS = ("sbatch", "squeue", "scancel", "srun", "scontrol")
 TIMEOUT_SECONDS = 60
 
 # What path.sh sets, without which a job would find other code or give other sums.
@@ -44,6 +43,20 @@ PASSED = (
     *("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "TOKENIZERS_PARALLELISM"),
     *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"),
 )
+
+
+# Of the variables that would overrule a job's script, those that fill in what
+# conf/slurm.yaml leaves open.
+KEPT = {
+    "SBATCH_ACCOUNT": "account",
+    "SBATCH_CLUSTERS": "clusters",
+    "SBATCH_CONSTRAINT": "constraint",
+    "SBATCH_PARTITION": "partition",
+    "SBATCH_QOS": "qos",
+    "SBATCH_RESERVATION": "reservation",
+    "SLURM_CLUSTERS": "clusters",
+    "SLURM_CONF": "",
+}
 
 
 class WorkerJob:
@@ -129,6 +142,8 @@ class SlurmExecutor:
             ),
             settings.workers,
         )
+        given = {**settings.sbatch, "partition": settings.partition}
+        self._slurm = Slurm({**given, "account": settings.account})
         self._workers = WorkerCounts(0)
         self._jobs: list[QueuedJob] = []
         self._next_look = float("-inf")
@@ -139,21 +154,14 @@ class SlurmExecutor:
         """Find the experiment's jobs; submit those that are missing.
 
         Raises:
-            UserError: Slurm is missing, does not answer or rejects the jobs.
+            UserError: Slurm does not answer or rejects the jobs.
         """
-        for command in COMMANDS:
-            if shutil.which(command) is None:
-                raise UserError(
-                    f"Slurm's command {command} is not on the PATH: run this on a "
-                    "machine from which jobs are submitted, or set cmd_backend=local "
-                    "in cmd.sh."
-                )
         try:
             self._directory.slurm.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise cannot_write(self._directory.slurm, error) from error
         with self._alone():
-            found = queued_jobs(self._job_name)
+            found = self._slurm.jobs(self._job_name)
             if found:
                 print(
                     f"{_jobs(len(found))} of this experiment in Slurm: {_ids(found)}.",
@@ -212,7 +220,7 @@ class SlurmExecutor:
             )
             return
         try:
-            _call("scancel", _user(), f"--name={self._job_name}", "--state=PENDING")
+            self._slurm.call("scancel", f"--name={self._job_name}", "--state=PENDING")
         except UserError as error:
             print(f"Jobs may be left in Slurm: {error}", file=sys.stderr)
 
@@ -220,7 +228,7 @@ class SlurmExecutor:
         return min(self._settings.jobs, -(-n_left // self._settings.workers))
 
     def _look(self) -> None:
-        self._jobs = queued_jobs(self._job_name)
+        self._jobs = self._slurm.jobs(self._job_name)
         n_running = sum(job.is_running for job in self._jobs)
         waiting = [job for job in self._jobs if not job.is_running]
         note = _jobs(n_running)
@@ -237,7 +245,8 @@ class SlurmExecutor:
             return
         with self._alone():
             # Another runner of this experiment may have done it meanwhile.
-            missing = self._wanted(counts.left) - len(queued_jobs(self._job_name))
+            n_jobs = len(self._slurm.jobs(self._job_name))
+            missing = self._wanted(counts.left) - n_jobs
             self._submit(missing)
             self._n_submissions += missing > 0
         self._look()
@@ -267,7 +276,11 @@ class SlurmExecutor:
         )
         try:
             # submitit prints what sbatch says besides raising it.
-            with contextlib.redirect_stderr(io.StringIO()), executor.batch():
+            with (
+                self._slurm.environment_alone(),
+                contextlib.redirect_stderr(io.StringIO()),
+                executor.batch(),
+            ):
                 jobs = [executor.submit(self._job) for _ in range(n_jobs)]
         except (FailedJobError, FailedSubmissionError) as error:
             raise _RejectedError(self._why_rejected(str(error))) from error
@@ -283,10 +296,11 @@ class SlurmExecutor:
 
     def _why_rejected(self, message: str) -> str:
         if "invalid partition" in message.lower():
-            partitions = " ".join(_call("sinfo", "--noheader", "--format=%R").split())
+            partitions = self._slurm.call("sinfo", "--noheader", "--format=%R")
+            names = [x for x in partitions.splitlines() if not x.startswith("CLUSTER")]
             return (
                 f"{self._config}: Slurm has no partition {self._settings.partition}: "
-                f"give one of these: {partitions}."
+                f"give one of these: {' '.join(map(str.strip, names))}."
             )
         lines = [
             line.removeprefix("sbatch: error: ").strip()
@@ -323,48 +337,106 @@ def job_name(root: Path) -> str:
     return f"cltm-{root.resolve().name.replace(',', '_')}-{digest}"
 
 
-def queued_jobs(name: str) -> list[QueuedJob]:
-    """Return the jobs of a name that wait or run.
+class Slurm:
+    """Slurm's commands: those of the clusters that jobs go to, for this user's jobs.
 
-    Raises:
-        UserError: Slurm does not answer.
+    Without their names, squeue lists one cluster only, and jobs that wait on another
+    would be submitted again. The caller's own settings of Slurm's commands, such as
+    SQUEUE_STATES or SBATCH_JOB_NAME, would lead to the same and are left out.
+
+    Args:
+        given: Options that sbatch is given, by name; None where they are left open.
     """
-    answer = _call(
-        *("squeue", "--noheader", "--array", _user(), f"--name={name}"),
-        "--format=%i|%T|%r",
-    )
-    rows = [line.strip().split("|", 2) for line in answer.splitlines()]
-    return [QueuedJob(job_id, state == "RUNNING", why) for job_id, state, why in rows]
 
-
-def _call(*command: str) -> str:
-    """Return what one of Slurm's commands prints.
-
-    Raises:
-        UserError: Slurm does not answer.
-    """
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
+    def __init__(self, given: Mapping[str, str | None]):
+        kept = {name for name, option in KEPT.items() if not given.get(option)}
+        prefixes = ("SBATCH_", "SQUEUE_", "SCANCEL_", "SINFO_", "SLURM_")
+        self._environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name in kept or not name.startswith(prefixes)
+        }
+        self._clusters = (
+            given.get("clusters")
+            or given.get("M")
+            or self._environment.get("SBATCH_CLUSTERS")
+            or self._environment.get("SLURM_CLUSTERS")
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise UserError(
-            f"{command[0]} cannot be used ({error}): try again when Slurm answers."
-        ) from error
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["no reason given"]
-        reason = lines[-1].rstrip(".")
-        raise UserError(f"{command[0]} fails ({reason}): try again when Slurm answers.")
-    return done.stdout
+
+    def jobs(self, name: str) -> list[QueuedJob]:
+        """Return the jobs of a name that wait or run.
+
+        Raises:
+            UserError: Slurm does not answer.
+        """
+        answer = self.call(
+            *("squeue", "--noheader", "--array", f"--name={name}"), "--format=%i|%T|%r"
+        )
+        jobs, cluster = {}, ""
+        for line in map(str.strip, answer.splitlines()):
+            if line.startswith("CLUSTER:"):
+                cluster = line.partition(":")[2].strip()
+                continue
+            job_id, _, rest = line.partition("|")
+            state, separator, reason = rest.partition("|")
+            if not separator or not re.match(r"\d", job_id):
+                raise UserError(f"squeue gives an odd answer ('{line}'): try again.")
+            job_id = f"{job_id}@{cluster}" if cluster else job_id
+            jobs[job_id] = QueuedJob(job_id, state == "RUNNING", reason)
+        return list(jobs.values())
+
+    def call(self, command: str, *options: str) -> str:
+        """Return what one of Slurm's commands prints.
+
+        Raises:
+            UserError: Slurm does not answer.
+        """
+        words = [command, *options]
+        if command != "sinfo":
+            words.insert(1, f"--user={_user()}")
+        if self._clusters:
+            words.insert(1, f"--clusters={self._clusters}")
+        try:
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+                env=self._environment,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise UserError(
+                f"{command} cannot be used ({error}): try again when Slurm answers."
+            ) from error
+        # One cluster of several that is down is told on standard error alone.
+        if done.returncode or "error:" in done.stderr:
+            lines = done.stderr.strip().splitlines() or ["no reason given"]
+            reason = lines[-1].rstrip(".")
+            raise UserError(
+                f"{command} fails ({reason}): try again when Slurm answers."
+            )
+        return done.stdout
+
+    @contextlib.contextmanager
+    def environment_alone(self) -> Iterator[None]:
+        """Have other code within the block call Slurm as :meth:`call` does."""
+        before = dict(os.environ)
+        for name in before.keys() - self._environment.keys():
+            del os.environ[name]
+        try:
+            yield
+        finally:
+            os.environ.update(before)
 
 
 def _user() -> str:
-    return f"--user={getpass.getuser()}"
+    # Not by LOGNAME, which a change of user may leave.
+    with contextlib.suppress(KeyError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    return str(os.getuid())
 
 
 def _jobs(n: int) -> str:

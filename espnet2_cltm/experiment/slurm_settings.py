@@ -4,6 +4,7 @@ Every key but ``time`` has a default; the file in ``conf/`` says what each means
 module does without submitit, so that a dry run can read the file anywhere.
 """
 
+import shutil
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import yaml
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import parse_yaml, read_text
+
+COMMANDS = ("sbatch", "squeue", "scancel", "srun", "scontrol")
 
 
 @dataclass(frozen=True)
@@ -108,3 +111,28 @@ def _what_is_wanted(key: str, value: Any, kind: Any) -> str:
     else:
         is_right, wanted = isinstance(value, str), "a text (put it between quotes)"
     return "" if is_right else wanted
+
+
+def check_slurm(path: Path, ngpu: int) -> SlurmSettings:
+    """Read ``conf/slurm.yaml``, and check that jobs can be submitted from here.
+
+    Args:
+        path: The file.
+        ngpu: ``--ngpu``.
+
+    Raises:
+        UserError: The file is wrong, contradicts ``--ngpu``, or Slurm is missing.
+    """
+    settings = read_slurm_settings(path)
+    if ngpu > 0 and settings.gpus == 0:
+        raise UserError(
+            f"--ngpu {ngpu} was given, but the jobs of {path} have no GPU: set gpus "
+            "there to 1, or leave --ngpu out."
+        )
+    for command in COMMANDS:
+        if shutil.which(command) is None:
+            raise UserError(
+                f"Slurm's command {command} is not on the PATH: run this on a machine "
+                "from which jobs are submitted, or set cmd_backend=local in cmd.sh."
+            )
+    return settings

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder import check_encoder
 from espnet2_cltm.experiment.execution import make_run
@@ -26,7 +27,6 @@ from espnet2_cltm.files import write_text
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.tasks.training import (
     build_training,
-    check_device,
     training_arguments,
     write_train_config,
 )
@@ -64,7 +64,7 @@ def work(
     # With one thread sums do not depend on the number of cores and workers.
     torch.set_num_threads(1)
     settings = read_settings(directory.settings)
-    check_device(ngpu)
+    check_gpus(ngpu)
     left = runs_left(directory, read_plan(directory.plan))
     for task in sorted({planned.run.task for planned in left}):
         if task not in settings.tasks:

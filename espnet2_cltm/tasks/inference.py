@@ -19,13 +19,13 @@ from espnet2.utils.types import str2triple_str, str_or_none
 
 from espnet2_cltm.corpus.audio import MIN_SAMPLES
 from espnet2_cltm.corpus.datadir import read_table
+from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.tasks.espnet import AbsTask, ESPnetDataset
 from espnet2_cltm.tasks.model_files import find_packed_model, load_model
 from espnet2_cltm.tasks.parts import scale_waveform
-from espnet2_cltm.tasks.training import check_device
 
 Key = TypeVar("Key", bound=Hashable)
 Pretrained = TypeVar("Pretrained", bound="PretrainedModel")
@@ -158,7 +158,7 @@ class PretrainedModel:
         Raises:
             UserError: The model or the GPU is not available.
         """
-        check_device(args.ngpu)
+        check_gpus(args.ngpu)
         return cls(
             args.train_config,
             args.model_file,

@@ -364,17 +364,3 @@ def set_backends(config: Mapping[str, Any]) -> None:
     if config.get("use_tf32", False):
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
-
-
-def check_device(ngpu: int) -> None:
-    """Check that there are as many GPUs as asked for.
-
-    Raises:
-        UserError: ``ngpu`` asks for more GPUs than PyTorch sees.
-    """
-    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if ngpu > seen:
-        raise UserError(
-            f"--ngpu {ngpu} asks for more GPUs than PyTorch {torch.__version__} sees "
-            f"here ({seen}): lower it, or install a PyTorch build for this GPU."
-        )

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from espnet2_cltm.bin import gender_inference, gender_train
+from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -18,7 +19,7 @@ from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import is_done
 from espnet2_cltm.experiment.worker import build_once
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
-from espnet2_cltm.tasks.training import check_device, training_arguments
+from espnet2_cltm.tasks.training import training_arguments
 from tests.speech import TINY_GENDER, TINY_HUBERT, write_dump
 
 DROPOUT_HUBERT = {
@@ -263,4 +264,4 @@ def test_what_would_fail_in_every_run_fails_before_the_first(store, extra, messa
 
 def test_gpus_that_are_not_there_are_refused():
     with pytest.raises(UserError, match="asks for more GPUs than PyTorch"):
-        check_device(torch.cuda.device_count() + 1)
+        check_gpus(torch.cuda.device_count() + 1)

@@ -5,6 +5,7 @@ tests/integration/test_slurm.py has a real Slurm.
 
 import os
 import pickle
+import pwd
 import re
 import signal
 import subprocess
@@ -18,7 +19,11 @@ import yaml
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.slurm import SlurmExecutor, WorkerJob, job_name
-from espnet2_cltm.experiment.slurm_settings import SlurmSettings, read_slurm_settings
+from espnet2_cltm.experiment.slurm_settings import (
+    SlurmSettings,
+    check_slurm,
+    read_slurm_settings,
+)
 from espnet2_cltm.experiment.states import RunCounts
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +34,7 @@ COMMANDS = {
         [ ! -e "$FAKE/sbatch_error" ] || { cat "$FAKE/sbatch_error" >&2; exit 1; }
         cp -- "$1" "$FAKE/script.$(ls "$FAKE" | grep -c script)"
         n=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$1")
+        env | sed -n 's/^\\(S[A-Z]*_[A-Z]*\\)=.*/\\1/p' >>"$FAKE/environment"
         id=$((100 + $(ls "$FAKE" | grep -c script)))
         for k in $(seq 0 "${n:-0}"); do
             echo "${id}_$k|RUNNING|None" >>"$FAKE/queue"
@@ -36,6 +42,8 @@ COMMANDS = {
         echo "Submitted batch job $id" """,
     "squeue": """
         [ ! -e "$FAKE/squeue_error" ] || { cat "$FAKE/squeue_error" >&2; exit 1; }
+        [ ! -e "$FAKE/squeue_warning" ] || cat "$FAKE/squeue_warning" >&2
+        env | sed -n 's/^\\(S[A-Z]*_[A-Z]*\\)=.*/\\1/p' >>"$FAKE/environment"
         echo "$*" >>"$FAKE/squeue_calls"; cat "$FAKE/queue" """,
     "scancel": 'echo "$*" >>"$FAKE/scancel_calls"',
     "sinfo": "echo cpu; echo gpu",
@@ -199,7 +207,64 @@ def test_a_rejection_later_on_ends_the_runner_too(slurm, tmp_path):
 def test_without_slurm_one_sentence_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"sbatch .* cmd_backend=local"):
+        check_slurm(ROOT / "conf" / "slurm.yaml", ngpu=0)
+
+
+def test_gpus_asked_for_and_not_in_the_jobs_are_refused(slurm):
+    with pytest.raises(UserError, match="--ngpu 2 was given, but the jobs of"):
+        check_slurm(ROOT / "conf" / "slurm.yaml", ngpu=2)
+
+
+@pytest.mark.parametrize("where", ["slurm.yaml", "SBATCH_CLUSTERS", "SLURM_CLUSTERS"])
+def test_jobs_of_several_clusters_are_found_and_ended_there(
+    slurm, tmp_path, monkeypatch, where
+):
+    if where == "slurm.yaml":
+        settings = {"sbatch": {"clusters": "one,two"}}
+    else:
+        monkeypatch.setenv(where, "one,two")
+        settings = {}
+    executor = executor_of(tmp_path, **settings)
+    (slurm / "queue").write_text(
+        "CLUSTER: one\n101_0|RUNNING|None\n101_1|PENDING|Priority\n"
+        "CLUSTER: two\n101_0|PENDING|Resources\n"
+    )
+    executor.start(10)
+    assert scripts(slurm) == []
+    workers = executor.look_after(RunCounts(10, 0, 0, 0))
+    assert (workers.running, workers.queued) == (1, 2)
+    executor.stop(is_over=True)
+    for calls in ("squeue_calls", "scancel_calls"):
+        for line in (slurm / calls).read_text().splitlines():
+            assert "--clusters=one,two" in line
+
+
+def test_settings_of_the_caller_do_not_hide_jobs(slurm, tmp_path, monkeypatch):
+    monkeypatch.setenv("SQUEUE_STATES", "RUNNING")
+    monkeypatch.setenv("SBATCH_JOB_NAME", "mine")
+    monkeypatch.setenv("SBATCH_QOS", "long")
+    monkeypatch.setenv("LOGNAME", "somebody")
+    executor_of(tmp_path).start(10)
+    seen = (slurm / "environment").read_text().split()
+    assert set(seen) == {"SBATCH_QOS"}
+    assert os.environ["SQUEUE_STATES"] == "RUNNING"
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert f"--user={user} " in (slurm / "squeue_calls").read_text()
+
+
+@pytest.mark.parametrize("queue", ["JOBID STATE", "101_0|RUNNING"])
+def test_an_answer_that_is_not_understood_submits_nothing(slurm, tmp_path, queue):
+    (slurm / "queue").write_text(f"{queue}\n")
+    with pytest.raises(UserError, match="squeue gives an odd answer"):
         executor_of(tmp_path).start(10)
+    assert scripts(slurm) == []
+
+
+def test_a_cluster_of_several_that_is_down_submits_nothing(slurm, tmp_path):
+    (slurm / "squeue_warning").write_text("slurm_load_jobs error: Unable to contact\n")
+    with pytest.raises(UserError, match="slurm_load_jobs error: Unable to contact"):
+        executor_of(tmp_path).start(10)
+    assert scripts(slurm) == []
 
 
 def test_waiting_jobs_are_ended_when_all_is_done_and_left_otherwise(

@@ -63,21 +63,21 @@ run_training() { # <directory> <command ...>
         distributed=(--dist_backend gloo --dist_world_size "${processes}"
             --dist_master_addr 127.0.0.1 --dist_master_port "${port}")
     fi
+    local pids=()
     for ((rank = 0; rank < processes; rank++)); do
         local log_file=${outdir}/train.log
         ((rank == 0)) || log_file=${outdir}/train.${rank}.log
         ((processes == 1)) || distributed+=(--dist_rank "${rank}")
         OMP_NUM_THREADS=${threads} MKL_NUM_THREADS=${threads} "$@" "${distributed[@]}" \
             >>"${log_file}" 2>&1 &
-        step_processes+=("$!")
+        pids+=("$!")
     done
     for ((rank = 0; rank < processes; rank++)); do
         if ! wait -n; then
             failed=1
-            kill -- "${step_processes[@]}" 2>/dev/null || true
+            kill -- "${pids[@]}" 2>/dev/null || true
         fi
     done
-    step_processes=()
     return "${failed}"
 }
 
