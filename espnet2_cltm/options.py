@@ -116,6 +116,10 @@ LEVEL = Kind(
     lambda text: _read_float(text, lambda value: 0 < value < 1),
     "a level between 0 and 1, such as 0.95",
 )
+SECONDS = Kind(
+    lambda text: _read_float(text, lambda value: 0 < value < float("inf")),
+    "a number of seconds above 0, such as 30",
+)
 
 
 def stage_up_to(last: int) -> Kind:

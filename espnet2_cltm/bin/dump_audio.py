@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.corpus.audio import TELEPHONE_BAND
 from espnet2_cltm.corpus.audio_store import LanguageAudio, dump_language
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
@@ -43,7 +45,14 @@ def _dump(args: argparse.Namespace) -> None:
     with DecodingPool(args.nj) as pool:
         for lang in langs:
             try:
-                audio = dump_language(data / lang, dump / lang, pool, args.max_rejected)
+                audio = dump_language(
+                    data / lang,
+                    dump / lang,
+                    pool,
+                    args.max_rejected,
+                    args.max_seconds,
+                    args.allow_pipes,
+                )
             except UserError as error:
                 print(error, file=sys.stderr)
                 failed.append(lang)
@@ -80,18 +89,30 @@ def _choose_languages(corpus: Path, wanted: Sequence[str]) -> list[str]:
 def _describe(audio: LanguageAudio) -> str:
     text = f"{audio.seconds / 3600:.2f} hours, {audio.n_kept} utterances kept"
     if audio.rejected:
-        reasons = ", ".join(
-            f"{number} {reason}"
-            for reason, number in sorted(
-                audio.rejected.items(), key=lambda item: (-item[1], item[0])
-            )
-        )
-        text += f", {audio.rejected.total()} rejected ({reasons})"
+        text += f", {audio.rejected.total()} rejected ({_count(audio.rejected)})"
     else:
         text += ", none rejected"
+    if audio.remarks:
+        text += f"; remarks: {_count(audio.remarks)}"
+    if audio.commands:
+        text += (
+            f"; {len(audio.commands)} commands in wav.scp were run, such as "
+            f"'{audio.commands[0][:100]}' (--allow_pipes false refuses them)"
+        )
     if audio.n_decoded == 0:
         text += "; all decoded before, skipped"
+    narrow = audio.remarks[TELEPHONE_BAND]
+    if narrow > audio.n_kept / 2:
+        text += (
+            f".\n  Most recordings have {TELEPHONE_BAND}, as on the telephone: "
+            "differences between this language and others may be those of the channel"
+        )
     return text
+
+
+def _count(numbers: Counter[str]) -> str:
+    ordered = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{number} {name}" for name, number in ordered)
 
 
 if __name__ == "__main__":

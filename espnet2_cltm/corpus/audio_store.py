@@ -1,43 +1,54 @@
 """The audio store: every recording of a language decoded once, into kaldi arks.
 
 Takes ``data/<corpus>/<lang>/{train,dev,test}`` and writes the same data directories
-under ``dump``, with ``wav.scp`` pointing into arks of 16 kHz mono 16-bit WAV,
-``utt2num_samples``, all labels of what was kept (``utt2dur`` as measured) and
-``rejected.tsv`` (utt, audio, reason). ``wav.scp`` is written last: a split that has
-one is complete.
+under ``dump``, with ``wav.scp`` pointing into arks of 16 kHz mono 16-bit WAV, whole
+recordings and segments alike, ``utt2num_samples``, all labels of what was kept
+(``utt2dur`` as measured), ``rejected.tsv`` (utt, audio, reason) and ``remarks.tsv``
+(utt, remark: what was clipped, sampled at less than 16 kHz or has a telephone's band).
+``wav.scp`` is written last: a split that has one is complete.
 
 The work is cut into chunks of utterances. A chunk's name is a hash of its ids, audio
-locations and the files' sizes and times; ``arks/<name>.ark`` is followed by
-``arks/<name>.tsv``, whose presence says that the chunk is done. So nothing is decoded
-twice, whatever kills the program, and a recording that changes is decoded again. The
-bytes depend on nothing but the input: not on the number of processes, not on order.
+locations, the files' sizes and times, and what commands in ``wav.scp`` give, which are
+run every time to learn it; ``arks/<name>.ark`` is followed by ``arks/<name>.tsv``,
+whose presence says that the chunk is done. So nothing is decoded twice, whatever kills
+the program, and a recording that changes is decoded again. The bytes depend on nothing
+but the input: not on the number of processes, not on order. Checksums in the marker
+and in ``.fingerprint`` tell later readers what was changed afterwards; what was is made
+again.
 """
 
 import hashlib
 import io
 import itertools
 import os
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import kaldiio
 
 from espnet2_cltm.corpus.audio import (
     SAMPLE_RATE,
+    OpenRecording,
+    Recording,
     RejectedAudio,
     check_content,
-    decode,
+    checksum,
+    decode_part,
+    describe_content,
+    open_recording,
 )
 from espnet2_cltm.corpus.datadir import (
     SPLITS,
     Utterance,
-    audio_file,
+    parse_audio,
     read_data_dir,
     write_data_dir,
 )
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
+from espnet2_cltm.corpus.pipes import is_pipe, pipe_state
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import alone_in, replacing, write_text
 from espnet2_cltm.progress import progress
@@ -46,7 +57,7 @@ CHUNK_SIZE = 200
 """Utterances a chunk: the most work that a kill can cost each process."""
 
 # Part of every chunk's name: raise it when decoding gives other samples than before.
-_DECODING_VERSION = 1
+_DECODING_VERSION = 2
 
 _FINGERPRINT = ".fingerprint"
 
@@ -61,12 +72,16 @@ class LanguageAudio:
         rejected: Number of utterances left out, by reason.
         n_decoded: Number of utterances that this call decoded; the others were there
             before.
+        remarks: Number of utterances kept, by what is to be known of them.
+        commands: Commands in ``wav.scp``, which were run.
     """
 
     n_kept: int
     seconds: float
     rejected: Counter[str]
     n_decoded: int
+    remarks: Counter[str] = field(default_factory=Counter)
+    commands: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -96,10 +111,17 @@ class _Outcome:
     location: str
     n_samples: int
     reason: str
+    detail: str
+    remarks: list[str]
 
 
 def dump_language(
-    data: Path, dump: Path, pool: DecodingPool, max_rejected: float = 0.05
+    data: Path,
+    dump: Path,
+    pool: DecodingPool,
+    max_rejected: float = 0.05,
+    max_seconds: float = 60.0,
+    allow_pipes: bool = True,
 ) -> LanguageAudio:
     """Bring one language's audio store up to date with its data directories.
 
@@ -109,36 +131,44 @@ def dump_language(
         pool: Processes that decode.
         max_rejected: Share of the language's utterances, in [0, 1], that may be
             rejected.
+        max_seconds: The longest utterance.
+        allow_pipes: Whether commands in ``wav.scp`` are run.
 
     Returns:
         What the store now holds.
 
     Raises:
         UserError: A data directory is malformed, too much is rejected (then
-            ``rejected.tsv`` is there to look at, but no ``wav.scp``), a process was
-            killed, or the file system refuses.
+            ``rejected.tsv`` is there to look at, but no ``wav.scp``), a command is not
+            allowed or not found, a process was killed, or the file system refuses.
     """
     lang = data.name
     with alone_in(dump):
-        splits = [
-            _plan_split(data / name, dump / name)
+        found = {
+            name: read_data_dir(data / name)
             for name in SPLITS
             if (data / name).is_dir()
-        ]
-        if not splits:
+        }
+        if not found:
             raise UserError(
                 f"{data} holds none of {', '.join(SPLITS)}: run stage 1 for {lang}, or "
                 "correct --datadir."
             )
+        commands = _find_commands(data, found, allow_pipes)
+        states = _run_commands(commands, pool, lang)
+        splits = [
+            _plan_split(utterances, dump / name, max_seconds, states)
+            for name, utterances in found.items()
+        ]
         _remove_leftovers(dump, splits)
-        n_decoded = _decode_missing(splits, pool, lang)
+        n_decoded = _decode_missing(splits, pool, lang, max_seconds)
         outcomes = {split.directory: _read_outcomes(split) for split in splits}
         every = [outcome for of_split in outcomes.values() for outcome in of_split]
         rejected = Counter(outcome.reason for outcome in every if outcome.reason)
         if rejected.total() > max_rejected * len(every):
             for directory, of_split in outcomes.items():
                 _mark_incomplete(directory)
-                _write_rejected(directory, of_split)
+                write_text(directory / "rejected.tsv", _rejected_table(of_split))
             raise _too_many_rejected(lang, outcomes, rejected, max_rejected)
         for split in splits:
             _write_split(split, outcomes[split.directory])
@@ -147,64 +177,133 @@ def dump_language(
         seconds=sum(outcome.n_samples for outcome in every) / SAMPLE_RATE,
         rejected=rejected,
         n_decoded=n_decoded,
+        remarks=Counter(remark for outcome in every for remark in outcome.remarks),
+        commands=commands,
     )
 
 
-def decode_chunk(utterances: list[Utterance], ark: Path, marker: Path) -> None:
+def decode_chunk(
+    utterances: list[Utterance], ark: Path, marker: Path, max_seconds: float
+) -> None:
     """Decode some utterances into one ark.
 
     Args:
         utterances: Utterances in the order that they have in the ark.
         ark: File that becomes a kaldi ark of 16 kHz mono 16-bit WAV.
-        marker: File written last. Its first line holds the size of the ark in bytes,
-            the others one utterance each: id, offset, number of samples, reason.
+        marker: File written last. Its first line holds the size of the ark in bytes and
+            its CRC-32, the others one utterance each: id, offset, number of samples,
+            CRC-32 of the samples, reason and its detail, remarks.
+        max_seconds: The longest utterance.
 
     Raises:
         UserError: The file system refuses to give or take a file.
     """
     lines = []
+    checksum_of_ark = 0
+    opened: OpenRecording | None = None  # kept for the next segment
     with replacing(ark) as temporary:
         with temporary.open("wb") as entries:
             for utterance in utterances:
                 try:
-                    samples = decode(utterance.audio)
-                    check_content(samples)
+                    if opened is None or opened.place != parse_audio(utterance.audio):
+                        opened = None
+                        opened = open_recording(utterance.audio)
+                    recording = _decode_utterance(utterance, opened, max_seconds)
                 except RejectedAudio as error:
-                    lines.append(f"{utterance.id}\t0\t0\t{error.reason}\n")
+                    fields = [utterance.id, "0", "0", "", error.reason, error.detail]
+                    lines.append("\t".join([*fields, ""]))
                     continue
                 except MemoryError:
                     raise UserError(
                         f"Memory ran out while {utterance.audio} was decoded: use a "
                         "smaller --nj, or cut that recording into shorter ones."
                     ) from None
+                if utterance.segment is None:
+                    opened = None
+                samples = recording.samples
                 offset = entries.tell() + len(f"{utterance.id} ".encode())
                 entry = io.BytesIO()  # kaldiio meets a full disk with a trace
                 kaldiio.save_ark(entry, {utterance.id: (SAMPLE_RATE, samples)})
                 entries.write(entry.getbuffer())
-                lines.append(f"{utterance.id}\t{offset}\t{len(samples)}\t\n")
+                checksum_of_ark = zlib.crc32(entry.getbuffer(), checksum_of_ark)
+                fields = [utterance.id, str(offset), str(len(samples))]
+                fields += [checksum(samples), "", "", "; ".join(recording.remarks)]
+                lines.append("\t".join(fields))
         size = temporary.stat().st_size
-    write_text(marker, f"{size}\n" + "".join(lines))
+    lines.insert(0, f"{size} {checksum_of_ark:08x}")
+    write_text(marker, "".join(f"{line}\n" for line in lines))
 
 
-def _plan_split(data: Path, directory: Path) -> _Split:
-    utterances = read_data_dir(data)
-    rows = [f"{row.id}\t{row.audio}\t{_file_state(row.audio)}\n" for row in utterances]
+def _decode_utterance(
+    utterance: Utterance, opened: OpenRecording, max_seconds: float
+) -> Recording:
+    segment = utterance.segment
+    seconds = None if segment is None else (segment.start, segment.end)
+    recording = decode_part(opened, seconds, max_seconds)
+    check_content(recording.samples)
+    remarks = (*recording.remarks, *describe_content(recording.samples))
+    return Recording(recording.samples, remarks)
+
+
+def _find_commands(
+    data: Path, found: Mapping[str, list[Utterance]], allow_pipes: bool
+) -> list[str]:
+    """List the commands among the audio, each once."""
+    commands: dict[str, str] = {}
+    for name, utterances in found.items():
+        for utterance in utterances:
+            if is_pipe(utterance.audio):
+                where = f"{data / name / 'wav.scp'}: the audio of {utterance.id}"
+                commands.setdefault(utterance.audio, where)
+    if commands and not allow_pipes:
+        command, where = next(iter(commands.items()))
+        raise UserError(
+            f"{where} is a command ({command[:200]}), one of {len(commands)}, and "
+            "--allow_pipes is false: give audio files in wav.scp, or allow commands."
+        )
+    return list(commands)
+
+
+def _run_commands(
+    commands: Sequence[str], pool: DecodingPool, lang: str
+) -> dict[str, str]:
+    """Run commands, and return the state of what each gives."""
+    if not commands:
+        return {}
+    with progress(
+        description=f"{lang}: commands in wav.scp", total=len(commands), unit="command"
+    ) as bar:
+        states = pool.run(
+            [(pipe_state, command) for command in commands], lambda _: bar.update()
+        )
+    return dict(zip(commands, states, strict=True))
+
+
+def _plan_split(
+    utterances: list[Utterance],
+    directory: Path,
+    max_seconds: float,
+    states: Mapping[str, str],
+) -> _Split:
+    rows = []
+    for row in utterances:
+        state = states.get(row.audio) or _file_state(row.audio)
+        segment = row.segment or ""
+        rows.append(f"{row.id}\t{row.audio}\t{segment}\t{state}\n")
     chunks = []
+    limit = f"{max_seconds}\n"
     for start in range(0, len(utterances), CHUNK_SIZE):
         of_chunk = slice(start, start + CHUNK_SIZE)
-        ark = directory / "arks" / f"{_hash(rows[of_chunk])}.ark"
+        ark = directory / "arks" / f"{_hash([limit], rows[of_chunk])}.ark"
         chunks.append(_Chunk(utterances[of_chunk], ark, ark.with_suffix(".tsv")))
     # Labels are part of it, and so is the directory's name, which wav.scp holds.
-    fingerprint = _hash([f"{directory}\n", *rows], map(repr, utterances))
+    fingerprint = _hash([f"{directory}\n", limit, *rows], map(repr, utterances))
     return _Split(directory, utterances, chunks, fingerprint)
 
 
 def _file_state(location: str) -> str:
-    path = audio_file(location)
-    if path is None:
-        return "pipe"
     try:
-        state = os.stat(path)
+        state = os.stat(parse_audio(location).path)
     except OSError:
         return "missing"
     return f"{state.st_size} {state.st_mtime_ns}"
@@ -218,12 +317,50 @@ def _hash(*parts: Iterable[str]) -> str:
 
 
 def _is_done(chunk: _Chunk) -> bool:
+    """Return whether a chunk's ark is as its marker says.
+
+    The ark is older than its marker, unless something changed it or copied both: then
+    it is read to compare its checksum.
+    """
     try:
-        with chunk.marker.open(encoding="utf-8") as lines:
-            size = int(next(lines))
-        return chunk.ark.stat().st_size == size
-    except (OSError, ValueError, StopIteration):
+        first, *lines = chunk.marker.read_text(encoding="utf-8").splitlines()
+        size, expected = first.split(" ")
+        ark, marker = chunk.ark.stat(), chunk.marker.stat()
+        if ark.st_size != int(size) or _parse_outcomes(chunk, lines) is None:
+            return False
+        if ark.st_mtime_ns <= marker.st_mtime_ns:
+            return True
+        return f"{_checksum_of_file(chunk.ark):08x}" == expected
+    except (OSError, ValueError):
         return False
+
+
+def _checksum_of_file(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return value
+
+
+def _parse_outcomes(chunk: _Chunk, lines: Sequence[str]) -> list[_Outcome] | None:
+    """Parse the lines of a marker but the first; None where they are damaged."""
+    if len(lines) != len(chunk.utterances):
+        return None
+    outcomes = []
+    for utterance, line in zip(chunk.utterances, lines, strict=True):
+        fields = line.split("\t")
+        if len(fields) != 7 or fields[0] != utterance.id:
+            return None
+        _, offset, n_samples, _, reason, detail, remarks = fields
+        if not (offset.isdecimal() and n_samples.isdecimal()):
+            return None
+        location = "" if reason else f"{chunk.ark}:{offset}"
+        known = remarks.split("; ") if remarks else []
+        outcomes.append(
+            _Outcome(utterance, location, int(n_samples), reason, detail, known)
+        )
+    return outcomes
 
 
 def _remove_leftovers(dump: Path, splits: list[_Split]) -> None:
@@ -242,7 +379,9 @@ def _remove_leftovers(dump: Path, splits: list[_Split]) -> None:
             path.unlink()
 
 
-def _decode_missing(splits: list[_Split], pool: DecodingPool, lang: str) -> int:
+def _decode_missing(
+    splits: list[_Split], pool: DecodingPool, lang: str, max_seconds: float
+) -> int:
     """Decode the chunks that are not there; return their number of utterances."""
     missing = []
     for split in splits:
@@ -257,7 +396,9 @@ def _decode_missing(splits: list[_Split], pool: DecodingPool, lang: str) -> int:
     with progress(
         description=lang, total=n_all, initial=n_all - n_missing, unit="utt"
     ) as bar:
-        calls = [(decode_chunk, c.utterances, c.ark, c.marker) for c in missing]
+        calls = [
+            (decode_chunk, c.utterances, c.ark, c.marker, max_seconds) for c in missing
+        ]
         pool.run(calls, lambda index: bar.update(len(missing[index].utterances)))
     return n_missing
 
@@ -267,42 +408,74 @@ def _read_outcomes(split: _Split) -> list[_Outcome]:
     outcomes = []
     for chunk in split.chunks:
         _, *lines = chunk.marker.read_text(encoding="utf-8").splitlines()
-        for utterance, line in zip(chunk.utterances, lines, strict=True):
-            _, offset, n_samples, reason = line.split("\t")
-            location = "" if reason else f"{chunk.ark}:{offset}"
-            outcomes.append(_Outcome(utterance, location, int(n_samples), reason))
+        of_chunk = _parse_outcomes(chunk, lines)
+        assert of_chunk is not None  # it is done
+        outcomes += of_chunk
     return outcomes
 
 
 def _write_split(split: _Split, outcomes: list[_Outcome]) -> None:
     if _is_complete(split):
         return
-    _write_rejected(split.directory, outcomes)
     kept = [outcome for outcome in outcomes if not outcome.reason]
-    lengths = "".join(f"{one.utterance.id} {one.n_samples}\n" for one in kept)
-    write_text(split.directory / "utt2num_samples", lengths)
-    write_text(split.directory / _FINGERPRINT, f"{split.fingerprint}\n")
+    tables = {
+        "rejected.tsv": _rejected_table(outcomes),
+        "remarks.tsv": "utt\tremark\n"
+        + "".join(
+            f"{one.utterance.id}\t{remark}\n" for one in kept for remark in one.remarks
+        ),
+        "utt2num_samples": "".join(
+            f"{one.utterance.id} {one.n_samples}\n" for one in kept
+        ),
+    }
+    for name, text in tables.items():
+        write_text(split.directory / name, text)
     utterances = [
-        replace(one.utterance, audio=one.location, duration=one.n_samples / SAMPLE_RATE)
+        replace(
+            one.utterance,
+            audio=one.location,
+            segment=None,
+            duration=one.n_samples / SAMPLE_RATE,
+        )
         for one in kept
     ]
     write_data_dir(split.directory, utterances)
+    lines = [split.fingerprint, *_checksums_of_tables(split.directory)]
+    write_text(split.directory / _FINGERPRINT, "\n".join(lines) + "\n")
 
 
-def _write_rejected(directory: Path, outcomes: list[_Outcome]) -> None:
+def _checksums_of_tables(directory: Path) -> list[str]:
+    return [
+        f"{path.name} {_checksum_of_file(path):08x}"
+        for path in sorted(directory.iterdir())
+        if path.is_file() and path.name[0] != "."
+    ]
+
+
+def _rejected_table(outcomes: list[_Outcome]) -> str:
     lines = [
-        f"{one.utterance.id}\t{one.utterance.audio}\t{one.reason}\n"
+        f"{one.utterance.id}\t{one.utterance.audio}\t{_why(one)}\n"
         for one in outcomes
         if one.reason
     ]
-    write_text(directory / "rejected.tsv", "utt\taudio\treason\n" + "".join(lines))
+    return "utt\taudio\treason\n" + "".join(lines)
+
+
+def _why(outcome: _Outcome) -> str:
+    return f"{outcome.reason} ({outcome.detail})" if outcome.detail else outcome.reason
 
 
 def _is_complete(split: _Split) -> bool:
-    path = split.directory / _FINGERPRINT
-    if not (path.exists() and (split.directory / "wav.scp").exists()):
+    """Return whether every table of a split is as it was written."""
+    wav_scp = split.directory / "wav.scp"
+    try:
+        text = (split.directory / _FINGERPRINT).read_text(encoding="utf-8")
+        if not wav_scp.exists():
+            return False
+        lines = [split.fingerprint, *_checksums_of_tables(split.directory)]
+    except (OSError, ValueError):
         return False
-    return path.read_text(encoding="utf-8").strip() == split.fingerprint
+    return text.splitlines() == lines
 
 
 def _mark_incomplete(directory: Path) -> None:
@@ -317,12 +490,13 @@ def _too_many_rejected(
 ) -> UserError:
     lost, total = rejected.total(), sum(map(len, outcomes.values()))
     reason, n_reason = max(rejected.items(), key=lambda item: (item[1], item[0]))
+    example = next(o for of in outcomes.values() for o in of if o.reason == reason)
     worst = max(
         outcomes, key=lambda split: sum(bool(o.reason) for o in outcomes[split])
     )
     return UserError(
         f"{lang}: {lost} of {total} utterances ({lost / total:.1%}) cannot be used, "
-        f"most often because '{reason}' ({n_reason}), and no more than {allowed:.1%} "
-        f"may be lost: look at {worst / 'rejected.tsv'} and put the recordings right, "
-        "or allow it with --max_rejected."
+        f"most often because '{_why(example)}' ({n_reason}), and no more than "
+        f"{allowed:.1%} may be lost: look at {worst / 'rejected.tsv'} and put the "
+        "recordings right, or allow it with --max_rejected."
     )

@@ -1,6 +1,7 @@
 """Kaldi data directories: one language, one split, a few sorted text files.
 
-``wav.scp utt2spk spk2utt`` always; ``utt2lang``, ``utt2dur`` (seconds), ``text`` and a
+``wav.scp utt2spk spk2utt`` always, with ``segments`` where utterances are parts of
+recordings; ``utt2lang``, ``utt2dur`` (seconds), ``text`` and a
 table ``utt2<label>`` for each label, such as ``utt2gender``, where the value is known.
 A label is one word; ``gender`` is ``f`` or ``m``, one for each speaker, and stands in
 ``spk2gender``, too. Every file is sorted by its first column in the C locale, and an
@@ -12,10 +13,11 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from espnet2_cltm.corpus.pipes import is_pipe
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
 
@@ -27,14 +29,34 @@ RESERVED = (
 )
 """What follows ``utt2`` or ``spk2`` in tables of Kaldi's and ESPnet's own."""
 
+MAX_ID = 255
+"""Most characters of an id."""
+
 # A backup, such as utt2gender.old or utt2gender~, is not a table.
 _LABEL = re.compile(r"[^\W\d][\w-]*")
-# A file whose name ends so is a file.
-_ARK_ENTRY = re.compile(r"(.+):\d+(?:\[[\d:,]*\])?")
+# A file whose name ends so is a file. Behind a path: an offset, and a range of samples
+# and one of channels, both inclusive.
+_RANGE = r"(?:(\d+)(?::(\d+))?|:?)"
+_ARK_ENTRY = re.compile(rf"(.+?)(?::(\d+))?(\[{_RANGE}(?:,{_RANGE})?\])?")
 # A line break inside a value would start a new line, a tab a new column.
 _BAD_IN_VALUE = re.compile(r"[\x00\t\n\r]")
 # Kaldi splits ids at any white space; control characters cannot be seen.
 _BAD_IN_ID = re.compile(r"[\s\x00-\x20\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A line of ``segments``: what of a recording an utterance is.
+
+    Attributes:
+        recording: Recording's id in ``wav.scp``.
+        start: First second.
+        end: Second behind the last, or -1 for the recording's end.
+    """
+
+    recording: str
+    start: float
+    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +67,7 @@ class Utterance:
         id: Utterance id, ``<speaker>-<anything>``, no white space.
         speaker: Speaker id, no white space.
         audio: What ``wav.scp`` holds: a path, ``file.ark:offset`` or a pipe.
+        segment: Which part of that audio it is, None for the whole.
         labels: What is known of it by the label's name, each value one word; a label
             that is not known is left out.
         lang: Language code, or None.
@@ -59,6 +82,12 @@ class Utterance:
     lang: str | None = None
     duration: float | None = None
     text: str | None = None
+    segment: Segment | None = None
+
+    @property
+    def recording(self) -> str:
+        """Id of its audio in ``wav.scp``."""
+        return self.id if self.segment is None else self.segment.recording
 
 
 def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> None:
@@ -118,7 +147,7 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
         tables[f"utt2{label}"] = [
             (row.id, row.labels[label]) for row in rows if label in row.labels
         ]
-    tables["wav.scp"] = column(lambda row: row.audio)
+    tables["segments"], tables["wav.scp"] = _tables_of_audio(rows, directory)
     remove_if_there(
         *(directory / name for name, table in tables.items() if not table),
         *(
@@ -132,6 +161,25 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
         if table:
             lines = (f"{key} {value}".rstrip() + "\n" for key, value in sorted(table))
             write_text(directory / name, "".join(lines))
+
+
+def _tables_of_audio(
+    rows: Sequence[Utterance], directory: Path
+) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Return the lines of ``segments`` and of ``wav.scp``."""
+    segments = []
+    audio: dict[str, str] = {}
+    for row in rows:
+        name = row.recording
+        if row.segment is not None:
+            times = f"{row.segment.start:.10g} {row.segment.end:.10g}"
+            segments.append((row.id, f"{name} {times}"))
+        if audio.setdefault(name, row.audio) != row.audio:
+            raise UserError(
+                f"Recording {name} in {directory} has two audio files, {audio[name]} "
+                f"and {row.audio}: give recordings ids of their own."
+            )
+    return segments, list(audio.items())
 
 
 def read_data_dir(directory: Path | str) -> list[Utterance]:
@@ -148,12 +196,15 @@ def read_data_dir(directory: Path | str) -> list[Utterance]:
     """
     directory = Path(directory)
     audio = read_table(directory / "wav.scp")
+    segments = read_segments(directory / "segments", audio)
     speakers = read_table(directory / "utt2spk")
-    if audio.keys() != speakers.keys():
-        odd = min(audio.keys() ^ speakers.keys())
+    named = segments if segments else audio
+    if named.keys() != speakers.keys():
+        odd = min(named.keys() ^ speakers.keys())
         raise UserError(
-            f"Utterance {odd} is in only one of wav.scp and utt2spk in {directory}: "
-            "both must name the same utterances."
+            f"Utterance {odd} is in only one of "
+            f"{'segments' if segments else 'wav.scp'} and utt2spk in {directory}: both "
+            "must name the same utterances."
         )
     by_utterance = _read_labels(directory, "utt2")
     by_speaker = _read_labels(directory, "spk2")
@@ -180,13 +231,14 @@ def read_data_dir(directory: Path | str) -> list[Utterance]:
         Utterance(
             id=utt,
             speaker=speakers[utt],
-            audio=audio[utt],
+            audio=audio[segments[utt].recording if segments else utt],
+            segment=segments.get(utt),
             labels=labels_of(utt),
             lang=languages.get(utt),
             duration=durations.get(utt),
             text=texts.get(utt) or None,
         )
-        for utt in sorted(audio)
+        for utt in sorted(named)
     ]
 
 
@@ -240,6 +292,48 @@ def read_table(path: Path | str) -> dict[str, str]:
     return table
 
 
+def read_segments(path: Path, recordings: Container[str]) -> dict[str, Segment]:
+    """Read Kaldi's ``segments``.
+
+    Args:
+        path: File of lines ``utterance recording start end``; it may be missing.
+        recordings: Ids in ``wav.scp``.
+
+    Returns:
+        Segments by utterance.
+
+    Raises:
+        UserError: A line is something else, or names an unknown recording.
+    """
+    segments = {}
+    for number, (utt, value) in enumerate(_read_optional(path).items(), start=1):
+        segment = parse_segment(value)
+        if segment is None:
+            raise UserError(
+                f"{path}, line {number}: write '<utterance> <recording> <start> <end>',"
+                f" in seconds, the end behind the start or -1, not '{utt} {value}'."
+            )
+        if segment.recording not in recordings:
+            raise UserError(
+                f"{path}, line {number}: recording {segment.recording} is not in "
+                "wav.scp: add it there, or remove the line."
+            )
+        segments[utt] = segment
+    return segments
+
+
+def parse_segment(value: str) -> Segment | None:
+    """Parse ``recording start end``; None for something else."""
+    try:
+        recording, start, end = value.split()
+        segment = Segment(recording, float(start), float(end))
+    except ValueError:
+        return None
+    in_order = 0 <= segment.start < segment.end < math.inf
+    to_the_end = 0 <= segment.start < math.inf and segment.end == -1
+    return segment if in_order or to_the_end else None
+
+
 def label_tables(directory: Path, prefix: str) -> dict[str, Path]:
     """Find the tables of labels in a directory.
 
@@ -258,17 +352,70 @@ def label_tables(directory: Path, prefix: str) -> dict[str, Path]:
     return {label: path for label, path in found.items() if is_label(label)}
 
 
-def audio_file(location: str) -> str | None:
-    """Return the file that a value of ``wav.scp`` names; None for a pipe.
+@dataclass(frozen=True, slots=True)
+class AudioPlace:
+    """What a value of ``wav.scp`` says.
+
+    Attributes:
+        path: File, or the whole value where it is a command.
+        is_pipe: Whether it is a command.
+        offset: Offset of an entry of an ark in bytes, None for a file of its own.
+        first: First sample that is taken.
+        last: Last sample that is taken, None for the recording's.
+        first_channel: First channel that is taken.
+        last_channel: Last channel that is taken, None for the recording's.
+    """
+
+    path: str
+    is_pipe: bool = False
+    offset: int | None = None
+    first: int = 0
+    last: int | None = None
+    first_channel: int = 0
+    last_channel: int | None = None
+
+    @property
+    def channels(self) -> slice:
+        """Channels that are taken."""
+        last = self.last_channel
+        return slice(self.first_channel, None if last is None else last + 1)
+
+
+def parse_audio(location: str) -> AudioPlace:
+    """Parse a value of ``wav.scp`` as kaldiio does.
 
     Args:
-        location: ``path``, ``file.ark:offset`` (with or without a range) or
+        location: ``path``, ``file.ark:offset``, either with a range
+            ``[first:last]`` or ``[first:last,first:last]`` of samples and channels, or
             ``command |``.
     """
-    if location.rstrip().endswith("|"):
-        return None
-    ark = _ARK_ENTRY.fullmatch(location)
-    return ark[1] if ark and not os.path.exists(location) else location
+    if is_pipe(location):
+        return AudioPlace(location, is_pipe=True)
+    match = _ARK_ENTRY.fullmatch(location)
+    if match is None or location.endswith("/") or os.path.exists(location):
+        return AudioPlace(location)
+    path, offset, _, *ends = match.groups()
+    # A lone number is a range of one.
+    first, last, first_channel, last_channel = ends
+    return AudioPlace(
+        path,
+        offset=None if offset is None else int(offset),
+        first=int(first or 0),
+        last=_last(first, last),
+        first_channel=int(first_channel or 0),
+        last_channel=_last(first_channel, last_channel),
+    )
+
+
+def _last(first: str | None, last: str | None) -> int | None:
+    text = last or first
+    return None if text is None else int(text)
+
+
+def audio_file(location: str) -> str | None:
+    """Return the file that a value of ``wav.scp`` names; None for a pipe."""
+    place = parse_audio(location)
+    return None if place.is_pipe else place.path
 
 
 def is_label(name: str) -> bool:
@@ -283,7 +430,7 @@ def make_word(text: str) -> str:
 
 def is_id(text: str) -> bool:
     """Return whether ``text`` can be an utterance or speaker id."""
-    return bool(text) and not _BAD_IN_ID.search(text)
+    return 0 < len(text) <= MAX_ID and not _BAD_IN_ID.search(text)
 
 
 def make_id_part(text: str) -> str:
@@ -293,6 +440,11 @@ def make_id_part(text: str) -> str:
 
 def _check_writable(row: Utterance, directory: Path) -> None:
     for kind, value in (("utterance", row.id), ("speaker", row.speaker)):
+        if len(value) > MAX_ID:
+            raise UserError(
+                f"The {kind} id {value[:80]}… in {directory} has {len(value)} "
+                f"characters: use no more than {MAX_ID}."
+            )
         if not is_id(value):
             raise UserError(
                 f"The {kind} id {value!r} in {directory} is empty or holds white space "

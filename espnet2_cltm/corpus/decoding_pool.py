@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from espnet2_cltm.corpus.pipes import end_running
 from espnet2_cltm.errors import UserError
 
 
@@ -41,8 +42,8 @@ class DecodingPool:
 
     def run(
         self, calls: Sequence[tuple[Any, ...]], on_done: Callable[[int], object]
-    ) -> None:
-        """Make all calls, several at a time; return when the last has returned.
+    ) -> list[Any]:
+        """Make all calls, several at a time; return what they return, in their order.
 
         When one raises, those that run are waited for and the others dropped.
 
@@ -66,6 +67,7 @@ class DecodingPool:
             for future in as_completed(indices):
                 future.result()
                 on_done(indices[future])
+            return [future.result() for future in indices]
         except BrokenProcessPool:
             self._stop()
             raise UserError(
@@ -85,8 +87,9 @@ class DecodingPool:
 
 def _prepare_process() -> None:
     # Ctrl-C reaches every process of the terminal; the parent decides what happens.
-    # A handler, not SIG_IGN, which the commands of a wav.scp would inherit.
-    signal.signal(signal.SIGINT, lambda number, frame: None)
+    # A handler, not SIG_IGN, which the commands of a wav.scp would inherit: they have
+    # a session of their own, and end with it.
+    signal.signal(signal.SIGINT, lambda number, frame: end_running())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # libsndfile's MP3 decoder writes pages of warnings about damaged files to
     # descriptor 2; Python keeps the real one.
@@ -101,4 +104,5 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
+        end_running()
         os._exit(1)

@@ -1,6 +1,7 @@
 """A user's own data: Kaldi directories ``<dir>/<lang>/{train,dev,test}/``.
 
-Each holds ``wav.scp utt2spk``; ``utt2dur``, ``text`` and labels, ``utt2<label>`` or
+Each holds ``wav.scp utt2spk``, and ``segments`` where utterances are parts of the
+recordings in ``wav.scp``; ``utt2dur``, ``text`` and labels, ``utt2<label>`` or
 ``spk2<label>``, are taken where they are there (``gender`` is ``m`` or ``f``). All
 three splits must be there, as ESPnet's training wants a dev set. So that languages can
 be put together, a speaker id gets ``<lang>-`` in front, whatever it begins with, and
@@ -90,9 +91,9 @@ def load_language(
         options: Not used; every corpus has them.
 
     Raises:
-        UserError: A directory or file is missing or malformed, or has segments; a
-            speaker of a split has two genders; more than half of the audio files of a
-            split are missing, or one is looked for in the wrong place.
+        UserError: A directory or file is missing or malformed; a speaker of a split
+            has two genders; more than half of the audio files of a split are missing,
+            or one is looked for in the wrong place.
     """
     rejected: list[Rejection] = []
     splits: dict[str, list[Utterance]] = {}
@@ -140,13 +141,6 @@ def _read_split(directory: Path) -> list[Utterance]:
                 f"{directory / name} is missing: each of train, dev and test needs "
                 "wav.scp and utt2spk."
             )
-    if (directory / "segments").exists():
-        raise UserError(
-            f"{directory / 'segments'} cannot be used, as each line of wav.scp must be "
-            "one utterance: cut the audio with ESPnet's "
-            "scripts/audio/format_wav_scp.sh --segments (or Kaldi's extract-segments), "
-            "put the new wav.scp in place and remove segments."
-        )
     utterances = read_data_dir(directory)
     for utterance in utterances:
         if not is_id(utterance.speaker):
@@ -157,7 +151,8 @@ def _read_split(directory: Path) -> list[Utterance]:
             )
         if not utterance.audio:
             raise UserError(
-                f"{_place(directory / 'wav.scp', utterance.id)}: {utterance.id} has no "
+                f"{_place(directory / 'wav.scp', utterance.recording)}: "
+                f"{utterance.recording} has no "
                 "audio; write '<utterance> <path>'."
             )
     if problems := contradictory_genders(directory):
@@ -179,30 +174,32 @@ def _missing_audio(directory: Path, utterances: list[Utterance]) -> set[str]:
     shown: Iterable[Utterance] = utterances
     if len(utterances) > _MANY_FILES:
         shown = progress(utterances, description=f"Looking for the audio of {scp}")
-    missing: dict[str, str] = {}
+    missing: dict[str, Utterance] = {}
+    lost = set()
     files = 0
     for utterance in shown:
         file = audio_file(utterance.audio)
         if file is None:
             continue
         files += 1
-        if os.path.exists(file):
+        if file not in missing and os.path.exists(file):
             continue
-        if os.path.exists(directory / file):
+        if file not in missing and os.path.exists(directory / file):
             raise UserError(
-                f"{_place(scp, utterance.id)}: {file} does not exist in "
+                f"{_place(scp, utterance.recording)}: {file} does not exist in "
                 f"{os.getcwd()}, from where relative paths start, but does in "
                 f"{directory}: write {directory / file} or an absolute path."
             )
-        missing[utterance.id] = file
-    if len(missing) * 2 > files:
-        first = next(iter(missing))
+        missing.setdefault(file, utterance)
+        lost.add(utterance.id)
+    if len(lost) * 2 > files:
+        file, first = next(iter(missing.items()))
         raise UserError(
-            f"{_place(scp, first)}: {missing[first]} does not exist, and so for "
-            f"{len(missing)} of {files} audio files: correct the paths; relative ones "
+            f"{_place(scp, first.recording)}: {file} does not exist, and so for "
+            f"{len(lost)} of {files} audio files: correct the paths; relative ones "
             f"start at the directory one runs from, {os.getcwd()}."
         )
-    return set(missing)
+    return lost
 
 
 def _new_ids(utterances: Iterable[Utterance], lang: str) -> dict[tuple[str, str], str]:

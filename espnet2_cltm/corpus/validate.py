@@ -3,7 +3,9 @@
 Takes directories as :mod:`espnet2_cltm.corpus.datadir` describes them, returns all
 problems in the order of files and lines. Like Kaldi's ``validate_data_dir.sh``, but it
 knows labels, goes on after the first problem and also compares the splits of a
-language. Other files are not looked at.
+language. A directory with ``spk2utt`` is one of Kaldi's and keeps Kaldi's order of
+lines and ids; without, it is as a user writes it by hand, which stage 1 puts in order.
+Other files are not looked at.
 """
 
 import itertools
@@ -14,12 +16,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, audio_file, label_tables
+from espnet2_cltm.corpus.datadir import (
+    GENDERS,
+    SPLITS,
+    audio_file,
+    label_tables,
+    parse_segment,
+)
 
-REQUIRED = ("wav.scp", "utt2spk", "spk2utt")
+REQUIRED = ("wav.scp", "utt2spk")
 # These must name every utterance: Kaldi's tools drop what one of them does not name.
 # Tables of labels may be silent where a label is not known.
-COMPLETE = ("wav.scp", "utt2lang", "utt2dur", "text")
+COMPLETE = ("wav.scp", "segments", "utt2lang", "utt2dur", "text")
 
 
 @dataclass(frozen=True)
@@ -109,14 +117,16 @@ class _Table:
 
     Args:
         path: File.
+        in_order: Whether its lines must be in order.
 
     Attributes:
         values: What follows the key.
         problems: Faults of bytes, order, ids and values.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, in_order: bool = False):
         self._path = path
+        self._in_order = in_order
         self.values: dict[str, str] = {}
         self.problems: list[Problem] = []
         # Numbers of the lines that gave no entry.
@@ -178,7 +188,7 @@ class _Table:
                 self._passed_over.add(number)
                 continue
             # Code points sort as their UTF-8 bytes do: the C locale's order.
-            if key < previous:
+            if self._in_order and key < previous:
                 self._report(
                     number, f"{key} is not in the C locale's order after {previous}."
                 )
@@ -206,11 +216,12 @@ class _DataDir:
     def __init__(self, directory: Path, only: Sequence[str] = ()):
         self._directory = directory
         self._labels = label_tables(directory, "utt2")
-        paths = [directory / name for name in (*REQUIRED, *COMPLETE[1:])]
+        paths = [directory / name for name in (*REQUIRED, "spk2utt", *COMPLETE[1:])]
         paths += self._labels.values()
         paths += label_tables(directory, "spk2").values()
+        self._is_kaldis = (directory / "spk2utt").exists()
         self._tables = {
-            path.name: _Table(path)
+            path.name: _Table(path, self._is_kaldis)
             for path in paths
             if path.exists() and (not only or path.name in only)
         }
@@ -219,17 +230,12 @@ class _DataDir:
         self, check_audio: bool, require_labels: Sequence[str]
     ) -> Iterator[Problem]:
         required = [f"utt2{label}" for label in require_labels]
-        if (self._directory / "segments").exists():
-            yield self._problem(
-                "segments",
-                "segments are not supported; each line of wav.scp must be one "
-                "utterance.",
-            )
         for table in self._tables.values():
             yield from table.problems
         for name in (*REQUIRED, *required):
             if name not in self._tables:
                 yield self._problem(name, "the file is missing.")
+        yield from self._check_segments()
         yield from self._check_ids()
         yield from self._check_speakers()
         yield from self._check_spk2utt()
@@ -254,13 +260,30 @@ class _DataDir:
         known = self._values("utt2spk")
         if "utt2spk" not in self._tables:
             return
-        for name in COMPLETE:
+        # Where there are segments, wav.scp names their recordings.
+        complete = COMPLETE[1:] if "segments" in self._tables else COMPLETE
+        for name in complete:
             yield from self._check_named(name)
-        for name in (*COMPLETE, *(f"utt2{label}" for label in self._labels)):
+        for name in (*complete, *(f"utt2{label}" for label in self._labels)):
             for utterance in self._values(name):
                 if utterance not in known:
                     sentence = f"{utterance} is not in utt2spk."
                     yield self._problem(name, sentence, utterance)
+
+    def _check_segments(self) -> Iterator[Problem]:
+        """Check that segments are parts of recordings in wav.scp."""
+        for utterance, value in self._values("segments").items():
+            segment = parse_segment(value)
+            sentence = None
+            if value and segment is None:
+                sentence = (
+                    f"{utterance} has '{value}', not a recording, a start and an end "
+                    "in seconds."
+                )
+            elif segment and segment.recording not in self._values("wav.scp"):
+                sentence = f"recording {segment.recording} is not in wav.scp."
+            if sentence:
+                yield self._problem("segments", sentence, utterance)
 
     def _check_named(self, name: str) -> Iterator[Problem]:
         if name not in self._tables:
@@ -279,12 +302,12 @@ class _DataDir:
             sentence = None
             if " " in speaker:
                 sentence = f"speaker '{speaker}' has white space."
-            elif not utterance.startswith(f"{speaker}-"):
+            elif self._is_kaldis and not utterance.startswith(f"{speaker}-"):
                 sentence = (
                     f"{utterance} does not begin with its speaker's id and a dash, "
                     f"'{speaker}-'."
                 )
-            elif speaker < previous:
+            elif self._is_kaldis and speaker < previous:
                 sentence = (
                     f"speaker {speaker} is not in the C locale's order after "
                     f"{previous}; speaker ids of one length keep it."
@@ -383,11 +406,11 @@ class _DataDir:
 
     def _check_audio(self) -> Iterator[Problem]:
         """Check that the files of wav.scp exist."""
-        for utterance, value in self._values("wav.scp").items():
+        for name, value in self._values("wav.scp").items():
             file = audio_file(value) if value else None
             if file is not None and not os.path.isfile(file):
-                sentence = f"audio of {utterance}, {file}, does not exist."
-                yield self._problem("wav.scp", sentence, utterance)
+                sentence = f"audio of {name}, {file}, does not exist."
+                yield self._problem("wav.scp", sentence, name)
 
 
 def find_data_dirs(directory: Path | str) -> list[Path]:

@@ -1,5 +1,7 @@
+import os
 import struct
 import tempfile
+import tracemalloc
 import wave
 
 import kaldiio
@@ -10,11 +12,17 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espnet2_cltm.corpus import pipes
 from espnet2_cltm.corpus.audio import (
+    TELEPHONE_BAND,
     RejectedAudio,
     check_content,
     decode,
+    decode_part,
+    decode_recording,
+    describe_content,
     load_audio,
+    open_recording,
 )
 from espnet2_cltm.errors import UserError
 
@@ -145,7 +153,10 @@ def test_what_is_no_audio_is_rejected(tmp_path):
     page = struct.pack("<4s2BQ3I2B", b"OggS", 0, 6, 0, 1, 0, 0, 1, 4) + b"junk"
     broken.write_bytes(page)
     assert reason_of(text) == "not audio"
-    assert reason_of(tmp_path) == "not audio"
+    assert reason_of(tmp_path) == "not a regular file"
+    assert reason_of("/dev/zero") == "not a regular file"
+    os.mkfifo(tmp_path / "fifo.wav")
+    assert reason_of(tmp_path / "fifo.wav") == "not a regular file"
     assert reason_of(empty) == "empty"
     assert reason_of(broken) == "undecodable"
     assert reason_of(tmp_path / "nowhere.wav") == "missing"
@@ -209,9 +220,14 @@ def test_entries_of_kaldi_arks_are_read(tmp_path):
         locations = dict(line.split() for line in scp.read_text().splitlines())
         assert np.array_equal(decode(locations["a"]), first)
         assert len(decode(locations["b"])) == 8000
+        for text, part in (("[0:400]", slice(401)), ("[5]", slice(5, 6))):
+            _, by_kaldiio = kaldiio.load_mat(locations["a"] + text)
+            if name == "flac":
+                by_kaldiio = np.rint(by_kaldiio * 32768)
+            assert np.array_equal(decode(locations["a"] + text), by_kaldiio)
+            assert np.array_equal(by_kaldiio, first[part])
         ark = tmp_path / f"{name}.ark"
         assert reason_of(f"{ark}:1") == "not audio"
-        assert "range" in reason_of(f"{locations['a']}[0:400]")
         ark.write_bytes(ark.read_bytes()[:-100])
         assert reason_of(locations["b"]) == "truncated"
         ark.write_bytes(b"")
@@ -236,8 +252,15 @@ def test_pipes_are_run(write, tmp_path):
     path = write("a.flac", noise(16000))
     assert np.array_equal(decode(f"cat {path} |"), decode(str(path)))
     assert reason_of(f"cat {path}; exit 3 |") == "command failed"
-    assert reason_of("no-such-command-here |") == "command failed"
-    assert reason_of("true |") == "empty"
+    assert reason_of("true |") == "command failed"
+    with pytest.raises(RejectedAudio, match=r"exit status 1: cat: .*No such file"):
+        decode("cat /nowhere |")
+
+
+@pytest.mark.parametrize("command", ["mytool a.sph |", "mytool a.sph | cat |"])
+def test_a_program_that_is_not_there_is_named(command):
+    with pytest.raises(UserError, match=r"program mytool is not found.* install it"):
+        decode(command)
 
 
 def test_a_killed_pipe_says_nothing_about_the_recording():
@@ -245,6 +268,162 @@ def test_a_killed_pipe_says_nothing_about_the_recording():
         with pytest.raises(UserError, match=r"was killed by signal \d: run the same"):
             decode(command)
     assert reason_of("kill -11 $$ |") == "command failed"
+
+
+@pytest.mark.parametrize("command", ["cat /dev/zero |", "yes |", "cat /dev/urandom |"])
+def test_output_without_end_is_not_waited_for(command):
+    assert reason_of(command) == "not audio"
+
+
+def test_a_pipe_that_does_not_end_is_ended(monkeypatch, tmp_path):
+    monkeypatch.setattr(pipes, "MAX_SECONDS", 0.3)
+    with pytest.raises(UserError, match=r"not finished within 0.3 seconds"):
+        decode(f"(sleep 60; touch {tmp_path}/late) | cat |")
+    assert not pipes._running
+
+
+def test_load_audio_runs_no_command(tmp_path):
+    with pytest.raises(UserError, match="is a command"):
+        load_audio(f"touch {tmp_path}/ran |")
+    assert not (tmp_path / "ran").exists()
+
+
+SCALES = {"16 bits": 2**15, "24 bits": 2**23, "32 bits": 2**31, "5 times": 5 / 0.3}
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+def test_float_audio_in_another_scale_is_rejected(write, scale, subtype):
+    path = write("a.wav", sine(440, 16000, amplitude=0.3) * scale, subtype=subtype)
+    assert reason_of(path) == "beyond full scale"
+
+
+def test_what_was_clipped_is_remarked(write):
+    loud = decode(
+        str(write("a.wav", sine(3000, 16000, amplitude=1.5), subtype="FLOAT"))
+    )
+    quiet = decode(str(write("b.wav", noise(16000))))
+    assert describe_content(loud)[0] == "clipped"
+    assert describe_content(quiet) == ()
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(8000, True), (16000, False)])
+def test_a_telephones_band_is_remarked_also_after_upsampling(write, rate, expected):
+    recording = decode_recording(str(write("a.wav", noise(2 * rate), rate)))
+    upsampled = decode(str(write("b.wav", recording.samples)))
+    assert (TELEPHONE_BAND in describe_content(upsampled)) == expected
+    assert recording.remarks == (("sampled at 8000 Hz",) if expected else ())
+
+
+CONTAINERS = {
+    "W64": "PCM_16",
+    "CAF": "PCM_16",
+    "CAF ALAC": "ALAC_16",
+    "AIFF": "PCM_16",
+    "AIFF ADPCM": "IMA_ADPCM",
+    "AU": "PCM_16",
+    "AU µ-law": "ULAW",
+    "NIST": "PCM_16",
+    "RF64": "PCM_16",
+    "WAVEX": "PCM_24",
+    "VOC": "PCM_16",
+}
+
+
+@pytest.mark.parametrize(("name", "subtype"), CONTAINERS.items(), ids=CONTAINERS)
+def test_other_containers_are_read_whole_and_their_cuts_seen(write, name, subtype):
+    path = write("a", sine(440, 16000), format=name.split()[0], subtype=subtype)
+    samples = decode(str(path))
+    assert abs(len(samples) - 16000) < 500
+    assert np.abs(samples[2000:9000] / 32768 - sine(440, 16000)[2000:9000]).max() < 0.05
+    if name == "VOC":  # its end is not looked for
+        return
+    content = path.read_bytes()
+    for left in (0.4, 0.99):
+        path.write_bytes(content[: int(left * len(content))])
+        assert reason_of(path) == "truncated"
+
+
+@pytest.mark.parametrize("excess", [1, 36, 44, 5000])
+def test_a_header_that_announces_too_much_is_a_remark(write, excess):
+    path = write("a.wav", noise(16000))
+    expected = decode(str(path))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, 40, 32000 + excess)
+    path.write_bytes(content)
+    recording = decode_recording(str(path))
+    assert np.array_equal(recording.samples, expected)
+    assert recording.remarks == ("a header that announces too much",)
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_an_mp3_that_begins_anywhere_is_read_to_its_end(write, rate, mode):
+    loudness = np.repeat([0.001, 0.3, 0.01, 0.2], rate)
+    path = write(
+        "a.mp3",
+        noise(4 * rate) * loudness * 10,
+        rate,
+        subtype="MPEG_LAYER_III",
+        bitrate_mode=mode,
+    )
+    whole = decode(str(path))
+    content = path.read_bytes()
+    tag = b"ID3\4\0\0" + bytes([0, 0, 0, 20]) + b"TIT2".ljust(20, b"\0")
+    for front in (bytes(417), tag, tag + bytes(3000)):
+        path.write_bytes(front + content)
+        assert np.array_equal(decode(str(path)), whole)
+    for start in (200, 1001, len(content) // 2):
+        path.write_bytes(content[start:])
+        rest = decode(str(path))
+        share = len(rest) / len(whole)
+        assert share > 0.9 if start < 2000 else 0.2 < share < 0.8
+
+
+FOREIGN = {
+    "MP4": b"\0\0\0\x20ftypM4A ",
+    "WebM or Matroska": b"\x1a\x45\xdf\xa3",
+    "AMR": b"#!AMR\n",
+    "a Git LFS pointer: run git lfs pull": b"version https://git-lfs.github.com/spec",
+    "a web page": b"<!DOCTYPE html>",
+}
+
+
+@pytest.mark.parametrize(("name", "head"), FOREIGN.items(), ids=FOREIGN)
+def test_what_is_not_decoded_is_named(tmp_path, name, head):
+    (tmp_path / "a").write_bytes(head + bytes(1000))
+    with pytest.raises(RejectedAudio) as caught:
+        decode(str(tmp_path / "a"))
+    assert (caught.value.reason, caught.value.detail) == ("format not supported", name)
+
+
+def test_no_more_is_decoded_than_the_longest_utterance(write):
+    path = write("a.flac", np.zeros(8000 * 3600), 8000)  # an hour in a small file
+    tracemalloc.start()
+    with pytest.raises(RejectedAudio, match="longer than 30 s"):
+        decode_recording(str(path), max_seconds=30)
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+    exact = write("b.wav", noise(16000))
+    assert len(decode_recording(str(exact), max_seconds=1).samples) == 16000
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype"), [("a.wav", "PCM_16"), ("a.flac", None), ("a.ogg", "OPUS")]
+)
+def test_segments_are_those_of_kaldi(write, name, subtype):
+    path = write(name, noise(48000) + sine(200, 16000, 3), subtype=subtype)
+    whole = decode(str(path)).astype(float)
+    opened = open_recording(str(path))
+    for start, end in ((0, 1), (0.7, 1.31), (2, -1), (2.5, 3.4)):
+        part = decode_part(opened, (start, end)).samples
+        last = len(whole) if end == -1 else int(end * 16000)
+        expected = whole[int(start * 16000) : last]
+        assert len(part) == len(expected)
+        if name != "a.ogg":
+            assert np.array_equal(part, expected)
+    with pytest.raises(RejectedAudio, match="segment ends after its recording"):
+        decode_part(opened, (2.5, 3.6))
 
 
 def test_load_audio_gives_exact_fractions_of_one(write):

@@ -20,7 +20,12 @@ import soundfile
 from espnet2_cltm.corpus import audio_store
 from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.corpus.audio_store import dump_language
-from espnet2_cltm.corpus.datadir import Utterance, read_data_dir, write_data_dir
+from espnet2_cltm.corpus.datadir import (
+    Segment,
+    Utterance,
+    read_data_dir,
+    write_data_dir,
+)
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
 from espnet2_cltm.errors import UserError
 
@@ -227,6 +232,8 @@ def test_bad_recordings_are_listed_with_their_reasons(language, pool):
     Path("text.mp3").write_text("not a recording")
     soundfile.write("silent.flac", np.zeros(16000), 16000)
     soundfile.write("short.wav", np.full(399, 0.5), 16000)
+    soundfile.write("loud.wav", np.full(16000, 9830.0), 16000, subtype="FLOAT")
+    soundfile.write("long.wav", np.full(16000 * 60 + 1, 0.5), 16000)
     soundfile.write("nan.wav", np.full(999, np.nan), 16000, subtype="FLOAT")
     soundfile.write("cut.mp3", np.random.default_rng(0).normal(0, 0.1, 24000), 24000)
     os.truncate("cut.mp3", 2000)
@@ -238,11 +245,13 @@ def test_bad_recordings_are_listed_with_their_reasons(language, pool):
         "short.wav": "too short",
         "nan.wav": "non-finite samples",
         "cut.mp3": "truncated",
-        "false |": "command failed",
+        "false |": "command failed (exit status 1)",
+        "loud.wav": "beyond full scale (up to 9830 instead of 1)",
+        "long.wav": "longer than 60 s",
     }
     replace_audio(language / "train", dict(zip(rows[3:], faults, strict=False)))
     stored = dump_language(language, store_of(language), pool, max_rejected=0.5)
-    assert stored.rejected == Counter(faults.values())
+    assert stored.rejected == Counter(why.split(" (")[0] for why in faults.values())
     assert stored.n_kept == 35 - len(faults)
     lines = (store_of(language) / "train" / "rejected.tsv").read_text().splitlines()
     assert lines[0] == "utt\taudio\treason"
@@ -382,18 +391,141 @@ def test_two_processes_at_once_do_the_work_once_and_right(language):
 
 def test_a_killed_decoding_process_is_one_sentence_and_the_rerun_goes_on(language):
     rows = read_data_dir(language / "test")
-    good = {row.id: row.audio for row in rows}
-    # The pipe's parent is the decoding process: killed as the kernel does it when
-    # memory runs out.
-    replace_audio(language / "test", {rows[-1].id: "kill -9 $PPID |"})
+    # Not when its state is asked for, but when it is decoded. The pipe's parent is the
+    # decoding process: killed as the kernel does it when memory runs out.
+    deadly = f"test -e ran && kill -9 $PPID; touch ran; cat {rows[-1].audio} |"
+    replace_audio(language / "test", {rows[-1].id: deadly})
     with DecodingPool(1) as processes:
         with pytest.raises(UserError, match="killed, most likely because memory ran"):
             dump_language(language, store_of(language), processes)
         assert complete(language) == [False, False, False]
-        replace_audio(language / "test", {rows[-1].id: good[rows[-1].id]})
+        replace_audio(language / "test", {rows[-1].id: rows[-1].audio})
         again = dump_language(language, store_of(language), processes)
     assert again.n_kept == 35
     assert again.n_decoded <= 7
+
+
+def pipe_language(command):
+    language = make_language("xx", {"train": 8, "dev": 3})
+    rows = read_data_dir(language / "train")
+    replace_audio(language / "train", {rows[2].id: command})
+    return language, rows[2]
+
+
+def test_what_a_command_did_is_not_remembered(tmp_path, monkeypatch, pool):
+    language, row = pipe_language("mytool audio |")
+    with pytest.raises(UserError, match=r"mytool is not found.*install it"):
+        dump_language(language, store_of(language), pool)
+    tool = tmp_path / "bin" / "mytool"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho broken >&2; exit 7\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    with DecodingPool(1) as processes:
+        with pytest.raises(UserError, match=r"command failed \(exit status 7: broken"):
+            dump_language(language, store_of(language), processes)
+        tool.write_text(f"#!/bin/sh\ncat {row.audio}\n")
+        assert dump_language(language, store_of(language), processes).n_kept == 11
+        again = dump_language(language, store_of(language), processes)
+        assert (again.n_decoded, list(again.commands)) == (0, ["mytool audio |"])
+
+
+def test_changed_audio_behind_a_command_is_decoded_again(pool):
+    language, row = pipe_language("sh get.sh 3 |")
+    Path("get.sh").write_text(f"cat {row.audio}\n")
+    dump_language(language, store_of(language), pool)
+    soundfile.write("other.wav", np.full(16000, 0.25), 16000)
+    Path("get.sh").write_text("cat other.wav\n")
+    assert dump_language(language, store_of(language), pool).n_decoded == 5
+    stored = {r.id: r.audio for r in read_data_dir(store_of(language) / "train")}
+    assert np.array_equal(load_audio(stored[row.id]), np.full(16000, 0.25))
+
+
+def test_commands_can_be_refused(pool):
+    language, _ = pipe_language("touch ran; cat x.wav |")
+    with pytest.raises(UserError, match=r"is a command.* --allow_pipes is false"):
+        dump_language(language, store_of(language), pool, allow_pipes=False)
+    assert not Path("ran").exists()
+
+
+def test_segments_are_cut_and_the_store_holds_whole_utterances(pool):
+    language = make_language("xx", {"train": 4, "dev": 2})
+    recording = np.random.default_rng(1).normal(0, 0.1, 8000 * 5)
+    soundfile.write("recording.wav", recording, 8000)
+    command = "echo >> runs; cat recording.wav |"
+    write_data_dir(
+        language / "train",
+        [
+            Utterance(
+                f"s-{n}", "s", command, segment=Segment("rec", n * 0.5, n * 0.5 + 0.4)
+            )
+            for n in range(8)
+        ],
+    )
+    assert (language / "train/segments").read_text().startswith("s-0 rec 0 0.4\n")
+    stored = dump_language(language, store_of(language), pool)
+    assert stored.n_kept == 10
+    assert stored.remarks["sampled at 8000 Hz"] == 8
+    directory = store_of(language) / "train"
+    assert not (directory / "segments").exists()
+    soundfile.write("part.wav", recording[8000:11200], 8000)
+    cut = {row.id: row.audio for row in read_data_dir(directory)}["s-2"]
+    difference = load_audio(cut) - load_audio("part.wav")
+    assert np.abs(difference).max() < 1e-4
+    # Once to see whether it has changed, and once for each chunk.
+    assert Path("runs").read_text().count("\n") == 3
+
+
+def test_a_longer_bound_decodes_what_was_too_long(language, pool):
+    dump_language(language, store_of(language), pool, max_rejected=1, max_seconds=0.4)
+    again = dump_language(language, store_of(language), pool)
+    assert (again.n_kept, again.n_decoded) == (35, 35)
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    "an ark": ("arks/*.ark", flip_a_byte),
+    "a marker": ("arks/*.tsv", flip_a_byte),
+    "an empty marker": ("arks/*.tsv", lambda path: path.write_bytes(b"")),
+    "a short marker": (
+        "arks/*.tsv",
+        lambda path: path.write_text(path.read_text().rpartition("\t")[0]),
+    ),
+    "the fingerprint": (".fingerprint", flip_a_byte),
+    "a fingerprint of bytes": (".fingerprint", lambda p: p.write_bytes(b"\xff\xfe")),
+    "the lengths": ("utt2num_samples", lambda p: p.write_bytes(b"\xff")),
+    "a line of the lengths": (
+        "utt2num_samples",
+        lambda p: p.write_text(p.read_text().partition("\n")[2]),
+    ),
+    "the list of audio": ("wav.scp", lambda p: p.write_text("train0-000 id |\n")),
+    "a lost table": ("utt2spk", lambda p: p.unlink()),
+}
+
+
+@pytest.mark.parametrize(("pattern", "damage"), DAMAGE.values(), ids=DAMAGE)
+def test_what_was_damaged_is_made_again(language, pool, pattern, damage):
+    dump_language(language, store_of(language), pool)
+    expected = tree(store_of(language))
+    damage(min((store_of(language) / "train").glob(pattern)))
+    dump_language(language, store_of(language), pool)
+    assert tree(store_of(language)) == expected
+
+
+def test_a_changed_entry_is_seen_when_it_is_read(language, pool):
+    dump_language(language, store_of(language), pool)
+    audio = read_data_dir(store_of(language) / "train")[0].audio
+    ark, _, offset = audio.rpartition(":")
+    with Path(ark).open("r+b") as file:
+        file.seek(int(offset) + 1000)
+        file.write(b"\0\1" * 50)
+    with pytest.raises(UserError, match=r"not hold the samples that stage 2 wrote"):
+        load_audio(audio)
 
 
 def test_a_file_that_may_not_grow_is_one_sentence_and_leaves_nothing_half(language):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espnet2_cltm.corpus import kaldi
-from espnet2_cltm.corpus.datadir import SPLITS, Utterance
+from espnet2_cltm.corpus.datadir import SPLITS, Segment, Utterance
 from espnet2_cltm.corpus.kaldi import KALDI, list_languages, load_language
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, person_of
 from espnet2_cltm.errors import UserError
@@ -204,14 +204,21 @@ def test_without_a_gender_file_no_gender_is_given(corpus):
     assert [utt.labels for utt in load(corpus).splits["dev"]] == [{}, {}]
 
 
-def test_segments_are_refused_with_the_way_out(corpus):
-    (corpus / "ca/train/segments").write_text("s1-1 rec 0.0 1.0\n")
-    assert refusal(corpus) == (
-        f"{corpus}/ca/train/segments cannot be used, as each line of wav.scp must be "
-        "one utterance: cut the audio with ESPnet's scripts/audio/format_wav_scp.sh "
-        "--segments (or Kaldi's extract-segments), put the new wav.scp in place and "
-        "remove segments."
-    )
+def test_segments_are_parts_of_recordings(corpus):
+    train = corpus / "ca/train"
+    rows = [line.split() for line in (train / "wav.scp").read_text().splitlines()]
+    (train / "wav.scp").write_text(f"rec {rows[0][1]}\n")
+    segments = [f"{utt} rec {n}.25 {n + 1}\n" for n, (utt, _) in enumerate(rows)]
+    (train / "segments").write_text("".join(segments))
+    loaded = load(corpus).splits["train"]
+    assert {row.audio for row in loaded} == {rows[0][1]}
+    assert [row.segment for row in loaded] == [
+        Segment("rec", n + 0.25, n + 1) for n in range(len(rows))
+    ]
+    (train / "segments").write_text("".join([*segments[:-1], f"{rows[-1][0]} rec 2\n"]))
+    assert f"{train}/segments, line {len(rows)}: write" in refusal(corpus)
+    (train / "segments").write_text("".join(segments).replace(" rec ", " tape "))
+    assert "recording tape is not in wav.scp" in refusal(corpus)
 
 
 def test_a_missing_split_is_refused(corpus):

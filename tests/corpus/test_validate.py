@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from espnet2_cltm.corpus.datadir import Utterance, write_data_dir
+from espnet2_cltm.corpus.datadir import Utterance, read_data_dir, write_data_dir
 from espnet2_cltm.corpus.validate import (
     find_data_dirs,
     group_splits,
@@ -179,11 +179,12 @@ def test_text_that_is_not_utf8_is_named(data):
 def test_missing_files_are_named(data):
     for name in ("spk2utt", "utt2gender", "spk2gender"):
         (data / name).unlink()
-    assert problems(data) == ["spk2utt: the file is missing."]
+    assert problems(data) == []
     assert problems(data, require_labels=["gender"]) == [
-        "spk2utt: the file is missing.",
         "utt2gender: the file is missing.",
     ]
+    (data / "utt2spk").unlink()
+    assert problems(data) == ["utt2spk: the file is missing."]
     assert [str(p) for p in validate_data_dir(data / "nowhere")] == [
         f"{data}/nowhere: the directory is missing."
     ]
@@ -240,12 +241,29 @@ def test_a_speaker_id_has_no_white_space(data):
     assert "utt2spk:4: speaker 's2 x' has white space." in problems(data)
 
 
-def test_segments_are_a_problem(data):
-    (data / "segments").touch()
+def test_segments_name_recordings_of_wav_scp(data):
+    (data / "wav.scp").write_text("rec a.wav\n")
+    utts = ("s1-1", "s1-2", "s2-1", "s2-2")
+    right = [f"{utt} rec {n} {n + 1.5}\n" for n, utt in enumerate(utts)]
+    (data / "segments").write_text("".join(right))
+    assert problems(data) == []
+    assert len(read_data_dir(data)) == 4
+    wrong = [right[0], "s1-2 tape 0 1\n", "s2-1 rec 5 3\n"]
+    (data / "segments").write_text("".join(wrong))
     assert problems(data) == [
-        "segments: segments are not supported; each line of wav.scp must be one "
-        "utterance."
+        "segments:2: recording tape is not in wav.scp.",
+        "segments:3: s2-1 has 'rec 5 3', not a recording, a start and an end in "
+        "seconds.",
+        "utt2spk:4: s2-2 is not in segments.",
     ]
+
+
+def test_a_directory_written_by_hand_needs_no_order(tmp_path):
+    (tmp_path / "wav.scp").write_text("b b.wav\na a.wav\n")
+    (tmp_path / "utt2spk").write_text("b anna\na zoe\n")
+    assert problems(tmp_path) == []
+    (tmp_path / "spk2utt").write_text("anna b\nzoe a\n")
+    assert "wav.scp:2: a is not in the C locale's order after b." in problems(tmp_path)
 
 
 def test_audio_is_looked_for_on_request(data):
