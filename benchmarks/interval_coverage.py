@@ -101,9 +101,9 @@ def simulate(simulation: Simulation, number: int, args: argparse.Namespace) -> d
         "cltm": truth.cltm[shown],
         "fieller": cells.fieller.contains(truth.cltm)[shown],
         "bounded": (cells.fieller.kind == BOUNDED)[shown],
-        "false_zero": _false_discoveries(truth.cltm[shown] == 0, cells.q_zero[shown]),
+        "false_zero": _false_discoveries(truth.cltm[shown] == 0, cells.q_gain[shown]),
         "false_one": _false_discoveries(truth.cltm[shown] == 1, cells.q_one[shown]),
-        "discoveries": (cells.q_zero < Q)[shown],
+        "discoveries": (cells.q_gain < Q)[shown],
         "one_from_all": unpaired_cltm(scores)[off & (truth.cltm == 1)],
         "one_selected": unpaired_cltm(select_as_published(scores))[
             off & (truth.cltm == 1)

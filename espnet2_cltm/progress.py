@@ -17,7 +17,8 @@ def progress(
 ) -> tqdm:
     """Wrap ``iterable`` in a progress bar on standard error.
 
-    On a terminal the bar moves; in a log file it adds a line every ten seconds.
+    On a terminal the bar moves; in a log file it adds a line every ten seconds. What is
+    done within a second shows none.
 
     Args:
         iterable: Items to iterate over, or None to call ``update`` directly.
@@ -35,6 +36,7 @@ def progress(
         unit=unit,
         file=sys.stderr if is_terminal else _LogFile(),
         mininterval=0.2 if is_terminal else 10,
+        delay=1,
         dynamic_ncols=is_terminal,
     )
 

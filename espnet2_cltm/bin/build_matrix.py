@@ -34,7 +34,7 @@ from espnet2_cltm.matrix.matrix_files import (
     write_matrix,
 )
 from espnet2_cltm.matrix.noise import CellNoise, cell_noise
-from espnet2_cltm.matrix.origin import Origin, find_origin, origin_sentences
+from espnet2_cltm.matrix.origin import Origin, find_origin
 from espnet2_cltm.matrix.prediction import (
     MissingPairs,
     predict_missing,
@@ -50,6 +50,7 @@ from espnet2_cltm.report.confusion import read_confusion
 from espnet2_cltm.report.contents import Report, both_numbers
 from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import MATRIX_FIGURES
+from espnet2_cltm.report.findings import gains_line, headline, next_steps
 from espnet2_cltm.report.page.write import write_page
 from espnet2_cltm.report.provenance import read_provenance
 from espnet2_cltm.report.summary import summarise, summary_text
@@ -150,18 +151,19 @@ def build(args: argparse.Namespace) -> None:
     )
     report = replace(report, files=_downloads(args.outdir), figures=figures)
     write_page(args.outdir / "report.html", report)
-    text = summary_text(report)
-    print(
-        "\n".join(
-            [
-                text.rstrip(),
-                "",
-                *origin_sentences(origin),
-                *(missing.sentences if missing else []),
-            ]
-        )
-    )
-    print(f"Written to {args.outdir}: report.html, heatmap.png, cltm.csv and others")
+    found = [
+        summary_text(report),
+        *(missing.sentences if missing else []),
+        "",
+        gains_line(report),
+        headline(report),
+        "Next:",
+        *(
+            f"  {step}"
+            for step in next_steps(report, args.results, args.outdir / "report.html")
+        ),
+    ]
+    print("\n".join(found))
 
 
 def _other_analyses(

@@ -240,6 +240,12 @@ class TransferMatrix:
     target_reason: np.ndarray
     reason: np.ndarray
 
+    @property
+    def gains(self) -> np.ndarray:
+        """(n, n), the cross-gains, and the self-gains on the diagonal."""
+        itself = np.eye(len(self.languages), dtype=bool)
+        return np.where(itself, self.self_gain, self.cross_gain)
+
 
 def estimate(
     moments: CellMoments, level: float = IDENTIFICATION_LEVEL

@@ -37,7 +37,7 @@ from espnet2_cltm.matrix.text_table import (
     require_columns,
     require_distinct,
 )
-from espnet2_cltm.matrix.uncertainty import CellUncertainty
+from espnet2_cltm.matrix.uncertainty import CellUncertainty, verdicts
 
 BUILD = "build the matrix first, as stage 6 does"
 BUILD_AGAIN = "build the matrix again (stage 6)"
@@ -105,7 +105,9 @@ def write_cells(
     """Write one tab-separated line a cell with everything known of it.
 
     ``cltm`` is the raw estimate, also where ``identified`` is ``no``; such a cell is
-    empty in ``cltm.csv`` and has no q. A limit may be ``inf`` or ``-inf``;
+    empty in ``cltm.csv`` and has no ``q_one``. ``gain_low``, ``gain_high``, ``p_gain``,
+    ``q_gain`` and the ``verdict`` (helps, harms, unclear) are about the cross-gain, on
+    the diagonal about the self-gain. A limit may be ``inf`` or ``-inf``;
     ``fieller_kind`` tells where ``fieller_low`` and ``fieller_high`` are the ends of a
     gap (``outside``).
     """
@@ -129,6 +131,10 @@ def _cell_columns(
     for name in ("self_gain", "cross_gain", "relative_gain"):
         numbers[name] = getattr(matrix, name)
         numbers[f"{name}_se"] = getattr(matrix, f"{name}_se")
+    numbers["gain_low"], numbers["gain_high"] = (
+        uncertainty.gain_low,
+        uncertainty.gain_high,
+    )
     numbers |= {"cltm": matrix.raw_cltm, "cltm_se": matrix.raw_cltm_se}
     fieller, bootstrap = uncertainty.fieller, uncertainty.bootstrap
     nothing = np.full(matrix.cltm.shape, np.nan)
@@ -140,7 +146,7 @@ def _cell_columns(
     }
     tests = {
         name: getattr(uncertainty, name)
-        for name in ("p_zero", "p_one", "q_zero", "q_one")
+        for name in ("p_gain", "p_one", "q_gain", "q_one")
     }
     return {
         "n_seeds": matrix.n_seeds.astype(str),
@@ -148,6 +154,7 @@ def _cell_columns(
         "fieller_kind": fieller.kind.astype(object),
         **{name: _texts(number_text, values) for name, values in limits.items()},
         **{name: _texts(_number, values) for name, values in tests.items()},
+        "verdict": verdicts(matrix.gains, uncertainty.q_gain),
         "identified": np.where(matrix.reason == "", "yes", "no"),
         "reason": matrix.reason,
     }

@@ -89,6 +89,11 @@ class Origin:
     clusters: Clusters
     family_agreement: FamilyAgreement | None
 
+    @property
+    def enough_permutations(self) -> bool:
+        """Whether a test among several can have a q-value that tells something."""
+        return not self.exact or self.permutations >= FEWEST_PERMUTATIONS
+
 
 def find_origin(
     cells: np.ndarray,
@@ -187,7 +192,7 @@ def _relatedness_lines(origin: Origin) -> list[str]:
         OF_PAIR_EFFECTS: "Relatedness and what targets and donors leave",
     }
     found = []
-    if origin.exact and origin.permutations < FEWEST_PERMUTATIONS:
+    if not origin.enough_permutations:
         return [
             "Relatedness: too few languages to tell, they have "
             f"{origin.permutations} orders only"

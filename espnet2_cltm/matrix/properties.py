@@ -27,7 +27,6 @@ SHARE_OF_VARIANCE = 0.8
 # Relative to the largest singular value: below it a matrix is singular in double
 # precision.
 SINGULAR = np.finfo(float).eps
-MOST_PAIRS = 10
 ROWS, COLUMNS = 2, 1  # axes along which a batch of (m, n, n) is summed
 
 
@@ -277,35 +276,3 @@ STRENGTHS: dict[str, Callable[[MatrixBatch], np.ndarray]] = {
     "incoming_mean": partial(_mean, axis=ROWS),
     "outgoing_mean": partial(_mean, axis=COLUMNS),
 }
-
-
-# Strongest pairs --------------------------------------------------------------------
-
-
-def strongest_positive(
-    matrix: np.ndarray, most: int = MOST_PAIRS
-) -> list[tuple[int, int]]:
-    """List the highest positive off-diagonal cells, the highest first.
-
-    Args:
-        matrix: (n, n), NaN where not available.
-        most: Largest number of them; equal cells are in the order of targets, then
-            donors.
-
-    Returns:
-        (target, donor), positions of row and column.
-    """
-    return strongest_negative(-matrix, most)
-
-
-def strongest_negative(
-    matrix: np.ndarray, most: int = MOST_PAIRS
-) -> list[tuple[int, int]]:
-    """List the lowest negative off-diagonal cells, the lowest first.
-
-    Args and Returns as of :func:`strongest_positive`.
-    """
-    with np.errstate(invalid="ignore"):
-        rows, columns = np.nonzero((matrix < 0) & ~np.eye(len(matrix), dtype=bool))
-    order = np.argsort(matrix[rows, columns], kind="stable")[:most]
-    return [(int(rows[k]), int(columns[k])) for k in order]

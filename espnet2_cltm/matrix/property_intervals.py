@@ -71,6 +71,7 @@ ALL_COVER_LESS: Mapping[str, float] = MappingProxyType(
         "mean_row_gini": 0.88,
     }
 )
+FEWEST_SEEDS = 3  # the spread of two is one number, and tells too little
 CELLS_AT_ONCE = 300_000  # in memory, 2.3 MiB an array: 100 matrices of 54 languages
 
 
@@ -173,14 +174,14 @@ def matrix_numbers_with_intervals(
     layout = MatrixLayout(np.isfinite(matrix), family_pairs)
     noise = seed_noise(scores)
     counts = noise.n_seeds[layout.off_diagonal]
-    plain = _numbers(matrix, layout, "one seed")
-    if not len(counts) or counts.max() < 2:
+    n_seeds = int(np.median(counts)) if len(counts) else 0
+    plain = _numbers(matrix, layout, f"needs {FEWEST_SEEDS} seeds")
+    if n_seeds < FEWEST_SEEDS:
         return plain
     quiet = quiet_matrix(noise, matrix, layout)
     weights = draw_weights(len(scores.seeds), resamples, seed)
     names = [name for name, one in plain.properties.items() if one.value is not None]
     draws = _draw(noise, matrix, quiet, layout, weights, names, track)
-    n_seeds = max(int(np.median(counts)), 2)
     of_quiet = batch_of(quiet, layout)
     properties, strengths = dict(plain.properties), dict(plain.strengths)
     for name in names:

@@ -29,6 +29,8 @@ from espnet2_cltm.matrix.uncertainty import (
     LEVEL,
     cell_fieller_sets,
     critical_value,
+    gain_tests,
+    verdicts,
 )
 
 SIMULATIONS = 10_000
@@ -59,6 +61,8 @@ class MeasuredCells:
         n_seeds: Seeds that a cell rests on; 0 where not known.
         pair_se: Standard errors of Perf(i+j).
         self_gain: Perf(i+i) - Perf(i).
+        verdict: (n, n) text, what the donor does to the target after correction over
+            the matrix: helps, harms or unclear; empty where not tested.
         reasons: Reasons, by language, why it is not identified as a target, or has no
             self-gain.
     """
@@ -73,6 +77,7 @@ class MeasuredCells:
     n_seeds: np.ndarray
     pair_se: np.ndarray
     self_gain: np.ndarray
+    verdict: np.ndarray
     reasons: dict[str, str]
 
     def has_self_gain(self, target: str) -> bool:
@@ -105,6 +110,9 @@ class RankedDonor:
         estimate: Value donors are ranked by.
         low: Lower end of its interval at 95%; None without one, may be -inf.
         high: Upper end.
+        gain: Perf(i+j) - Perf(i); None where not measured.
+        verdict: Whether it helps or harms after correction over the matrix, or is
+            unclear; empty where not tested.
         among_best: Probability of being among the best k; None where measured
             cells lack standard errors. Where all lack them and others are predicted,
             the measured ones count as exact.
@@ -121,6 +129,8 @@ class RankedDonor:
     estimate: float
     low: float | None
     high: float | None
+    gain: float | None
+    verdict: str
     among_best: float | None
     rank_low: int | None
     rank_high: int | None
@@ -221,6 +231,8 @@ def rank_donors(
                 estimate=float(values[column]),
                 low=_limit(low[column]),
                 high=_limit(high[column]),
+                gain=_limit(cells.gain[row, column]),
+                verdict=cells.verdict[row, column],
                 **certainty[place],
             )
             for place, column in enumerate(order)
@@ -314,9 +326,10 @@ def cells_from_results(path: Path, choice: Choice) -> MeasuredCells:
         cltm_high=np.where(bounded, sets.high, np.nan),
         gain=matrix.cross_gain,
         gain_se=matrix.cross_gain_se,
-        n_seeds=matrix.n_seeds,
+        n_seeds=matrix.n_seeds.astype(float),
         pair_se=matrix.perf_se[..., PAIR],
         self_gain=matrix.self_gain,
+        verdict=verdicts(matrix.gains, gain_tests(moments)[1]),
         reasons=_reasons(matrix.languages, matrix.target_reason),
     )
 
@@ -331,11 +344,13 @@ def cells_from_matrix(name: str) -> MeasuredCells:
     labels = compared.matrix
     languages = tuple(dict.fromkeys((*labels.rows, *labels.columns)))
     found = {key: np.full((len(languages),) * 2, np.nan) for key in READ_COLUMNS}
+    verdict = np.full((len(languages),) * 2, "", dtype=object)
     reasons: dict[str, str] = {}
     path = Path(name) / "cells.tsv"
     if path.exists():
         columns = list(READ_COLUMNS.values())
-        cells = read_cells(path, languages, languages, columns, ["reason"])
+        cells = read_cells(path, languages, languages, columns, ["reason", "verdict"])
+        verdict = cells["verdict"]
         found = {key: cells[column] for key, column in READ_COLUMNS.items()}
         # The diagonal tells why a target has no self-gain, or why that is too small.
         reasons = _reasons(languages, np.diagonal(cells["reason"]))
@@ -345,6 +360,7 @@ def cells_from_matrix(name: str) -> MeasuredCells:
         cltm=labels.square(languages),
         cltm_low=replace(labels, values=compared.low).square(languages),
         cltm_high=replace(labels, values=compared.high).square(languages),
+        verdict=verdict,
         reasons=reasons,
         **found,
     )
@@ -362,12 +378,9 @@ def with_language(cells: MeasuredCells, code: str) -> MeasuredCells:
     """Add a language of which nothing was measured."""
     if code in cells.languages:
         return cells
+    nothing: dict[str, Any] = {"n_seeds": 0, "verdict": ""}
     wider: dict[str, Any] = {
-        key: np.pad(
-            values.astype(float),
-            (0, 1),
-            constant_values=0 if key == "n_seeds" else np.nan,
-        )
+        key: np.pad(values, (0, 1), constant_values=nothing.get(key, np.nan))
         for key, values in vars(cells).items()
         if isinstance(values, np.ndarray)
     }

@@ -1,11 +1,13 @@
 """How sure every cell is: confidence sets, tests and q-values.
 
 Two intervals of the CLTM: Fieller's set, and a bootstrap over seeds where the file
-holds them. Two tests, both of differences and so without the ratio's trouble with small
-self-gains:
+holds them. Three tests, all of differences and so without the ratio's trouble with
+small self-gains, each with q-values over its own family of tests:
 
-    against 0:  Perf(i+j) - Perf(i)   = 0    the donor adds nothing
-    against 1:  Perf(i+j) - Perf(i+i) = 0    it adds as much as the target itself
+    Perf(i+j) - Perf(i)   = 0    the donor adds nothing (CLTM 0); all cells
+    Perf(i+i) - Perf(i)   = 0    more of the target's own adds nothing; all targets
+    Perf(i+j) - Perf(i+i) = 0    the donor adds as much as the target's own data (CLTM
+                                 1); cells of identified targets
 
 All rest on the seeds: they say how far other seeds' runs would differ on the same test
 sets, not what other test sets would give. The diagonal is 1 by definition and has none.
@@ -76,6 +78,10 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
     q[there] = of_values
     return q
 
+
+# Weights of single, double and pair. On the diagonal the pair run is the double run,
+# so the cross-gain is the self-gain.
+CROSS_GAIN = np.array([-1.0, 0.0, 1.0])
 
 BOUNDED = "bounded"  # low <= ratio <= high
 OUTSIDE = "outside"  # ratio <= low or ratio >= high
@@ -298,20 +304,39 @@ class CellUncertainty:
         settings: How the intervals were made.
         fieller: Fieller's sets of all cells with an estimate, identified or not.
         bootstrap: Bootstrap limits of these; None where the file holds no seeds.
-        p_zero: Two-sided p-values of the test against 0.
-        p_one: Two-sided p-values of the test against 1.
-        q_zero: q-values (Benjamini-Hochberg) over the identified off-diagonal cells,
-            NaN elsewhere.
-        q_one: q-values of the test against 1.
+        gain_low: Lower limits of the cross-gains by Student's t, of the self-gains on
+            the diagonal, as all about gains.
+        gain_high: Upper limits.
+        p_gain: Two-sided p-values of the tests that a gain is 0.
+        p_one: Those of the tests that the cross-gain equals the self-gain.
+        q_gain: q-values (Benjamini-Hochberg) of the gains, see :func:`gain_tests`.
+        q_one: q-values over the identified cells, NaN elsewhere.
     """
 
     settings: IntervalSettings
     fieller: RatioSets
     bootstrap: BootstrapLimits | None
-    p_zero: np.ndarray
+    gain_low: np.ndarray
+    gain_high: np.ndarray
+    p_gain: np.ndarray
     p_one: np.ndarray
-    q_zero: np.ndarray
+    q_gain: np.ndarray
     q_one: np.ndarray
+
+
+HELPS, HARMS, UNCLEAR = "helps", "harms", "unclear"
+
+
+def verdicts(gain: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return what tests of gains against 0 tell: helps, harms or unclear.
+
+    Args:
+        gain: Gains of any shape.
+        q: Their q-values; where NaN there is no verdict, an empty text.
+    """
+    told = q < FALSE_DISCOVERY_RATE
+    found = np.where(gain > 0, HELPS, HARMS)
+    return np.where(np.isfinite(q), np.where(told, found, UNCLEAR), "").astype(object)
 
 
 def cell_uncertainty(
@@ -334,18 +359,37 @@ def cell_uncertainty(
         bootstrap = bootstrap_limits(
             scores, settings.confidence, settings.resamples, settings.bootstrap_seed
         )
-    p_zero = _p_values(moments, np.array([-1.0, 0.0, 1.0]))
-    p_one = _p_values(moments, np.array([0.0, -1.0, 1.0]))
+    gain, error, df = contrast(moments, CROSS_GAIN)
+    reach = critical_value(settings.confidence, df) * error
+    p_gain, q_gain = gain_tests(moments)
+    p_one = _off_diagonal(two_sided_p(*contrast(moments, np.array([0.0, -1.0, 1.0]))))
     identified = matrix.reason == ""
     return CellUncertainty(
         settings=settings,
         fieller=cell_fieller_sets(moments, settings.confidence),
         bootstrap=bootstrap,
-        p_zero=p_zero,
+        gain_low=gain - reach,
+        gain_high=gain + reach,
+        p_gain=p_gain,
         p_one=p_one,
-        q_zero=benjamini_hochberg(np.where(identified, p_zero, np.nan)),
+        q_gain=q_gain,
         q_one=benjamini_hochberg(np.where(identified, p_one, np.nan)),
     )
+
+
+def gain_tests(moments: CellMoments) -> tuple[np.ndarray, np.ndarray]:
+    """Test all gains against 0: cross-gains, and self-gains on the diagonal.
+
+    Returns:
+        (n, n) two-sided p-values and q-values, those of the cross-gains over all cells
+        off the diagonal, those of the self-gains over all targets.
+    """
+    p = two_sided_p(*contrast(moments, CROSS_GAIN))
+    itself = np.eye(len(p), dtype=bool)
+    of_cells, of_targets = (
+        benjamini_hochberg(np.where(family, p, np.nan)) for family in (~itself, itself)
+    )
+    return p, np.where(itself, of_targets, of_cells)
 
 
 def cell_fieller_sets(moments: CellMoments, confidence: float) -> RatioSets:
@@ -373,10 +417,8 @@ def cell_fieller_sets(moments: CellMoments, confidence: float) -> RatioSets:
     )
 
 
-def _p_values(moments: CellMoments, weights: np.ndarray) -> np.ndarray:
-    p = two_sided_p(*contrast(moments, weights))
-    np.fill_diagonal(p, np.nan)
-    return p
+def _off_diagonal(values: np.ndarray) -> np.ndarray:
+    return np.where(np.eye(len(values), dtype=bool), np.nan, values)
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def transfer_scale(values: np.ndarray) -> ColourScale:
 def gain_scale(values: np.ndarray) -> ColourScale:
     """Choose the symmetric range of values that are neutral at 0, such as gains."""
     sizes = np.abs(values[np.isfinite(values)])
-    reach = float(np.quantile(sizes, 0.99)) if len(sizes) else 0.0
+    reach = float(np.quantile(sizes, 0.99, method="higher")) if len(sizes) else 0.0
     reach = reach or 1.0
     colormap = LinearSegmentedColormap.from_list("gain", LOSS_AND_GAIN)
     return ColourScale(-reach, reach, colormap)

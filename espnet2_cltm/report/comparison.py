@@ -206,10 +206,16 @@ def agreement_line(comparison: Comparison) -> str:
     parts = [f"{len(comparison.languages)} languages, {found.n_cells:,} cells"]
     if found.pearson is not None and found.spearman is not None:
         parts.append(
-            f"Pearson r {found.pearson:.2f}, Spearman rho {found.spearman:.2f}"
+            f"Pearson r {found.pearson:.2f}{_in_brackets(found.pearson_mantel_p)}, "
+            f"Spearman rho {found.spearman:.2f}"
+            f"{_in_brackets(found.spearman_mantel_p)}"
         )
     parts += [f"RMSE {found.rmse:.2f}", f"same sign in {found.sign_agreement:.0%}"]
     return ", ".join(parts)
+
+
+def _in_brackets(p: float | None) -> str:
+    return "" if p is None else f" ({_p(p)})"
 
 
 def cells_of_both(comparison: Comparison) -> pd.DataFrame:

@@ -5,13 +5,14 @@ To add one, append it to the list of what it shows; see
 """
 
 from espnet2_cltm.report.drawing import Figure
-from espnet2_cltm.report.heatmaps import draw_transfer, draw_zero_shot
+from espnet2_cltm.report.heatmaps import draw_gains, draw_transfer, draw_zero_shot
 from espnet2_cltm.report.rankings import draw_rankings
 from espnet2_cltm.report.regime_figure import draw_regime
 from espnet2_cltm.report.scatter import draw_scatter
 
 MATRIX_FIGURES = [
     Figure("heatmap", draw_transfer),
+    Figure("gains", draw_gains),
     Figure("rankings", draw_rankings),
     Figure("zero_shot", draw_zero_shot),
 ]

@@ -1,9 +1,12 @@
-"""The heatmaps of a matrix: transfer, and performance without the target's data.
+"""The heatmaps of a matrix: transfer, gains, and performance without target data.
 
-In both, languages stand in the same order of families on both axes.
+In all, languages stand in the same order of families on both axes.
 
 Of transfer, rows are targets, columns donors. A cell shows its CLTM; among few
 languages its interval too; among any number, whether it differs from 0.
+
+Of gains likewise, in units of Perf: every target has them, identified or not. On the
+diagonal is the self-gain.
 
 Of zero-shot performance, rows are the languages tested on, columns those trained on:
 the single runs, whose own language is outlined. Perf has no value that means something
@@ -11,6 +14,7 @@ by itself, so its colours run from the smallest value to the largest.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import matplotlib.figure
 import numpy as np
@@ -18,7 +22,12 @@ import numpy as np
 from espnet2_cltm.matrix.languages import Language, describe, display_order
 from espnet2_cltm.matrix.scores import zero_shot_means
 from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE, RatioSets
-from espnet2_cltm.report.colours import ColourScale, perf_scale, transfer_scale
+from espnet2_cltm.report.colours import (
+    ColourScale,
+    gain_scale,
+    perf_scale,
+    transfer_scale,
+)
 from espnet2_cltm.report.contents import Report, grey_targets
 from espnet2_cltm.report.grid import MOST_WITH_SECOND_LINES, Grid, draw_grid
 from espnet2_cltm.report.wording import (
@@ -32,6 +41,11 @@ from espnet2_cltm.report.wording import (
 UNBOUNDED = "unbounded"
 MOST_WITH_THREE_DECIMALS = 10
 
+GAIN_DECIMALS = 3
+GAINS_NOTE = (
+    "Perf(i+j) - Perf(i): what N utterances of donor j add to N of target i. Outlined: "
+    "what N more of the target's own add, Perf(i+i) - Perf(i)."
+)
 NOTE = (
     "CLTM[i, j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i)): what N utterances of "
     "donor j add to N of target i, relative to what N more of target i add."
@@ -53,7 +67,7 @@ def draw_transfer(report: Report) -> matplotlib.figure.Figure:
             not_identified=grey_targets(matrix)[index],
             sets=RatioSets(sets.kind[square], sets.low[square], sets.high[square]),
             confidence=uncertainty.settings.confidence,
-            q_zero=uncertainty.q_zero[square],
+            q=uncertainty.q_gain[square],
             notes=(with_minus_signs(NOTE),),
         )
     )
@@ -68,7 +82,7 @@ def transfer_grid(
     not_identified: np.ndarray | None = None,
     sets: RatioSets | None = None,
     confidence: float = 0.95,
-    q_zero: np.ndarray | None = None,
+    q: np.ndarray | None = None,
     notes: tuple[str, ...] = (),
 ) -> Grid:
     """Arrange a transfer matrix for drawing.
@@ -81,15 +95,16 @@ def transfer_grid(
         not_identified: (n,) bool, rows to grey out.
         sets: (n, n) confidence sets of the values.
         confidence: Confidence level of the sets.
-        q_zero: (n, n) q-values of the tests against 0, NaN where there is none.
+        q: (n, n) q-values of the gains, NaN where there is none.
         notes: Further sentences beneath the picture.
     """
     n = len(values)
     grey = np.zeros(n, dtype=bool) if not_identified is None else not_identified
-    q = np.full((n, n), np.nan) if q_zero is None else q_zero
-    tested = np.isfinite(values) & np.isfinite(q)
+    itself = np.eye(n, dtype=bool)
+    q = np.full((n, n), np.nan) if q is None else q
+    tested = np.isfinite(values) & np.isfinite(q) & ~itself
     same_as_zero = tested & ~(q < FALSE_DISCOVERY_RATE)
-    scale = transfer_scale(values[~np.eye(n, dtype=bool)])
+    scale = transfer_scale(values[~itself])
     intervals, legend = None, []
     if sets is not None and n <= MOST_WITH_SECOND_LINES:
         intervals = _intervals(np.where(np.isfinite(values), sets.kind, ""), sets)
@@ -98,10 +113,7 @@ def transfer_grid(
         else:
             legend.append(_intervals_note(intervals, confidence))
     if same_as_zero.any():
-        legend.append(
-            f"○ does not differ from 0 (q ≥ {FALSE_DISCOVERY_RATE:.3g}, corrected for "
-            f"all tests together): {same_as_zero.sum():,} of {tested.sum():,} cells."
-        )
+        legend.append(_ring_note(same_as_zero, tested))
     return Grid(
         rows=tuple(languages),
         columns=tuple(languages),
@@ -115,6 +127,61 @@ def transfer_grid(
         title=title,
         subtitle=subtitle,
         notes=(*legend, *_legend(values, grey, scale), *notes),
+    )
+
+
+def _ring_note(rings: np.ndarray, tested: np.ndarray) -> str:
+    return (
+        f"○ not told from 0 (q ≥ {FALSE_DISCOVERY_RATE:.3g}, after correction over the "
+        f"matrix): {rings.sum():,} of {tested.sum():,} cells."
+    )
+
+
+def draw_gains(report: Report) -> matplotlib.figure.Figure | None:
+    """Draw the cross-gains of every target; None where nothing was measured."""
+    matrix, uncertainty = report.matrix, report.uncertainty
+    index = report.display_index
+    square = np.ix_(index, index)
+    values, n = matrix.gains[square], len(index)
+    itself = np.eye(n, dtype=bool)
+    if not np.isfinite(values[~itself]).any():
+        return None
+    q = uncertainty.q_gain[square]
+    rings = np.isfinite(q) & ~(q < FALSE_DISCOVERY_RATE)
+    scale = replace(
+        gain_scale(values),
+        name=with_minus_signs(f"gain in {report.source.metric_title}"),
+    )
+    low, high = uncertainty.gain_low[square], uncertainty.gain_high[square]
+    notes, intervals = [], None
+    if n <= MOST_WITH_SECOND_LINES and np.isfinite(low).any():
+        intervals = np.full((n, n), "", dtype=object)
+        for i, j in np.argwhere(np.isfinite(low)):
+            ends = (format_value(x, GAIN_DECIMALS) for x in (low[i, j], high[i, j]))
+            intervals[i, j] = f"[{', '.join(ends)}]"
+        notes.append(f"In brackets: {report.level} interval.")
+    if rings.any():
+        notes.append(_ring_note(rings & ~itself, np.isfinite(q) & ~itself))
+    return draw_grid(
+        Grid(
+            rows=tuple(report.display_languages),
+            columns=tuple(report.display_languages),
+            values=values,
+            scale=scale,
+            decimals=GAIN_DECIMALS if n <= MOST_WITH_THREE_DECIMALS else 2,
+            second_lines=intervals,
+            dotted=rings,
+            outlined=itself & np.isfinite(values),
+            row_title=r"$\mathbf{target}\ i$ (tested)",
+            column_title=r"$\mathbf{donor}\ j$ (adds $N$ utterances)",
+            title=f"Does a donor help? {report.source.task_title.capitalize()}",
+            subtitle=report.subtitle,
+            notes=(
+                *notes,
+                *_legend(values, np.zeros(n, dtype=bool), scale),
+                with_minus_signs(GAINS_NOTE),
+            ),
+        )
     )
 
 

@@ -16,6 +16,8 @@ COLUMNS = (
     "estimate",
     "low",
     "high",
+    "gain",
+    "verdict",
     "among_best",
     "rank_low",
     "rank_high",
@@ -57,7 +59,8 @@ def recommendation_text(
     width = max(len("donor"), *(len(donor.donor) for donor in shown))
     lines.append(
         f"  rank  {'donor':<{width}}  {by if by == 'CLTM' else 'gain':>7}  "
-        f"{f'{LEVEL:.0%} interval':<18}  {'':<9}  {'in best ' + str(ranking.k):>10}  "
+        f"{f'{LEVEL:.0%} interval':<18}  {'':<9}  {'effect':<8}"
+        f"{'in best ' + str(ranking.k):>10}  "
         f"rank, {LEVEL:.0%}"
     )
     lines += [_line(donor, width) for donor in shown]
@@ -80,7 +83,8 @@ def _line(donor: RankedDonor, width: int) -> str:
     place = f"{donor.rank}=" if donor.tied else donor.rank
     return (
         f"{mark} {place:>4}  {donor.donor:<{width}}  {donor.estimate:>7.3f}  "
-        f"{interval:<18}  {_source(donor):<9}  {best:>10}  {rank}"
+        f"{interval:<18}  {_source(donor):<9}  {donor.verdict or '-':<8}"
+        f"{best:>10}  {rank}"
     )
 
 
@@ -103,6 +107,11 @@ def _remarks(
         remarks.append(
             f"{alike} of {len(ranking.donors)} donors are not distinguishable "
             "from the best, which is one of them."
+        )
+    if any(donor.verdict for donor in ranking.best):
+        remarks.append(
+            "Effect: whether N utterances of the donor help or harm, after correction "
+            "over the matrix."
         )
     ties = Counter(donor.rank for donor in ranking.best if donor.tied)
     if ties:

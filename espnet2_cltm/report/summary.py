@@ -11,10 +11,10 @@ identified. Either holds
     properties             by name (:data:`~espnet2_cltm.matrix.properties.PROPERTIES`)
     strengths              by language and name
                            (:data:`~espnet2_cltm.matrix.properties.STRENGTHS`)
-    strongest_positive     up to ten cells, target, donor, CLTM and Fieller's interval
-    strongest_negative
 
-A property and a strength hold ``value``, the number of the estimated matrix;
+``strongest_positive`` and ``strongest_negative`` list up to ten pairs whose donor
+clearly helps or harms, the clearest first (:func:`.findings.strongest`). A property and
+a strength hold ``value``, the number of the estimated matrix;
 ``corrected``, what is left of it without the seeds' noise; ``low`` and ``high``, its
 interval, which lies around ``corrected``; ``method`` and ``resamples`` of the interval;
 ``note``, why something is missing; ``coverage_note``, where an interval was found to
@@ -22,7 +22,7 @@ hold the truth too rarely. A strength also has ``rank``, 1 for the strongest, wi
 ``rank_low`` and ``rank_high``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -37,8 +37,6 @@ from espnet2_cltm.matrix.properties import (
     STRENGTHS,
     Property,
     expected_family_share,
-    strongest_negative,
-    strongest_positive,
 )
 from espnet2_cltm.matrix.property_intervals import (
     Interval,
@@ -54,13 +52,21 @@ from espnet2_cltm.matrix.scores import (
     zero_shot_means,
 )
 from espnet2_cltm.matrix.uncertainty import (
-    BOUNDED,
     FALSE_DISCOVERY_RATE,
+    HARMS,
+    HELPS,
     CellUncertainty,
 )
 from espnet2_cltm.report.contents import Report, grey_targets
-from espnet2_cltm.report.wording import FORMULA
+from espnet2_cltm.report.findings import (
+    CORRECTED,
+    count_findings,
+    question_lines,
+    strongest,
+)
+from espnet2_cltm.report.wording import FORMULA, format_value
 
+GAIN_FORMULA = "Perf(i+j) - Perf(i); on the diagonal Perf(i+i) - Perf(i)"
 MOST_IN_TABLE = 12  # languages of the matrix on the terminal
 MOST_NAMED = 5  # of things that are missing
 MOST_RANKED = 3
@@ -110,7 +116,7 @@ def summarise(report: Report) -> dict[str, Any]:
             "cells": n * (n - 1),
             "cells_estimated": n * (n - 1) - len(missing_cells(matrix)),
             "cells_identified": _off_diagonal_count(matrix.cltm),
-            **cell_findings(matrix, uncertainty),
+            **count_findings(matrix, uncertainty),
             "targets_identified": int(matrix.target_identified.sum()),
             "zero_shot_cells": zero_shot.size,
             "zero_shot_cells_available": int(np.isfinite(zero_shot).sum()),
@@ -119,33 +125,16 @@ def summarise(report: Report) -> dict[str, Any]:
             "fewest_seeds": min(used_seeds, default=0),
             "most_seeds": max(used_seeds, default=0),
         },
-        "identified_targets": _numbers(report, report.numbers.identified, matrix.cltm),
-        "all_targets": _numbers(report, report.numbers.all_targets, matrix.raw_cltm),
+        "strongest_positive": strongest(report, HELPS),
+        "strongest_negative": strongest(report, HARMS),
+        "identified_targets": _numbers(report, report.numbers.identified),
+        "all_targets": _numbers(report, report.numbers.all_targets),
         "mean_single": mean_available(single_and_double(scores)[0]),
         "mean_double": mean_available(single_and_double(scores)[1]),
         "targets": {
             code: _target(report, index, report.languages[code])
             for index, code in enumerate(matrix.languages)
         },
-    }
-
-
-def cell_findings(
-    matrix: TransferMatrix, uncertainty: CellUncertainty
-) -> dict[str, int]:
-    """Count identified off-diagonal cells by what their q-values and sets tell."""
-    cltm, fieller = matrix.cltm, uncertainty.fieller
-    not_zero = uncertainty.q_zero < FALSE_DISCOVERY_RATE
-    not_one = uncertainty.q_one < FALSE_DISCOVERY_RATE
-    unbounded = ~np.isin(fieller.kind, ("", BOUNDED)) & np.isfinite(cltm)
-    # Of a self-gain that is positive, the tests' differences have the signs of
-    # CLTM and CLTM - 1.
-    return {
-        "cells_above_zero": int((not_zero & (cltm > 0)).sum()),
-        "cells_below_zero": int((not_zero & (cltm < 0)).sum()),
-        "cells_above_one": int((not_one & (cltm > 1)).sum()),
-        "cells_below_one": int((not_one & (cltm < 1)).sum()),
-        "cells_with_unbounded_set": int(unbounded.sum()),
     }
 
 
@@ -157,9 +146,7 @@ def _bootstrap_settings(uncertainty: CellUncertainty) -> dict[str, int] | None:
     return {"resamples": settings.resamples, "seed": settings.bootstrap_seed}
 
 
-def _numbers(
-    report: Report, numbers: MatrixNumbers, values: np.ndarray
-) -> dict[str, Any]:
+def _numbers(report: Report, numbers: MatrixNumbers) -> dict[str, Any]:
     """Write one version of the summary numbers, see the module's docstring."""
     layout, codes = numbers.layout, report.matrix.languages
     has_cells = layout.off_diagonal.any()
@@ -172,12 +159,6 @@ def _numbers(
             code: {name: _ranked(numbers.strengths[name][index]) for name in STRENGTHS}
             for index, code in enumerate(codes)
         },
-        "strongest_positive": [
-            _pair(report, cell, values) for cell in strongest_positive(values)
-        ],
-        "strongest_negative": [
-            _pair(report, cell, values) for cell in strongest_negative(values)
-        ],
     }
 
 
@@ -187,18 +168,6 @@ def _ranked(one: RankedStrength) -> dict[str, Any]:
         "rank": one.rank,
         "rank_low": one.rank_low,
         "rank_high": one.rank_high,
-    }
-
-
-def _pair(report: Report, cell: tuple[int, int], values: np.ndarray) -> dict[str, Any]:
-    codes, fieller = report.matrix.languages, report.uncertainty.fieller
-    bounded = fieller.kind[cell] == BOUNDED
-    return {
-        "target": codes[cell[0]],
-        "donor": codes[cell[1]],
-        "cltm": float(values[cell]),
-        "low": float(fieller.low[cell]) if bounded else None,
-        "high": float(fieller.high[cell]) if bounded else None,
     }
 
 
@@ -219,6 +188,7 @@ def _target(report: Report, index: int, language: Language) -> dict[str, Any]:
         "double": _number(double[index]),
         "self_gain": _number(matrix.self_gain[index, index]),
         "self_gain_se": _number(matrix.self_gain_se[index, index]),
+        "self_gain_q": _number(report.uncertainty.q_gain[index, index]),
         "identified": bool(matrix.target_identified[index]),
         "reason": matrix.target_reason[index],
         "best_donor": None if best is None else matrix.languages[best],
@@ -240,29 +210,45 @@ def mean_available(values: np.ndarray) -> float | None:
 
 
 def summary_text(report: Report) -> str:
-    """Write the summary, about a screen of it."""
-    lines = [report.title, report.subtitle, FORMULA]
+    """Write the matrix and what it tells, less than a screen."""
+    lines = [report.title, report.subtitle]
     if len(report.matrix.languages) <= MOST_IN_TABLE:
         lines += ["", *_table(report)]
-    lines += ["", means_line(report), *cells_found(report)]
-    lines += ["", *_numbers_table(number_versions(report))]
-    lines += [*strongest_languages(report), "", *remarks(report)]
-    return "\n".join(lines)
+    lines += ["", *question_lines(report), "", *remarks(report)]
+    return "\n".join(lines).rstrip()
 
 
 def _table(report: Report) -> list[str]:
-    grey, order = grey_targets(report.matrix), report.display_index
+    """Show the CLTM of identified targets; where there is none, the gains."""
+    matrix, order = report.matrix, report.display_index
+    grey = grey_targets(matrix)
+    itself = np.eye(len(order), dtype=bool)
+    shown, digits = matrix.cltm, 2
+    told = report.uncertainty.q_gain < FALSE_DISCOVERY_RATE
+    if not np.isfinite(shown[~itself]).any():
+        shown, digits = matrix.gains, 3
+        grey = np.zeros(len(order), dtype=bool)
+    else:
+        told = told & ~itself
     codes = [language.code for language in report.display_languages]
     names = [
-        f"{language.code} {language.name}{' *' if grey[index] else ''}"
+        f"{language.code} {language.name}{' †' if grey[index] else ''}"
         for language, index in zip(report.display_languages, order, strict=True)
     ]
-    values = (
-        report.matrix.cltm[np.ix_(order, order)].round(2) + 0.0
-    )  # no minus before zero
-    table = pd.DataFrame(values, names, pd.Index(codes, name="target \\ donor"))
-    text = table.to_string(na_rep=".", float_format="{:.2f}".format, col_space=6)
-    return [*text.splitlines(), *(["* not identified"] if grey.any() else [])]
+    cells = [
+        [
+            f"{format_value(shown[i, j], digits) if np.isfinite(shown[i, j]) else '.'}"
+            f"{'*' if told[i, j] and np.isfinite(shown[i, j]) else ' '}"
+            for j in order
+        ]
+        for i in order
+    ]
+    table = pd.DataFrame(cells, names, pd.Index(codes, name="target \\ donor"))
+    what = FORMULA if digits == 2 else GAIN_FORMULA
+    marks = [f"* told from 0, {CORRECTED}"] if "*" in str(cells) else []
+    marks += ["† not identified"] if grey.any() else []
+    text = table.to_string(col_space=7).splitlines()
+    return [what, *text, *(["; ".join(marks)] if marks else [])]
 
 
 def means_line(report: Report) -> str:
@@ -274,69 +260,17 @@ def means_line(report: Report) -> str:
     )
 
 
-def cells_found(report: Report) -> list[str]:
-    """Say how many cells differ from 0 and 1, where there are tests."""
-    tested = int(np.isfinite(report.uncertainty.q_zero).sum())
-    if not tested:
-        return []
-    count = cell_findings(report.matrix, report.uncertainty)
-    lines = [
-        f"Of {tested} cells, at a false discovery rate of {FALSE_DISCOVERY_RATE:.0%}: "
-        f"{count['cells_above_zero']} above 0, {count['cells_below_zero']} below 0; "
-        f"{count['cells_above_one']} above 1, {count['cells_below_one']} below 1"
-    ]
-    if count["cells_with_unbounded_set"]:
-        lines.append(
-            f"No bounded {report.level} interval in "
-            f"{count['cells_with_unbounded_set']} of them: the self-gain is too "
-            "uncertain"
-        )
-    return lines
-
-
-def _numbers_table(versions: Mapping[str, MatrixNumbers]) -> list[str]:
-    """Show the properties, one a line, and how their intervals are to be read."""
-    rows = [("", *versions)]
-    rows += [
-        (label, *(text or "-" for text, _ in texts))
-        for label, texts in number_rows(versions)
-        if any(text for text, _ in texts)
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    return lines + numbers_notes(versions.values())
-
-
-def number_versions(report: Report) -> dict[str, MatrixNumbers]:
-    """Return the versions of the numbers by name, two where a target is grey."""
-    versions = {"identified targets": report.numbers.identified}
-    if grey_targets(report.matrix).any():
-        versions["all targets"] = report.numbers.all_targets
-    return versions
-
-
-def number_rows(
-    versions: Mapping[str, MatrixNumbers],
-) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """List each number's label, and of each version its text and a note.
-
-    The text is empty where there is no value; then the note tells why.
-    """
-    counts = [int(one.layout.off_diagonal.sum()) for one in versions.values()]
-    yield "cells off the diagonal", [(str(count), "") for count in counts]
+def number_rows(numbers: MatrixNumbers) -> Iterator[tuple[str, str]]:
+    """List each number's label, and its text or why there is none."""
+    yield "cells off the diagonal", str(int(numbers.layout.off_diagonal.sum()))
     for name, definition in PROPERTIES.items():
-        yield (
-            definition.label,
-            [
-                (number_text(name, one), one.properties[name].note)
-                for one in versions.values()
-            ],
-        )
+        note = numbers.properties[name].note
+        yield definition.label, number_text(name, numbers) or f"not available: {note}"
 
 
-def numbers_notes(versions: Iterable[MatrixNumbers]) -> list[str]:
+def numbers_notes(numbers: MatrixNumbers) -> list[str]:
     """Say how the intervals that the properties have are to be read."""
-    found = [one for version in versions for one in version.properties.values()]
+    found = numbers.properties.values()
     notes = []
     if any(one.low is not None for one in found):
         notes.append(INTERVALS_NOTE)

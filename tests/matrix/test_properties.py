@@ -16,8 +16,6 @@ from espnet2_cltm.matrix.properties import (
     entropy,
     expected_family_share,
     gini,
-    strongest_negative,
-    strongest_positive,
     why_not_available,
 )
 from tests.matrix.matrix_reader import read_matrix
@@ -263,20 +261,3 @@ def test_complete_matrix_gives_row_and_column_sums():
     np.testing.assert_allclose(strengths("outgoing_sum", matrix), positive.sum(axis=0))
     np.testing.assert_allclose(strengths("incoming_mean", matrix), matrix.sum(1) / 6)
     np.testing.assert_allclose(strengths("outgoing_mean", matrix), matrix.sum(0) / 6)
-
-
-STRONG_AND_WEAK = np.array([[1, 0.5, -0.2], [2.0, 1, np.nan], [-3.0, 0.5, 1]])
-
-
-def test_highest_cells_come_first_and_equal_ones_in_order():
-    assert strongest_positive(STRONG_AND_WEAK) == [(1, 0), (0, 1), (2, 1)]
-    assert strongest_positive(STRONG_AND_WEAK, 1) == [(1, 0)]
-
-
-def test_lowest_cells_come_first_and_only_negative_ones():
-    assert strongest_negative(STRONG_AND_WEAK) == [(2, 0), (0, 2)]
-
-
-def test_matrix_without_cells_has_no_pairs():
-    nothing = np.where(np.eye(2, dtype=bool), 1.0, np.nan)
-    assert strongest_positive(nothing) == strongest_negative(nothing) == []

@@ -120,10 +120,11 @@ def test_higher_level_gives_wider_intervals():
         assert wide.properties[name].high >= one.high
 
 
-def test_one_seed_has_values_and_says_why_there_is_no_interval():
-    found = numbers(random_scores(2, s=1))
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_two_seeds_have_values_and_no_interval(n_seeds):
+    found = numbers(random_scores(2, s=n_seeds))
     rfd = found.properties["rfd"]
-    assert (rfd.low, rfd.note) == (None, "one seed")
+    assert (rfd.low, rfd.note) == (None, "needs 3 seeds")
     assert rfd.value > 0
     assert found.strengths["outgoing_mean"][0].rank_low is None
 

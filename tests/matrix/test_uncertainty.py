@@ -18,6 +18,7 @@ from espnet2_cltm.matrix.uncertainty import (
     fieller_sets,
     tail_level,
     two_sided_p,
+    verdicts,
 )
 from tests.matrix.test_estimates import random_scores, seed_scores
 
@@ -28,7 +29,7 @@ def test_p_is_that_of_the_t_test():
     assert p == pytest.approx(stats.ttest_1samp(values, 0).pvalue, rel=1e-12)
 
 
-def test_equal_runs_have_p_one_and_a_constant_difference_p_zero():
+def test_equal_runs_have_p_one_and_a_constant_difference_p_gain():
     p = two_sided_p(np.array([0.0, 0.1]), np.array([0.0, 0.0]), np.array([4, 4]))
     assert list(p) == [1, 0]
 
@@ -263,7 +264,7 @@ def test_tests_are_paired_t_tests_of_the_runs():
         p = scores.pair[0, donor]
         there = np.isfinite(p)
         expected = stats.ttest_rel(p[there], s[there]).pvalue
-        assert result.p_zero[0, donor] == pytest.approx(expected, rel=1e-8)
+        assert result.p_gain[0, donor] == pytest.approx(expected, rel=1e-8)
         expected = stats.ttest_rel(p[there], d[there]).pvalue
         assert result.p_one[0, donor] == pytest.approx(expected, rel=1e-8)
 
@@ -272,27 +273,47 @@ def test_fieller_set_agrees_with_the_tests_against_zero_and_one():
     for seed in range(20):
         result = uncertainty(random_scores(seed, n=4))
         off = ~np.eye(4, dtype=bool)
-        for ratio, p in ((0.0, result.p_zero), (1.0, result.p_one)):
+        for ratio, p in ((0.0, result.p_gain), (1.0, result.p_one)):
             np.testing.assert_array_equal(
                 result.fieller.contains(np.full((4, 4), ratio))[off], p[off] > 0.05
             )
 
 
-def test_diagonal_has_no_interval_and_no_test():
-    result = uncertainty(random_scores(2))
+def test_diagonal_has_no_interval_of_the_ratio_and_is_about_the_self_gain():
+    scores = random_scores(2)
+    result = uncertainty(scores)
     assert set(np.diagonal(result.fieller.kind)) == {""}
-    for values in (result.fieller.low, result.p_zero, result.p_one, result.q_zero):
+    for values in (result.fieller.low, result.p_one, result.q_one):
         assert np.isnan(np.diagonal(values)).all()
+    test = stats.ttest_rel(scores.double, scores.single, axis=1)
+    np.testing.assert_allclose(np.diagonal(result.p_gain), test.pvalue)
+    interval = test.confidence_interval(0.95)
+    np.testing.assert_allclose(np.diagonal(result.gain_low), interval.low)
+    np.testing.assert_allclose(np.diagonal(result.gain_high), interval.high)
 
 
-def test_target_not_identified_keeps_its_intervals_but_is_left_out_of_q():
+def test_gains_have_q_values_over_all_cells_and_over_all_targets():
+    result = uncertainty(random_scores(3, n=4))
+    itself = np.eye(4, dtype=bool)
+    for family in (itself, ~itself):
+        expected = benjamini_hochberg(result.p_gain[family])
+        np.testing.assert_array_equal(result.q_gain[family], expected)
+
+
+def test_verdicts_need_a_q_below_the_rate():
+    gain, q = np.array([0.1, -0.1, 0.1, 0.1]), np.array([0.04, 0.04, 0.06, np.nan])
+    assert verdicts(gain, q).tolist() == ["helps", "harms", "unclear", ""]
+
+
+def test_target_not_identified_keeps_gains_and_intervals_but_has_no_q_against_one():
     scores = random_scores(3, n=4)
     scores.double[1] = scores.single[1] + np.array([-0.02, 0.03, -0.01, 0.01, 0])
     result = uncertainty(scores)
     others = [0, 2, 3]
-    assert np.isfinite(result.p_zero[1, others]).all()
+    assert np.isfinite(result.p_gain[1, others]).all()
     assert (result.fieller.kind[1, others] != "bounded").all()
-    assert np.isnan(result.q_zero[1]).all()
+    assert np.isfinite(result.q_gain[1]).all()
+    assert np.isnan(result.q_one[1]).all()
     if hasattr(stats, "false_discovery_control"):
         kept = np.isfinite(result.q_one)
         assert kept.sum() == 9
@@ -304,7 +325,7 @@ def test_target_not_identified_keeps_its_intervals_but_is_left_out_of_q():
 def test_one_seed_gives_no_interval():
     result = uncertainty(random_scores(4, s=1))
     assert set(result.fieller.kind.ravel()) == {""}
-    assert np.isnan(result.p_zero).all()
+    assert np.isnan(result.p_gain).all()
     assert np.isnan(result.bootstrap.low).all()
 
 
@@ -334,7 +355,7 @@ def test_means_and_variances_give_the_interval_of_independent_runs():
     welch = stats.ttest_ind_from_stats(
         p, np.sqrt(vp * 8), 8, s, np.sqrt(vs * 8), 8, equal_var=False
     )
-    assert result.p_zero[0, 1] == pytest.approx(welch.pvalue, rel=1e-9)
+    assert result.p_gain[0, 1] == pytest.approx(welch.pvalue, rel=1e-9)
 
 
 def test_aggregates_of_one_seed_give_no_interval():

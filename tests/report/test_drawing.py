@@ -96,16 +96,16 @@ def test_a_figure_is_added_by_one_object(tmp_path):
         return figure
 
     report = make_report([simulated(3, 3)])
-    figures = [*MATRIX_FIGURES, Figure("gains", draw)]
+    figures = [*MATRIX_FIGURES, Figure("spread", draw)]
     written = write_figures(tmp_path, figures, report)
     assert written == [
         f"{name}.{ending}"
-        for name in ("heatmap", "rankings", "zero_shot", "gains")
+        for name in ("heatmap", "gains", "rankings", "zero_shot", "spread")
         for ending in ("png", "pdf")
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(written)
-    assert matplotlib.image.imread(tmp_path / "gains.png").shape[1] == 5 * DPI
-    pdf = (tmp_path / "gains.pdf").read_bytes()
+    assert matplotlib.image.imread(tmp_path / "spread.png").shape[1] == 5 * DPI
+    pdf = (tmp_path / "spread.pdf").read_bytes()
     assert b"/FontFile2" in pdf  # TrueType outlines are inside
     assert b"/CreationDate" not in pdf
     assert b"/Title (All cells)" in pdf
@@ -155,7 +155,7 @@ def test_same_contents_give_the_same_bytes_whatever_the_settings(tmp_path):
             env=os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)},
         )
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert len(names) == 10
+    assert len(names) == 12
     for name in names:
         one, other = (tmp_path / folder / name for folder in "ab")
         assert one.read_bytes() == other.read_bytes(), name

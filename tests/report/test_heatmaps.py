@@ -84,7 +84,7 @@ def notes(figure) -> str:
 @pytest.mark.parametrize("n", SIZES)
 def test_no_text_of_a_transfer_matrix_is_cut_and_no_labels_overlap(n):
     q = np.full((n, n), 0.5)
-    figure = transfer(n, q_zero=q, sets=intervals(n))
+    figure = transfer(n, q=q, sets=intervals(n))
     assert lie_inside(figure)
     assert not overlap(boxes(figure, list(figure.texts)))
     for axes in figure.axes:
@@ -165,7 +165,7 @@ def test_cells_that_do_not_differ_from_zero_have_a_ring(n):
     np.fill_diagonal(q, np.nan)
     q[0, 1] = 0.05  # is not below 0.05
     q[1, 0] = 0.9
-    figure = transfer(n, q_zero=q)
+    figure = transfer(n, q=q)
     assert rings(figure) == 2
     assert "○" in notes(figure)
     assert f"2 of {n * (n - 1):,} cells." in notes(figure)
@@ -176,8 +176,8 @@ def test_no_ring_where_there_is_no_test_or_no_value():
     shown[0] = np.nan
     q = np.full((4, 4), 0.9)
     q[1] = np.nan
-    assert rings(transfer(4, shown, q_zero=q)) == 8
-    untested = transfer(4, q_zero=np.full((4, 4), np.nan))
+    assert rings(transfer(4, shown, q=q)) == 6
+    untested = transfer(4, q=np.full((4, 4), np.nan))
     assert rings(untested) == 0
     assert "○" not in notes(untested)
 
@@ -295,7 +295,8 @@ def test_a_report_s_matrix_is_drawn_by_family_with_its_marks(drawn):
     np.testing.assert_array_equal(grid.values, matrix.cltm[np.ix_(order, order)])
     grey = ~matrix.target_identified & np.isfinite(np.diagonal(matrix.self_gain))
     assert grid.faded.tolist() == grey[order].tolist()
-    tested = report.main.uncertainty.q_zero >= 0.05
+    shown = np.isfinite(matrix.cltm) & ~np.eye(9, dtype=bool)
+    tested = (report.main.uncertainty.q_gain >= 0.05) & shown
     assert grid.dotted.tolist() == tested[np.ix_(order, order)].tolist()
     assert "gender identification" in grid.title
     assert "N = 60 utterances per class, 4 seeds, 9 languages" in grid.subtitle

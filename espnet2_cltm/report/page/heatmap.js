@@ -28,6 +28,7 @@ cltm.drawHeatmap = function (where, view, order, options = {}) {
     },
     { ...common, z: cells(view.grey), zmin: 0, zmax: 2, showscale: false, colorscale: GREYS.map((colour, k) => [k / 2, colour]) },
     cellTexts(view, order, n),
+    unclearCells(view, order, size),
   ];
   const label = n <= MOST_WITH_NAMES ? cltm.name : cltm.code;
   const greyRow = (i) => view.kind.isCltm && view.metric.targets[i].not_identified;
@@ -81,6 +82,20 @@ function cellTexts(view, order, n) {
   return { ...trace, textfont: { size: n <= 6 ? 14 : n <= 12 ? 12 : 9, color: colours } };
 }
 
+// Small rings on the cells that are not told from 0, as in the figure for papers.
+function unclearCells(view, order, size) {
+  const trace = { type: "scatter", mode: "markers", hoverinfo: "skip", x: [], y: [] };
+  const colours = [];
+  const corner = order.length <= MOST_WITH_VALUES ? 0.36 : 0.27;
+  order.forEach((i, y) => order.forEach((j, x) => {
+    if (view.values[i][j] === null || !cltm.isUnclear(view, i, j)) return;
+    trace.x.push(x - corner);
+    trace.y.push(y - corner);
+    colours.push(textColour(view.scale, view.values[i][j]));
+  }));
+  return { ...trace, marker: { symbol: "circle-open", size: Math.min(Math.max(size * 0.13, 3), 7), color: colours, line: { width: 1 } } };
+}
+
 function textColour({ low, high, colours }, value) {
   const share = Math.min(Math.max((value - low) / (high - low), 0), 1);
   return luminance(colours[Math.round(share * (colours.length - 1))][1]) < 0.22 ? "#ffffff" : INK;
@@ -113,7 +128,9 @@ function colourBar(view, length, title) {
 }
 
 function barTitle(view) {
-  return view.kind.isCltm ? "CLTM" : view.matrix === "relative_gain" ? "relative gain" : view.metric.label;
+  if (view.kind.isCltm) return "CLTM";
+  if (view.matrix === "relative_gain") return "relative gain";
+  return view.matrix === "gain" ? `gain in ${view.metric.label}` : view.metric.label;
 }
 
 function axisTitle(text) {

@@ -43,6 +43,8 @@ function drawMatrix() {
   for (const [id, name] of [["target-label", view.kind.rows], ["donor-label", view.kind.columns]])
     document.getElementById(id).textContent = name[0].toUpperCase() + name.slice(1);
   document.getElementById("legend-predicted").hidden = !view.predicted.flat().some(Boolean);
+  const isUnclear = (i, j) => view.values[i][j] !== null && cltm.isUnclear(view, i, j);
+  document.getElementById("legend-unclear").hidden = !shownOrder.some((i) => shownOrder.some((j) => isUnclear(i, j)));
   const present = new Set(view.grey.flat());
   document.getElementById("legend-missing").hidden = !present.has(GREY.missing);
   document.getElementById("legend-masked").hidden = !present.has(GREY.masked);

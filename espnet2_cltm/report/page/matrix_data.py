@@ -82,6 +82,7 @@ def metric_data(analysis: Analysis, reasons: dict[str, int]) -> dict[str, Any]:
             for row in matrix.reason
         ],
         "n_seeds": matrix.n_seeds.tolist(),
+        "gain": _rounded(matrix.gains, PERF_DIGITS),
         "relative_gain": _rounded(matrix.relative_gain, PERF_DIGITS),
         "relative_gain_se": _rounded(matrix.relative_gain_se, PERF_DIGITS),
         "perf_pair": _rounded(perf_pair, PERF_DIGITS),
@@ -92,6 +93,7 @@ def metric_data(analysis: Analysis, reasons: dict[str, int]) -> dict[str, Any]:
         "predicted": None,
         "scales": {
             "cltm": transfer_scale(shown).for_page(),
+            "gain": gain_scale(matrix.gains).for_page(),
             "relative_gain": gain_scale(matrix.relative_gain).for_page(),
             "pair": perf_scale(perf_pair).for_page(),
             "zero_shot": perf_scale(zero_shot).for_page(),
@@ -120,7 +122,9 @@ def _uncertainty(analysis: Analysis) -> dict[str, Any]:
         "fieller_kind": found.fieller.kind.tolist(),
         "fieller_low": _rounded(found.fieller.low, CLTM_DIGITS),
         "fieller_high": _rounded(found.fieller.high, CLTM_DIGITS),
-        "q_zero": _significant(found.q_zero),
+        "gain_low": _rounded(found.gain_low, PERF_DIGITS),
+        "gain_high": _rounded(found.gain_high, PERF_DIGITS),
+        "q_gain": _significant(found.q_gain),
         "q_one": _significant(found.q_one),
         "bootstrap_low": None,
         "bootstrap_high": None,
@@ -145,7 +149,11 @@ def _targets(analysis: Analysis) -> list[dict[str, Any]]:
             "reason": with_minus_signs(reason),
         }
         for gain, error, is_grey, reason in zip(
-            gains, errors, grey_targets(matrix), matrix.target_reason, strict=True
+            gains,
+            errors,
+            grey_targets(matrix),
+            matrix.target_reason,
+            strict=True,
         )
     ]
 

@@ -21,6 +21,13 @@ cltm.MATRICES = {
     isOffered: (metric) => Boolean(metric.predicted),
     hasTests: true, isCltm: true,
   },
+  gain: {
+    label: "gain of N donor utterances: does a donor help?",
+    digits: 3,
+    rows: "target", columns: "donor",
+    values: (metric) => metric.gain,
+    hasTests: true,
+  },
   relative_gain: {
     label: "relative gain of N donor utterances",
     digits: 3,
@@ -50,13 +57,20 @@ cltm.isOffered = (matrix, metric) => (cltm.MATRICES[matrix].isOffered ?? (() => 
 
 cltm.MASKS = {
   none: { label: "all cells", shows: () => true },
-  zero: { label: "cells that differ from 0", shows: (metric, i, j) => isBelow(metric.q_zero[i][j]) },
-  one: { label: "cells that differ from 1", shows: (metric, i, j) => isBelow(metric.q_one[i][j]) },
+  zero: { label: "cells told from 0", shows: (metric, i, j) => isBelow(metric.q_gain[i][j]) },
+  one: { label: "cells told from 1", shows: (metric, i, j) => isBelow(metric.q_one[i][j]) },
 };
 
 function isBelow(q) {
   return q !== null && q < cltm.data.false_discovery_rate;
 }
+
+// Whether a cell was tested and not told from 0; the diagonal is about the self-gain.
+cltm.isUnclear = function (view, i, j) {
+  if (!view.kind.hasTests || view.predicted[i][j] || (i === j && view.kind.isCltm)) return false;
+  const q = view.metric.q_gain[i][j];
+  return q !== null && !isBelow(q);
+};
 
 // Everything drawHeatmap needs: cells are [row][column] in the order of data.languages.
 cltm.matrixView = function (metric, matrix, mask) {
@@ -130,15 +144,18 @@ function valueLines(view, i, j) {
     const name = matrix === "pair" ? (i === j ? "Perf(i+i)" : "Perf(i+j)") : "Perf";
     return [`${name}, ${metric.label}: ${value}${plusMinus(matrix === "pair" ? metric.perf_pair_se[i][j] : null)}`];
   }
+  if (matrix === "gain") {
+    if (i === j) return [...selfGainLines(metric, i), ...gainInterval(metric, i, j)];
+    return [`cross-gain Perf(i+j) − Perf(i): ${value}`, ...gainInterval(metric, i, j), ...testLines(metric, i, j)];
+  }
   if (matrix === "relative_gain")
     return [`relative gain: ${value}${plusMinus(metric.relative_gain_se[i][j])}`, ...testLines(metric, i, j)];
   if (i === j) return [`CLTM 1 by definition`, ...selfGainLines(metric, i)];
   const lines = view.predicted[i][j] ? [] : [`CLTM: ${value}`];
   if (metric.cltm[i][j] !== null) {
-    const level = Math.round(1000 * cltm.data.confidence) / 10;
-    lines.push(`${level}% interval (Fieller): ${cltm.setText(metric.fieller_kind[i][j], metric.fieller_low[i][j], metric.fieller_high[i][j])}`);
+    lines.push(`${levelText()} interval (Fieller): ${cltm.setText(metric.fieller_kind[i][j], metric.fieller_low[i][j], metric.fieller_high[i][j])}`);
     if (metric.bootstrap_low)
-      lines.push(`${level}% interval (bootstrap): ${cltm.intervalText(metric.bootstrap_low[i][j], metric.bootstrap_high[i][j])}`);
+      lines.push(`${levelText()} interval (bootstrap): ${cltm.intervalText(metric.bootstrap_low[i][j], metric.bootstrap_high[i][j])}`);
     lines.push(...testLines(metric, i, j));
   }
   const reason = cltm.data.reasons[metric.reason[i][j]];
@@ -161,16 +178,27 @@ function plusMinus(error) {
 function testLines(metric, i, j) {
   const seeds = metric.n_seeds[i][j];
   const lines = [];
-  if (metric.q_zero[i][j] !== null)
-    lines.push(`q against 0: ${cltm.formatSmall(metric.q_zero[i][j])}; against 1: ${cltm.formatSmall(metric.q_one[i][j])}`);
+  const against = [["no gain", metric.q_gain[i][j]], ["CLTM 1", metric.q_one[i][j]]].filter(([, q]) => q !== null);
+  if (against.length) lines.push(`q against ${against.map(([what, q]) => `${what}: ${cltm.formatSmall(q)}`).join("; ")}`);
   lines.push(seeds === 1 ? "1 seed" : `${seeds} seeds`);
   return lines;
+}
+
+function gainInterval(metric, i, j) {
+  if (metric.gain_low[i][j] === null) return [];
+  return [`${levelText()} interval: ${cltm.intervalText(metric.gain_low[i][j], metric.gain_high[i][j], 3)}`];
+}
+
+function levelText() {
+  return `${Math.round(1000 * cltm.data.confidence) / 10}%`;
 }
 
 function selfGainLines(metric, i) {
   const target = metric.targets[i];
   if (target.self_gain === null) return target.reason ? [target.reason] : [];
   const lines = [`self-gain Perf(i+i) − Perf(i): ${cltm.format(target.self_gain, 3)}${plusMinus(target.self_gain_se)}`];
+  const q = metric.q_gain[i][i];
+  if (q !== null) lines.push(`q against no self-gain: ${cltm.formatSmall(q)}`);
   if (target.reason) lines.push(`not identified: ${target.reason}`);
   return lines;
 }

@@ -84,9 +84,12 @@ def _uncertainty(report: Report) -> str:
             "count as independent (Welch and Satterthwaite's degrees of freedom)."
         )
     return (
-        f"{intervals} Each identified cell was tested against 0 (Perf(i+j) = Perf(i)) "
-        "and against 1 (Perf(i+j) = Perf(i+i)) by two-sided t tests; q-values are "
-        "Benjamini and Hochberg's over the matrix, and a cell is said to differ where "
-        f"q < {FALSE_DISCOVERY_RATE:g}. Intervals tell how far other seeds would "
-        "differ on the same test sets, not what other test sets would give."
+        f"{intervals} Two-sided t tests asked of every pair whether the donor adds "
+        "anything (Perf(i+j) = Perf(i)), of every target whether more of its own data "
+        "does (Perf(i+i) = Perf(i)), and of every cell of an identified target "
+        "whether the donor is worth as much as the target (Perf(i+j) = Perf(i+i)); "
+        "q-values are Benjamini and Hochberg's, over all tests of a kind, and a "
+        f"difference is told where q < {FALSE_DISCOVERY_RATE:g}. Intervals tell how "
+        "far other seeds would differ on the same test sets, not what other test sets "
+        "would give."
     )

@@ -4,7 +4,7 @@ Everything that the page shows beneath its title is one :class:`.Section` of
 :data:`SECTIONS`; see :mod:`espnet2_cltm.report.page.section` for how to add one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,19 @@ from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.origin import RELATION_NAMES
 from espnet2_cltm.matrix.origin import origin_sentences as origin_lines
-from espnet2_cltm.matrix.properties import strongest_negative, strongest_positive
-from espnet2_cltm.matrix.property_intervals import MatrixNumbers
 from espnet2_cltm.matrix.relatedness import OF_CELLS
 from espnet2_cltm.matrix.scores import known_task
-from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE
+from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE, HARMS, HELPS
 from espnet2_cltm.report.comparison import agreement_line, cells_of_both
 from espnet2_cltm.report.confusion import confusion_tables
 from espnet2_cltm.report.contents import Report, grey_targets
+from espnet2_cltm.report.findings import (
+    CORRECTED,
+    headline,
+    question_lines,
+    signed,
+    strongest,
+)
 from espnet2_cltm.report.page.matrix_data import zero_shot_square
 from espnet2_cltm.report.page.methods import methods_paragraphs
 from espnet2_cltm.report.page.section import (
@@ -37,11 +42,8 @@ from espnet2_cltm.report.page.section import (
 )
 from espnet2_cltm.report.rankings import SIDES, best_first, ranked_languages
 from espnet2_cltm.report.summary import (
-    cells_found,
     means_line,
     number_rows,
-    number_text,
-    number_versions,
     numbers_notes,
     remarks,
     strongest_languages,
@@ -53,34 +55,20 @@ NONE_MEASURED = (
     "so no cell can be estimated: make the runs that are missing first."
 )
 NONE_IDENTIFIED = (
-    "No target's self-gain is clearly positive, so no cell can be interpreted: it "
-    "takes more seeds, a larger test set or another N."
-)
-ONE_VERSION = "All targets are identified, so there is one version of each number."
-TWO_VERSIONS = (
-    "Each number is given over the identified targets, which are what the matrix "
-    "shows, and over all targets with an estimate."
+    "No target's self-gain is clearly positive, so no cell can be read as a worth: "
+    "that takes more seeds, a larger test set or another N."
 )
 
 
 def _in_short(report: Report) -> str:
     matrix, n = report.matrix, len(report.matrix.languages)
-    identified = int(matrix.target_identified.sum())
-    unmeasured = int(_without_self_gain(matrix).sum())
-    without = f" (without self-gain: {unmeasured})" if unmeasured else ""
-    lines = [
-        f"{means_line(report)}. Identified: {identified} of {n} targets{without}.",
-        *cells_found(report),
-    ]
-    if not identified:
+    lines = [f"{means_line(report)}.", *question_lines(report)]
+    if not matrix.target_identified.any():
+        unmeasured = int(_without_self_gain(matrix).sum())
         lines.append(NONE_IDENTIFIED if unmeasured < n else NONE_MEASURED)
-    mean = number_text("mean_off_diagonal", report.numbers.identified)
-    if mean:
-        lines.append(
-            f"Of identified targets, a donor utterance is on average worth {mean} of "
-            "one more of the target's own."
-        )
-    return bullets([*lines, *strongest_languages(report)])
+    return paragraphs([headline(report)], "headline") + bullets(
+        [*lines, *strongest_languages(report)]
+    )
 
 
 def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
@@ -91,16 +79,16 @@ def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
 def _matrix(report: Report) -> str:
     languages, index = report.display_languages, report.display_index
     matrix = report.matrix
-    differs = report.uncertainty.q_zero < FALSE_DISCOVERY_RATE
+    differs = report.uncertainty.q_gain < FALSE_DISCOVERY_RATE
     grey = grey_targets(matrix)
 
     def text(i: int, j: int) -> str:
         if not np.isfinite(matrix.raw_cltm[i, j]):
             return ""
         value = format_value(matrix.raw_cltm[i, j])
-        if grey[i] or matrix.reason[i, j]:
-            return f"({value})"
-        return f"{value}*" if differs[i, j] else value
+        if differs[i, j]:
+            value += "*" if i != j else ""
+        return f"({value})" if grey[i] or matrix.reason[i, j] else value
 
     cells = [[text(i, j) for j in index] for i in index]
     written = "".join(map("".join, cells))
@@ -108,7 +96,7 @@ def _matrix(report: Report) -> str:
     if "(" in written:
         caption += "; in brackets: of a target that is not identified"
     if "*" in written:
-        caption += f"; *: differs from 0, q < {FALSE_DISCOVERY_RATE}"
+        caption += f"; *: told from 0, {CORRECTED}"
     return render(
         "matrix.html.jinja",
         false_discovery_rate=FALSE_DISCOVERY_RATE,
@@ -173,60 +161,51 @@ def _rankings_data(report: Report) -> dict[str, list[dict[str, Any]]]:
 
 
 def _pairs(report: Report) -> str | None:
-    matrix, cltm = report.matrix, report.matrix.cltm
-    fieller = report.uncertainty.fieller
-    if not np.isfinite(cltm[~np.eye(len(cltm), dtype=bool)]).any():
+    if not np.isfinite(report.uncertainty.q_gain).any():
         return None
-
-    def row(cell: tuple[int, int]) -> tuple[str, str, str, str]:
-        target, donor = (report.languages[matrix.languages[k]].name for k in cell)
-        interval = "unbounded" if fieller.kind[cell] else ""
-        if fieller.kind[cell] == BOUNDED:
-            interval = f"[{fieller.low[cell]:.2f}, {fieller.high[cell]:.2f}]"
-        return target, donor, f"{cltm[cell]:.2f}", interval
-
-    caption = "Of identified targets, with Fieller's interval"
-    columns = ("target", "donor", "CLTM", "interval")
-    tables = (
-        ("Strongest positive", "No cell is above 0.", strongest_positive(cltm)),
-        ("Strongest negative", "No cell is below 0.", strongest_negative(cltm)),
-    )
+    columns = ("target", "donor", "cross-gain", "q", "CLTM", "interval")
+    tables = [
+        (heading, none, strongest(report, verdict))
+        for heading, none, verdict in (
+            ("Donors that help", f"No donor clearly helps, {CORRECTED}.", HELPS),
+            ("Donors that harm", f"No donor clearly harms, {CORRECTED}.", HARMS),
+        )
+    ]
+    caption = "The clearest first; CLTM and its interval where they can be told"
     return side_by_side(
         (
             heading,
-            table(caption, columns, map(row, cells)) if cells else paragraphs([none]),
+            table(caption, columns, (_pair_row(report, one) for one in pairs))
+            if pairs
+            else paragraphs([none]),
         )
-        for heading, none, cells in tables
+        for heading, none, pairs in tables
     )
 
 
-def _numbers(report: Report) -> str:
-    matrix = report.matrix
-    versions = number_versions(report)
-    rows = [
-        (label, *(text or f"not available: {note}" for text, note in texts))
-        for label, texts in number_rows(versions)
-    ]
+def _pair_row(report: Report, one: Mapping[str, Any]) -> tuple[str, ...]:
+    interval = "" if one["cltm"] is None else "unbounded"
+    if one["low"] is not None:
+        interval = f"[{one['low']:.2f}, {one['high']:.2f}]"
     return (
-        paragraphs([_versions_note(matrix, versions)])
-        + table("Numbers of the whole matrix", ("property", *versions), rows)
-        + paragraphs(numbers_notes(versions.values()), "note")
+        report.languages[one["target"]].name,
+        report.languages[one["donor"]].name,
+        f"{signed(one['cross_gain'])} ± {one['cross_gain_se']:.3f}",
+        f"{one['q']:.2g}",
+        "" if one["cltm"] is None else f"{one['cltm']:.2f}",
+        interval,
     )
 
 
-def _versions_note(matrix: TransferMatrix, versions: dict[str, MatrixNumbers]) -> str:
-    """Say why there are one or two versions of each number."""
-    if len(versions) > 1:
-        return TWO_VERSIONS
-    n, without = len(matrix.languages), int(_without_self_gain(matrix).sum())
-    if not without:
-        return ONE_VERSION
-    if without == n:
-        return "There are no numbers: no target has a self-gain."
-    return (
-        f"All targets that have a self-gain, {n - without} of {n}, are identified, so "
-        "there is one version of each number."
-    )
+def _numbers(report: Report) -> str | None:
+    numbers = report.numbers.identified
+    if not numbers.layout.off_diagonal.any():
+        return None
+    return table(
+        "Numbers of the whole matrix, over the identified targets",
+        ("property", "value"),
+        number_rows(numbers),
+    ) + paragraphs(numbers_notes(numbers), "note")
 
 
 def _origin(report: Report) -> str:
@@ -242,7 +221,7 @@ def _origin(report: Report) -> str:
         for test in report.origin.relatedness
     ]
     found = bullets(origin_lines(report.origin))
-    if not tests:
+    if not tests or not report.origin.enough_permutations:
         return found
     return found + table(
         "Correlation of the cells with what languages have in common (Mantel's test)",
@@ -402,7 +381,7 @@ SECTIONS = [
         data=_rankings_data,
         script=part("rankings.js"),
     ),
-    Section("pairs", "Strongest pairs", _pairs),
+    Section("pairs", "Clearest pairs", _pairs),
     Section("numbers", "Summary numbers", _numbers),
     Section("origin", "Where transfer comes from", _origin),
     Section("zero-shot", "Zero-shot", _zero_shot, script=part("zero_shot.js")),

@@ -290,7 +290,7 @@ def test_cells_move_with_their_languages(tab, cltm):
     assert "Catalan (ca) from Spanish (es)" in tab.point_at("ca", "es")
 
 
-@pytest.mark.parametrize(("mask", "q"), [("zero", "q_zero"), ("one", "q_one")])
+@pytest.mark.parametrize(("mask", "q"), [("zero", "q_gain"), ("one", "q_one")])
 def test_mask_hides_the_cells_that_do_not_differ(tab, cells, mask, q):
     tab.choose(mask=mask)
     expected = {

@@ -43,7 +43,7 @@ def test_cells_are_those_of_the_analysis_rows_targets(data, analysis):
         as_array(data["relative_gain"]), matrix.relative_gain, atol=6e-6
     )
     np.testing.assert_allclose(
-        as_array(data["q_zero"]), analysis.uncertainty.q_zero, rtol=6e-3
+        as_array(data["q_gain"]), analysis.uncertainty.q_gain, rtol=6e-3
     )
     i, j = NINE.index("es"), NINE.index("de")
     pair = analysis.scores.pair[i, j]
@@ -136,7 +136,9 @@ def test_lower_is_better_metrics_enter_as_perf(tmp_path):
 
 def test_every_matrix_has_a_scale():
     data = metric_data(analysed(simulated(3, 3)), {"": 0})
-    assert set(data["scales"]) == {"cltm", "relative_gain", "pair", "zero_shot"}
+    assert set(data["scales"]) == {
+        *("cltm", "gain", "relative_gain", "pair", "zero_shot")
+    }
 
 
 def test_targets_that_are_not_identified_do_not_widen_the_scale(analysis, data):

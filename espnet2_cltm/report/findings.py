@@ -1,0 +1,305 @@
+"""What the tests of a matrix tell, as counts and as sentences: three questions.
+
+Does a donor help at all (cross-gain against 0, every measured cell)? Does more of a
+target's own data help (self-gain against 0, every target)? What is a donor's utterance
+worth (the ratio, where a target is identified)? Each has its own q-values; nothing is
+said to help, harm or differ whose q is not below the false discovery rate.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from espnet2_cltm.matrix.estimates import SINGLE, TransferMatrix
+from espnet2_cltm.matrix.uncertainty import (
+    BOUNDED,
+    FALSE_DISCOVERY_RATE,
+    HARMS,
+    HELPS,
+    CellUncertainty,
+    verdicts,
+)
+from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.wording import format_limit, format_value
+
+CORRECTED = "after correction over the matrix"
+MOST_NAMED = 6  # languages in a sentence
+
+
+def cell_verdicts(matrix: TransferMatrix, uncertainty: CellUncertainty) -> np.ndarray:
+    """Return (n, n) what each donor does to each target; empty on the diagonal."""
+    found = verdicts(matrix.gains, uncertainty.q_gain)
+    np.fill_diagonal(found, "")
+    return found
+
+
+def target_verdicts(matrix: TransferMatrix, uncertainty: CellUncertainty) -> np.ndarray:
+    """Return (n,) what more of its own data does to each target."""
+    return np.diagonal(verdicts(matrix.gains, uncertainty.q_gain))
+
+
+def count_findings(
+    matrix: TransferMatrix, uncertainty: CellUncertainty
+) -> dict[str, int]:
+    """Count cells and targets by what their q-values and sets tell."""
+    cells = cell_verdicts(matrix, uncertainty)
+    targets = target_verdicts(matrix, uncertainty)
+    cltm, kind = matrix.cltm, uncertainty.fieller.kind
+    not_one = uncertainty.q_one < FALSE_DISCOVERY_RATE
+    unbounded = ~np.isin(kind, ("", BOUNDED)) & np.isfinite(cltm)
+    return {
+        "cells_tested": int((cells != "").sum()),
+        "donors_help": int((cells == HELPS).sum()),
+        "donors_harm": int((cells == HARMS).sum()),
+        "targets_tested": int((targets != "").sum()),
+        "own_data_helps": int((targets == HELPS).sum()),
+        "own_data_harms": int((targets == HARMS).sum()),
+        # Of a self-gain that is positive, the difference has the sign of CLTM - 1.
+        "cells_above_one": int((not_one & (cltm > 1)).sum()),
+        "cells_below_one": int((not_one & (cltm < 1)).sum()),
+        "cells_with_unbounded_set": int(unbounded.sum()),
+    }
+
+
+def headline(report: Report) -> str:
+    """Say in one plain sentence what the matrix tells."""
+    count = count_findings(report.matrix, report.uncertainty)
+    tested, worth = count["cells_tested"], worth_text(report)
+    if not tested:
+        told = "Nothing is tested: there are no two seeds to compare"
+        return f"{told}; the cells are estimates alone."
+    helped, harmed = count["donors_help"], count["donors_harm"]
+    if not helped and not harmed:
+        told = f"No donor clearly helps or harms a target, in {_pairs(tested)}"
+    else:
+        told = f"Another language's data help in {helped} of {_pairs(tested)}"
+        if harmed:
+            told += f" and harm in {harmed}"
+        if helped + harmed < tested:
+            told += "; the others are unclear"
+    if not worth:
+        return f"{told}."
+    return f"{told}. Where it can be told, a donor's utterance is worth {worth}."
+
+
+def _pairs(number: int) -> str:
+    return "1 pair" if number == 1 else f"{number:,} pairs"
+
+
+def worth_text(report: Report) -> str:
+    """Return the mean CLTM with its interval in words; empty where there is none."""
+    mean = report.numbers.identified.properties["mean_off_diagonal"]
+    if mean.value is None:
+        return ""
+    text = format_value(mean.value)
+    if mean.low is not None and mean.high is not None:
+        text += f" [{format_limit(mean.low)}, {format_limit(mean.high)}]"
+    return f"{text} of one of the target's own, on average"
+
+
+def question_lines(report: Report) -> list[str]:
+    """Answer the three questions, a sentence or two each."""
+    return [
+        _donors_line(report),
+        _own_data_line(report),
+        _worth_line(report),
+    ]
+
+
+def _donors_line(report: Report) -> str:
+    count = count_findings(report.matrix, report.uncertainty)
+    gains = report.matrix.cross_gain[~np.eye(len(report.matrix.languages), dtype=bool)]
+    there = gains[np.isfinite(gains)]
+    line = "Does a donor help?"
+    if not len(there):
+        return f"{line} Not known: no pair was measured."
+    mean = f" Mean cross-gain {signed(there.mean())}."
+    tested = count["cells_tested"]
+    if not tested:
+        return f"{line} Not tested: it takes two seeds.{mean}"
+    help_, harm = count["donors_help"], count["donors_harm"]
+    unclear = tested - help_ - harm
+    return (
+        f"{line} Of {_pairs(tested)}, {help_} {_helps(help_)}, {harm} {_harms(harm)} "
+        f"and {unclear} {_are(unclear)} unclear, {CORRECTED}.{mean}"
+    )
+
+
+def _own_data_line(report: Report) -> str:
+    matrix = report.matrix
+    line = "Does more of the target's own data help?"
+    gains = np.diagonal(matrix.self_gain)
+    there = gains[np.isfinite(gains)]
+    if not len(there):
+        return f"{line} Not known: no target has both single and double runs."
+    mean = f" Mean self-gain {signed(there.mean())}."
+    found = target_verdicts(matrix, report.uncertainty)
+    tested = int((found != "").sum())
+    if not tested:
+        return f"{line} Not tested: it takes two seeds.{mean}"
+    helped, harmed = (_codes(report, found == one) for one in (HELPS, HARMS))
+    parts = [f"it helps {(found == HELPS).sum()}{helped}"]
+    if harmed:
+        parts.append(f"makes {(found == HARMS).sum()} worse{harmed}")
+    unclear = tested - int(np.isin(found, (HELPS, HARMS)).sum())
+    if unclear:
+        parts.append(f"is unclear for {unclear}")
+    of = "1 target" if tested == 1 else f"{tested} targets"
+    return f"{line} Of {of}, {_and(parts)}, {CORRECTED}.{mean}"
+
+
+def _codes(report: Report, chosen: np.ndarray) -> str:
+    codes = np.array(report.matrix.languages)[chosen].tolist()
+    if not codes:
+        return ""
+    more = len(codes) - MOST_NAMED
+    some = ", ".join(codes[:MOST_NAMED])
+    return f" ({some}{f' and {more} more' if more > 0 else ''})"
+
+
+def _worth_line(report: Report) -> str:
+    matrix, n = report.matrix, len(report.matrix.languages)
+    line = "What is a donor's utterance worth?"
+    identified = int(matrix.target_identified.sum())
+    lacking = int(np.isnan(np.diagonal(matrix.self_gain)).sum())
+    without = f" (without single or double runs: {lacking})" if lacking else ""
+    worth = worth_text(report)
+    if not worth:
+        return f"{line} Not known for any of {n} targets{without}."
+    lines = [f"{line} Known for {identified} of {n} targets{without}: {worth}."]
+    count = count_findings(matrix, report.uncertainty)
+    tested = int(np.isfinite(report.uncertainty.q_one).sum())
+    above, below = count["cells_above_one"], count["cells_below_one"]
+    if tested:
+        lines.append(
+            f"Of {tested:,} {'cell' if tested == 1 else 'cells'}, {above} "
+            f"{_are(above)} above 1 and {below} below 1, {CORRECTED}."
+        )
+    unbounded = count["cells_with_unbounded_set"]
+    if unbounded:
+        lines.append(
+            f"No bounded {report.level} interval in {unbounded:,} of them: the "
+            "self-gain is too uncertain."
+        )
+    return " ".join(lines)
+
+
+def _and(parts: list[str]) -> str:
+    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
+
+
+def _helps(number: int) -> str:
+    return "helps" if number == 1 else "help"
+
+
+def _harms(number: int) -> str:
+    return "harms" if number == 1 else "harm"
+
+
+def _are(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def signed(value: float, decimals: int = 3) -> str:
+    """Write a gain, with its sign."""
+    text = format_value(value, decimals)
+    return f"+{text}" if float(f"{value:.{decimals}f}") > 0 else text
+
+
+def gains_line(report: Report) -> str:
+    """Give the numbers that matter: what own data and other languages' data add."""
+    matrix = report.matrix
+    itself = np.eye(len(matrix.languages), dtype=bool)
+    single = np.diagonal(matrix.perf[..., SINGLE])
+    own, donors = matrix.gains[itself], matrix.gains[~itself]
+    start, *parts = [
+        f"{value} {what}"
+        for value, what in (
+            (_mean(single, format_value), "on N of the target's own"),
+            (_mean(own, signed), "with N more of it"),
+            (_mean(donors, signed), "with N of a donor"),
+        )
+    ]
+    return f"{report.source.metric_title}, on average: {start}; {', '.join(parts)}"
+
+
+def _mean(values: np.ndarray, write: Callable[[float, int], str]) -> str:
+    there = values[np.isfinite(values)]
+    return write(there.mean(), 3) if len(there) else "not known"
+
+
+def next_steps(report: Report, results: Path, page: Path) -> list[str]:
+    """Say what to do next, a line each.
+
+    Args:
+        report: The report.
+        results: The results that it was made of.
+        page: The report page.
+    """
+    task, matrix = report.source.task, report.matrix
+    count = count_findings(matrix, report.uncertainty)
+    steps = [f"open {page}"]
+    if count["cells_tested"] > 1:
+        target = matrix.languages[int(np.nanargmax(_best_gains(matrix)))]
+        steps.append(
+            "which donors to take: python3 -m espnet2_cltm.bin.recommend --results "
+            f"{results} --task {task} --target {target}"
+        )
+    told = count["donors_help"] + count["donors_harm"]
+    if told < count["cells_tested"] or not count["cells_tested"]:
+        steps.append(
+            f"to tell more: more seeds (--seeds; here {report.seeds_text}), more test "
+            "speakers, or another N (docs/experiment.md, How large N must be)"
+        )
+    return steps
+
+
+def _best_gains(matrix: TransferMatrix) -> np.ndarray:
+    """Return (n,) the largest cross-gain of each target; NaN where there is none."""
+    itself = np.eye(len(matrix.languages), dtype=bool)
+    gains = np.where(itself | np.isnan(matrix.cross_gain), -np.inf, matrix.cross_gain)
+    best = gains.max(axis=1)
+    return np.where(np.isfinite(best), best, np.nan)
+
+
+def strongest(report: Report, verdict: str, most: int = 10) -> list[dict[str, Any]]:
+    """List the pairs whose cross-gain is clear, the clearest first.
+
+    The order is that of evidence: p-values, then the size of the gain.
+
+    Args:
+        report: The report.
+        verdict: ``helps`` or ``harms``.
+        most: Largest number of pairs.
+
+    Returns:
+        Of each ``target``, ``donor``, ``cross_gain`` and its standard error, ``q``;
+        ``cltm``, ``low`` and ``high``, None where not known or not bounded.
+    """
+    matrix, uncertainty = report.matrix, report.uncertainty
+    targets, donors = np.nonzero(cell_verdicts(matrix, uncertainty) == verdict)
+    p, gain = uncertainty.p_gain[targets, donors], matrix.cross_gain[targets, donors]
+    fieller, codes = uncertainty.fieller, matrix.languages
+    found = []
+    for k in np.lexsort((-np.abs(gain), p))[:most]:
+        cell = int(targets[k]), int(donors[k])
+        bounded = fieller.kind[cell] == BOUNDED and np.isfinite(matrix.cltm[cell])
+        found.append(
+            {
+                "target": codes[cell[0]],
+                "donor": codes[cell[1]],
+                "cross_gain": float(matrix.cross_gain[cell]),
+                "cross_gain_se": float(matrix.cross_gain_se[cell]),
+                "q": float(uncertainty.q_gain[cell]),
+                "cltm": _known(matrix.cltm[cell]),
+                "low": float(fieller.low[cell]) if bounded else None,
+                "high": float(fieller.high[cell]) if bounded else None,
+            }
+        )
+    return found
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
