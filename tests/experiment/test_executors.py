@@ -96,6 +96,7 @@ def test_there_are_as_many_workers_as_gpus_times_jobs(monkeypatch, options, expe
         run_plan, "LocalExecutor", lambda directory, nj, *rest: asked.append(nj)
     )
     monkeypatch.setattr(run_plan, "make_all_runs", lambda *args, **kwargs: None)
+    monkeypatch.setattr(run_plan, "check_gpus", lambda ngpu: None)
     run_plan.main(["--exp", "exp/none", *options])
     assert asked == [expected]
 
