@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.registry import find_task
+from espnet2_cltm.tasks.command import run_training
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -19,7 +20,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 def main(cmd: Sequence[str] | None = None) -> None:
     """Train a gender model."""
-    run_command(lambda: LabelEspnetTask.main(args=get_parser().parse_args(cmd)))
+    run_command(lambda: run_training(LabelEspnetTask, cmd, get_parser()))
 
 
 if __name__ == "__main__":

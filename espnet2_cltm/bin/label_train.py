@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
+from espnet2_cltm.tasks.command import run_training
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -28,7 +29,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
             --valid_shape_file dump/demo/es/dev/utt2num_samples \
             --output_dir exp/gender_es
     """  # noqa: E501
-    run_command(lambda: LabelEspnetTask.main(cmd=cmd))
+    run_command(lambda: run_training(LabelEspnetTask, cmd))
 
 
 if __name__ == "__main__":

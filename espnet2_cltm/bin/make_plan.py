@@ -154,6 +154,11 @@ def run(args: argparse.Namespace) -> None:
         before = read_settings(directory.settings)
         check_unchanged(directory.settings, replace(settings, options=before.options))
     languages = choose_languages(settings, args.langs)
+    # Here, for its imports take seconds, and options are refused before.
+    from espnet2_cltm.experiment.execution import build_once
+
+    for task in settings.tasks:
+        build_once(settings, task, max(args.seeds, default=0))
     planned = make_plan(settings, languages, args.seeds, directory)
     if begun:
         check_unchanged(directory.settings, planned.settings)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
+from espnet2_cltm.tasks.command import run_training
 
 
 def get_parser():
@@ -27,7 +28,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
             --valid_trials exp/demo_speaker_n32/data/speaker/es/dev.trials,es \
             --output_dir exp/speaker_es
     """  # noqa: E501
-    run_command(lambda: SpeakerTask.main(cmd=cmd))
+    run_command(lambda: run_training(SpeakerTask, cmd))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import transformers
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 import espnet2_cltm
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import read_test_set, training_utterances
@@ -32,6 +33,7 @@ from espnet2_cltm.experiment.steps import steps_config
 from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.task import Criterion, Scores
+from espnet2_cltm.tasks.adaptation import is_out_of_memory
 from espnet2_cltm.tasks.model_files import (
     PackedModel,
     load_model,
@@ -40,11 +42,41 @@ from espnet2_cltm.tasks.model_files import (
 )
 from espnet2_cltm.tasks.training import (
     Trained,
+    check_training,
     set_backends,
     train_in_memory,
     training_arguments,
     write_train_config,
 )
+
+
+def build_once(settings: Settings, task: str, seed: int = 0) -> None:
+    """Build a task's training once, so that errors of all runs occur before the first.
+
+    The encoder stays in memory for the runs. Options that the data will complete need
+    not be there.
+
+    Args:
+        settings: The experiment's settings.
+        task: Name of the task.
+        seed: The highest seed.
+
+    Raises:
+        UserError: The training configuration or what it names cannot be used.
+    """
+    spec = find_task(task)
+    code = spec.code()
+    options = {**spec.default_options(), **settings.options.get(task, {})}
+    built = {"seed": seed, **code.build_options(options)}
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / f"train_{task}.yaml"
+        write_train_config(
+            code.ESPNET_TASK, {**settings.train_config[task], **built}, path
+        )
+        args = training_arguments(
+            code.ESPNET_TASK, path, source=f"The file of --{task}_config"
+        )
+    check_training(code.ESPNET_TASK, args)
 
 
 def make_run(
@@ -184,13 +216,23 @@ def _test(
     code = spec.code()
     test_set = read_test_set(directory, run.task, name)
     predictions = directory.predictions(run.name, name, code.PREDICTIONS_SUFFIX)
-    code.predict(
-        model,
-        test_set,
-        predictions,
-        batch_bins=settings.test_batch_bins,
-        device="cuda" if ngpu > 0 else "cpu",
-    )
+    try:
+        code.predict(
+            model,
+            test_set,
+            predictions,
+            batch_bins=settings.test_batch_bins,
+            device="cuda" if ngpu > 0 else "cpu",
+        )
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        longest = max(test_set.utterances, key=lambda u: u.num_samples)
+        raise UserError(
+            f"There is not enough memory to test on {name}, whose longest utterance "
+            f"{longest.utt} has {longest.num_samples / SAMPLE_RATE:.1f} s: lower "
+            "--test_batch_bins, or leave longer utterances out."
+        ) from error
     return code.score(spec, settings.options[run.task], test_set, predictions)
 
 

@@ -7,29 +7,22 @@ over the run of one that dies.
 
 import logging
 import os
-import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder import check_encoder
-from espnet2_cltm.experiment.execution import make_run
+from espnet2_cltm.experiment.execution import build_once, make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import Claims, is_done, runs_left
 from espnet2_cltm.files import write_text
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.tasks.training import (
-    build_training,
-    training_arguments,
-    write_train_config,
-)
 
 WAIT_SECONDS = 0.5
 # After such an error a process cannot use its GPU any more (PyTorch 2.8 and later).
@@ -72,7 +65,7 @@ def work(
                 f"{directory.settings} lacks the task {task}, which the plan has: run "
                 "stage 3 again."
             )
-        build_once(settings, task, ngpu)
+        build_once(settings, task)
         frontend_conf = settings.train_config[task].get("frontend_conf") or {}
         check_encoder(directory, frontend_conf.get("model"))
         find_task(task).code().cache_audio(audio_cache_bytes)
@@ -98,25 +91,6 @@ def work(
                 time.sleep(WAIT_SECONDS)
     finally:
         claims.close()
-
-
-def build_once(settings: Settings, task: str, ngpu: int) -> None:
-    """Build a task's training once, so that errors of all runs occur before the first.
-
-    The encoder stays in memory for the runs.
-
-    Raises:
-        UserError: The training configuration or the encoder cannot be used.
-    """
-    code = find_task(task).code()
-    espnet_task = code.ESPNET_TASK
-    built = code.build_options(settings.options[task])
-    config = {**settings.train_config[task], **built}
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / f"train_{task}.yaml"
-        write_train_config(espnet_task, config, path)
-        args = training_arguments(espnet_task, path, ["--ngpu", str(ngpu)])
-    build_training(espnet_task, args)
 
 
 def _make_if_free(

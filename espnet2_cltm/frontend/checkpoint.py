@@ -10,16 +10,22 @@ is read, or drawn, the first time and copied in memory afterwards.
 import copy
 import json
 import logging
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
+import huggingface_hub
 import librosa
 import numpy as np
 import torch
+from huggingface_hub import try_to_load_from_cache
 from transformers import (
     HubertConfig,
     HubertModel,
@@ -39,6 +45,11 @@ Face's layout, with a model card."""
 
 LOWEST, HIGHEST = 60.0, 7400.0
 """Centre of the first and the last band of a filterbank, in Hz."""
+
+_YAML = {".yaml", ".yml"}
+_PATIENCE_SECONDS = 10.0
+
+_stands_in = False
 
 _MOST_HELD = 4
 """Encoders held in memory at once."""
@@ -108,6 +119,9 @@ def load_hubert(
     """
     if isinstance(model, str):
         model = locate_encoder(model)
+        if _stands_in and _is_on_hub_only(model):
+            logging.warning("%s is not here; a random HuBERT stands in for it", model)
+            model = {}
     overrides = dict(config_overrides or {})
     unknown = sorted(set(overrides) - {*HubertConfig().to_dict(), *_UNDECLARED})
     if unknown:
@@ -125,6 +139,44 @@ def load_hubert(
         key = json.dumps([source, overrides], sort_keys=True)
     pristine = _read_once(key)
     return HubertCheckpoint(copy.deepcopy(pristine.model), pristine.normalize_waveform)
+
+
+@contextmanager
+def standing_in() -> Iterator[None]:
+    """Let a random HuBERT of the usual size stand in for encoders that are not here.
+
+    Within the block, hub ids that this machine has not downloaded are not asked for.
+    """
+    global _stands_in
+    _stands_in = True
+    try:
+        yield
+    finally:
+        _stands_in = False
+
+
+def _is_on_hub_only(model: str) -> bool:
+    if Path(model).exists() or Path(model).suffix in _YAML:
+        return False
+    with foreign(lambda why: f"{model!r} cannot be a hub id ({why}): correct it."):
+        return not isinstance(try_to_load_from_cache(model, "config.json"), str)
+
+
+@lru_cache(maxsize=1)
+def hub_is_reachable() -> bool:
+    """Return whether the hub answers, or may, through a proxy.
+
+    Without a network its client tries each file for half a minute.
+    """
+    if getproxies():
+        return True
+    hub = urlsplit(huggingface_hub.constants.ENDPOINT)
+    port = hub.port or {"http": 80}.get(hub.scheme, 443)
+    try:
+        socket.create_connection((hub.hostname or "", port), _PATIENCE_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def describe_hubert(config: HubertConfig, normalize_waveform: bool) -> dict[str, Any]:
@@ -151,7 +203,7 @@ def _read_once(key: str) -> HubertCheckpoint:
     model, overrides = json.loads(key)
     if isinstance(model, dict):
         return _draw(model, overrides, source="model in frontend_conf")
-    if Path(model).suffix in {".yaml", ".yml"}:
+    if Path(model).suffix in _YAML:
         fields = read_mapping(model, "a HuBERT configuration", "correct --model")
         return _draw(fields, overrides, source=model)
     return _read_pretrained(model, overrides)
@@ -279,7 +331,8 @@ def _load_weights(model: str, overrides: Mapping[str, Any]) -> Any:
                 f"{path} is a Git LFS pointer, not the file itself: run git lfs pull "
                 "in the repository that it comes from."
             )
-    fields, _ = HubertConfig.get_config_dict(model)
+    is_local = directory.exists() or not hub_is_reachable()
+    fields, _ = HubertConfig.get_config_dict(model, local_files_only=is_local)
     if not fields:
         raise OSError("config.json is missing or empty")
     if fields.get("model_type") != "hubert":
@@ -292,7 +345,7 @@ def _load_weights(model: str, overrides: Mapping[str, Any]) -> Any:
             f"{model} is quantised (quantization_config in its config.json) and cannot "
             "be trained: give the checkpoint that it was made from."
         )
-    config = HubertConfig.from_pretrained(model, **overrides)
+    config = HubertConfig.from_pretrained(model, local_files_only=is_local, **overrides)
     _check_fields(config)
     with torch.random.fork_rng(devices=[]):
         return HubertModel.from_pretrained(
@@ -300,6 +353,7 @@ def _load_weights(model: str, overrides: Mapping[str, Any]) -> Any:
             config=config,
             dtype=torch.float32,
             attn_implementation=_ATTENTION,
+            local_files_only=is_local,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
@@ -327,7 +381,9 @@ def _reads_normalize_waveform(model: str) -> bool:
             "page, or save a Wav2Vec2FeatureExtractor there."
         )
     ):
-        fields, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(model)
+        fields, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(
+            model, local_files_only=Path(model).exists() or not hub_is_reachable()
+        )
         extractor: Any = Wav2Vec2FeatureExtractor.from_dict(fields)
     kind = fields.get("feature_extractor_type", type(extractor).__name__)
     if kind != type(extractor).__name__ or not isinstance(extractor.do_normalize, bool):

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 from espnet2.train.reporter import SubReporter
 
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.registry import find_strategy, strategy_names
@@ -141,8 +142,52 @@ class AdaptingTrainer(Trainer):
         strategy = strategy_of(bare)
         strategy.on_epoch(bare, reporter.get_epoch())
         _freeze_prefix(bare, strategy)
-        with _batch_hooks(bare, strategy, reporter.get_total_count()):
+        with (
+            naming_batches(model),
+            _batch_hooks(bare, strategy, reporter.get_total_count()),
+        ):
             return super().train_one_epoch(model=model, reporter=reporter, **others)
+
+
+@contextmanager
+def naming_batches(model: torch.nn.Module) -> Iterator[None]:
+    """Name the batch that a model is at where memory runs out.
+
+    Args:
+        model: Model that ESPnet's trainer calls with a batch's arguments by name.
+
+    Raises:
+        UserError: Memory has run out.
+    """
+    batch: dict[str, Any] = {}
+
+    def remember(_: torch.nn.Module, __: tuple, arguments: dict[str, Any]) -> None:
+        batch.update(arguments)
+
+    handle = model.register_forward_pre_hook(remember, with_kwargs=True)
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error) or "utt_id" not in batch:
+            raise
+        lengths = batch["speech_lengths"].tolist()
+        longest, n_samples = max(
+            zip(batch["utt_id"], lengths, strict=True), key=lambda pair: pair[1]
+        )
+        raise UserError(
+            f"There is not enough memory for a training batch of {len(lengths)} "
+            f"utterances, {longest} of {n_samples / SAMPLE_RATE:.1f} s among them: "
+            "lower batch_size or batch_bins in the training configuration, or leave "
+            "longer utterances out."
+        ) from error
+    finally:
+        handle.remove()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether a CPU's or a GPU's memory has run out."""
+    known = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, known) or "not enough memory" in str(error)
 
 
 @contextmanager

@@ -9,13 +9,18 @@ imports what it stands for.
 
 # ruff: noqa: E402, F401 (what is imported, and in this order, is this module's purpose)
 
+import datetime
 import importlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from types import ModuleType
 from typing import Any
+
+import numpy as np
+import torch
 
 
 class _StandIn(ModuleType):
@@ -62,6 +67,33 @@ with importing_later("tacotron_cleaner", "tacotron_cleaner.cleaners"):
     importlib.import_module("espnet2.text.cleaner")
 with redirect_stdout(StringIO()):  # it prints that Flash Attention is not installed
     importlib.import_module("espnet.nets.pytorch_backend.transformer.attention")
+
+
+@contextmanager
+def weights_only() -> Iterator[None]:
+    """Let ``torch.load`` read tensors and plain values alone within the block.
+
+    ESPnet asks it to unpickle whatever ``init_param`` and ``checkpoint.pth`` hold,
+    which may be any code. PyTorch's own variable forbids that, in processes that are
+    started within the block too.
+    """
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+# What ESPnet's checkpoint.pth holds beside tensors and plain values: times, and numbers
+# of numpy. Processes of distributed training import this module too.
+_SAFE: list[Any] = [datetime.timedelta, np.dtype, np.float64, type(np.dtype(float))]
+_SAFE.append(np.float64(0).__reduce__()[0])
+torch.serialization.add_safe_globals(_SAFE)
 
 from espnet2.tasks import spk
 from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes

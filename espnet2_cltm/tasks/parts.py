@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from espnet2.spk.projector.abs_projector import AbsProjector
 
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.tasks.espnet import ClassChoices
 
 
@@ -34,13 +34,13 @@ def build_part(choices: ClassChoices, args: argparse.Namespace, **inputs: Any) -
             f"{choices.name}: {name} is unknown: give one of "
             f"{', '.join(choices.classes)}."
         )
-    try:
-        return choices.classes[name](**inputs, **conf)
-    except TypeError as error:
-        raise UserError(
+    with foreign(
+        lambda why: (
             f"{choices.name}: {name} cannot be built with {choices.name}_conf "
-            f"({error}): correct it."
-        ) from error
+            f"({why}): correct it."
+        )
+    ):
+        return choices.classes[name](**inputs, **conf)
 
 
 class LinearProjector(AbsProjector):

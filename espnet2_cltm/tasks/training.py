@@ -13,6 +13,7 @@ the number of steps, and a double run has twice a single's. ``total_steps: auto`
 """
 
 import argparse
+import copy
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,10 +38,16 @@ from espnet2.train.distributed_utils import (
 from espnet2.train.reporter import Reporter
 from espnet2.utils.build_dataclass import build_dataclass
 
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import write_text
 from espnet2_cltm.task import Criterion
-from espnet2_cltm.tasks.espnet import AbsTask, GradScaler, scheduler_classes
+from espnet2_cltm.tasks.espnet import (
+    AbsTask,
+    GradScaler,
+    scheduler_classes,
+    weights_only,
+)
+from espnet2_cltm.tasks.options import parse_options
 
 _ANY_NUMBER = 1000  # builds a schedule where there is no data to count yet
 
@@ -101,7 +108,10 @@ class Trained:
 
 
 def training_arguments(
-    task: type[AbsTask], config: Path | str, options: Sequence[str] = ()
+    task: type[AbsTask],
+    config: Path | str,
+    options: Sequence[str] = (),
+    source: str | None = None,
 ) -> argparse.Namespace:
     """Parse a training configuration as the task's command line does.
 
@@ -109,20 +119,14 @@ def training_arguments(
         task: ESPnet task.
         config: YAML file of ESPnet options.
         options: Further options, as on the command line.
+        source: Name of the configuration in messages; by default its path.
 
     Raises:
         UserError: The configuration has an unknown option, or sets one that a training
             in memory does not support.
     """
-    parser = task.get_parser()
-
-    def refuse(message: str) -> None:
-        raise UserError(f"{config} is not a training configuration: {message}.")
-
-    parser.error = refuse
-    args = parser.parse_args(
-        ["--config", str(config), "--output_dir", "unused", *options]
-    )
+    cmd = ["--config", str(config), "--output_dir", "unused", *options]
+    args = parse_options(task.get_parser(), cmd, source)
     unsupported = {
         "patience": args.patience is not None,
         "multiple_iterator": args.multiple_iterator,
@@ -134,7 +138,7 @@ def training_arguments(
     }
     for name in (name for name, is_asked in unsupported.items() if is_asked):
         raise UserError(
-            f"{config} sets {name}: {getattr(args, name)}, which a run of an "
+            f"{source or config} sets {name}: {getattr(args, name)}, which a run of an "
             "experiment does not do: take the line out, or train with the task's own "
             "command."
         )
@@ -156,7 +160,7 @@ def write_train_config(
     """
     write_text(path, yaml.safe_dump(dict(config), sort_keys=False))
     schedule = config.get("scheduler_conf") or {}
-    if schedule.get("total_steps") != "auto":
+    if not isinstance(schedule, dict) or schedule.get("total_steps") != "auto":
         return
     steps = _ANY_NUMBER
     if "train_shape_file" in config:
@@ -213,13 +217,7 @@ def train_in_memory(
     set_all_random_seed(args.seed)
     set_backends(vars(args))
     model, optimizers, schedulers = build_training(task, args)
-    for param in args.init_param:
-        load_pretrained_model(
-            model=model,
-            init_param=param,
-            ignore_init_mismatch=args.ignore_init_mismatch,
-            map_location="cuda:0" if args.ngpu > 0 else "cpu",
-        )
+    load_init_params(model, args)
     train_iter_factory = task.build_iter_factory(
         args=args, distributed_option=distributed, mode="train"
     )
@@ -296,6 +294,57 @@ def _copy_weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     }
 
 
+def check_training(task: type[AbsTask], args: argparse.Namespace) -> None:
+    """Build a training once on the CPU, so that its errors occur before any work.
+
+    Args:
+        task: ESPnet task.
+        args: ESPnet's arguments, which stay as they are; data need not be among them.
+
+    Raises:
+        UserError: What the options name is not there, is damaged, or does not go
+            together.
+    """
+    trial = copy.deepcopy(args)
+    trial.ngpu = 0
+    with torch.random.fork_rng(devices=[]):
+        model, _, _ = build_training(task, trial)
+    load_init_params(model, trial)
+
+
+def load_init_params(model: torch.nn.Module, args: argparse.Namespace) -> None:
+    """Load the weights that ``init_param`` names into a model.
+
+    Raises:
+        UserError: A file cannot be read, holds more than weights, does not fit, or
+            changes nothing.
+    """
+    for param in args.init_param:
+        before = _copy_weights(model)
+        told = (
+            f"init_param: {param} cannot be loaded (%s): give a file of weights alone, "
+            "as ESPnet's *.pth are, whose names and shapes are the model's."
+        )
+        with foreign(told.__mod__), weights_only():
+            load_pretrained_model(
+                model=model,
+                init_param=param,
+                ignore_init_mismatch=args.ignore_init_mismatch,
+                map_location="cuda:0" if args.ngpu > 0 else "cpu",
+            )
+        after = model.state_dict()
+        if all(torch.equal(value, after[name]) for name, value in before.items()):
+            raise UserError(
+                f"init_param: {param} changes no weight: correct the parts behind the "
+                "colons, or leave it out."
+            )
+        if bad := [name for name in after if not after[name].isfinite().all()]:
+            raise UserError(
+                f"init_param: {param} holds weights that are not finite, {bad[0]} "
+                "first: give others."
+            )
+
+
 def build_training(
     task: type[AbsTask], args: argparse.Namespace
 ) -> tuple[AbsESPnetModel, list[torch.optim.Optimizer], list]:
@@ -313,18 +362,34 @@ def build_training(
         device="cuda" if args.ngpu > 0 else "cpu",
     )
     for frozen in args.freeze_param:
-        for name, parameter in model.named_parameters():
-            if name == frozen or name.startswith(f"{frozen}."):
-                parameter.requires_grad = False
+        parameters = [
+            parameter
+            for name, parameter in model.named_parameters()
+            if name == frozen or name.startswith(f"{frozen}.")
+        ]
+        if not parameters:
+            raise UserError(
+                f"freeze_param: {frozen} is not the name of a part of the model: give "
+                f"such as {next(model.named_parameters())[0]}, or leave it out."
+            )
+        for parameter in parameters:
+            parameter.requires_grad = False
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UserError(
+            "Nothing of the model is left to train: freeze less in the training "
+            "configuration."
+        )
     with _named(args, "optim"):
         optimizers = list(task.build_optimizers(args, model=model))
     if args.scheduler is None:
+        if args.scheduler_conf:
+            raise UserError(
+                f"scheduler_conf: {args.scheduler_conf} is given without a scheduler: "
+                "name it, or leave scheduler_conf out."
+            )
+        if not any(g["lr"] for optim in optimizers for g in optim.param_groups):
+            raise UserError("optim_conf: lr: 0 trains nothing: raise it.")
         return model, optimizers, [None for _ in optimizers]
-    if args.scheduler not in scheduler_classes:
-        raise UserError(
-            f"scheduler: {args.scheduler} is unknown to ESPnet: give one of "
-            f"{', '.join(sorted(scheduler_classes))}."
-        )
     scheduler_class = scheduler_classes[args.scheduler]
     if issubclass(scheduler_class, AbsValEpochStepScheduler):
         raise UserError(
@@ -342,14 +407,14 @@ def build_training(
 @contextmanager
 def _named(args: argparse.Namespace, option: str) -> Iterator[None]:
     """Name the option whose value cannot be built."""
-    try:
+    with foreign(
+        lambda why: (
+            f"{option}: {getattr(args, option)} with "
+            f"{getattr(args, f'{option}_conf')} cannot be built ({why}): correct the "
+            "training configuration."
+        )
+    ):
         yield
-    except (ValueError, TypeError) as error:
-        conf = getattr(args, f"{option}_conf")
-        raise UserError(
-            f"{option}: {getattr(args, option)} with {conf} cannot be built ({error}): "
-            "correct the training configuration."
-        ) from error
 
 
 def set_backends(config: Mapping[str, Any]) -> None:

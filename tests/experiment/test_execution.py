@@ -10,14 +10,13 @@ import torch
 from espnet2_cltm.bin import gender_inference, gender_train
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.execution import make_run
+from espnet2_cltm.experiment.execution import build_once, make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import is_done
-from espnet2_cltm.experiment.worker import build_once
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.tasks.training import training_arguments
 from tests.speech import TINY_GENDER, TINY_HUBERT, write_dump
@@ -196,7 +195,7 @@ def test_configuration_a_run_cannot_follow_is_refused(tmp_path, extra, message):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"scheduler": "nosuchlr"}, "scheduler: nosuchlr is unknown"),
+        ({"scheduler": "nosuchlr"}, "scheduler cannot be 'nosuchlr'"),
         ({"scheduler": "reducelronplateau"}, "follows a validation score"),
     ],
 )
@@ -245,7 +244,7 @@ def test_learning_rate_schedules_are_the_command_lines(store, tmp_path, schedule
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        ({"optim": "adamx"}, "optim: adamx"),
+        ({"optim": "adamx"}, "optim cannot be 'adamx'"),
         ({"optim_conf": {"rate": 1}}, "optim: adamw with"),
         ({"scheduler": "steplr", "scheduler_conf": {}}, "scheduler: steplr with"),
     ],
@@ -259,7 +258,7 @@ def test_what_would_fail_in_every_run_fails_before_the_first(store, extra, messa
         train_config={"gender": {**TINY_GENDER, **extra}},
     )
     with pytest.raises(UserError, match=message):
-        build_once(settings, "gender", ngpu=0)
+        build_once(settings, "gender")
 
 
 def test_gpus_that_are_not_there_are_refused():
