@@ -52,6 +52,10 @@ MAX_SECONDS = 600.0
 MAX_BYTES = 1 << 31
 """The largest file of a recording, all of which is held in memory."""
 
+OVERSHOOT = 2.0
+"""The highest peak that is clipped: lossy encoders and mixing overshoot a little, other
+scales are 2**15 times as loud."""
+
 CLIPPED_SHARE = 1e-3
 """From this share of samples at full scale on a recording counts as clipped."""
 
@@ -63,8 +67,6 @@ TELEPHONE_BAND = "nothing above 4 kHz"
 """The remark about such audio."""
 
 _INT16_STEPS = 32_768
-# Lossy encoders and mixing overshoot a little; other scales are 2**15 times as loud.
-_OVERSHOOT = 2.0
 _BLOCK_FRAMES = 1 << 18
 # Any other rate is damage, and would be resampled to gigabytes.
 _PLAUSIBLE_RATES = range(1_000, 1_000_001)
@@ -221,7 +223,7 @@ def decode_part(
     if not np.isfinite(samples).all():
         raise RejectedAudio("non-finite samples")
     peak = float(np.abs(samples).max(initial=0))
-    if peak > _OVERSHOOT:
+    if peak > OVERSHOOT:
         raise RejectedAudio("beyond full scale", f"up to {peak:.4g} instead of 1")
     remarks = recording.remarks
     if rate < SAMPLE_RATE:

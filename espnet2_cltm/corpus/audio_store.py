@@ -182,6 +182,11 @@ def dump_language(
     )
 
 
+def is_store(directory: Path) -> bool:
+    """Return whether a directory is a split of an audio store."""
+    return (directory / _FINGERPRINT).exists()
+
+
 def decode_chunk(
     utterances: list[Utterance], ark: Path, marker: Path, max_seconds: float
 ) -> None:

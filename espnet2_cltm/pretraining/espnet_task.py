@@ -27,8 +27,9 @@ from espnet2_cltm.pretraining.crops import (
     GroupedBatches,
 )
 from espnet2_cltm.pretraining.model import MaskedHubert, MaskedPredictionModel
-from espnet2_cltm.tasks.espnet import AbsTask, ClassChoices, Trainer
+from espnet2_cltm.tasks.espnet import ClassChoices, Trainer
 from espnet2_cltm.tasks.parts import build_part, scale_waveform
+from espnet2_cltm.tasks.speech_data import SpeechTask
 
 frontend_choices = ClassChoices(
     name="frontend",
@@ -62,7 +63,7 @@ class PretrainingPreprocessor:
         }
 
 
-class PretrainingTask(AbsTask):
+class PretrainingTask(SpeechTask):
     """ESPnet's task interface for :class:`.pretraining.model.MaskedPredictionModel`."""
 
     num_optimizers = 1

@@ -15,8 +15,9 @@ import numpy as np
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_text
-from espnet2_cltm.tasks.espnet import ESPnetDataset, SpkPreprocessor
+from espnet2_cltm.tasks.espnet import SpkPreprocessor
 from espnet2_cltm.tasks.parts import scale_waveform
+from espnet2_cltm.tasks.speech_data import SpeechDataset
 
 
 def read_spk2utt(path: Path | str | None) -> dict[str, list[str]]:
@@ -163,7 +164,7 @@ class PairPreprocessor(SpeakerPreprocessor):
                     f"{spk2utt} names the utterance {min(missing)}, which is not in "
                     f"{wav_scp}: make both from the same utterances."
                 )
-        self.dataset = ESPnetDataset(speech)
+        self.dataset = SpeechDataset(speech)
         self.names = list(self.speakers)
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:

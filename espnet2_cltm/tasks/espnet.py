@@ -95,10 +95,11 @@ _SAFE: list[Any] = [datetime.timedelta, np.dtype, np.float64, type(np.dtype(floa
 _SAFE.append(np.float64(0).__reduce__()[0])
 torch.serialization.add_safe_globals(_SAFE)
 
-from espnet2.tasks import spk
+from espnet2.tasks import abs_task, spk
 from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn
 from espnet2.train.dataset import ESPnetDataset
+from espnet2.train.iterable_dataset import IterableESPnetDataset
 from espnet2.train.preprocessor import SpkPreprocessor
 from espnet2.train.trainer import GradScaler, Trainer, TrainerOptions

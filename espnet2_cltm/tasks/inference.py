@@ -17,15 +17,16 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils import config_argparse
 from espnet2.utils.types import str2triple_str, str_or_none
 
-from espnet2_cltm.corpus.audio import MIN_SAMPLES
+from espnet2_cltm.corpus.audio import MIN_SAMPLES, OVERSHOOT
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.tasks.espnet import AbsTask, ESPnetDataset
+from espnet2_cltm.tasks.espnet import AbsTask
 from espnet2_cltm.tasks.model_files import find_packed_model, load_model
 from espnet2_cltm.tasks.parts import scale_waveform
+from espnet2_cltm.tasks.speech_data import SpeechDataset
 
 Key = TypeVar("Key", bound=Hashable)
 Pretrained = TypeVar("Pretrained", bound="PretrainedModel")
@@ -81,7 +82,7 @@ def inference_parser(description: str) -> argparse.ArgumentParser:
         type=str2triple_str,
         required=True,
         action="append",
-        help="wav.scp,speech,kaldi_ark or wav.scp,speech,sound",
+        help="wav.scp,speech,kaldi_ark or wav.scp,speech,sound; resampled to 16 kHz",
     )
     group = parser.add_argument_group("The model: two files of a training, or one tag")
     group.add_argument(
@@ -227,7 +228,10 @@ def _problem_of(waveform: np.ndarray) -> str | None:
         return f"has the shape {waveform.shape}, not that of one channel, (samples,)"
     if len(waveform) < MIN_SAMPLES:
         return f"has {len(waveform)} samples, fewer than {MIN_SAMPLES}"
-    return None if np.isfinite(waveform).all() else "holds NaN or infinity"
+    if not np.isfinite(waveform).all():
+        return "holds NaN or infinity"
+    peak = float(np.abs(waveform).max())
+    return f"reaches {peak:.4g} and not 1" if peak > OVERSHOOT else None
 
 
 def add_key_file(group: argparse._ActionsContainer) -> None:
@@ -259,7 +263,7 @@ class UtteranceReader:
         self.wav_scp = speech[0][0]
         self.utts = tuple(read_table(self.wav_scp))
         try:
-            self._dataset = ESPnetDataset(speech)
+            self._dataset = SpeechDataset(speech)
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(
                 f"{self.wav_scp} is not a list of type {speech[0][2]} ({error}): "
@@ -301,17 +305,17 @@ class UtteranceReader:
         """Read an utterance.
 
         Returns:
-            (samples,) float32 waveform in [-1, 1).
+            (samples,) float32 waveform in [-1, 1) at 16 kHz.
 
         Raises:
-            UserError: The audio cannot be read, has channels, is too short, or holds
-                NaN or infinity.
+            UserError: The audio cannot be read, is too short, or holds NaN or infinity.
         """
         try:
             waveform = scale_waveform(self._dataset[utt][1]["speech"])
-            problem = _problem_of(waveform)
         except (OSError, ValueError, RuntimeError) as error:
-            problem = f"cannot be read ({error})"
+            problem: str | None = f"cannot be read ({error})"
+        else:
+            problem = _problem_of(waveform)
         if problem:
             raise UserError(
                 f"The audio of utterance {utt} in {self.wav_scp} {problem}: correct "

@@ -17,7 +17,7 @@ from espnet2.samplers.abs_sampler import AbsSampler
 from espnet2.utils.types import str2bool
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.tasks.espnet import AbsTask
+from espnet2_cltm.tasks.speech_data import SpeechTask
 
 
 class WholeBatches(AbsSampler):
@@ -71,7 +71,7 @@ class WholeBatches(AbsSampler):
         ]
 
 
-class WholeBatchesTask(AbsTask):
+class WholeBatchesTask(SpeechTask):
     """ESPnet's task with the option ``--whole_batches``."""
 
     @classmethod
