@@ -41,8 +41,18 @@ from espnet2_cltm.matrix.prediction import (
     write_predicted,
 )
 from espnet2_cltm.matrix.regime_files import read_regime
-from espnet2_cltm.matrix.results import Choice, read_every_metric
-from espnet2_cltm.matrix.scores import RunScores, cross_language_of, zero_shot_means
+from espnet2_cltm.matrix.results import (
+    Choice,
+    read_every_metric,
+    read_published_steps,
+)
+from espnet2_cltm.matrix.scores import (
+    RunScores,
+    SeedScores,
+    cross_language_of,
+    zero_shot_means,
+)
+from espnet2_cltm.matrix.steps_share import StepsShare, steps_share
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
 from espnet2_cltm.options import LEVEL, POSITIVE, WHOLE, Option, add_options
 from espnet2_cltm.progress import progress
@@ -101,7 +111,8 @@ def get_parser() -> argparse.ArgumentParser:
 def build(args: argparse.Namespace) -> None:
     """Read, estimate, write and print."""
     known = read_languages(args.languages_conf)
-    every = read_every_metric(args.results, Choice(args.task, args.metric, args.budget))
+    choice = Choice(args.task, args.metric, args.budget)
+    every = read_every_metric(args.results, choice)
     regime = None
     if args.regime is not None:
         regime = read_regime(Path(args.regime), every[0].source.task)
@@ -125,6 +136,7 @@ def build(args: argparse.Namespace) -> None:
         origin=origin,
         provenance=provenance,
         build_command=_build_command(args),
+        steps=_steps_share(scores, args.results, choice, settings.confidence),
         missing=missing,
         regime=regime,
         confusion=read_confusion(
@@ -164,6 +176,16 @@ def build(args: argparse.Namespace) -> None:
         ),
     ]
     print("\n".join(found))
+
+
+def _steps_share(
+    scores: RunScores, path: Path, choice: Choice, level: float
+) -> StepsShare | None:
+    """Compare with the published design, where the experiment has its runs, too."""
+    published = read_published_steps(path, choice)
+    if published is None or not isinstance(scores, SeedScores):
+        return None
+    return steps_share(scores, published, level)
 
 
 def _other_analyses(

@@ -28,18 +28,18 @@ class StepsShare:
         targets: Targets that both designs have.
         data: Mean self-gain over targets and seeds where steps grow with the data.
         equal: The same where every run takes equal steps.
-        share: ``1 - equal / data``; 1 where data add nothing once steps are equal.
-        low: Lower limit of its confidence interval, by Fieller's method over seeds; NaN
-            where the interval is unbounded or there are fewer than three seeds.
+        share: ``1 - equal / data``; 1 where data add nothing once steps are equal. None
+            where its interval is unbounded or there are fewer than three seeds.
+        low: Lower limit of its confidence interval, by Fieller's method over seeds.
         high: Upper limit.
     """
 
     targets: tuple[str, ...]
     data: float
     equal: float
-    share: float
-    low: float
-    high: float
+    share: float | None = None
+    low: float | None = None
+    high: float | None = None
 
     def sentence(self) -> str:
         """Return what is found, in a sentence."""
@@ -48,7 +48,7 @@ class StepsShare:
             "where a double run takes twice a single's optimiser steps, and "
             f"{self.equal:+.3f} with equal steps"
         )
-        if np.isnan(self.low):
+        if self.share is None or self.low is None or self.high is None:
             return (
                 f"How much of the self-gain steps explain cannot be told: {gains}; the "
                 "former is not clearly above 0, or there are fewer than three seeds."
@@ -82,7 +82,7 @@ def steps_share(
         return None
     by_seed = gains.mean(axis=1)
     of_equal, of_data = mean_over_seeds(by_seed)
-    low = high = np.nan
+    told: tuple[float, ...] = ()
     if len(seeds) >= LEAST_SEEDS:
         covariance = np.cov(by_seed) / len(seeds)
         ratios = fieller_sets(
@@ -94,14 +94,13 @@ def steps_share(
             critical_value(level, np.array(len(seeds) - 1)),
         )
         if ratios.kind == BOUNDED and of_data > 0:
-            low, high = 1 - float(ratios.high), 1 - float(ratios.low)
+            limits = (of_equal / of_data, ratios.high, ratios.low)
+            told = tuple(1 - float(ratio) for ratio in limits)
     return StepsShare(
         tuple(t for t, is_whole in zip(targets, whole, strict=True) if is_whole),
         float(of_data),
         float(of_equal),
-        float(1 - of_equal / of_data) if of_data else np.nan,
-        low,
-        high,
+        *told,
     )
 
 

@@ -20,6 +20,7 @@ from espnet2_cltm.matrix.property_intervals import (
     matrix_numbers_with_intervals,
 )
 from espnet2_cltm.matrix.scores import ResultsSource, RunScores, SeedScores
+from espnet2_cltm.matrix.steps_share import StepsShare
 from espnet2_cltm.matrix.uncertainty import Analysis, CellUncertainty, IntervalSettings
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.comparison import PublishedComparison, published_comparisons
@@ -86,6 +87,8 @@ class Report:
         origin: Where its transfer comes from.
         provenance: How the results were made.
         build_command: Command that built the matrix.
+        steps: How much of the self-gain optimiser steps explain; None where the
+            experiment was not made in both designs.
         missing: Predictions of cells that were not measured; None where there are none.
         regime: Content of ``regime.json``; None where there is none.
         confusion: Classes taken for each other, see
@@ -100,6 +103,7 @@ class Report:
     origin: Origin
     provenance: Provenance
     build_command: str
+    steps: StepsShare | None = None
     missing: MissingPairs | None = None
     regime: Mapping[str, Any] | None = None
     confusion: pd.DataFrame | None = None

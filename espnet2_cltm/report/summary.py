@@ -103,6 +103,8 @@ def summarise(report: Report) -> dict[str, Any]:
         "task": source.task,
         "metric": source.metric,
         "budget": source.budget,
+        "steps": source.steps,
+        "steps_share": asdict(report.steps) if report.steps else None,
         "formula": FORMULA,
         "n_languages": n,
         "languages": list(matrix.languages),
@@ -334,7 +336,7 @@ def _figure(value: float | None) -> str:
 
 def remarks(report: Report) -> list[str]:
     """Say what is missing, not identified or else to be known of the matrix."""
-    lines = []
+    lines = [report.steps.sentence()] if report.steps else []
     scores, matrix, n = report.scores, report.matrix, len(report.matrix.languages)
     grey = grey_targets(matrix)
     if grey.any():

@@ -15,6 +15,14 @@ SOURCES = (
 )
 
 
+_STEPS = {
+    "data": "All runs trained for the same number of epochs, so that double and pair "
+    "runs took twice the optimiser steps of single runs: gains are of data and steps.",
+    "equal": "All runs took the same number of optimiser steps, on the same schedule "
+    "of learning rates and in batches of equal size: gains are of data alone.",
+}
+
+
 def methods_paragraphs(report: Report) -> tuple[str, ...]:
     """Write the paragraphs: the experiment, the matrix, its uncertainty, sources."""
     return (_experiment(report), _matrix(report), _uncertainty(report), SOURCES)
@@ -33,7 +41,7 @@ def _experiment(report: Report) -> str:
         f"Task: {source.task_title}, {n} languages{of_corpus}.{model} For every "
         f"language i, runs on N utterances of i (single) and on 2N (double){budget}; "
         "for every pair, one on N of i and N of j, tested on both. "
-        f"{_seeds(report)}"
+        f"{_STEPS[source.steps]} {_seeds(report)}"
     )
 
 
