@@ -1,6 +1,6 @@
 """The one exception that is meant for the person at the terminal."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 _MOST_TOLD = 200
@@ -17,14 +17,15 @@ class UserError(Exception):
 
 
 @contextmanager
-def foreign(describe: Callable[[str], str]) -> Iterator[None]:
+def foreign(what: str, remedy: str) -> Iterator[None]:
     """Tell in one sentence whatever reading a file from elsewhere raises.
 
     What a library raises for a file that is damaged, hostile or of another kind is
     nowhere declared and changes with its version.
 
     Args:
-        describe: Function that puts the reason into the sentence.
+        what: What cannot be used, such as "model.zip is damaged"; the reason follows.
+        remedy: What to do.
 
     Raises:
         UserError: The block raised something.
@@ -34,7 +35,7 @@ def foreign(describe: Callable[[str], str]) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(describe(reason_of(error))) from error
+        raise UserError(f"{what} ({reason_of(error)}): {remedy}.") from error
 
 
 def reason_of(error: BaseException) -> str:

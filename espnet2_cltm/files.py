@@ -100,7 +100,7 @@ def parse_yaml(text: str, path: Path | str) -> Any:
             without bounds where its aliases are filled in.
     """
     try:
-        with foreign(lambda why: f"{path} is not valid YAML ({why}): correct it."):
+        with foreign(f"{path} is not valid YAML", "correct it"):
             loader = _PlainLoader(text)
             node = loader.get_single_node()
             if node is None:
@@ -180,7 +180,7 @@ def read_json(path: Path | str, remedy: str) -> Any:
         UserError: The file cannot be read, or is not JSON.
     """
     text = read_text(path, remedy)
-    with foreign(lambda why: f"{path} is damaged ({why}): {remedy}."):
+    with foreign(f"{path} is damaged", remedy):
         return json.loads(text)
 
 

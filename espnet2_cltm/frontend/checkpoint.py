@@ -131,10 +131,8 @@ def load_hubert(
         )
     source = dict(model) if isinstance(model, Mapping) else str(model)
     with foreign(
-        lambda why: (
-            f"model in frontend_conf cannot be used ({why}): name a "
-            "directory, a hub id or a YAML file."
-        )
+        "model in frontend_conf cannot be used",
+        "name a directory, a hub id or a YAML file",
     ):
         key = json.dumps([source, overrides], sort_keys=True)
     pristine = _read_once(key)
@@ -158,7 +156,7 @@ def standing_in() -> Iterator[None]:
 def _is_on_hub_only(model: str) -> bool:
     if Path(model).exists() or Path(model).suffix in _YAML:
         return False
-    with foreign(lambda why: f"{model!r} cannot be a hub id ({why}): correct it."):
+    with foreign(f"{model!r} cannot be a hub id", "correct it"):
         return not isinstance(try_to_load_from_cache(model, "config.json"), str)
 
 
@@ -222,9 +220,7 @@ def _draw(
             f"{source} names {unknown[0]!r}, which is not a field of a HuBERT "
             "configuration: remove it."
         )
-    with foreign(
-        lambda why: f"{source} does not describe a HuBERT ({why}): correct it."
-    ):
+    with foreign(f"{source} does not describe a HuBERT", "correct it"):
         config = HubertConfig(**fields)
         _check_fields(config)
         with torch.random.fork_rng(devices=[]):
@@ -296,7 +292,7 @@ def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> HubertCheckpoi
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
-        with foreign(lambda why: _cannot_be_read(model, why)):
+        with foreign(*_unreadable(model)):
             hubert, report = _load_weights(model, overrides)
     finally:
         transformers_logging.set_verbosity(verbosity)
@@ -359,27 +355,27 @@ def _load_weights(model: str, overrides: Mapping[str, Any]) -> Any:
         )
 
 
-def _cannot_be_read(model: str, why: str) -> str:
+def _unreadable(model: str) -> tuple[str, str]:
+    """Return what an encoder is that cannot be read, and what to do."""
     if Path(model).is_dir():
         return (
-            f"The directory {model} does not hold a complete HuBERT ({why}): it needs "
-            "config.json, preprocessor_config.json and model.safetensors as "
-            "save_pretrained writes them; download or copy it again."
+            f"The directory {model} does not hold a complete HuBERT",
+            "it needs config.json, preprocessor_config.json and model.safetensors as "
+            "save_pretrained writes them; download or copy it again",
         )
     return (
         f"The encoder {model!r} is not a local directory and is not available from the "
-        f"hub ({why}): connect this machine to the network once, or download the model "
-        "elsewhere and give its directory with --model."
+        "hub",
+        "connect this machine to the network once, or download the model elsewhere and "
+        "give its directory with --model",
     )
 
 
 def _reads_normalize_waveform(model: str) -> bool:
     with foreign(
-        lambda why: (
-            f"{model} has no preprocessor_config.json that can be read, which "
-            f"tells how its waveforms are normalised ({why}): copy it from the model's "
-            "page, or save a Wav2Vec2FeatureExtractor there."
-        )
+        f"{model} has no preprocessor_config.json that can be read, which tells how "
+        "its waveforms are normalised",
+        "copy it from the model's page, or save a Wav2Vec2FeatureExtractor there",
     ):
         fields, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(
             model, local_files_only=Path(model).exists() or not hub_is_reachable()

@@ -467,11 +467,9 @@ class _Trial:
             if value != usual.get(name)
         )
         return foreign(
-            lambda why: (
-                "An utterance does not have transformers' own features alone "
-                f"and in a batch ({why}) with an encoder of {fields}: give another, or "
-                "replace the field with config_overrides."
-            )
+            "An utterance does not have transformers' own features, alone and in a "
+            f"batch, with an encoder of {fields}",
+            "give another, or replace the field with config_overrides",
         )
 
 

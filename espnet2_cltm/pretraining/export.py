@@ -73,7 +73,7 @@ def export_hubert(
             f"{weights} holds weights that are not finite in {dtype}, {bad[0]} first: "
             "train with a lower learning rate, or export with --dtype float32."
         )
-    write_text(outdir / "config.json", _config_json(config, dtype))
+    write_text(outdir / "config.json", _config_json(config))
     extractor = Wav2Vec2FeatureExtractor(
         sampling_rate=SAMPLE_RATE,
         do_normalize=start.normalize_waveform,
@@ -101,13 +101,14 @@ def _read_weights(path: Path) -> dict[str, torch.Tensor]:
     }
 
 
-def _config_json(config: HubertConfig, dtype: str) -> str:
+def _config_json(config: HubertConfig) -> str:
     # Written by transformers itself, then freed of where it was read from.
     with tempfile.TemporaryDirectory() as directory:
         config.save_pretrained(directory)
         fields = json.loads((Path(directory) / "config.json").read_text())
     fields.pop("_name_or_path", None)
-    fields |= {"architectures": [HubertModel.__name__], "dtype": dtype}
+    # Whatever the file's precision: transformers computes in the one named here.
+    fields |= {"architectures": [HubertModel.__name__], "dtype": "float32"}
     return json.dumps(fields, indent=2, sort_keys=True) + "\n"
 
 

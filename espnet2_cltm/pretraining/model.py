@@ -62,6 +62,8 @@ class MaskedHubert(HubertFrontend):
             training from random weights are the same.
     """
 
+    _mask: torch.Tensor | None = None
+
     def __init__(self, model: str | Mapping[str, Any]):
         # Whole layers are not dropped: which ones would depend on the process.
         super().__init__(
@@ -75,7 +77,6 @@ class MaskedHubert(HubertFrontend):
         )
         # The fastest for backward passes of short crops on a CPU.
         self.hubert.set_attn_implementation("eager")
-        self._mask: torch.Tensor | None = None
 
     def masked(self, crops: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Encode crops of one length with some frames hidden.

@@ -51,9 +51,7 @@ def _check_checkpoint(path: Path) -> None:
     """Read what a training is resumed from, which may hold more than weights."""
     if not path.exists():
         return
-    told = (
-        f"{path} cannot be resumed from (%s): restore it, or begin anew with "
-        "--resume false."
-    )
-    with foreign(told.__mod__):
+    with foreign(
+        f"{path} cannot be resumed from", "restore it, or begin anew: --resume false"
+    ):
         torch.load(path, map_location="cpu")

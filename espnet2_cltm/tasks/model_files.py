@@ -10,10 +10,9 @@ its strategy stores a part of the weights only.
 
 import argparse
 import copy
-import pickle
 import zipfile
-import zlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +24,10 @@ import yaml
 from espnet2.main_funcs.pack_funcs import find_path_and_change_it_recursive
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.utils.yaml_no_alias_safe_dump import yaml_no_alias_safe_dump
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import replacing
-from espnet2_cltm.frontend.checkpoint import describe_hubert
+from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.files import parse_yaml, read_mapping, replacing
+from espnet2_cltm.frontend.checkpoint import describe_hubert, hub_is_reachable
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.strategies.strategy import strategy_of
 from espnet2_cltm.tasks.espnet import AbsTask
@@ -38,7 +36,7 @@ FILE_NAME = "model.zip"
 _META = "meta.yaml"
 _CONFIG = "config.yaml"
 _STATISTICS = "feats_stats.npz"
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError)
+_MOST_YAML_BYTES = 10_000_000
 
 
 def load_model(
@@ -66,32 +64,35 @@ def load_model(
                 f"{path} is missing: give the config.yaml and the weights that "
                 f"{task.train_command} wrote."
             )
-    try:
-        config = yaml.safe_load(Path(train_config).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        config = None
+    config = read_mapping(
+        train_config, f"the config.yaml that {task.train_command} wrote"
+    )
     # Trainings from before there were strategies do not name one.
     parts = {choices.name for choices in task.class_choices_list} - {"strategy"}
-    if not isinstance(config, dict) or not parts <= config.keys():
+    if not parts <= config.keys():
         raise UserError(
             f"{train_config} is not the config.yaml that {task.train_command} wrote "
             "beside the weights: give that file."
         )
     # Options that are younger than the training have their defaults.
     defaults = vars(task.get_parser().parse_args([]))
-    model = task.build_model(argparse.Namespace(**{**defaults, **config}))
+    with foreign(
+        f"{train_config} does not describe a model",
+        f"give the config.yaml that {task.train_command} wrote beside the weights",
+    ):
+        model = task.build_model(argparse.Namespace(**{**defaults, **config}))
     stored = strategy_of(model).to_store(model)
     state = {} if stored is None else model.state_dict()
     built = {name: state[name] for name in state.keys() - set(stored or ())}
-    try:
+    with foreign(
+        f"{model_file} does not hold the weights of the model in {train_config}",
+        "give the two files of one training",
+    ):
         trained = torch.load(model_file, map_location="cpu", weights_only=True)
         model.load_state_dict({**built, **trained})
-    except (RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        reason = (str(error).splitlines() or ["the file is cut off"])[-1].strip()
-        raise UserError(
-            f"{model_file} does not hold the weights of the model in {train_config} "
-            f"({reason}): give the two files of one training."
-        ) from error
+        bad = [name for name, value in trained.items() if not value.isfinite().all()]
+        if bad:
+            raise ValueError(f"{bad[0]} is not finite")
     return model
 
 
@@ -153,22 +154,19 @@ class PackedModel:
         """
         directory = Path(directory)
         weights = self.weights_for(language)
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                config = yaml.safe_load(archive.read(_CONFIG))
-                names = [weights]
-                if _STATISTICS in archive.namelist():
-                    names.append(_STATISTICS)
-                for name in names:
-                    # Whole, so that its checksum is verified.
-                    (directory / name).write_bytes(archive.read(name))
-        except (KeyError, yaml.YAMLError, RuntimeError, *_DAMAGED) as error:
-            raise _is_damaged(self.path, error) from error
-        config = find_path_and_change_it_recursive(
-            config, _STATISTICS, str(directory / _STATISTICS)
-        )
         train_config = directory / _CONFIG
-        train_config.write_text(yaml.safe_dump(config), encoding="utf-8")
+        with _naming_damage(self.path), zipfile.ZipFile(self.path) as archive:
+            config = _read_yaml(archive, _CONFIG, self.path)
+            names = [weights]
+            if _STATISTICS in archive.namelist():
+                names.append(_STATISTICS)
+            for name in names:
+                # Whole, so that its checksum is verified.
+                (directory / name).write_bytes(archive.read(name))
+            config = find_path_and_change_it_recursive(
+                config, _STATISTICS, str(directory / _STATISTICS)
+            )
+            train_config.write_text(yaml.safe_dump(config), encoding="utf-8")
         return {
             "train_config": str(train_config),
             "model_file": str(directory / weights),
@@ -236,10 +234,13 @@ def read_packed_model(path: Path | str) -> PackedModel:
             f"{path} is missing: there is no such run, or its model was not kept; "
             "give another run, or keep models with --keep_models."
         )
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = set(archive.namelist())
-            meta = yaml.safe_load(archive.read(_META)) if _META in names else {}
+    with _naming_damage(path), zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+        meta = _read_yaml(archive, _META, path) if _META in names else {}
+    with foreign(
+        f"{path} is not a model that an experiment has kept",
+        f"give exp/<tag>/runs/<run> or its {FILE_NAME}",
+    ):
         checkpoints = meta["checkpoints"]
         packed = PackedModel(
             path,
@@ -253,13 +254,6 @@ def read_packed_model(path: Path | str) -> PackedModel:
         # A name with a directory in it would be written there.
         if missing or not members or any(Path(m).name != m for m in members):
             raise KeyError(min(missing or members or {"checkpoints"}))
-    except _DAMAGED as error:
-        raise _is_damaged(path, error) from error
-    except (KeyError, TypeError, ValueError, AttributeError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path} is not a model that an experiment has kept (it lacks {error}): "
-            f"give exp/<tag>/runs/<run> or its {FILE_NAME}."
-        ) from error
     return packed
 
 
@@ -277,15 +271,16 @@ def find_packed_model(model_tag: Path | str) -> PackedModel:
     if path.is_dir():
         path = path / FILE_NAME
     elif not path.exists() and path.suffix != ".zip":
-        try:
-            path = Path(huggingface_hub.hf_hub_download(str(model_tag), FILE_NAME))
-        except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
-            raise UserError(
-                f"{str(model_tag)!r} is not a directory of a run or a {FILE_NAME}, and "
-                f"is not available from the hub ({type(error).__name__}): give "
-                "exp/<tag>/runs/<run>, or the id of a repository that holds a "
-                f"{FILE_NAME}."
-            ) from error
+        with foreign(
+            f"{str(model_tag)!r} is not a directory of a run or a {FILE_NAME}, and is "
+            "not available from the hub",
+            "give exp/<tag>/runs/<run>, or the id of a repository that holds a "
+            f"{FILE_NAME}",
+        ):
+            downloaded = huggingface_hub.hf_hub_download(
+                str(model_tag), FILE_NAME, local_files_only=not hub_is_reachable()
+            )
+        path = Path(downloaded)
     return read_packed_model(path)
 
 
@@ -308,8 +303,13 @@ def _portable_config(
     return config, statistics
 
 
-def _is_damaged(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{path} is damaged ({' '.join(str(error).split()).rstrip('.')}): delete it, "
-        "copy it again, or make its run again."
+def _naming_damage(path: Path) -> AbstractContextManager[None]:
+    return foreign(
+        f"{path} is damaged", "delete it, copy it again, or make its run again"
     )
+
+
+def _read_yaml(archive: zipfile.ZipFile, name: str, path: Path) -> Any:
+    if archive.getinfo(name).file_size > _MOST_YAML_BYTES:
+        raise ValueError(f"{name} has more than {_MOST_YAML_BYTES} bytes")
+    return parse_yaml(archive.read(name).decode(), f"{path}/{name}")

@@ -58,7 +58,7 @@ def parse_options(
     parser.error = refuse  # type: ignore[method-assign, assignment]
     actions = [a for a in parser._actions if a.default is not argparse.SUPPRESS]
     may_be_none = {action.dest for action in actions if action.default is None}
-    with foreign(lambda why: f"{source} is not a training configuration: {why}."):
+    with foreign(f"{source} is not a training configuration", "correct it"):
         args = parser.parse_args(cmd)
     for action in actions:
         name, value = action.dest, getattr(args, action.dest, None)

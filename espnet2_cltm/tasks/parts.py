@@ -35,10 +35,7 @@ def build_part(choices: ClassChoices, args: argparse.Namespace, **inputs: Any) -
             f"{', '.join(choices.classes)}."
         )
     with foreign(
-        lambda why: (
-            f"{choices.name}: {name} cannot be built with {choices.name}_conf "
-            f"({why}): correct it."
-        )
+        f"{choices.name}: {name} cannot be built with {choices.name}_conf", "correct it"
     ):
         return choices.classes[name](**inputs, **conf)
 

@@ -321,11 +321,14 @@ def load_init_params(model: torch.nn.Module, args: argparse.Namespace) -> None:
     """
     for param in args.init_param:
         before = _copy_weights(model)
-        told = (
-            f"init_param: {param} cannot be loaded (%s): give a file of weights alone, "
-            "as ESPnet's *.pth are, whose names and shapes are the model's."
-        )
-        with foreign(told.__mod__), weights_only():
+        with (
+            foreign(
+                f"init_param: {param} cannot be loaded",
+                "give a file of weights alone, as ESPnet's *.pth are, whose names and "
+                "shapes are the model's",
+            ),
+            weights_only(),
+        ):
             load_pretrained_model(
                 model=model,
                 init_param=param,
@@ -387,8 +390,6 @@ def build_training(
                 f"scheduler_conf: {args.scheduler_conf} is given without a scheduler: "
                 "name it, or leave scheduler_conf out."
             )
-        if not any(g["lr"] for optim in optimizers for g in optim.param_groups):
-            raise UserError("optim_conf: lr: 0 trains nothing: raise it.")
         return model, optimizers, [None for _ in optimizers]
     scheduler_class = scheduler_classes[args.scheduler]
     if issubclass(scheduler_class, AbsValEpochStepScheduler):
@@ -408,11 +409,9 @@ def build_training(
 def _named(args: argparse.Namespace, option: str) -> Iterator[None]:
     """Name the option whose value cannot be built."""
     with foreign(
-        lambda why: (
-            f"{option}: {getattr(args, option)} with "
-            f"{getattr(args, f'{option}_conf')} cannot be built ({why}): correct the "
-            "training configuration."
-        )
+        f"{option}: {getattr(args, option)} with {getattr(args, f'{option}_conf')} "
+        "cannot be built",
+        "correct the training configuration",
     ):
         yield
 

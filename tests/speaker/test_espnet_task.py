@@ -317,7 +317,10 @@ def test_scores_of_an_earlier_inference_do_not_stay(trained, dump, tmp_path):
     [
         (["--model_file", "none.pth"], "weights that speaker_train wrote"),
         (["--train_config", "TMP/list.yaml"], "config.yaml that speaker_train wrote"),
-        (["--train_config", "TMP/broken.yaml"], "config.yaml that speaker_train wrote"),
+        (
+            ["--train_config", "TMP/broken.yaml"],
+            "broken.yaml, line 2, is not valid YAML",
+        ),
         (["--train_config", "TMP/gender.yaml"], "config.yaml that speaker_train wrote"),
         (["--model_file", "TMP/list.yaml"], "does not hold the weights"),
         (["--model_file", "TMP/empty.pth"], "does not hold the weights"),
@@ -378,7 +381,7 @@ def test_weights_that_are_not_finite_are_refused(trained, dump, tmp_path, capsys
     error = message_of(
         capsys, infer, trained, dump / "es/test", tmp_path / "out", *options
     )
-    assert "The embedding of utterance es-" in error
+    assert "is not finite" in error
     assert not (tmp_path / "out" / "embeddings.scp").exists()
 
 

@@ -1,6 +1,8 @@
 """A packed model needs nothing that lies elsewhere."""
 
 import argparse
+import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from espnet2_cltm.tasks.model_files import (
     pack_model,
     read_packed_model,
 )
+from tests.frontend.test_damaged_checkpoints import Opener
 from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
 # As in "large" checkpoints.
@@ -123,3 +126,67 @@ def test_no_half_packed_model_is_left(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"model\.zip cannot be written \(No space"):
         pack(tmp_path / "model.zip", LabelEspnetTask, TINY_GENDER)
     assert list(tmp_path.iterdir()) == []
+
+
+def rewrite(**members):
+    """Replace members of a packed model."""
+
+    def change(path):
+        with zipfile.ZipFile(path) as archive:
+            content = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in {**content, **members}.items():
+                archive.writestr(name, data)
+
+    return change
+
+
+def flip_bytes(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 9] = b"\xff" * 9
+    path.write_bytes(content)
+
+
+META = (
+    "task: gender\nrun: r\nlanguages: [es]\ncheckpoints: {es: {file: %s, epoch: 1}}\n"
+)
+DAMAGES = {
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-200]),
+    "other bytes": flip_bytes,
+    "no zip": lambda path: path.write_bytes(b"\x80\x02"),
+    "pointer": lambda path: path.write_text(
+        "version https://git-lfs.github.com/spec/v1"
+    ),
+    "a date": rewrite(**{"meta.yaml": "task: 2026-13-01"}),
+    "a list": rewrite(**{"meta.yaml": "[1, 2]"}),
+    "not UTF-8": rewrite(**{"meta.yaml": b"\xff"}),
+    "deep": rewrite(**{"meta.yaml": "[" * 9000}),
+    "itself": rewrite(**{"meta.yaml": "a: &a [*a]"}),
+    "huge": rewrite(**{"meta.yaml": b" " * 20_000_000}),
+    "another place": rewrite(**{"meta.yaml": META % "../1epoch.pth"}),
+    "missing weights": rewrite(**{"meta.yaml": META % "9epoch.pth"}),
+    "no configuration": rewrite(**{"config.yaml": "{}"}),
+    "odd configuration": rewrite(**{"config.yaml": "frontend_conf: 5\nclasses: 5"}),
+    "empty weights": rewrite(**{"1epoch.pth": b""}),
+    "text as weights": rewrite(**{"1epoch.pth": b"text"}),
+    "a list of weights": rewrite(**{"1epoch.pth": pickle.dumps([1])}),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_model_is_refused_in_a_sentence(tmp_path, damage):
+    path = tmp_path / "model.zip"
+    pack(path, LabelEspnetTask, TINY_GENDER)
+    DAMAGES[damage](path)
+    with pytest.raises(UserError) as caught:
+        build(path, LabelEspnetTask, tmp_path / "out")
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_packed_model_runs_nothing(tmp_path):
+    path = tmp_path / "model.zip"
+    pack(path, LabelEspnetTask, TINY_GENDER)
+    rewrite(**{"1epoch.pth": pickle.dumps(Opener(tmp_path / "opened"))})(path)
+    with pytest.raises(UserError):
+        build(path, LabelEspnetTask, tmp_path / "out")
+    assert not (tmp_path / "opened").exists()

@@ -76,7 +76,6 @@ def test_one_value_stands_for_a_list_of_one(tmp_path):
     [
         ({"freeze_param": ["nothing"]}, "freeze_param: nothing"),
         ({"freeze_param": ["frontend", "projector", "classifier"]}, "left to train"),
-        ({"optim_conf": {"lr": 0.0}}, "lr: 0"),
         ({"optim_conf": {"lr": -1.0}}, "optim: "),
         ({"optim_conf": {"learning": 1.0}}, "learning"),
         ({"scheduler_conf": {"gamma": 1}}, "without a scheduler"),
