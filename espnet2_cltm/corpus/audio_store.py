@@ -49,6 +49,11 @@ from espnet2_cltm.corpus.datadir import (
 )
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
 from espnet2_cltm.corpus.pipes import is_pipe, pipe_state
+from espnet2_cltm.corpus.stored import (
+    FINGERPRINT,
+    checksum_of_file,
+    checksums_of_tables,
+)
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import alone_in, replacing, write_text
 from espnet2_cltm.progress import progress
@@ -58,8 +63,6 @@ CHUNK_SIZE = 200
 
 # Part of every chunk's name: raise it when decoding gives other samples than before.
 _DECODING_VERSION = 2
-
-_FINGERPRINT = ".fingerprint"
 
 
 @dataclass(frozen=True)
@@ -180,11 +183,6 @@ def dump_language(
         remarks=Counter(remark for outcome in every for remark in outcome.remarks),
         commands=commands,
     )
-
-
-def is_store(directory: Path) -> bool:
-    """Return whether a directory is a split of an audio store."""
-    return (directory / _FINGERPRINT).exists()
 
 
 def decode_chunk(
@@ -335,17 +333,9 @@ def _is_done(chunk: _Chunk) -> bool:
             return False
         if ark.st_mtime_ns <= marker.st_mtime_ns:
             return True
-        return f"{_checksum_of_file(chunk.ark):08x}" == expected
+        return checksum_of_file(chunk.ark) == expected
     except (OSError, ValueError):
         return False
-
-
-def _checksum_of_file(path: Path) -> int:
-    value = 0
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            value = zlib.crc32(block, value)
-    return value
 
 
 def _parse_outcomes(chunk: _Chunk, lines: Sequence[str]) -> list[_Outcome] | None:
@@ -445,16 +435,8 @@ def _write_split(split: _Split, outcomes: list[_Outcome]) -> None:
         for one in kept
     ]
     write_data_dir(split.directory, utterances)
-    lines = [split.fingerprint, *_checksums_of_tables(split.directory)]
-    write_text(split.directory / _FINGERPRINT, "\n".join(lines) + "\n")
-
-
-def _checksums_of_tables(directory: Path) -> list[str]:
-    return [
-        f"{path.name} {_checksum_of_file(path):08x}"
-        for path in sorted(directory.iterdir())
-        if path.is_file() and path.name[0] != "."
-    ]
+    lines = [split.fingerprint, *checksums_of_tables(split.directory)]
+    write_text(split.directory / FINGERPRINT, "\n".join(lines) + "\n")
 
 
 def _rejected_table(outcomes: list[_Outcome]) -> str:
@@ -474,13 +456,12 @@ def _is_complete(split: _Split) -> bool:
     """Return whether every table of a split is as it was written."""
     wav_scp = split.directory / "wav.scp"
     try:
-        text = (split.directory / _FINGERPRINT).read_text(encoding="utf-8")
-        if not wav_scp.exists():
-            return False
-        lines = [split.fingerprint, *_checksums_of_tables(split.directory)]
+        text = (split.directory / FINGERPRINT).read_text(encoding="utf-8")
+        fingerprint, *tables = text.splitlines()
+        is_whole = set(tables) <= set(checksums_of_tables(split.directory))
+        return is_whole and wav_scp.exists() and fingerprint == split.fingerprint
     except (OSError, ValueError):
         return False
-    return text.splitlines() == lines
 
 
 def _mark_incomplete(directory: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
+from espnet2_cltm.corpus.stored import is_stored
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, write_text
 
@@ -53,6 +54,11 @@ def read_utterance_list(path: Path) -> list[ListedUtterance]:
             raise UserError(
                 f"{path}, line {number}: {num_samples!r} is not a number of samples: "
                 "run stage 3 again."
+            )
+        if not is_stored(audio):
+            raise UserError(
+                f"{path}, line {number}: the audio of {utt} is not file.ark:offset but "
+                f"'{audio[:100]}': run stage 3 again."
             )
         utterances.append(ListedUtterance(utt, label, int(num_samples), audio))
     return utterances

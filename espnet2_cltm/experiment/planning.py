@@ -10,8 +10,9 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir, read_table
+from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_table
 from espnet2_cltm.corpus.language import person_of
+from espnet2_cltm.corpus.stored import read_split
 from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import (
@@ -332,12 +333,11 @@ def _read_language(
                 f"{directory} is not in the audio store: run stages 1 and 2 for "
                 f"{lang}, or remove it from --langs."
             )
-        utterances = read_data_dir(directory)
+        utterances, num_samples = read_split(directory)
         kept = without_tested(people, lang, split, utterances)
         splits[split] = (kept, len(utterances) - len(kept))
-        num_samples = read_table(directory / "utt2num_samples")
         for u in utterances:
-            listed[u.id] = (int(num_samples[u.id]), u.audio)
+            listed[u.id] = (num_samples[u.id], u.audio)
     return splits, listed
 
 
@@ -395,7 +395,8 @@ def _draw_across(
         if not spec.tests_across(rules.options):
             continue
         fit = [lang for drawn_task, lang in drawn if drawn_task == task]
-        tests = {lang: read_data_dir(settings.split_dir(lang, "test")) for lang in fit}
+        stored = {lang: read_split(settings.split_dir(lang, "test")) for lang in fit}
+        tests = {lang: utterances for lang, (utterances, _) in stored.items()}
         for made in spec.draw_across(tests, rules):
             for note in made.notes:
                 logging.info("%s, %s, test: %s", made.name, task, note)
@@ -403,12 +404,10 @@ def _draw_across(
                 continue
             by_id = {}
             for lang in made.name.split("~"):
-                directory = settings.split_dir(lang, "test")
-                num_samples = read_table(directory / "utt2num_samples")
+                _, lengths = stored[lang]
                 for u in tests[lang]:
                     label = person_of(u.speaker, lang)
-                    length = int(num_samples[u.id])
-                    by_id[u.id] = ListedUtterance(u.id, label, length, u.audio)
+                    by_id[u.id] = ListedUtterance(u.id, label, lengths[u.id], u.audio)
             utterances = [by_id[utt] for utt in made.utts]
             across[task, made.name] = DrawnSet(utterances, made.data)
         if not any(made_task == task for made_task, _ in across):

@@ -33,6 +33,7 @@ from sklearn.cluster import MiniBatchKMeans
 from espnet2_cltm.corpus.audio import SAMPLE_RATE, load_audio
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
+from espnet2_cltm.corpus.stored import read_lengths
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_json, replacing, write_text
 from espnet2_cltm.pretraining.crops import FRAME_LENGTH, count_frames
@@ -184,10 +185,11 @@ def _draw_sample(settings: TargetSettings) -> list[tuple[str, str]]:
     candidates = []
     for lang in settings.langs:
         directory = Path(settings.dump) / lang / "train"
-        lengths = _read_lengths(directory)
+        audio_of = read_table(directory / "wav.scp")
+        lengths = read_lengths(directory, audio_of)
         candidates += [
             (_draw_key(settings.seed, utt), utt, audio, lengths[utt])
-            for utt, audio in read_table(directory / "wav.scp").items()
+            for utt, audio in audio_of.items()
         ]
     sample, frames = [], 0
     for _, utt, audio, samples in sorted(candidates):
@@ -257,7 +259,7 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
         audio = read_audio(directory)
         if not audio:
             continue
-        lengths = _read_lengths(directory)
+        lengths = read_lengths(directory, audio)
         speakers = read_table(directory / "utt2spk")
         for utt, target in read_table(piece(outdir, lang, split)).items():
             if lengths[utt] < shortest:
@@ -314,15 +316,6 @@ def _others(rows: Sequence[_Row]) -> dict[str, _Row]:
         for group in of_speaker.values()
         for place, row in enumerate(group)
     }
-
-
-def _read_lengths(directory: Path) -> dict[str, int]:
-    path = directory / "utt2num_samples"
-    table = read_table(path)
-    bad = next((utt for utt, value in table.items() if not value.isdecimal()), None)
-    if bad is not None:
-        raise UserError(f"{path}: {bad} has no number of samples: run stage 2 again.")
-    return {utt: int(value) for utt, value in table.items()}
 
 
 def _frames(features: FrameFeatures, utt: str, audio: str) -> np.ndarray:

@@ -15,8 +15,8 @@ from unittest import mock
 import numpy as np
 
 from espnet2_cltm.corpus.audio import load_audio
-from espnet2_cltm.corpus.audio_store import is_store
 from espnet2_cltm.corpus.datadir import read_table
+from espnet2_cltm.corpus.stored import is_store
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.tasks import espnet
 from espnet2_cltm.tasks.espnet import ESPnetDataset, IterableESPnetDataset

@@ -1,0 +1,97 @@
+"""Reading splits of the audio store: only what stage 2 wrote, and nothing else.
+
+``.fingerprint`` holds a hash of what a split was made from, and the checksum of every
+table. What later stages take from the store is compared with it, so that a table that
+was cut or changed is named and not used; stage 2 makes it again.
+"""
+
+import re
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from espnet2_cltm.corpus.datadir import Utterance, read_data_dir, read_table
+from espnet2_cltm.corpus.pipes import is_pipe
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import read_text
+
+FINGERPRINT = ".fingerprint"
+
+
+def is_store(directory: Path) -> bool:
+    """Return whether a directory is a split of an audio store."""
+    return (directory / FINGERPRINT).exists()
+
+
+def is_stored(audio: str) -> bool:
+    """Return whether audio is what the store holds: ``file.ark:offset``, no command."""
+    return bool(re.fullmatch(r".+:\d+", audio)) and not is_pipe(audio)
+
+
+def checksum_of_file(path: Path) -> str:
+    """Return a file's CRC-32."""
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            value = zlib.crc32(block, value)
+    return f"{value:08x}"
+
+
+def checksums_of_tables(directory: Path) -> list[str]:
+    """Return a line for each table of a split: its name and checksum."""
+    return [
+        f"{path.name} {checksum_of_file(path)}"
+        for path in sorted(directory.iterdir())
+        if path.is_file() and path.name[0] != "."
+    ]
+
+
+def read_split(directory: Path) -> tuple[list[Utterance], dict[str, int]]:
+    """Read a split of the store.
+
+    Args:
+        directory: The split's directory, with ``wav.scp``.
+
+    Returns:
+        Its utterances, and their lengths in samples.
+
+    Raises:
+        UserError: A table was changed since stage 2 wrote it, lacks an utterance, or
+            names other audio than an entry of an ark.
+    """
+    remedy = "run stage 2 again, which makes it anew"
+    if is_store(directory):
+        recorded = read_text(directory / FINGERPRINT, remedy).splitlines()[1:]
+        changed = sorted(set(recorded) - set(checksums_of_tables(directory)))
+        if changed:
+            raise UserError(
+                f"{directory / changed[0].partition(' ')[0]} is not as stage 2 wrote "
+                f"it: {remedy}."
+            )
+    utterances = read_data_dir(directory)
+    for utterance in utterances:
+        if not is_stored(utterance.audio):
+            raise UserError(
+                f"{directory / 'wav.scp'}: the audio of {utterance.id} is not "
+                f"file.ark:offset but '{utterance.audio[:100]}': {remedy}."
+            )
+    return utterances, read_lengths(directory, [row.id for row in utterances])
+
+
+def read_lengths(directory: Path, utts: Iterable[str]) -> dict[str, int]:
+    """Read the lengths of a split's utterances in samples.
+
+    Raises:
+        UserError: One of them has none.
+    """
+    path = directory / "utt2num_samples"
+    table = read_table(path)
+    lengths = {}
+    for utt in utts:
+        if not table.get(utt, "").isdecimal():
+            raise UserError(
+                f"{path} has no number of samples for {utt}: run stage 2 again, which "
+                "makes it anew."
+            )
+        lengths[utt] = int(table[utt])
+    return lengths
