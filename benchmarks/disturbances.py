@@ -8,8 +8,8 @@ behind: no temporary file, no process, no trace of an exception.
     . ./path.sh && python3 benchmarks/disturbances.py --outdir DIR
 
 kill: kill -9 of every process; interrupt: Ctrl-C, SIGTERM and SIGHUP in turn; full: a
-disk that fills up (needs root, for a small tmpfs); unwritable: a directory that was
-made read-only (not as root, who may write anyway).
+disk that fills up; unwritable: a directory that cannot be written. These two mount what
+they need, as root, in a space of their own (unshare --mount python3 ...).
 """
 
 import argparse
@@ -133,7 +133,7 @@ def check_end(place: Path, session_words: str, status: int | None) -> list[str]:
     lines = [
         line
         for line in session_words.splitlines()
-        if re.search(r"interrupted; |error: ", line)
+        if re.search(r"^\S+: (interrupted; |error: )", line)
     ]
     wrong = [] if len(lines) == 1 else [f"{len(lines)} sentences: {session_words}"]
     if re.search(r"Traceback|Exception ignored|Error:|core dumped", session_words):
@@ -169,6 +169,57 @@ def interrupt(place: Path, stage: int, after: float, number: int) -> list[str]:
     if "Successfully finished" in words_of(place) and status == 0:
         return wrong
     return wrong + check_end(place, words_of(place), status)
+
+
+def mount(*words: object) -> None:
+    """Call mount."""
+    subprocess.run(["mount", *map(str, words)], check=True)
+
+
+def fill(place: Path, stage: int, outdir: Path, draw: random.Random) -> list[str]:
+    """Have the disk fill up somewhere in a stage."""
+
+    def kilobytes(root: Path) -> int:
+        said = subprocess.run(["du", "-sk", root], capture_output=True, check=True)
+        return int(said.stdout.split()[0])
+
+    before, after = (kilobytes(outdir / f"after{n}") for n in (stage - 1, stage))
+    place.mkdir(exist_ok=True)
+    mount("-t", "tmpfs", "-o", "size=1g", "tmpfs", place)
+    shutil.copytree(outdir / f"after{stage - 1}", place, dirs_exist_ok=True)
+    size = before + draw.randrange(8, max(12, int(0.9 * (after - before))))
+    mount("-o", f"remount,size={size}k", place)
+    status = start(place, stage).wait()
+    wrong = [] if status == 0 else check_end(place, words_of(place), status)
+    print(f"   {before} kB grow to {after}, of {size}:", *refusals(place))
+    mount("-o", "remount,size=1g", place)
+    return wrong
+
+
+def forbid(place: Path, stage: int, outdir: Path, draw: random.Random) -> list[str]:
+    """Have a directory be read-only that a stage writes to."""
+    later = outdir / f"after{stage}"
+    earlier = outdir / f"after{stage - 1}"
+    written = {
+        path.parent.relative_to(later)
+        for path in later.rglob("*")
+        if path.is_file() and not (earlier / path.relative_to(later)).exists()
+    }
+    every = sorted({up for one in written for up in (one, *one.parents)})
+    chosen = place / draw.choice(every)
+    chosen.mkdir(parents=True, exist_ok=True)
+    mount("--bind", chosen, chosen)
+    mount("-o", "remount,ro,bind", chosen)
+    status = start(place, stage).wait()
+    wrong = check_end(place, words_of(place), status)
+    print(f"   {chosen.relative_to(place)}:", *refusals(place))
+    subprocess.run(["umount", chosen], check=True)
+    return wrong
+
+
+def refusals(place: Path) -> list[str]:
+    """Return the sentences with which the last stage ended."""
+    return re.findall(r"^\S+: error: .*", words_of(place), re.MULTILINE)
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -221,12 +272,18 @@ def main() -> None:
             wrong = []
             if how == "kill":
                 disturb(place, stage, after, kill)
+            elif how == "full":
+                wrong = fill(place, stage, outdir, draw)
+            elif how == "unwritable":
+                wrong = forbid(place, stage, outdir, draw)
             else:
                 number = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[index // 6 % 3]
                 wrong = interrupt(place, stage, after, number)
             if start(place, stage).wait():
                 wrong.append(f"the second call fails: {words_of(place)[-1500:]}")
             wrong += differences(place, outdir / f"after{stage}")
+            if how == "full":
+                subprocess.run(["umount", place], check=True)
             n_wrong += bool(wrong)
             print(
                 f"{how} {index}: stage {stage} after {after:.2f} s:", *wrong or ["ok"]

@@ -4,6 +4,7 @@ Imports nothing from ESPnet, so that stages without training work without it.
 """
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -39,13 +40,54 @@ def run_command(command: Callable[[], None]) -> None:
             sys.stdout.flush()
             sys.exit(interrupts.say())
         if isinstance(error, BrokenPipeError):  # the reader, such as head, has stopped
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             sys.exit(141)  # a shell's status for SIGPIPE
-        if not isinstance(error, UserError):
+        said = str(error) if isinstance(error, UserError) else _refusal(error)
+        if not said:
             raise
-        sys.stdout.flush()  # so that the message ends a log of both streams
-        print(f"{Path(sys.argv[0]).name}: error: {error}", file=sys.stderr)
+        try:
+            sys.stdout.flush()  # so that the message ends a log of both streams
+        except OSError:
+            _drop_output()
+        print(f"{Path(sys.argv[0]).name}: error: {said}", file=sys.stderr)
         sys.exit(1)
+
+
+def _drop_output() -> None:
+    """Keep Python from trying again, at its end, what cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space of your quota there",
+    errno.EROFS: "choose directories that can be written",
+    errno.EACCES: "choose files and directories that are open to you",
+    errno.EPERM: "choose files and directories that are open to you",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    errno.ENFILE: "have more open files allowed on this machine",
+    errno.EAGAIN: "allow more processes (ulimit -u), or lower --nj",
+    errno.ENOMEM: "lower --nj, or use a machine with more memory",
+    errno.EIO: "check the disk or the file server",
+    errno.ESTALE: "check the file server",
+    errno.ENOLCK: "have the file server's lock service started",
+    errno.ENAMETOOLONG: "shorten the name",
+}
+
+
+def _refusal(error: BaseException) -> str:
+    """Return a sentence where the system refused something; empty for other errors."""
+    if isinstance(error, MemoryError):
+        error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    elif isinstance(error, RuntimeError) and "start new thread" in str(error):
+        error = OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    if not isinstance(error, OSError) or error.errno not in _REMEDIES:
+        return ""
+    where = f" for {error.filename}" if error.filename else ""
+    return (
+        f"the system refuses{where} ({error.strerror}): {_REMEDIES[error.errno]}, and "
+        "run the same command again."
+    )
 
 
 def configure_logging(level: str = "INFO") -> None:

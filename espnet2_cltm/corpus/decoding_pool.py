@@ -18,6 +18,7 @@ from typing import Any
 
 from espnet2_cltm.corpus.pipes import end_running
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import cannot_write
 
 
 class DecodingPool:
@@ -55,11 +56,14 @@ class DecodingPool:
             UserError: A process was killed. What a call raises is passed on.
         """
         if self._executor is None:
-            self._executor = ProcessPoolExecutor(
-                self._nj,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_prepare_process,
-            )
+            try:
+                self._executor = ProcessPoolExecutor(
+                    self._nj,
+                    mp_context=multiprocessing.get_context("spawn"),
+                    initializer=_prepare_process,
+                )
+            except OSError as error:  # semaphores are files there
+                raise cannot_write("/dev/shm", error) from error
         try:
             indices = {
                 self._executor.submit(*call): index for index, call in enumerate(calls)
