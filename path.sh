@@ -6,11 +6,11 @@
 CLTM_ROOT=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 export CLTM_ROOT
 
-# What a shell or Python would take from the caller's settings, other than intended.
-unset BASH_ENV CDPATH GREP_OPTIONS
-for _name in "${!PYTHON@}"; do
+# Settings of the caller that would change what the shell, Python or its packages do.
+unset BASH_ENV CDPATH GREP_OPTIONS MPLBACKEND MATPLOTLIBRC
+for _name in "${!PYTHON@}" "${!NUMBA_@}" "${!TQDM_@}"; do
     case ${_name} in
-        PYTHON | PYTHONPATH | PYTHONDONTWRITEBYTECODE) ;;
+        PYTHON | PYTHONPATH | PYTHONDONTWRITEBYTECODE | NUMBA_CACHE_DIR) ;;
         *) unset "${_name}" ;;
     esac
 done

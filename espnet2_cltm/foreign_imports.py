@@ -1,8 +1,10 @@
-"""Imports of other packages, where an installation is not what it should be."""
+"""Imports of other packages, where an installation is not what it should be.
+
+Imports next to nothing itself: a command has not put its packages first yet.
+"""
 
 import sys
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
@@ -13,7 +15,7 @@ class UnusablePackageError(UserError, ImportError):
     """Another package is missing, or is not usable in this environment."""
 
 
-class MissingESPnet(MetaPathFinder):
+class MissingESPnet:
     """The last finder, which is asked for what no other one has found."""
 
     def find_spec(
@@ -35,7 +37,7 @@ class MissingESPnet(MetaPathFinder):
             )
 
 
-class TorchaudioFitting(MetaPathFinder):
+class TorchaudioFitting:
     """Has torchaudio imported without its compiled part where that does not fit torch.
 
     pip combines torchaudio with a newer torch, and one that was built for CUDA with a

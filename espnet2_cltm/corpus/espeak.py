@@ -348,7 +348,11 @@ class _Worker:
             text=True,
             encoding="utf-8",
             # So that it finds the same packages, wherever the caller found them.
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=os.environ
+            | {
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "PYTHONSAFEPATH": "1",  # not what lies in the working directory
+            },
         )
         return self
 
