@@ -119,12 +119,11 @@ class OpenRecording:
     remarks: tuple[str, ...] = ()
 
 
-def load_audio(location: str, allow_pipes: bool = False) -> np.ndarray:
+def load_audio(location: str) -> np.ndarray:
     """Read one recording, usually from the audio store.
 
     Args:
         location: What ``wav.scp`` holds: ``file.ark:offset`` or a path.
-        allow_pipes: Whether it may be a command.
 
     Returns:
         float32 [n_samples] in [-1, 1) at 16 kHz, exact multiples of 2**-15.
@@ -134,12 +133,29 @@ def load_audio(location: str, allow_pipes: bool = False) -> np.ndarray:
             there.
     """
     try:
-        samples = decode_recording(location, allow_pipes=allow_pipes).samples
+        return read_audio(location)
     except RejectedAudio as error:
         raise UserError(
             f"{location} cannot be used as audio ({error}): run stage 2 again, or "
             "replace the recording."
         ) from error
+
+
+def read_audio(location: str, allow_pipes: bool = False) -> np.ndarray:
+    """Read one recording of the audio store, or of a user's list.
+
+    Args:
+        location: What ``wav.scp`` holds.
+        allow_pipes: Whether it may be a command.
+
+    Returns:
+        As :func:`load_audio`.
+
+    Raises:
+        RejectedAudio: There is no usable audio.
+        UserError: As :func:`decode_recording`; or it is not what stage 2 wrote.
+    """
+    samples = decode_recording(location, allow_pipes=allow_pipes).samples
     _check_stored(location, samples)
     return samples.astype(np.float32) / _INT16_STEPS
 

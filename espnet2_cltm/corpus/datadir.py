@@ -38,6 +38,8 @@ _LABEL = re.compile(r"[^\W\d][\w-]*")
 # and one of channels, both inclusive.
 _RANGE = r"(?:(\d+)(?::(\d+))?|:?)"
 _ARK_ENTRY = re.compile(rf"(.+?)(?::(\d+))?(\[{_RANGE}(?:,{_RANGE})?\])?")
+# In bytes; a file such as /dev/zero is one line without end.
+_LONGEST_LINE = 1 << 26
 # A line break inside a value would start a new line, a tab a new column.
 _BAD_IN_VALUE = re.compile(r"[\x00\t\n\r]")
 # Kaldi splits ids at any white space; control characters cannot be seen.
@@ -263,7 +265,15 @@ def read_table(path: Path | str) -> dict[str, str]:
         # Bytes, split at line feeds alone: a stray carriage return or a Unicode line
         # separator in a transcript does not end a line for Kaldi either.
         with Path(path).open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
+            for number in itertools.count(1):
+                line = lines.readline(_LONGEST_LINE)
+                if not line:
+                    break
+                if len(line) == _LONGEST_LINE:
+                    raise UserError(
+                        f"{path}, line {number}, is longer than any list's: give a "
+                        "Kaldi text file."
+                    )
                 fields = line.decode("utf-8").rstrip("\r\n")
                 key, _, value = fields.partition(" ")
                 if "\t" in key:

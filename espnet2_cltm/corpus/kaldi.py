@@ -74,6 +74,11 @@ def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Pat
         inputs += (directory / name for name in names)
         for prefix in ("utt2", "spk2"):
             inputs += label_tables(directory, prefix).values()
+        # What is missing now is read when it appears.
+        if (directory / "wav.scp").is_file():
+            audio = read_table(directory / "wav.scp").values()
+            files = sorted({file for one in audio if (file := audio_file(one))})
+            inputs += (Path(file) for file in files if not os.path.exists(file))
     return inputs
 
 

@@ -5,13 +5,16 @@ Waveforms are brought to one scale; speakers become class indices in the order o
 every utterance gets a partner, drawn anew in every epoch.
 """
 
+import itertools
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_text
@@ -58,7 +61,8 @@ class SpeakerPreprocessor(SpkPreprocessor):
         target_duration: Length of a random crop in seconds, to which shorter
             utterances are repeated; None for the whole utterance.
         **augmentation: ESPnet's ``rir_scp``, ``rir_apply_prob``, ``noise_info``,
-            ``noise_apply_prob`` and ``short_noise_thres``.
+            ``noise_apply_prob`` and ``short_noise_thres``; noise and impulse responses
+            are at 16 kHz.
     """
 
     def __init__(
@@ -81,6 +85,9 @@ class SpeakerPreprocessor(SpkPreprocessor):
                 **augmentation,
             },
         )
+        if train and (self.rir_apply_prob > 0 or self.noise_apply_prob > 0):
+            for path in itertools.chain(self.rirs or [], *(self.noises or [])):
+                _check_rate(path)
 
     def __call__(self, uid: str, data: dict[str, Any]) -> dict[str, np.ndarray]:
         """Return float32 ``speech`` and, in training, int64 ``spk_labels`` (1,).
@@ -124,6 +131,24 @@ class SpeakerPreprocessor(SpkPreprocessor):
                 "training's spk2utt: make spk2utt from the same utt2spk."
             )
         return self.spk2label[speaker]
+
+
+def _check_rate(path: str | None) -> None:
+    """Refuse noise and impulse responses of another rate, which ESPnet ignores."""
+    if path is None:  # a line that adds nothing
+        return
+    try:
+        rate = soundfile.info(path).samplerate
+    except (soundfile.SoundFileError, OSError) as error:
+        raise UserError(
+            f"{path}, of noise_info or rir_scp, cannot be read ({error}): correct its "
+            "path."
+        ) from error
+    if rate != SAMPLE_RATE:
+        raise UserError(
+            f"{path}, of noise_info or rir_scp, has {rate} Hz: resample it to "
+            f"{SAMPLE_RATE} Hz."
+        )
 
 
 class PairPreprocessor(SpeakerPreprocessor):

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import kaldiio
 import numpy as np
 
-from espnet2_cltm.corpus.audio import load_audio
-from espnet2_cltm.corpus.datadir import read_table
+from espnet2_cltm.corpus.audio import RejectedAudio, read_audio
+from espnet2_cltm.corpus.datadir import parse_audio, read_table
 from espnet2_cltm.corpus.stored import is_store
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.tasks import espnet
@@ -60,11 +61,12 @@ class SpeechReader(Mapping[str, np.ndarray]):
         audio = self._audio[utt]
         try:
             files = audio.split() if self._has_columns else [audio]
-            waveforms = [load_audio(file, self._allow_pipes) for file in files]
-        except UserError as error:
+            waveforms = [read_audio(file, self._allow_pipes) for file in files]
+        except (RejectedAudio, UserError) as error:
             raise UserError(
                 f"The audio of utterance {utt} in {self._wav_scp} cannot be read: "
-                f"{error}"
+                f"{str(error).rstrip('.')}. Correct its line, or take the utterance "
+                "out."
             ) from error
         if len({len(waveform) for waveform in waveforms}) > 1:
             raise UserError(
@@ -78,6 +80,37 @@ class SpeechReader(Mapping[str, np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._audio)
+
+
+class _MatrixReader(Mapping[str, np.ndarray]):
+    """Matrices and vectors by utterance; no command is run and nothing unpickled."""
+
+    def __init__(self, scp: str):
+        self._scp = scp
+        self._places = read_table(scp)
+
+    def __getitem__(self, utt: str) -> np.ndarray:
+        place = parse_audio(self._places[utt])
+        try:
+            if place.is_pipe:
+                raise ValueError("a command")
+            with open(place.path, "rb") as ark:
+                ark.seek(place.offset or 0)
+                if ark.read(3) == b"PKL":
+                    raise ValueError("a pickle")
+            value = kaldiio.load_mat(self._places[utt])
+        except Exception as error:  # kaldiio's are of any type
+            raise UserError(
+                f"{self._scp}: {utt} is not a matrix in an ark ({error}): correct its "
+                "line, or make the file anew."
+            ) from error
+        return value[1] if isinstance(value, tuple) else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 class SpeechDataset(ESPnetDataset):
@@ -99,6 +132,8 @@ class SpeechDataset(ESPnetDataset):
     def _build_loader(self, path: str, loader_type: str, *others: Any) -> Any:
         if (path, loader_type) in self._speech:
             return SpeechReader(path, loader_type)
+        if loader_type == "kaldi_ark":
+            return _MatrixReader(path)
         return super()._build_loader(path, loader_type, *others)
 
 
@@ -110,12 +145,16 @@ class IterableSpeechDataset(IterableESPnetDataset):
         **options: Options of ESPnet's dataset.
     """
 
-    path_name_type_list: list[tuple[str, ...]]
+    path_name_type_list: list[Any]
 
     def __init__(self, path_name_type_list: _Triples, **options: Any):
         super().__init__(path_name_type_list, **options)
-        # What ESPnet reads line by line, but for speech; the rest by utterance.
-        lines = [one for one in self.path_name_type_list if not _is_speech(*one[1:])]
+        # What ESPnet reads line by line, but for speech and arks.
+        lines = [
+            (path, name, kind)
+            for path, name, kind in self.path_name_type_list
+            if not _is_speech(name, kind) and kind != "kaldi_ark"
+        ]
         by_utterance = [one for one in path_name_type_list if one not in lines]
         if by_utterance:
             self.path_name_type_list = lines

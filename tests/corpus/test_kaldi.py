@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from espnet2_cltm.corpus import kaldi
 from espnet2_cltm.corpus.datadir import SPLITS, Segment, Utterance
-from espnet2_cltm.corpus.kaldi import KALDI, list_languages, load_language
+from espnet2_cltm.corpus.kaldi import (
+    KALDI,
+    list_inputs,
+    list_languages,
+    load_language,
+)
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, person_of
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.planning import without_tested
@@ -294,6 +299,8 @@ def test_a_missing_audio_file_is_rejected_and_most_of_them_are_an_error(corpus):
     train = corpus / "ca/train"
     (train / "s1-2.wav").unlink()
     assert rejections(load(corpus)) == [("train", "s1-2", "audio file missing")]
+    # So that stage 1 reads the language again when the file is there.
+    assert train / "s1-2.wav" in list_inputs(corpus, "ca", CorpusOptions())
     (train / "s1-1.wav").unlink()
     (train / "s2-2.wav").unlink()
     assert refusal(corpus) == (

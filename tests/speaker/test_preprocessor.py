@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+import soundfile
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 
 from espnet2_cltm.corpus.audio import load_audio
@@ -148,3 +149,18 @@ def test_pairs_that_cannot_be_made_are_refused(dump, tmp_path, text, message):
             str(tmp_path / "spk2utt"),
             data=[(wav_scp, "speech", "kaldi_ark")],
         )
+
+
+@pytest.mark.parametrize("options", ["rir", "noise"])
+def test_noise_of_another_rate_is_refused(tmp_path, options):
+    (tmp_path / "spk2utt").write_text("a a-1\nb b-1\n")
+    soundfile.write(tmp_path / "n.wav", np.ones(800), 8000)
+    (tmp_path / "n.scp").write_text(f"n {tmp_path}/n.wav\n")
+    scp = str(tmp_path / "n.scp")
+    augmentation = (
+        {"rir_scp": scp, "rir_apply_prob": 1.0}
+        if options == "rir"
+        else {"noise_info": [(1.0, scp, (1, 1), (0.0, 5.0))], "noise_apply_prob": 1.0}
+    )
+    with pytest.raises(UserError, match=r"n\.wav, of noise_info or rir_scp, has 8000"):
+        SpeakerPreprocessor(True, str(tmp_path / "spk2utt"), **augmentation)

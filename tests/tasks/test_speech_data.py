@@ -158,12 +158,29 @@ class Trap:
         return (Path.touch, (self.path,))
 
 
-def test_nothing_in_an_ark_is_unpickled(tmp_path):
+@pytest.mark.parametrize("name", ["speech", "target"])
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda data: SpeechDataset(data)["utt"],
+        lambda data: next(iter(IterableSpeechDataset(data))),
+    ],
+    ids=["by utterance", "line by line"],
+)
+def test_nothing_in_an_ark_is_unpickled(tmp_path, name, read):
     pickled = pickle.dumps(Trap(tmp_path / "ran"))
     (tmp_path / "a.ark").write_bytes(b"utt PKL" + pickled)
-    data = triple(tmp_path, f"{tmp_path}/a.ark:4", "kaldi_ark")
-    with pytest.raises(UserError, match=r"utterance utt in .* cannot be read"):
-        UtteranceReader([data]).read("utt")
+    data = triple(tmp_path, f"{tmp_path}/a.ark:4", "kaldi_ark", name)
+    with pytest.raises(UserError, match=r"not audio|a pickle"):
+        read([data])
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("audio", ["touch {}/ran |", "| touch {}/ran"])
+def test_no_command_gives_a_matrix(tmp_path, audio):
+    data = triple(tmp_path, audio.format(tmp_path), "kaldi_ark", "target")
+    with pytest.raises(UserError, match=r"utt is not a matrix .*a command"):
+        SpeechDataset([data])["utt"]
     assert not (tmp_path / "ran").exists()
 
 
