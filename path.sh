@@ -8,6 +8,7 @@ export CLTM_ROOT
 
 # Settings of the caller that would change what the shell, Python or its packages do.
 unset BASH_ENV CDPATH GREP_OPTIONS MPLBACKEND MATPLOTLIBRC
+unset WORLD_SIZE RANK LOCAL_RANK MASTER_ADDR MASTER_PORT # of a launcher for one training
 for _name in "${!PYTHON@}" "${!NUMBA_@}" "${!TQDM_@}"; do
     case ${_name} in
         PYTHON | PYTHONPATH | PYTHONDONTWRITEBYTECODE | NUMBA_CACHE_DIR) ;;

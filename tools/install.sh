@@ -8,7 +8,7 @@ set -euo pipefail
 
 root=$(dirname -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")")
 tools=${root}/tools
-venv=${root}/.venv
+venv=$(readlink -f -- "${root}/.venv") # which several checkouts may share
 state=${venv}/.cltm # marks .venv as ours, and keeps what is known of its progress
 log=${state}/install.log
 
@@ -193,13 +193,34 @@ claim_venv() {
         die "${venv} exists, but tools/install.sh did not make it: move it away, or set\
  ESPNET_ROOT to use another environment."
     fi
-    mkdir -p -- "${state}" 2>/dev/null ||
+    if ! mkdir -p -- "${state}" 2>/dev/null || ! { : >>"${state}/lock"; } 2>/dev/null; then
         die "${venv} cannot be made: ${root} is not writable for you, or the disk is full."
+    fi
     exec 9>>"${state}/lock"
     if ! flock --nonblock 9; then
         echo "tools/install.sh: another one is at work on ${venv}: waiting for it." >&2
         flock 9
     fi
+}
+
+# An environment that lacks something, and that this user may not change.
+refuse_foreign_venv() {
+    local lack="is not complete, or not of these requirements"
+    [[ -d ${venv} ]] || return 0
+    if [[ ! -r ${venv} || ! -x ${venv} ]] || [[ -d ${state} && ! -x ${state} ]]; then
+        lack="cannot be read by you"
+    elif [[ ! -d ${state} || -w ${state} ]]; then
+        return 0
+    elif [[ -z $(python_version "${venv}/bin/python") ]]; then
+        lack="its Python, $(readlink -- "${venv}/bin/python" || true), cannot be run by you"
+    elif [[ -n ${python} ]] && ! venv_is_sound; then
+        lack="has another Python than ${python}"
+    elif [[ ${with_tests} == true ]] && packages_are_complete; then
+        lack="has no tools of the tests"
+    fi
+    die "${venv} belongs to $(stat -c %U -- "${venv}") and ${lack}: ask for that to be\
+ mended there (tools/install.sh; chmod -R a+rX), or make a copy of the repository of\
+ your own."
 }
 
 # A process killed while pip wrote a package leaves its description without the file
@@ -218,7 +239,10 @@ venv_is_sound() {
     local version
     version=$(python_version "${venv}/bin/python")
     is_suitable "${version}" || return 1
-    is_complete venv "${version} ${venv}" || return 1
+    # Where it cannot be changed, it may lie in another place than it was made in.
+    is_complete venv "${version} ${venv}" ||
+        [[ ! -w ${state} && -f ${state}/venv && $(<"${state}/venv") == "${version} "* ]] ||
+        return 1
     [[ -z ${python} || $(python_version "${python}") == "${version}" ]]
 }
 
@@ -328,6 +352,7 @@ install_own_environment() {
     if venv_is_sound && packages_are_complete && tests_are_complete; then
         return
     fi
+    refuse_foreign_venv
     [[ ${with_tests} == false ]] || steps=6
     if [[ -n ${python} || ! -x ${venv}/bin/python ]]; then
         find_python

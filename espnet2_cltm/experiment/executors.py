@@ -10,7 +10,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +20,7 @@ from typing import Protocol
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.states import RunCounts, log_lines
 
+STOP_SECONDS = 5.0
 WORKER = (sys.executable, "-m", "espnet2_cltm.bin.run_worker")
 
 
@@ -163,8 +166,17 @@ class LocalExecutor:
         """End the workers, whose runs are free again at once."""
         for worker in self._workers:
             worker.process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
         for worker in self._workers:
-            worker.process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                worker.process.wait(max(deadline - time.monotonic(), 0))
+            if worker.process.poll() is None:
+                print(
+                    f"A worker (process {worker.process.pid}) does not react and is "
+                    f"killed; its log is {worker.log}.",
+                    file=sys.stderr,
+                )
+                worker.process.kill()
 
     def _start_worker(self, index: int) -> _Worker:
         log = self._directory.logs / (

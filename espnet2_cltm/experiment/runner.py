@@ -5,10 +5,13 @@ terminal sees the progress in ``progress.json`` (:class:`ProgressFile`).
 """
 
 import json
+import os
 import sys
 import time
 from collections import deque
 from datetime import datetime, timezone
+
+from tqdm import tqdm
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.executors import Executor, WorkerCounts
@@ -27,6 +30,7 @@ from espnet2_cltm.progress import progress
 POLL_SECONDS = 0.5
 WRITE_SECONDS = 1.0
 RATE_SECONDS = 600.0
+QUIET_SECONDS = 1800.0
 
 
 def make_all_runs(
@@ -85,6 +89,7 @@ def _have_made(
     """Have the runs made and show progress until no worker is at work."""
     counts = states.counts
     state = "interrupted"
+    watch = _Watch(states, executor.name)
     try:
         executor.start(counts.left)
         with progress(
@@ -104,6 +109,7 @@ def _have_made(
                 if not workers.running and not workers.queued:
                     break
                 report.update(counts, workers)
+                watch.look(counts)
                 time.sleep(POLL_SECONDS)
             counts = states.look_again_at_failed(claims)
             bar.update(counts.done - bar.n)
@@ -112,9 +118,39 @@ def _have_made(
         state = "failed"
         raise
     finally:
-        executor.stop(is_over=counts.left == 0)
-        report.close(state, counts)
+        try:
+            executor.stop(is_over=counts.left == 0)
+        finally:
+            report.close(state, counts)
     return counts
+
+
+class _Watch:
+    """Names what is being made where no run ends for long: a worker may hang."""
+
+    def __init__(self, states: RunStates, executor: str):
+        self._states = states
+        self._executor = executor
+        self._n_ended = -1
+        self._since = 0.0
+        self._patience = QUIET_SECONDS
+
+    def look(self, counts: RunCounts) -> None:
+        now = time.monotonic()
+        n_ended = counts.done + counts.failed
+        if n_ended != self._n_ended:
+            self._n_ended, self._since, self._patience = n_ended, now, QUIET_SECONDS
+        if now - self._since < self._patience:
+            return
+        self._patience *= 2
+        of = "process {}" if self._executor == "local" else "a job"
+        made = [f"{n} ({of.format(p)})" for n, p in self._states.running.items()]
+        tqdm.write(
+            f"No run has ended for {(now - self._since) / 60:.0f} minutes; being made: "
+            f"{', '.join(made) or 'none'}. The logs tell how far they are; Ctrl-C ends "
+            "the workers, and the same command continues from here.",
+            file=sys.stderr,
+        )
 
 
 class ProgressFile:
@@ -122,8 +158,10 @@ class ProgressFile:
 
     ======================== ========================================================
     ``state``                ``running``, ``done``, ``failed`` (ended, with failed
-                             runs or without workers) or ``interrupted``; a killed
-                             runner leaves ``running``, with an old ``updated``
+                             runs or without workers) or ``interrupted``; a runner
+                             that was killed leaves ``running``, but ``updated`` is
+                             older than a minute, and ``process`` has gone
+    ``host``, ``process``    machine and number of the runner
     ``executor``             ``local`` or ``slurm``
     ``planned``, ``done``,   numbers of runs
     ``running``, ``failed``
@@ -175,6 +213,8 @@ class ProgressFile:
         per_second = self._runs_per_second(now, counts.done)
         contents = {
             "state": state,
+            "host": os.uname().nodename,
+            "process": os.getpid(),
             "executor": self._executor,
             "planned": counts.planned,
             "done": counts.done,

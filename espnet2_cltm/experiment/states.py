@@ -12,7 +12,7 @@ import hashlib
 import os
 import struct
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,11 +79,21 @@ class Claims:
 
     def is_taken(self, name: str) -> bool:
         """Return whether another living process has claimed a run, claiming nothing."""
+        return self.holder(name) is not None
+
+    def holder(self, name: str) -> int | None:
+        """Return the living process that has claimed a run, claiming nothing.
+
+        Returns:
+            Its number on its machine, which a file server may not tell; None where no
+            other process has.
+        """
         # Linux's struct flock: type, whence, start, length, process (and padding).
         layout = "hhqqi0q"
         asked = struct.pack(layout, fcntl.F_WRLCK, os.SEEK_SET, _offset(name), 1, 0)
         answer = fcntl.fcntl(self._descriptor, fcntl.F_GETLK, asked)
-        return struct.unpack(layout, answer)[0] != fcntl.F_UNLCK
+        state, *_, process = struct.unpack(layout, answer)
+        return None if state == fcntl.F_UNLCK else process
 
     def give_back(self, name: str) -> None:
         """Release a claim."""
@@ -157,7 +167,7 @@ class RunStates:
         self._plan = plan
         self._open = {planned.run.name: planned for planned in plan}
         self._failed: dict[str, PlannedRun] = {}
-        self._running = 0
+        self._running: dict[str, int] = {}
 
     def look(self, claims: Claims) -> RunCounts:
         """Return the counts after what has happened since the last look.
@@ -168,15 +178,15 @@ class RunStates:
         Raises:
             UserError: A run's ``metrics.json`` is damaged.
         """
-        self._running = 0
+        self._running = {}
         for name in self._begun():
             planned = self._open[name]
             if is_done(self._directory, planned):
                 del self._open[name]
             elif self._directory.failure(name).exists():
                 self._failed[name] = self._open.pop(name)
-            elif claims.is_taken(name):
-                self._running += 1
+            elif (process := claims.holder(name)) is not None:
+                self._running[name] = process
         return self.counts
 
     def look_again_at_failed(self, claims: Claims) -> RunCounts:
@@ -190,7 +200,13 @@ class RunStates:
         """Counts of the last look."""
         n_ended = len(self._plan) - len(self._open)
         n_failed = len(self._failed)
-        return RunCounts(len(self._plan), n_ended - n_failed, n_failed, self._running)
+        n_running = len(self._running)
+        return RunCounts(len(self._plan), n_ended - n_failed, n_failed, n_running)
+
+    @property
+    def running(self) -> Mapping[str, int]:
+        """Processes at the last look, by the run that each was making."""
+        return self._running
 
     @property
     def failed(self) -> list[str]:

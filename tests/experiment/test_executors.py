@@ -1,12 +1,15 @@
 """Workers as processes that only say what they were given."""
 
 import os
+import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from espnet2_cltm.bin import run_plan, run_worker
+from espnet2_cltm.experiment import executors
 from espnet2_cltm.experiment.executors import (
     LocalExecutor,
     device_of,
@@ -96,6 +99,7 @@ def test_there_are_as_many_workers_as_gpus_times_jobs(monkeypatch, options, expe
         run_plan, "LocalExecutor", lambda directory, nj, *rest: asked.append(nj)
     )
     monkeypatch.setattr(run_plan, "make_all_runs", lambda *args, **kwargs: None)
+    monkeypatch.setattr(run_plan, "check_gpus", lambda ngpu: None)
     run_plan.main(["--exp", "exp/none", *options])
     assert asked == [expected]
 
@@ -109,6 +113,23 @@ def test_workers_are_told_what_the_runner_was_told(tmp_path):
     args = run_worker.get_parser().parse_args(words)
     assert (args.audio_cache, args.keep_models) == (70, "single")
     assert (args.exp, args.ngpu, args.parent) == (tmp_path, 0, os.getpid())
+
+
+def test_a_worker_that_does_not_react_is_named_and_killed(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(executors, "STOP_SECONDS", 0.2)
+    script = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
+    executor = LocalExecutor(
+        ExperimentDir(tmp_path), 1, command=(sys.executable, "-c", script)
+    )
+    executor.start(1)
+    pid = executor._workers[0].process.pid
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.02)
+    executor.stop(is_over=False)
+    assert executor._workers[0].process.wait(10) == -signal.SIGKILL
+    assert f"A worker (process {pid}) does not react" in capsys.readouterr().err
 
 
 def test_stopped_workers_are_gone(tmp_path):

@@ -1,6 +1,8 @@
 """The runner with an executor that makes no trainings but leaves their files."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -142,6 +144,31 @@ def test_an_interrupted_runner_says_so_in_the_file(tmp_path):
     assert executor.stopped is False
     last = progress_of(directory)
     assert last["state"] == "interrupted" and last["running"] == 0
+
+
+def test_what_is_being_made_is_named_where_no_run_ends(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "QUIET_SECONDS", 0.0)
+    directory, names = planned_experiment(tmp_path)
+    directory.run(names[0]).mkdir(parents=True)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from espnet2_cltm.experiment.states import Claims\n"
+        "claims = Claims(Path(sys.argv[1]))\n"
+        "print(claims.take(sys.argv[2]), flush=True)"
+        "\nsys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, directory.claims, names[0]],
+        **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE},
+    )
+    assert holder.stdout.readline() == b"True\n"
+    executor = OneRunALook(directory)
+    executor.look_after = lambda counts: WorkerCounts(next(looks))
+    looks = iter([1, 1, 0])
+    with pytest.raises(UserError, match="ended before all"):
+        make_all_runs(directory, executor)
+    holder.communicate()
+    assert f"{names[0]} (process {holder.pid})" in capsys.readouterr().err
 
 
 def test_the_file_is_not_written_more_than_once_a_second(tmp_path, monkeypatch):

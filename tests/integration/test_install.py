@@ -521,3 +521,68 @@ def test_path_sh_stops_the_script_where_installing_fails(checkout):
     assert outcome.returncode == 1
     assert outcome.stdout == ""
     assert "is not a Python that runs" in outcome.stderr
+
+
+def test_path_sh_keeps_the_callers_settings_from_python_and_the_shell(checkout):
+    settings = {
+        "PYTHONHOME": "/nowhere",
+        "PYTHONSTARTUP": "/nowhere.py",
+        "PYTHONWARNINGS": "error",
+        "NUMBA_NUM_THREADS": "",
+        "TQDM_MININTERVAL": "often",
+        "OMP_NUM_THREADS": "",
+        "BASH_ENV": "/nowhere.sh",
+        "CDPATH": "/",
+        "MPLBACKEND": "TkAgg",
+        "WORLD_SIZE": "4",
+    }
+    found = subprocess.run(
+        ["bash", "-c", '. "$1"; env', "bash", checkout.root / "path.sh"],
+        env=checkout.environment | settings,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    left = [x for x in found.stdout.splitlines() if x.split("=")[0] in settings]
+    assert left == ["OMP_NUM_THREADS=1"]
+
+
+def test_an_environment_that_only_its_owner_may_change(checkout):
+    """Complete, it is used without writing; else one sentence says whose it is."""
+    if os.geteuid() == 0:
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        for path in (checkout.root, *checkout.root.parents):
+            if path.owner() == "root" and path != Path("/"):
+                path.chmod(path.stat().st_mode | 0o055)
+    else:
+        command = []
+    assert checkout.install().returncode == 0
+    state = checkout.root / ".venv/.cltm"
+    places = [checkout.root, *checkout.root.rglob("*")]
+    before = {path: path.stat().st_mtime_ns for path in places}
+    for path in places:
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o555 | 0o444)
+
+    def install():
+        return subprocess.run(
+            [*command, checkout.root / "tools/install.sh"],
+            env=checkout.environment | {"CALLS": os.devnull},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    try:
+        used = install()
+        assert (used.returncode, used.stdout, used.stderr) == (0, "", "")
+        assert {path: path.stat().st_mtime_ns for path in before} == before
+        state.chmod(0o755)
+        (state / "complete").unlink()
+        state.chmod(0o555)
+        said = sentence(install())
+        assert f"{checkout.root}/.venv belongs to {state.owner()} and is not" in said
+    finally:
+        for path in places:
+            if path.exists() and not path.is_symlink():
+                path.chmod(path.stat().st_mode | 0o700)
