@@ -39,9 +39,12 @@ def foreign(what: str, remedy: str) -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the first line of an exception's message, short, without a full stop."""
+    """Return an exception's message in one line, short, without a full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     if isinstance(error, KeyError):
         lines[0] = f"lacks {lines[0]}"
-    line = lines[0].strip().rstrip(".:")
+    line = lines[0].strip()
+    if line.endswith(":") and len(lines) > 1:
+        line = f"{line} {lines[1].strip()}"
+    line = line.rstrip(".:")
     return line if len(line) <= _MOST_TOLD else f"{line[:_MOST_TOLD]} ..."

@@ -213,22 +213,26 @@ def plan_small_runs(planned: Planned, tasks: Sequence[str], together: int) -> Pl
         listed = max(language.train.values(), key=len)
         sizes = _sizes(planned.settings.train_config[task], unit, len(listed))
         test = _part(task, language.test, TEST_SECONDS)
-        # The first run of each worker prepares more than any other and is not used.
+        # The first run of each worker prepares more than any other and is not used: it
+        # tries whether the longest utterance goes through.
+        longest = _around_the_longest(planned, task, sizes[0], unit)
         seeds = range(together * (1 + len(sizes) * REPEATS))
         for seed in seeds:
             n_drawn = sizes[seed // together % len(sizes)]
+            utterances = longest if seed < together else listed[:n_drawn]
             runs.append(
                 PlannedRun(
                     Run(task, "single", (lang,), n_drawn // unit, seed),
                     n_drawn,
-                    total_seconds(listed[:n_drawn]),
+                    total_seconds(utterances),
                     (lang,),
                     len(test.utterances),
                     total_seconds(test.utterances),
                 )
             )
         dev = _part(task, language.dev, DEV_SECONDS)
-        drawn[task, lang] = DrawnLanguage(dict.fromkeys(seeds, listed), dev, test)
+        train = {s: longest if s < together else listed for s in seeds}
+        drawn[task, lang] = DrawnLanguage(train, dev, test)
     configs = {
         task: {**config, "num_iters_per_epoch": N_ITERATIONS}
         if config.get("num_iters_per_epoch")
@@ -237,6 +241,21 @@ def plan_small_runs(planned: Planned, tasks: Sequence[str], together: int) -> Pl
     }
     settings = replace(planned.settings, train_config=configs)
     return Planned(settings, runs, drawn, {}, {})
+
+
+def _around_the_longest(
+    planned: Planned, task: str, size: int, unit: int
+) -> list[ListedUtterance]:
+    """Take as many training utterances in a row, the longest of all among them."""
+    drawn = (of for (name, _), of in planned.drawn.items() if name == task)
+    lists = [listed for of in drawn for listed in of.train.values()]
+
+    def longest(listed: Sequence[ListedUtterance]) -> int:
+        return max(range(len(listed)), key=lambda at: listed[at].num_samples)
+
+    listed = max(lists, key=lambda listed: listed[longest(listed)].num_samples)
+    start = max(min(longest(listed) // unit * unit, len(listed) - size), 0)
+    return listed[start : start + size]
 
 
 def _typical_language(planned: Planned, task: str) -> tuple[str, DrawnLanguage]:

@@ -290,12 +290,16 @@ def _check_fields(config: HubertConfig) -> None:
 
 def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> HubertCheckpoint:
     verbosity = transformers_logging.get_verbosity()
+    shows_progress = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     try:
         with foreign(*_unreadable(model)):
             hubert, report = _load_weights(model, overrides)
     finally:
         transformers_logging.set_verbosity(verbosity)
+        if shows_progress:
+            transformers_logging.enable_progress_bar()
     missing = sorted(set(report["missing_keys"]) - _MAY_BE_MISSING)
     if missing:
         raise UserError(

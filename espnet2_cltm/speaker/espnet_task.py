@@ -8,13 +8,14 @@ by name from those of ESPnet's speaker task, the frontend ``hubert``, the projec
 """
 
 import argparse
+import importlib
 from typing import Any
 
 import torch
 from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2pair_str
 
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.speaker.losses import ContrastiveLoss, CrossEntropy
 from espnet2_cltm.speaker.model import EmbeddingSettings, SpeakerModel
@@ -247,21 +248,17 @@ def _check_topk(args: argparse.Namespace) -> None:
 def _build_preprocessor(
     kind: type[SpeakerPreprocessor], args: argparse.Namespace, **inputs: Any
 ) -> SpeakerPreprocessor:
-    try:
+    with foreign("preprocessor_conf cannot be used", "correct it"):
         return kind(True, args.spk2utt, **inputs, **args.preprocessor_conf)
-    except TypeError as error:
-        raise UserError(
-            f"preprocessor_conf cannot be used ({error}): correct it."
-        ) from error
 
 
 def _embedding_settings(conf: dict[str, Any]) -> EmbeddingSettings:
-    try:
-        return EmbeddingSettings(**conf)
-    except TypeError as error:
-        raise UserError(
-            f"embedding_conf cannot be used ({error}): correct it."
-        ) from error
+    with foreign("embedding_conf cannot be used", "correct it"):
+        settings = EmbeddingSettings(**conf)
+        if settings.trim_db is not None:
+            # numba behind it needs a place to write to, and fails after training else.
+            importlib.import_module("librosa.effects")
+    return settings
 
 
 def _crops(args: argparse.Namespace) -> bool:

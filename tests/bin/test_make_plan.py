@@ -17,7 +17,7 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.speaker.trials import read_trials
 from tests.corpus.test_kaldi import make_split
-from tests.speech import TINY_GENDER, TINY_SPEAKER
+from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
 ROOT = Path(__file__).parents[2]
 SPEAKERS = {"train": "ffmm", "dev": "ffmm", "test": "ffmm"}
@@ -194,3 +194,49 @@ def test_learning_curves_need_no_budget_and_name_every_n(recipe, tmp_path, capsy
         ("es",),
         ("two",),
     }
+
+
+NAN = {"projector_conf": {"output_size": float("nan")}}
+
+
+@pytest.mark.parametrize(
+    ("more", "changes", "told"),
+    [
+        (["--freeze", "99"], {}, "freeze_layers: 99"),
+        (["--model", "nobody/has-this"], {}, "'nobody/has-this'"),
+        (["--seeds", str(2**32 - 1)], {}, "seed"),
+        ([], {"frontend_conf": {"layers": "mean", "num_layers": 99}}, "num_layers: 99"),
+        ([], {"max_epoch": 0}, "max_epoch"),
+        ([], {"accum_grad": -1}, "accum_grad"),
+        ([], {"freeze_param": ["nothing"]}, "freeze_param: nothing"),
+        ([], {"optim": "nope"}, "optim"),
+        ([], {"scheduler_conf": {"x": 1}}, "scheduler_conf"),
+        ([], {"strategy": "freeze", "strategy_conf": {"part": 99}}, "part: 99"),
+        ([], {"init_param": ["/nothing.pth"]}, "/nothing.pth"),
+        ([], NAN, "projector_conf"),
+    ],
+)
+def test_what_no_run_could_use_is_refused_before_anything_is_drawn(
+    recipe, tmp_path, capsys, monkeypatch, more, changes, told
+):
+    monkeypatch.setattr("espnet2_cltm.bin.make_plan.make_plan", None)  # draws
+    monkeypatch.setattr(
+        "espnet2_cltm.frontend.checkpoint.hub_is_reachable", lambda: False
+    )
+    config = tmp_path / "train.yaml"
+    encoder = {"model": TINY_HUBERT, **changes.get("frontend_conf", {})}
+    config.write_text(
+        yaml.safe_dump({**TINY_GENDER, **changes, "frontend_conf": encoder})
+    )
+    exp = tmp_path / "exp"
+    with pytest.raises(SystemExit) as stopped:
+        make_plan(
+            [
+                *options(recipe, exp, "--langs", "ca es", "--task", "gender"),
+                *("--gender_config", str(config), *more),
+            ]
+        )
+    assert stopped.value.code in (1, 2)
+    error = capsys.readouterr().err
+    assert told in error and "Traceback" not in error
+    assert not exp.exists()

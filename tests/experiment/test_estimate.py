@@ -180,3 +180,17 @@ def test_workers_are_those_of_stage_4(tmp_path):
     slurm.write_text("time: 60\njobs: 20\nworkers: 3\ngpus: 1\n")
     there = workers("--executor", "slurm", "--slurm_config", str(slurm), "--nj", "2")
     assert (there.total, there.together, there.ngpu) == (60, 3, 1)
+
+
+def test_the_first_small_runs_train_on_the_longest_utterance(store):
+    planned = experiment(store, "gender")
+    together = 2
+    small = estimate.plan_small_runs(planned, ["gender"], together)
+    drawn = [u for of in planned.drawn.values() for s in of.train.values() for u in s]
+    longest = max(drawn, key=lambda u: u.num_samples)
+    for number, run in enumerate(small.runs):
+        train = small.drawn["gender", run.run.languages[0]].train[run.run.seed]
+        heard = train[: run.utterances]
+        assert len(heard) == run.utterances
+        if number < together:
+            assert longest in heard

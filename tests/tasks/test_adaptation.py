@@ -280,3 +280,16 @@ def test_a_strategy_is_known_by_its_entry_point(outside, tmp_path):
     path.write_text(yaml.safe_dump(TINY_GENDER))
     with pytest.raises(UserError, match="invalid choice: 'lora'"):
         training_arguments(LabelEspnetTask, path, ["--strategy", "lora"])
+
+
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA")])
+def test_a_batch_that_memory_does_not_do_for_is_named(
+    spoken, tmp_path, outside, monkeypatch, error
+):
+    def forward(self, *args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("espnet2_cltm.label.model.LabelModel.logits", forward)
+    config = configuration("gender", spoken, tmp_path / "train.yaml")
+    with pytest.raises(UserError, match=r"batch of \d+ utterances, es-\S+ of 0\.\d s"):
+        in_memory("gender", config)
