@@ -1,10 +1,13 @@
 """The one exception that is meant for the person at the terminal."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _MOST_TOLD = 200
 """Characters of another library's message that are passed on."""
+_LONG_WORD = re.compile(r"(\S{120})\S{180,}")
+_UNSEEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
 
 class UserError(Exception):
@@ -12,8 +15,13 @@ class UserError(Exception):
 
     The message is one sentence that names the file, the line or id, what is
     wrong and what to do. Entry points print it without a trace and exit with
-    status 1 (see :mod:`espnet2_cltm.bin.command_line`).
+    status 1 (see :mod:`espnet2_cltm.bin.command_line`). What it quotes may be hostile:
+    endless words are cut, and control characters, which a terminal obeys, are spelt.
     """
+
+    def __init__(self, message: str):
+        visible = _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], message)
+        super().__init__(_LONG_WORD.sub(r"\1...", visible))
 
 
 @contextmanager

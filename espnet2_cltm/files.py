@@ -47,8 +47,12 @@ def read_text(path: Path | str, remedy: str) -> str:
     Raises:
         UserError: The file cannot be read, or is not UTF-8.
     """
+    path = Path(path)
     try:
-        return Path(path).read_text(encoding="utf-8")
+        if path.exists() and not path.is_file() and not path.is_dir():
+            # A device or a pipe may have no end.
+            raise UserError(f"{path} is not a file, but a device or a pipe: {remedy}.")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): {remedy}."

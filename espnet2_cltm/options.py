@@ -104,6 +104,9 @@ SEEDS = Kind(
 SEED = Kind(
     lambda text: _read_whole(text, 0, MAX_SEED), f"a whole number from 0 to {MAX_SEED}"
 )
+DRAWS = Kind(
+    lambda text: _read_whole(text, 1, 100_000), "a whole number from 1 to 100000"
+)
 SHARE = Kind(
     lambda text: _read_float(text, lambda value: 0 < value <= 1),
     "a share above 0 and at most 1, such as 0.2",

@@ -4,7 +4,8 @@ Stage 6. Reads ``results.tsv`` or the published framework's CSV files; writes
 ``cltm.csv``, ``relative_gain.csv``, ``zero_shot.csv``, ``cells.tsv``, figures as PNG
 and PDF, ``summary.json`` and, last, ``report.html``; where runs were tested on
 cross-language trials, ``cross_language.csv`` too, and where pairs were not measured,
-``predicted.tsv``. Takes less than a minute, so it always does all.
+``predicted.tsv`` (if enough others were). Takes less than a minute, so it always does
+all.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from espnet2_cltm.matrix.origin import Origin, find_origin
 from espnet2_cltm.matrix.prediction import (
     MissingPairs,
     predict_missing,
+    why_not_predicted,
     write_predicted,
 )
 from espnet2_cltm.matrix.regime_files import read_regime
@@ -54,7 +56,7 @@ from espnet2_cltm.matrix.scores import (
 )
 from espnet2_cltm.matrix.steps_share import StepsShare, steps_share
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
-from espnet2_cltm.options import LEVEL, POSITIVE, WHOLE, Option, add_options
+from espnet2_cltm.options import DRAWS, LEVEL, POSITIVE, WHOLE, Option, add_options
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.confusion import read_confusion
 from espnet2_cltm.report.contents import Report, both_numbers
@@ -86,7 +88,7 @@ OPTIONS = (
     Option(
         "resamples",
         "number of resamples of the seeds",
-        POSITIVE,
+        DRAWS,
         str(IntervalSettings.resamples),
     ),
     Option(
@@ -165,7 +167,7 @@ def build(args: argparse.Namespace) -> None:
     write_page(args.outdir / "report.html", report)
     found = [
         summary_text(report),
-        *(missing.sentences if missing else []),
+        *(missing.sentences if missing else why_not_predicted(matrix)),
         "",
         gains_line(report),
         headline(report),

@@ -14,7 +14,7 @@ from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.comparison import compare, read_compared
 from espnet2_cltm.matrix.matrix_files import PUBLISHED
-from espnet2_cltm.options import POSITIVE, WHOLE, Option, add_options
+from espnet2_cltm.options import DRAWS, WHOLE, Option, add_options
 from espnet2_cltm.report.comparison import comparison_text, summarise_comparison
 from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import COMPARISON_FIGURES
@@ -24,7 +24,7 @@ OPTIONS = (
     Option(
         "permutations",
         "number of orders of languages that the permutation tests draw",
-        POSITIVE,
+        DRAWS,
         "9999",
     ),
     Option("seed", "seed of the permutations", WHOLE, "42"),

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.merging import merge_experiments
 from espnet2_cltm.experiment.plan import PlannedRun, all_runs
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.files import write_text
+from espnet2_cltm.options import NAME
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -46,6 +48,13 @@ def merge(experiments: Sequence[Path], outdir: Path) -> None:
         UserError: They cannot be merged.
     """
     directory = ExperimentDir(outdir)
+    try:
+        NAME.read(outdir.name)  # what --tag takes
+    except ValueError:
+        raise UserError(
+            f"--outdir {outdir} cannot be an experiment's directory, whose name has "
+            f"to be {NAME.wanted}: give another."
+        ) from None
     plan = merge_experiments(experiments, outdir)
     words = ["--exp", *map(str, experiments), "--outdir", str(outdir)]
     command = shlex.join(["local/merge_experiments.py", *words])
@@ -78,7 +87,8 @@ def count_runs_in_no_plan(plan: Sequence[PlannedRun], settings: Settings) -> int
         of_task = [run for run in planned if run.task == task]
         languages = {lang for run in of_task for lang in run.languages}
         seeds = {run.seed for run in of_task}
-        wanted |= {*all_runs(task, languages, settings.budget[task], seeds)}
+        budget = settings.budget[task]
+        wanted |= {*all_runs(task, languages, budget, seeds, settings.steps)}
     return len(wanted - planned)
 
 

@@ -29,7 +29,13 @@ from espnet2_cltm.corpus.common_voice_layouts import (
     find_places,
     list_audio_directories,
 )
-from espnet2_cltm.corpus.datadir import SPLITS, Utterance, make_id_part, make_word
+from espnet2_cltm.corpus.datadir import (
+    LONGEST_VALUE,
+    SPLITS,
+    Utterance,
+    make_id_part,
+    make_word,
+)
 from espnet2_cltm.corpus.language import (
     GENDER_OF_VALUE,
     CorpusOptions,
@@ -38,7 +44,7 @@ from espnet2_cltm.corpus.language import (
     Rejection,
 )
 from espnet2_cltm.corpus.selection import barred_speakers
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.progress import progress
 
 _ID_WIDTH = 16
@@ -218,11 +224,10 @@ def read_columns(
             ) from error
         if pick is None:
             is_quoted = fields.startswith('"')
-        values = (
-            next(csv.reader([fields], delimiter="\t"), [])
-            if is_quoted
-            else fields.split("\t")
-        )
+        values = fields.split("\t")
+        if is_quoted:
+            with foreign(f"{path} is not a table", "correct the file"):
+                values = next(csv.reader([fields], delimiter="\t"), [])
         if pick is None:
             names = [value.strip() for value in values]
             if missing := [name for name in required if name not in names]:
@@ -335,7 +340,8 @@ def _labels(
         "accents": accents or accent,
         "variant": variant,
     }
-    return {label: word for label, text in stated.items() if (word := make_word(text))}
+    words = {label: make_word(text)[:LONGEST_VALUE] for label, text in stated.items()}
+    return {label: word for label, word in words.items() if word}
 
 
 def _unused_rows(

@@ -33,7 +33,11 @@ MAX_ID = 255
 """Most characters of an id."""
 
 # A backup, such as utt2gender.old or utt2gender~, is not a table.
-_LABEL = re.compile(r"[^\W\d][\w-]*")
+_LABEL = re.compile(r"[^\W\d][\w-]{0,59}")
+LONGEST_VALUE = 80
+"""Most characters of a label's value, which names a class in tables and figures."""
+# What a spreadsheet takes for a formula; a number is none.
+_FORMULA = re.compile(r"[=@]|[+-](?![\d.]+$)")
 # A file whose name ends so is a file. Behind a path: an offset, and a range of samples
 # and one of channels, both inclusive.
 _RANGE = r"(?:(\d+)(?::(\d+))?|:?)"
@@ -435,7 +439,12 @@ def is_label(name: str) -> bool:
 
 def make_word(text: str) -> str:
     """Make one word of a label's value: white space becomes an underscore."""
-    return re.sub(f"{_BAD_IN_ID.pattern}+", "_", text.strip())
+    return make_inert(re.sub(f"{_BAD_IN_ID.pattern}+", "_", text.strip()))
+
+
+def make_inert(text: str) -> str:
+    """Put an apostrophe before what a spreadsheet would run as a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def is_id(text: str) -> bool:
@@ -484,8 +493,11 @@ def _check_label(label: str, value: str, who: str) -> None:
         )
     if label == "gender" and value not in GENDERS:
         raise UserError(f"{who} has gender {value!r}: write m or f.")
-    if not is_id(value) or not _is_utf8(value):
-        raise UserError(f"{who} has {label} {value!r}: write one word of UTF-8 text.")
+    if not is_id(value) or not _is_utf8(value) or len(value) > LONGEST_VALUE:
+        raise UserError(
+            f"{who} has {label} {value!r}: write one word of UTF-8 text, of at most "
+            f"{LONGEST_VALUE} characters."
+        )
 
 
 def _is_utf8(text: str) -> bool:

@@ -19,7 +19,7 @@ from espnet2_cltm.corpus.datadir import (
     make_word,
 )
 from espnet2_cltm.corpus.language import GENDER_OF_VALUE, LanguageSplits
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import read_text
 
 _AUDIO_SUFFIX = re.compile(r"\.(mp3|wav|flac|ogg|opus|m4a|sph)$", re.IGNORECASE)
@@ -88,7 +88,8 @@ def read_label_rows(path: Path) -> list[LabelRow]:
     if "\t" in lines[0]:
         table = [line.split("\t") for line in lines]
     else:
-        table = list(csv.reader(lines))
+        with foreign(f"{path} is not a table", "correct the file"):
+            table = list(csv.reader(lines))
     names = [make_word(name) for name in table[0][1:]]
     if not names:
         raise UserError(

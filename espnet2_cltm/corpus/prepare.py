@@ -21,6 +21,7 @@ from espnet2_cltm.corpus.datadir import (
     GENDERS,
     SPLITS,
     Utterance,
+    make_inert,
     write_data_dir,
 )
 from espnet2_cltm.corpus.labels import join_labels, labels_file
@@ -350,7 +351,8 @@ def _write_rejected(path: Path, rejected: Iterable[Rejection]) -> None:
         lines.write("split\titem\treason\n")
         for rejection in sorted(rejected):
             fields = (rejection.split, rejection.item, rejection.reason)
-            lines.write("\t".join(" ".join(field.split()) for field in fields) + "\n")
+            words = (make_inert(" ".join(field.split())) for field in fields)
+            lines.write("\t".join(words) + "\n")
 
 
 def _fingerprint(

@@ -5,6 +5,7 @@ matters. ``write_espnet_data`` turns one into the Kaldi files that ESPnet's opti
 name.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def read_utterance_list(path: Path) -> list[ListedUtterance]:
     rows = read_rows(path, HEADER, "a list of utterances", "run stage 3 again")
     utterances = []
     for number, (utt, label, num_samples, audio) in enumerate(rows, start=2):
-        if not num_samples.isdecimal():
+        if not re.fullmatch("[0-9]{1,12}", num_samples):
             raise UserError(
                 f"{path}, line {number}: {num_samples!r} is not a number of samples: "
                 "run stage 3 again."

@@ -170,7 +170,10 @@ def read_encoders(directory: ExperimentDir) -> dict[str, str]:
     if not directory.encoders.exists():
         return {}
     remedy = "delete it if the encoder has not changed since the experiment was begun"
-    return dict(read_json(directory.encoders, remedy))
+    found = read_json(directory.encoders, remedy)
+    if not isinstance(found, dict):
+        raise UserError(f"{directory.encoders} is damaged: {remedy}.")
+    return found
 
 
 def _freezing_options(freeze: str) -> dict[str, Any]:

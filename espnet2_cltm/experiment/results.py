@@ -65,7 +65,7 @@ def read_metrics(path: Path) -> dict[str, Any] | None:
             raise TypeError("test is not a mapping")
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise is_damaged(path, error) from error
     return content
 

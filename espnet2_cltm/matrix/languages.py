@@ -28,6 +28,7 @@ from espnet2_cltm.matrix.text_table import (
 )
 
 UNLISTED = "unlisted"
+LONGEST_NAME = 80  # characters; figures grow with it
 # Listed under these are languages that share no ancestor for it.
 NO_FAMILIES = frozenset({"Constructed", "Creole", "Language isolate", UNLISTED})
 LANGUAGE_COLUMNS = ("language_a", "language_b")
@@ -70,9 +71,15 @@ def read_languages(path: Path | str) -> dict[str, Language]:
                 "no for false)."
             )
         if not isinstance(entry, Mapping) or not all(
-            isinstance(entry.get(key), str) and entry[key] for key in ("name", "family")
+            isinstance(text := entry.get(key), str)
+            and 0 < len(text) <= LONGEST_NAME
+            and text.isprintable()
+            for key in ("name", "family")
         ):
-            raise UserError(f"{path}: {code} needs a name and a family, both text.")
+            raise UserError(
+                f"{path}: {code[:40]!r} needs a name and a family, both one line of at "
+                f"most {LONGEST_NAME} characters."
+            )
         languages[code] = Language(code, entry["name"], entry["family"])
     return languages
 

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from espnet2_cltm import data
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import read_text, write_text
 from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.matrix.estimates import TransferMatrix
@@ -186,18 +186,19 @@ def read_matrix(path: Path | str) -> LabelledMatrix:
     """
     path = Path(path)
     text = read_text(path, BUILD).removeprefix("\N{BYTE ORDER MARK}")
-    lines = [
-        (number, fields)
-        for number, fields in enumerate(csv.reader(io.StringIO(text)), start=1)
-        if any(field.strip() for field in fields)
-    ]
+    with foreign(f"{path} is not a transfer matrix", BUILD):
+        lines = [
+            (number, fields)
+            for number, fields in enumerate(csv.reader(io.StringIO(text)), start=1)
+            if any(field.strip() for field in fields)
+        ]
     if not lines:
         raise UserError(f"{path} is empty: {BUILD}.")
     (_, header), *rows = lines
     if header[0].strip() != "target" or len(header) < 2:
         raise UserError(
-            f"{path} is not a transfer matrix: its header begins with '{header[0]}', "
-            "not with target and the donors; give a cltm.csv."
+            f"{path} is not a transfer matrix: its header begins with "
+            f"{header[0][:40]!r}, not with target and the donors; give a cltm.csv."
         )
     donors = _codes(path, [(1, code) for code in header[1:]], "donor")
     targets = _codes(path, [(line, fields[0]) for line, fields in rows], "target")

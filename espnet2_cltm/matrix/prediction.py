@@ -294,9 +294,7 @@ def predict_missing(
     Returns:
         None where no cell is missing, or too few are there to predict from.
     """
-    n = len(matrix.languages)
-    wanted = np.isnan(matrix.raw_cltm) & ~np.eye(n, dtype=bool)
-    wanted &= matrix.target_identified[:, None]
+    wanted = _not_measured(matrix)
     if not wanted.any():
         return None
     relations = closeness(dict(distances))
@@ -313,6 +311,27 @@ def predict_missing(
     )
     wanted &= np.isfinite(prediction.mean)
     return MissingPairs(matrix.languages, wanted, prediction, error)
+
+
+def why_not_predicted(matrix: TransferMatrix) -> list[str]:
+    """Return a sentence where cells are missing and cannot be predicted."""
+    n_missing = int(_not_measured(matrix).sum())
+    n_measured = int(
+        np.isfinite(matrix.cltm[~np.eye(len(matrix.cltm), dtype=bool)]).sum()
+    )
+    if not n_missing or n_measured >= FEWEST_MEASURED:
+        return []
+    return [
+        f"{n_missing} cells that were not measured are not predicted (there is no "
+        f"predicted.tsv), as that needs {FEWEST_MEASURED} measured cells of identified "
+        f"targets, and there are {n_measured}"
+    ]
+
+
+def _not_measured(matrix: TransferMatrix) -> np.ndarray:
+    """Return which cells of identified targets were not measured."""
+    missing = np.isnan(matrix.raw_cltm) & matrix.target_identified[:, None]
+    return missing & ~np.eye(len(missing), dtype=bool)
 
 
 def write_predicted(path: Path, missing: MissingPairs) -> None:

@@ -39,6 +39,7 @@ from espnet2_cltm.report.wording import MINUS
 DPI = 200
 SETTINGS: Any = {
     "font.family": "DejaVu Sans",
+    "text.parse_math": False,  # names may hold a $; mathtext is asked for
     "mathtext.fontset": "dejavusans",
     "pdf.fonttype": 42,  # embed TrueType outlines: text stays text, as journals ask
     "hatch.linewidth": 0.5,

@@ -54,7 +54,7 @@ class Grid:
         values: (r, c), NaN where not available.
         scale: Colours of the values.
         row_title: Title of the rows; may hold mathtext.
-        column_title: Title of the columns.
+        column_title: Title of the columns; may, too.
         title: First line.
         subtitle: Second line.
         decimals: Decimals of the values where there is room for text.
@@ -306,7 +306,10 @@ def _label(
     )
     outer.set_view_interval(*axis.get_view_interval(), ignore=True)
     outer.set_label_text(
-        grid.column_title if side == "x" else grid.row_title, size=AXIS_SIZE, color=INK
+        grid.column_title if side == "x" else grid.row_title,
+        size=AXIS_SIZE,
+        color=INK,
+        parse_math=True,
     )
     outer.labelpad = 6
     for _, start, n in runs:

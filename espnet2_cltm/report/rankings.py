@@ -220,7 +220,7 @@ def _draw_panel(
     axes.set_yticks(rows, names, size=7.0 if many else 9.0, color=INK)
     axes.tick_params(axis="y", length=0, pad=4)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(side.axis, size=AXIS_SIZE, color=INK)
+    axes.set_xlabel(side.axis, size=AXIS_SIZE, color=INK, parse_math=True)
     axes.set_title(
         f"{side.name.capitalize()}: {side.meaning}",
         loc="left",

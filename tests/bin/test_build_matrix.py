@@ -217,7 +217,7 @@ def test_task_may_be_named_where_the_file_has_only_that_one(tmp_path, rows):
     assert after == before
 
 
-def test_few_cells_are_predicted_without_an_error_of_prediction(tmp_path):
+def test_few_cells_are_predicted_without_an_error_of_prediction(tmp_path, capsys):
     languages = ("ca", "de", "es", "gl")
     perfs = {"single": 0.6, "double": 0.7, "pair": 0.65}
     rows = perf_rows(
@@ -228,6 +228,16 @@ def test_few_cells_are_predicted_without_an_error_of_prediction(tmp_path):
     outdir = run(tmp_path, [row for row in rows if row[3] != "ca+de"])
     assert len((outdir / "predicted.tsv").read_text().splitlines()) == 3
     assert json.loads((outdir / "summary.json").read_text())["prediction_error"] is None
+    capsys.readouterr()
+    run(tmp_path, [row for row in rows if row[3] not in ("ca+de", "ca+es")])
+    assert not (outdir / "predicted.tsv").exists()
+    assert "4 cells that were not measured are not predicted" in capsys.readouterr().out
+
+
+def test_names_may_hold_what_matplotlib_takes_for_mathematics(tmp_path, rows):
+    odd = tmp_path / "odd.yaml"
+    odd.write_text("ca: {name: 'Ca$x_{$', family: '$\\frac{$'}\n")
+    assert (run(tmp_path, rows, "--languages_conf", str(odd)) / "heatmap.pdf").exists()
 
 
 def test_task_that_the_file_lacks_is_refused(tmp_path, rows, capsys):

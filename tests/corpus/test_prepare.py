@@ -504,3 +504,31 @@ def test_an_option_of_languages_takes_codes_each_once(odd):
 def test_every_language_of_the_demo_has_a_code(tmp_path):
     pytest.importorskip("espeakng_loader", reason="the demo's synthesiser is absent")
     assert choose_languages(DEMO, tmp_path)
+
+
+def test_what_a_spreadsheet_would_run_is_quoted_and_labels_are_bounded(tmp_path):
+    rows = [
+        row("a", "t.mp3", accents="=cmd|' /C calc'!A0"),
+        row("x", "u.mp3", accents="x" * 5000, age="-1"),
+        row("a", "=gone.mp3"),
+    ]
+    clips = ["t.mp3", "u.mp3", "d.mp3", "e.mp3"]
+    corpus = make_language(tmp_path / "cv", train=rows, clips=clips)
+    prepare(COMMON_VOICE, corpus, ["ca"], tmp_path / "data", CorpusOptions())
+    directory = tmp_path / "data/common_voice/ca"
+    labels = {
+        Path(utt.audio).name: utt.labels for utt in read_data_dir(directory / "train")
+    }
+    assert labels["t.mp3"]["accents"] == "'=cmd|'_/C_calc'!A0"
+    assert labels["u.mp3"] == {"accents": "x" * 80, "age": "-1", "gender": "m"}
+    assert "\t'=gone.mp3\t" in (directory / "rejected.tsv").read_text()
+    table = tmp_path / "own.tsv"
+    table.write_text(f"clip\temotion\nt.mp3\t{'y' * 5000}\n")
+    with pytest.raises(UserError, match=r"has emotion 'y{110,}\.\.\. write one"):
+        prepare(
+            COMMON_VOICE,
+            corpus,
+            ["ca"],
+            tmp_path / "more",
+            CorpusOptions(labels=str(table)),
+        )
