@@ -25,7 +25,7 @@ import soundfile
 import soxr
 
 from espnet2_cltm.corpus.datadir import AudioPlace, parse_audio
-from espnet2_cltm.corpus.pipes import CommandFailed, read_pipe
+from espnet2_cltm.corpus.pipes import CommandFailed, is_pipe, read_pipe
 from espnet2_cltm.corpus.truncation import (
     announces_too_much,
     close_wav_header,
@@ -183,7 +183,7 @@ def decode_recording(
         UserError: The file system refuses to give the file, or the command of a
             pipe was killed, is not found, takes too long or is not allowed.
     """
-    if parse_audio(location).is_pipe and not allow_pipes:
+    if not allow_pipes and is_pipe(location):
         raise UserError(
             f"The audio '{location}' is a command, and commands are run in stage 2 "
             "only: run stages 2 and 3 again, after which all audio is file.ark:offset."
@@ -203,6 +203,8 @@ def open_recording(location: str) -> OpenRecording:
         UserError: As :func:`decode_recording`.
     """
     place = parse_audio(location)
+    if "\0" in location:
+        raise RejectedAudio("missing", "a NUL character in its name")
     file = _read(place)
     file_format = identify_format(file)
     if file_format is None:
@@ -410,11 +412,14 @@ def _decode(
     n_wanted, end, failure = 1, None, ""
     try:
         with soundfile.SoundFile(io.BytesIO(opened.file)) as recording:
-            if opened.format is None and recording.format == "MP3":
-                raise RejectedAudio("not audio")  # no frames in a row
+            if opened.format is None and not _is_known(recording, opened.file):
+                raise RejectedAudio("not audio")
             rate = recording.samplerate
             if rate not in _PLAUSIBLE_RATES:
                 raise RejectedAudio("undecodable", f"{rate} Hz")
+            channels = opened.place.channels
+            if not range(recording.channels)[channels]:
+                raise RejectedAudio("no such channel", f"of {recording.channels}")
             start, end = _bounds(opened.place, seconds, rate)
             if start:
                 recording.seek(min(start, recording.frames))
@@ -428,7 +433,8 @@ def _decode(
                 if not len(block):
                     break
                 n_decoded += len(block)
-                blocks.append(block[:, opened.place.channels].mean(1))
+                taken = block[:, channels]
+                blocks.append(taken[:, 0] if taken.shape[1] == 1 else taken.mean(1))
     except (soundfile.SoundFileError, ValueError, TypeError) as error:
         failure = str(error)
     if n_decoded < n_wanted:
@@ -438,8 +444,15 @@ def _decode(
             raise RejectedAudio("segment ends after its recording")
     elif n_decoded > max_seconds * rate:
         raise RejectedAudio(f"longer than {max_seconds:g} s")
-    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    return samples, rate
+    if len(blocks) == 1:
+        return blocks[0], rate
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), rate
+
+
+def _is_known(recording: soundfile.SoundFile, file: bytes) -> bool:
+    """Return whether libsndfile has not just found a few bytes like an MP3's."""
+    is_layer_3 = recording.subtype == "MPEG_LAYER_III"
+    return recording.format != "MP3" or (file[:1] == b"\xff" and not is_layer_3)
 
 
 def _bounds(

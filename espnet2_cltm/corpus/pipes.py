@@ -144,9 +144,9 @@ def _check_end(status: int, is_empty: bool, command: str, said: str) -> None:
         program = missing[1] if missing else command.split(maxsplit=1)[0]
         problem = "cannot be run" if status == _NOT_EXECUTABLE else "is not found"
         raise UserError(
-            f"The program {program} {problem}, which wav.scp calls in "
-            f"'{_short(command)}' (exit status {status}{last}): install it or correct "
-            "PATH, and run the same command again."
+            f"The program {program} {problem}; wav.scp calls it in '{_short(command)}' "
+            f"(exit status {status}{last}): install it or correct PATH, and run the "
+            "same command again."
         )
     how = f"signal {killed_by}" if killed_by > 0 else f"exit status {status}"
     raise CommandFailed((how if status else "no output") + last)

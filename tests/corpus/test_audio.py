@@ -236,6 +236,20 @@ def test_entries_of_kaldi_arks_are_read(tmp_path):
         assert reason_of(locations["a"]) == "missing"
 
 
+def test_ranges_take_channels_too(write):
+    path = write("a.wav", noise(16000, channels=2))
+    left, right = (decode(f"{path}[0:99,{channel}]") for channel in (0, 1))
+    assert len(left) == 100 and not np.array_equal(left, right)
+    assert np.abs(left / 2 + right / 2 - decode(f"{path}[0:99]")).max() <= 1
+    assert reason_of(f"{path}[0:99,2]") == "no such channel"
+    assert reason_of(f"{path}[20000:30000]") == "too short"
+
+
+@pytest.mark.parametrize("location", ["a\0.wav", "cat a\0.wav |"])
+def test_a_name_with_nul_is_missing(location):
+    assert reason_of(location) == "missing"
+
+
 def test_a_path_with_a_colon_is_a_path(write):
     path = write("take:12", noise(16000), format="WAV")
     assert len(decode(str(path))) == 16000
