@@ -50,7 +50,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--results",
         type=Path,
-        default=Path("exp/demo_gender_n3_speaker_n32/results.tsv"),
+        default=Path("exp/demo_gender_n2_speaker_n32/results.tsv"),
         help="real results whose self-gains and noise are used",
     )
     parser.add_argument("--task", nargs="+", default=["gender", "speaker"])

@@ -151,7 +151,7 @@ STAGE_3_OPTIONS = (
     Option(
         "tag",
         "name of the experiment; left out, made of the corpus, the tasks and N, such "
-        "as demo_gender_n3_speaker_n32 or demo_gender_regime",
+        "as demo_gender_n2_speaker_n32 or demo_gender_regime",
         NAME,
     ),
 )

@@ -59,7 +59,7 @@ def test_the_recipe_runs_with_what_another_package_adds(site, tmp_path):
     report = html.unescape((exp / "cltm/register/report.html").read_text())
     assert "Cohen's kappa" in report and "register of the voice" in report
     trained = yaml.safe_load(
-        (exp / "runs/register.single.xa.n3.s1/train.yaml").read_text()
+        (exp / "runs/register.single.xa.n3.equal.s1/train.yaml").read_text()
     )
     assert trained["strategy"] == "top"
 
