@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import replacing, write_text
+from espnet2_cltm.files import read_text, replacing, shipped, write_text
 
 
 @pytest.fixture
@@ -111,3 +111,28 @@ def test_a_directory_in_the_place_of_the_file_is_told(tmp_path):
         write_text(tmp_path / "plan.tsv", "")
     assert f"{tmp_path}/plan.tsv cannot be written (Is a directory)" in str(error.value)
     assert os.listdir(tmp_path) == ["plan.tsv"]
+
+
+def test_what_killed_writers_left_goes_with_the_next_write(tmp_path):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    host = os.uname().nodename
+    left = tmp_path / f".plan.tsv.{host}.{gone.pid}.0f.tmp.tsv"
+    others = [
+        tmp_path / f".plan.tsv.{host}.{os.getpid()}.0f.tmp.tsv",  # lives
+        tmp_path / f".plan.tsv.another-machine.{gone.pid}.0f.tmp.tsv",
+        tmp_path / f".plans.tsv.{host}.{gone.pid}.0f.tmp.tsv",
+    ]
+    for path in (left, *others):
+        path.touch()
+    write_text(tmp_path / "plan.tsv", "")
+    assert set(tmp_path.iterdir()) == {tmp_path / "plan.tsv", *others}
+
+
+def test_files_of_conf_are_found_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "languages" in read_text(shipped("conf/demo.yaml"), "")
+    assert shipped("other.yaml") == Path("other.yaml")
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf/demo.yaml").write_text("mine")
+    assert read_text(shipped("conf/demo.yaml"), "") == "mine"

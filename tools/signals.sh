@@ -2,6 +2,10 @@
 # Sourced by the recipes: Ctrl-C, SIGTERM and a closed terminal end the steps at work,
 # with all their processes, and then the recipe, at any instant and with one sentence.
 
+# The first recipe says it, and neither its steps nor a recipe that it calls.
+_told_by=${CLTM_INTERRUPT_TOLD_BY:-}
+export CLTM_INTERRUPT_TOLD_BY=${_told_by:-${0##*/}}
+
 # run COMMAND...: run one step, beside this shell, which would otherwise react to a
 # signal only once the step is over. Ctrl-C reaches the step through this shell alone.
 run() {
@@ -11,22 +15,18 @@ run() {
 
 # end_steps NUMBER: what the signal of that number leads to.
 end_steps() {
-    local process status said=false
+    local step
     local -a steps
     mapfile -t steps < <(jobs -p)
     # A second signal reaches the steps, too, and ends them at once.
     trap 'kill -TERM "${steps[@]}" 2>/dev/null || true' HUP INT TERM
     kill -TERM "${steps[@]}" 2>/dev/null || true
-    for process in "${steps[@]}"; do
-        status=0
-        wait "${process}" || status=$?
-        while kill -0 "${process}" 2>/dev/null; do # a second signal ended the wait
-            status=0
-            wait "${process}" || status=$?
+    for step in "${steps[@]}"; do
+        while kill -0 "${step}" 2>/dev/null; do
+            wait "${step}" || true # which a second signal ends
         done
-        if ((status == 130)); then said=true; fi
     done
-    [[ ${said} == true ]] || # by the step; not where it was just starting
+    [[ -n ${_told_by} ]] ||
         printf '%s: interrupted; what is finished is kept, and the same command continues from here.\n' \
             "${0##*/}" >&2
     exit "$((128 + $1))"

@@ -20,6 +20,7 @@ STATUS = 130  # of every interrupted command, as a shell's for Ctrl-C
 
 _works = False
 _received = False
+_said = False
 
 
 def install() -> None:
@@ -48,7 +49,14 @@ def was_interrupted() -> bool:
 
 
 def say() -> int:
-    """Say that the command was interrupted, and return its exit status."""
+    """Say, once, that the command was interrupted, and return its exit status.
+
+    A recipe says it for its steps (tools/signals.sh).
+    """
+    global _said
+    if _said or os.environ.get("CLTM_INTERRUPT_TOLD_BY"):
+        return STATUS
+    _said = True
     name = os.path.basename(sys.argv[0])
     said = (
         f"{'cltm' if name == '-m' else name}: interrupted; what is finished is kept, "
