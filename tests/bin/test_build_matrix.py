@@ -142,7 +142,7 @@ def test_all_files_are_written_and_agree(tmp_path, rows, capsys):
     assert "Of 3 targets, it helps 2 (ca, es) and is unclear for 1" in printed
     assert "Known for 2 of 3 targets" in printed
     assert "Of 4 cells, 0 are above 1 and 4 below 1" in printed
-    assert "macro F1, on average: 0.601 on N of the target's own;" in printed
+    assert "macro F1, on average: 0.651 on N of the target's own;" in printed
     assert f"open {outdir / 'report.html'}" in printed
     note = summary["all_targets"]["properties"]["relative_asymmetry"]["coverage_note"]
     assert "in only 57% of the simulated matrices" in note
