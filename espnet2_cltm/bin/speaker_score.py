@@ -2,11 +2,12 @@
 """Score speaker verification: EER, min DCF and AUC of a trial list's scores."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, run_command
-from espnet2_cltm.speaker.metrics import P_TARGETS, score_trials
+from espnet2_cltm.speaker.metrics import P_TARGETS, fewest_nontargets, score_trials
 from espnet2_cltm.speaker.trials import read_scores, read_trials
 
 
@@ -40,10 +41,14 @@ def speaker_score(trials_path: Path, scores_path: Path) -> None:
     trials = read_trials(trials_path)
     scores = read_scores(scores_path, trials)
     metrics = score_trials(scores, trials.is_target).metrics
-    print(f"EER {100 * metrics['eer']:.4f} %")
+    print(f"EER {100 * metrics['eer']:.4f} % (linear between thresholds)")
+    print(f"EER {100 * metrics['eer_hull']:.4f} % (convex hull of the ROC)")
     for p_target in P_TARGETS:
         cost = metrics[f"min_dcf_p{p_target:g}"]
-        print(f"min DCF (p_target {p_target:g}) {cost:.6f}")
+        text = f"{cost:.6f}"
+        if math.isnan(cost):
+            text = f"not told, it takes {fewest_nontargets(p_target)} nontarget trials"
+        print(f"min DCF (p_target {p_target:g}) {text}")
     print(f"AUC {metrics['roc_auc']:.6f}")
     n_targets = int(trials.is_target.sum())
     print(f"trials {n_targets} target, {len(trials) - n_targets} nontarget")

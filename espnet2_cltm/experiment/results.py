@@ -91,7 +91,8 @@ def collect_results(
         directory: Directory of the experiment.
         plan: Runs of the experiment.
         rescore: Whether to score the predictions again instead of taking the scores in
-            ``metrics.json``.
+            ``metrics.json``. A run that lacks a metric of its task is scored again in
+            any case, if its predictions are there.
 
     Yields:
         Results of the runs that are done.
@@ -99,13 +100,14 @@ def collect_results(
     Raises:
         UserError: A run's files are damaged.
     """
-    settings = read_settings(directory.settings) if rescore else None
+    settings: Settings | None = None
     for planned in plan:
         path = directory.metrics(planned.run.name)
         metrics = read_metrics(path)
         if metrics is None:
             continue
-        if settings is not None:
+        if rescore or _lacks_metrics(directory, planned, metrics["test"]):
+            settings = settings or read_settings(directory.settings)
             metrics = _rescore(directory, settings, planned)
         confusion = metrics.get("confusion", {})
         for lang, scores in _take_scores(path, metrics["test"], planned).items():
@@ -179,6 +181,16 @@ def _require_numbers(metrics: dict[str, Any]) -> None:
     for name, value in metrics.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{name} is not a number")
+
+
+def _lacks_metrics(
+    directory: ExperimentDir, planned: PlannedRun, tested: dict[str, Any]
+) -> bool:
+    """Return whether the task has a metric that was not there when it was scored."""
+    metrics = find_task(planned.run.task).metrics
+    names = {one.name for one in metrics if not one.per_class}
+    lacking = any(names - set(tested.get(x, names)) for x in planned.test_languages)
+    return lacking and directory.predictions(planned.run.name, "", "").parent.is_dir()
 
 
 def _rescore(

@@ -209,7 +209,20 @@ def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
     for column in ("budget", "seed", "n_test"):
         to_integer(table, column)
     to_number(table, "value", minimum=None)
-    return table.where(table.rows["task"] == choose_task(table, choice.task))
+    table = table.where(table.rows["task"] == choose_task(table, choice.task))
+    return _with_named_eer(table)
+
+
+def _with_named_eer(table: TextTable) -> TextTable:
+    """Name the ``eer`` of this project's older results what it is, ``eer_hull``.
+
+    Newer results have both for every test; those of others have no min DCF beside it.
+    """
+    metric = table.rows["metric"]
+    if not {"eer", "min_dcf_p0.01"} <= set(metric) or (metric == "eer_hull").any():
+        return table
+    named = metric.replace("eer", "eer_hull")
+    return replace(table, rows=table.rows.assign(metric=named))
 
 
 def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:

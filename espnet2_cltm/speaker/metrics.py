@@ -9,13 +9,16 @@ are counted in integers, so a metric is rounded only once, at the end.
 Metrics
 -------
 * ``roc_auc``: probability that a target scores higher than a nontarget, ties 1/2.
-* ``eer``: equal error rate, as a fraction, where the convex hull of the ROC (linear
-  between its vertices) meets P_miss = P_fa.
+* ``eer``: equal error rate, as a fraction, where the ROC, linear between neighbouring
+  thresholds, meets P_miss = P_fa: as WeSpeaker prints it. ESPnet takes the threshold
+  nearest to that point, which is within a trial of it.
+* ``eer_hull``: the same on the convex hull of the ROC, which is never higher.
 * ``min_dcf_p0.01``, ``min_dcf_p0.05``: smallest detection cost over all thresholds at
   these prior probabilities of a target, divided by the cost of the better of accepting
-  all and rejecting all.
+  all and rejecting all; NaN where nontargets are too few to tell (:data:`MOST_STEP`).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +28,8 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.task import Metric, Scores
 
 P_TARGETS = (0.01, 0.05)
+MOST_STEP = 0.1
+"""Most that one false alarm may change min DCF: more, and the trials can't carry it."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,22 @@ def roc_auc(scores: np.ndarray, is_target: np.ndarray) -> float:
 
 
 def eer(scores: np.ndarray, is_target: np.ndarray) -> float:
+    """Return the equal error rate of the ROC, linear between thresholds.
+
+    Args:
+        scores: (trials,) real numbers.
+        is_target: (trials,) bool.
+
+    Returns:
+        A fraction between 0 and 1, more than 0.5 where targets score lower.
+
+    Raises:
+        UserError: See :func:`validate`.
+    """
+    return _eer(count_errors(scores, is_target))
+
+
+def eer_hull(scores: np.ndarray, is_target: np.ndarray) -> float:
     """Return the equal error rate on the convex hull of the ROC.
 
     The hull is what the best calibration of the scores achieves, so the rate does not
@@ -139,7 +160,7 @@ def eer(scores: np.ndarray, is_target: np.ndarray) -> float:
     Raises:
         UserError: See :func:`validate`.
     """
-    return _eer(count_errors(scores, is_target))
+    return _eer_hull(count_errors(scores, is_target))
 
 
 def min_dcf(
@@ -178,6 +199,16 @@ def _roc_auc(counts: ErrorCounts) -> float:
 
 
 def _eer(counts: ErrorCounts) -> float:
+    # P_miss - P_fa times the number of pairs rises from below 0 to above it.
+    misses = counts.misses * counts.n_nontargets
+    difference = misses - counts.false_alarms * counts.n_targets
+    right = int(np.searchsorted(difference, 0))
+    below, above = -int(difference[right - 1]), int(difference[right])
+    met = above * int(misses[right - 1]) + below * int(misses[right])
+    return met / ((above + below) * counts.n_targets * counts.n_nontargets)
+
+
+def _eer_hull(counts: ErrorCounts) -> float:
     n_targets, n_nontargets = counts.n_targets, counts.n_nontargets
     misses, false_alarms = counts.misses, counts.false_alarms
     # Quickhull, followed only towards the edge that crosses P_miss = P_fa: start with
@@ -212,13 +243,24 @@ def _min_dcf(
     return float(cost.min()) / min(cost_miss, cost_fa)
 
 
+def fewest_nontargets(p_target: float) -> int:
+    """Return how many nontarget trials carry min DCF at a prior probability."""
+    return math.ceil((1 - p_target) / p_target / MOST_STEP - 1e-9)
+
+
 def _at(p_target: float) -> Callable[[ErrorCounts], float]:
-    return lambda counts: _min_dcf(counts, p_target)
+    def compute(counts: ErrorCounts) -> float:
+        if counts.n_nontargets < fewest_nontargets(p_target):
+            return math.nan
+        return _min_dcf(counts, p_target)
+
+    return compute
 
 
 SPEAKER_METRICS = (
     Metric("roc_auc", "ROC AUC", _roc_auc),
     Metric("eer", "1 - EER", _eer, lower_is_better=True),
+    Metric("eer_hull", "1 - EER (convex hull)", _eer_hull, lower_is_better=True),
     *(
         Metric(
             f"min_dcf_p{p:g}",

@@ -418,7 +418,7 @@ def test_directory_that_cannot_be_written_is_named(tmp_path, rows, capsys):
 def speaker_rows():
     return [
         row
-        for metric in ("roc_auc", "eer", "min_dcf_p0.01")
+        for metric in ("roc_auc", "eer", "eer_hull", "min_dcf_p0.01")
         for row in perf_rows(
             LANGUAGES,
             (42, 43, 44, 45),

@@ -294,7 +294,7 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
             ("--speaker_config", "none.yaml"),
             "none.yaml",
         ),
-        (("--speaker_metric", "macro_f1"), "roc_auc, eer, min_dcf_p0.01"),
+        (("--speaker_metric", "macro_f1"), "roc_auc, eer, eer_hull, min_dcf_p0.01"),
         (("--gender_metric", "eer"), "macro_f1, accuracy, recall_<class>"),
         (("--shared_speakers", "some"), "--shared_speakers takes true or false"),
         (("--utts_per_speaker", "0"), "--utts_per_speaker takes a whole number"),

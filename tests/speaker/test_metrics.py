@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import roc_auc_score, roc_curve
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.speaker.metrics import eer, min_dcf, roc_auc, score_trials
+from espnet2_cltm.speaker.metrics import eer, eer_hull, min_dcf, roc_auc, score_trials
 
 
 def scores_of(scores, is_target):
@@ -18,7 +19,10 @@ def scores_of(scores, is_target):
     return {**computed.metrics, "n_test": computed.n_test}
 
 
-METRICS = ("roc_auc", "eer", "min_dcf_p0.01", "min_dcf_p0.05")
+def values(scores, is_target):
+    """AUC, both EERs and both min DCFs, however few the trials."""
+    rates = [metric(scores, is_target) for metric in (roc_auc, eer, eer_hull)]
+    return rates + [min_dcf(scores, is_target, prior) for prior in (0.01, 0.05)]
 
 
 @st.composite
@@ -91,12 +95,34 @@ def test_auc_equals_scikit_learns(trials):
 @given(scored_trials())
 def test_eer_equals_that_of_pooled_adjacent_violators(trials):
     expected = eer_by_isotonic_regression(*trials)
-    assert eer(*trials) == pytest.approx(expected, abs=1e-9)
+    assert eer_hull(*trials) == pytest.approx(expected, abs=1e-9)
 
 
 @given(scored_trials(max_size=25))
 def test_eer_is_the_least_error_rate_at_the_worst_prior(trials):
-    assert eer(*trials) == pytest.approx(eer_at_the_worst_prior(*trials), abs=1e-9)
+    assert eer_hull(*trials) == pytest.approx(eer_at_the_worst_prior(*trials), abs=1e-9)
+
+
+@given(scored_trials())
+def test_eer_is_where_the_interpolated_roc_meets_the_diagonal(trials):
+    scores, is_target = trials
+    fpr, tpr, _ = roc_curve(is_target, scores, drop_intermediate=False)
+    expected = brentq(lambda x: 1 - x - np.interp(x, fpr, tpr), 0, 1, xtol=1e-12)
+    if (np.diff(fpr) > 0).all():  # else the ROC is no function of P_fa
+        assert eer(*trials) == pytest.approx(expected, abs=1e-9)
+    assert eer(*trials) >= eer_hull(*trials) - 1e-12
+    if len(set(scores)) == len(scores):
+        # ESPnet's, at the threshold nearest to the diagonal.
+        nearest = np.abs(1 - tpr - fpr).argmin()
+        step = 1 / min(is_target.sum(), (~is_target).sum())
+        assert abs(max(fpr[nearest], 1 - tpr[nearest]) - eer(*trials)) <= step + 1e-12
+
+
+def test_min_dcf_is_not_told_where_one_false_alarm_changes_too_much():
+    is_target = np.arange(400) < 200
+    metrics = score_trials(np.arange(400.0), is_target).metrics
+    assert np.isnan(metrics["min_dcf_p0.01"])  # it takes 990
+    assert metrics["min_dcf_p0.05"] == 1.0  # 190
 
 
 @given(
@@ -119,7 +145,7 @@ def test_many_trials_have_the_metrics_of_the_references(seed):
     expected = roc_auc_score(is_target, scores)
     assert metrics["roc_auc"] == pytest.approx(expected, abs=1e-12)
     expected = eer_by_isotonic_regression(scores, is_target)
-    assert metrics["eer"] == pytest.approx(expected, abs=1e-9)
+    assert metrics["eer_hull"] == pytest.approx(expected, abs=1e-9)
     assert metrics["n_test"] == 20000
 
 
@@ -138,38 +164,37 @@ def test_metrics_keep_within_their_bounds(trials):
     scores, is_target = trials
     metrics = scores_of(scores, is_target)
     assert roc_auc(-scores, is_target) == pytest.approx(1 - metrics["roc_auc"])
-    assert 0 <= metrics["eer"] <= 0.5
-    assert 0 <= metrics["min_dcf_p0.01"] <= 1
-    assert 0 <= metrics["min_dcf_p0.05"] <= 1
+    assert 0 <= metrics["eer_hull"] <= min(metrics["eer"], 0.5) + 1e-12
+    assert metrics["eer"] <= 1
+    for prior in (0.01, 0.05):
+        assert 0 <= min_dcf(scores, is_target, prior) <= 1
 
 
 @given(scored_trials())
 def test_perfect_separation_makes_no_error(trials):
     scores, is_target = trials
     apart = np.where(is_target, 1000, 0) + scores
-    metrics = scores_of(apart, is_target)
-    assert [metrics[name] for name in METRICS] == [1, 0, 0, 0]
+    assert values(apart, is_target) == [1, 0, 0, 0, 0]
 
 
 @given(scored_trials())
 def test_equal_scores_tell_nothing(trials):
     scores, is_target = trials
-    metrics = scores_of(np.full_like(scores, 0.3), is_target)
-    assert [metrics[name] for name in METRICS] == [0.5, 0.5, 1, 1]
+    assert values(np.full_like(scores, 0.3), is_target) == [0.5, 0.5, 0.5, 1, 1]
 
 
 @pytest.mark.parametrize(
     ("target", "nontarget", "expected"),
     [
-        (0.2, 0.1, [1, 0, 0, 0]),
-        (0.1, 0.2, [0, 0.5, 1, 1]),
-        (0.1, 0.1, [0.5, 0.5, 1, 1]),
+        (0.2, 0.1, [1, 0, 0, 0, 0]),
+        (0.1, 0.2, [0, 1, 0.5, 1, 1]),
+        (0.1, 0.1, [0.5, 0.5, 0.5, 1, 1]),
     ],
 )
 def test_two_trials_are_enough(target, nontarget, expected):
-    metrics = scores_of(np.array([target, nontarget]), np.array([True, False]))
-    assert [metrics[name] for name in METRICS] == expected
-    assert metrics["n_test"] == 2
+    trials = np.array([target, nontarget]), np.array([True, False])
+    assert values(*trials) == expected
+    assert scores_of(*trials)["n_test"] == 2
 
 
 def test_values_by_hand():
@@ -178,7 +203,8 @@ def test_values_by_hand():
     scores = np.array([3.0, 1.0, 2.0, 0.0])
     is_target = np.array([True, True, False, False])
     assert roc_auc(scores, is_target) == 0.75
-    assert eer(scores, is_target) == 0.25
+    assert eer_hull(scores, is_target) == 0.25
+    assert eer(scores, is_target) == 0.5  # between nontarget 2 and target 1
     # Only nontarget 2 lies above target 1: rejecting both costs half the misses.
     assert min_dcf(scores, is_target, 0.01) == pytest.approx(0.5)
     # Missing costs ten times as much at prior 1/2: accept all but nontarget 0.
@@ -188,8 +214,7 @@ def test_values_by_hand():
 def test_a_million_trials_are_counted_without_overflow():
     n_trials = 3_000_000
     is_target = np.arange(n_trials) % 2 == 0
-    metrics = scores_of(np.arange(n_trials) // 2, is_target)
-    assert [metrics[name] for name in METRICS] == [0.5, 0.5, 1, 1]
+    assert values(np.arange(n_trials) // 2, is_target) == [0.5, 0.5, 0.5, 1, 1]
 
 
 @pytest.mark.parametrize(
