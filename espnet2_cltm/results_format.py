@@ -17,6 +17,9 @@ RESULT_COLUMNS = (
 RESULT_DEFAULTS = {"steps": "data"}
 """Columns that older files lack, and what holds for their runs."""
 
+HELD_OUT = "held_out.tsv"  # beside results.tsv
+HELD_OUT_COLUMNS = ("run", "test_language", "metric", "values")
+
 CONFUSION_COLUMNS = (
     "task",
     "kind",

@@ -18,9 +18,10 @@ That module has
 * ``cache_audio(max_bytes)``.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -67,11 +68,35 @@ class Scores:
         metrics: Values by name, as ``results.tsv`` has them.
         n_test: Number of test items.
         confusion: Counts of a label task, ``{reference: {predicted: count}}``.
+        held_out: By metric, its value without each group of test speakers in turn, NaN
+            where undefined; empty where there are no groups.
     """
 
     metrics: Mapping[str, float]
     n_test: int
     confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    held_out: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def score_in_turn(
+    score_without: Callable[[frozenset[str]], Scores], groups: Sequence[frozenset[str]]
+) -> Scores:
+    """Score a test, and again without each group of its utterances.
+
+    Args:
+        score_without: Function that scores the test without some utterances.
+        groups: The groups.
+    """
+    scores = score_without(frozenset())
+    held_out: dict[str, list[float]] = {name: [] for name in scores.metrics}
+    for group in groups:
+        try:
+            found = score_without(group).metrics
+        except UserError:  # all of a class, or all targets, are in the group
+            found = {}
+        for name, values in held_out.items():
+            values.append(found.get(name, math.nan))
+    return replace(scores, held_out=held_out if groups else {})
 
 
 class UnfitLanguage(Exception):
@@ -171,12 +196,15 @@ class TestSet:
         data: Test data, such as trials; None where the task has none, or none could be
             made.
         data_path: File of the test data, or None.
+        groups: Sets of utterances, those of some test speakers each, to be left out in
+            turn; none where test noise is not asked for.
     """
 
     name: str
     utterances: Sequence[ListedUtterance]
     data: Any = None
     data_path: Path | None = None
+    groups: Sequence[frozenset[str]] = ()
     __test__ = False
 
 

@@ -42,7 +42,9 @@ def score(directory: ExperimentDir, rescore: bool) -> None:
     results = collect_results(
         directory, progress(plan, description="Scoring", unit="run"), rescore
     )
-    n_lines = write_results(directory.results, results, directory.confusion)
+    n_lines = write_results(
+        directory.results, results, directory.confusion, directory.held_out
+    )
     if left:
         print(
             f"{len(left)} of {len(plan)} runs are not done, {left[0].run.name} first: "

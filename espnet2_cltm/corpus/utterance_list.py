@@ -1,7 +1,7 @@
 """Lists of drawn utterances: what training and testing need to know of each.
 
-A list is a table ``utt label num_samples audio`` with a header, in an order that
-matters. ``write_espnet_data`` turns one into the Kaldi files that ESPnet's options
+A list is a table ``utt label num_samples audio speaker`` with a header, in an order
+that matters. ``write_espnet_data`` turns one into the Kaldi files that ESPnet's options
 name.
 """
 
@@ -15,7 +15,7 @@ from espnet2_cltm.corpus.stored import is_stored
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, write_text
 
-HEADER = ("utt", "label", "num_samples", "audio")
+HEADER = ("utt", "label", "num_samples", "audio", "speaker")
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,23 @@ class ListedUtterance:
         label: What the task predicts or tells apart.
         num_samples: Length at 16 kHz.
         audio: Location in the audio store, ``file.ark:offset``.
+        speaker: Who speaks; empty where a list of an older version does not tell.
     """
 
     utt: str
     label: str
     num_samples: int
     audio: str
+    speaker: str = ""
 
 
 def write_utterance_list(path: Path, utterances: Sequence[ListedUtterance]) -> None:
     """Write a list, whole or not at all."""
     lines = ["\t".join(HEADER)]
-    lines += [f"{u.utt}\t{u.label}\t{u.num_samples}\t{u.audio}" for u in utterances]
+    lines += [
+        f"{u.utt}\t{u.label}\t{u.num_samples}\t{u.audio}\t{u.speaker}"
+        for u in utterances
+    ]
     write_text(path, "\n".join(lines) + "\n")
 
 
@@ -48,9 +53,10 @@ def read_utterance_list(path: Path) -> list[ListedUtterance]:
     Raises:
         UserError: The file is missing or is not such a list.
     """
-    rows = read_rows(path, HEADER, "a list of utterances", "run stage 3 again")
+    older = {"speaker": ""}
+    rows = read_rows(path, HEADER, "a list of utterances", "run stage 3 again", older)
     utterances = []
-    for number, (utt, label, num_samples, audio) in enumerate(rows, start=2):
+    for number, (utt, label, num_samples, audio, speaker) in enumerate(rows, start=2):
         if not re.fullmatch("[0-9]{1,12}", num_samples):
             raise UserError(
                 f"{path}, line {number}: {num_samples!r} is not a number of samples: "
@@ -61,7 +67,8 @@ def read_utterance_list(path: Path) -> list[ListedUtterance]:
                 f"{path}, line {number}: the audio of {utt} is not file.ark:offset but "
                 f"'{audio[:100]}': run stage 3 again."
             )
-        utterances.append(ListedUtterance(utt, label, int(num_samples), audio))
+        found = ListedUtterance(utt, label, int(num_samples), audio, speaker)
+        utterances.append(found)
     return utterances
 
 

@@ -5,7 +5,7 @@ grows must draw the same again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.task import TestSet
+
+FEWEST_GROUPS, MOST_GROUPS = 4, 25  # of test speakers
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,25 @@ def read_test_set(
     data = kept.read(path)
     kept.check(path, data, utterances)
     return TestSet(name, utterances, data, path)
+
+
+def by_speakers(test: TestSet) -> TestSet:
+    """Add groups of test speakers, to tell how much scores depend on who is tested.
+
+    Speakers are dealt out, in the order of their names, to as many groups as there
+    are speakers and no more than :data:`MOST_GROUPS`.
+    """
+    speakers: dict[str, set[str]] = {}
+    for utterance in test.utterances:
+        speakers.setdefault(utterance.speaker, set()).add(utterance.utt)
+    names = sorted(speakers)
+    if "" in speakers or len(names) < FEWEST_GROUPS:
+        return test
+    n = min(len(names), MOST_GROUPS)
+    groups = tuple(
+        frozenset().union(*(speakers[name] for name in names[k::n])) for k in range(n)
+    )
+    return replace(test, groups=groups)
 
 
 def training_utterances(

@@ -24,10 +24,14 @@ import espnet2_cltm
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.drawn import read_test_set, training_utterances
+from espnet2_cltm.experiment.drawn import (
+    by_speakers,
+    read_test_set,
+    training_utterances,
+)
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
-from espnet2_cltm.experiment.results import read_metrics, write_metrics
+from espnet2_cltm.experiment.results import DIGITS, read_metrics, write_metrics
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.steps import steps_config
 from espnet2_cltm.files import remove_if_there
@@ -215,6 +219,8 @@ def _test(
     spec = find_task(run.task)
     code = spec.code()
     test_set = read_test_set(directory, run.task, name)
+    if name in run.languages:
+        test_set = by_speakers(test_set)
     predictions = directory.predictions(run.name, name, code.PREDICTIONS_SUFFIX)
     try:
         code.predict(
@@ -240,7 +246,16 @@ def _recorded(scores: Mapping[str, Scores]) -> dict[str, Any]:
     """Return what ``metrics.json`` records of tests."""
     confusion = {name: s.confusion for name, s in scores.items() if s.confusion}
     test = {name: {**s.metrics, "n_test": s.n_test} for name, s in scores.items()}
-    return {"test": test, **({"confusion": confusion} if confusion else {})}
+    held_out = {
+        name: {metric: [round(x, DIGITS) for x in values] for metric, values in found}
+        for name, s in scores.items()
+        if (found := s.held_out.items())
+    }
+    return {
+        "test": test,
+        **({"confusion": confusion} if confusion else {}),
+        **({"held_out": held_out} if held_out else {}),
+    }
 
 
 def keep_model(

@@ -16,12 +16,15 @@
     slurm/                      job arrays: jobs.txt, scripts, output of each job
     results.tsv                 one line per run, test language and metric
     confusion.tsv               label tasks: counts by reference and predicted label
+    held_out.tsv                results without each group of test speakers in turn
     cltm/<task>/                matrix, figures, report
     regime/<task>/              learning curves: the dynamic regime
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from espnet2_cltm.results_format import HELD_OUT
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,11 @@ class ExperimentDir:
     def confusion(self) -> Path:
         """Return the file of label tasks' confusion tables."""
         return self.root / "confusion.tsv"
+
+    @property
+    def held_out(self) -> Path:
+        """Return the file of results without groups of test speakers."""
+        return self.root / HELD_OUT
 
     @property
     def runs(self) -> Path:

@@ -317,12 +317,13 @@ def log_notes(planned: Planned) -> None:
 
 def _read_language(
     settings: Settings, lang: str, people: People
-) -> tuple[dict[str, tuple[list[Utterance], int]], dict[str, tuple[int, str]]]:
+) -> tuple[dict[str, tuple[list[Utterance], int]], dict[str, tuple[int, str, str]]]:
     """Read a language from the audio store.
 
     Returns:
         By split, the usable utterances and the number of those left out because other
-        languages test their speakers; by utterance, length and place of the audio.
+        languages test their speakers; by utterance, length and place of the audio, and
+        speaker.
     """
     splits = {}
     listed = {}
@@ -337,12 +338,14 @@ def _read_language(
         kept = without_tested(people, lang, split, utterances)
         splits[split] = (kept, len(utterances) - len(kept))
         for u in utterances:
-            listed[u.id] = (num_samples[u.id], u.audio)
+            listed[u.id] = (num_samples[u.id], u.audio, u.speaker)
     return splits, listed
 
 
 def _with_audio(
-    draw: LanguageDraw, listed: Mapping[str, tuple[int, str]], grid: tuple[int, ...]
+    draw: LanguageDraw,
+    listed: Mapping[str, tuple[int, str, str]],
+    grid: tuple[int, ...],
 ) -> DrawnLanguage:
     def utterances(utts: Sequence[str]) -> list[ListedUtterance]:
         return [ListedUtterance(utt, draw.labels[utt], *listed[utt]) for utt in utts]

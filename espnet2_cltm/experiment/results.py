@@ -2,30 +2,39 @@
 
 ``metrics.json`` marks a run as done. Its fields are ``run``; ``utterances``, the number
 trained on; ``test``, the metrics and ``n_test`` by test language; ``confusion``, for a
-label task, counts by test language, reference and predicted label; ``checkpoints``, the
-epoch and what chose it by test language; ``validation``, the statistics of every epoch;
-``train_seconds``, ``test_seconds``; ``versions``; and, where tests were added later
-with the kept model, the list ``added_tests`` of their ``languages`` and ``versions``.
+label task, counts by test language, reference and predicted label; ``held_out``, by
+test language and metric, the values without each group of test speakers in turn, for
+the languages trained on; ``checkpoints``, the epoch and what chose it by test language;
+``validation``, the statistics of every epoch; ``train_seconds``, ``test_seconds``;
+``versions``; and, where tests were added later with the kept model, the list
+``added_tests`` of their ``languages`` and ``versions``.
 
 ``results.tsv`` has one line per run, test language and metric, sorted, with values in
-full precision; ``confusion.tsv`` has the confusion tables, summed over seeds.
+full precision; ``confusion.tsv`` has the confusion tables, summed over seeds;
+``held_out.tsv`` the values without each group of test speakers.
 """
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.drawn import read_test_set
+from espnet2_cltm.experiment.drawn import by_speakers, read_test_set
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.files import remove_if_there, write_text
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.results_format import CONFUSION_COLUMNS, RESULT_COLUMNS
+from espnet2_cltm.results_format import (
+    CONFUSION_COLUMNS,
+    HELD_OUT_COLUMNS,
+    RESULT_COLUMNS,
+)
+
+DIGITS = 10  # of values without groups of speakers, which only their spread is taken of
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Result:
         n_test: Number of test items.
         confusion: Counts by reference and predicted label, given once for each test of
             a label task, with the first metric.
+        held_out: Values without each group of test speakers in turn, where known.
     """
 
     planned: PlannedRun
@@ -48,6 +58,7 @@ class Result:
     value: float
     n_test: int
     confusion: Mapping[str, Mapping[str, int]] | None = None
+    held_out: Sequence[float] = ()
 
 
 def read_metrics(path: Path) -> dict[str, Any] | None:
@@ -109,18 +120,22 @@ def collect_results(
         if rescore or _lacks_metrics(directory, planned, metrics["test"]):
             settings = settings or read_settings(directory.settings)
             metrics = _rescore(directory, settings, planned)
-        confusion = metrics.get("confusion", {})
+        confusion, held_out = metrics.get("confusion", {}), metrics.get("held_out", {})
         for lang, scores in _take_scores(path, metrics["test"], planned).items():
             table = confusion.get(lang)
             for metric, value in scores.items():
                 if metric != "n_test":
                     n_test = scores["n_test"]
-                    yield Result(planned, lang, metric, value, n_test, table)
+                    without = held_out.get(lang, {}).get(metric, ())
+                    yield Result(planned, lang, metric, value, n_test, table, without)
                     table = None
 
 
 def write_results(
-    path: Path, results: Iterable[Result], confusion_path: Path | None = None
+    path: Path,
+    results: Iterable[Result],
+    confusion_path: Path | None = None,
+    held_out_path: Path | None = None,
 ) -> int:
     """Write ``results.tsv`` and return its number of lines, header not counted.
 
@@ -128,8 +143,10 @@ def write_results(
         path: File to write.
         results: Results of all runs.
         confusion_path: File of the confusion tables; removed where there are none.
+        held_out_path: File of the values without groups of test speakers; likewise.
     """
-    lines = []
+    lines: list[str] = []
+    held_out: list[str] = []
     by_steps: defaultdict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
     for result in results:
         run = result.planned.run
@@ -152,6 +169,10 @@ def write_results(
             run.steps,
         )
         lines.append("\t".join(map(str, fields)))
+        if result.held_out:
+            values = " ".join(f"{value:.{DIGITS}g}" for value in result.held_out)
+            where_held = (run.name, result.test_language, result.metric, values)
+            held_out.append("\t".join(where_held))
     write_text(path, "\n".join(["\t".join(RESULT_COLUMNS), *sorted(lines)]) + "\n")
     confusion = by_steps["equal" if "equal" in by_steps else "data"]
     if confusion_path is not None and confusion:
@@ -160,6 +181,11 @@ def write_results(
         write_text(confusion_path, "\n".join(rows) + "\n")
     elif confusion_path is not None:
         remove_if_there(confusion_path)
+    if held_out_path is not None and held_out:
+        rows = ["\t".join(HELD_OUT_COLUMNS), *sorted(held_out)]
+        write_text(held_out_path, "\n".join(rows) + "\n")
+    elif held_out_path is not None:
+        remove_if_there(held_out_path)
     return len(lines)
 
 
@@ -199,15 +225,17 @@ def _rescore(
     run = planned.run
     spec = find_task(run.task)
     code, options = spec.code(), settings.options[run.task]
-    test, confusion = {}, {}
+    test, confusion, held_out = {}, {}, {}
     for name in planned.test_languages:
+        test_set = read_test_set(directory, run.task, name)
         scores = code.score(
             spec,
             options,
-            read_test_set(directory, run.task, name),
+            by_speakers(test_set) if name in run.languages else test_set,
             directory.predictions(run.name, name, code.PREDICTIONS_SUFFIX),
         )
         test[name] = {**scores.metrics, "n_test": scores.n_test}
         if scores.confusion:
             confusion[name] = scores.confusion
-    return {"test": test, "confusion": confusion}
+        held_out[name] = scores.held_out
+    return {"test": test, "confusion": confusion, "held_out": held_out}

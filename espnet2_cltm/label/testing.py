@@ -24,7 +24,7 @@ from espnet2_cltm.label.inference import (
 from espnet2_cltm.label.metrics import score_labels
 from espnet2_cltm.label.model import LabelModel
 from espnet2_cltm.label.spec import LabelTask
-from espnet2_cltm.task import Criterion, Scores, TestSet
+from espnet2_cltm.task import Criterion, Scores, TestSet, score_in_turn
 from espnet2_cltm.tasks.inference import length_batches
 
 ESPNET_TASK = LabelEspnetTask
@@ -138,10 +138,14 @@ def score(
             f"{predictions} and its test list differ, first in utterance {odd}: "
             "delete the run's directory and run stage 4 again."
         )
-    utts = sorted(reference)
-    return score_labels(
-        [reference[u] for u in utts],
-        [predicted[u] for u in utts],
-        options["classes"],
-        spec.metrics,
-    )
+
+    def score_without(left_out: frozenset[str]) -> Scores:
+        utts = sorted(reference.keys() - left_out)
+        return score_labels(
+            [reference[u] for u in utts],
+            [predicted[u] for u in utts],
+            options["classes"],
+            spec.metrics,
+        )
+
+    return score_in_turn(score_without, test.groups)

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit  # Student's quantile; scipy.stats loads slowly
 
+from espnet2_cltm.matrix.held_out import shared_covariance
 from espnet2_cltm.matrix.scores import AggregatedScores, RunScores, SeedScores
 
 SINGLE, DOUBLE, PAIR = range(3)
@@ -47,6 +48,9 @@ class CellMoments:
         paired: Whether ``covariance`` is that of paired seeds; else the runs count as
             independent of each other.
         run_df: (n, n, 3), degrees of freedom of each run's variance.
+        shared: (n, n, 3, 3), the part of ``covariance`` that the test set makes in all
+            seeds alike (:mod:`espnet2_cltm.matrix.held_out`); 0 where not known.
+        n_groups: (n, n), groups of test speakers that it rests on; 0 where not known.
     """
 
     languages: tuple[str, ...]
@@ -56,6 +60,8 @@ class CellMoments:
     missing: np.ndarray
     paired: bool
     run_df: np.ndarray
+    shared: np.ndarray
+    n_groups: np.ndarray
 
 
 def contrast(
@@ -69,7 +75,8 @@ def contrast(
 
     Returns:
         (n, n) estimates, their standard errors, and the degrees of freedom of these:
-        number of seeds - 1 where seeds are paired, else Welch and Satterthwaite's.
+        number of seeds - 1 where seeds are paired and the test set's part of the
+        variance is not known, else Welch and Satterthwaite's.
     """
     weights = np.broadcast_to(np.asarray(weights, dtype=float), moments.mean.shape)
     # A weight of 0 leaves a run out, also one that is not there.
@@ -83,6 +90,14 @@ def contrast(
     error = np.sqrt(np.maximum(variance, 0.0))
     smallest = np.where(taken, moments.run_df, np.inf).min(axis=-1)
     df = smallest
+    if moments.paired and moments.n_groups.any():
+        # A cell without double runs has no such covariance.
+        of_test = np.einsum("...a,...ab,...b->...", weights, moments.shared, weights)
+        of_seeds = np.maximum(variance - of_test, 0.0)
+        groups = np.maximum(moments.n_groups - 1, 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            squares = of_seeds**2 / np.maximum(smallest, 1) + of_test**2 / groups
+            df = np.where(of_test > 0, variance**2 / squares, smallest)
     if not moments.paired:
         terms = weights**2 * np.diagonal(covariance, axis1=-2, axis2=-1)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -132,9 +147,37 @@ def _paired_moments(scores: SeedScores) -> CellMoments:
     covariance[n_seeds < 2] = np.nan
     df = np.maximum(n_seeds - 1, 0).astype(float)
     run_df = np.repeat(df[..., None], 3, axis=-1)
+    shared, n_groups = _shared_covariance(scores, used)
     return CellMoments(
-        scores.languages, n_seeds, mean, covariance, missing, True, run_df
+        scores.languages,
+        n_seeds,
+        mean,
+        covariance + shared,
+        missing,
+        True,
+        run_df,
+        shared,
+        n_groups,
     )
+
+
+def _shared_covariance(
+    scores: SeedScores, used: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    n = len(scores.languages)
+    shared, n_groups = np.zeros((n, n, 3, 3)), np.zeros((n, n), dtype=int)
+    if scores.held_out is None:
+        return shared, n_groups
+    of_all = scores.held_out
+    for target in range(n):  # a row at a time, for the memory
+        pairs = of_all.pair[target].copy()
+        pairs[target] = of_all.double[target]
+        alone = (of_all.single[target], of_all.double[target])
+        runs = [*(np.broadcast_to(one, pairs.shape) for one in alone), pairs]
+        shared[target], n_groups[target] = shared_covariance(
+            np.stack(runs, axis=1), used[target]
+        )
+    return shared, n_groups
 
 
 def _runs_of_cells(
@@ -197,6 +240,8 @@ def _independent_moments(scores: AggregatedScores) -> CellMoments:
         missing,
         False,
         np.where(usable[..., None], np.maximum(count - 1, 0), 0).astype(float),
+        np.zeros_like(covariance),
+        np.zeros(usable.shape, dtype=int),
     )
 
 

@@ -28,6 +28,7 @@ import pandas as pd
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.language_codes import is_language_code
+from espnet2_cltm.matrix.held_out import arrange_held_out, read_held_out
 from espnet2_cltm.matrix.scores import (
     KINDS,
     AggregatedScores,
@@ -57,7 +58,7 @@ from espnet2_cltm.matrix.text_table import (
     to_number,
 )
 from espnet2_cltm.registry import task_names
-from espnet2_cltm.results_format import RESULT_COLUMNS, RESULT_DEFAULTS
+from espnet2_cltm.results_format import HELD_OUT, RESULT_COLUMNS, RESULT_DEFAULTS
 from espnet2_cltm.task import Metric
 
 ACROSS = "~"  # between the languages of a set of cross-language trials
@@ -257,6 +258,7 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
     first, second = trained[0], trained[1]
     records = pd.DataFrame(
         {
+            "run": table.rows["run"],
             "kind": table.rows["kind"],
             "donor": first.where((second == "") | (tested != first), second),
             "tested": tested,
@@ -280,7 +282,12 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
     records = records[np.isfinite(records["perf"])]
     languages = {*first, *second} - {""}
     scores = collect_seed_scores(records, languages, source)
-    return replace(scores, cross_language=cross_language)
+    path, held_out = table.path.with_name(HELD_OUT), None
+    if path.exists():
+        held_out = arrange_held_out(
+            records, read_held_out(path), metric.name, scores.languages, scores.seeds
+        )
+    return replace(scores, cross_language=cross_language, held_out=held_out)
 
 
 def _main_steps(table: TextTable) -> str:

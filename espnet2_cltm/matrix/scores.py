@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.matrix.held_out import HeldOutScores
 from espnet2_cltm.registry import find_task, task_names
 from espnet2_cltm.task import Metric, TaskSpec
 
@@ -133,6 +134,7 @@ class SeedScores:
         pair: (n, n, s), Perf(i+j) tested on i; the diagonal is NaN.
         cross_language: Perf on trials across two languages, which the matrix leaves
             out; None where there are no such results.
+        held_out: Perf without groups of test speakers; None where not known.
     """
 
     source: ResultsSource
@@ -143,6 +145,7 @@ class SeedScores:
     double: np.ndarray
     pair: np.ndarray
     cross_language: CrossLanguageScores | None = None
+    held_out: HeldOutScores | None = None
 
     @property
     def single(self) -> np.ndarray:

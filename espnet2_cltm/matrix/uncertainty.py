@@ -9,8 +9,10 @@ small self-gains, each with q-values over its own family of tests:
     Perf(i+j) - Perf(i+i) = 0    the donor adds as much as the target's own data (CLTM
                                  1); cells of identified targets
 
-All rest on the seeds: they say how far other seeds' runs would differ on the same test
-sets, not what other test sets would give. The diagonal is 1 by definition and has none.
+Where results without some of the test speakers are there, the noise of the test set is
+in all of them (:mod:`espnet2_cltm.matrix.held_out`). Else they rest on the seeds alone,
+and say how far other seeds' runs would differ on the same test sets. On the diagonal
+the CLTM is 1 by definition and has no interval.
 """
 
 from dataclasses import dataclass
@@ -82,6 +84,7 @@ def benjamini_hochberg(p: np.ndarray) -> np.ndarray:
 # Weights of single, double and pair. On the diagonal the pair run is the double run,
 # so the cross-gain is the self-gain.
 CROSS_GAIN = np.array([-1.0, 0.0, 1.0])
+SELF_GAIN = np.array([-1.0, 1.0, 0.0])
 
 BOUNDED = "bounded"  # low <= ratio <= high
 OUTSIDE = "outside"  # ratio <= low or ratio >= high
@@ -210,7 +213,11 @@ def tail_level(level: float, n_seeds: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_limits(
-    scores: SeedScores, level: float, resamples: int, seed: int
+    scores: SeedScores,
+    level: float,
+    resamples: int,
+    seed: int,
+    shared: np.ndarray | None = None,
 ) -> BootstrapLimits:
     """Compute every off-diagonal cell's interval: seeds are drawn with replacement.
 
@@ -230,6 +237,8 @@ def bootstrap_limits(
         level: Confidence level, such as 0.95.
         resamples: Number of resamples.
         seed: Seed of their draw.
+        shared: (n, n, 3, 3), covariance of the runs' means that the test set makes in
+            all seeds alike; every resample has normal noise of it. None is 0.
 
     Returns:
         No interval on the diagonal, with one seed or where a run is missing.
@@ -247,6 +256,10 @@ def bootstrap_limits(
         tails = tail_level(level, there.sum(axis=-1))
         denominators = _resample(self_gain, there, weights)
         numerators = _resample(cross_gain, there, weights)
+        if shared is not None and shared[target].any():
+            noise = _gain_noise(shared[target], len(weights), (seed, target))
+            noise *= there.sum(axis=-1)[:, None]  # as the gains are sums over seeds
+            denominators, numerators = denominators + noise[0], numerators + noise[1]
         for donor in np.flatnonzero(np.isfinite(tails)):
             low[target, donor], high[target, donor] = _limits(
                 numerators[donor], denominators[donor], tails[donor]
@@ -260,6 +273,18 @@ def _resample(gain: np.ndarray, there: np.ndarray, weights: np.ndarray) -> np.nd
     Sums, not means: the number of seeds cancels in the ratio of two of them.
     """
     return np.where(there, gain, 0.0) @ weights.T
+
+
+def _gain_noise(
+    shared: np.ndarray, resamples: int, seed: tuple[int, int]
+) -> np.ndarray:
+    """Draw noise of self-gains and cross-gains: (2, n, resamples) from (n, 3, 3)."""
+    gains = np.array([SELF_GAIN, CROSS_GAIN])
+    covariance = gains @ shared @ gains.T
+    size, directions = np.linalg.eigh(covariance)
+    root = directions * np.sqrt(np.maximum(size, 0.0))[:, None, :]
+    drawn = np.random.default_rng(seed).standard_normal((len(shared), 2, resamples))
+    return np.moveaxis(root @ drawn, 1, 0)
 
 
 def _limits(
@@ -357,7 +382,11 @@ def cell_uncertainty(
     bootstrap = None
     if isinstance(scores, SeedScores):
         bootstrap = bootstrap_limits(
-            scores, settings.confidence, settings.resamples, settings.bootstrap_seed
+            scores,
+            settings.confidence,
+            settings.resamples,
+            settings.bootstrap_seed,
+            moments.shared,
         )
     gain, error, df = contrast(moments, CROSS_GAIN)
     reach = critical_value(settings.confidence, df) * error

@@ -20,7 +20,7 @@ from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.model import SpeakerModel
 from espnet2_cltm.speaker.trials import cosine_scores
-from espnet2_cltm.task import Criterion, Scores, TaskSpec, TestSet
+from espnet2_cltm.task import Criterion, Scores, TaskSpec, TestSet, score_in_turn
 
 ESPNET_TASK = SpeakerTask
 PREDICTIONS_SUFFIX = ".npy"
@@ -185,4 +185,11 @@ def score(
             f"{test.data_path} has {len(test.data)} trials: delete the run's "
             "directory and run stage 4 again."
         )
-    return score_trials(scores, test.data.is_target, spec.metrics)
+    trials = test.data
+
+    def score_without(left_out: frozenset[str]) -> Scores:
+        gone = np.array([utt in left_out for utt in trials.utts], dtype=bool)
+        kept = ~(gone[trials.enrol] | gone[trials.test])
+        return score_trials(scores[kept], trials.is_target[kept], spec.metrics)
+
+    return score_in_turn(score_without, test.groups)

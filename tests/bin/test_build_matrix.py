@@ -491,6 +491,7 @@ def test_metric_of_another_task_is_refused_with_those_of_the_task(
         run(tmp_path, rows + speaker_rows, *options)
     assert capsys.readouterr().err.endswith(
         "results.tsv has no metric 'macro_f1' of task speaker; it has eer "
+        "eer_hull "
         "min_dcf_p0.01 roc_auc: choose one with --metric.\n"
     )
     assert not (tmp_path / "cltm").exists()

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.matrix.held_out import HeldOutScores
 from espnet2_cltm.matrix.results import Choice, read_scores
 from espnet2_cltm.matrix.scores import ResultsSource, SeedScores, mean_over_seeds
 
@@ -35,6 +36,7 @@ class Simulation:
         gain_mean: Mean over languages of the true self-gain; gains are gamma
             distributed, always positive.
         gain_sd: Their standard deviation; 0 gives all the same.
+        share_no_gain: Share of languages whose own data add nothing, nor any donor's.
         run_sd: Standard deviation over seeds of a run's Perf.
         seed_correlation: Correlation of two runs of the same seed tested on one
             language.
@@ -43,6 +45,10 @@ class Simulation:
         test_run_sd: Standard deviation of how a test set suits what was trained:
             the same in all seeds, so that no seed tells of it. Intervals over
             seeds do not cover it.
+        n_speakers: Test speakers of a language, of whom ``test_run_sd`` and the part
+            ``item_share`` of a run's own variance are made; 0 leaves them out, and no
+            result without some of them is there.
+        item_share: Share of a run's own variance that is of its test items.
         share_zero: Share of off-diagonal cells with a true CLTM of exactly 0.
         share_one: Share of them with exactly 1.
         cltm_mean: Mean of the others, which are normal.
@@ -54,10 +60,13 @@ class Simulation:
     base: float = 0.7
     gain_mean: float = 0.075
     gain_sd: float = 0.025
+    share_no_gain: float = 0.0
     run_sd: float = 0.055
     seed_correlation: float = 0.3
     test_set_sd: float = 0.02
     test_run_sd: float = 0.0
+    n_speakers: int = 0
+    item_share: float = 0.5
     share_zero: float = 0.2
     share_one: float = 0.2
     cltm_mean: float = 0.6
@@ -134,6 +143,8 @@ def draw_truth(simulation: Simulation, generator: np.random.Generator) -> Truth:
     if simulation.gain_sd > 0:
         shape = (simulation.gain_mean / simulation.gain_sd) ** 2
         gain = generator.gamma(shape, simulation.gain_mean / shape, size=n)
+    if simulation.share_no_gain:
+        gain[generator.random(n) < simulation.share_no_gain] = 0.0
     cltm = generator.normal(simulation.cltm_mean, simulation.cltm_sd, (n, n))
     which = generator.random((n, n))
     cltm[which < simulation.share_zero] = 0.0
@@ -161,6 +172,9 @@ def draw_scores(
         + generator.normal(0, simulation.test_set_sd, (n, 1, 1))
         + generator.normal(0, simulation.test_run_sd, (n, n + 1, 1))
     )
+    held_out = None
+    if simulation.n_speakers:
+        held_out = _by_speakers(runs, simulation, own_sd, generator)
     itself = np.arange(n)
     zero_shot = np.full((n, n, s), np.nan)
     zero_shot[itself, itself] = runs[:, n]
@@ -175,7 +189,35 @@ def draw_scores(
         zero_shot=zero_shot,
         double=runs[itself, itself],
         pair=pair,
+        held_out=held_out,
     )
+
+
+def _by_speakers(
+    runs: np.ndarray,
+    simulation: Simulation,
+    own_sd: float,
+    generator: np.random.Generator,
+) -> HeldOutScores:
+    """Split what is of the test set over its speakers, and leave each out in turn.
+
+    The parts that ``runs`` already has stay as they are: given a mean over speakers,
+    departures of single ones from it are independent of it.
+    """
+    n, _, s = runs.shape
+    count = simulation.n_speakers
+    sd_of_one = np.sqrt(count)
+    of_all = generator.normal(
+        0, simulation.test_run_sd * sd_of_one, (n, n + 1, 1, count)
+    )
+    of_seed = generator.normal(
+        0, np.sqrt(simulation.item_share) * own_sd * sd_of_one, (n, n + 1, s, count)
+    )
+    departures = of_all + of_seed
+    departures -= departures.mean(axis=-1, keepdims=True)
+    values = runs[..., None] - departures / (count - 1)
+    itself = np.arange(n)
+    return HeldOutScores(values[:, n], values[itself, itself], values[:, :n])
 
 
 # What the published pipeline does ---------------------------------------------------

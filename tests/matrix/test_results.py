@@ -131,8 +131,8 @@ def test_task_brings_its_own_default_metric_and_budget(tmp_path):
         ),
         (
             Choice("speaker", "macro_f1"),
-            "no metric 'macro_f1' of task speaker; it has eer_hull min_dcf_p0.01 roc_auc: "
-            "choose one with --metric",
+            "no metric 'macro_f1' of task speaker; it has eer_hull min_dcf_p0.01 "
+            "roc_auc: choose one with --metric",
         ),
         (
             Choice("gender", "eer"),

@@ -97,7 +97,27 @@ def _uncertainty(report: Report) -> str:
         "does (Perf(i+i) = Perf(i)), and of every cell of an identified target "
         "whether the donor is worth as much as the target (Perf(i+j) = Perf(i+i)); "
         "q-values are Benjamini and Hochberg's, over all tests of a kind, and a "
-        f"difference is told where q < {FALSE_DISCOVERY_RATE:g}. Intervals tell how "
-        "far other seeds would differ on the same test sets, not what other test sets "
-        "would give."
+        f"difference is told where q < {FALSE_DISCOVERY_RATE:g}. {_test_noise(report)}"
+    )
+
+
+def _test_noise(report: Report) -> str:
+    """Say whether the noise of the test sets is in the intervals."""
+    groups = report.main.moments.n_groups
+    if not groups.any():
+        return (
+            "Intervals tell how far other seeds would differ on the same test sets, "
+            "not what other test sets would give."
+        )
+    known = groups[groups > 0]
+    counts = f"{known.min()}"
+    if known.max() > known.min():
+        counts += f" to {known.max()}"
+    return (
+        "Intervals and tests tell how far other seeds and other test speakers would "
+        "differ: to the variance over seeds that is added which all seeds share, by a "
+        f"jackknife over {counts} groups of test speakers a language (two-way "
+        "clusters; Cameron, Gelbach and Miller, J. Bus. Econ. Stat. 29 (2011)), with "
+        "Satterthwaite's degrees of freedom. Intervals of summary numbers are about "
+        "seeds alone."
     )
