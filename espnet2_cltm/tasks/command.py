@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from espnet2_cltm.devices import check_gpus
-from espnet2_cltm.errors import foreign
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.frontend.checkpoint import standing_in
 from espnet2_cltm.tasks.espnet import AbsTask, weights_only
 from espnet2_cltm.tasks.options import parse_options
@@ -41,17 +41,42 @@ def run_training(
             stack.enter_context(standing_in())
         trains = not (args.print_config or args.collect_stats)
         if args.output_dir is not None and trains:
+            if not args.dry_run:
+                _check_data(task, args)
             check_training(task, args)
             if args.resume:
-                _check_checkpoint(Path(args.output_dir) / "checkpoint.pth")
+                check_checkpoint(Path(args.output_dir) / "checkpoint.pth")
         task.main(args=args)
 
 
-def _check_checkpoint(path: Path) -> None:
-    """Read what a training is resumed from, which may hold more than weights."""
+def _check_data(task: type[AbsTask], args: argparse.Namespace) -> None:
+    """Check that the files of the data are named and there."""
+    for phase in ("train", "valid"):
+        option = f"--{phase}_data_path_and_name_and_type"
+        triples = getattr(args, option[2:])
+        needed = set(task.required_data_names(train=phase == "train", inference=False))
+        for name in sorted(needed - {name for _, name, _ in triples}):
+            raise UserError(f"{option} names no {name}: give FILE,{name},TYPE.")
+        shapes = getattr(args, f"{phase}_shape_file")
+        if not shapes:
+            raise UserError(
+                f"--{phase}_shape_file is missing: give the table of lengths, such as "
+                "dump/demo/es/train/utt2num_samples."
+            )
+        for path in (*shapes, *(path for path, _, _ in triples)):
+            if not Path(path).is_file():
+                raise UserError(f"{path} is missing: correct {option} or its table.")
+
+
+def check_checkpoint(path: Path) -> None:
+    """Check that a file holds what a training is resumed from, and nothing that runs.
+
+    Raises:
+        UserError: It is damaged, or holds more than tensors and plain values.
+    """
     if not path.exists():
         return
     with foreign(
         f"{path} cannot be resumed from", "restore it, or begin anew: --resume false"
     ):
-        torch.load(path, map_location="cpu")
+        torch.load(path, map_location="cpu", weights_only=True)

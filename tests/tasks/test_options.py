@@ -12,6 +12,7 @@ from espnet2_cltm.bin import gender_train, hubert_pretrain, speaker_train
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.checkpoint import hub_is_reachable
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
+from espnet2_cltm.tasks.command import check_checkpoint
 from espnet2_cltm.tasks.options import parse_options
 from espnet2_cltm.tasks.training import check_training, training_arguments
 from tests.frontend.test_damaged_checkpoints import Opener
@@ -160,3 +161,36 @@ def test_without_a_network_the_hub_is_not_asked(monkeypatch):
     hub_is_reachable.cache_clear()
     assert not hub_is_reachable()
     hub_is_reachable.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "names no "),
+        (["--train_data_path_and_name_and_type", "a,speech,sound"], "names no label"),
+        (
+            [
+                *("--train_data_path_and_name_and_type", "none.scp,speech,sound"),
+                *("--train_data_path_and_name_and_type", "none.lab,label,text"),
+                *("--train_shape_file", "none.len"),
+            ],
+            "none.len is missing",
+        ),
+    ],
+)
+def test_data_that_are_not_there_are_named(tmp_path, capsys, options, told):
+    with pytest.raises(SystemExit) as stopped:
+        gender_train.main(
+            [
+                *("--config", str(write_config(tmp_path))),
+                *("--output_dir", str(tmp_path / "exp"), *options),
+            ]
+        )
+    assert stopped.value.code == 1 and told in capsys.readouterr().err
+
+
+def test_a_training_is_resumed_from_weights_alone(tmp_path, capsys):
+    torch.save({"model": Opener(tmp_path / "opened")}, tmp_path / "checkpoint.pth")
+    with pytest.raises(UserError, match=r"checkpoint\.pth cannot be resumed from"):
+        check_checkpoint(tmp_path / "checkpoint.pth")
+    assert not (tmp_path / "opened").exists()
