@@ -10,8 +10,8 @@ set -euo pipefail
 
 root=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 CDPATH="" cd -- "${CLTM_RECIPE_DIR:-${root}}"
-. "${root}/path.sh"
 . "${root}/tools/signals.sh"
+. "${root}/path.sh"
 set -a # db.sh's and cmd.sh's variables are read by Python
 . "${root}/db.sh"
 . "${root}/cmd.sh"

@@ -67,7 +67,8 @@ die() {
 step() { printf '[%s] %s\n' "$1" "$2" >&2; }
 
 on_interrupt() {
-    echo "tools/install.sh: interrupted; the same command goes on from here." >&2
+    [[ -n ${CLTM_INTERRUPT_TOLD_BY:-} ]] ||
+        echo "tools/install.sh: interrupted; the same command goes on from here." >&2
     exit 130
 }
 trap on_interrupt INT TERM

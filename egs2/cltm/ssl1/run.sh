@@ -9,8 +9,8 @@ set -euo pipefail
 recipe=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 root=$(readlink -f -- "${recipe}/../../..")
 cd -- "${recipe}"
-. "${root}/path.sh"
 . "${root}/tools/signals.sh"
+. "${root}/path.sh"
 set -a # db.sh's variables are read by Python
 . "${root}/db.sh"
 set +a
