@@ -132,7 +132,7 @@ def draw_panels(
         interval: What the intervals are, for the legend.
     """
     ranked = best_first(donors), best_first(targets)
-    limits = _limits([*ranked[0], *ranked[1]])
+    limits = shown_limits([*ranked[0], *ranked[1]])
     many = max(len(donors), len(targets)) > MOST_WITH_NAMES
     rows = max(len(ranked[0]), len(ranked[1]), 2)
     figure = new_figure(WIDTH, gap=0.1)
@@ -147,7 +147,7 @@ def draw_panels(
     return figure
 
 
-def _limits(entries: Sequence[RankedLanguage]) -> tuple[float, float]:
+def shown_limits(entries: Sequence[RankedLanguage]) -> tuple[float, float]:
     """Choose what of the CLTM is shown: all values, and intervals unless very wide.
 
     One interval of a weak self-gain would otherwise push everything into a corner.

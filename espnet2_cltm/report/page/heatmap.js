@@ -1,64 +1,69 @@
 // Drawing a matrix view as a heatmap.
 "use strict";
 
-const INK = "#1a1a1a", FAINT = "#5f5f5f";
-const GREYS = ["#ffffff", "#dcdcdc", "#bdbdbd"]; // missing, masked, not identified
+const GREYS = ["missing", "masked", "not-identified"]; // colours of style.css
 const MOST_WITH_NAMES = 24; // more languages than this are labelled by code alone
+const NARROW = 500; // pixels: less has room for codes alone
 const MOST_WITH_VALUES = 20;
 const MEANINGS = { 0: "worth nothing", 1: "as good as<br>target data" }; // of CLTM
+const BAR_HEIGHT = 92; // of the colour bar with its title and meanings
 
-cltm.FONT = { family: "system-ui, 'DejaVu Sans', sans-serif", color: INK };
-cltm.CONFIG = { responsive: true, displaylogo: false, displayModeBar: false };
-
-cltm.drawHeatmap = function (where, view, order, options = {}) {
+// Draw `view` with as large cells as fit into options.width and options.height.
+cltm.drawHeatmap = async function (chart, view, order, options) {
   const n = order.length;
-  const size = n <= 4 ? 84 : n <= 12 ? 58 : n <= 24 ? 32 : n <= 40 ? 18 : 13;
   const axis = [...order.keys()];
   const cells = (matrix) => order.map((i) => order.map((j) => matrix[i][j]));
-  const hover = order.map((i) => order.map((j) => hoverText(view, i, j)));
   const common = {
     type: "heatmap", x: axis, y: axis, xgap: n > 30 ? 0.5 : 1, ygap: n > 30 ? 0.5 : 1, hoverongaps: false,
-    hovertext: hover, hoverinfo: "text", customdata: order.map((i) => order.map((j) => [i, j])),
+    hoverinfo: "none", customdata: order.map((i) => order.map((j) => [i, j])),
   };
-  const barLength = Math.max(Math.min(n * size, 420), 300);
+  const isNarrow = options.width < NARROW;
+  const label = n <= MOST_WITH_NAMES && !isNarrow ? cltm.name : cltm.code;
+  const greyRow = (i) => view.kind.isCltm && view.metric.targets[i].not_identified;
+  const rows = order.map((i) => label(i) + (greyRow(i) ? " †" : ""));
+  const columns = order.map(label);
+  const tickSize = n <= 12 ? 13 : n <= 24 ? 12 : n <= 40 ? 10 : 9;
+  const tickAngle = n === 2 ? 0 : -90;
+  const besideLabels = 34; // the axis' title and the gaps
+  const families = options.withFamilies && !isNarrow ? familyNames(order, options.byFamily) : { annotations: [], width: 0 };
+  const left = widest(rows, tickSize) + besideLabels;
+  const top = (tickAngle ? widest(columns, tickSize) : tickSize) + besideLabels;
+  const hasColours = view.values.some((row) => row.some((value) => value !== null));
+  const bottom = hasColours ? BAR_HEIGHT : 12;
+  const size = cellSize(n, options.width - left - families.width - 16, options.height - top - bottom);
+  const barLength = Math.min(Math.max(Math.min(n * size, 420), 300), Math.max(options.width - left - 16, n * size));
   const traces = [
     {
       ...common, z: cells(view.values), zmin: view.scale.low, zmax: view.scale.high, colorscale: view.scale.colours,
       colorbar: colourBar(view, barLength, options.bar ?? barTitle(view)),
     },
-    { ...common, z: cells(view.grey), zmin: 0, zmax: 2, showscale: false, colorscale: GREYS.map((colour, k) => [k / 2, colour]) },
+    { ...common, z: cells(view.grey), zmin: 0, zmax: 2, showscale: false, colorscale: GREYS.map((name, k) => [k / 2, cltm.colour(name)]) },
     cellTexts(view, order, n),
     unclearCells(view, order, size),
   ];
-  const label = n <= MOST_WITH_NAMES ? cltm.name : cltm.code;
-  const greyRow = (i) => view.kind.isCltm && view.metric.targets[i].not_identified;
-  const rows = order.map((i) => label(i) + (greyRow(i) ? " †" : ""));
-  const columns = order.map(label);
-  const tickSize = n <= 12 ? 13 : n <= 24 ? 12 : 10;
-  const tickAngle = n === 2 ? 0 : -90;
-  const besideLabels = 40; // the axis' title and the gaps
-  const families = options.withFamilies ? familyNames(order, options.byFamily) : { annotations: [], width: 0 };
-  const left = widest(rows, tickSize) + besideLabels;
   const width = left + Math.max(n * size + families.width, barLength) + 16;
-  const hasColours = view.values.some((row) => row.some((value) => value !== null));
-  const margin = {
-    l: left, r: width - left - n * size, b: hasColours ? 104 : 12, autoexpand: false,
-    t: (tickAngle ? widest(columns, tickSize) : tickSize) + besideLabels,
-  };
+  const margin = { l: left, r: width - left - n * size, t: top, b: bottom, autoexpand: false };
   const ticks = {
-    tickmode: "array", tickvals: axis, tickfont: { size: tickSize }, showgrid: false, zeroline: false, fixedrange: true,
+    tickmode: "array", tickvals: axis, tickfont: { size: tickSize }, showgrid: false, zeroline: false,
     ticks: "outside", ticklen: 5, tickcolor: "rgba(0,0,0,0)",
   };
   const layout = {
-    font: cltm.FONT, margin, width, height: n * size + margin.t + margin.b,
-    plot_bgcolor: "#ffffff", paper_bgcolor: "#ffffff", dragmode: false, showlegend: false,
+    margin, width, height: n * size + top + bottom, showlegend: false, paper_bgcolor: cltm.colour("paper"),
     xaxis: { ...ticks, ticktext: columns.map(cltm.escapeHtml), side: "top", tickangle: tickAngle, range: [-0.5, n - 0.5], title: axisTitle(view.kind.columns) },
     yaxis: { ...ticks, ticktext: rows.map(cltm.escapeHtml), range: [n - 0.5, -0.5], title: axisTitle(view.kind.rows) },
     shapes: cltm.heatmapShapes(order, options), annotations: families.annotations,
-    hoverlabel: { bgcolor: "#ffffff", bordercolor: FAINT, font: { ...cltm.FONT, size: 12 }, align: "left" },
   };
-  return Plotly.react(where, traces, layout, { ...cltm.CONFIG, responsive: false });
+  const isNew = !chart.view;
+  chart.view = view;
+  await cltm.plot(chart, traces, layout, { responsive: false });
+  if (isNew) cltm.startHover(chart);
 };
+
+// As large as the room allows, but no larger than looks well nor smaller than can be read.
+function cellSize(n, width, height) {
+  const [least, most] = n <= 4 ? [56, 84] : n <= 12 ? [36, 64] : n <= MOST_WITH_VALUES ? [28, 40] : n <= 40 ? [12, 24] : [9, 16];
+  return Math.floor(Math.max(least, Math.min(most, width / n, height / n)));
+}
 
 // Lines between families, and the frame of the chosen cell.
 cltm.heatmapShapes = (order, options) => [...familyLines(order, options.byFamily), ...chosenCell(order, options.chosen)];
@@ -77,7 +82,8 @@ function cellTexts(view, order, n) {
     trace.x.push(x);
     trace.y.push(y);
     trace.text.push(text);
-    colours.push(view.values[i][j] === null ? INK : textColour(view.scale, view.values[i][j]));
+    const grey = view.grey[i][j];
+    colours.push(textOn(grey === null ? colourOf(view.scale, view.values[i][j]) : cltm.colour(GREYS[grey])));
   }));
   return { ...trace, textfont: { size: n <= 6 ? 14 : n <= 12 ? 12 : 9, color: colours } };
 }
@@ -91,14 +97,18 @@ function unclearCells(view, order, size) {
     if (view.values[i][j] === null || !cltm.isUnclear(view, i, j)) return;
     trace.x.push(x - corner);
     trace.y.push(y - corner);
-    colours.push(textColour(view.scale, view.values[i][j]));
+    colours.push(textOn(colourOf(view.scale, view.values[i][j])));
   }));
   return { ...trace, marker: { symbol: "circle-open", size: Math.min(Math.max(size * 0.13, 3), 7), color: colours, line: { width: 1 } } };
 }
 
-function textColour({ low, high, colours }, value) {
+function colourOf({ low, high, colours }, value) {
   const share = Math.min(Math.max((value - low) / (high - low), 0), 1);
-  return luminance(colours[Math.round(share * (colours.length - 1))][1]) < 0.22 ? "#ffffff" : INK;
+  return colours[Math.round(share * (colours.length - 1))][1];
+}
+
+function textOn(colour) {
+  return luminance(colour) < 0.22 ? "#ffffff" : "#1a1a1a";
 }
 
 // Relative luminance (WCAG 2) of #rrggbb.
@@ -114,7 +124,7 @@ function colourBar(view, length, title) {
   const { low, high } = view.scale;
   const shown = view.values.flat().filter((value) => value !== null);
   const bar = {
-    title: { text: title, side: "top", font: { size: 12, color: FAINT } }, orientation: "h", thickness: 12,
+    title: { text: title, side: "top", font: { size: 12, color: cltm.colour("faint") } }, orientation: "h", thickness: 12,
     x: 0, xanchor: "left", xpad: 0, y: 0, yanchor: "top", ypad: 12,
     lenmode: "pixels", len: length, outlinewidth: 0, tickfont: { size: 11 },
   };
@@ -134,31 +144,14 @@ function barTitle(view) {
 }
 
 function axisTitle(text) {
-  return { text, font: { size: 13, color: FAINT }, standoff: 8 };
+  return { text, font: { size: 13, color: cltm.colour("faint") }, standoff: 8 };
 }
 
 // Pixels of the widest of some texts.
 function widest(texts, size) {
   const pen = document.createElement("canvas").getContext("2d");
-  pen.font = `${size}px ${cltm.FONT.family}`;
+  pen.font = `${size}px ${cltm.FONT}`;
   return Math.ceil(Math.max(...texts.map((text) => pen.measureText(text).width)));
-}
-
-function hoverText(view, i, j) {
-  const lines = cltm.cellLines(view, i, j).map((line) => wrap(cltm.escapeHtml(line)));
-  return [`<b>${cltm.escapeHtml(cltm.cellTitle(view.matrix, i, j))}</b>`, ...lines].join("<br>");
-}
-
-// Plotly's labels take some HTML and do not break lines.
-cltm.escapeHtml = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-
-function wrap(text, width = 70) {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    if (lines.at(-1).length + word.length > width) lines.push("");
-    lines[lines.length - 1] += (lines.at(-1) ? " " : "") + word;
-  }
-  return lines.join("<br>");
 }
 
 // Runs of neighbours of one family: its name, first and last place.
@@ -175,7 +168,7 @@ function familyRuns(order) {
 // Between families, where languages stand in that order.
 function familyLines(order, byFamily) {
   if (!byFamily) return [];
-  const line = { color: INK, width: 0.8 };
+  const line = { color: "#1a1a1a", width: 0.8 };
   const [start, end] = [-0.5, order.length - 0.5];
   return familyRuns(order).slice(1).flatMap(({ first }) => [
     { type: "line", x0: first - 0.5, x1: first - 0.5, y0: start, y1: end, line },
@@ -185,11 +178,11 @@ function familyLines(order, byFamily) {
 
 // Beside the rows; the room for them stays where languages stand in another order.
 function familyNames(order, byFamily) {
-  const size = order.length > 40 ? 10 : 11;
+  const size = order.length > 40 ? 9 : 11;
   const names = cltm.data.languages.map(({ family }) => family);
   const annotations = familyRuns(order).map(({ family, first, last }) => ({
     text: cltm.escapeHtml(family), x: order.length - 0.5, xanchor: "left", xshift: 6, y: (first + last) / 2, yanchor: "middle",
-    showarrow: false, font: { size, color: FAINT },
+    showarrow: false, font: { size, color: cltm.colour("faint") },
   }));
   return { annotations: byFamily ? annotations : [], width: widest(names, size) + 10 };
 }
@@ -197,5 +190,5 @@ function familyNames(order, byFamily) {
 function chosenCell(order, chosen) {
   if (!chosen || chosen.target === null) return [];
   const y = order.indexOf(chosen.target), x = order.indexOf(chosen.donor);
-  return [{ type: "rect", x0: x - 0.5, x1: x + 0.5, y0: y - 0.5, y1: y + 0.5, line: { color: "#000000", width: 2.5 } }];
+  return [{ type: "rect", x0: x - 0.5, x1: x + 0.5, y0: y - 0.5, y1: y + 0.5, line: { color: "#e6007e", width: 3 } }];
 }

@@ -8,17 +8,6 @@ async function unpack(id) {
   return new Response(stream).text();
 }
 
-// Charts are as large as on the screen; paper may be smaller. In CSS pixels, of A4,
-// with room for a heading.
-const PAPER_WIDTH = 680, PAPER_HEIGHT = 800;
-
-function fitToPaper() {
-  for (const chart of document.querySelectorAll(".js-plotly-plot")) {
-    const { width, height } = chart._fullLayout;
-    chart.style.setProperty("--print-zoom", Math.min(1, PAPER_WIDTH / width, PAPER_HEIGHT / height));
-  }
-}
-
 // A cell worth looking at first: the largest one shown off the diagonal.
 function firstCell() {
   const { values } = cltm.matrixView(cltm.data.metrics[0], "cltm", "none");
@@ -40,12 +29,15 @@ async function start() {
   const [library, text] = await Promise.all([unpack("plotly"), unpack("data")]);
   document.head.append(cltm.element("script", {}, library));
   cltm.data = JSON.parse(text);
-  Object.assign(cltm.state, { metric: 0 }, firstCell());
+  startAddress({ metric: 0, ...firstCell() });
   for (const part of document.querySelectorAll("[data-interactive]")) part.hidden = false;
   for (const table of document.querySelectorAll("details.table-alternative")) table.open = false;
-  for (const [id, draw] of Object.entries(cltm.sections)) draw(document.getElementById(id), cltm.data.sections[id]);
+  for (const section of document.querySelectorAll("main > section"))
+    if (section.firstElementChild.localName !== "details") drawSection(section);
+  startFolds();
+  startTheme();
   startFigureButtons();
-  window.addEventListener("beforeprint", fitToPaper);
+  openSection(location.hash.slice(1));
   document.documentElement.dataset.ready = "true";
 }
 

@@ -9,7 +9,9 @@ const RUNS = {
 };
 
 // Arrow keys, and the step of each in rows and columns.
-const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+const STEPS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -Infinity], End: [0, Infinity] };
+
+const LEAST_PANEL = 320; // pixels of the panel at its narrowest, with the gap beside it
 
 // The languages as the matrix shows them; drawing it sets this.
 let shownOrder = [];
@@ -19,6 +21,7 @@ drawMatrix();
 drawCell();
 document.getElementById("heatmap").on("plotly_click", chooseCell);
 document.getElementById("heatmap").addEventListener("keydown", moveCell);
+fitToWindow();
 
 function fillSelect(id, choices, chosen) {
   const select = document.getElementById(id);
@@ -32,7 +35,7 @@ function drawMatrix() {
   const view = cltm.matrixView(cltm.metric(), matrix, mask);
   const where = document.getElementById("heatmap");
   shownOrder = cltm.ORDERS[order].order(view);
-  cltm.drawHeatmap(where, view, shownOrder, { ...frame(), withFamilies: true });
+  cltm.drawHeatmap(where, view, shownOrder, { ...frame(), withFamilies: true, height: roomBelow(where), width: roomBeside() });
   for (const option of document.getElementById("matrix").options) option.disabled = !cltm.isOffered(option.value, cltm.metric());
   document.getElementById("mask").disabled = !cltm.MATRICES[matrix].hasTests;
   document.getElementById("shown").textContent = [
@@ -51,6 +54,17 @@ function drawMatrix() {
   document.getElementById("legend-grey").hidden = !present.has(GREY.notIdentified);
 }
 
+// What the first screen has left for the matrix, in pixels.
+function roomBelow(where) {
+  return innerHeight - where.getBoundingClientRect().top - scrollY - 4;
+}
+
+// What the panel leaves of the width, where it stands beside the matrix.
+function roomBeside() {
+  const width = document.querySelector("main").clientWidth;
+  return width < 700 ? width : width - LEAST_PANEL;
+}
+
 function frame() {
   const { order, target, donor } = cltm.state;
   return { byFamily: order === "family", chosen: { target, donor } };
@@ -66,7 +80,17 @@ function chooseCell(event) {
   cltm.update({ target, donor });
 }
 
-// Arrow keys choose the neighbour of the chosen cell.
+// A window of another width has room for cells of another size.
+function fitToWindow() {
+  let { innerWidth } = window;
+  window.addEventListener("resize", () => {
+    if (window.innerWidth === innerWidth) return;
+    ({ innerWidth } = window);
+    drawMatrix();
+  });
+}
+
+// Arrow keys choose the neighbour of the chosen cell; Home and End the ends of its row.
 function moveCell(event) {
   const step = STEPS[event.key];
   if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
@@ -75,7 +99,7 @@ function moveCell(event) {
     const place = shownOrder.indexOf(index) + step[axis];
     return shownOrder[Math.min(Math.max(place, 0), shownOrder.length - 1)];
   });
-  cltm.update({ target, donor });
+  cltm.update({ target, donor }, { address: "replace" });
 }
 
 function startControls() {
@@ -83,12 +107,8 @@ function startControls() {
   const names = data.languages.map((_, index) => [String(index), cltm.fullName(index)]);
   const choices = {
     metric: data.metrics.map((metric, index) => [String(index), metric.label]),
-    matrix: Object.entries(cltm.MATRICES)
-      .filter(([name]) => data.metrics.some((metric) => cltm.isOffered(name, metric)))
-      .map(([name, { label }]) => [name, label]),
-    order: Object.entries(cltm.ORDERS)
-      .filter(([name]) => !(name in data.orders) || data.orders[name])
-      .map(([name, { label }]) => [name, label]),
+    matrix: cltm.offeredMatrices(data.metrics).map((name) => [name, cltm.MATRICES[name].label]),
+    order: cltm.offeredOrders().map((name) => [name, cltm.ORDERS[name].label]),
     mask: Object.entries(cltm.MASKS).map(([name, { label }]) => [name, label]),
     target: names,
     donor: names,
@@ -102,7 +122,7 @@ function startControls() {
   document.getElementById("metric").disabled = data.metrics.length < 2;
   const onlyCell = (changes) => Object.keys(changes).every((name) => name === "target" || name === "donor");
   cltm.listeners.push((changes) => (onlyCell(changes) ? frameCell() : drawMatrix()), drawCell, (changes) => {
-    for (const name of Object.keys(changes)) document.getElementById(name).value = String(changes[name]);
+    for (const name of Object.keys(choices)) if (name in changes) document.getElementById(name).value = String(changes[name]);
   });
 }
 
@@ -154,12 +174,11 @@ function drawSeeds(where, metric, runs) {
       line: { color: run.colour, width: 1.5, dash: "dot" }, hoverinfo: "skip", showlegend: false,
     },
   ]);
-  Plotly.react(where, traces, {
-    font: { ...cltm.FONT, size: 12 }, height: 300, margin: { l: 60, r: 10, t: 10, b: 45 },
-    xaxis: { title: { text: "seed" }, type: "category", fixedrange: true },
-    yaxis: { title: { text: metric.label }, fixedrange: true, zeroline: false, gridcolor: "#e6e6e6" },
-    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, paper_bgcolor: "rgba(0,0,0,0)",
-  }, cltm.CONFIG);
+  cltm.plot(where, traces, {
+    height: 260, margin: { l: 60, r: 10, t: 10, b: 45 },
+    xaxis: { title: { text: "seed" }, type: "category" },
+    yaxis: { title: { text: metric.label }, zeroline: false },
+  });
 }
 
 function fillTable(table, metric, runs, withoutDifference) {

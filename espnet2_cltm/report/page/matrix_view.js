@@ -55,6 +55,9 @@ cltm.MATRICES = {
 // Whether a metric has a matrix of this kind.
 cltm.isOffered = (matrix, metric) => (cltm.MATRICES[matrix].isOffered ?? (() => true))(metric);
 
+cltm.offeredMatrices = (metrics) =>
+  Object.keys(cltm.MATRICES).filter((name) => metrics.some((metric) => cltm.isOffered(name, metric)));
+
 cltm.MASKS = {
   none: { label: "all cells", shows: () => true },
   zero: { label: "cells told from 0", shows: (metric, i, j) => isBelow(metric.q_gain[i][j]) },
@@ -105,6 +108,8 @@ cltm.ORDERS = {
   target: { label: "gain as target", order: (view) => byStrength(view, (i, j) => view.values[i][j]) },
   name: { label: "name", order: () => cltm.data.orders.name },
 };
+
+cltm.offeredOrders = () => Object.keys(cltm.ORDERS).filter((name) => !(name in cltm.data.orders) || cltm.data.orders[name]);
 
 // Strongest first, by the mean of what is shown off the diagonal; without any, last.
 function byStrength(view, cell) {

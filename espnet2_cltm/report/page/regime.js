@@ -4,7 +4,7 @@
 // Okabe and Ito's colours; more languages than these are drawn alike.
 const CURVE_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
 
-drawRegime("regime-chart", data);
+cltm.drawing(() => drawRegime("regime-chart", data));
 
 function drawRegime(where, regime) {
   const codes = Object.keys(regime.languages);
@@ -14,7 +14,7 @@ function drawRegime(where, regime) {
   const right = { xaxis: "x2", yaxis: "y2", showlegend: false };
   const index = [
     {
-      ...right, type: "scatter", mode: "lines", x: smoothed.n, y: smoothed.ci_min, line: { color: INK, width: 2 },
+      ...right, type: "scatter", mode: "lines", x: smoothed.n, y: smoothed.ci_min, line: { color: cltm.colour("ink"), width: 2 },
       hovertemplate: "N %{x:.0f}<br>smoothed %{y:.2f}<extra></extra>",
     },
     {
@@ -27,19 +27,18 @@ function drawRegime(where, regime) {
   const shapes = smoothed.spans.map(([x0, x1]) => ({
     type: "rect", xref: "x2", yref: "y2 domain", x0, x1, y0: 0, y1: 1, fillcolor: "#009E73", opacity: 0.12, line: { width: 0 },
   }));
-  shapes.push({ type: "line", xref: "x2 domain", yref: "y2", x0: 0, x1: 1, y0: settings.threshold, y1: settings.threshold, line: { color: FAINT, width: 1.2, dash: "dash" } });
+  shapes.push({ type: "line", xref: "x2 domain", yref: "y2", x0: 0, x1: 1, y0: settings.threshold, y1: settings.threshold, line: { color: cltm.colour("faint"), width: 1.2, dash: "dash" } });
   if (regime.suggested_n !== null)
     shapes.push({ type: "line", xref: "x2", yref: "y2 domain", x0: regime.suggested_n, x1: regime.suggested_n, y0: 0, y1: 1, line: { color: "#009E73", width: 2 } });
   const grid = [...new Set(codes.flatMap((code) => regime.languages[code].curve.n))].sort((a, b) => a - b);
-  const xaxis = { type: "log", tickmode: "array", tickvals: grid, ticktext: grid.map(String), fixedrange: true, gridcolor: "#e6e6e6", title: { text: "N" } };
-  return Plotly.react(where, [...curves, ...index], {
-    font: { ...cltm.FONT, size: 12 }, height: 430, margin: { l: 60, r: 15, t: 50, b: 50 }, paper_bgcolor: "rgba(0,0,0,0)",
+  const xaxis = { type: "log", tickmode: "array", tickvals: grid, ticktext: grid.map(String), title: { text: "N" } };
+  return cltm.plot(where, [...curves, ...index], {
+    height: 430, margin: { l: 60, r: 15, t: 50, b: 50 },
     grid: { rows: 1, columns: 2, pattern: "independent", xgap: 0.18 }, shapes,
     xaxis, xaxis2: xaxis,
-    yaxis: { title: { text: regime.metric_label }, fixedrange: true, gridcolor: "#e6e6e6", zeroline: false },
-    yaxis2: { title: { text: "CI_min, median over languages" }, fixedrange: true, gridcolor: "#e6e6e6", zeroline: false, rangemode: "tozero" },
-    legend: { orientation: "h", y: 1.03, yanchor: "bottom", x: 0 },
-  }, cltm.CONFIG);
+    yaxis: { title: { text: regime.metric_label }, zeroline: false },
+    yaxis2: { title: { text: "CI_min, median over languages" }, zeroline: false, rangemode: "tozero" },
+  });
 }
 
 function learningCurve(language, colour, inLegend) {

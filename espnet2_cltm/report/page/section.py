@@ -20,7 +20,7 @@ To add a section, append one :class:`Section` to
             title="Spread of the gains",
             html=_spread,
             data=_spread_data,
-            script='Plotly.newPlot("spread-chart", [{type: "histogram", x: data}]);',
+            script='cltm.plot("spread-chart", [{type: "histogram", x: data}], {});',
         )
     )
 
@@ -31,7 +31,7 @@ shows by a script has to be there without one too, as text or a table.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
@@ -55,7 +55,10 @@ class Section:
         script: Body of a JavaScript function of ``element``, the section's HTML
             element, and ``data``. It runs once the page's data are there, with
             ``Plotly`` and ``cltm`` at hand (``state.js``: data of the matrix, formats
-            of numbers).
+            of numbers; ``chart.js``: charts in the page's colours), and the section
+            is open.
+        fold: ``closed`` or ``open``, as it is at first; ``never`` for one that has no
+            heading to click and always shows.
     """
 
     id: str
@@ -63,6 +66,7 @@ class Section:
     html: Callable[[Report], str | None]
     data: Callable[[Report], Any] | None = None
     script: str = ""
+    fold: Literal["closed", "open", "never"] = "closed"
 
 
 def part(name: str) -> str:

@@ -22,7 +22,6 @@ from espnet2_cltm.report.confusion import confusion_tables
 from espnet2_cltm.report.contents import Report, grey_targets
 from espnet2_cltm.report.findings import (
     CORRECTED,
-    headline,
     question_lines,
     signed,
     strongest,
@@ -40,7 +39,12 @@ from espnet2_cltm.report.page.section import (
     side_by_side,
     table,
 )
-from espnet2_cltm.report.rankings import SIDES, best_first, ranked_languages
+from espnet2_cltm.report.rankings import (
+    SIDES,
+    best_first,
+    ranked_languages,
+    shown_limits,
+)
 from espnet2_cltm.report.summary import (
     means_line,
     number_rows,
@@ -48,7 +52,7 @@ from espnet2_cltm.report.summary import (
     remarks,
     strongest_languages,
 )
-from espnet2_cltm.report.wording import format_value
+from espnet2_cltm.report.wording import FORMULA, format_value
 
 NONE_MEASURED = (
     "No target has a self-gain, which takes single and double runs of the same target, "
@@ -66,9 +70,7 @@ def _in_short(report: Report) -> str:
     if not matrix.target_identified.any():
         unmeasured = int(_without_self_gain(matrix).sum())
         lines.append(NONE_IDENTIFIED if unmeasured < n else NONE_MEASURED)
-    return paragraphs([headline(report)], "headline") + bullets(
-        [*lines, *strongest_languages(report)]
-    )
+    return bullets([*lines, *strongest_languages(report)])
 
 
 def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
@@ -100,6 +102,7 @@ def _matrix(report: Report) -> str:
     return render(
         "matrix.html.jinja",
         false_discovery_rate=FALSE_DISCOVERY_RATE,
+        formula=FORMULA,
         file_stem=f"cltm_{report.source.task}",
     ) + folded(
         "The matrix as a table",
@@ -150,13 +153,18 @@ def _interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
 
 
-def _rankings_data(report: Report) -> dict[str, list[dict[str, Any]]]:
+def _rankings_data(report: Report) -> dict[str, list[Any]]:
+    ranked = {side.name: ranked_languages(report, side) for side in SIDES}
+    limits = shown_limits([one for side in ranked.values() for one in best_first(side)])
     return {
-        side.name: [
-            {"language": index, "value": one.value, "low": one.low, "high": one.high}
-            for index, one in enumerate(ranked_languages(report, side))
-        ]
-        for side in SIDES
+        "limits": [round(limit, 3) for limit in limits],
+        **{
+            name: [
+                {"language": k, "value": one.value, "low": one.low, "high": one.high}
+                for k, one in enumerate(entries)
+            ]
+            for name, entries in ranked.items()
+        },
     }
 
 
@@ -372,8 +380,10 @@ def _downloads(report: Report) -> str:
 
 
 SECTIONS = [
-    Section("in-short", "In short", _in_short),
-    Section("the-matrix", "The matrix", _matrix, script=part("matrix.js")),
+    Section(
+        "the-matrix", "The matrix", _matrix, script=part("matrix.js"), fold="never"
+    ),
+    Section("in-short", "In short", _in_short, fold="open"),
     Section(
         "rankings",
         "Donors and targets",

@@ -17,10 +17,11 @@ cltm.state = {
   donor: null,
 };
 
-cltm.update = function (changes) {
+// Listeners take the changes, and how they came about: see address.js.
+cltm.update = function (changes, how = {}) {
   Object.assign(cltm.state, changes);
   if (!cltm.isOffered(cltm.state.matrix, cltm.metric())) cltm.state.matrix = changes.matrix = "cltm";
-  for (const listener of cltm.listeners) listener(changes);
+  for (const listener of cltm.listeners) listener(changes, how);
 };
 
 cltm.metric = () => cltm.data.metrics[cltm.state.metric];
@@ -32,12 +33,13 @@ cltm.fullName = (index) => {
   return name === code ? code : `${name} (${code})`;
 };
 
-// Numbers as text: a real minus sign, no minus before zero.
+// Numbers as text: a real minus sign, no minus before zero; large ones, which are vague,
+// have fewer decimals.
 cltm.format = function (value, digits = 2) {
   if (value === null || value === undefined) return "not available";
   if (value === "inf") return "∞";
   if (value === "-inf") return "−∞";
-  const text = value.toFixed(digits);
+  const text = value.toFixed(Math.abs(value) < 9.995 ? digits : Math.min(digits, Math.abs(value) < 99.95 ? 1 : 0));
   return Number(text) === 0 ? (0).toFixed(digits) : text.replace("-", "−");
 };
 

@@ -19,12 +19,21 @@ from plotly.offline import get_plotlyjs
 from espnet2_cltm import __version__
 from espnet2_cltm.files import write_text
 from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.findings import headline
 from espnet2_cltm.report.page.matrix_data import matrix_data
 from espnet2_cltm.report.page.section import Section, part, render
 from espnet2_cltm.report.page.sections import SECTIONS
-from espnet2_cltm.report.wording import FORMULA
 
-SCRIPTS = ("state.js", "matrix_view.js", "heatmap.js")  # what sections have in common
+# What sections have in common, and the frame around them.
+SCRIPTS = (
+    "state.js",
+    "matrix_view.js",
+    "chart.js",
+    "hover.js",
+    "heatmap.js",
+    "address.js",
+    "fold.js",
+)
 SECTION_SCRIPT = "cltm.sections[{name}] = function (element, data) {{\n{script}\n}};"
 
 
@@ -55,9 +64,10 @@ def write_page(
         version=__version__,
         title=report.title,
         subtitle=report.subtitle,
-        formula=FORMULA,
+        headline=headline(report),
         sections=shown,
         style=Markup(part("style.css")),
+        theme=Markup(part("theme.js")),
         scripts=Markup("\n".join([*map(part, SCRIPTS), *scripts, part("main.js")])),
         library=Markup(_library()),
         data=Markup(_packed(text)),

@@ -1,10 +1,7 @@
 // The single runs on every test language, of the chosen metric.
 function draw() {
   const view = cltm.matrixView(cltm.metric(), "zero_shot", "none");
-  cltm.drawHeatmap("zero-shot-heatmap", view, cltm.data.orders.family, { byFamily: true, withFamilies: true });
+  cltm.drawHeatmap(document.getElementById("zero-shot-heatmap"), view, cltm.data.orders.family, { byFamily: true, withFamilies: true, height: innerHeight, width: element.clientWidth });
 }
 
-draw();
-cltm.listeners.push((changes) => {
-  if ("metric" in changes) draw();
-});
+cltm.drawing(draw, ["metric"]);

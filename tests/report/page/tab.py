@@ -8,9 +8,11 @@ from tests.report.reports import CONF, NINE
 
 LAPTOP = {"width": 1366, "height": 768}
 NAMES = {code: one.name for code, one in describe(NINE, read_languages(CONF)).items()}
-PIXELS = """([x, y]) => {
+PIXELS = """async ([x, y]) => {
     const heatmap = document.getElementById("heatmap");
     heatmap.scrollIntoView({block: "center"});
+    // A card does not outlive scrolling, which is told of with the next frame.
+    for (const _ of [1, 2]) await new Promise(requestAnimationFrame);
     const { xaxis, yaxis } = heatmap._fullLayout;
     const box = heatmap.getBoundingClientRect();
     return [
@@ -23,7 +25,9 @@ PIXELS = """([x, y]) => {
 class Tab:
     """A page opened from disk, with everything it complained of or asked for."""
 
-    def __init__(self, browser, path: Path, before: str = "", **options):
+    def __init__(
+        self, browser, path: Path, before: str = "", hash: str = "", **options
+    ):
         self.complaints: list[str] = []
         self.requests: list[str] = []
         context = browser.new_context(**{"viewport": LAPTOP, **options})
@@ -41,7 +45,7 @@ class Tab:
         self.page.route(re.compile("^(?!file:)"), self._block)
         if before:
             self.page.add_init_script(before)
-        self.page.goto(path.as_uri())
+        self.page.goto(path.as_uri() + hash)
 
     def _block(self, route):
         self.requests.append(route.request.url)
@@ -53,6 +57,18 @@ class Tab:
     def wait(self) -> "Tab":
         self.page.wait_for_selector("html[data-ready=true]")
         return self
+
+    def open(self, *sections: str):
+        """Open sections by a click, where they are not open yet."""
+        for id in sections:
+            if self.page.locator(f"#{id} > details:not([open])").count():
+                self.page.click(f"#{id} > details > summary")
+
+    def cell(self) -> tuple[str, str]:
+        """Codes of the chosen target and donor."""
+        return tuple(
+            self.page.evaluate("[cltm.state.target, cltm.state.donor].map(cltm.code)")
+        )
 
     def choose(self, **selects: str):
         for name, value in selects.items():
@@ -102,9 +118,9 @@ class Tab:
 
     def point_at_place(self, row: int, column: int) -> str:
         """Move the mouse onto the cell of a row and column."""
-        label = "#heatmap .hoverlayer .hovertext"
+        label = "#hover"
         self.page.mouse.move(2, 2)
-        self.page.wait_for_selector(label, state="detached")
+        self.page.wait_for_selector(label, state="hidden")
         self.page.mouse.move(*self.page.evaluate(PIXELS, [column, row]))
         self.page.wait_for_selector(label)
         return self.page.text_content(label)

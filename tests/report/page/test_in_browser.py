@@ -14,7 +14,7 @@ from espnet2_cltm.matrix.languages import describe, display_order, read_language
 from espnet2_cltm.report.page.write import write_page
 from tests.matrix.matrix_reader import read_matrix
 from tests.matrix.results_files import perf_rows, write_results
-from tests.report.page.tab import NAMES, Tab
+from tests.report.page.tab import NAMES, PIXELS, Tab
 from tests.report.reports import (
     CONF,
     NINE,
@@ -174,7 +174,7 @@ def test_page_opens_from_disk_without_a_complaint_or_the_network(
 
 def test_page_never_scrolls_sideways(opened, opened_two, opened_many):
     for tab in (opened, opened_two, opened_many):
-        for width in (800, 1920, 1366):
+        for width in (390, 800, 1920, 1366):
             tab.page.set_viewport_size({"width": width, "height": 768})
             # The figures follow the window's size a moment later.
             tab.page.wait_for_function(
@@ -205,14 +205,13 @@ def test_pointing_at_a_cell_shows_estimate_interval_q_and_seeds(tab, cells):
     assert label.startswith("Catalan (ca) from Spanish (es)")
     assert f"CLTM: {text_of(float(cell['cltm']))}" in label
     assert f"95% interval (Fieller): [{low}, {high}]" in label
-    assert re.search(r"q against 0: [\d.]+\S*; against 1: [\d.]+", label)
+    assert re.search(r"q against no gain: [\d.]+\S*; CLTM 1: [\d.]+", label)
     assert "4 seeds" in label
     assert "family: Indo-European (Romance)" in label
 
 
 def test_pointing_at_a_target_that_is_not_identified_tells_why(tab):
     label = tab.point_at(NOT_IDENTIFIED, "tr")
-    # The label breaks lines, without a space between them.
     assert "target not identified: self-gain" in label
     assert "positive (lower 95% bound" in label
     assert tab.page.locator("#legend-grey").is_visible()
@@ -351,6 +350,7 @@ def test_zero_shot_cell_shows_the_runs_trained_on_one_and_tested_on_another(
 ):
     tab.choose(matrix="zero_shot")
     tab.click("tr", "ca")
+    tab.open("zero-shot")
     title = tab.page.text_content("#cell-title")
     assert title == "Trained on Catalan (ca), tested on Turkish (tr)"
     table = tab.table()
@@ -385,6 +385,7 @@ def test_everything_can_be_chosen_by_keyboard(tab):
 
 
 def test_downloads_give_the_files_byte_by_byte(tab, nine, tmp_path):
+    tab.open("downloads")
     names = [
         button.get_attribute("data-file")
         for button in tab.page.locator("button[data-file]").all()
@@ -419,6 +420,7 @@ def test_figures_beside_the_page_are_linked_where_they_lie(tab, nine):
 
 
 def test_rankings_comparison_and_regime_are_drawn(tab):
+    tab.open("rankings", "comparison", "regime")
     for chart, marks in (
         ("#ranking-donors", len(NINE)),
         ("#ranking-targets", len(NINE) - 1),
@@ -464,20 +466,201 @@ def test_browser_that_cannot_unpack_says_so_and_shows_tables(browser, nine):
     tab.close()
 
 
-def test_paper_has_no_controls_and_figures_fit(opened_many):
-    page = opened_many.page
+def test_paper_is_light_shows_all_sections_and_no_controls(browser, many):
+    tab = Tab(browser, many, color_scheme="dark").wait()
+    page = tab.page
+    page.evaluate(
+        """window.addEventListener("beforeprint", () => {
+            window.printed = {
+                theme: document.documentElement.dataset.theme,
+                closed: document.querySelectorAll(
+                    "main > section > details:not([open])").length,
+                widths: [...document.querySelectorAll(".js-plotly-plot")].map(
+                    (chart) => chart._fullLayout.width
+                        * chart.style.getPropertyValue("--print-zoom")),
+            };
+        })"""
+    )
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    printed = page.evaluate("window.printed")
+    assert (printed["theme"], printed["closed"]) == ("light", 0)
+    assert len(printed["widths"]) > 3
+    assert max(printed["widths"]) < 681
+    assert page.get_attribute("html", "data-theme") == "dark"
+    assert page.locator("#methods p").first.is_hidden()
     page.emulate_media(media="print")
-    for hidden in (".controls", ".buttons", "nav", "#downloads", "details"):
+    for hidden in (".controls", ".buttons", "nav", "#downloads", ".table-alternative"):
         assert not any(one.is_visible() for one in page.locator(hidden).all())
     assert page.locator("#shown").is_visible()
-    assert page.pdf(format="A4").startswith(b"%PDF")
-    widths = page.evaluate(
-        "[...document.querySelectorAll('.js-plotly-plot')].map((chart) =>"
-        " chart._fullLayout.width * chart.style.getPropertyValue('--print-zoom'))"
-    )
-    page.emulate_media(media="screen")
-    assert widths
-    assert max(widths) < 681
+    assert (tab.complaints, tab.requests) == ([], [])
+    tab.close()
+
+
+def test_sections_open_are_drawn_then_and_remembered(browser, nine):
+    tab = Tab(browser, nine / "cltm" / "report.html").wait()
+    page = tab.page
+    assert page.locator("#in-short li").first.is_visible()
+    assert page.locator("#numbers table").is_hidden()
+    assert page.locator("#ranking-donors .point").count() == 0
+    tab.open("rankings", "numbers")
+    page.wait_for_selector("#ranking-donors .point")
+    page.click("#in-short > details > summary")
+    page.reload()
+    tab.wait()
+    assert page.locator("#numbers table").is_visible()
+    assert page.locator("#ranking-donors .point").count() > 0
+    assert page.locator("#in-short li").first.is_hidden()
+    page.click("nav a[href='#methods']")
+    assert page.locator("#methods p").first.is_visible()
+    tab.close()
+
+
+def test_address_holds_the_view_and_brings_it_back(browser, nine):
+    path = nine / "cltm" / "report.html"
+    tab = Tab(browser, path, hash="#view=gain&cell=ca,es&metric=accuracy&cells=zero")
+    page = tab.wait().page
+    values = ("gain", "1", "zero")
+    names = ("matrix", "metric", "mask")
+    assert tuple(page.input_value(f"#{name}") for name in names) == values
+    assert tab.cell() == ("ca", "es")
+    assert page.text_content("#cell-title") == "Catalan (ca) from Spanish (es)"
+    tab.choose(matrix="pair")
+    tab.click("de", "nl")
+    for part in ("view=pair", "cell=de,nl", "metric=accuracy"):
+        assert part in page.url
+    page.go_back()
+    page.wait_for_function("cltm.code(cltm.state.target) === 'ca'")
+    assert page.input_value("#matrix") == "pair"
+    page.go_back()
+    page.wait_for_function("cltm.state.matrix === 'gain'")
+    page.go_forward()
+    page.wait_for_function("cltm.state.matrix === 'pair'")
+    assert tab.cell() == ("ca", "es")
+    tab.close()
+
+
+@pytest.mark.parametrize(
+    "hash",
+    [
+        "#view=toString&cell=ca&order=x&metric=7&cells=constructor",
+        "#view=&cell=xx,yy",
+        "#cell=ca,es,de&view=%E0%A4%A",
+        "#nowhere",
+    ],
+)
+def test_address_that_is_not_valid_is_ignored(tab, hash):
+    before = tab.page.evaluate("({...cltm.state})")
+    tab.page.evaluate("hash => { location.hash = hash; }", hash)
+    tab.page.evaluate("new Promise((done) => setTimeout(done, 50))")
+    assert tab.page.evaluate("({...cltm.state})") == before
+
+
+def test_card_of_a_cell_does_not_cover_its_neighbours(opened, opened_two, opened_many):
+    for tab in (opened, opened_two, opened_many):
+        last = len(tab.names("xaxis")) - 1
+        tab.page.set_viewport_size({"width": 1366, "height": 768})
+        for row, column in (
+            (0, 0),
+            (0, last),
+            (last, 0),
+            (last, last),
+            (last // 2,) * 2,
+        ):
+            tab.point_at_place(row, column)
+            card = tab.page.locator("#hover").bounding_box()
+            x, y = tab.page.evaluate(PIXELS, [column, row])
+            reach = 1.5 * tab.page.evaluate(
+                "(({xaxis}) => xaxis.d2p(1) - xaxis.d2p(0))"
+                "(document.getElementById('heatmap')._fullLayout)"
+            )
+            assert (
+                card["x"] >= x + reach
+                or card["x"] + card["width"] <= x - reach
+                or card["y"] >= y + reach
+                or card["y"] + card["height"] <= y - reach
+            )
+            assert card["x"] >= 0 and card["x"] + card["width"] <= 1366
+        tab.page.keyboard.press("Escape")
+        assert tab.page.locator("#hover").is_hidden()
+
+
+def test_matrix_is_above_the_fold_of_a_laptop(browser, nine, two, many):
+    for path in (nine / "cltm" / "report.html", two, many):
+        tab = Tab(browser, path).wait()
+        cells = tab.page.locator("#heatmap .nsewdrag").first.bounding_box()
+        assert cells["y"] + cells["height"] <= 768
+        headline = tab.page.locator(".headline").bounding_box()
+        assert headline["y"] + headline["height"] <= cells["y"]
+        tab.close()
+
+
+def test_ends_of_a_row_by_keyboard(tab):
+    tab.page.focus("#heatmap")
+    order = tab.order()
+    for key, code in (("Home", order[0]), ("End", order[-1])):
+        tab.page.keyboard.press(key)
+        assert tab.cell()[1] == code
+    outline = "getComputedStyle(document.getElementById('heatmap')).outlineStyle"
+    assert tab.page.evaluate(outline) == "solid"
+
+
+def test_dark_follows_the_system_until_the_switch_is_used(browser, nine):
+    tab = Tab(browser, nine / "cltm" / "report.html", color_scheme="dark").wait()
+    page = tab.page
+    shown = """() => [
+        getComputedStyle(document.body).backgroundColor,
+        document.getElementById("heatmap")._fullLayout.paper_bgcolor,
+        document.querySelector("#cell-chart .xtick text").style.fill,
+    ]"""
+    dark = page.evaluate(shown)
+    page.click("#theme")
+    light = page.evaluate(shown)
+    assert light[0] == "rgb(255, 255, 255)"
+    assert all(one != other for one, other in zip(dark, light, strict=True))
+    page.reload()
+    tab.wait()
+    assert page.evaluate(shown) == light
+    page.click("#theme")
+    assert page.evaluate(shown) == dark
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function("document.documentElement.dataset.theme === 'light'")
+    assert page.evaluate(shown) == light
+    tab.close()
+
+
+def test_nothing_is_wider_than_a_phone_but_what_scrolls_by_itself(browser, nine, many):
+    phone = {"width": 390, "height": 844}
+    for path in (nine / "cltm" / "report.html", many):
+        tab = Tab(browser, path, viewport=phone, has_touch=True).wait()
+        tab.page.click("#open-all")
+        tab.page.wait_for_selector("#ranking-donors .point")
+        wide = tab.page.evaluate(
+            """() => [...document.querySelectorAll("body *")].filter((one) =>
+                !one.closest(".scroll, nav, pre, [hidden], .unseen, svg")
+                && one.getBoundingClientRect().right > innerWidth + 1
+            ).map((one) => one.outerHTML.slice(0, 80))"""
+        )
+        assert wide == []
+        tab.close()
+
+
+def test_extreme_intervals_are_clipped_and_said_to_be(opened_many):
+    opened_many.open("rankings")
+    opened_many.page.wait_for_selector("#ranking-targets .point")
+    for side in ("donors", "targets"):
+        data, low, high, title = opened_many.page.evaluate(
+            """side => {
+                const { data, layout } = document.getElementById(`ranking-${side}`);
+                const ends = data[0].x.filter((x) => x !== null);
+                return [cltm.data.sections.rankings, Math.min(...ends),
+                    Math.max(...ends), layout.xaxis.title.text];
+            }""",
+            side,
+        )
+        least, most = data["limits"]
+        assert least <= low <= high <= most
+        ends = [e[end] for e in data[side] for end in ("low", "high") if e["low"]]
+        assert ("beyond the chart" in title) == (min(ends) < least or max(ends) > most)
 
 
 def test_54_languages_can_be_pointed_at_sorted_and_clicked(opened_many):
