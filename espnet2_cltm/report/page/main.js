@@ -8,13 +8,12 @@ async function unpack(id) {
   return new Response(stream).text();
 }
 
-// A cell worth looking at first: the largest one shown off the diagonal.
+// A cell worth looking at first: the clearest one off the diagonal.
 function firstCell() {
-  const { values } = cltm.matrixView(cltm.data.metrics[0], "cltm", "none");
-  let best = [0, 1], highest = null;
-  for (const [i, row] of values.entries())
-    for (const [j, value] of row.entries())
-      if (i !== j && value !== null && value > (highest ?? -Infinity)) [best, highest] = [[i, j], value];
+  let best = [0, 1], lowest = Infinity;
+  for (const [i, row] of cltm.data.metrics[0].q_gain.entries())
+    for (const [j, q] of row.entries())
+      if (i !== j && q !== null && q < lowest) [best, lowest] = [[i, j], q];
   return { target: best[0], donor: best[1] };
 }
 
