@@ -1,7 +1,7 @@
 // Sections that open and close: drawn when first opened, remembered, and all printed.
 "use strict";
 
-const FOLDS = [...document.querySelectorAll("main > section > details")];
+const FOLDS = [...document.querySelectorAll("details[data-fold]")];
 const drawnSections = new Set();
 
 function drawSection(section) {

@@ -474,7 +474,8 @@ def test_paper_is_light_shows_all_sections_and_no_controls(browser, many):
             window.printed = {
                 theme: document.documentElement.dataset.theme,
                 closed: document.querySelectorAll(
-                    "main > section > details:not([open])").length,
+                    "details[data-fold]:not([open])").length,
+                tables: document.querySelectorAll(".table-alternative[open]").length,
                 widths: [...document.querySelectorAll(".js-plotly-plot")].map(
                     (chart) => chart._fullLayout.width
                         * chart.style.getPropertyValue("--print-zoom")),
@@ -483,7 +484,7 @@ def test_paper_is_light_shows_all_sections_and_no_controls(browser, many):
     )
     assert page.pdf(format="A4").startswith(b"%PDF")
     printed = page.evaluate("window.printed")
-    assert (printed["theme"], printed["closed"]) == ("light", 0)
+    assert (printed["theme"], printed["closed"], printed["tables"]) == ("light", 0, 0)
     assert len(printed["widths"]) > 3
     assert max(printed["widths"]) < 681
     assert page.get_attribute("html", "data-theme") == "dark"
