@@ -21,6 +21,8 @@ from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_results_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
+from espnet2_cltm.matrix.alone import analyse_alone
+from espnet2_cltm.matrix.comparison import read_compared
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import (
     Language,
@@ -29,6 +31,8 @@ from espnet2_cltm.matrix.languages import (
     read_languages,
 )
 from espnet2_cltm.matrix.matrix_files import (
+    ASK,
+    PUBLISHED,
     LabelledMatrix,
     write_cells,
     write_cross_language,
@@ -56,7 +60,15 @@ from espnet2_cltm.matrix.scores import (
 )
 from espnet2_cltm.matrix.steps_share import StepsShare, steps_share
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
-from espnet2_cltm.options import DRAWS, LEVEL, POSITIVE, WHOLE, Option, add_options
+from espnet2_cltm.options import (
+    DRAWS,
+    LEVEL,
+    POSITIVE,
+    WHOLE,
+    Option,
+    add_options,
+    one_of,
+)
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.confusion import read_confusion
 from espnet2_cltm.report.contents import Report, both_numbers
@@ -81,6 +93,12 @@ DOWNLOADS = (
 OPTIONS = (
     Option("budget", "N, where the results have several", POSITIVE),
     Option("distances", "table of distances between languages that are not known here"),
+    Option(
+        "rows",
+        "what the lines of --matrix, or lang_src of the framework's CSV, are, where "
+        "they do not say",
+        one_of("targets", "donors"),
+    ),
     Option("regime", "regime.json of the same task, to show in the report"),
     Option(
         "confidence", "level of the intervals", LEVEL, str(IntervalSettings.confidence)
@@ -104,7 +122,11 @@ def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
     parser = Parser(description="Build the cross-lingual transfer matrix of one task.")
     add_results_options(
-        parser, "results.tsv, or the published framework's CSV (per seed or aggregated)"
+        parser,
+        "results.tsv, or the published framework's CSV (per seed or aggregated), whose "
+        "lang_src is the target, the row, and lang_tgt the donor",
+        "a matrix alone, to draw and describe: a cltm.csv, a directory of stage 6, or "
+        f"the name of a published one ({', '.join(PUBLISHED)})",
     )
     add_options(parser, OPTIONS)
     return parser
@@ -113,19 +135,17 @@ def get_parser() -> argparse.ArgumentParser:
 def build(args: argparse.Namespace) -> None:
     """Read, estimate, write and print."""
     known = read_languages(args.languages_conf)
-    choice = Choice(args.task, args.metric, args.budget)
-    every = read_every_metric(args.results, choice)
-    regime = None
-    if args.regime is not None:
-        regime = read_regime(Path(args.regime), every[0].source.task)
     settings = IntervalSettings(args.confidence, args.resamples, args.bootstrap_seed)
-    main_analysis = analyse(every[0], settings)
+    main_analysis, *others = _analyses(args, settings)
+    task = main_analysis.scores.source.task
+    regime = read_regime(Path(args.regime), task) if args.regime is not None else None
+    origin_file = args.results or Path(args.matrix)
     scores, matrix = main_analysis.scores, main_analysis.matrix
-    _require_cells(args.results, scores, matrix)
-    provenance = read_provenance(args.results, scores.source)
+    _require_cells(origin_file, scores, matrix)
+    provenance = read_provenance(origin_file, scores.source)
     distances = language_distances(matrix.languages, args.distances)
     languages = describe(matrix.languages, known)
-    analyses = [main_analysis, *_other_analyses(every[1:], settings)]
+    analyses = [main_analysis, *others]
 
     numbers = both_numbers(scores, matrix, languages, settings)
     noise = cell_noise(scores, matrix)
@@ -138,12 +158,10 @@ def build(args: argparse.Namespace) -> None:
         origin=origin,
         provenance=provenance,
         build_command=_build_command(args),
-        steps=_steps_share(scores, args.results, choice, settings.confidence),
+        steps=_steps_share(scores, args, settings.confidence),
         missing=missing,
         regime=regime,
-        confusion=read_confusion(
-            args.results, scores.source.task, scores.source.budget
-        ),
+        confusion=read_confusion(origin_file, scores.source.task, scores.source.budget),
     )
     summary = summarise(report)
     summary["origin"] = {
@@ -169,25 +187,46 @@ def build(args: argparse.Namespace) -> None:
         summary_text(report),
         *(missing.sentences if missing else why_not_predicted(matrix)),
         "",
-        gains_line(report),
+        *([gains_line(report)] if matrix.n_seeds.any() else []),
         headline(report),
         "Next:",
         *(
             f"  {step}"
-            for step in next_steps(report, args.results, args.outdir / "report.html")
+            for step in next_steps(report, origin_file, args.outdir / "report.html")
         ),
     ]
     print("\n".join(found))
 
 
 def _steps_share(
-    scores: RunScores, path: Path, choice: Choice, level: float
+    scores: RunScores, args: argparse.Namespace, level: float
 ) -> StepsShare | None:
     """Compare with the published design, where the experiment has its runs, too."""
-    published = read_published_steps(path, choice)
-    if published is None or not isinstance(scores, SeedScores):
+    if not isinstance(scores, SeedScores):
+        return None
+    published = read_published_steps(args.results, _choice(args))
+    if published is None:
         return None
     return steps_share(scores, published, level)
+
+
+def _analyses(args: argparse.Namespace, settings: IntervalSettings) -> list[Analysis]:
+    """Read and analyse the matrix's own metric, and all others of the task."""
+    if args.matrix is not None:
+        for option in ("metric", "budget"):
+            if getattr(args, option) is not None:
+                raise UserError(
+                    f"--{option} chooses from --results; {args.matrix} is one matrix: "
+                    "leave it out."
+                )
+        compared = read_compared(args.matrix, args.rows or ASK)
+        return [analyse_alone(compared, args.task, settings)]
+    first, *others = read_every_metric(args.results, _choice(args))
+    return [analyse(first, settings), *_other_analyses(others, settings)]
+
+
+def _choice(args: argparse.Namespace) -> Choice:
+    return Choice(args.task, args.metric, args.budget, rows=args.rows)
 
 
 def _other_analyses(

@@ -8,14 +8,20 @@ from espnet2_cltm.matrix.scores import known_task
 from espnet2_cltm.registry import task_names
 
 
-def add_results_options(parser: argparse.ArgumentParser, results: str) -> None:
+def add_results_options(
+    parser: argparse.ArgumentParser, results: str, matrix: str = ""
+) -> None:
     """Add which results are read, and where files are written.
 
     Args:
         parser: Parser to add to.
         results: Kind of file that is read, for the help text.
+        matrix: Help text of ``--matrix``, which may be given instead; empty for none.
     """
-    parser.add_argument("--results", type=Path, required=True, help=results)
+    source = parser.add_mutually_exclusive_group(required=True) if matrix else parser
+    source.add_argument("--results", type=Path, help=results, required=not matrix)
+    if matrix:
+        source.add_argument("--matrix", help=matrix)
     parser.add_argument(
         "--outdir", type=Path, required=True, help="directory to write the files to"
     )

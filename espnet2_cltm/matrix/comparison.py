@@ -69,11 +69,12 @@ class ComparedMatrix:
     intervals: str
 
 
-def read_compared(name: str) -> ComparedMatrix:
+def read_compared(name: str, rows: str | None = None) -> ComparedMatrix:
     """Read what is to be compared.
 
     Args:
         name: A directory or a file, else the name of a published matrix.
+        rows: What the lines of a file are, see :func:`.read_matrix`.
 
     Raises:
         UserError: It is none of these, or can't be read.
@@ -91,15 +92,17 @@ def read_compared(name: str) -> ComparedMatrix:
         cells = path / "cells.tsv"
         return _with_cells(compared, cells) if cells.exists() else compared
     if path.exists():
-        return _only_matrix(name, path)
+        return _only_matrix(name, path, rows=rows)
     raise UserError(
         f"{name} is not a directory of stage 6, nor a file, nor a published matrix; "
         f"published are {', '.join(PUBLISHED)}."
     )
 
 
-def _only_matrix(name: str, path: Path, description: str = "") -> ComparedMatrix:
-    matrix = read_matrix(path)
+def _only_matrix(
+    name: str, path: Path, description: str = "", rows: str | None = None
+) -> ComparedMatrix:
+    matrix = read_matrix(path, rows)
     nothing = np.full(matrix.values.shape, np.nan)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return ComparedMatrix(

@@ -39,6 +39,7 @@ from espnet2_cltm.matrix.text_table import (
 )
 from espnet2_cltm.matrix.uncertainty import CellUncertainty, verdicts
 
+ASK = "ask"
 BUILD = "build the matrix first, as stage 6 does"
 BUILD_AGAIN = "build the matrix again (stage 6)"
 PUBLISHED = MappingProxyType(
@@ -176,10 +177,16 @@ def _number(value: float) -> str:
 # Reading ----------------------------------------------------------------------------
 
 
-def read_matrix(path: Path | str) -> LabelledMatrix:
+def read_matrix(path: Path | str, rows: str | None = None) -> LabelledMatrix:
     """Read a transfer matrix, as stage 6 writes it or as a user edited it.
 
     Order is kept; rows and columns may differ. ``nan`` is not available either.
+
+    Args:
+        path: The file.
+        rows: What its lines are, ``targets`` or ``donors``; None takes targets, and
+            refuses a file whose header does not begin with that word. :data:`ASK` does
+            so too, and asks for the option ``--rows``.
 
     Raises:
         UserError: The file can't be read as a matrix; names the line.
@@ -194,18 +201,22 @@ def read_matrix(path: Path | str) -> LabelledMatrix:
         ]
     if not lines:
         raise UserError(f"{path} is empty: {BUILD}.")
-    (_, header), *rows = lines
-    if header[0].strip() != "target" or len(header) < 2:
+    (_, header), *lines = lines
+    is_told = header[0].strip() == "target" or rows in ("targets", "donors")
+    if not is_told or len(header) < 2:
+        remedy = "give a cltm.csv"
+        if rows == ASK and len(header) > 1:
+            remedy = "say what its lines are with --rows targets or --rows donors"
         raise UserError(
             f"{path} is not a transfer matrix: its header begins with "
-            f"{header[0][:40]!r}, not with target and the donors; give a cltm.csv."
+            f"{header[0][:40]!r}, not with target and the donors; {remedy}."
         )
     donors = _codes(path, [(1, code) for code in header[1:]], "donor")
-    targets = _codes(path, [(line, fields[0]) for line, fields in rows], "target")
+    targets = _codes(path, [(line, fields[0]) for line, fields in lines], "target")
     if not targets:
         raise UserError(f"{path} has a header and no line of a target: {BUILD}.")
     values = np.full((len(targets), len(donors)), np.nan)
-    for row, (line, fields) in enumerate(rows):
+    for row, (line, fields) in enumerate(lines):
         if len(fields) != len(header):
             raise UserError(
                 f"{path}, line {line}: {len(fields)} fields where the header has "
@@ -214,6 +225,8 @@ def read_matrix(path: Path | str) -> LabelledMatrix:
         for column, field in enumerate(fields[1:]):
             what = f"the cell of donor {donors[column]}"
             values[row, column] = _parse(path, line, what, field)
+    if rows == "donors":
+        return LabelledMatrix(donors, targets, values.T)
     return LabelledMatrix(targets, donors, values)
 
 

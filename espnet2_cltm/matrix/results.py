@@ -61,6 +61,7 @@ from espnet2_cltm.registry import task_names
 from espnet2_cltm.results_format import HELD_OUT, RESULT_COLUMNS, RESULT_DEFAULTS
 from espnet2_cltm.task import Metric
 
+FEWEST_TO_TELL = 4  # languages, whether a table is transposed
 ACROSS = "~"  # between the languages of a set of cross-language trials
 # What tells a result from all others, whatever its run is called.
 IDENTITY = [
@@ -86,12 +87,15 @@ class Choice:
         budget: N.
         steps: Optimiser steps of the runs, ``data`` or ``equal``; by default equal
             ones, if there are any.
+        rows: What ``lang_src`` of the published framework's files is: ``targets``, as
+            there, or ``donors``; None refuses a table that looks transposed.
     """
 
     task: str | None = None
     metric: str | None = None
     budget: int | None = None
     steps: str | None = None
+    rows: str | None = None
 
 
 def read_scores(path: Path | str, choice: Choice | None = None) -> RunScores:
@@ -424,7 +428,7 @@ def _framework_scores(table: TextTable, choice: Choice) -> RunScores:
 def _framework_seeds(table: TextTable, name: str, choice: Choice) -> SeedScores:
     """Check the lines and arrange the scores of column ``name``, seed by seed."""
     task, metric = _framework_metric(table, name, choice)
-    table = _framework_runs(table)
+    table = _framework_runs(table, name, choice.rows)
     require_distinct(table, ["kind", "tested", "donor", "seed"], "the same run")
     values = to_number(table, name, empty_is_nan=True, maximum=metric.maximum)
     records = table.rows[["kind", "donor", "tested"]].assign(
@@ -443,7 +447,7 @@ def _framework_aggregates(
 ) -> AggregatedScores:
     """Check the lines and arrange ``<name>_mean`` and ``<name>_var``."""
     task, metric = _framework_metric(table, name, choice)
-    table = _framework_runs(table)
+    table = _framework_runs(table, f"{name}_mean", choice.rows)
     require_distinct(table, ["kind", "tested", "donor"], "the same runs")
     means = to_number(table, f"{name}_mean", empty_is_nan=True, maximum=metric.maximum)
     records = table.rows[["kind", "donor", "tested"]].assign(
@@ -482,19 +486,42 @@ def _framework_metric(
     return task, find_metrics(task, [metric_name])[metric_name]
 
 
-def _framework_runs(table: TextTable) -> TextTable:
+def _framework_runs(table: TextTable, column: str, rows: str | None) -> TextTable:
     """Add ``kind``, ``tested`` and ``donor`` to the framework's lines."""
     require_choices(table, "type", ("single", "dual"))
     require_language_codes(table, "lang_src")
     dual = table.rows["type"] == "dual"
     require_language_codes(table.where(dual), "lang_tgt")
-    tested = table.rows["lang_src"]
-    donor = table.rows["lang_tgt"].where(dual, tested)
+    source = table.rows["lang_src"]
+    other = table.rows["lang_tgt"].where(dual, source)
+    tested, donor = (other, source) if rows == "donors" else (source, other)
     kind = pd.Series("pair", index=table.rows.index).where(donor != tested, "double")
-    rows = table.rows.assign(
+    found = table.rows.assign(
         kind=kind.where(dual, "single"), tested=tested, donor=donor
     )
-    return replace(table, rows=rows)
+    if rows is None:
+        _require_target_rows(table.path, found, column)
+    return replace(table, rows=found)
+
+
+def _require_target_rows(path: Path, rows: pd.DataFrame, column: str) -> None:
+    """Refuse a table whose pairs were tested on what should be the donor.
+
+    Languages differ in how hard they are, and a pair's score is near the single run's
+    of the language that it was tested on.
+    """
+    values = pd.to_numeric(rows[column], errors="coerce")
+    single = values[rows["kind"] == "single"].groupby(rows["tested"]).mean()
+    pairs = rows["kind"] == "pair"
+    as_target = values[pairs] - rows["tested"][pairs].map(single)
+    as_donor = values[pairs] - rows["donor"][pairs].map(single)
+    if len(single) < FEWEST_TO_TELL or not as_donor.var() < as_target.var() / 4:
+        return
+    raise UserError(
+        f"{path} looks transposed: its dual lines follow the single runs of lang_tgt, "
+        "but lang_src is taken as the target, the language tested on: say what "
+        "lang_src is with --rows targets or --rows donors."
+    )
 
 
 def _framework_source(

@@ -152,7 +152,7 @@ class Report:
         """How many seeds the cells with an estimate rest on."""
         counts = self.matrix.n_seeds[self.matrix.n_seeds > 0]
         if not len(counts):
-            return "no seed"
+            return ""
         low, high = int(counts.min()), int(counts.max())
         if low == high:
             return "1 seed" if low == 1 else f"{low} seeds"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from espnet2_cltm.matrix.alone import NO_SCORES
 from espnet2_cltm.matrix.estimates import SINGLE, TransferMatrix
 from espnet2_cltm.matrix.uncertainty import (
     BOUNDED,
@@ -67,6 +68,8 @@ def headline(report: Report) -> str:
     """Say in one plain sentence what the matrix tells."""
     count = count_findings(report.matrix, report.uncertainty)
     tested, worth = count["cells_tested"], worth_text(report)
+    if not tested and worth and not report.matrix.n_seeds.any():
+        return f"A donor's utterance is worth {worth}; {NO_SCORES}."
     if not tested:
         told = "Nothing is tested: there are no two seeds to compare"
         return f"{told}; the cells are estimates alone."
@@ -114,7 +117,7 @@ def _donors_line(report: Report) -> str:
     there = gains[np.isfinite(gains)]
     line = "Does a donor help?"
     if not len(there):
-        return f"{line} Not known: no pair was measured."
+        return f"{line} Not known: {_no_gains(report)}."
     mean = f" Mean cross-gain {signed(there.mean())}."
     tested = count["cells_tested"]
     if not tested:
@@ -133,7 +136,7 @@ def _own_data_line(report: Report) -> str:
     gains = np.diagonal(matrix.self_gain)
     there = gains[np.isfinite(gains)]
     if not len(there):
-        return f"{line} Not known: no target has both single and double runs."
+        return f"{line} Not known: {_no_gains(report)}."
     mean = f" Mean self-gain {signed(there.mean())}."
     found = target_verdicts(matrix, report.uncertainty)
     tested = int((found != "").sum())
@@ -150,6 +153,16 @@ def _own_data_line(report: Report) -> str:
     return f"{line} Of {of}, {_and(parts)}, {CORRECTED}.{mean}"
 
 
+def _no_gains(report: Report) -> str:
+    if not report.matrix.n_seeds.any():
+        return NO_SCORES
+    return "single, double and pair runs of one target are needed"
+
+
+def _self_gain(matrix: TransferMatrix) -> np.ndarray:
+    return np.diagonal(matrix.self_gain)
+
+
 def _codes(report: Report, chosen: np.ndarray) -> str:
     codes = np.array(report.matrix.languages)[chosen].tolist()
     if not codes:
@@ -163,7 +176,7 @@ def _worth_line(report: Report) -> str:
     matrix, n = report.matrix, len(report.matrix.languages)
     line = "What is a donor's utterance worth?"
     identified = int(matrix.target_identified.sum())
-    lacking = int(np.isnan(np.diagonal(matrix.self_gain)).sum())
+    lacking = int((~matrix.target_identified & np.isnan(_self_gain(matrix))).sum())
     without = f" (without single or double runs: {lacking})" if lacking else ""
     worth = worth_text(report)
     if not worth:
@@ -248,6 +261,8 @@ def next_steps(report: Report, results: Path, page: Path) -> list[str]:
             f"{results} --task {task} --target {target}"
         )
     told = count["donors_help"] + count["donors_harm"]
+    if not matrix.n_seeds.any():
+        return steps
     if told < count["cells_tested"] or not count["cells_tested"]:
         steps.append(
             f"to tell more: more seeds (--seeds; here {report.seeds_text}), more test "

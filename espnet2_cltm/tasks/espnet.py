@@ -13,6 +13,7 @@ import datetime
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -65,6 +66,8 @@ with importing_later("g2p_en"):
     importlib.import_module("espnet2.text.phoneme_tokenizer")
 with importing_later("tacotron_cleaner", "tacotron_cleaner.cleaners"):
     importlib.import_module("espnet2.text.cleaner")
+# ESPnet's trainer calls it by its old name in every run.
+warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.autocast", FutureWarning)
 with redirect_stdout(StringIO()):  # it prints that Flash Attention is not installed
     importlib.import_module("espnet.nets.pytorch_backend.transformer.attention")
 

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from espnet2_cltm.bin.build_matrix import get_parser, main
+from espnet2_cltm.matrix.matrix_files import LabelledMatrix, read_published
 from tests.matrix.matrix_reader import read_matrix
 from tests.matrix.results_files import perf_rows, write_results
 
@@ -553,3 +554,30 @@ def test_script_needs_neither_torch_nor_espnet(tmp_path, rows):
     command = [sys.executable, "-c", script, "--results", str(results)]
     subprocess.run([*command, "--outdir", str(tmp_path / "o")], check=True, cwd=ROOT)
     assert (tmp_path / "o" / "summary.json").exists()
+
+
+def test_a_published_matrix_is_drawn_and_described(tmp_path, capsys):
+    main(["--matrix", "asr_mhubert", "--task", "asr", "--outdir", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert "Known for 9 of 9 targets" in printed
+    assert "the matrix comes without scores" in printed
+    published = read_published("asr_mhubert")
+    found = LabelledMatrix(**vars(read_matrix(tmp_path / "cltm.csv")))
+    codes = sorted(published.rows)
+    np.testing.assert_array_equal(found.square(codes), published.square(codes))
+    assert (tmp_path / "heatmap.png").exists()
+    assert not (tmp_path / "gains.png").exists()
+
+
+@pytest.mark.parametrize("rows", [None, "donors"])
+def test_a_matrix_whose_lines_may_be_donors_is_asked_about(tmp_path, capsys, rows):
+    path = tmp_path / "m.csv"
+    path.write_text("donor,ca,es\nca,1,0.4\nes,0.7,1\n")
+    options = ["--matrix", str(path), "--task", "gender", "--outdir", str(tmp_path)]
+    if rows is None:
+        with pytest.raises(SystemExit):
+            main(options)
+        assert "--rows targets or --rows donors" in capsys.readouterr().err
+        return
+    main([*options, "--rows", rows])
+    assert read_matrix(tmp_path / "cltm.csv").values[0, 1] == 0.7

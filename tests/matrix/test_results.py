@@ -531,3 +531,23 @@ def test_matrix_is_of_equal_steps_where_a_file_has_both_designs(tmp_path):
 def test_results_without_the_column_are_of_the_published_design(tmp_path):
     scores = read_scores(write_results(tmp_path / "old.tsv", rows_of()))
     assert scores.source.steps == "data"
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_table_of_the_framework_that_looks_transposed_is_asked_about(
+    tmp_path, swapped
+):
+    base = {"ca": 0.5, "de": 0.6, "en": 0.7, "es": 0.8}
+    lines = ["model_id,type,lang_src,lang_tgt,seed,f1"]
+    for target, single in base.items():
+        lines += [f"m,single,{target},,42,{single}"]
+        for donor in base:
+            source, other = (donor, target) if swapped else (target, donor)
+            lines.append(f"m,dual,{source},{other},42,{single + 0.1}")
+    path = tmp_path / "framework.csv"
+    path.write_text("\n".join(lines) + "\n")
+    if swapped:
+        with pytest.raises(UserError, match=r"lang_src .* --rows targets or --rows"):
+            read_scores(path)
+    scores = read_scores(path, Choice(rows="donors") if swapped else Choice())
+    assert scores.pair[0, 1] == pytest.approx(0.6)
