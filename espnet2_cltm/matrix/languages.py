@@ -65,11 +65,6 @@ def read_languages(path: Path | str) -> dict[str, Language]:
     what = "a list of languages, 'code: {name: ..., family: ...}'"
     languages = {}
     for code, entry in read_mapping(path, what, remedy).items():
-        if not isinstance(code, str):
-            raise UserError(
-                f"{path}: the code {code!r} is not text; put it in quotes (YAML takes "
-                "no for false)."
-            )
         if not isinstance(entry, Mapping) or not all(
             isinstance(text := entry.get(key), str)
             and 0 < len(text) <= LONGEST_NAME
@@ -77,7 +72,7 @@ def read_languages(path: Path | str) -> dict[str, Language]:
             for key in ("name", "family")
         ):
             raise UserError(
-                f"{path}: {code[:40]!r} needs a name and a family, both one line of at "
+                f"{path}: {code[:40]} needs a name and a family, both one line of at "
                 f"most {LONGEST_NAME} characters."
             )
         languages[code] = Language(code, entry["name"], entry["family"])

@@ -55,7 +55,7 @@ def test_languages_are_shown_by_family_then_name_and_unlisted_ones_last():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("no: {name: Norwegian, family: x}", "put it in quotes"),
+        ("no: {name: Norwegian, family: x}", "in quotes"),
         ("ca: {name: Catalan}", "ca needs a name and a family"),
         ("ca: Catalan", "ca needs a name and a family"),
         ("- ca", "a list of languages"),
