@@ -36,6 +36,7 @@ OPTIONS = (
     *("--budget", "2", "--speaker_budget", "4", "--seeds", "1 2", "--nj", "2"),
     *("--speaker_config", "conf/train_speaker.yaml", "--tag", "tiny"),
 )
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What tells of times and of this call, not of results.
 VARIES = re.compile(r"logs/|\.log$|progress\.json$|\.lock$|/claims$|report\.html$")
 VARIES_WITHIN = re.compile(rb'"\w*(made|seconds|started|updated|date)"[^,}]*')
@@ -59,6 +60,11 @@ def make_recipe(place: Path) -> None:
         path.write_text(yaml.safe_dump({**config, **own}))
 
 
+def _react_to_signals() -> None:
+    for number in SIGNALS:  # which nohup, or a shell's "&", has this script ignore
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(place: Path, stage: int) -> subprocess.Popen:
     """Start one stage in a session of its own, its words in ``place``.words."""
     words = place.with_suffix(".words").open("w")
@@ -70,7 +76,7 @@ def start(place: Path, stage: int) -> subprocess.Popen:
         stdout=words,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=_react_to_signals,
     )
 
 
@@ -277,7 +283,7 @@ def main() -> None:
             elif how == "unwritable":
                 wrong = forbid(place, stage, outdir, draw)
             else:
-                number = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[index // 6 % 3]
+                number = SIGNALS[(index + index // 6) % 3]
                 wrong = interrupt(place, stage, after, number)
             if start(place, stage).wait():
                 wrong.append(f"the second call fails: {words_of(place)[-1500:]}")
