@@ -15,7 +15,7 @@ from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.origin import RELATION_NAMES
 from espnet2_cltm.matrix.origin import origin_sentences as origin_lines
 from espnet2_cltm.matrix.relatedness import OF_CELLS
-from espnet2_cltm.matrix.scores import known_task
+from espnet2_cltm.matrix.scores import known_task, single_and_double
 from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE, HARMS, HELPS
 from espnet2_cltm.report.comparison import agreement_line, cells_of_both
 from espnet2_cltm.report.confusion import confusion_tables
@@ -25,6 +25,7 @@ from espnet2_cltm.report.findings import (
     question_lines,
     signed,
     strongest,
+    target_verdicts,
 )
 from espnet2_cltm.report.page.matrix_data import zero_shot_square
 from espnet2_cltm.report.page.methods import methods_paragraphs
@@ -202,6 +203,37 @@ def _pair_row(report: Report, one: Mapping[str, Any]) -> tuple[str, ...]:
         f"{one['q']:.2g}",
         "" if one["cltm"] is None else f"{one['cltm']:.2f}",
         interval,
+    )
+
+
+def _own_data(report: Report) -> str | None:
+    """List what each target reaches, and what more of its own data add."""
+    matrix, uncertainty = report.matrix, report.uncertainty
+    if not matrix.n_seeds.any():
+        return None
+    single, double = single_and_double(report.scores)
+    found = target_verdicts(matrix, uncertainty)
+
+    def row(i: int) -> tuple[str, ...]:
+        gain, q = matrix.self_gain[i, i], uncertainty.q_gain[i, i]
+        low, high = uncertainty.gain_low[i, i], uncertainty.gain_high[i, i]
+        return (
+            report.languages[matrix.languages[i]].name,
+            *(
+                format_value(x, 3) if np.isfinite(x) else ""
+                for x in (single[i], double[i])
+            ),
+            signed(gain) if np.isfinite(gain) else "",
+            f"[{low:.3f}, {high:.3f}]" if np.isfinite(low) else "",
+            f"{q:.2g}" if np.isfinite(q) else "",
+            found[i],
+            matrix.target_reason[i],
+        )
+
+    columns = ("target", "single", "double", "self-gain", "interval", "q", "own data")
+    caption = f"{report.source.metric_title}, means over seeds"
+    return table(
+        caption, (*columns, "why not identified"), map(row, report.display_index)
     )
 
 
@@ -392,6 +424,7 @@ SECTIONS = [
         script=part("rankings.js"),
     ),
     Section("pairs", "Clearest pairs", _pairs),
+    Section("own-data", "Single, double, self-gain", _own_data),
     Section("numbers", "Summary numbers", _numbers),
     Section("origin", "Where transfer comes from", _origin),
     Section("zero-shot", "Zero-shot", _zero_shot, script=part("zero_shot.js")),

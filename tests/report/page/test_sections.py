@@ -197,6 +197,16 @@ def test_numbers_are_of_identified_targets_and_need_three_seeds(report):
     assert "[" not in two_seeds["mean"]
 
 
+def test_every_target_has_its_single_double_and_self_gain(report, names):
+    (found,) = section(report, "own-data").tables
+    rows = cells(found)
+    assert len(found.rows) == 1 + len(NINE)
+    gain = report.matrix.self_gain[0, 0]
+    assert rows[names[NINE[0]], "self-gain"] == f"+{gain:.3f}"
+    assert rows[names[NINE[0]], "own data"] == "helps"
+    assert "not clearly positive" in rows[names[NOT_IDENTIFIED], "why not identified"]
+
+
 def test_zero_shot_has_rows_tested_on(report, names):
     (found,) = section(report, "zero-shot").tables
     codes = report.main.matrix.languages
