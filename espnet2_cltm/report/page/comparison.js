@@ -9,7 +9,7 @@ function drawComparison(where, cells) {
     const some = cells.filter((cell) => cell[4] === identified);
     const at = (axis) => some.map((cell) => Math.min(Math.max(cell[2 + axis], ranges[axis][0]), ranges[axis][1]));
     return {
-      type: "scatter", mode: "markers", name: some.some(isBeyond) ? `${name} (at the edge: beyond the chart)` : name, x: at(0), y: at(1),
+      type: "scatter", mode: "markers", name: some.some(isBeyond) ? `${name} (at the edge: further out)` : name, x: at(0), y: at(1),
       marker: { color: colour, size: cells.length > 400 ? 4 : 7, opacity: 0.75 }, cliponaxis: false,
       hoverinfo: "text",
       hovertext: some.map(([target, donor, here, published, , low, high]) => {

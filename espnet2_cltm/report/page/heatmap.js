@@ -31,7 +31,7 @@ cltm.drawHeatmap = async function (chart, view, order, options) {
   const hasColours = view.values.some((row) => row.some((value) => value !== null));
   const bottom = hasColours ? BAR_HEIGHT : 12;
   const size = cellSize(n, options.width - left - families.width - 16, options.height - top - bottom);
-  const barLength = Math.min(Math.max(Math.min(n * size, 420), 300), Math.max(options.width - left - 16, n * size));
+  const barLength = Math.min(Math.max(Math.min(n * size, 420), 300), options.width - left - 24);
   const traces = [
     {
       ...common, z: cells(view.values), zmin: view.scale.low, zmax: view.scale.high, colorscale: view.scale.colours,
@@ -126,11 +126,12 @@ function colourBar(view, length, title) {
   const bar = {
     title: { text: title, side: "top", font: { size: 12, color: cltm.colour("faint") } }, orientation: "h", thickness: 12,
     x: 0, xanchor: "left", xpad: 0, y: 0, yanchor: "top", ypad: 12,
-    lenmode: "pixels", len: length, outlinewidth: 0, tickfont: { size: 11 },
+    lenmode: "pixels", len: length, outlinewidth: 0, tickangle: 0, tickfont: { size: 11 },
   };
   if (!view.kind.isCltm) return { ...bar, nticks: 6 };
   const ticks = [];
-  for (let tick = Math.ceil(low * 2) / 2; tick <= high; tick += 0.5) ticks.push(tick);
+  const step = (length * 0.5) / (high - low) < 40 ? 1 : 0.5;
+  for (let tick = Math.ceil(low / step) * step; tick <= high; tick += step) ticks.push(tick);
   const beyond = (tick) =>
     tick === low && Math.min(...shown) < low ? "≤ " : tick === high && Math.max(...shown) > high ? "≥ " : "";
   const text = (tick) => [beyond(tick) + cltm.format(tick, 1), MEANINGS[tick]].filter(Boolean).join("<br>");

@@ -32,9 +32,9 @@ function drawRanking(where, entries) {
     hoverinfo: "text",
     hovertext: sorted.map((entry, k) => `${names[k]}: ${cltm.format(entry.value)} ${cltm.intervalText(entry.low, entry.high)}`),
   };
-  const note = beyond.x.length ? "<br>arrowhead: the interval goes on beyond the chart" : "";
+  const note = beyond.x.length ? "<br>arrowhead: an interval<br>goes on beyond the chart" : "";
   return cltm.plot(where, [intervals, beyond, means], {
-    height: 110 + sorted.length * (sorted.length > 24 ? 15 : 24), margin: { l: 10, r: 10, t: 10, b: 60 }, showlegend: false,
+    height: 110 + sorted.length * (sorted.length > 24 ? 15 : 24), margin: { l: 10, r: 10, t: 10, b: beyond.x.length ? 75 : 45 }, showlegend: false,
     xaxis: { title: { text: `mean CLTM${note}` }, range: limits, zeroline: true },
     yaxis: {
       range: [sorted.length - 0.5, -0.5], tickmode: "array", tickvals: places, ticktext: names, automargin: true,
