@@ -35,6 +35,7 @@ _CORPORA = {
 _STRATEGIES = {
     "freeze": "espnet2_cltm.strategies.freeze:Freeze",
     "full": "espnet2_cltm.strategies.full:Full",
+    "lora": "espnet2_cltm.strategies.lora:Lora",
 }
 _PACKAGE = Path(__file__).parent
 

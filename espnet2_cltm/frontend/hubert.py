@@ -171,6 +171,11 @@ class HubertFrontend(AbsFrontend):
         """
         return self._n_frames(sample_lengths)
 
+    @property
+    def highest_reused(self) -> int | None:
+        """Number of the highest hidden state that is computed once and kept."""
+        return None if self._kept is None else self.highest_frozen
+
     def freeze_up_to(self, highest: int | None, reuse: bool = True) -> None:
         """Take the encoder below a hidden state out of training.
 

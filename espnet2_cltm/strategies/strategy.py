@@ -15,7 +15,8 @@ in this order, with ESPnet's command and in an experiment alike:
 4. where a trained model is kept, :meth:`~Strategy.to_store`.
 """
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -108,6 +109,90 @@ class Strategy:
             one is loaded. None stores all.
         """
         return None
+
+
+class Combined(Strategy):
+    """Several strategies in one: each hook calls theirs, in their order.
+
+    Args:
+        parts: The strategies by name.
+    """
+
+    def __init__(self, parts: Mapping[str, Strategy]):
+        self.parts = tuple(parts.values())
+        self.reuse_frozen = all(part.reuse_frozen for part in self.parts)
+
+    def prepare(self, model: nn.Module) -> None:
+        """Prepare the model with each; none draws what it would not draw alone."""
+        for part in self.parts:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(torch.initial_seed())
+                part.prepare(model)
+
+    def frozen_prefix(self, model: nn.Module) -> int | None:
+        """Return the highest state that one of them fixes."""
+        fixed = [part.frozen_prefix(model) for part in self.parts]
+        return max((state for state in fixed if state is not None), default=None)
+
+    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]] | None:
+        """Return groups of the parameters that all of them treat alike."""
+        grouped = [part.parameter_groups(model) for part in self.parts]
+        asked = [groups for groups in grouped if groups is not None]
+        if not asked:
+            return None
+        options: dict[nn.Parameter, dict[str, Any]] = {}
+        for groups in asked:
+            for group in groups:
+                others = {k: v for k, v in group.items() if k != "params"}
+                for parameter in group["params"]:
+                    options.setdefault(parameter, {}).update(others)
+        merged: dict[tuple, list[nn.Parameter]] = {}
+        for parameter, others in options.items():
+            merged.setdefault(tuple(sorted(others.items())), []).append(parameter)
+        return [{"params": params, **dict(key)} for key, params in merged.items()]
+
+    def on_epoch(self, model: nn.Module, epoch: int) -> None:
+        """Act before an epoch."""
+        for part in self.parts:
+            part.on_epoch(model, epoch)
+
+    def on_step(self, model: nn.Module, step: int) -> None:
+        """Act before a training batch."""
+        for part in self.parts:
+            part.on_step(model, step)
+
+    def penalty(self, model: nn.Module) -> torch.Tensor | None:
+        """Return the sum of what they add to the loss."""
+        penalties = [part.penalty(model) for part in self.parts]
+        added = [penalty for penalty in penalties if penalty is not None]
+        return torch.stack(added).sum() if added else None
+
+    def to_store(self, model: nn.Module) -> Collection[str] | None:
+        """Return all that one of them needs to be kept."""
+        asked = [part.to_store(model) for part in self.parts]
+        kept = [set(names) for names in asked if names is not None]
+        return set().union(*kept) if kept else None
+
+
+def require(is_valid: bool, option: str, value: object, wanted: str) -> None:
+    """Refuse an option's value.
+
+    Raises:
+        UserError: It is not valid.
+    """
+    if not is_valid:
+        raise UserError(f"{option}: {value} in strategy_conf must be {wanted}.")
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite number."""
+    is_real = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_real and math.isfinite(value)
+
+
+def is_whole(value: object, lowest: int) -> bool:
+    """Return whether a value is a whole number, not below another."""
+    return is_number(value) and isinstance(value, int) and value >= lowest
 
 
 def encoder_of(model: nn.Module) -> HubertFrontend:

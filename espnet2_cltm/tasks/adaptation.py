@@ -10,8 +10,9 @@ do.
 
 import argparse
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -21,7 +22,7 @@ from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.registry import find_strategy, strategy_names
-from espnet2_cltm.strategies.strategy import Strategy, encoder_of, strategy_of
+from espnet2_cltm.strategies.strategy import Combined, Strategy, encoder_of, strategy_of
 from espnet2_cltm.tasks.espnet import ClassChoices, Trainer, optim_classes
 from espnet2_cltm.tasks.parts import build_part
 from espnet2_cltm.tasks.whole_batches import WholeBatchesTask
@@ -29,13 +30,20 @@ from espnet2_cltm.tasks.whole_batches import WholeBatchesTask
 Model = TypeVar("Model", bound=torch.nn.Module)
 
 
-class _Strategies(Mapping[str, type[Strategy]]):
-    """Strategies by name, each imported when it is chosen."""
+class _Strategies(Mapping[str, Callable[..., Strategy]]):
+    """Strategies by name, each imported when it is chosen.
 
-    def __getitem__(self, name: str) -> type[Strategy]:
-        if name not in strategy_names():
+    Names that are joined by ``+`` stand for a combination, whose options are given by
+    the names of its parts.
+    """
+
+    def __getitem__(self, name: str) -> Callable[..., Strategy]:
+        parts = name.split("+")
+        if not set(parts) <= set(strategy_names()):
             raise KeyError(name)
-        return find_strategy(name)
+        if len(parts) == 1:
+            return find_strategy(name)
+        return partial(_combine, parts)
 
     def __iter__(self) -> Iterator[str]:
         return iter(strategy_names())
@@ -44,7 +52,35 @@ class _Strategies(Mapping[str, type[Strategy]]):
         return len(strategy_names())
 
 
-strategy_choices = ClassChoices(name="strategy", classes={}, default="full")
+def _combine(names: Sequence[str], **options: Mapping[str, Any]) -> Strategy:
+    """Build a combination of strategies.
+
+    Raises:
+        UserError: One is named twice, or options are not of one of them.
+    """
+    together = "+".join(names)
+    if len(set(names)) < len(names):
+        raise UserError(f"strategy: {together} names one twice: name each once.")
+    for name, conf in options.items():
+        if name not in names or not isinstance(conf, Mapping):
+            raise UserError(
+                f"strategy_conf: {name} does not go with strategy: {together}: give "
+                f"options by part, such as {names[0]}: {{...}} or "
+                f"--strategy_conf {names[0]}.OPTION=VALUE."
+            )
+    return Combined(
+        {name: find_strategy(name)(**options.get(name, {})) for name in names}
+    )
+
+
+class _StrategyChoices(ClassChoices):
+    """Choices with which argparse accepts combinations, too."""
+
+    def choices(self) -> Mapping[str, Callable[..., Strategy]]:
+        return self.classes
+
+
+strategy_choices = _StrategyChoices(name="strategy", classes={}, default="full")
 # Put in afterwards: the constructor would import every strategy.
 strategy_choices.classes = _Strategies()
 
