@@ -38,7 +38,7 @@ def test_results_from_elsewhere_have_neither(tmp_path):
         (b"corpus: [demo", "line 1"),
         (b"", "the settings of an experiment"),
         (b"- demo\n", "the settings of an experiment"),
-        (b"when: 2026-02-31\n", "day is out of range"),
+        (b"corpus: demo\ncorpus: kaldi\n", "line 2"),
         (b"train_config: 3\n", "train_config"),
         (b"train_config: {gender: [1]}\n", "gender"),
         (b"train_config: {gender: {frontend_conf: 1}}\n", "frontend_conf of gender"),
