@@ -33,9 +33,16 @@ _CORPORA = {
     "kaldi": "espnet2_cltm.corpus.kaldi:KALDI",
 }
 _STRATEGIES = {
+    "adversarial": "espnet2_cltm.strategies.adversarial:Adversarial",
+    "augment": "espnet2_cltm.strategies.augment:Augment",
     "freeze": "espnet2_cltm.strategies.freeze:Freeze",
     "full": "espnet2_cltm.strategies.full:Full",
+    "gradual": "espnet2_cltm.strategies.gradual:Gradual",
+    "houlsby": "espnet2_cltm.strategies.houlsby:Houlsby",
+    "l2sp": "espnet2_cltm.strategies.l2sp:L2sp",
+    "llrd": "espnet2_cltm.strategies.llrd:Llrd",
     "lora": "espnet2_cltm.strategies.lora:Lora",
+    "reinit": "espnet2_cltm.strategies.reinit:Reinit",
 }
 _PACKAGE = Path(__file__).parent
 

@@ -14,7 +14,7 @@ BASE = "base"  # modules beside the packages
 BELOW = {
     "corpus": {BASE},
     "frontend": {BASE, "corpus"},
-    "strategies": {BASE, "frontend"},
+    "strategies": {BASE, "corpus", "frontend"},
     "tasks": {BASE, "corpus", "frontend", "strategies"},
     "label": {BASE, "corpus", "frontend", "tasks"},
     "speaker": {BASE, "corpus", "frontend", "tasks"},

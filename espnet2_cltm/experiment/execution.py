@@ -37,7 +37,7 @@ from espnet2_cltm.experiment.steps import steps_config
 from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.task import Criterion, Scores
-from espnet2_cltm.tasks.adaptation import is_out_of_memory
+from espnet2_cltm.tasks.adaptation import is_out_of_memory, strategy_for_run
 from espnet2_cltm.tasks.model_files import (
     PackedModel,
     load_model,
@@ -52,6 +52,9 @@ from espnet2_cltm.tasks.training import (
     training_arguments,
     write_train_config,
 )
+
+_ANY_LANGUAGES = ("a", "b")
+"""Stand for a run's languages where no run is made."""
 
 
 def build_once(settings: Settings, task: str, seed: int = 0) -> None:
@@ -71,7 +74,11 @@ def build_once(settings: Settings, task: str, seed: int = 0) -> None:
     spec = find_task(task)
     code = spec.code()
     options = {**spec.default_options(), **settings.options.get(task, {})}
-    built = {"seed": seed, **code.build_options(options)}
+    built = {
+        "seed": seed,
+        **code.build_options(options),
+        **strategy_for_run(settings.train_config[task], _ANY_LANGUAGES),
+    }
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"train_{task}.yaml"
         write_train_config(
@@ -351,6 +358,7 @@ def write_train_yaml(
     )
     config = {
         **settings.train_config[run.task],
+        **strategy_for_run(settings.train_config[run.task], run.languages),
         **steps_config(settings, run),
         "seed": run.seed,
         **data,

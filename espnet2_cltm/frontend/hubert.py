@@ -83,6 +83,8 @@ class HubertFrontend(AbsFrontend):
     Attributes:
         highest_frozen: Number of the highest hidden state that training leaves as it
             is, :data:`.CONVOLUTIONS`, or None where nothing is frozen.
+        highest_reused: Number of the highest hidden state that is computed once for
+            each utterance and kept, as ``highest_frozen``.
         reuses_while_training: Whether training reuses what is frozen as well; set to
             False by tasks that train on random crops, none of which comes again.
 
@@ -146,6 +148,7 @@ class HubertFrontend(AbsFrontend):
         self._frozen: list[nn.Module] = []
         self._frozen_parameters: list[nn.Parameter] = []
         self.highest_frozen: int | None = None
+        self.highest_reused: int | None = None
         self._kept: FrozenStates | None = None
         if trial is not None:
             trial.require_equal_features(self)
@@ -171,16 +174,11 @@ class HubertFrontend(AbsFrontend):
         """
         return self._n_frames(sample_lengths)
 
-    @property
-    def highest_reused(self) -> int | None:
-        """Number of the highest hidden state that is computed once and kept."""
-        return None if self._kept is None else self.highest_frozen
-
     def freeze_up_to(self, highest: int | None, reuse: bool = True) -> None:
         """Take the encoder below a hidden state out of training.
 
-        What the frontend's own options freeze stays frozen. A later call replaces an
-        earlier one, so that parts can be trained again.
+        What the frontend's own options freeze stays frozen, and is reused if they say
+        so. A later call replaces an earlier one, so that parts can be trained again.
 
         Args:
             highest: Number of the highest hidden state that training leaves as it is,
@@ -191,12 +189,14 @@ class HubertFrontend(AbsFrontend):
             UserError: SpecAugment was asked for and would not be applied.
         """
         own, reuse_own = self._frozen_by_options
+        reused = own if reuse_own else None
         if highest is None or (own is not None and own > highest):
-            highest, reuse = own, reuse_own
-        reuse = reuse and highest is not None
-        if (highest, reuse) == (self.highest_frozen, self._kept is not None):
+            highest = own
+        elif reuse:
+            reused = highest
+        if (highest, reused) == (self.highest_frozen, self.highest_reused):
             return
-        reuses_layers = reuse and highest != CONVOLUTIONS
+        reuses_layers = reused is not None and reused != CONVOLUTIONS
         if reuses_layers and self._wants_spec_augment:
             raise UserError(
                 "Reusing what is frozen needs SpecAugment off where layers are frozen: "
@@ -206,7 +206,7 @@ class HubertFrontend(AbsFrontend):
         config.apply_spec_augment = self._applies_spec_augment and not reuses_layers
         for parameter in self._frozen_parameters:
             parameter.requires_grad_(True)
-        self.highest_frozen = highest
+        self.highest_frozen, self.highest_reused = highest, reused
         self._frozen = [] if highest is None else frozen_modules(self.hubert, highest)
         self._frozen_parameters = [
             parameter
@@ -218,7 +218,9 @@ class HubertFrontend(AbsFrontend):
             parameter.requires_grad_(False)
         # transformers' own sign that the waveform needs no gradient.
         self.hubert.feature_extractor._requires_grad = highest is None
-        self._kept = FrozenStates(self._frozen) if reuse else None
+        self._kept = None
+        if reused is not None:
+            self._kept = FrozenStates(frozen_modules(self.hubert, reused))
         self.train(self.training)
         logging.info(
             "Frozen encoder parameters: %d of %d",
@@ -306,7 +308,7 @@ class HubertFrontend(AbsFrontend):
     ) -> list[torch.Tensor]:
         """Return the hidden states from ``lowest`` to the last."""
         reuses = not self.training or self.reuses_while_training
-        highest = self.highest_frozen
+        highest = self.highest_reused
         if self._kept is None or highest is None or not reuses:
             features = self._convolve(input, n_samples)
             frame_mask = self._frame_mask(n_samples, features)

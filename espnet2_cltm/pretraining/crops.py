@@ -16,8 +16,8 @@ from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.samplers.abs_sampler import AbsSampler
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
+from espnet2_cltm.corpus.augmentation import Augmentation, Channel
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.pretraining.augmentation import Augmentation, Channel
 
 FRAME_SHIFT = 320
 """Samples between the beginnings of HuBERT's frames."""

@@ -18,9 +18,9 @@ from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2.train.distributed_utils import DistributedOption
 
+from espnet2_cltm.corpus.augmentation import Augmentation
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.pretraining.augmentation import Augmentation
 from espnet2_cltm.pretraining.crops import (
     CropCollate,
     EpochIterFactory,

@@ -96,9 +96,8 @@ class Adapters(Strategy):
                     f"of this encoder's transformer: give {', '.join(known)}, or a "
                     f"whole name, such as {next(iter(linear))[1:]}."
                 )
-        for name, parameter in hubert.named_parameters():
-            if ".adapters." not in name:
-                parameter.requires_grad_(False)
+        for parameter in pretrained_parameters(hubert).values():
+            parameter.requires_grad_(False)
         for name, module in linear.items():
             if name.endswith(tuple(f".{target}" for target in self.target_modules)):
                 adapter = self.adapter(module)
@@ -157,3 +156,8 @@ class Adapters(Strategy):
 def adapters_of(module: nn.Module) -> list[nn.ModuleDict]:
     """Return the adapters of each linear layer that has some."""
     return [m.adapters for m in module.modules() if isinstance(m, AdaptedLinear)]
+
+
+def pretrained_parameters(hubert: nn.Module) -> dict[str, nn.Parameter]:
+    """Return an encoder's parameters by name, those of adapters left out."""
+    return {n: p for n, p in hubert.named_parameters() if ".adapters." not in n}

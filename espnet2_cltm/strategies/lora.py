@@ -90,9 +90,12 @@ class Lora(Adapters):
 def merge_lora(model: nn.Module) -> None:
     """Add a trained model's changes to the weights, and remove the adapters of LoRA."""
     for module in list(model.modules()):
-        if isinstance(module, AdaptedLinear) and "lora" in module.adapters:
+        if not isinstance(module, AdaptedLinear):
+            continue
+        change = module.adapters.pop("lora") if "lora" in module.adapters else None
+        if isinstance(change, LowRank):
             with torch.no_grad():
-                module.weight += module.adapters.pop("lora").change()
-            if not module.adapters:
-                del module.adapters
-                module.__class__ = nn.Linear
+                module.weight += change.change()
+        if not module.adapters:
+            del module.adapters
+            module.__class__ = nn.Linear  # type: ignore[assignment]

@@ -6,6 +6,7 @@ before training and acts at fixed points of it. Every hook has a default that do
 nothing, so that a strategy consists of the hooks that it needs. A training calls them
 in this order, with ESPnet's command and in an experiment alike:
 
+0. in an experiment, :meth:`~Strategy.for_run`, without a model;
 1. once the model is built, :meth:`~Strategy.prepare` and
    :meth:`~Strategy.frozen_prefix`;
 2. where the optimiser is built, :meth:`~Strategy.parameter_groups`;
@@ -16,7 +17,7 @@ in this order, with ESPnet's command and in an experiment alike:
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -40,6 +41,18 @@ class Strategy:
     """
 
     reuse_frozen: bool = True
+
+    @classmethod
+    def for_run(
+        cls, options: dict[str, Any], languages: Sequence[str]
+    ) -> dict[str, Any]:
+        """Return the options of an experiment's run.
+
+        Args:
+            options: Options of the experiment's training configuration.
+            languages: Languages that the run is trained on.
+        """
+        return options
 
     def prepare(self, model: nn.Module) -> None:
         """Change a model that has just been built: add, replace or draw parts of it.
@@ -86,8 +99,8 @@ class Strategy:
 
         Args:
             model: The task's model.
-            step: The number of batches before it, in all epochs. With ``accum_grad``
-                several batches make one update of the weights.
+            step: The number of the update of the weights that it contributes to, from
+                0, in all epochs: with ``accum_grad`` several batches make one.
         """
 
     def penalty(self, model: nn.Module) -> torch.Tensor | None:
@@ -186,13 +199,14 @@ def require(is_valid: bool, option: str, value: object, wanted: str) -> None:
 
 def is_number(value: object) -> bool:
     """Return whether a value is a finite number."""
-    is_real = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value)
 
 
 def is_whole(value: object, lowest: int) -> bool:
     """Return whether a value is a whole number, not below another."""
-    return is_number(value) and isinstance(value, int) and value >= lowest
+    return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
 
 
 def encoder_of(model: nn.Module) -> HubertFrontend:

@@ -23,7 +23,12 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.registry import find_strategy, strategy_names
 from espnet2_cltm.strategies.strategy import Combined, Strategy, encoder_of, strategy_of
-from espnet2_cltm.tasks.espnet import ClassChoices, Trainer, optim_classes
+from espnet2_cltm.tasks.espnet import (
+    ClassChoices,
+    Trainer,
+    TrainerOptions,
+    optim_classes,
+)
 from espnet2_cltm.tasks.parts import build_part
 from espnet2_cltm.tasks.whole_batches import WholeBatchesTask
 
@@ -83,6 +88,28 @@ class _StrategyChoices(ClassChoices):
 strategy_choices = _StrategyChoices(name="strategy", classes={}, default="full")
 # Put in afterwards: the constructor would import every strategy.
 strategy_choices.classes = _Strategies()
+
+
+def strategy_for_run(
+    config: Mapping[str, Any], languages: Sequence[str]
+) -> dict[str, Any]:
+    """Return the ``strategy_conf`` of an experiment's run, if it has a strategy.
+
+    Args:
+        config: The training configuration of the experiment.
+        languages: Languages that the run is trained on.
+    """
+    together = config.get("strategy")
+    conf = config.get("strategy_conf") or {}
+    if not isinstance(together, str) or together not in strategy_choices.classes:
+        return {}  # the default, or refused later
+    is_one = "+" not in together
+    of_parts = {together: conf} if is_one else dict(conf)
+    for name in together.split("+"):
+        options = of_parts.get(name, {})
+        if isinstance(options, dict):  # refused later else
+            of_parts[name] = find_strategy(name).for_run(options, languages)
+    return {"strategy_conf": of_parts[together] if is_one else of_parts}
 
 
 def adapt(model: Model, args: argparse.Namespace) -> Model:
@@ -162,13 +189,18 @@ class AdaptingTrainer(Trainer):
 
     @classmethod
     def train_one_epoch(
-        cls, model: torch.nn.Module, reporter: SubReporter, **others: Any
+        cls,
+        model: torch.nn.Module,
+        reporter: SubReporter,
+        options: TrainerOptions,
+        **others: Any,
     ) -> bool:
         """Train for an epoch, as ESPnet does, between the strategy's hooks.
 
         Args:
             model: The model, or DistributedDataParallel around it.
             reporter: Statistics of the epoch.
+            options: ESPnet's options of training.
             **others: ESPnet's other arguments.
 
         Returns:
@@ -180,9 +212,13 @@ class AdaptingTrainer(Trainer):
         _freeze_prefix(bare, strategy)
         with (
             naming_batches(model),
-            _batch_hooks(bare, strategy, reporter.get_total_count()),
+            _batch_hooks(
+                bare, strategy, reporter.get_total_count(), options.accum_grad
+            ),
         ):
-            return super().train_one_epoch(model=model, reporter=reporter, **others)
+            return super().train_one_epoch(
+                model=model, reporter=reporter, options=options, **others
+            )
 
 
 @contextmanager
@@ -228,13 +264,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def _batch_hooks(
-    model: torch.nn.Module, strategy: Strategy, n_before: int
+    model: torch.nn.Module, strategy: Strategy, n_before: int, accum_grad: int
 ) -> Iterator[None]:
     """Call the hooks of each batch, before and after the model's forward pass."""
     steps = itertools.count(n_before)
 
     def before(_: torch.nn.Module, __: tuple) -> None:
-        strategy.on_step(model, next(steps))
+        strategy.on_step(model, next(steps) // accum_grad)
         _freeze_prefix(model, strategy)
 
     def after(_: torch.nn.Module, __: tuple, output: tuple) -> tuple | None:

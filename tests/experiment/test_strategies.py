@@ -1,12 +1,12 @@
-"""Every strategy in an experiment: the bits of the task's own commands, and a model
-that loads."""
+"""Every strategy in an experiment: the bits of the task's own commands."""
 
 import pytest
 import torch
 import yaml
 
 from espnet2_cltm.bin import gender_inference, gender_train
-from espnet2_cltm.experiment.execution import make_run
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.execution import build_once, make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
@@ -24,10 +24,15 @@ HUBERT = {
     "mask_time_prob": 0.3,
 }
 OPTIONS = {
+    "augment": {"prob": 0.7},
+    "gradual": {"freeze_finetune_updates": 2, "unfreeze_every": 1},
+    "houlsby": {"bottleneck": 4, "save_strategy": "required_grad_only"},
+    "l2sp": {"weight": 1.0},
+    "llrd": {"decay": 0.5},
     "lora": {"rank": 2, "dropout_rate": 0.2, "save_strategy": "required_grad_only"},
-}
-TOGETHER = {
     "lora+freeze": {"lora": {"rank": 2}, "freeze": {"part": "cnn"}},
+    "lora+augment": {},
+    "adversarial+llrd+l2sp": {},
 }
 
 
@@ -38,25 +43,47 @@ def store(tmp_path_factory):
     return root
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("strategy", [*_STRATEGIES, *TOGETHER])
-def test_a_run_is_the_commands_and_its_model_loads(strategy, store, tmp_path):
+def settings_of(store, strategy, conf, **changes):
     # The encoder is a file, as a model that is not stored whole needs one to load.
-    (tmp_path / "hubert.yaml").write_text(yaml.safe_dump(HUBERT))
+    (store / "hubert.yaml").write_text(yaml.safe_dump(HUBERT))
     config = {
         **TINY_GENDER,
-        "frontend_conf": {"model": str(tmp_path / "hubert.yaml")},
+        "frontend_conf": {"model": str(store / "hubert.yaml")},
         "strategy": strategy,
-        "strategy_conf": {**OPTIONS, **TOGETHER}.get(strategy, {}),
+        "strategy_conf": conf,
+        **changes,
     }
-    settings = Settings(
-        "demo", str(store), {"gender": 2}, train_config={"gender": config}
+    return Settings(
+        "demo",
+        str(store),
+        {"gender": 2},
+        {"gender": {"classes": ["f", "m"]}},
+        train_config={"gender": config},
     )
-    directory = ExperimentDir(tmp_path / "exp")
-    write_experiment(directory, make_plan(settings, ["es", "tr"], (42,)))
-    planned = next(p for p in read_plan(directory.plan) if p.run.kind == "pair")
-    make_run(directory, read_settings(directory.settings), planned, keep_models="all")
 
+
+def make(root, store, strategy, conf, kind="pair", **changes):
+    """Make one run, and return its directories and its weights."""
+    settings = settings_of(store, strategy, conf, **changes)
+    directory = ExperimentDir(root)
+    write_experiment(directory, make_plan(settings, ["es", "tr"], (42,)))
+    planned = next(p for p in read_plan(directory.plan) if p.run.kind == kind)
+    make_run(directory, read_settings(directory.settings), planned, keep_models="all")
+    packed = read_packed_model(directory.model(planned.run.name))
+    (root / "kept").mkdir()
+    kept = load_model(LabelEspnetTask, **packed.extract(root / "kept"))
+    return directory, planned, kept.state_dict()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("frontend", [{}, {"freeze": "cnn", "reuse_frozen": True}])
+@pytest.mark.parametrize("strategy", sorted({*_STRATEGIES, *OPTIONS}))
+def test_a_run_is_the_commands_and_its_model_loads(strategy, frontend, store, tmp_path):
+    conf = OPTIONS.get(strategy, {})
+    frontend = {"model": str(store / "hubert.yaml"), **frontend}
+    directory, planned, kept = make(
+        tmp_path / "exp", store, strategy, conf, frontend_conf=frontend
+    )
     trained = tmp_path / "command"
     train_yaml = directory.run(planned.run.name) / "train.yaml"
     gender_train.main(["--config", str(train_yaml), "--output_dir", str(trained)])
@@ -75,9 +102,60 @@ def test_a_run_is_the_commands_and_its_model_loads(strategy, store, tmp_path):
     )
     predictions = directory.predictions(planned.run.name, lang, ".tsv")
     assert (trained / "predictions.tsv").read_bytes() == predictions.read_bytes()
-
     expected = torch.load(trained / "latest.pth", weights_only=True)
-    packed = read_packed_model(directory.model(planned.run.name))
-    kept = load_model(LabelEspnetTask, **packed.extract(tmp_path)).state_dict()
     assert kept.keys() == expected.keys()
     assert all(kept[name].equal(expected[name]) for name in kept)
+
+
+@pytest.fixture(scope="module")
+def full(store, tmp_path_factory):
+    root = tmp_path_factory.mktemp("full")
+    return {
+        kind: make(root / kind, store, "full", {}, kind)[2]
+        for kind in ("pair", "single")
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("strategy", "conf", "kind"),
+    [
+        ("llrd", {"decay": 1}, "pair"),
+        ("l2sp", {"weight": 0}, "pair"),
+        ("augment", {"prob": 0}, "pair"),
+        ("adversarial", {"weight": 0}, "pair"),
+        ("adversarial", {"grl_lambda": 0}, "pair"),
+        ("adversarial", {}, "single"),
+        ("adversarial+augment", {"augment": {"prob": 0}}, "single"),
+    ],
+)
+def test_a_strategy_without_effect_is_full_bit_for_bit(
+    full, strategy, conf, kind, store, tmp_path
+):
+    _, _, state = make(tmp_path / "exp", store, strategy, conf, kind)
+    assert state.keys() == full[kind].keys()
+    assert all(state[name].equal(full[kind][name]) for name in state)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["llrd", "l2sp", "augment", "adversarial"])
+def test_a_strategy_with_effect_is_not_full(full, strategy, store, tmp_path):
+    conf = OPTIONS.get(strategy, {})
+    _, _, state = make(tmp_path / "exp", store, strategy, conf)
+    assert any(not state[name].equal(value) for name, value in full["pair"].items())
+
+
+@pytest.mark.parametrize(
+    ("strategy", "conf", "message"),
+    [
+        ("adversarial", {"languages": ["es"]}, r"languages: \['es'\] in strategy_conf"),
+        ("lora+adversarial", {"adversarial": 3}, "adversarial does not go with"),
+        ("lora", {"target_modules": "query"}, "target_modules: query in"),
+        ("lora+nothing", {}, r"strategy cannot be 'lora\+nothing'"),
+    ],
+)
+def test_what_no_run_could_do_is_refused_before_the_first(
+    strategy, conf, message, store
+):
+    with pytest.raises(UserError, match=message):
+        build_once(settings_of(store, strategy, conf), "gender")

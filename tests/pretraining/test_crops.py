@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from espnet2_cltm.corpus.augmentation import Augmentation
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.pretraining.augmentation import Augmentation
 from espnet2_cltm.pretraining.crops import CropCollate, GroupedBatches, count_frames
 from tests.speech import TINY_HUBERT
 

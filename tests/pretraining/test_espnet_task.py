@@ -205,7 +205,7 @@ def test_a_pretraining_goes_on_from_an_export(targets, trained, tmp_path):
         ({"iterator_type": "chunk"}, "set iterator_type to sequence"),
         (
             {"augmentation_conf": {"noise_prob": 2}},
-            "noise_prob: 2 in augmentation_conf",
+            "noise_prob: 2 of the augmentation",
         ),
         ({"augmentation_conf": {"echo": 2}}, "cannot be built with augmentation_conf"),
     ],

@@ -85,7 +85,7 @@ def test_other_parts_are_refused(part):
         ({"strategy_conf": {"part": 4}}, "more than this encoder's 3 transformer"),
         ({"strategy_conf": {"parts": 1}}, "strategy: freeze cannot be built with"),
         ({"frontend": "default", "frontend_conf": {}}, "set frontend: hubert"),
-        ({"strategy": "thaw"}, "strategy: thaw is unknown: give one of freeze, full"),
+        ({"strategy": "thaw"}, "strategy: thaw is unknown: give one of adversarial"),
     ],
 )
 def test_what_cannot_be_frozen_is_refused(changes, message):
@@ -97,4 +97,5 @@ def test_what_cannot_be_frozen_is_refused(changes, message):
 def test_an_overlay_names_a_strategy_with_options_that_it_takes(path):
     overlay = yaml.safe_load(path.read_text())
     assert overlay["strategy"] == path.stem
-    find_strategy(path.stem)(**overlay["strategy_conf"])
+    strategy = find_strategy(path.stem)
+    strategy(**strategy.for_run(overlay["strategy_conf"], ["es", "tr"]))

@@ -9,38 +9,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.strategies.adapters import AdaptedLinear
 from espnet2_cltm.strategies.lora import merge_lora
-from tests.speech import TINY_GENDER, TINY_HUBERT, build_gender_model
-
-DEEP = {**TINY_HUBERT, "num_hidden_layers": 2}
-SPEECH = 0.1 * torch.randn(2, 6000, generator=torch.Generator().manual_seed(0))
-LENGTHS = torch.tensor([6000, 5000])
-
-
-def config(conf=None, strategy="lora", frontend=None, **changes):
-    return {
-        **TINY_GENDER,
-        "strategy": strategy,
-        "strategy_conf": conf or {},
-        "frontend_conf": {"model": DEEP, **(frontend or {})},
-        **changes,
-    }
-
-
-def train(model, lr=1e-2):
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
-    for _ in range(3):
-        model.train()
-        model.strategy.on_step(model, 0)
-        loss, _, _ = model(SPEECH, LENGTHS, torch.tensor([[0], [1]]))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    return model.eval()
-
-
-def logits(model):
-    with torch.no_grad():
-        return model.logits(SPEECH, LENGTHS)
+from tests.strategies.models import LENGTHS, SPEECH, build, changed, logits, train
 
 
 def adapted(model):
@@ -48,9 +17,7 @@ def adapted(model):
 
 
 def test_rank_4_trains_at_most_a_hundredth_of_the_encoders_parameters():
-    model = build_gender_model(
-        config({"rank": 4}, frontend={"model": "hubert-small", "freeze": "cnn"})
-    )
+    model = build("lora", {"rank": 4}, {"model": "hubert-small"})
     hubert = model.frontend.hubert
     trained = sum(p.numel() for p in hubert.parameters() if p.requires_grad)
     others = sum(p.numel() for p in hubert.parameters() if not p.requires_grad)
@@ -61,24 +28,19 @@ def test_rank_4_trains_at_most_a_hundredth_of_the_encoders_parameters():
 
 @pytest.mark.parametrize("freeze", ["none", "cnn", "all"])
 def test_adapters_and_head_learn_and_nothing_else_changes_a_bit(freeze):
-    full = build_gender_model(config(strategy="full"))
-    model = build_gender_model(
-        config({"dropout_rate": 0.5}, frontend={"freeze": freeze})
-    )
+    full = build()
+    model = build("lora", {"dropout_rate": 0.5}, {"freeze": freeze})
     before = copy.deepcopy(model.state_dict())
     torch.testing.assert_close(logits(model.eval()), logits(full.eval()))
     after = train(model).state_dict()
-    changed = {name for name in after if not after[name].equal(before[name])}
     head = {name for name in after if not name.startswith("frontend")}
     lora = {name for name in after if ".adapters.lora." in name}
-    assert changed == head | lora and len(lora) == 2 * 2 * 2
+    assert changed(before, after) == head | lora and len(lora) == 3 * 2 * 2
     assert after.keys() - lora == full.state_dict().keys()
 
 
 def test_its_dropout_draws_in_layers_that_the_frontend_freezes():
-    model = build_gender_model(
-        config({"dropout_rate": 0.5}, frontend={"freeze": "all"})
-    ).train()
+    model = build("lora", {"dropout_rate": 0.5}, {"freeze": "all"}).train()
     for module in adapted(model).values():
         torch.nn.init.normal_(module.adapters["lora"].B)
     model.strategy.on_step(model, 0)
@@ -86,11 +48,11 @@ def test_its_dropout_draws_in_layers_that_the_frontend_freezes():
 
 
 def test_merged_and_unmerged_outputs_are_equal():
-    model = train(build_gender_model(config({"rank": 3, "alpha": 7})))
+    model = train(build("lora", {"rank": 3, "alpha": 7}))
     merged = copy.deepcopy(model)
     merge_lora(merged)
     assert not adapted(merged)
-    plain = build_gender_model(config(strategy="full"))
+    plain = build()
     assert not logits(plain.eval()).allclose(logits(model), atol=1e-3)
     plain.load_state_dict(merged.state_dict())
     for other in (merged, plain.eval()):
@@ -98,9 +60,9 @@ def test_merged_and_unmerged_outputs_are_equal():
 
 
 def test_logits_are_those_of_weights_with_the_product_added():
-    model = train(build_gender_model(config({"rank": 2, "alpha": 5})))
+    model = train(build("lora", {"rank": 2, "alpha": 5}))
     state = model.state_dict()
-    expected = build_gender_model(config(strategy="full"))
+    expected = build()
     plain = {name: value for name, value in state.items() if ".adapters." not in name}
     for name in adapted(model):
         a, b = (state[f"{name}.adapters.lora.{part}"] for part in "AB")
@@ -117,8 +79,8 @@ def test_logits_are_pefts_with_the_same_weights():
     peft = pytest.importorskip("peft")
     targets = ["q_proj", "v_proj", "output_dense"]
     conf = {"rank": 4, "alpha": 6, "target_modules": targets}
-    model = train(build_gender_model(config(conf)))
-    expected = build_gender_model(config(strategy="full"))
+    model = train(build("lora", conf))
+    expected = build()
     peft.inject_adapter_in_model(
         peft.LoraConfig(r=4, lora_alpha=6, target_modules=targets),
         expected.frontend.hubert,
@@ -140,12 +102,12 @@ def test_logits_are_pefts_with_the_same_weights():
 
 def test_one_layer_is_named_whole():
     target = "layers.1.attention.q_proj"
-    (name,) = adapted(build_gender_model(config({"target_modules": target})))
+    (name,) = adapted(build("lora", {"target_modules": target}))
     assert name == f"frontend.hubert.encoder.{target}"
 
 
 def test_a_small_kept_model_lacks_the_frozen_weights_alone():
-    model = build_gender_model(config({"save_strategy": "required_grad_only"}))
+    model = build("lora", {"save_strategy": "required_grad_only"})
     stored = set(model.strategy.to_store(model))
     assert stored == {
         name
@@ -178,13 +140,13 @@ def build_optimizers(model, **changes):
 )
 def test_what_cannot_be_adapted_is_refused(conf, frontend, message):
     with pytest.raises(UserError, match=message):
-        build_optimizers(build_gender_model(config(conf, frontend=frontend)))
+        build_optimizers(build("lora", conf, frontend))
 
 
 def test_adapters_above_reused_states_are_trained():
     conf = {"target_modules": "layers.1.attention.q_proj"}
     frontend = {"freeze_layers": 1, "reuse_frozen": True}
-    model = build_gender_model(config(conf, frontend=frontend))
+    model = build("lora", conf, frontend)
     build_optimizers(model)
     before = copy.deepcopy(model.state_dict())
     after = train(model).state_dict()
@@ -196,10 +158,10 @@ def test_adapters_above_reused_states_are_trained():
 @pytest.mark.parametrize("by", ["freeze_param", "another strategy"])
 def test_adapters_that_something_freezes_are_refused(by):
     if by == "freeze_param":
-        model = build_gender_model(config())
+        model = build("lora")
         model.frontend.requires_grad_(False)
     else:
         conf = {"freeze": {"part": "all"}}
-        model = build_gender_model(config(conf, strategy="lora+freeze"))
+        model = build("lora+freeze", conf)
     with pytest.raises(UserError, match="layer 1 are frozen by freeze_param or by"):
         build_optimizers(model)

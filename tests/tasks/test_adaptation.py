@@ -169,15 +169,19 @@ def test_a_run_gives_the_weights_of_the_command(task, spoken, tmp_path, outside)
     assert all(found[name].equal(expected[name]) for name in found)
 
 
-def test_hooks_are_called_in_order(spoken, tmp_path, outside):
-    config = configuration("gender", spoken, tmp_path / "train.yaml", batch_size=8)
+@pytest.mark.parametrize("accum_grad", [1, 2])
+def test_hooks_are_called_in_order(spoken, tmp_path, outside, accum_grad):
+    config = configuration(
+        "gender", spoken, tmp_path / "train.yaml", batch_size=4, accum_grad=accum_grad
+    )
     in_memory("gender", config)
-    batches = len((spoken / "train" / "wav.scp").read_text().splitlines()) // 8
+    batches = len((spoken / "train" / "wav.scp").read_text().splitlines()) // 4
     expected = ["prepare"]
     for epoch in (1, 2):
         expected.append(("epoch", epoch))
         for n in range(batches):
-            expected += [("step", (epoch - 1) * batches + n), "penalty"]
+            update = ((epoch - 1) * batches + n) // accum_grad
+            expected += [("step", update), "penalty"]
     assert outside.calls == expected
 
 

@@ -1,13 +1,13 @@
-"""Disturbances of the speech that is pretrained on: noise, voices, rooms, microphones.
+"""Disturbances of the speech that is trained on: noise, voices, rooms, microphones.
 
-Targets come from the clean signal, so that the encoder learns to ignore all this (as in
-WavLM, arXiv:2110.13900). Every draw comes from the generator that is passed: a crop
-sounds the same whatever process disturbs it, and in whatever order. Rooms, microphones,
-levels and codecs are a *channel*, which several crops can have in common, as recordings
-of one speaker do; noise and voices are each crop's own. Waveforms are float32 at 16 kHz
-with full scale at 1. Each probability is that of one disturbance, independent of the
-others. Values are drawn uniformly from ranges ``[lowest, highest]``, or where a ratio
-matters (seconds, Hz) uniformly in their logarithm.
+In pretraining, targets come from the clean signal, so that the encoder learns to ignore
+all this (as in WavLM, arXiv:2110.13900). Every draw comes from the generator that is
+passed: a crop sounds the same whatever process disturbs it, and in whatever order.
+Rooms, microphones, levels and codecs are a *channel*, which several crops can have in
+common, as recordings of one speaker do; noise and voices are each crop's own. Waveforms
+are float32 at 16 kHz with full scale at 1. Each probability is that of one disturbance,
+independent of the others. Values are drawn uniformly from ranges ``[lowest, highest]``,
+or where a ratio matters (seconds, Hz) uniformly in their logarithm.
 """
 
 from collections.abc import Sequence
@@ -106,11 +106,11 @@ class Augmentation:
                 valid, wanted = _is_range(value), "[lowest, highest]"
             if not valid:
                 raise UserError(
-                    f"{name}: {value} in augmentation_conf must be {wanted}."
+                    f"{name}: {value} of the augmentation must be {wanted}."
                 )
         for name in ("rt60", "low_cut", "high_cut"):
             if getattr(self, name)[0] <= 0:
-                raise UserError(f"{name} in augmentation_conf must lie above 0.")
+                raise UserError(f"{name} of the augmentation must lie above 0.")
 
     def draw_channel(self, random: np.random.Generator) -> Channel:
         """Draw a channel."""

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from espnet2_cltm.errors import UserError
-from espnet2_cltm.pretraining.augmentation import (
+from espnet2_cltm.corpus.augmentation import (
     Augmentation,
     add_at_snr,
     coloured_noise,
@@ -13,6 +12,7 @@ from espnet2_cltm.pretraining.augmentation import (
     filtered,
     mu_law,
 )
+from espnet2_cltm.errors import UserError
 
 NOTHING = {
     "reverb_prob": 0,
@@ -174,7 +174,7 @@ def test_companding_is_coarse_but_keeps_the_signal():
         ({"noise_snr": [20, 0]}, r"noise_snr: .* \[lowest, highest\]"),
         ({"colour": -1}, r"colour: -1 .* 0 or more \(dB\)"),
         ({"babble_voices": 0}, "babble_voices: 0 .* a whole number from 1 on"),
-        ({"low_cut": [0, 100]}, "low_cut in augmentation_conf must lie above 0"),
+        ({"low_cut": [0, 100]}, "low_cut of the augmentation must lie above 0"),
     ],
 )
 def test_a_wrong_setting_is_named(option, message):
