@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 MODULES = (
+    "espnet2_cltm",  # with which a torchaudio is imported that does not fit torch
     "torch",
     "torchaudio",
     "transformers",
