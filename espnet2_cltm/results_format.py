@@ -20,6 +20,32 @@ RESULT_DEFAULTS = {"steps": "data"}
 HELD_OUT = "held_out.tsv"  # beside results.tsv
 HELD_OUT_COLUMNS = ("run", "test_language", "metric", "values")
 
+DATA = "data.tsv"  # beside results.tsv, as the two below
+DATA_COLUMNS = (
+    "task",
+    "language",
+    "split",
+    "speakers",
+    "utterances",
+    "seconds",
+    "items",
+    "narrow",
+    "remarks",
+)
+
+CURVES, SCORES = "curves.tsv", "scores.tsv"
+MEASURE_COLUMNS = (
+    "task",
+    "kind",
+    "budget",
+    "steps",
+    "language",
+    "measure",
+    "at",
+    "runs",
+    "mean",
+)
+
 CONFUSION_COLUMNS = (
     "task",
     "kind",

@@ -173,6 +173,9 @@ class TestData:
         are_equal: Function that compares two.
         part: Function of (data, seconds by utterance, seconds) that returns a part of
             the data with so many seconds of audio, for a dry run's estimate.
+        measures: Function of (data, predictions without suffix) that returns what the
+            report shows of a test's scores, as (measure, at, value); None where it
+            shows nothing.
 
     The data have ``utts``, the ids of all utterances in them, and a length.
     """
@@ -183,6 +186,7 @@ class TestData:
     check: Callable[[Path, Any, Sequence[ListedUtterance]], None]
     are_equal: Callable[[Any, Any], bool]
     part: Callable[[Any, Mapping[str, float], float], Any]
+    measures: Callable[[Any, Path], Iterable[tuple[str, float, float]]] | None = None
     __test__ = False  # pytest takes a class of this name for tests
 
 

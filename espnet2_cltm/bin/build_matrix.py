@@ -73,6 +73,7 @@ from espnet2_cltm.progress import progress
 from espnet2_cltm.report.confusion import read_confusion
 from espnet2_cltm.report.contents import Report, both_numbers
 from espnet2_cltm.report.drawing import write_figures
+from espnet2_cltm.report.evidence import read_evidence
 from espnet2_cltm.report.figures import MATRIX_FIGURES
 from espnet2_cltm.report.findings import gains_line, headline, next_steps
 from espnet2_cltm.report.page.write import write_page
@@ -162,6 +163,7 @@ def build(args: argparse.Namespace) -> None:
         missing=missing,
         regime=regime,
         confusion=read_confusion(origin_file, scores.source.task, scores.source.budget),
+        evidence=read_evidence(origin_file, scores.source),
     )
     summary = summarise(report)
     summary["origin"] = {

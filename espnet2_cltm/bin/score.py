@@ -8,7 +8,9 @@ from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.data_table import write_data_table
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.measures import Measures
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.recipe import STAGE_5_OPTIONS
 from espnet2_cltm.experiment.results import collect_results, write_results
@@ -28,7 +30,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def score(directory: ExperimentDir, rescore: bool) -> None:
-    """Write ``results.tsv`` and say which runs it lacks.
+    """Write ``results.tsv`` and what lies beside it, and say which runs it lacks.
 
     Raises:
         UserError: No run is done.
@@ -39,12 +41,14 @@ def score(directory: ExperimentDir, rescore: bool) -> None:
         raise UserError(
             f"None of the {len(plan)} runs of {directory.plan} is done: run stage 4."
         )
-    results = collect_results(
-        directory, progress(plan, description="Scoring", unit="run"), rescore
-    )
+    measures = Measures(directory)
+    runs = progress(plan, description="Scoring", unit="run")
+    results = collect_results(directory, runs, rescore, measures)
     n_lines = write_results(
         directory.results, results, directory.confusion, directory.held_out
     )
+    measures.write()
+    write_data_table(directory, plan)
     if left:
         print(
             f"{len(left)} of {len(plan)} runs are not done, {left[0].run.name} first: "

@@ -292,6 +292,11 @@ def describe_content(samples: np.ndarray) -> tuple[str, ...]:
     return tuple(remarks)
 
 
+def is_narrow(remark: str) -> bool:
+    """Return whether a remark says that the upper part of the band is missing."""
+    return remark == TELEPHONE_BAND or remark.startswith("sampled at ")
+
+
 def _check_stored(location: str, samples: np.ndarray) -> None:
     """Compare an entry of the audio store with the checksum that stage 2 wrote."""
     ark, colon, offset = location.rpartition(":")

@@ -17,6 +17,9 @@
     results.tsv                 one line per run, test language and metric
     confusion.tsv               label tasks: counts by reference and predicted label
     held_out.tsv                results without each group of test speakers in turn
+    data.tsv                    what is trained, validated and tested on, by language
+    curves.tsv                  loss and validation by epoch, means over runs
+    scores.tsv                  speaker verification: histograms and error rates
     cltm/<task>/                matrix, figures, report
     regime/<task>/              learning curves: the dynamic regime
 """
@@ -24,7 +27,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from espnet2_cltm.results_format import HELD_OUT
+from espnet2_cltm.results_format import CURVES, DATA, HELD_OUT, SCORES
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,21 @@ class ExperimentDir:
         return self.root / HELD_OUT
 
     @property
+    def data(self) -> Path:
+        """Return the table of what is trained, validated and tested on."""
+        return self.root / DATA
+
+    @property
+    def curves(self) -> Path:
+        """Return the file of training curves and chosen epochs."""
+        return self.root / CURVES
+
+    @property
+    def scores(self) -> Path:
+        """Return the file of the distribution of scores."""
+        return self.root / SCORES
+
+    @property
     def runs(self) -> Path:
         """Return the directory of all runs."""
         return self.root / "runs"
@@ -120,6 +138,10 @@ class ExperimentDir:
     def model(self, name: str) -> Path:
         """Return the file of a run's model, if it is kept."""
         return self.run(name) / "model.zip"
+
+    def log(self, name: str) -> Path:
+        """Return the log of a run's training."""
+        return self.run(name) / "train.log"
 
     def failure(self, name: str) -> Path:
         """Return the file that says why a run failed."""

@@ -24,6 +24,7 @@ from typing import Any
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import by_speakers, read_test_set
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.measures import Measures
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.files import remove_if_there, write_text
@@ -94,7 +95,10 @@ def is_damaged(path: Path, error: Exception) -> UserError:
 
 
 def collect_results(
-    directory: ExperimentDir, plan: Iterable[PlannedRun], rescore: bool = False
+    directory: ExperimentDir,
+    plan: Iterable[PlannedRun],
+    rescore: bool = False,
+    measures: Measures | None = None,
 ) -> Iterator[Result]:
     """Gather the scores of the runs that are done.
 
@@ -104,6 +108,7 @@ def collect_results(
         rescore: Whether to score the predictions again instead of taking the scores in
             ``metrics.json``. A run that lacks a metric of its task is scored again in
             any case, if its predictions are there.
+        measures: What else the report shows of runs; they are taken in.
 
     Yields:
         Results of the runs that are done.
@@ -117,6 +122,8 @@ def collect_results(
         metrics = read_metrics(path)
         if metrics is None:
             continue
+        if measures is not None:
+            measures.add(planned, metrics)
         if rescore or _lacks_metrics(directory, planned, metrics["test"]):
             settings = settings or read_settings(directory.settings)
             metrics = _rescore(directory, settings, planned)
@@ -216,7 +223,7 @@ def _lacks_metrics(
     metrics = find_task(planned.run.task).metrics
     names = {one.name for one in metrics if not one.per_class}
     lacking = any(names - set(tested.get(x, names)) for x in planned.test_languages)
-    return lacking and directory.predictions(planned.run.name, "", "").parent.is_dir()
+    return lacking and directory.predictions(planned.run.name, "", "").is_dir()
 
 
 def _rescore(

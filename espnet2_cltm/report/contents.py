@@ -24,6 +24,7 @@ from espnet2_cltm.matrix.steps_share import StepsShare
 from espnet2_cltm.matrix.uncertainty import Analysis, CellUncertainty, IntervalSettings
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.comparison import PublishedComparison, published_comparisons
+from espnet2_cltm.report.evidence import Evidence
 from espnet2_cltm.report.provenance import Provenance
 from espnet2_cltm.report.wording import level_text
 
@@ -93,6 +94,7 @@ class Report:
         regime: Content of ``regime.json``; None where there is none.
         confusion: Classes taken for each other, see
             :func:`espnet2_cltm.report.confusion.read_confusion`; None where not known.
+        evidence: The data, the trainings and the scores behind the results.
         files: Text of the files to download, by name.
         figures: Names of the files of the figures beside the page.
     """
@@ -107,6 +109,7 @@ class Report:
     missing: MissingPairs | None = None
     regime: Mapping[str, Any] | None = None
     confusion: pd.DataFrame | None = None
+    evidence: Evidence = field(default_factory=Evidence)
     files: Mapping[str, str] = field(default_factory=dict)
     figures: Sequence[str] = ()
 

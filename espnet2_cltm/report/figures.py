@@ -9,12 +9,14 @@ from espnet2_cltm.report.heatmaps import draw_gains, draw_transfer, draw_zero_sh
 from espnet2_cltm.report.rankings import draw_rankings
 from espnet2_cltm.report.regime_figure import draw_regime
 from espnet2_cltm.report.scatter import draw_scatter
+from espnet2_cltm.report.verification import draw_verification
 
 MATRIX_FIGURES = [
     Figure("heatmap", draw_transfer),
     Figure("gains", draw_gains),
     Figure("rankings", draw_rankings),
     Figure("zero_shot", draw_zero_shot),
+    Figure("verification", draw_verification),
 ]
 """Figures of a :class:`~espnet2_cltm.report.contents.Report`."""
 

@@ -58,6 +58,7 @@ from espnet2_cltm.matrix.uncertainty import (
     CellUncertainty,
 )
 from espnet2_cltm.report.contents import Report, grey_targets
+from espnet2_cltm.report.evidence import narrow_line
 from espnet2_cltm.report.findings import (
     CORRECTED,
     count_findings,
@@ -368,6 +369,8 @@ def remarks(report: Report) -> list[str]:
     if cross_language is not None:
         lines.append(_cross_language_line(report.source.metric_title, cross_language))
     lines += report.source.notes
+    narrow = narrow_line(report.evidence.data, report.languages)
+    lines += [narrow] if narrow else []
     unlisted = [c for c in matrix.languages if report.languages[c].family == UNLISTED]
     if unlisted:
         lines.append(

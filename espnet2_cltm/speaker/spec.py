@@ -19,6 +19,7 @@ from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import POSITIVE, TRUTH, WHOLE, Option
 from espnet2_cltm.speaker.metrics import SPEAKER_METRICS
+from espnet2_cltm.speaker.score_curves import score_measures
 from espnet2_cltm.speaker.trial_drawing import (
     NOBODY_BILINGUAL,
     draw_cross_language_trials,
@@ -219,7 +220,13 @@ SPEAKER = SpeakerVerification(
     train_config="conf/train_speaker.yaml",
     module="espnet2_cltm.speaker.testing",
     test_data=TestData(
-        ".trials", write_trials, _read, _check_trials, _are_equal, _part_of
+        ".trials",
+        write_trials,
+        _read,
+        _check_trials,
+        _are_equal,
+        _part_of,
+        score_measures,
     ),
     options=(
         Option(

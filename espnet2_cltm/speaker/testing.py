@@ -12,18 +12,21 @@ from espnet2_cltm.corpus.utterance_list import (
     espnet_data_options,
     write_espnet_data,
 )
-from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import replacing, write_text
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
 from espnet2_cltm.speaker.embedding import cache_waveforms, embed_utterances
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.model import SpeakerModel
-from espnet2_cltm.speaker.trials import cosine_scores
+from espnet2_cltm.speaker.trials import (
+    SCORES_SUFFIX,
+    cosine_scores,
+    read_predictions,
+)
 from espnet2_cltm.task import Criterion, Scores, TaskSpec, TestSet, score_in_turn
 
 ESPNET_TASK = SpeakerTask
-PREDICTIONS_SUFFIX = ".npy"
+PREDICTIONS_SUFFIX = SCORES_SUFFIX
 
 
 def build_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,32 +163,8 @@ def score(
     Raises:
         UserError: The scores are missing, or are not those of the trials.
     """
-    try:
-        with predictions.open("rb") as file:
-            scores = np.lib.format.read_array(file, allow_pickle=False)
-    except OSError as error:
-        raise UserError(
-            f"{predictions} cannot be read ({error.strerror}): delete its run's "
-            "directory and run stage 4 again."
-        ) from error
-    except (ValueError, EOFError) as error:
-        raise UserError(
-            f"{predictions} is not a file of scores ({error}): delete its run's "
-            "directory and run stage 4 again."
-        ) from error
-    if scores.dtype != np.float32 or not np.isfinite(scores).all():
-        raise UserError(
-            f"{predictions} holds scores that are not finite 32-bit numbers, as after "
-            "a training that diverged: lower the learning rate, or delete the run's "
-            "directory and run stage 4 again."
-        )
-    if scores.shape != (len(test.data),):
-        raise UserError(
-            f"{predictions} holds scores of shape {scores.shape}, but "
-            f"{test.data_path} has {len(test.data)} trials: delete the run's "
-            "directory and run stage 4 again."
-        )
     trials = test.data
+    scores = read_predictions(predictions, trials, test.data_path)
 
     def score_without(left_out: frozenset[str]) -> Scores:
         gone = np.array([utt in left_out for utt in trials.utts], dtype=bool)

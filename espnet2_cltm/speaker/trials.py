@@ -21,6 +21,7 @@ from espnet2_cltm.corpus.datadir import is_id
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 
+SCORES_SUFFIX = ".npy"
 LABELS = ("nontarget", "target")  # by the value of is_target
 _TRIAL_FORM = "<enrol> <test> target|nontarget"
 _N_FIELDS = 3
@@ -360,6 +361,47 @@ def read_scores(path: Path | str, trials: TrialList) -> np.ndarray:
     wanted = pair_keys(trials.enrol, trials.test, n_utts)
     if not np.array_equal(scored, wanted):
         scores = scores[_line_of_each_trial(path, trials, table, scored, wanted)]
+    return scores
+
+
+def read_predictions(
+    predictions: Path, trials: TrialList, trials_path: Path | None = None
+) -> np.ndarray:
+    """Read a run's scores, (trials,) float32.
+
+    Args:
+        predictions: File that stage 4 wrote, in numpy's format.
+        trials: Trials that were scored.
+        trials_path: File of the trials, for the message.
+
+    Raises:
+        UserError: The scores are missing, or are not those of the trials.
+    """
+    try:
+        with predictions.open("rb") as file:
+            scores = np.lib.format.read_array(file, allow_pickle=False)
+    except OSError as error:
+        raise UserError(
+            f"{predictions} cannot be read ({error.strerror}): delete its run's "
+            "directory and run stage 4 again."
+        ) from error
+    except (ValueError, EOFError) as error:
+        raise UserError(
+            f"{predictions} is not a file of scores ({error}): delete its run's "
+            "directory and run stage 4 again."
+        ) from error
+    if scores.dtype != np.float32 or not np.isfinite(scores).all():
+        raise UserError(
+            f"{predictions} holds scores that are not finite 32-bit numbers, as after "
+            "a training that diverged: lower the learning rate, or delete the run's "
+            "directory and run stage 4 again."
+        )
+    if scores.shape != (len(trials),):
+        raise UserError(
+            f"{predictions} holds scores of shape {scores.shape}, but "
+            f"{trials_path or 'its list'} has {len(trials)} trials: delete the run's "
+            "directory and run stage 4 again."
+        )
     return scores
 
 

@@ -3,6 +3,8 @@
 
 cltm.FONT = "system-ui, 'DejaVu Sans', sans-serif";
 
+cltm.KIND_COLOURS = { single: "#0072B2", double: "#009E73", pair: "#D55E00" };
+
 // A colour of style.css by its name, as the page shows it now.
 cltm.colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 

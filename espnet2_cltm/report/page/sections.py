@@ -27,6 +27,13 @@ from espnet2_cltm.report.findings import (
     strongest,
     target_verdicts,
 )
+from espnet2_cltm.report.page.evidence import (
+    data_section,
+    scores_data,
+    scores_section,
+    training_data,
+    training_section,
+)
 from espnet2_cltm.report.page.matrix_data import zero_shot_square
 from espnet2_cltm.report.page.methods import methods_paragraphs
 from espnet2_cltm.report.page.section import (
@@ -430,6 +437,13 @@ SECTIONS = [
     Section("zero-shot", "Zero-shot", _zero_shot, script=part("zero_shot.js")),
     Section("confusion", "Confusion of classes", _confusion),
     Section(
+        "scores",
+        "Errors and scores of trials",
+        scores_section,
+        data=scores_data,
+        script=part("verification.js"),
+    ),
+    Section(
         "comparison",
         "Beside the published matrices",
         _comparison,
@@ -442,6 +456,14 @@ SECTIONS = [
         _regime,
         data=lambda report: report.regime,
         script=part("regime.js"),
+    ),
+    Section("corpus", "Data", data_section),
+    Section(
+        "training",
+        "Trainings",
+        training_section,
+        data=training_data,
+        script=part("training.js"),
     ),
     Section("gaps", "What is missing", _gaps),
     Section("methods", "Methods", _methods),

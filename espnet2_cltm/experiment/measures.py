@@ -1,0 +1,121 @@
+"""What runs leave besides their scores, summed up for the report by stage 5.
+
+``curves.tsv`` holds, by epoch, the training loss, the optimiser steps so far, the
+validation statistics and how often the epoch was chosen; ``scores.tsv`` the
+distribution of the scores of tests, for tasks whose test data can tell
+(:attr:`.TestData.measures`). A line is one measure of one kind of run on one language,
+at an epoch or a score: its mean, and the number of runs it is the mean of. So 15,000
+runs take a few MB. Only tests of languages that a run is trained on count.
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from espnet2_cltm.experiment.drawn import read_test_set
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.plan import PlannedRun, Run
+from espnet2_cltm.files import remove_if_there, write_text
+from espnet2_cltm.registry import find_task
+from espnet2_cltm.results_format import MEASURE_COLUMNS
+
+Measure = tuple[str, float, float]
+"""Name, where (an epoch, a score), value."""
+
+LOSS, STEPS, CHOSEN, VALID = "train_loss", "steps", "chosen", "valid_"
+_EPOCH = re.compile(r"(\d+)epoch results: \[train\] (.*?)(?:, \[valid\]|$)")
+_VALUE = re.compile(r"(\w+)=([-+.0-9e]+)")
+_LOGGED = {"loss": LOSS, "total_count": STEPS}
+
+
+class Measures:
+    """Sums over runs.
+
+    Attributes:
+        directory: Directory of the experiment.
+    """
+
+    def __init__(self, directory: ExperimentDir):
+        self.directory = directory
+        self._curves: _Sums = defaultdict(lambda: [0, 0.0])
+        self._scores: _Sums = defaultdict(lambda: [0, 0.0])
+
+    def add(self, planned: PlannedRun, metrics: Mapping[str, Any]) -> None:
+        """Take in a run that is done.
+
+        Args:
+            planned: The run.
+            metrics: Content of its ``metrics.json``.
+
+        Raises:
+            UserError: A file of its predictions or of the test data is damaged.
+        """
+        run = planned.run
+        trained = list(_logged(self.directory.log(run.name)))
+        for lang in run.languages:
+            _add(self._curves, run, lang, trained)
+            _add(self._curves, run, lang, _validated(metrics, lang))
+            if lang in metrics["test"]:
+                _add(self._scores, run, lang, self._of_scores(run, lang))
+
+    def write(self) -> None:
+        """Write both files; one that nothing is known for is removed."""
+        for path, sums in (
+            (self.directory.curves, self._curves),
+            (self.directory.scores, self._scores),
+        ):
+            if not sums:
+                remove_if_there(path)
+                continue
+            lines = ["\t".join(MEASURE_COLUMNS)]
+            for (*where, at), (n, total) in sorted(sums.items()):
+                lines.append("\t".join([*where, f"{at:g}", str(n), f"{total / n:.6g}"]))
+            write_text(path, "\n".join(lines) + "\n")
+
+    def _of_scores(self, run: Run, lang: str) -> Iterable[Measure]:
+        kept = find_task(run.task).test_data
+        predictions = self.directory.predictions(run.name, lang, "")
+        if kept is None or kept.measures is None or not predictions.parent.is_dir():
+            return ()
+        test = read_test_set(self.directory, run.task, lang)
+        return kept.measures(test.data, predictions)
+
+
+_Key = tuple[str, str, str, str, str, str, float]
+_Sums = defaultdict[_Key, list]
+
+
+def _add(sums: _Sums, run: Run, lang: str, measures: Iterable[Measure]) -> None:
+    of = (run.task, run.kind, str(run.budget), run.steps, lang)
+    for measure, at, value in measures:
+        entry = sums[(*of, measure, at)]
+        entry[0] += 1
+        entry[1] += value
+
+
+def _logged(path: Path) -> Iterator[Measure]:
+    """Read the epochs of a training's log; of one that was begun twice, the last."""
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    epochs = {int(n): line for line in text.splitlines() for n, line in _epoch(line)}
+    for epoch, values in epochs.items():
+        for name, value in _VALUE.findall(values):
+            if name in _LOGGED:
+                yield _LOGGED[name], epoch, float(value)
+
+
+def _epoch(line: str) -> list[tuple[str, str]]:
+    return _EPOCH.findall(line)
+
+
+def _validated(metrics: Mapping[str, Any], lang: str) -> Iterator[Measure]:
+    """Yield the statistics of a language and the epoch that was chosen for it."""
+    for values in metrics.get("validation", ()):
+        for name, value in values.items():
+            if name.endswith(f"_{lang}") and math.isfinite(value):
+                yield VALID + name.removesuffix(f"_{lang}"), values["epoch"], value
+    chosen = metrics.get("checkpoints", {}).get(lang)
+    if chosen:
+        yield CHOSEN, chosen["epoch"], 1.0
