@@ -153,7 +153,8 @@ def _course(curve: pd.DataFrame | None) -> str:
 def training_data(report: Report) -> list[dict[str, Any]]:
     """Return the curves to draw, a panel each."""
     curves = report.evidence.curves
-    assert curves is not None
+    if curves is None:
+        return []
     panels = {"training loss": by_kind(curves, "train_loss"), **_validations(curves)}
     steps = by_kind(curves, "steps")
     return [
@@ -216,7 +217,8 @@ def scores_section(report: Report) -> str | None:
 def scores_data(report: Report) -> dict[str, Any]:
     """Return what the charts of scores draw."""
     scores = report.evidence.scores
-    assert scores is not None
+    if scores is None:
+        return {}
     limits = det_limits(lowest_rate(scores))
     kinds: dict[str, Any] = {}
     for kind, curve in by_kind(scores, "p_miss").items():
