@@ -33,6 +33,9 @@ DATA_COLUMNS = (
     "remarks",
 )
 
+LEFT_OUT = "data/{task}/left_out.tsv"  # below results.tsv
+LEFT_OUT_COLUMNS = ("language", "reason")
+
 CURVES, SCORES = "curves.tsv", "scores.tsv"
 MEASURE_COLUMNS = (
     "task",

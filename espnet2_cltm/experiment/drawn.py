@@ -18,8 +18,10 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.files import remove_if_there, write_text
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
+from espnet2_cltm.results_format import LEFT_OUT_COLUMNS
 from espnet2_cltm.task import TestSet
 
 FEWEST_GROUPS, MOST_GROUPS = 4, 25  # of test speakers
@@ -98,6 +100,18 @@ def write_drawn(directory: ExperimentDir, planned: Planned) -> None:
         _write_set(directory, task, lang, "test", language.test)
     for (task, name), test in planned.across.items():
         _write_set(directory, task, name, "test", test)
+    for task in planned.settings.tasks:
+        lines = ["\t".join(LEFT_OUT_COLUMNS)]
+        lines += [
+            f"{lang}\t{' '.join(reason.split())}"
+            for (of_task, lang), reason in sorted(planned.left_out.items())
+            if of_task == task
+        ]
+        path = directory.left_out(task)
+        if len(lines) > 1:
+            write_text(path, "\n".join(lines) + "\n")
+        else:
+            remove_if_there(path)
 
 
 def read_test_set(

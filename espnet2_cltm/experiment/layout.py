@@ -7,6 +7,7 @@
     command.txt                 the call of run.sh that makes the experiment
     plan.tsv                    one line per run
     data/<task>/<lang>/         the seeds' subsets, dev and test lists, trials
+    data/<task>/left_out.tsv    languages that cannot take part, and why
     data/<task>/<lang>~<lang>/  test list and trials across languages
     runs/<run>/                 train.yaml, train.log, predictions/, metrics.json, and
                                 model.zip if the model is kept
@@ -27,7 +28,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from espnet2_cltm.results_format import CURVES, DATA, HELD_OUT, SCORES
+from espnet2_cltm.results_format import CURVES, DATA, HELD_OUT, LEFT_OUT, SCORES
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,10 @@ class ExperimentDir:
     def train_list(self, task: str, lang: str, seed: int) -> Path:
         """Return the list of utterances that a seed draws from a language."""
         return self.root / "data" / task / lang / f"train.s{seed}.tsv"
+
+    def left_out(self, task: str) -> Path:
+        """Return the file of the languages that a task cannot take, with reasons."""
+        return self.root / LEFT_OUT.format(task=task)
 
     def utterance_list(self, task: str, name: str, split: str) -> Path:
         """Return the list of a language's dev or test utterances."""

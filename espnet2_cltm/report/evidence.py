@@ -5,7 +5,7 @@ experiment, where stage 5 wrote them; experiments of older versions have none.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +24,13 @@ from espnet2_cltm.results_format import (
     CURVES,
     DATA,
     DATA_COLUMNS,
+    LEFT_OUT,
+    LEFT_OUT_COLUMNS,
     MEASURE_COLUMNS,
     SCORES,
 )
 
-REMEDY = "run stage 5 again"
+REMEDY, REMEDY_3 = "run stage 5 again", "run stage 3 again"
 KINDS = ("single", "double", "pair")
 SPLITS = ("train", "dev", "test")
 
@@ -43,11 +45,13 @@ class Evidence:
         curves: Columns ``kind``, ``language``, ``measure``, ``at``, ``runs``, ``mean``:
             by epoch, see :mod:`espnet2_cltm.experiment.measures`.
         scores: The same by score, or by false alarm rate.
+        left_out: Reasons why languages could not take part, by code.
     """
 
     data: pd.DataFrame | None = None
     curves: pd.DataFrame | None = None
     scores: pd.DataFrame | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_evidence(results: Path, source: ResultsSource) -> Evidence:
@@ -67,7 +71,16 @@ def read_evidence(results: Path, source: ResultsSource) -> Evidence:
         _read_data(beside / DATA, source.task),
         _read_measures(beside / CURVES, source),
         _read_measures(beside / SCORES, source),
+        _read_left_out(beside / LEFT_OUT.format(task=source.task)),
     )
+
+
+def _read_left_out(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    table = read_text_table(path, REMEDY_3)
+    require_columns(table, LEFT_OUT_COLUMNS, REMEDY_3)
+    return dict(zip(table.rows["language"], table.rows["reason"], strict=True))
 
 
 def _read(path: Path, columns: Iterable[str], task: str) -> TextTable | None:

@@ -369,6 +369,11 @@ def remarks(report: Report) -> list[str]:
     if cross_language is not None:
         lines.append(_cross_language_line(report.source.metric_title, cross_language))
     lines += report.source.notes
+    left_out = [f"{lang} ({why})" for lang, why in report.evidence.left_out.items()]
+    if left_out:
+        lines.append(
+            f"Could not take part, {len(left_out)} language(s): " + _some(left_out)
+        )
     narrow = narrow_line(report.evidence.data, report.languages)
     lines += [narrow] if narrow else []
     unlisted = [c for c in matrix.languages if report.languages[c].family == UNLISTED]

@@ -75,13 +75,20 @@ def test_runs_of_a_seed_share_their_utterances(settings, tmp_path):
         assert other_seed != utts
 
 
-def test_language_with_too_few_utterances_is_left_out_with_the_reason(settings):
+def test_language_with_too_few_utterances_is_left_out_with_the_reason(
+    settings, tmp_path
+):
     planned = make_plan(settings, [*LANGS, "yue"], [42])
     assert {lang for _, lang in planned.drawn} == set(LANGS)
     assert planned.left_out == {
         ("gender", "yue"): "train has 4 utterances by 1 speakers labelled f where 8 "
         "are needed"
     }
+    directory = ExperimentDir(tmp_path)
+    write_experiment(directory, planned)
+    (reason,) = planned.left_out.values()
+    written = directory.left_out("gender").read_text()
+    assert written == f"language\treason\nyue\t{reason}\n"
 
 
 def test_one_language_makes_no_matrix(settings):

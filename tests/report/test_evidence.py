@@ -8,6 +8,7 @@ import pytest
 from scipy.special import ndtr
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.report.evidence import (
     Evidence,
@@ -18,6 +19,7 @@ from espnet2_cltm.report.evidence import (
     read_evidence,
 )
 from espnet2_cltm.report.page.sections import SECTIONS
+from espnet2_cltm.report.summary import remarks
 from espnet2_cltm.report.verification import draw_verification
 from espnet2_cltm.results_format import DATA_COLUMNS, MEASURE_COLUMNS
 from tests.report.figure_texts import boxes, lie_inside, overlap
@@ -73,6 +75,9 @@ def experiment(tmp_path):
         p_miss=dict(zip(P_FA, (1 - P_FA) ** 2, strict=True)),
     )
     write(tmp_path, "scores.tsv", MEASURE_COLUMNS, shown)
+    write_text(
+        tmp_path / "data/speaker/left_out.tsv", "language\treason\nxx\ttoo few\n"
+    )
     (tmp_path / "experiment.yaml").write_text("corpus: demo\n")
     scores = dataclasses.replace(scores, source=SOURCE)
     return tmp_path, scores
@@ -91,6 +96,7 @@ def test_the_sections_show_what_the_files_hold(experiment):
     assert f"{name} 3 / 3 / 3 10 / 10 / 10 1.0 / 1.0 / 1.0 64 64 90%" in text["corpus"]
     assert "sampled at 8000 Hz: 27" in text["corpus"]
     assert "Narrow-band" in text["corpus"]
+    assert any("xx (too few)" in line for line in remarks(report))
     assert (
         "single 40 2 8 2.000 to 0.250 0.400 to 0.300 2 (2 to 2) 100%"
         in (text["training"])
