@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from inspect import signature
 from typing import Any, TypeVar
 
 import torch
@@ -47,7 +48,7 @@ class _Strategies(Mapping[str, Callable[..., Strategy]]):
         if not set(parts) <= set(strategy_names()):
             raise KeyError(name)
         if len(parts) == 1:
-            return find_strategy(name)
+            return partial(_build, name)
         return partial(_combine, parts)
 
     def __iter__(self) -> Iterator[str]:
@@ -55,6 +56,24 @@ class _Strategies(Mapping[str, Callable[..., Strategy]]):
 
     def __len__(self) -> int:
         return len(strategy_names())
+
+
+def _build(name: str, **options: Any) -> Strategy:
+    """Build a strategy.
+
+    Raises:
+        UserError: It has no such option, or not with this value.
+    """
+    strategy = find_strategy(name)
+    known = signature(strategy).parameters
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    for option in options:
+        if option not in known and not takes_any:
+            raise UserError(
+                f"strategy: {name} has no option {option}: give "
+                f"{' or '.join(known) or 'none'} in strategy_conf."
+            )
+    return strategy(**options)
 
 
 def _combine(names: Sequence[str], **options: Mapping[str, Any]) -> Strategy:
@@ -73,9 +92,7 @@ def _combine(names: Sequence[str], **options: Mapping[str, Any]) -> Strategy:
                 f"options by part, such as {names[0]}: {{...}} or "
                 f"--strategy_conf {names[0]}.OPTION=VALUE."
             )
-    return Combined(
-        {name: find_strategy(name)(**options.get(name, {})) for name in names}
-    )
+    return Combined({name: _build(name, **options.get(name, {})) for name in names})
 
 
 class _StrategyChoices(ClassChoices):
@@ -126,6 +143,11 @@ def adapt(model: Model, args: argparse.Namespace) -> Model:
         UserError: The strategy is unknown, or cannot be used with its options or with
             this model.
     """
+    if args.use_adapter:
+        raise UserError(
+            "use_adapter: ESPnet's own adapters do not work in this encoder: leave it "
+            "out, and set strategy: lora or strategy: houlsby."
+        )
     strategy: Strategy = build_part(strategy_choices, args)
     vars(model)["strategy"] = strategy  # no part of the network, which attributes are
     with torch.random.fork_rng(devices=[]):

@@ -131,7 +131,6 @@ def training_arguments(
         "patience": args.patience is not None,
         "multiple_iterator": args.multiple_iterator,
         "use_deepspeed": args.use_deepspeed,
-        "use_adapter": args.use_adapter,
         "use_wandb": args.use_wandb,
         "ngpu": args.ngpu > 1,
         "detect_anomaly": args.detect_anomaly,

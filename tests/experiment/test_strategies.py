@@ -151,6 +151,7 @@ def test_a_strategy_with_effect_is_not_full(full, strategy, store, tmp_path):
         ("adversarial", {"languages": ["es"]}, r"languages: \['es'\] in strategy_conf"),
         ("lora+adversarial", {"adversarial": 3}, "adversarial does not go with"),
         ("lora", {"target_modules": "query"}, "target_modules: query in"),
+        ("full", {"rank": 4}, "strategy: full has no option rank: give none"),
         ("lora+nothing", {}, r"strategy cannot be 'lora\+nothing'"),
     ],
 )
@@ -159,3 +160,18 @@ def test_what_no_run_could_do_is_refused_before_the_first(
 ):
     with pytest.raises(UserError, match=message):
         build_once(settings_of(store, strategy, conf), "gender")
+
+
+def test_espnets_own_adapters_are_refused(store):
+    settings = settings_of(store, "full", {}, use_adapter=True)
+    with pytest.raises(UserError, match=r"use_adapter: .* set strategy: lora or"):
+        build_once(settings, "gender")
+
+
+@pytest.mark.slow
+def test_workers_do_not_change_what_is_drawn(store, tmp_path):
+    one, other = (
+        make(tmp_path / str(n), store, "augment", {"prob": 1}, num_workers=n)[2]
+        for n in (0, 2)
+    )
+    assert all(one[name].equal(other[name]) for name in one)

@@ -83,7 +83,10 @@ def test_other_parts_are_refused(part):
     ("changes", "message"),
     [
         ({"strategy_conf": {"part": 4}}, "more than this encoder's 3 transformer"),
-        ({"strategy_conf": {"parts": 1}}, "strategy: freeze cannot be built with"),
+        (
+            {"strategy_conf": {"parts": 1}},
+            "strategy: freeze has no option parts: give part or reuse",
+        ),
         ({"frontend": "default", "frontend_conf": {}}, "set frontend: hubert"),
         ({"strategy": "thaw"}, "strategy: thaw is unknown: give one of adversarial"),
     ],

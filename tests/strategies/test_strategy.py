@@ -102,7 +102,7 @@ def test_options_of_a_combination_are_given_by_part():
         ("lora+nothing", {}, r"strategy: lora\+nothing is unknown: give one of"),
         ("lora+freeze", {"rank": 4}, "strategy_conf: rank does not go with"),
         ("lora+freeze", {"lora": 4}, "strategy_conf: lora does not go with"),
-        ("lora+freeze", {"lora": {"ranks": 4}}, "cannot be built with strategy_conf"),
+        ("lora+freeze", {"lora": {"ranks": 4}}, "strategy: lora has no option ranks"),
     ],
 )
 def test_what_cannot_be_combined_is_refused(strategy, conf, message):
