@@ -218,10 +218,11 @@ def _merge_data(
 
 def _is_longer(path: Path, known: Path, may_grow: bool) -> bool:
     """Tell whether a list goes on where the known one ends; refuse a different one."""
-    # A list's last column is the place of the audio, which may differ.
+    # After utterance, label and length a list has the place of the audio, which may
+    # differ, and the speaker, whom an older list lacks.
     lines, known_lines = (
         [
-            line.rpartition("\t")[0] if p.suffix == ".tsv" else line
+            "\t".join(line.split("\t")[:3]) if p.suffix == ".tsv" else line
             for line in read_text(p, "restore it").splitlines()
         ]
         for p in (path, known)

@@ -63,10 +63,10 @@ class ResultsSource:
         task: Name of the task.
         metric: Name of the metric, as in ``results.tsv``.
         budget: N, or None where the file does not tell.
-        steps: Optimiser steps of the runs, ``data`` or ``equal``.
         undefined: How often the metric was undefined (``nan``), by run kind,
             tested language and donor.
         notes: Sentences for the user about what was read.
+        steps: Optimiser steps of the runs, ``data`` or ``equal``.
     """
 
     file: str
@@ -74,9 +74,9 @@ class ResultsSource:
     task: str
     metric: str
     budget: int | None = None
-    steps: str = "data"
     undefined: Mapping[ScoreKey, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    steps: str = "data"
 
     @property
     def task_title(self) -> str:

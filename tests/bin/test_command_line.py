@@ -32,6 +32,8 @@ CHANGED = "try: time.sleep(60)\n    except BaseException: raise RuntimeError('<e
 IGNORED = "type('A', (), {'__del__': lambda _: time.sleep(60)})(); time.sleep(60)"
 STEP = '. "$0/tools/signals.sh"; run "$1" "$2"; echo not reached'
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @pytest.fixture
 def script(tmp_path):
@@ -43,6 +45,8 @@ def script(tmp_path):
 def start(*command, **settings):
     return subprocess.Popen(
         [*map(str, command)],
+        # Tests may be run where signals are ignored, by nohup for one.
+        preexec_fn=lambda: [signal.signal(n, signal.SIG_DFL) for n in SIGNALS],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -53,7 +57,7 @@ def start(*command, **settings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("code", [IMPORTING, "time.sleep(60)", CHANGED, IGNORED])
 def test_an_interrupt_at_any_instant_ends_in_one_sentence(script, code, number):
     script.write_text(code if code == IMPORTING else WORKING.format(code))

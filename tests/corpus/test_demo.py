@@ -230,8 +230,8 @@ def test_two_processes_at_once_make_one_language(tmp_path, write_config, undistu
     processes = [start(corpus, config), start(corpus, config)]
     messages = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], messages
-    # Only one of them had something to do, and showed its progress.
-    assert sum("speaking es" in message for message in messages) == 1
+    # Only one of them had something to do; it shows its progress after a second.
+    assert sum("speaking es" in message for message in messages) <= 1
     assert audio(corpus) == undisturbed
 
 

@@ -52,7 +52,7 @@ def test_only_entries_of_arks_are_taken_behind_stage_2(split, audio):
     (split / "wav.scp").write_text(f"s-0 a.ark:0\ns-1 {audio}\ns-2 a.ark:2\n")
     with pytest.raises(UserError, match=r"audio of s-1 is not file\.ark:offset"):
         read_split(split)
-    lines = ["\t".join(HEADER), "s-0\tf\t400\ta.ark:0", f"s-1\tf\t400\t{audio}"]
+    lines = ["\t".join(HEADER), "s-0\tf\t400\ta.ark:0\ts", f"s-1\tf\t400\t{audio}\ts"]
     (split / "list.tsv").write_text("\n".join(lines) + "\n")
     with pytest.raises(UserError, match=r"list\.tsv, line 3: the audio of s-1 is not"):
         read_utterance_list(split / "list.tsv")

@@ -18,6 +18,7 @@ from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.files import write_text
+from tests.experiment.experiments import end_run
 from tests.speech import TINY_GENDER, write_dump
 
 numbers = st.integers(min_value=2, max_value=30)
@@ -161,6 +162,7 @@ def test_share_and_seed_are_written_down_and_the_seed_may_not_change(
         settings.pairs_fraction,
         settings.pairs_seed,
     )
+    end_run(directory, read_plan(directory.plan)[0])
     with pytest.raises(UserError, match="pairs_seed: 0 before, 1 now"):
         write(directory, replace(settings, pairs_seed=1))
 
