@@ -306,9 +306,29 @@ def check_training(task: type[AbsTask], args: argparse.Namespace) -> None:
     """
     trial = copy.deepcopy(args)
     trial.ngpu = 0
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _unlogged():
         model, _, _ = build_training(task, trial)
-    load_init_params(model, trial)
+        load_init_params(model, trial)
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Drop what is logged where logging is not set up yet, and leave it so.
+
+    The first ``logging.info`` would set it up without being asked, for warnings only,
+    and ESPnet's own set-up, which comes later, would have no effect: a training's log
+    would lack its epochs.
+    """
+    root = logging.getLogger()
+    if root.handlers:
+        yield
+        return
+    handler = logging.NullHandler()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
 
 
 def load_init_params(model: torch.nn.Module, args: argparse.Namespace) -> None:

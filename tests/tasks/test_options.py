@@ -1,5 +1,6 @@
 """Values of a configuration that make no training, and pickles in its files."""
 
+import logging
 import os
 import pickle
 import socket
@@ -94,6 +95,18 @@ def test_what_cannot_be_built_is_named_before_there_is_data(tmp_path, options, t
     )
     with pytest.raises(UserError, match=told):
         check_training(LabelEspnetTask, args)
+
+
+def test_a_check_leaves_logging_for_espnet_to_set_up(tmp_path, monkeypatch):
+    class Task(LabelEspnetTask):
+        @classmethod
+        def build_model(cls, args):
+            logging.info("as where an encoder is read")
+            return super().build_model(args)
+
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    check_training(Task, training_arguments(Task, write_config(tmp_path), CLASSES))
+    assert logging.getLogger().handlers == []
 
 
 @pytest.mark.parametrize(
