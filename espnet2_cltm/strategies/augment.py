@@ -27,8 +27,13 @@ class Augment(Strategy):
         prob: Probability that an utterance is disturbed; 0 leaves everything as in
             ``full``.
         tempo: Range of the factor of the tempo, at the same pitch; ``[1, 1]`` for none.
-        reverb_prob, rt60, direct_to_reverberant, noise_prob, noise_snr, noise_slope,
-            level: See :class:`.Augmentation`.
+        reverb_prob: As in :class:`.Augmentation`, like those that follow.
+        rt60: As there.
+        direct_to_reverberant: As there.
+        noise_prob: As there.
+        noise_snr: As there.
+        noise_slope: As there.
+        level: As there.
 
     Raises:
         UserError: An option has a value that it cannot have.

@@ -25,7 +25,7 @@ from espnet2_cltm.results_format import DATA_COLUMNS, MEASURE_COLUMNS
 from tests.report.figure_texts import boxes, lie_inside, overlap
 from tests.report.reports import make_report, simulated
 
-SOURCE = ResultsSource("results.tsv", "0" * 64, "speaker", "roc_auc", 32, "equal")
+SOURCE = ResultsSource("results.tsv", "0" * 64, "speaker", "roc_auc", 32, steps="equal")
 P_FA = np.concatenate(([0], ndtr(np.linspace(-3, 3, 61)), [1]))
 
 
