@@ -47,6 +47,10 @@ def run_training(
             if args.resume:
                 check_checkpoint(Path(args.output_dir) / "checkpoint.pth")
         task.main(args=args)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # Whoever ends while the others still talk to it makes them abort.
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def _check_data(task: type[AbsTask], args: argparse.Namespace) -> None:
