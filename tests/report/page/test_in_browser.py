@@ -512,7 +512,7 @@ def test_sections_open_are_drawn_then_and_remembered(browser, nine):
     assert page.locator("#ranking-donors .point").count() > 0
     assert page.locator("#in-short li").first.is_hidden()
     page.click("nav a[href='#methods']")
-    assert page.locator("#methods p").first.is_visible()
+    page.locator("#methods p").first.wait_for()
     tab.close()
 
 
