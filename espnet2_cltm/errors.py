@@ -26,7 +26,7 @@ class UserError(Exception):
 
 @contextmanager
 def foreign(what: str, remedy: str) -> Iterator[None]:
-    """Tell in one sentence whatever reading a file from elsewhere raises.
+    """Turn any exception of the block into one sentence, for files from elsewhere.
 
     What a library raises for a file that is damaged, hostile or of another kind is
     nowhere declared and changes with its version.

@@ -35,7 +35,7 @@ def _put_own_packages_first() -> None:
 
 
 def _place_caches() -> None:
-    """Give numba and matplotlib a private directory where HOME cannot be written.
+    """Set private caches for numba and matplotlib where HOME is not writable.
 
     numba, which ESPnet and librosa import, fails where it can write neither beside
     their files nor below HOME, as with a shared installation on a cluster's nodes.

@@ -60,8 +60,8 @@ CLIPPED_SHARE = 1e-3
 """From this share of samples at full scale on a recording counts as clipped."""
 
 MIDDLE_HERTZ, ABOVE_HERTZ, NARROW_SHARE = (2_000, 3_400), 4_200, 1e-4
-"""Audio has the telephone's band where its energy above 4.2 kHz is no more than this
-share of that between 2 and 3.4 kHz."""
+"""Audio has the telephone's band where its energy above 4.2 kHz is at most this share
+of its energy between 2 and 3.4 kHz."""
 
 TELEPHONE_BAND = "nothing above 4 kHz"
 """The remark about such audio."""
@@ -129,8 +129,8 @@ def load_audio(location: str) -> np.ndarray:
         float32 [n_samples] in [-1, 1) at 16 kHz, exact multiples of 2**-15.
 
     Raises:
-        UserError: There is no decodable audio at that place, or not what stage 2 wrote
-            there.
+        UserError: The audio at that place cannot be decoded, or is not what stage 2
+            wrote there.
     """
     try:
         return read_audio(location)
@@ -152,7 +152,7 @@ def read_audio(location: str, allow_pipes: bool = False) -> np.ndarray:
         As :func:`load_audio`.
 
     Raises:
-        RejectedAudio: There is no usable audio.
+        RejectedAudio: The audio cannot be used.
         UserError: As :func:`decode_recording`; or it is not what stage 2 wrote.
     """
     samples = decode_recording(location, allow_pipes=allow_pipes).samples
@@ -179,7 +179,7 @@ def decode_recording(
         allow_pipes: Whether commands are run.
 
     Raises:
-        RejectedAudio: There is no usable audio.
+        RejectedAudio: The audio cannot be used.
         UserError: The file system refuses to give the file, or the command of a
             pipe was killed, is not found, takes too long or is not allowed.
     """
@@ -270,7 +270,7 @@ def check_content(samples: np.ndarray) -> None:
 
 
 def describe_content(samples: np.ndarray) -> tuple[str, ...]:
-    """Say what makes usable audio unlike other speech.
+    """Return remarks on usable audio that is unlike other speech, each a few words.
 
     Args:
         samples: int16 [n_samples] at 16 kHz, at least MIN_SAMPLES of them.
@@ -285,7 +285,7 @@ def describe_content(samples: np.ndarray) -> tuple[str, ...]:
     hertz = np.fft.rfftfreq(MIN_SAMPLES, 1 / SAMPLE_RATE)
     low, high = MIDDLE_HERTZ
     middle = energies[(hertz >= low) & (hertz <= high)].sum()
-    # Where hardly anything lies in the middle either, it is no edge of a band.
+    # Without energy in the middle, nothing above says little: it may be a tone.
     is_speech = middle > NARROW_SHARE * energies.sum()
     if is_speech and energies[hertz > ABOVE_HERTZ].sum() <= NARROW_SHARE * middle:
         remarks.append(TELEPHONE_BAND)

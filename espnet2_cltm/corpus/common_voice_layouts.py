@@ -258,7 +258,7 @@ def _choose(lang: str, places: list[Place]) -> Place:
 
 
 def _advice(corpus_dir: Path) -> str:
-    """Tell what to do with a directory in which there is no language."""
+    """Return what to do with a directory that holds no language."""
     if any(_places_in(corpus_dir.parent, os.listdir(corpus_dir.parent), 0)):
         return f"it lies within one language's directory; give {corpus_dir.parent}"
     packed, is_kaldi = "", False

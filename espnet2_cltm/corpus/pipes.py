@@ -126,7 +126,12 @@ def _communicate(
 
 
 def _check_end(status: int, is_empty: bool, command: str, said: str) -> None:
-    """Tell a command that failed from one that gave audio."""
+    """Refuse a command that failed or gave nothing.
+
+    Raises:
+        CommandFailed: It ended with another status than 0, or without output.
+        UserError: It was killed, or a program that it calls cannot be run.
+    """
     if status == 0 and not is_empty:
         return
     lines = [line.strip() for line in said.splitlines() if line.strip()]

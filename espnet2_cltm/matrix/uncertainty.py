@@ -357,7 +357,7 @@ def verdicts(gain: np.ndarray, q: np.ndarray) -> np.ndarray:
 
     Args:
         gain: Gains of any shape.
-        q: Their q-values; where NaN there is no verdict, an empty text.
+        q: Their q-values; where one is NaN, the verdict is an empty text.
     """
     told = q < FALSE_DISCOVERY_RATE
     found = np.where(gain > 0, HELPS, HARMS)

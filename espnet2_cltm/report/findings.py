@@ -65,7 +65,7 @@ def count_findings(
 
 
 def headline(report: Report) -> str:
-    """Say in one plain sentence what the matrix tells."""
+    """Return the result of the matrix in one plain sentence."""
     count = count_findings(report.matrix, report.uncertainty)
     tested, worth = count["cells_tested"], worth_text(report)
     if not tested and worth and not report.matrix.n_seeds.any():
@@ -222,7 +222,7 @@ def signed(value: float, decimals: int = 3) -> str:
 
 
 def gains_line(report: Report) -> str:
-    """Give the numbers that matter: what own data and other languages' data add."""
+    """Return the numbers that matter: what own and other languages' data add."""
     matrix = report.matrix
     itself = np.eye(len(matrix.languages), dtype=bool)
     single = np.diagonal(matrix.perf[..., SINGLE])
