@@ -1,4 +1,10 @@
-"""Columns of ``results.tsv``, which stage 5 writes and stage 6 reads."""
+"""What stages 3 to 5 write and stage 6 reads: kinds of runs, files and columns."""
+
+KINDS = ("single", "double", "pair")
+"""Kinds of runs."""
+
+STEPS = ("data", "equal")
+"""Designs of a run's optimiser steps; of two in one file, the last makes the matrix."""
 
 RESULT_COLUMNS = (
     "run",
@@ -14,7 +20,7 @@ RESULT_COLUMNS = (
     "steps",
 )
 
-RESULT_DEFAULTS = {"steps": "data"}
+RESULT_DEFAULTS = {"steps": STEPS[0]}
 """Columns that older files lack, and what holds for their runs."""
 
 HELD_OUT = "held_out.tsv"  # beside results.tsv

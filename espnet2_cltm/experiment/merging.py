@@ -24,7 +24,7 @@ from typing import Any
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder import read_encoders
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import KINDS, PlannedRun, Run, read_plan, write_plan
+from espnet2_cltm.experiment.plan import PlannedRun, Run, read_plan, write_plan
 from espnet2_cltm.experiment.results import read_metrics
 from espnet2_cltm.experiment.settings import (
     Settings,
@@ -34,6 +34,7 @@ from espnet2_cltm.experiment.settings import (
 )
 from espnet2_cltm.files import cannot_write, read_text, write_text
 from espnet2_cltm.progress import progress
+from espnet2_cltm.results_format import KINDS
 
 # Where the audio lies, and which share of the pairs was drawn first: no result depends
 # on it.

@@ -16,14 +16,12 @@ from pathlib import Path
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, write_text
+from espnet2_cltm.results_format import KINDS, RESULT_DEFAULTS, STEPS
 
-KINDS = ("single", "double", "pair")
-STEPS_CHOICES = ("data", "equal", "both")
+STEPS_CHOICES = (*STEPS, "both")
 """Optimiser steps of the runs (``--steps``), see :mod:`.steps`."""
 KEEP_CHOICES = ("none", "single", "all")
 """Runs whose trained model is kept (``--keep_models``)."""
-OPTIONAL = {"steps": "data"}
-"""Columns that older plans lack, and what holds for their runs."""
 HEADER = (
     "run",
     "task",
@@ -65,7 +63,7 @@ class Run:
             raise UserError(
                 f"The kind {self.kind!r} is unknown: give {', '.join(KINDS)}."
             )
-        if self.steps not in ("data", "equal"):
+        if self.steps not in STEPS:
             raise UserError(
                 f"The steps {self.steps!r} are unknown: give data or equal."
             )
@@ -270,7 +268,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
     """
     remedy = "run stage 3 again"
     plan = []
-    rows = read_rows(path, HEADER, "a plan of runs", remedy, OPTIONAL)
+    rows = read_rows(path, HEADER, "a plan of runs", remedy, RESULT_DEFAULTS)
     for number, fields in enumerate(rows, start=2):
         row = dict(zip(HEADER, fields, strict=True))
         try:

@@ -33,6 +33,7 @@ from espnet2_cltm.results_format import (
     CONFUSION_COLUMNS,
     HELD_OUT_COLUMNS,
     RESULT_COLUMNS,
+    STEPS,
 )
 
 DIGITS = 10  # of values without groups of speakers, which only their spread is taken of
@@ -181,7 +182,7 @@ def write_results(
             where_held = (run.name, result.test_language, result.metric, values)
             held_out.append("\t".join(where_held))
     write_text(path, "\n".join(["\t".join(RESULT_COLUMNS), *sorted(lines)]) + "\n")
-    confusion = by_steps["equal" if "equal" in by_steps else "data"]
+    confusion = by_steps[max(by_steps, key=STEPS.index, default=STEPS[0])]
     if confusion_path is not None and confusion:
         rows = ["\t".join(CONFUSION_COLUMNS)]
         rows += ["\t".join((*key, str(n))) for key, n in sorted(confusion.items())]

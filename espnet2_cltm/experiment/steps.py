@@ -15,15 +15,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.plan import Run
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.registry import find_task
-
-_ESPNET_BATCH_SIZE = 20  # where the configuration does not give it
-_NEEDED = {
-    "batch_type": ("unsorted", "folded"),  # what is needed, and ESPnet's default
-    "iterator_type": ("sequence", "sequence"),
-    "multiple_iterator": (False, False),
-    "shuffle_within_batch": (False, False),
-    "drop_last_iter": (False, False),
-}
+from espnet2_cltm.tasks.batch_options import ESPNET_BATCH_SIZE, WHOLE_BATCHES_NEED
 
 
 def check_steps(task: str, steps: str, config: Mapping[str, Any]) -> None:
@@ -39,7 +31,7 @@ def check_steps(task: str, steps: str, config: Mapping[str, Any]) -> None:
     """
     if steps == "data":
         return
-    for option, (needed, default) in _NEEDED.items():
+    for option, (needed, default) in WHOLE_BATCHES_NEED.items():
         if config.get(option, default) != needed:
             raise UserError(
                 f"--steps {steps} needs {option}: {str(needed).lower()} in the "
@@ -63,7 +55,7 @@ def steps_config(settings: Settings, run: Run) -> dict[str, Any]:
     most = rules.budget if rules.grid else 2 * rules.budget
     n_most = find_task(run.task).n_drawn(most, rules.options)
     n_batches = config.get("num_iters_per_epoch") or max(
-        n_most // config.get("batch_size", _ESPNET_BATCH_SIZE), 1
+        n_most // config.get("batch_size", ESPNET_BATCH_SIZE), 1
     )
     return {"whole_batches": True, "num_iters_per_epoch": n_batches}
 
@@ -86,5 +78,5 @@ def epoch_of(
     if not steps:
         return len(utterances), seconds
     config = settings.train_config[run.task]
-    used = steps["num_iters_per_epoch"] * config.get("batch_size", _ESPNET_BATCH_SIZE)
+    used = steps["num_iters_per_epoch"] * config.get("batch_size", ESPNET_BATCH_SIZE)
     return used, seconds * used / len(utterances)

@@ -11,9 +11,10 @@ import numpy as np
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.comparison import ComparedMatrix
 from espnet2_cltm.matrix.estimates import cell_moments, estimate
-from espnet2_cltm.matrix.scores import KINDS, AggregatedScores, ResultsSource
+from espnet2_cltm.matrix.scores import AggregatedScores, ResultsSource
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, cell_uncertainty
 from espnet2_cltm.registry import task_names
+from espnet2_cltm.results_format import KINDS
 
 NO_SCORES = "the matrix comes without scores"
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.text_table import read_text_table, require_columns
 from espnet2_cltm.results_format import HELD_OUT_COLUMNS
 
@@ -56,10 +57,15 @@ def read_held_out(path: Path) -> HeldOutValues:
     require_columns(table, HELD_OUT_COLUMNS, REMEDY)
     rows = table.rows
     keys = zip(rows["run"], rows["test_language"], rows["metric"], strict=True)
-    return {
-        key: np.fromstring(text, sep=" ")
-        for key, text in zip(keys, rows["values"], strict=True)
-    }
+    found = {}
+    for number, key, text in zip(rows.index, keys, rows["values"], strict=True):
+        try:
+            found[key] = np.array(text.split(), dtype=float)
+        except ValueError as error:
+            raise UserError(
+                f"{path}, line {number}: values are not numbers ({error}): {REMEDY}."
+            ) from error
+    return found
 
 
 def arrange_held_out(

@@ -29,7 +29,7 @@ from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import read_text, write_text
 from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.matrix.estimates import TransferMatrix
-from espnet2_cltm.matrix.scores import KINDS, CrossLanguageScores
+from espnet2_cltm.matrix.scores import CrossLanguageScores
 from espnet2_cltm.matrix.text_table import (
     FIRST_LINE,
     NOT_A_CODE,
@@ -38,6 +38,7 @@ from espnet2_cltm.matrix.text_table import (
     require_distinct,
 )
 from espnet2_cltm.matrix.uncertainty import CellUncertainty, verdicts
+from espnet2_cltm.results_format import KINDS
 
 ASK = "ask"
 BUILD = "build the matrix first, as stage 6 does"

@@ -43,7 +43,7 @@ from espnet2_cltm.matrix.results import (
     is_results,
     scores_from_results,
 )
-from espnet2_cltm.matrix.scores import KINDS, ResultsSource, SeedScores, mean_over_seeds
+from espnet2_cltm.matrix.scores import ResultsSource, SeedScores, mean_over_seeds
 from espnet2_cltm.matrix.text_table import (
     TextTable,
     first_line,
@@ -52,7 +52,7 @@ from espnet2_cltm.matrix.text_table import (
     shorten,
     to_integer,
 )
-from espnet2_cltm.results_format import RESULT_COLUMNS
+from espnet2_cltm.results_format import KINDS, RESULT_COLUMNS
 
 SAME = 1e-9  # a double and a single of twice its N, trained on two kinds of machine
 

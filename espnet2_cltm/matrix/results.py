@@ -30,7 +30,6 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.matrix.held_out import arrange_held_out, read_held_out
 from espnet2_cltm.matrix.scores import (
-    KINDS,
     AggregatedScores,
     CrossLanguageScores,
     ResultsSource,
@@ -58,7 +57,13 @@ from espnet2_cltm.matrix.text_table import (
     to_number,
 )
 from espnet2_cltm.registry import task_names
-from espnet2_cltm.results_format import HELD_OUT, RESULT_COLUMNS, RESULT_DEFAULTS
+from espnet2_cltm.results_format import (
+    HELD_OUT,
+    KINDS,
+    RESULT_COLUMNS,
+    RESULT_DEFAULTS,
+    STEPS,
+)
 from espnet2_cltm.task import Metric
 
 FEWEST_TO_TELL = 4  # languages, whether a table is transposed
@@ -164,7 +169,7 @@ def read_published_steps(
     if not is_results(table):
         return None
     table = _lines_of_task(table, choice or Choice())
-    if set(table.rows["steps"]) != {"data", "equal"}:
+    if set(table.rows["steps"]) != {*STEPS}:
         return None
     return _scores_of_task(table, replace(choice or Choice(), steps="data"))
 
@@ -205,7 +210,7 @@ def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
     lacking = {k: v for k, v in RESULT_DEFAULTS.items() if k not in table.rows}
     table = replace(table, rows=table.rows.assign(**lacking))
     require_choices(table, "kind", KINDS)
-    require_choices(table, "steps", ("data", "equal"))
+    require_choices(table, "steps", STEPS)
     across = _is_cross_language(table)
     require_language_codes(table.where(~across), "test_language")
     _require_cross_language_sets(table.where(across))
@@ -296,7 +301,7 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
 
 def _main_steps(table: TextTable) -> str:
     """Return the steps of the runs that make the matrix."""
-    return "equal" if (table.rows["steps"] == "equal").any() else "data"
+    return max(table.rows["steps"], key=STEPS.index)
 
 
 def _choose_metric(table: TextTable, task: str, chosen: str | None) -> Metric:

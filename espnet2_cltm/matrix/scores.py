@@ -16,9 +16,8 @@ import pandas as pd
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.held_out import HeldOutScores
 from espnet2_cltm.registry import find_task, task_names
+from espnet2_cltm.results_format import KINDS
 from espnet2_cltm.task import Metric, TaskSpec
-
-KINDS = ("single", "double", "pair")
 
 # kind, tested language, donor (the tested language itself for single and double)
 ScoreKey = tuple[str, str, str]

@@ -24,6 +24,7 @@ from espnet2_cltm.results_format import (
     CURVES,
     DATA,
     DATA_COLUMNS,
+    KINDS,
     LEFT_OUT,
     LEFT_OUT_COLUMNS,
     MEASURE_COLUMNS,
@@ -31,7 +32,6 @@ from espnet2_cltm.results_format import (
 )
 
 REMEDY, REMEDY_3 = "run stage 5 again", "run stage 3 again"
-KINDS = ("single", "double", "pair")
 SPLITS = ("train", "dev", "test")
 
 

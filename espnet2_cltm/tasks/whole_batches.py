@@ -9,14 +9,17 @@ after another, across the borders of these orders and of epochs.
 import argparse
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.iterators.sequence_iter_factory import SequenceIterFactory
 from espnet2.samplers.abs_sampler import AbsSampler
+from espnet2.train.distributed_utils import DistributedOption
 from espnet2.utils.types import str2bool
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.tasks.batch_options import WHOLE_BATCHES_NEED
 from espnet2_cltm.tasks.speech_data import SpeechTask
 
 
@@ -88,19 +91,31 @@ class WholeBatchesTask(SpeechTask):
         )
 
     @classmethod
+    def build_iter_factory(
+        cls,
+        args: argparse.Namespace,
+        distributed_option: DistributedOption,
+        mode: str,
+        kwargs: dict[str, Any] | None = None,
+    ) -> AbsIterFactory:
+        """Build ESPnet's iterators of whatever type.
+
+        Raises:
+            UserError: Whole batches are asked for, and an option makes other ones.
+        """
+        if mode == "train" and args.whole_batches:
+            require_whole_batches(args, distributed_option.distributed)
+        return super().build_iter_factory(args, distributed_option, mode, kwargs)
+
+    @classmethod
     def build_sequence_iter_factory(
         cls, args: argparse.Namespace, iter_options: argparse.Namespace, mode: str
     ) -> AbsIterFactory:
-        """Build ESPnet's iterators, those of training with whole batches if asked for.
-
-        Raises:
-            UserError: An option of ESPnet makes other batches.
-        """
+        """Build ESPnet's iterators, with whole batches for training if asked for."""
         factory = super().build_sequence_iter_factory(args, iter_options, mode)
         if mode != "train" or not args.whole_batches:
             return factory
         assert isinstance(factory, SequenceIterFactory)
-        require_whole_batches(args, iter_options.distributed)
         utterances = list(itertools.chain(*factory.sampler))
         factory.sampler = WholeBatches(
             utterances, args.batch_size, args.num_iters_per_epoch, args.seed
@@ -117,11 +132,10 @@ def require_whole_batches(args: argparse.Namespace, distributed: bool = False) -
         UserError: One of the options does.
     """
     wanted = {
-        "batch_type: unsorted": args.batch_type == "unsorted",
-        "num_iters_per_epoch": bool(args.num_iters_per_epoch),
-        "shuffle_within_batch: false": not args.shuffle_within_batch,
-        "drop_last_iter: false": not args.drop_last_iter,
-        "a single GPU": not distributed,
+        f"{option}: {str(needed).lower()}": getattr(args, option) == needed
+        for option, (needed, _) in WHOLE_BATCHES_NEED.items()
     }
+    wanted["num_iters_per_epoch"] = bool(args.num_iters_per_epoch)
+    wanted["a single GPU"] = not distributed
     for need in (name for name, is_so in wanted.items() if not is_so):
         raise UserError(f"whole_batches: true needs {need}: correct the configuration.")

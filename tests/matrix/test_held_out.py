@@ -7,9 +7,10 @@ import pytest
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import DOUBLE, SINGLE, cell_moments
-from espnet2_cltm.matrix.held_out import shared_covariance
+from espnet2_cltm.matrix.held_out import read_held_out, shared_covariance
 from espnet2_cltm.matrix.results import read_scores
 from espnet2_cltm.matrix.uncertainty import IntervalSettings, analyse
+from espnet2_cltm.results_format import HELD_OUT_COLUMNS
 from tests.matrix.results_files import perf_rows, write_results
 from tests.matrix.simulator import Simulation, draw_scores, draw_truth
 
@@ -93,3 +94,11 @@ def test_values_are_read_from_the_file_beside_the_results(tmp_path):
     beside.write_text("run\n")
     with pytest.raises(UserError, match=r"held_out\.tsv"):
         read_scores(path)
+
+
+def test_values_that_are_not_numbers_are_named(tmp_path):
+    path = tmp_path / "held_out.tsv"
+    row = "\t".join(["run", "es", "macro_f1", "0.5 o.6"])
+    path.write_text("\t".join(HELD_OUT_COLUMNS) + f"\n{row}\n")
+    with pytest.raises(UserError, match=r"held_out\.tsv, line 2"):
+        read_held_out(path)

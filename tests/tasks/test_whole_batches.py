@@ -47,6 +47,7 @@ def test_seeds_give_other_orders():
     ("option", "value"),
     [
         ("batch_type", "sorted"),
+        ("iterator_type", "chunk"),
         ("num_iters_per_epoch", None),
         ("shuffle_within_batch", True),
         ("drop_last_iter", True),
