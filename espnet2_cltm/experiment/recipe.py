@@ -458,7 +458,7 @@ def _read_existing(exp: Path) -> Settings:
     if not (exp / "plan.tsv").exists():
         made = sorted(path.parent.name for path in exp.parent.glob("*/plan.tsv"))
         raise UserError(
-            f"There is no experiment {exp}: run stage 3"
+            f"The experiment {exp} does not exist: run stage 3"
             + (f", or set --tag to one of {' '.join(made)}." if made else ".")
         )
     return read_settings(exp / "experiment.yaml")
