@@ -25,11 +25,11 @@ import soundfile
 import soxr
 
 from espnet2_cltm.corpus.datadir import AudioPlace, parse_audio
+from espnet2_cltm.corpus.mp3 import complete_mp3
 from espnet2_cltm.corpus.pipes import CommandFailed, is_pipe, read_pipe
 from espnet2_cltm.corpus.truncation import (
     announces_too_much,
     close_wav_header,
-    complete_mp3,
     declared_flac_samples,
     identify_format,
     is_truncated,

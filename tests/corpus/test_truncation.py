@@ -11,8 +11,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espnet2_cltm.corpus.mp3 import frame_at
 from espnet2_cltm.corpus.truncation import (
-    _mp3_frame,
     close_wav_header,
     declared_flac_samples,
     identify_format,
@@ -38,7 +38,7 @@ def mp3(rate=24000, channels=1, **options):
 
 def frame_starts(content, start=0):
     starts = []
-    while frame := _mp3_frame(content, start):
+    while frame := frame_at(content, start):
         starts.append(start)
         start += frame.length
     return starts
