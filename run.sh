@@ -2,9 +2,10 @@
 # The recipe: from a corpus to a cross-lingual transfer matrix, in six stages; with
 # --regime_budgets to learning curves, which tell how large N must be.
 #   ./run.sh --stage 1 --stop_stage 6
-# --help lists the options; they are declared, checked and completed in Python
-# (espnet2_cltm/experiment/recipe.py), each stage's in an array of its own. The recipes in
-# egs2/ call this script with CLTM_RECIPE_DIR set to their own directory.
+# --help lists the options; they are declared in Python
+# (espnet2_cltm/experiment/recipe_options.py), and checked and completed there (recipe.py),
+# each stage's in an array of its own. The recipes in egs2/ call this script with
+# CLTM_RECIPE_DIR set to their own directory.
 # shellcheck disable=SC2154 # the variables come from espnet2_cltm.bin.recipe
 set -euo pipefail
 

@@ -18,7 +18,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 import espnet2_cltm.bin
-from espnet2_cltm.experiment.recipe import BY_TASK, GROUPS, recipe_options
+from espnet2_cltm.experiment.recipe_options import BY_TASK, GROUPS, recipe_options
 from espnet2_cltm.options import TEXT, WORDS, Option
 from espnet2_cltm.registry import corpus_names, task_names
 

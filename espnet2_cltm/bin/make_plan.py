@@ -29,7 +29,8 @@ from espnet2_cltm.experiment.planning import (
     make_plan,
     write_experiment,
 )
-from espnet2_cltm.experiment.recipe import quoted, recipe_options, settings_from
+from espnet2_cltm.experiment.recipe import quoted, settings_from
+from espnet2_cltm.experiment.recipe_options import recipe_options
 from espnet2_cltm.experiment.run_options import number_of_workers
 from espnet2_cltm.experiment.settings import (
     Settings,

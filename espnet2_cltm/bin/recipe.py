@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from espnet2_cltm.bin.command_line import run_command
-from espnet2_cltm.experiment.recipe import help_text, resolve
+from espnet2_cltm.experiment.recipe import resolve
+from espnet2_cltm.experiment.recipe_options import help_text
 from espnet2_cltm.pretraining.options import resolve_ssl, ssl_help
 
 

@@ -12,7 +12,7 @@ from espnet2_cltm.experiment.data_table import write_data_table
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.measures import Measures
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.recipe import STAGE_5_OPTIONS
+from espnet2_cltm.experiment.recipe_options import STAGE_5_OPTIONS
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.options import add_options

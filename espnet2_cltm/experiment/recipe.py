@@ -1,10 +1,8 @@
-"""The options of run.sh, and the arguments of its stages.
+"""What run.sh is to do: its options checked, and the arguments of its stages.
 
-Every option is declared once: those of stages 1 and 2 in
-:mod:`espnet2_cltm.corpus.options`, those of stage 4 in
-:mod:`espnet2_cltm.experiment.run_options`, a task's own beside the task, the others
-here. run.sh passes its arguments to :func:`resolve`, which checks all of them before
-any stage runs and returns the arguments of each stage's script.
+run.sh passes its arguments to :func:`resolve`, which checks all of them before any
+stage runs and returns the arguments of each stage's script. The options are declared in
+:mod:`.recipe_options`.
 """
 
 import re
@@ -15,246 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec
-from espnet2_cltm.corpus.options import (
-    DATADIR,
-    DUMPDIR,
-    STAGE_1_OPTIONS,
-    STAGE_2_OPTIONS,
-)
 from espnet2_cltm.corpus.prepare import choose_languages
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder import read_train_configs
-from espnet2_cltm.experiment.plan import STEPS_CHOICES, check_grid, read_plan
-from espnet2_cltm.experiment.run_options import RUN_OPTIONS, number_of_workers
+from espnet2_cltm.experiment.plan import check_grid, read_plan
+from espnet2_cltm.experiment.recipe_options import recipe_options
+from espnet2_cltm.experiment.run_options import number_of_workers
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.slurm_settings import check_slurm
 from espnet2_cltm.experiment.steps import check_steps
 from espnet2_cltm.files import shipped
 from espnet2_cltm.options import (
-    CONF_FILE,
-    DIRECTORY,
-    NAME,
-    NUMBERS,
-    POSITIVE,
-    SEEDS,
-    SHARE,
-    TEXT,
-    TRUTH,
-    WHOLE,
-    WORDS,
-    Kind,
     Option,
     check_stages,
-    help_lines,
-    one_of,
     parse,
     read_values,
-    stage_up_to,
 )
-from espnet2_cltm.registry import corpus_names, find_corpus, find_task, task_names
+from espnet2_cltm.registry import find_corpus, find_task, task_names
 from espnet2_cltm.task import TaskSpec
-
-
-def _read_freeze(text: str) -> str:
-    if text not in ("none", "cnn", "all") and not text.isdecimal():
-        raise ValueError
-    return text
-
-
-STAGE = stage_up_to(6)
-FREEZE = Kind(_read_freeze, "none, cnn, all or a number of transformer layers")
-
-FLOW_OPTIONS = (
-    Option("stage", "first stage", STAGE, "1", (), "Flow", False),
-    Option("stop_stage", "last stage", STAGE, "6", (), "Flow", False),
-    Option(
-        "dry_run",
-        "stop in stage 3 after printing what the experiment will cost",
-        TRUTH,
-        "false",
-        (3,),
-        "Flow",
-        False,
-    ),
-    Option("task", "tasks, separated by spaces", WORDS, "gender speaker", (3,), "Flow"),
-    Option("corpus", "name of the corpus", TEXT, "demo", (1, 2, 3), "Data"),
-)
-STAGE_3_OPTIONS = (
-    Option("budget", "N of a single run, in the unit of each task", POSITIVE),
-    Option(
-        "seeds",
-        "seeds, each with one run of every kind",
-        SEEDS,
-        "42 43 44 45 46 47 48 49 50 51",
-        (3,),
-    ),
-    Option(
-        "model",
-        "HuBERT: hub id, directory, or YAML file of a small random one; left out, the "
-        "one in the training configuration",
-        TEXT,
-        "",
-        (3,),
-    ),
-    Option(
-        "freeze",
-        "part of the encoder to keep fixed, computed once for each utterance: none, "
-        "cnn, all or the number of lowest transformer layers; left out, as in the "
-        "training configuration",
-        FREEZE,
-        "",
-        (3,),
-    ),
-    Option(
-        "steps",
-        "optimiser steps of a run: equal (those of a double run, for all), data (as "
-        "published: twice the data, twice the steps) or both (equal, and single and "
-        "double runs as data, too)",
-        one_of(*STEPS_CHOICES),
-        "equal",
-        (3,),
-    ),
-    Option("zero_shot", "test single runs on every language", TRUTH, "true", (3,)),
-    Option(
-        "pairs_fraction",
-        "share of the pairs of languages that is measured, balanced over languages",
-        SHARE,
-        "1",
-        (3,),
-    ),
-    Option("pairs_seed", "seed that draws which pairs", WHOLE, "0", (3,)),
-    Option(
-        "regime_budgets",
-        "every N of learning curves, such as '4 8 16 32', in place of a matrix: a "
-        "single run of every language at every N, tested on that language; at least "
-        "one N needs its double in the list, and --budget is not used",
-        NUMBERS,
-        "",
-        (3,),
-    ),
-    Option(
-        "shared_speakers",
-        "treat speakers of one name, apart from <lang>-, as one person in all "
-        "languages, and train on nobody who is tested; left out, the corpus decides",
-        TRUTH,
-        "",
-        (3,),
-    ),
-    Option(
-        "test_batch_bins",
-        "most samples in a test batch (affects memory, and the last bits of results)",
-        POSITIVE,
-        "480000",
-        (3,),
-    ),
-    Option(
-        "tag",
-        "name of the experiment; left out, made of the corpus, the tasks and N, such "
-        "as demo_gender_n2_speaker_n32 or demo_gender_regime",
-        NAME,
-    ),
-)
-STAGE_5_OPTIONS = (
-    Option(
-        "rescore",
-        "score the predictions again, instead of reading each run's metrics.json",
-        TRUTH,
-        "false",
-        (5,),
-        "Experiment",
-        False,
-    ),
-)
-STAGE_6_OPTIONS = (
-    Option(
-        "languages_conf",
-        "names and families of languages",
-        CONF_FILE,
-        "conf/languages.yaml",
-        (6,),
-        "Places",
-    ),
-    Option(
-        "distances",
-        "table of distances between languages that are not known here",
-        TEXT,
-        "",
-        (6,),
-        "Places",
-    ),
-)
-PLACE_OPTIONS = (
-    DATADIR,
-    DUMPDIR,
-    Option("expdir", "directory of experiments", DIRECTORY, "exp", (), "Places"),
-)
-BY_TASK = {
-    "budget": ("another N for this task", POSITIVE, (3,)),
-    "config": ("ESPnet training configuration", TEXT, (3,)),
-    "metric": ("metric of the matrix; left out, the task's first", TEXT, ()),
-}
-"""Options that every task has, ``--<task>_<name>``: help, kind and stages."""
-
-_HELP = """\
-Usage: ./run.sh [--stage 1] [--stop_stage 6] [--option value ...]
-
-Measures how much speech of one language helps a task in another, and draws the
-cross-lingual transfer matrix of each task. Without options it builds the demo.
-
-Stages: 1 prepare each language   2 decode audio   3 draw subsets, write the plan
-        4 make every run          5 score          6 matrix, figures, report
-Each can be run again alone; it does only what is missing.
-"""
-GROUPS = ("Flow", "Data", "Experiment", "Resources", "Places")
-
-
-def task_options(spec: TaskSpec) -> list[Option]:
-    """Return the options of one task: those that every task has, and its own."""
-    return [
-        Option(f"{spec.name}_{name}", help_text, kind, "", stages)
-        for name, (help_text, kind, stages) in BY_TASK.items()
-    ] + [_of_task(option, spec) for option in spec.options]
-
-
-def _of_task(option: Option, spec: TaskSpec) -> Option:
-    return Option(
-        option.name,
-        f"{spec.name}: {option.help}",
-        option.kind,
-        option.default,
-        (3,),
-        option.group,
-        option.shapes_result,
-    )
-
-
-def recipe_options() -> dict[str, Option]:
-    """Return every option of run.sh by name.
-
-    Raises:
-        UserError: Two declarations have one name.
-    """
-    declared = [
-        *FLOW_OPTIONS,
-        *STAGE_1_OPTIONS,
-        *STAGE_2_OPTIONS,
-        *STAGE_3_OPTIONS,
-        *(o for name in task_names() for o in task_options(find_task(name))),
-        *STAGE_5_OPTIONS,
-        *STAGE_6_OPTIONS,
-        *RUN_OPTIONS,
-        *PLACE_OPTIONS,
-    ]
-    options: dict[str, Option] = {}
-    for option in declared:
-        if option.name in options and options[option.name].kind != option.kind:
-            raise UserError(
-                f"Two tasks, corpora or parts of the recipe declare the option "
-                f"--{option.name}: rename it in one of them."
-            )
-        options.setdefault(option.name, option)
-    return options
 
 
 def choose_tasks(names: Iterable[str]) -> list[TaskSpec]:
@@ -491,19 +268,6 @@ def _languages(
         config = Path(values["demo_config"])
         return corpus.default_languages(CorpusOptions(config=config))
     return choose_languages(corpus, Path(corpus_dir)) if stage == 1 else ()
-
-
-def help_text() -> str:
-    """Return run.sh's help: every option with its default, by group."""
-    lines = [
-        _HELP,
-        f"Tasks: {', '.join(task_names())}, and those of conf/tasks/*.yaml.",
-        f"Corpora: {', '.join(corpus_names())}.",
-    ]
-    by_task = {f"{task}_{name}" for task in task_names() for name in BY_TASK}
-    options = [o for o in recipe_options().values() if o.name not in by_task]
-    options += [Option(f"<task>_{n}", h, k) for n, (h, k, _) in BY_TASK.items()]
-    return "\n".join([*lines, *help_lines(options, GROUPS)]) + "\n"
 
 
 def _check_metric(spec: TaskSpec, name: str | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import espnet2_cltm
-from espnet2_cltm.experiment.recipe import recipe_options
+from espnet2_cltm.experiment.recipe_options import recipe_options
 from espnet2_cltm.pretraining.options import SSL_OPTIONS
 
 PACKAGE = Path(espnet2_cltm.__file__).parent

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from espnet2_cltm.experiment.recipe import recipe_options
+from espnet2_cltm.experiment.recipe_options import recipe_options
 from tests.docs.markdown import ROOT, documents
 
 pytestmark = pytest.mark.slow

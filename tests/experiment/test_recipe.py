@@ -45,7 +45,7 @@ def test_an_option_is_refused_by_one_short_sentence(option, value):
     [
         ("--stage 4 --stop_stage 3", "nothing would be done"),
         ("--stage 4 --dry_run true", "ends in stage 3"),
-        ("--stage 4 --tag nope", r"no experiment exp/nope: run stage 3\.$"),
+        ("--stage 4 --tag nope", r"exp/nope .*: run stage 3\.$"),
         ("--stage 4", r"no experiment exp/demo_gender_n2_speaker_n32: "),
     ],
 )

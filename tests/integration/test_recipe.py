@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from espnet2_cltm.experiment.recipe import BY_TASK, recipe_options
+from espnet2_cltm.experiment.recipe_options import BY_TASK, recipe_options
 from espnet2_cltm.registry import corpus_names, task_names
 from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
