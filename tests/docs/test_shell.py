@@ -13,12 +13,9 @@ from functools import lru_cache
 import pytest
 
 import espnet2_cltm.bin
-from espnet2_cltm.experiment.recipe import (
-    BY_TASK,
-    choose_tasks,
-    parse,
-    recipe_options,
-)
+from espnet2_cltm.experiment.recipe import choose_tasks
+from espnet2_cltm.experiment.recipe_options import BY_TASK, recipe_options
+from espnet2_cltm.options import parse
 from espnet2_cltm.registry import find_corpus
 from tests.docs.markdown import ROOT, blocks, documents, without_blocks
 
