@@ -38,8 +38,12 @@ OPTIONS = (
 )
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What tells of times and of this call, not of results.
-VARIES = re.compile(r"logs/|\.log$|progress\.json$|\.lock$|/claims$|report\.html$")
-VARIES_WITHIN = re.compile(rb'"\w*(made|seconds|started|updated|date)"[^,}]*')
+VARIES = re.compile(
+    r"logs/|\.log$|progress\.json$|\.lock$|/claims$|costs\.tsv$|report\.html$"
+)
+VARIES_WITHIN = re.compile(
+    rb'"\w*(made|seconds|started|updated|date)"[^,}]*|"costs": {[^}]*}'
+)
 
 
 def make_recipe(place: Path) -> None:

@@ -55,6 +55,26 @@ MEASURE_COLUMNS = (
     "mean",
 )
 
+COSTS = "costs.tsv"
+RUN_COLUMNS = ("run", "task", "kind", "languages", "budget", "seed", "steps")
+COST_COLUMNS = (
+    "train_seconds",  # wall-clock, from reading the lists to the last epoch
+    "train_cpu_seconds",  # of the process, its threads, and processes it waited for
+    "test_seconds",  # wall-clock: predictions, scores, and packing a model that is kept
+    "test_cpu_seconds",
+    "real_time_factor",  # seconds a second of audio, utterances predicted one at a time
+    "latency_seconds",  # the same, a mean over utterances
+    "peak_bytes",  # highest resident memory of the process during the run
+    "gpu_seconds",  # wall-clock seconds that the run held its GPU
+    "gpu_peak_bytes",  # highest that PyTorch had allocated
+    "cpu_joules",  # of the machine's processor packages meanwhile (RAPL)
+    "gpu_joules",  # of the GPU meanwhile (NVML)
+    "trainable_parameters",  # at the end of training
+    "parameters",
+    "stored_bytes",  # weights that a kept model holds
+)
+"""Costs of a run, numbers, empty where not known; ``device`` stands behind them."""
+
 CONFUSION_COLUMNS = (
     "task",
     "kind",

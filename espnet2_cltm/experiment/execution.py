@@ -9,7 +9,6 @@ import argparse
 import logging
 import platform
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,12 @@ import espnet2_cltm
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.costs import (
+    CostMeter,
+    add_costs,
+    inference_costs,
+    model_costs,
+)
 from espnet2_cltm.experiment.drawn import (
     by_speakers,
     read_test_set,
@@ -114,12 +119,15 @@ def make_run(
     directory.run(name).mkdir(parents=True, exist_ok=True)
     metrics = read_metrics(directory.metrics(name))
     log = directory.run(name) / "train.log"
-    with _logging_to(log, mode="w" if metrics is None else "a"):
+    with (
+        _logging_to(log, mode="w" if metrics is None else "a"),
+        CostMeter(ngpu) as meter,
+    ):
         if metrics is not None and _add_tests(
-            directory, settings, planned, ngpu, metrics
+            directory, settings, planned, ngpu, metrics, meter
         ):
             return
-        _train_and_test(directory, settings, planned, ngpu, keep_models)
+        _train_and_test(directory, settings, planned, ngpu, keep_models, meter)
 
 
 def _train_and_test(
@@ -128,6 +136,7 @@ def _train_and_test(
     planned: PlannedRun,
     ngpu: int,
     keep_models: str,
+    meter: CostMeter,
 ) -> None:
     """Train a run's model, test it, and write its ``metrics.json``.
 
@@ -136,13 +145,12 @@ def _train_and_test(
     """
     run = planned.run
     code = find_task(run.task).code()
-    started = time.monotonic()
     utterances = training_utterances(directory, settings, run)
     config = write_train_yaml(directory, settings, run, utterances)
     args = training_arguments(code.ESPNET_TASK, config, ["--ngpu", str(ngpu)])
     criteria = code.criteria(vars(args), run.languages, planned.test_languages)
     trained = train_in_memory(code.ESPNET_TASK, args, criteria.values())
-    trained_at = time.monotonic()
+    train_seconds, train_cpu_seconds = meter.lap()
     scores: dict[str, Scores] = {}
     checkpoints: dict[str, Any] = {}
     for name in planned.test_languages:
@@ -151,14 +159,28 @@ def _train_and_test(
     logging.info("Tested on %s", ", ".join(scores))
     if run.is_kept(keep_models):
         keep_model(directory, planned, args, trained, criteria, checkpoints)
+    test_seconds, test_cpu_seconds = meter.lap()
+    costs = {
+        "train_cpu_seconds": round(train_cpu_seconds, 3),
+        "test_cpu_seconds": round(test_cpu_seconds, 3),
+        **meter.costs(),
+        **inference_costs(
+            run.task,
+            trained.model,
+            read_test_set(directory, run.task, planned.test_languages[0]),
+            _device(ngpu),
+        ),
+        **model_costs(trained.model),
+    }
     done = {
         "run": run.name,
         "utterances": len(utterances),
         **_recorded(scores),
         "checkpoints": checkpoints,
         "validation": trained.validation,
-        "train_seconds": round(trained_at - started, 3),
-        "test_seconds": round(time.monotonic() - trained_at, 3),
+        "train_seconds": round(train_seconds, 3),
+        "test_seconds": round(test_seconds, 3),
+        "costs": costs,
         "versions": versions(ngpu),
     }
     write_metrics(directory.metrics(run.name), done)
@@ -170,6 +192,7 @@ def _add_tests(
     planned: PlannedRun,
     ngpu: int,
     metrics: dict[str, Any],
+    meter: CostMeter,
 ) -> bool:
     """Test a finished run's kept model where the run was not tested yet.
 
@@ -181,19 +204,19 @@ def _add_tests(
     if kept is None:
         return False
     model, checkpoint = kept
-    started = time.monotonic()
     added = [name for name in planned.test_languages if name not in metrics["test"]]
     scores: dict[str, Scores] = {}
     checkpoints = dict(metrics["checkpoints"])
     set_backends(settings.train_config[run.task])
-    model.to("cuda" if ngpu > 0 else "cpu")
+    model.to(_device(ngpu))
     for name in added:
         scores[name] = _test(directory, settings, run, name, model, ngpu)
         checkpoints[name] = checkpoint
     new = _recorded(scores)
     test = {**metrics["test"], **new["test"]}
     logging.info("Tested the kept model on %s", ", ".join(added))
-    seconds = metrics["test_seconds"] + time.monotonic() - started
+    seconds, cpu_seconds = meter.lap()
+    costs = {"test_cpu_seconds": round(cpu_seconds, 3), **meter.costs()}
     # In the order of a run that makes all tests at once.
     gone = [name for name in test if name not in planned.test_languages]
     order = [*planned.test_languages, *gone]
@@ -204,7 +227,8 @@ def _add_tests(
         "test": {name: test[name] for name in order},
         **({"confusion": confusion} if confusion else {}),
         "checkpoints": {name: checkpoints[name] for name in order},
-        "test_seconds": round(seconds, 3),
+        "test_seconds": round(metrics["test_seconds"] + seconds, 3),
+        **({"costs": add_costs(metrics["costs"], costs)} if "costs" in metrics else {}),
         "added_tests": [
             *metrics.get("added_tests", ()),
             {"languages": added, "versions": versions(ngpu)},
@@ -235,7 +259,7 @@ def _test(
             test_set,
             predictions,
             batch_bins=settings.test_batch_bins,
-            device="cuda" if ngpu > 0 else "cpu",
+            device=_device(ngpu),
         )
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
@@ -247,6 +271,10 @@ def _test(
             "--test_batch_bins, or leave longer utterances out."
         ) from error
     return code.score(spec, settings.options[run.task], test_set, predictions)
+
+
+def _device(ngpu: int) -> str:
+    return "cuda" if ngpu > 0 else "cpu"
 
 
 def _recorded(scores: Mapping[str, Scores]) -> dict[str, Any]:

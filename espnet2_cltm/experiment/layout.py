@@ -20,6 +20,7 @@
     held_out.tsv                results without each group of test speakers in turn
     data.tsv                    what is trained, validated and tested on, by language
     curves.tsv                  loss and validation by epoch, means over runs
+    costs.tsv                   time, memory and energy of each run
     scores.tsv                  speaker verification: histograms and error rates
     cltm/<task>/                matrix, figures, report
     regime/<task>/              learning curves: the dynamic regime
@@ -28,7 +29,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from espnet2_cltm.results_format import CURVES, DATA, HELD_OUT, LEFT_OUT, SCORES
+from espnet2_cltm.results_format import COSTS, CURVES, DATA, HELD_OUT, LEFT_OUT, SCORES
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,11 @@ class ExperimentDir:
     def scores(self) -> Path:
         """Return the file of the distribution of scores."""
         return self.root / SCORES
+
+    @property
+    def costs(self) -> Path:
+        """Return the table of what each run cost."""
+        return self.root / COSTS
 
     @property
     def runs(self) -> Path:

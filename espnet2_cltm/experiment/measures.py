@@ -3,9 +3,11 @@
 ``curves.tsv`` holds, by epoch, the training loss, the optimiser steps so far, the
 validation statistics and how often the epoch was chosen; ``scores.tsv`` the
 distribution of the scores of tests, for tasks whose test data can tell
-(:attr:`.TestData.measures`). A line is one measure of one kind of run on one language,
-at an epoch or a score: its mean, and the number of runs it is the mean of. So 15,000
-runs take a few MB. Only tests of languages that a run is trained on count.
+(:attr:`.TestData.measures`). A line of them is one measure of one kind of run on one
+language, at an epoch or a score: its mean, and the number of runs it is the mean of. So
+15,000 runs take a few MB. Only tests of languages that a run is trained on count.
+
+``costs.tsv`` has a line for each run: what it cost (:mod:`.costs`).
 """
 
 import math
@@ -20,7 +22,7 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.files import remove_if_there, write_text
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.results_format import MEASURE_COLUMNS
+from espnet2_cltm.results_format import COST_COLUMNS, MEASURE_COLUMNS, RUN_COLUMNS
 
 Measure = tuple[str, float, float]
 """Name, where (an epoch, a score), value."""
@@ -42,6 +44,7 @@ class Measures:
         self.directory = directory
         self._curves: _Sums = defaultdict(lambda: [0, 0.0])
         self._scores: _Sums = defaultdict(lambda: [0, 0.0])
+        self._costs: list[str] = []
 
     def add(self, planned: PlannedRun, metrics: Mapping[str, Any]) -> None:
         """Take in a run that is done.
@@ -54,6 +57,7 @@ class Measures:
             UserError: A file of its predictions or of the test data is damaged.
         """
         run = planned.run
+        self._costs.append(_costs_line(run, metrics))
         trained = list(_logged(self.directory.log(run.name)))
         for lang in run.languages:
             _add(self._curves, run, lang, trained)
@@ -62,7 +66,11 @@ class Measures:
                 _add(self._scores, run, lang, self._of_scores(run, lang))
 
     def write(self) -> None:
-        """Write both files; one that nothing is known for is removed."""
+        """Write the files; one that nothing is known for is removed."""
+        header = "\t".join((*RUN_COLUMNS, *COST_COLUMNS, "device"))
+        write_text(
+            self.directory.costs, "\n".join([header, *sorted(self._costs)]) + "\n"
+        )
         for path, sums in (
             (self.directory.curves, self._curves),
             (self.directory.scores, self._scores),
@@ -94,6 +102,14 @@ def _add(sums: _Sums, run: Run, lang: str, measures: Iterable[Measure]) -> None:
         entry = sums[(*of, measure, at)]
         entry[0] += 1
         entry[1] += value
+
+
+def _costs_line(run: Run, metrics: Mapping[str, Any]) -> str:
+    costs = {**metrics, **metrics.get("costs", {})}
+    of_run = (run.name, run.task, run.kind, "+".join(run.languages), run.budget)
+    found = [costs.get(name, "") for name in COST_COLUMNS]
+    device = metrics.get("versions", {}).get("device", "")
+    return "\t".join(map(str, (*of_run, run.seed, run.steps, *found, device)))
 
 
 def _logged(path: Path) -> Iterator[Measure]:

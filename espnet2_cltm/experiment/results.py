@@ -6,6 +6,7 @@ label task, counts by test language, reference and predicted label; ``held_out``
 test language and metric, the values without each group of test speakers in turn, for
 the languages trained on; ``checkpoints``, the epoch and what chose it by test language;
 ``validation``, the statistics of every epoch; ``train_seconds``, ``test_seconds``;
+``costs``, what else the run cost (:data:`.COST_COLUMNS`);
 ``versions``; and, where tests were added later with the kept model, the list
 ``added_tests`` of their ``languages`` and ``versions``.
 

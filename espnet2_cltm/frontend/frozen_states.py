@@ -9,7 +9,8 @@ model is (on a GPU in the GPU's memory).
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -31,6 +32,17 @@ def keep_frozen_states(max_bytes: int) -> None:
     """
     global _kept
     _kept = BoundedCache(max_bytes)
+
+
+@contextmanager
+def without_frozen_states() -> Iterator[None]:
+    """Compute frozen parts anew within a ``with``, and keep what is kept as it is."""
+    global _kept
+    kept, _kept = _kept, BoundedCache(0)
+    try:
+        yield
+    finally:
+        _kept = kept
 
 
 def frozen_modules(hubert: HubertModel, highest: int) -> list[nn.Module]:

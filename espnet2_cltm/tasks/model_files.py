@@ -214,12 +214,24 @@ def pack_model(
         for name, state in weights.items():
             on_cpu = {
                 key: tensor.detach().cpu()
-                for key, tensor in state.items()
-                if stored is None or key in stored
+                for key, tensor in _of_model(model, state).items()
             }
             entry = zipfile.ZipInfo(name)
             with archive.open(entry, "w", force_zip64=True) as output:
                 torch.save(on_cpu, output)
+
+
+def stored_bytes(model: torch.nn.Module) -> int:
+    """Return the bytes of the weights that :func:`pack_model` stores, uncompressed."""
+    return sum(value.nbytes for value in _of_model(model, model.state_dict()).values())
+
+
+def _of_model(
+    model: torch.nn.Module, state: Mapping[str, torch.Tensor]
+) -> Mapping[str, torch.Tensor]:
+    """Return what its strategy stores of a model's state."""
+    stored = strategy_of(model).to_store(model)
+    return {k: v for k, v in state.items() if stored is None or k in stored}
 
 
 def read_packed_model(path: Path | str) -> PackedModel:
