@@ -49,6 +49,7 @@ DEMO = {
 FAMILY_SIZE = 4  # languages of one made-up family
 ADDITIVE_MEAN = 0.5
 ADDITIVE_DEVIATIONS = (0.3, 0.25, 0.2)  # of targets, donors and pairs
+SETTINGS = ("share_zero", "share_one", "test_run_sd", "n_speakers")  # of simulations
 LEVEL = 0.95
 BAR = 0.9
 
@@ -75,6 +76,8 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--share_zero", type=float, default=0.0)
     parser.add_argument("--share_one", type=float, default=0.0)
+    parser.add_argument("--test_run_sd", type=float, default=0.0)
+    parser.add_argument("--n_speakers", type=int, default=0)
     parser.add_argument("--random_seed", type=int, default=0)
     return parser
 
@@ -127,7 +130,7 @@ def simulations(args: argparse.Namespace) -> dict[str, Simulation]:
             continue
         found[task] = simulation_of_results(args.results, task)
     return {
-        task: replace(one, share_zero=args.share_zero, share_one=args.share_one)
+        task: replace(one, **{name: getattr(args, name) for name in SETTINGS})
         for task, one in found.items()
     }
 

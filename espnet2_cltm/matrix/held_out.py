@@ -26,6 +26,7 @@ from espnet2_cltm.matrix.text_table import read_text_table, require_columns
 from espnet2_cltm.results_format import HELD_OUT_COLUMNS
 
 REMEDY = "run stage 5 again"
+RELATIVE_TOLERANCE = 1e-9  # of a variance beside the largest
 HeldOutValues = dict[tuple[str, str, str], np.ndarray]
 
 
@@ -120,6 +121,47 @@ def shared_covariance(
         (..., r, r), positive semidefinite, 0 where not known; (...) numbers of groups,
         0 there.
     """
+    covariance, count = _unbiased_covariance(held_out, used)
+    size, directions = np.linalg.eigh(covariance)
+    kept = np.maximum(size, 0.0)  # as a variance that is estimated may be below 0
+    covariance = np.einsum("...ak,...k,...bk->...ab", directions, kept, directions)
+    return covariance, count
+
+
+def sources_of_test_sets(of_all: HeldOutScores) -> np.ndarray:
+    """Return what independent sources of noise in test sets change in every run.
+
+    Runs that lack a seed which single and double have are taken as undisturbed.
+
+    Returns:
+        (n, n + 1, q): along the runs tested on a target are its pairs, in whose own
+        place the double is, and the single. Products of two runs of a target sum to
+        the covariance of their means over seeds; sources of different targets are
+        different ones. q is 0 where nothing is known.
+    """
+    found = []
+    for target in range(len(of_all.single)):
+        runs = np.concatenate([of_all.pair[target], of_all.single[target][None]])
+        runs[target] = of_all.double[target]
+        groups = np.isfinite(of_all.single[target]).any(axis=0)
+        used = np.isfinite(runs[[target, -1]][:, :, groups]).all(axis=(0, 2))
+        known = np.isfinite(runs[:, used][..., groups]).all(axis=(1, 2))
+        undisturbed = np.where(groups, 0.0, np.nan)
+        runs = np.where(known[:, None, None], runs, undisturbed)
+        covariance, _ = _unbiased_covariance(runs, used)
+        size, directions = np.linalg.eigh(covariance)
+        kept = np.maximum(size, 0.0)
+        # What is cut below 0 would be too much variance: the trace stays as it is.
+        kept *= max(size.sum(), 0.0) / max(kept.sum(), np.finfo(float).tiny)
+        some = kept > RELATIVE_TOLERANCE * kept.max()
+        found.append(directions[:, some] * np.sqrt(kept[some]))
+    most = max(sources.shape[1] for sources in found)
+    return np.stack([np.pad(one, ((0, 0), (0, most - one.shape[1]))) for one in found])
+
+
+def _unbiased_covariance(
+    held_out: np.ndarray, used: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     groups = np.isfinite(held_out) | ~used[..., None, :, None]
     groups = groups.all(axis=(-3, -2)) & np.isfinite(held_out).any(axis=(-3, -2))
     seeds, count = used.sum(axis=-1), groups.sum(axis=-1)
@@ -137,7 +179,4 @@ def shared_covariance(
     pairs = np.maximum(seeds * (seeds - 1), 1)[..., None, None]
     covariance = (g - 1) / g * (of_sum - of_each) / pairs
     covariance = np.where(known[..., None, None], covariance, 0.0)
-    size, directions = np.linalg.eigh(covariance)
-    kept = np.maximum(size, 0.0)  # as a variance that is estimated may be below 0
-    covariance = np.einsum("...ak,...k,...bk->...ab", directions, kept, directions)
     return covariance, np.where(known, count, 0)

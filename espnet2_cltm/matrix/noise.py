@@ -17,11 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from espnet2_cltm.matrix.estimates import DOUBLE, PAIR, SINGLE, TransferMatrix
+from espnet2_cltm.matrix.held_out import sources_of_test_sets
 from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout
 from espnet2_cltm.matrix.scores import RunScores, SeedScores
 
 RANK_TOLERANCE = 1e-9  # relative to the largest singular value
 ROUNDS = 20  # of the weighted variance; it settles within ten
+MIXTURES = 200  # sources that stand for those of all test sets
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class SeedNoise:
             sqrt(k / (k - 1)) for k seeds, so that their mean square is the unbiased
             variance; 0 where not there.
         cross_noise: (n, n, s), departures from ``cross_gain``, enlarged likewise.
+        self_test: (n, q), what q sources of noise in a target's test set change in its
+            self-gain in all seeds alike (:mod:`espnet2_cltm.matrix.held_out`); those
+            of different targets are different sources. q is 0 where not known.
+        cross_test: (n, n, q), what they change in the cross-gains.
     """
 
     there: np.ndarray
@@ -43,6 +49,8 @@ class SeedNoise:
     cross_gain: np.ndarray
     self_noise: np.ndarray
     cross_noise: np.ndarray
+    self_test: np.ndarray
+    cross_test: np.ndarray
 
     @property
     def n_seeds(self) -> np.ndarray:
@@ -64,7 +72,15 @@ def seed_noise(scores: SeedScores) -> SeedNoise:
         departure = np.where(there, gain - mean[..., None], 0.0)
         parts.append((mean, departure * enlarged[..., None]))
     (self_mean, self_noise), (cross_mean, cross_noise) = parts
-    return SeedNoise(there, self_mean, cross_mean, self_noise, cross_noise)
+    n = len(there)
+    sources = np.zeros((n, n + 1, 0))
+    if scores.held_out is not None:
+        sources = sources_of_test_sets(scores.held_out)
+    self_test = np.diagonal(sources, axis1=0, axis2=1).T - sources[:, -1]
+    cross_test = sources[:, :-1] - sources[:, -1:]
+    return SeedNoise(
+        there, self_mean, cross_mean, self_noise, cross_noise, self_test, cross_test
+    )
 
 
 def additive_design(rows: np.ndarray, columns: np.ndarray, n: int) -> np.ndarray:
@@ -128,14 +144,17 @@ def quiet_matrix(
 
 
 def cell_departures(noise: SeedNoise, matrix: np.ndarray) -> np.ndarray:
-    """Return what each seed's departures change in the cells, to first order.
+    """Return what each source of noise changes in the cells, to first order.
+
+    Sources are the seeds, and of the test sets' many a fixed number of mixtures with
+    random signs, in which those of different targets are independent.
 
     Args:
         noise: Noise of the scores that the matrix was made of.
         matrix: (n, n), estimates.
 
     Returns:
-        (n, n, s); over the seeds, products of two cells' sum to the covariance of
+        (n, n, q); over the sources, products of two cells' sum to the covariance of
         their errors, so the squares of one to its squared standard error. 0 where no
         cell is there.
     """
@@ -143,6 +162,31 @@ def cell_departures(noise: SeedNoise, matrix: np.ndarray) -> np.ndarray:
     scale = noise.self_gain * noise.n_seeds
     with np.errstate(divide="ignore", invalid="ignore"):
         departures = departures / scale[..., None]
+    departures = np.where(np.isfinite(departures), departures, 0.0)
+    n, q = noise.self_test.shape
+    if not q:
+        return departures
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (n, q, MIXTURES))
+    mixed = departures_by_test_set(noise, matrix) @ signs / np.sqrt(MIXTURES)
+    return np.concatenate([departures, mixed], axis=-1)
+
+
+def departures_by_test_set(noise: SeedNoise, matrix: np.ndarray) -> np.ndarray:
+    """Return what each source of noise in test sets changes in the cells.
+
+    To first order: the ratio of two normal numbers has no mean, and of so many targets
+    one would always be far out.
+
+    Args:
+        noise: Noise of the scores.
+        matrix: (n, n), the cells.
+
+    Returns:
+        (n, n, q), 0 where no cell is there.
+    """
+    departures = noise.cross_test - matrix[..., None] * noise.self_test[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        departures = departures / noise.self_gain[..., None]
     return np.where(np.isfinite(departures), departures, 0.0)
 
 
@@ -191,8 +235,9 @@ class CellNoise:
 def cell_noise(scores: RunScores, matrix: TransferMatrix) -> CellNoise:
     """Return the noise of every cell's CLTM, to first order.
 
-    With seeds, each seed is a source; without, single and double run of each target
-    are, and the pair run is the cell's own. NaN where there is no standard error.
+    With seeds, they and the test sets are sources; without, single and double run of
+    each target are, and the pair run is the cell's own. NaN where there is no standard
+    error.
 
     Args:
         scores: Scores that ``matrix`` was made of.

@@ -1,7 +1,8 @@
 """Summary numbers and strengths of a matrix, corrected for noise, with intervals.
 
-The resamples of the seeds are those of the cells' intervals; which targets are
-identified stays as it is.
+The resamples of the seeds are those of the cells' intervals; where test speakers are
+known, each draws the noise of the test sets, too. Which targets are identified stays
+as it is.
 
 Noise spreads the cells of an estimate, and resampling its seeds spreads them once
 more. A plain bootstrap interval of a share, an extreme, a norm or a concentration
@@ -35,6 +36,7 @@ from scipy.stats import rankdata
 from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout, batch_of
 from espnet2_cltm.matrix.noise import (
     SeedNoise,
+    departures_by_test_set,
     disturbed,
     quiet_matrix,
     resampled,
@@ -181,7 +183,8 @@ def matrix_numbers_with_intervals(
     quiet = quiet_matrix(noise, matrix, layout)
     weights = draw_weights(len(scores.seeds), resamples, seed)
     names = [name for name, one in plain.properties.items() if one.value is not None]
-    draws = _draw(noise, matrix, quiet, layout, weights, names, track)
+    tests = np.random.default_rng((seed, 1))
+    draws = _draw(noise, matrix, quiet, layout, weights, tests, names, track)
     of_quiet = batch_of(quiet, layout)
     properties, strengths = dict(plain.properties), dict(plain.strengths)
     for name in names:
@@ -244,6 +247,7 @@ def _draw(
     quiet: np.ndarray,
     layout: MatrixLayout,
     weights: np.ndarray,
+    tests: np.random.Generator,
     names: list[str],
     track: Callable[[Sequence[int]], Iterable[int]],
 ) -> dict[str, np.ndarray]:
@@ -259,14 +263,20 @@ def _draw(
     costly = [name for name in names if name in COSTLY - BY_PERCENTILE]
     again = [name for name in names if name in BY_PERCENTILE]
     at_once = max(CELLS_AT_ONCE // matrix.size, 1)
+    by_test_set = departures_by_test_set(noise, quiet)
+    by_test_set[~layout.off_diagonal] = 0.0
+    n, _, q = by_test_set.shape
     for start in track(range(0, len(weights), at_once)):
         chunk = weights[start : start + at_once]
-        batch = disturbed(noise, quiet, layout, chunk)
-        collect(batch, cheap)
+        drawn = tests.normal(size=(len(chunk), n, q)).transpose(1, 2, 0)
+        change = (by_test_set @ drawn).transpose(2, 0, 1)
+        values = disturbed(noise, quiet, layout, chunk).values + change
+        collect(MatrixBatch(layout, values), cheap)
         few = max(MOST_COSTLY - start, 0)
         if few:
-            collect(MatrixBatch(layout, batch.values[:few]), costly)
-            collect(resampled(noise, matrix, layout, chunk[:few]), again)
+            collect(MatrixBatch(layout, values[:few]), costly)
+            values = resampled(noise, matrix, layout, chunk[:few]).values + change[:few]
+            collect(MatrixBatch(layout, values), again)
     return {name: np.concatenate(parts) for name, parts in draws.items()}
 
 

@@ -77,9 +77,9 @@ def headline(report: Report) -> str:
     if not helped and not harmed:
         told = f"No donor clearly helps or harms a target, in {_pairs(tested)}"
     else:
-        told = f"Another language's data help in {helped} of {_pairs(tested)}"
+        told = f"Another language's data help in {helped:,} of {_pairs(tested)}"
         if harmed:
-            told += f" and harm in {harmed}"
+            told += f" and harm in {harmed:,}"
         if helped + harmed < tested:
             told += "; the others are unclear"
     if not worth:
@@ -125,8 +125,9 @@ def _donors_line(report: Report) -> str:
     help_, harm = count["donors_help"], count["donors_harm"]
     unclear = tested - help_ - harm
     return (
-        f"{line} Of {_pairs(tested)}, {help_} {_helps(help_)}, {harm} {_harms(harm)} "
-        f"and {unclear} {_are(unclear)} unclear, {CORRECTED}.{mean}"
+        f"{line} Of {_pairs(tested)}, {help_:,} {_helps(help_)}, "
+        f"{harm:,} {_harms(harm)} and {unclear:,} {_are(unclear)} unclear, "
+        f"{CORRECTED}.{mean}"
     )
 
 
@@ -187,8 +188,8 @@ def _worth_line(report: Report) -> str:
     above, below = count["cells_above_one"], count["cells_below_one"]
     if tested:
         lines.append(
-            f"Of {tested:,} {'cell' if tested == 1 else 'cells'}, {above} "
-            f"{_are(above)} above 1 and {below} below 1, {CORRECTED}."
+            f"Of {tested:,} {'cell' if tested == 1 else 'cells'}, {above:,} "
+            f"{_are(above)} above 1 and {below:,} below 1, {CORRECTED}."
         )
     unbounded = count["cells_with_unbounded_set"]
     if unbounded:

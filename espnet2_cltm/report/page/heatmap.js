@@ -99,7 +99,7 @@ function unclearCells(view, order, size) {
     trace.y.push(y - corner);
     colours.push(textOn(colourOf(view.scale, view.values[i][j])));
   }));
-  return { ...trace, marker: { symbol: "circle-open", size: Math.min(Math.max(size * 0.13, 3), 7), color: colours, line: { width: 1 } } };
+  return { ...trace, marker: { symbol: "circle-open", size: Math.min(Math.max(size * 0.13, 2), 7), color: colours, line: { width: size < 20 ? 0.6 : 1 } } };
 }
 
 function colourOf({ low, high, colours }, value) {

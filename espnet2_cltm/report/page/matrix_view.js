@@ -157,7 +157,7 @@ function valueLines(view, i, j) {
     return [`relative gain: ${value}${plusMinus(metric.relative_gain_se[i][j])}`, ...testLines(metric, i, j)];
   if (i === j) return [`CLTM 1 by definition`, ...selfGainLines(metric, i)];
   const lines = view.predicted[i][j] ? [] : [`CLTM: ${value}`];
-  if (metric.cltm[i][j] !== null) {
+  if (metric.cltm[i][j] !== null && metric.n_seeds[i][j]) {
     lines.push(`${levelText()} interval (Fieller): ${cltm.setText(metric.fieller_kind[i][j], metric.fieller_low[i][j], metric.fieller_high[i][j])}`);
     if (metric.bootstrap_low)
       lines.push(`${levelText()} interval (bootstrap): ${cltm.intervalText(metric.bootstrap_low[i][j], metric.bootstrap_high[i][j])}`);
@@ -185,7 +185,7 @@ function testLines(metric, i, j) {
   const lines = [];
   const against = [["no gain", metric.q_gain[i][j]], ["CLTM 1", metric.q_one[i][j]]].filter(([, q]) => q !== null);
   if (against.length) lines.push(`q against ${against.map(([what, q]) => `${what}: ${cltm.formatSmall(q)}`).join("; ")}`);
-  lines.push(seeds === 1 ? "1 seed" : `${seeds} seeds`);
+  if (seeds) lines.push(seeds === 1 ? "1 seed" : `${seeds} seeds`);
   return lines;
 }
 
