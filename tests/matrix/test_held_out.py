@@ -7,7 +7,13 @@ import pytest
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import DOUBLE, SINGLE, cell_moments
-from espnet2_cltm.matrix.held_out import read_held_out, shared_covariance
+from espnet2_cltm.matrix.held_out import (
+    HeldOutScores,
+    read_held_out,
+    shared_covariance,
+    sources_of_test_sets,
+)
+from espnet2_cltm.matrix.noise import departures_by_test_set, seed_noise
 from espnet2_cltm.matrix.results import read_scores
 from espnet2_cltm.matrix.uncertainty import IntervalSettings, analyse
 from espnet2_cltm.results_format import HELD_OUT_COLUMNS
@@ -49,6 +55,42 @@ def test_a_group_that_one_run_lacks_leaves_nothing_known():
     # Where its seed is not used it does not matter.
     used = np.array([True, True, False, True])
     assert shared_covariance(held_out, used)[1] == 6
+
+
+def test_sources_sum_to_the_covariance_of_all_runs_of_a_target():
+    n, s, groups = 3, 4, 9
+    # Enough groups, and hardly anything of one seed, for a covariance of full rank.
+    held_out = values(1, s, groups), *(values(k, s, groups) for k in (2, 3, 4))
+    found = HeldOutScores(held_out[0], held_out[1], np.stack(held_out[1:]))
+    sources = sources_of_test_sets(found)
+    runs = found.pair[1].copy()
+    runs[1] = found.double[1]
+    runs = np.concatenate([runs, found.single[1][None]])
+    covariance, _ = shared_covariance(runs, np.ones(s, dtype=bool))
+    np.testing.assert_allclose(
+        sources[1] @ sources[1].T, covariance, atol=1e-3 * covariance.max()
+    )
+    # A pair that a seed lacks is left undisturbed, and the others stay as they are.
+    found.pair[1, 0, 2] = np.nan
+    fewer = sources_of_test_sets(found)
+    assert not fewer[1, 0].any()
+    np.testing.assert_allclose(
+        fewer[1, 1:] @ fewer[1, 1:].T, covariance[1:, 1:], atol=1e-3 * covariance.max()
+    )
+    assert sources.shape == (n, n + 1, sources.shape[-1])
+
+
+def test_noise_of_a_test_set_is_that_of_the_cells_of_its_target():
+    simulation = Simulation(5, 4, gain_mean=0.4, test_run_sd=0.03, n_speakers=10)
+    generator = np.random.default_rng(3)
+    scores = draw_scores(draw_truth(simulation, generator), simulation, generator)
+    noise = seed_noise(scores)
+    cells = np.full((5, 5), 0.5)
+    found = departures_by_test_set(noise, cells)
+    sources = sources_of_test_sets(scores.held_out)
+    pair, single, double = sources[2, 0], sources[2, -1], sources[2, 2]
+    change = (pair - single) - 0.5 * (double - single)
+    np.testing.assert_allclose(found[2, 0], change / noise.self_gain[2, 0])
 
 
 def test_intervals_are_wider_and_tests_more_careful_by_the_noise_of_the_test_set():

@@ -199,3 +199,14 @@ def test_scale_of_the_metric_does_not_matter():
         other = numbers(larger).properties[name]
         assert other.low == pytest.approx(one.low, rel=1e-6, abs=1e-9)
         assert other.high == pytest.approx(one.high, rel=1e-6, abs=1e-9)
+
+
+def test_noise_of_test_sets_widens_the_intervals():
+    simulation = Simulation(8, 5, gain_mean=0.4, test_run_sd=0.03, n_speakers=10)
+    generator = np.random.default_rng(1)
+    scores = draw_scores(draw_truth(simulation, generator), simulation, generator)
+    widths = []
+    for one in (scores, replace(scores, held_out=None)):
+        mean = numbers(one, resamples=300).properties["mean_off_diagonal"]
+        widths.append(mean.high - mean.low)
+    assert widths[0] > 1.1 * widths[1]

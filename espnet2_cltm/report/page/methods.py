@@ -118,6 +118,5 @@ def _test_noise(report: Report) -> str:
         "differ: to the variance over seeds that is added which all seeds share, by a "
         f"jackknife over {counts} groups of test speakers a language (two-way "
         "clusters; Cameron, Gelbach and Miller, J. Bus. Econ. Stat. 29 (2011)), with "
-        "Satterthwaite's degrees of freedom. Intervals of summary numbers are about "
-        "seeds alone."
+        "Satterthwaite's degrees of freedom."
     )
