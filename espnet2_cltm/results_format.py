@@ -18,9 +18,16 @@ RESULT_COLUMNS = (
     "value",
     "n_test",
     "steps",
+    "strategy",
 )
 
-RESULT_DEFAULTS = {"steps": STEPS[0]}
+FULL = "full"
+"""The strategy that a training configuration has where it names none."""
+
+STRATEGY = "strategy"
+"""The last column of newer files."""
+
+RESULT_DEFAULTS = {"steps": STEPS[0], "strategy": FULL}
 """Columns that older files lack, and what holds for their runs."""
 
 HELD_OUT = "held_out.tsv"  # beside results.tsv
@@ -73,7 +80,7 @@ COST_COLUMNS = (
     "parameters",
     "stored_bytes",  # weights that a kept model holds
 )
-"""Costs of a run, numbers, empty where not known; ``device`` stands behind them."""
+"""Costs of a run, numbers, empty where not known; ``device`` and ``strategy`` stand behind them."""
 
 CONFUSION_COLUMNS = (
     "task",

@@ -162,7 +162,7 @@ def build(args: argparse.Namespace) -> None:
         steps=_steps_share(scores, args, settings.confidence),
         missing=missing,
         regime=regime,
-        confusion=read_confusion(origin_file, scores.source.task, scores.source.budget),
+        confusion=read_confusion(origin_file, scores.source),
         evidence=read_evidence(origin_file, scores.source),
     )
     summary = summarise(report)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 
 from espnet2_cltm.bin.command_line import Parser, run_command
-from espnet2_cltm.bin.results_options import add_results_options
+from espnet2_cltm.bin.results_options import add_results_options, strategy_directories
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import describe, read_languages
 from espnet2_cltm.matrix.regime import (
@@ -93,9 +93,15 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> None:
+    """Find the regime of each strategy, or of the one asked for."""
+    for strategy, outdir in strategy_directories(args):
+        _find(argparse.Namespace(**{**vars(args), "outdir": outdir}), strategy)
+
+
+def _find(args: argparse.Namespace, strategy: str | None) -> None:
     """Read, compute, write and print."""
     known = read_languages(args.languages_conf)
-    curves = read_curves(args.results, args.task, args.metric)
+    curves = read_curves(args.results, args.task, args.metric, strategy)
     settings = RegimeSettings(
         IndexSettings(args.tau, args.z, args.epsilon),
         args.threshold,

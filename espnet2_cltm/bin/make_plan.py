@@ -39,6 +39,7 @@ from espnet2_cltm.experiment.settings import (
 )
 from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
 from espnet2_cltm.experiment.states import runs_left
+from espnet2_cltm.experiment.strategies import strategies_of
 from espnet2_cltm.files import write_text
 from espnet2_cltm.options import add_options
 
@@ -96,12 +97,18 @@ def describe(planned: Planned) -> str:
         )
         languages = sorted({lang for p in runs for lang in p.run.languages})
         seeds = sorted({p.run.seed for p in runs})
+        strategies = list(dict.fromkeys(s for p in runs for s in p.strategies))
         budgets = sorted({p.run.budget for p in runs})
         if len(budgets) > 1:
             kinds = f"single, N = {' '.join(map(str, budgets))}"
         lines.append(
             f"{task}: {len(runs)} runs ({kinds}), {len(languages)} languages "
             f"({' '.join(languages)}), {len(seeds)} seeds"
+            + (
+                f", {len(strategies)} strategies ({' '.join(strategies)})"
+                if len(strategies) > 1
+                else ""
+            )
         )
         lines += _describe_pairs(task, runs, languages)
         train = sum(p.train_seconds for p in runs) / 3600
@@ -158,8 +165,10 @@ def run(args: argparse.Namespace) -> None:
     # Here, for its imports take seconds, and options are refused before.
     from espnet2_cltm.experiment.execution import build_once
 
+    highest = max(args.seeds, default=0)
     for task in settings.tasks:
-        build_once(settings, task, max(args.seeds, default=0))
+        for strategy in strategies_of(settings, task):
+            build_once(settings, task, highest, strategy.name, strategy.is_own)
     planned = make_plan(settings, languages, args.seeds, directory)
     if begun:
         check_unchanged(directory.settings, planned.settings)

@@ -15,11 +15,12 @@ from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.merging import merge_experiments
-from espnet2_cltm.experiment.plan import PlannedRun, all_runs
+from espnet2_cltm.experiment.plan import PlannedRun, PlannedStrategy, all_runs
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.files import write_text
 from espnet2_cltm.options import NAME
+from espnet2_cltm.results_format import FULL
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -88,7 +89,14 @@ def count_runs_in_no_plan(plan: Sequence[PlannedRun], settings: Settings) -> int
         languages = {lang for run in of_task for lang in run.languages}
         seeds = {run.seed for run in of_task}
         budget = settings.budget[task]
-        wanted |= {*all_runs(task, languages, budget, seeds, settings.steps)}
+        shared = {name for p in plan if p.run.task == task for name in p.shared_by}
+        strategies = [
+            PlannedStrategy(name, is_own, FULL if name in shared else "")
+            for name, is_own in {(run.strategy, run.is_own) for run in of_task}
+        ]
+        wanted |= {
+            *all_runs(task, languages, budget, seeds, settings.steps, strategies)
+        }
     return len(wanted - planned)
 
 

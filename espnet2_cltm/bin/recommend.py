@@ -118,7 +118,8 @@ def run(args: argparse.Namespace) -> None:
 def _read(args: argparse.Namespace) -> MeasuredCells:
     if args.results is not None:
         return cells_from_results(
-            args.results, Choice(args.task, args.metric, args.budget)
+            args.results,
+            Choice(args.task, args.metric, args.budget, strategy=args.strategy),
         )
     for option in ("task", "metric", "budget"):
         if getattr(args, option) is not None:

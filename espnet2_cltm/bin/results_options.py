@@ -1,11 +1,14 @@
 """Options of the entry points that read results and name languages."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2_cltm.files import shipped
+from espnet2_cltm.matrix.results import read_strategies_of
 from espnet2_cltm.matrix.scores import known_task
 from espnet2_cltm.registry import task_names
+from espnet2_cltm.results_format import FULL
 
 
 def add_results_options(
@@ -34,6 +37,33 @@ def add_results_options(
     )
 
 
+def strategy_directories(
+    args: argparse.Namespace, first: Sequence[str] = ()
+) -> list[tuple[str | None, Path]]:
+    """Return what is made of results of several strategies, and where.
+
+    Args:
+        args: Values of the options.
+        first: Strategies in the order of the experiment.
+
+    Returns:
+        The strategy asked for, or all of the task, each with its directory: ``full``,
+        or else the first, has ``--outdir``, the others one of their name in it.
+    """
+    if args.strategy is not None or args.results is None:
+        return [(args.strategy, args.outdir)]
+    names = read_strategies_of(args.results, args.task)
+    ordered = sorted(
+        names,
+        key=lambda name: (
+            name != FULL,
+            first.index(name) if name in first else len(first),
+        ),
+    )
+    outdirs = [args.outdir, *(args.outdir / name for name in ordered[1:])]
+    return list(zip(ordered, outdirs, strict=True))
+
+
 def add_choice_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose among the results of a file."""
     names = task_names()
@@ -46,6 +76,11 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
         metrics = (m.name + "_<class>" * m.per_class for m in spec.metrics)
         tasks_with.setdefault(" ".join(metrics), []).append(spec.name)
     known = "; ".join(f"{', '.join(of)}: {m}" for m, of in tasks_with.items())
+    parser.add_argument(
+        "--strategy",
+        help="strategy, where the results are of several (default: full, or else the "
+        "first by name)",
+    )
     parser.add_argument(
         "--metric", help=f"metric (default: the task's first; known are, of {known})"
     )

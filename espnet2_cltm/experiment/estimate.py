@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,6 +31,7 @@ from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.planning import write_experiment
 from espnet2_cltm.experiment.results import read_metrics
 from espnet2_cltm.experiment.states import RunCounts, log_lines
+from espnet2_cltm.experiment.strategies import config_of
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
 
@@ -96,6 +98,15 @@ class Cost:
         )
 
 
+Sort = tuple[str, str, bool]
+"""Task and strategy of runs, and whether that is the configuration's own."""
+
+
+def sort_of(planned: PlannedRun) -> Sort:
+    """Return the sort of a run."""
+    return planned.run.task, planned.run.strategy, planned.run.is_own
+
+
 @dataclass(frozen=True)
 class SmallRuns:
     """Small runs that were made.
@@ -103,22 +114,23 @@ class SmallRuns:
     Attributes:
         planned: Their plan.
         metrics: Content of their ``metrics.json`` by name.
-        files: Sizes in bytes of the files of each task's last run, by path in it.
+        files: Sizes in bytes of the files of each task's and strategy's last run, by
+            path in it.
         start_seconds: From the workers' start to the beginning of the first run.
     """
 
     planned: Planned
     metrics: Mapping[str, Mapping[str, Any]]
-    files: Mapping[str, Mapping[str, int]]
+    files: Mapping[Sort, Mapping[str, int]]
     start_seconds: float
 
-    def of_task(self, task: str) -> list[PlannedRun]:
-        """Return a task's runs, in the order in which they were made."""
-        return [p for p in self.planned.runs if p.run.task == task]
+    def of_sort(self, sort: Sort) -> list[PlannedRun]:
+        """Return a sort's runs, in the order in which they were made."""
+        return [p for p in self.planned.runs if sort_of(p) == sort]
 
-    def n_validations(self, task: str) -> int:
-        """Return how often a run of a task validates."""
-        return len(self.metrics[self.of_task(task)[0].run.name]["validation"])
+    def n_validations(self, sort: Sort) -> int:
+        """Return how often a run of a sort validates."""
+        return len(self.metrics[self.of_sort(sort)[0].run.name]["validation"])
 
 
 def estimate_cost(
@@ -142,9 +154,9 @@ def estimate_cost(
     units = [np.sum(_units(planned, p, small), axis=0) for p in left]
 
     def seconds(choose: Callable[[Sequence[float]], float]) -> float:
-        rates = {task: _rates(small, task, choose) for task in tasks}
+        rates = {sort: _rates(small, sort, choose) for sort in {*map(sort_of, left)}}
         of_runs = [
-            float(rates[p.run.task] @ of_run)
+            float(rates[sort_of(p)] @ of_run)
             for p, of_run in zip(left, units, strict=True)
         ]
         return small.start_seconds + max(sum(of_runs) / workers.total, *of_runs)
@@ -187,7 +199,7 @@ def make_small_runs(
             for name, m in metrics.items()
         )
         files = {
-            p.run.task: {
+            sort_of(p): {
                 str(path.relative_to(directory.run(p.run.name))): path.stat().st_size
                 for path in directory.run(p.run.name).rglob("*")
                 if path.is_file()
@@ -203,7 +215,7 @@ def plan_small_runs(planned: Planned, tasks: Sequence[str], together: int) -> Pl
     Args:
         planned: The experiment's plan.
         tasks: Names of the tasks.
-        together: Number of runs of one sort in a row, which are made at the same time.
+        together: Number of equal runs in a row, which are made at the same time.
     """
     runs: list[PlannedRun] = []
     drawn: dict[tuple[str, str], DrawnLanguage] = {}
@@ -211,18 +223,24 @@ def plan_small_runs(planned: Planned, tasks: Sequence[str], together: int) -> Pl
         unit = find_task(task).n_drawn(1, planned.settings.options[task])
         lang, language = _typical_language(planned, task)
         listed = max(language.train.values(), key=len)
-        sizes = _sizes(planned.settings.train_config[task], unit, len(listed))
+        sorts = dict.fromkeys(s for s in map(sort_of, planned.runs) if s[0] == task)
+        sizes = {
+            sort: _sizes(config_of(planned.settings, *sort), unit, len(listed))
+            for sort in sorts
+        }
         test = _part(task, language.test, TEST_SECONDS)
         # The first run of each worker prepares more than any other and is not used: it
         # tries whether the longest utterance goes through.
-        longest = _around_the_longest(planned, task, sizes[0], unit)
-        seeds = range(together * (1 + len(sizes) * REPEATS))
-        for seed in seeds:
-            n_drawn = sizes[seed // together % len(sizes)]
+        n_first = max(few for few, _ in sizes.values())
+        longest = _around_the_longest(planned, task, n_first, unit)
+        seeds = range(together * (1 + 2 * REPEATS))
+        for sort, seed in product(sorts, seeds):
+            n_drawn = sizes[sort][seed // together % 2]
             utterances = longest if seed < together else listed[:n_drawn]
+            strategy = {"strategy": sort[1], "is_own": sort[2]}
             runs.append(
                 PlannedRun(
-                    Run(task, "single", (lang,), n_drawn // unit, seed),
+                    Run(task, "single", (lang,), n_drawn // unit, seed, **strategy),
                     n_drawn,
                     total_seconds(utterances),
                     (lang,),
@@ -345,9 +363,10 @@ def _units(
         number of an epoch's iterations, 0 and that number in place of the first two.
     """
     task = run.run.task
-    n_iterations = planned.settings.train_config[task].get("num_iters_per_epoch")
+    config = config_of(planned.settings, *sort_of(run))
+    n_iterations = config.get("num_iters_per_epoch")
     dev = [planned.drawn[task, lang].dev for lang in run.run.languages]
-    validated = small.n_validations(task) * sum(
+    validated = small.n_validations(sort_of(run)) * sum(
         total_seconds(part.utterances) for part in dev if part.data is not None
     )
     training = [0.0, n_iterations] if n_iterations else [1.0, run.train_seconds]
@@ -355,16 +374,16 @@ def _units(
 
 
 def _rates(
-    small: SmallRuns, task: str, choose: Callable[[Sequence[float]], float]
+    small: SmallRuns, sort: Sort, choose: Callable[[Sequence[float]], float]
 ) -> np.ndarray:
-    """Return a task's seconds for each of :func:`_units`: (3,) float64, none negative.
+    """Return a sort's seconds for each of :func:`_units`: (3,) float64, none negative.
 
     Args:
         small: The small runs.
-        task: Name of the task.
+        sort: Sort of the runs.
         choose: Function that chooses one of the times of runs of one size.
     """
-    runs = small.of_task(task)
+    runs = small.of_sort(sort)
     of_size: dict[int, list[PlannedRun]] = {}
     for planned in runs[len(runs) // (1 + 2 * REPEATS) :]:
         of_size.setdefault(planned.utterances, []).append(planned)
@@ -383,7 +402,7 @@ def _run_bytes(
 ) -> int:
     """Predict what a run leaves on disk, where everything takes whole blocks."""
     task = run.run.task
-    model = small.of_task(task)[-1]
+    model = small.of_sort(sort_of(run))[-1]
     n_dev, n_dev_small = (
         sum(len(p.drawn[task, lang].dev.utterances) for lang in r.run.languages)
         for p, r in ((planned, run), (small.planned, model))
@@ -396,7 +415,8 @@ def _run_bytes(
     n_items = small.planned.tested(task, model.test_languages[0]).n_items
     tested = [planned.tested(task, name).n_items for name in run.test_languages]
     sizes: list[float] = []
-    for name, n_bytes in small.files[task].items():
+    files = small.files[sort_of(run)]
+    for name, n_bytes in files.items():
         part = name.partition("/")[0]
         if part == "predictions":
             sizes += [n_bytes * n / n_items for n in tested]
@@ -404,5 +424,5 @@ def _run_bytes(
             sizes.append(n_bytes + METRICS_BYTES * (len(tested) - 1))
         elif part != "model.zip" or run.run.is_kept(keep_models):
             sizes.append(n_bytes * growth.get(part, 1.0))
-    n_directories = len({Path(name).parent for name in small.files[task]})
+    n_directories = len({Path(name).parent for name in files})
     return BLOCK * (n_directories + sum(-(-round(size) // BLOCK) for size in sizes))

@@ -39,8 +39,10 @@ from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.results import DIGITS, read_metrics, write_metrics
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.steps import steps_config
+from espnet2_cltm.experiment.strategies import config_of, config_of_run
 from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.registry import find_task
+from espnet2_cltm.results_format import FULL
 from espnet2_cltm.task import Criterion, Scores
 from espnet2_cltm.tasks.adaptation import is_out_of_memory, strategy_for_run
 from espnet2_cltm.tasks.model_files import (
@@ -62,7 +64,13 @@ _ANY_LANGUAGES = ("a", "b")
 """Stand for a run's languages where no run is made."""
 
 
-def build_once(settings: Settings, task: str, seed: int = 0) -> None:
+def build_once(
+    settings: Settings,
+    task: str,
+    seed: int = 0,
+    strategy: str = FULL,
+    is_own: bool = True,
+) -> None:
     """Build a task's training once, so that errors of all runs occur before the first.
 
     The encoder stays in memory for the runs. Options that the data will complete need
@@ -72,26 +80,28 @@ def build_once(settings: Settings, task: str, seed: int = 0) -> None:
         settings: The experiment's settings.
         task: Name of the task.
         seed: The highest seed.
+        strategy: Strategy of the runs.
+        is_own: Whether that is the training configuration's own.
 
     Raises:
         UserError: The training configuration or what it names cannot be used.
     """
+    config = config_of(settings, task, strategy, is_own)
+    source = f"The file of --{task}_config"
+    if not is_own:
+        source += f" with --strategy {strategy}"
     spec = find_task(task)
     code = spec.code()
     options = {**spec.default_options(), **settings.options.get(task, {})}
     built = {
         "seed": seed,
         **code.build_options(options),
-        **strategy_for_run(settings.train_config[task], _ANY_LANGUAGES),
+        **strategy_for_run(config, _ANY_LANGUAGES),
     }
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"train_{task}.yaml"
-        write_train_config(
-            code.ESPNET_TASK, {**settings.train_config[task], **built}, path
-        )
-        args = training_arguments(
-            code.ESPNET_TASK, path, source=f"The file of --{task}_config"
-        )
+        write_train_config(code.ESPNET_TASK, {**config, **built}, path)
+        args = training_arguments(code.ESPNET_TASK, path, source=source)
     check_training(code.ESPNET_TASK, args)
 
 
@@ -207,7 +217,7 @@ def _add_tests(
     added = [name for name in planned.test_languages if name not in metrics["test"]]
     scores: dict[str, Scores] = {}
     checkpoints = dict(metrics["checkpoints"])
-    set_backends(settings.train_config[run.task])
+    set_backends(config_of_run(settings, run))
     model.to(_device(ngpu))
     for name in added:
         scores[name] = _test(directory, settings, run, name, model, ngpu)
@@ -384,9 +394,10 @@ def write_train_yaml(
     data = code.write_training_data(
         run_dir, utterances, dev, settings.test_batch_bins, settings.options[run.task]
     )
+    adapted = config_of_run(settings, run)
     config = {
-        **settings.train_config[run.task],
-        **strategy_for_run(settings.train_config[run.task], run.languages),
+        **adapted,
+        **strategy_for_run(adapted, run.languages),
         **steps_config(settings, run),
         "seed": run.seed,
         **data,

@@ -22,7 +22,12 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.files import remove_if_there, write_text
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.results_format import COST_COLUMNS, MEASURE_COLUMNS, RUN_COLUMNS
+from espnet2_cltm.results_format import (
+    COST_COLUMNS,
+    MEASURE_COLUMNS,
+    RUN_COLUMNS,
+    STRATEGY,
+)
 
 Measure = tuple[str, float, float]
 """Name, where (an epoch, a score), value."""
@@ -60,14 +65,14 @@ class Measures:
         self._costs.append(_costs_line(run, metrics))
         trained = list(_logged(self.directory.log(run.name)))
         for lang in run.languages:
-            _add(self._curves, run, lang, trained)
-            _add(self._curves, run, lang, _validated(metrics, lang))
+            _add(self._curves, planned, lang, trained)
+            _add(self._curves, planned, lang, _validated(metrics, lang))
             if lang in metrics["test"]:
-                _add(self._scores, run, lang, self._of_scores(run, lang))
+                _add(self._scores, planned, lang, self._of_scores(run, lang))
 
     def write(self) -> None:
         """Write the files; one that nothing is known for is removed."""
-        header = "\t".join((*RUN_COLUMNS, *COST_COLUMNS, "device"))
+        header = "\t".join((*RUN_COLUMNS, *COST_COLUMNS, "device", STRATEGY))
         write_text(
             self.directory.costs, "\n".join([header, *sorted(self._costs)]) + "\n"
         )
@@ -78,9 +83,10 @@ class Measures:
             if not sums:
                 remove_if_there(path)
                 continue
-            lines = ["\t".join(MEASURE_COLUMNS)]
-            for (*where, at), (n, total) in sorted(sums.items()):
-                lines.append("\t".join([*where, f"{at:g}", str(n), f"{total / n:.6g}"]))
+            lines = ["\t".join((*MEASURE_COLUMNS, STRATEGY))]
+            for (*where, at, strategy), (n, total) in sorted(sums.items()):
+                fields = (*where, f"{at:g}", str(n), f"{total / n:.6g}", strategy)
+                lines.append("\t".join(fields))
             write_text(path, "\n".join(lines) + "\n")
 
     def _of_scores(self, run: Run, lang: str) -> Iterable[Measure]:
@@ -92,16 +98,20 @@ class Measures:
         return kept.measures(test.data, predictions)
 
 
-_Key = tuple[str, str, str, str, str, str, float]
+_Key = tuple[str, str, str, str, str, str, float, str]
 _Sums = defaultdict[_Key, list]
 
 
-def _add(sums: _Sums, run: Run, lang: str, measures: Iterable[Measure]) -> None:
+def _add(
+    sums: _Sums, planned: PlannedRun, lang: str, measures: Iterable[Measure]
+) -> None:
+    run = planned.run
     of = (run.task, run.kind, str(run.budget), run.steps, lang)
     for measure, at, value in measures:
-        entry = sums[(*of, measure, at)]
-        entry[0] += 1
-        entry[1] += value
+        for strategy in planned.strategies:
+            entry = sums[(*of, measure, at, strategy)]
+            entry[0] += 1
+            entry[1] += value
 
 
 def _costs_line(run: Run, metrics: Mapping[str, Any]) -> str:
@@ -109,7 +119,8 @@ def _costs_line(run: Run, metrics: Mapping[str, Any]) -> str:
     of_run = (run.name, run.task, run.kind, "+".join(run.languages), run.budget)
     found = [costs.get(name, "") for name in COST_COLUMNS]
     device = metrics.get("versions", {}).get("device", "")
-    return "\t".join(map(str, (*of_run, run.seed, run.steps, *found, device)))
+    fields = (*of_run, run.seed, run.steps, *found, device, run.strategy)
+    return "\t".join(map(str, fields))
 
 
 def _logged(path: Path) -> Iterator[Measure]:

@@ -93,8 +93,9 @@ def merge_experiments(experiments: Sequence[Path], outdir: Path) -> list[Planned
     plan: dict[Run, PlannedRun] = {}
     for planned in (planned for source in sources for planned in source.plan):
         known = plan.setdefault(planned.run, planned)
-        if len(planned.test_languages) > len(known.test_languages):
-            plan[planned.run] = planned
+        more = max(known, planned, key=lambda one: len(one.test_languages))
+        shared = sorted({*known.shared_by, *planned.shared_by})
+        plan[planned.run] = replace(more, shared_by=tuple(shared))
     runs = sorted(plan, key=_order)
     made_with: set[str] = set()
     for run in progress(runs, description="Merging runs", unit="run"):
@@ -330,4 +331,5 @@ def _link(path: str | Path, target: str | Path) -> None:
 def _order(run: Run) -> tuple:
     """Sort as stage 3 does."""
     kind = KINDS.index(run.kind)
-    return run.task, run.seed, kind, run.budget, run.languages, run.steps
+    of_kind = (kind, run.budget, run.languages, run.steps)
+    return run.task, run.seed, not run.is_own, run.strategy, *of_kind

@@ -10,7 +10,6 @@ smaller one.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from itertools import combinations
 
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import Run
@@ -64,30 +63,17 @@ def select_pairs(
     return _add_evenly(start, known, order, n_pairs)
 
 
-def made_pair_runs(
-    directory: ExperimentDir | None,
-    task: str,
-    languages: Iterable[str],
-    budget: int,
-    seeds: Iterable[int],
-) -> set[Run]:
-    """Return the pair runs that are done, whether or not a plan names them.
+def made_pair_runs(directory: ExperimentDir | None, runs: Iterable[Run]) -> set[Run]:
+    """Return the pair runs that are done.
 
     Args:
         directory: The experiment's directory; None for no experiment.
-        task: Name of the task.
-        languages: Languages of the pairs.
-        budget: N of a single run.
-        seeds: Seeds of the runs.
+        runs: Runs of all pairs, and others.
     """
     if directory is None or not directory.root.exists():
         return set()
-    runs = (
-        Run(task, "pair", pair, budget, seed)
-        for pair in combinations(sorted(set(languages)), 2)
-        for seed in sorted(set(seeds))
-    )
-    return {run for run in runs if directory.metrics(run.name).exists()}
+    pairs = (run for run in runs if run.kind == "pair")
+    return {run for run in pairs if directory.metrics(run.name).exists()}
 
 
 def balanced_order(languages: Sequence[str]) -> list[Pair]:

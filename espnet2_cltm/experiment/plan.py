@@ -10,13 +10,13 @@ order as a double of N, and starts from the same head, so it is the same trainin
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, write_text
-from espnet2_cltm.results_format import KINDS, RESULT_DEFAULTS, STEPS
+from espnet2_cltm.results_format import FULL, KINDS, RESULT_DEFAULTS, STEPS
 
 STEPS_CHOICES = (*STEPS, "both")
 """Optimiser steps of the runs (``--steps``), see :mod:`.steps`."""
@@ -35,6 +35,8 @@ HEADER = (
     "test_utterances",
     "test_seconds",
     "steps",
+    "strategy",
+    "shared_by",
 )
 
 
@@ -49,6 +51,8 @@ class Run:
         budget: N of each language; a double takes twice as much.
         seed: Seed that draws the utterances and initialises the head.
         steps: ``data`` or ``equal``, see :mod:`.steps`.
+        strategy: Name of its strategy, see :mod:`.strategies`.
+        is_own: Whether that is what the training configuration itself says.
     """
 
     task: str
@@ -57,6 +61,8 @@ class Run:
     budget: int
     seed: int
     steps: str = "data"
+    strategy: str = FULL
+    is_own: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -82,12 +88,14 @@ class Run:
     def name(self) -> str:
         """Name of the run's directory, such as ``gender.pair.es+fi.n16.equal.s42``.
 
-        The published design, ``data``, is not named.
+        The published design, ``data``, is not named, nor is the configuration's own
+        strategy.
         """
         steps = "" if self.steps == "data" else f".{self.steps}"
+        strategy = "" if self.is_own else f".{self.strategy}"
         return (
             f"{self.task}.{self.kind}.{'+'.join(self.languages)}"
-            f".n{self.budget}{steps}.s{self.seed}"
+            f".n{self.budget}{steps}{strategy}.s{self.seed}"
         )
 
     @property
@@ -127,12 +135,32 @@ class Run:
         )
 
 
+@dataclass(frozen=True)
+class PlannedStrategy:
+    """A strategy of an experiment's task.
+
+    Attributes:
+        name: Its name.
+        is_own: Whether it is what the training configuration says.
+        alone_as: Strategy of the plan whose runs on one language are the same
+            trainings, so that they are not repeated; empty for none.
+    """
+
+    name: str = FULL
+    is_own: bool = True
+    alone_as: str = ""
+
+
+OWN_ALONE = (PlannedStrategy(),)
+
+
 def all_runs(
     task: str,
     languages: Iterable[str],
     budget: int,
     seeds: Iterable[int],
     steps: str = "data",
+    strategies: Sequence[PlannedStrategy] = OWN_ALONE,
 ) -> list[Run]:
     """Return n singles, n doubles and n(n-1)/2 pairs for every seed.
 
@@ -144,20 +172,30 @@ def all_runs(
         budget: N.
         seeds: Seeds of the runs.
         steps: One of :data:`STEPS_CHOICES`; with ``both`` the pairs are ``equal``.
+        strategies: Strategies of the runs.
     """
     languages = sorted(set(languages))
     designs = ("equal", "data") if steps == "both" else (steps,)
     runs = []
+    alone: list[tuple[str, ...]] = [(lang,) for lang in languages]
+    pairs: list[tuple[str, ...]] = [*combinations(languages, 2)]
     for seed in sorted(set(seeds)):
-        for design in designs:
-            for kind in ("single", "double"):
-                runs += [
-                    Run(task, kind, (lang,), budget, seed, design) for lang in languages
-                ]
-        runs += [
-            Run(task, "pair", pair, budget, seed, designs[0])
-            for pair in combinations(languages, 2)
-        ]
+        for strategy in strategies:
+            groups = [
+                (kind, alone, design)
+                for design in designs
+                for kind in ("single", "double")
+                if not strategy.alone_as
+            ]
+            groups.append(("pair", pairs, designs[0]))
+            runs += [
+                Run(
+                    *(task, kind, langs, budget, seed, design),
+                    *(strategy.name, strategy.is_own),
+                )
+                for kind, trained, design in groups
+                for langs in trained
+            ]
     return runs
 
 
@@ -194,6 +232,7 @@ def curve_runs(
     grids: Mapping[str, Sequence[int]],
     seeds: Iterable[int],
     steps: str = "data",
+    strategies: Sequence[PlannedStrategy] = OWN_ALONE,
 ) -> list[Run]:
     """Return a single run of every language at every N of its curve.
 
@@ -204,14 +243,20 @@ def curve_runs(
         grids: Every N by language.
         seeds: Seeds of the runs.
         steps: One of :data:`STEPS_CHOICES`.
+        strategies: Strategies of the runs.
     """
     return [
-        Run(task, "single", (lang,), budget, seed, design)
+        Run(
+            *(task, "single", (lang,), budget, seed, design),
+            *(strategy.name, strategy.is_own),
+        )
         for seed in sorted(set(seeds))
         for budget in sorted({n for grid in grids.values() for n in grid})
         for lang in sorted(grids)
         if budget in grids[lang]
         for design in (("equal", "data") if steps == "both" else (steps,))
+        for strategy in strategies
+        if not strategy.alone_as
     ]
 
 
@@ -227,6 +272,7 @@ class PlannedRun:
         test_languages: Names of what it is tested on.
         test_utterances: Number of test utterances.
         test_seconds: Their total length.
+        shared_by: Other strategies whose run this is as well, as it is on one language.
     """
 
     run: Run
@@ -235,6 +281,12 @@ class PlannedRun:
     test_languages: tuple[str, ...]
     test_utterances: int
     test_seconds: float
+    shared_by: tuple[str, ...] = ()
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """Names of all strategies that it is a run of."""
+        return (self.run.strategy, *self.shared_by)
 
 
 def write_plan(path: Path, plan: Iterable[PlannedRun]) -> None:
@@ -255,6 +307,8 @@ def write_plan(path: Path, plan: Iterable[PlannedRun]) -> None:
             planned.test_utterances,
             f"{planned.test_seconds:.2f}",
             run.steps,
+            run.strategy,
+            " ".join(planned.shared_by),
         )
         lines.append("\t".join(map(str, fields)))
     write_text(path, "\n".join(lines) + "\n")
@@ -268,7 +322,8 @@ def read_plan(path: Path) -> list[PlannedRun]:
     """
     remedy = "run stage 3 again"
     plan = []
-    rows = read_rows(path, HEADER, "a plan of runs", remedy, RESULT_DEFAULTS)
+    defaults = {**RESULT_DEFAULTS, "shared_by": ""}
+    rows = read_rows(path, HEADER, "a plan of runs", remedy, defaults)
     for number, fields in enumerate(rows, start=2):
         row = dict(zip(HEADER, fields, strict=True))
         try:
@@ -279,7 +334,10 @@ def read_plan(path: Path) -> list[PlannedRun]:
                 int(row["budget"]),
                 int(row["seed"]),
                 row["steps"],
+                row["strategy"],
             )
+            if run.name != row["run"]:
+                run = replace(run, is_own=False)
             if run.name != row["run"]:
                 raise ValueError(f"it names {row['run']}")
             planned = PlannedRun(
@@ -289,6 +347,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
                 tuple(row["test_languages"].split("+")),
                 int(row["test_utterances"]),
                 float(row["test_seconds"]),
+                tuple(row["shared_by"].split()),
             )
         except (ValueError, UserError) as error:
             raise UserError(

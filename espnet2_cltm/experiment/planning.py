@@ -36,6 +36,7 @@ from espnet2_cltm.experiment.plan import (
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
 from espnet2_cltm.experiment.states import Claims
 from espnet2_cltm.experiment.steps import epoch_of
+from espnet2_cltm.experiment.strategies import strategies_of
 from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
@@ -236,18 +237,15 @@ def _runs(
     directory: ExperimentDir | None,
 ) -> list[Run]:
     """List a task's runs, by seed."""
+    strategies = strategies_of(settings, task)
     if settings.regime_budgets:
-        return curve_runs(
-            task,
-            {lang: drawn[task, lang].grid for lang in languages},
-            seeds,
-            settings.steps,
-        )
+        grids = {lang: drawn[task, lang].grid for lang in languages}
+        return curve_runs(task, grids, seeds, settings.steps, strategies)
     budget = settings.budget[task]
-    runs = all_runs(task, languages, budget, seeds, settings.steps)
+    runs = all_runs(task, languages, budget, seeds, settings.steps, strategies)
     if settings.pairs_fraction == 1:
         return runs
-    made = made_pair_runs(directory, task, languages, budget, seeds)
+    made = made_pair_runs(directory, runs)
     pairs = select_pairs(
         languages,
         settings.pairs_fraction,
@@ -445,6 +443,7 @@ def _measure(
     sets |= {name: across[run.task, name] for name in names}
     test = [u for name in tested for u in sets[name].utterances]
     n_utterances, train_seconds = epoch_of(settings, run, train)
+    strategies = strategies_of(settings, run.task) if len(run.languages) == 1 else ()
     return PlannedRun(
         run=run,
         utterances=n_utterances,
@@ -452,6 +451,7 @@ def _measure(
         test_languages=tuple(tested),
         test_utterances=len(test),
         test_seconds=total_seconds(test),
+        shared_by=tuple(s.name for s in strategies if s.alone_as == run.strategy),
     )
 
 
@@ -467,8 +467,8 @@ def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> No
     if gone:
         logging.warning(
             "%d runs of the previous plan, %s first, are no longer in the plan; those "
-            "done are kept. To have them in the matrix, give all --langs, --seeds and "
-            "tasks (and for a curve every N of --regime_budgets).",
+            "done are kept. To have them in the matrix, give all --langs, --seeds, "
+            "tasks and strategies (and for a curve every N of --regime_budgets).",
             len(gone),
             gone[0].run.name,
         )

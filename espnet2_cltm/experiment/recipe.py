@@ -23,6 +23,7 @@ from espnet2_cltm.experiment.run_options import number_of_workers
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.slurm_settings import check_slurm
 from espnet2_cltm.experiment.steps import check_steps
+from espnet2_cltm.experiment.strategies import config_of, own_strategy, read_strategies
 from espnet2_cltm.files import shipped
 from espnet2_cltm.options import (
     Option,
@@ -77,9 +78,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         values["model"] or None,
         values["freeze"] or None,
     )
-    for name, config in train_config.items():
-        check_steps(name, values["steps"], config)
-    return Settings(
+    settings = Settings(
         corpus=corpus.name,
         dumpdir=values["dumpdir"],
         budget={} if grid else {s.name: _budget(s, corpus, values) for s in specs},
@@ -92,7 +91,14 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         pairs_seed=values["pairs_seed"],
         regime_budgets=grid,
         steps=values["steps"],
+        strategies=read_strategies(values["strategy"]),
     )
+    for name, config in train_config.items():
+        own = own_strategy(config)
+        for strategy in settings.strategies or [own]:
+            adapted = config_of(settings, name, strategy, strategy == own)
+            check_steps(name, values["steps"], adapted)
+    return settings
 
 
 def _budget(spec: TaskSpec, corpus: CorpusSpec, values: Mapping[str, Any]) -> int:

@@ -95,6 +95,15 @@ STAGE_3_OPTIONS = (
         "equal",
         (3,),
     ),
+    Option(
+        "strategy",
+        "how the encoder is adapted, such as 'full lora llrd' or 'lora+augment': files "
+        "conf/strategies/<name>.yaml, each laid over the training configuration, for "
+        "runs and a matrix of its own; left out, as the training configuration says",
+        WORDS,
+        "",
+        (3,),
+    ),
     Option("zero_shot", "test single runs on every language", TRUTH, "true", (3,)),
     Option(
         "pairs_fraction",

@@ -35,8 +35,11 @@ from espnet2_cltm.results_format import (
     HELD_OUT_COLUMNS,
     RESULT_COLUMNS,
     STEPS,
+    STRATEGY,
 )
 
+_Confusion = defaultdict[tuple[str, ...], Counter[str]]
+"""Counts of predictions by where, reference and strategy."""
 DIGITS = 10  # of values without groups of speakers, which only their spread is taken of
 
 
@@ -156,19 +159,16 @@ def write_results(
     """
     lines: list[str] = []
     held_out: list[str] = []
-    by_steps: defaultdict[str, Counter[tuple[str, ...]]] = defaultdict(Counter)
+    by_steps: defaultdict[str, _Confusion] = defaultdict(lambda: defaultdict(Counter))
     for result in results:
         run = result.planned.run
         languages = "+".join(run.languages)
         where = (run.task, run.kind, languages, str(run.budget), result.test_language)
-        for reference, row in (result.confusion or {}).items():
-            for predicted, count in row.items():
-                by_steps[run.steps][(*where, reference, predicted)] += count
         fields = (
             run.name,
             run.task,
             run.kind,
-            "+".join(run.languages),
+            languages,
             run.budget,
             run.seed,
             result.test_language,
@@ -177,7 +177,11 @@ def write_results(
             result.n_test,
             run.steps,
         )
-        lines.append("\t".join(map(str, fields)))
+        for strategy in result.planned.strategies:
+            lines.append("\t".join(map(str, (*fields, strategy))))
+            for reference, row in (result.confusion or {}).items():
+                found = by_steps[run.steps][(*where, reference, strategy)]
+                found.update(row)
         if result.held_out:
             values = " ".join(f"{value:.{DIGITS}g}" for value in result.held_out)
             where_held = (run.name, result.test_language, result.metric, values)
@@ -185,8 +189,12 @@ def write_results(
     write_text(path, "\n".join(["\t".join(RESULT_COLUMNS), *sorted(lines)]) + "\n")
     confusion = by_steps[max(by_steps, key=STEPS.index, default=STEPS[0])]
     if confusion_path is not None and confusion:
-        rows = ["\t".join(CONFUSION_COLUMNS)]
-        rows += ["\t".join((*key, str(n))) for key, n in sorted(confusion.items())]
+        rows = ["\t".join((*CONFUSION_COLUMNS, STRATEGY))]
+        rows += [
+            "\t".join((*where, reference, predicted, str(n), strategy))
+            for (*where, reference, strategy), counts in sorted(confusion.items())
+            for predicted, n in sorted(counts.items())
+        ]
         write_text(confusion_path, "\n".join(rows) + "\n")
     elif confusion_path is not None:
         remove_if_there(confusion_path)

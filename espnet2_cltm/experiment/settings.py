@@ -1,8 +1,8 @@
 """What all runs of an experiment have in common: ``experiment.yaml``.
 
-Languages and seeds may be added to an experiment; its settings may not change, or runs
-that cannot be compared would enter one matrix. The exceptions, in :data:`MAY_CHANGE`,
-determine how many runs there are, not how a run is made.
+Languages, seeds and strategies may be added to an experiment; its settings may not
+change, or runs that cannot be compared would enter one matrix. The exceptions, in
+:data:`MAY_CHANGE`, determine how many runs there are, not how a run is made.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,8 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping, write_text
 from espnet2_cltm.task import DrawingRules
 
-BY_TASK = ("budget", "options", "train_config")  # settings with a value per task
+# Settings with a value per task or strategy, of which there may come more.
+MAY_GROW = ("budget", "options", "train_config", "strategies")
 MAY_CHANGE = ("pairs_fraction", "regime_budgets")
 _ONE_MATRIX = {"both": "equal"}  # steps whose runs of a matrix are those of another
 
@@ -41,6 +42,8 @@ class Settings:
         regime_budgets: Every N of learning curves, ascending; empty for a matrix.
         steps: Optimiser steps of the runs, one of ``STEPS_CHOICES``; ``equal`` may
             become ``both``.
+        strategies: What each strategy changes in a training configuration, by name, see
+            :mod:`.strategies`; empty for the configurations' own alone.
     """
 
     corpus: str
@@ -55,6 +58,7 @@ class Settings:
     pairs_seed: int = 0
     regime_budgets: tuple[int, ...] = ()
     steps: str = "data"
+    strategies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # YAML has lists only.
@@ -82,12 +86,12 @@ class Settings:
 
 
 def write_settings(path: Path, settings: Settings) -> None:
-    """Write settings as YAML; tasks that the file has already stay in it."""
+    """Write settings as YAML; tasks and strategies that the file has stay in it."""
     content = asdict(settings)
     content["regime_budgets"] = list(settings.regime_budgets)
     if path.exists():
         before = asdict(read_settings(path))
-        for name in BY_TASK:
+        for name in MAY_GROW:
             content[name] = {**before[name], **content[name]}
     write_text(path, yaml.safe_dump(content, sort_keys=False))
 
@@ -107,7 +111,7 @@ def read_settings(path: Path) -> Settings:
             "a new --tag, restore the file, or delete the experiment and run stage 3 "
             "again."
         ) from error
-    if not all(isinstance(getattr(settings, name), dict) for name in BY_TASK):
+    if not all(isinstance(getattr(settings, name), dict) for name in MAY_GROW):
         raise UserError(
             f"{path} was written by an older version, which had one budget for all "
             "tasks: give the experiment a new --tag, or delete the old one."
@@ -118,7 +122,7 @@ def read_settings(path: Path) -> Settings:
 def check_unchanged(path: Path, settings: Settings) -> None:
     """Refuse settings that differ from those of an existing experiment.
 
-    A task may be added; the settings of a task that is there may not change.
+    A task or a strategy may be added; those that are there may not change.
 
     Args:
         path: The experiment's ``experiment.yaml``; if it is missing, nothing is
@@ -152,7 +156,7 @@ def check_unchanged(path: Path, settings: Settings) -> None:
 def list_differences(first: Settings, second: Settings) -> list[tuple[str, Any, Any]]:
     """List the settings that keep the runs of two experiments out of one matrix.
 
-    Tasks that only one of them has do not count.
+    Tasks and strategies that only one of them has do not count.
 
     Returns:
         Name and both values of each setting, None for a missing value.
@@ -162,10 +166,10 @@ def list_differences(first: Settings, second: Settings) -> list[tuple[str, Any, 
         del one[name], other[name]
     for side in (one, other):
         side["steps"] = _ONE_MATRIX.get(side["steps"], side["steps"])
-    for name in BY_TASK:
+    for name in MAY_GROW:
         both = one[name].keys() & other[name].keys()
         for side in (one, other):
-            side[name] = {task: side[name][task] for task in sorted(both)}
+            side[name] = {key: side[name][key] for key in sorted(both)}
     return list(_differences(one, other))
 
 

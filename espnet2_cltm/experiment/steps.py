@@ -14,6 +14,7 @@ from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.plan import Run
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.experiment.strategies import config_of_run
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.tasks.batch_options import ESPNET_BATCH_SIZE, WHOLE_BATCHES_NEED
 
@@ -50,7 +51,7 @@ def steps_config(settings: Settings, run: Run) -> dict[str, Any]:
     """
     if run.steps == "data":
         return {}
-    config = settings.train_config[run.task]
+    config = config_of_run(settings, run)
     rules = settings.rules(run.task)
     most = rules.budget if rules.grid else 2 * rules.budget
     n_most = find_task(run.task).n_drawn(most, rules.options)
@@ -77,6 +78,6 @@ def epoch_of(
     seconds = total_seconds(utterances)
     if not steps:
         return len(utterances), seconds
-    config = settings.train_config[run.task]
+    config = config_of_run(settings, run)
     used = steps["num_iters_per_epoch"] * config.get("batch_size", ESPNET_BATCH_SIZE)
     return used, seconds * used / len(utterances)

@@ -21,6 +21,7 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import Claims, is_done, runs_left
+from espnet2_cltm.experiment.strategies import config_of
 from espnet2_cltm.files import write_text
 from espnet2_cltm.registry import find_task
 
@@ -59,14 +60,16 @@ def work(
     settings = read_settings(directory.settings)
     check_gpus(ngpu)
     left = runs_left(directory, read_plan(directory.plan))
-    for task in sorted({planned.run.task for planned in left}):
+    sorts = {(p.run.task, p.run.strategy, p.run.is_own) for p in left}
+    for task, strategy, is_own in sorted(sorts):
         if task not in settings.tasks:
             raise UserError(
                 f"{directory.settings} lacks the task {task}, which the plan has: run "
                 "stage 3 again."
             )
-        build_once(settings, task)
-        frontend_conf = settings.train_config[task].get("frontend_conf") or {}
+        build_once(settings, task, strategy=strategy, is_own=is_own)
+        config = config_of(settings, task, strategy, is_own)
+        frontend_conf = config.get("frontend_conf") or {}
         check_encoder(directory, frontend_conf.get("model"))
         find_task(task).code().cache_audio(audio_cache_bytes)
     claims = Claims(directory.claims)

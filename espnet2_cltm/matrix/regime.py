@@ -42,6 +42,7 @@ from espnet2_cltm.matrix.results import (
     choose_task,
     is_results,
     scores_from_results,
+    strategies_in,
 )
 from espnet2_cltm.matrix.scores import ResultsSource, SeedScores, mean_over_seeds
 from espnet2_cltm.matrix.text_table import (
@@ -77,7 +78,10 @@ class LearningCurves:
 
 
 def read_curves(
-    path: Path | str, task: str | None = None, metric: str | None = None
+    path: Path | str,
+    task: str | None = None,
+    metric: str | None = None,
+    strategy: str | None = None,
 ) -> LearningCurves:
     """Read the learning curves of one task.
 
@@ -85,6 +89,7 @@ def read_curves(
         path: ``results.tsv``.
         task: Name of the task, or None where there is only one.
         metric: Name of the metric, or None for the task's first.
+        strategy: Name of the strategy, or None for the first there is.
 
     Raises:
         UserError: The file can't be read as results, lacks what is asked for, or has
@@ -93,6 +98,7 @@ def read_curves(
     table = _own_results(read_text_table(path))
     task = choose_task(table, task)
     table = table.where(table.rows["task"] == task)
+    strategy = strategy or strategies_in(table)[0]
     budgets = to_integer(table, "budget")
     if (budgets < 1).any():
         line = first_line(budgets < 1)
@@ -101,7 +107,8 @@ def read_curves(
         )
     scores = {
         int(budget): scores_from_results(
-            table.where(budgets == budget), Choice(task, metric, int(budget))
+            table.where(budgets == budget),
+            Choice(task, metric, int(budget), strategy=strategy),
         )
         for budget in sorted(budgets.unique())
     }

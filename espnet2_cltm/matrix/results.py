@@ -1,12 +1,13 @@
 """Reading scores from a table of results; the header tells which format it is.
 
-``run task kind languages budget seed test_language metric value n_test steps``
+``run task kind languages budget seed test_language metric value n_test steps strategy``
     the project's ``results.tsv``, tab-separated, one line per run, test language and
     metric. ``kind`` is single, double or pair; ``languages`` is one code, or two sorted
     codes joined by ``+`` for a pair run. A value ``nan`` says that the metric is
     undefined, as macro F1 is on a test set that lacks a class. ``steps`` is equal or
     data (older files lack it: data); where a file has both, the matrix is of the equal
-    ones. A ``test_language`` of
+    ones. ``strategy`` is how the encoder was adapted (older files lack it: full); a
+    matrix is of one strategy. A ``test_language`` of
     two sorted codes joined by ``~`` is a set of cross-language trials, enrolled in one
     language and tested in the other: of a difficulty of its own, and kept apart from
     the matrix.
@@ -58,11 +59,13 @@ from espnet2_cltm.matrix.text_table import (
 )
 from espnet2_cltm.registry import task_names
 from espnet2_cltm.results_format import (
+    FULL,
     HELD_OUT,
     KINDS,
     RESULT_COLUMNS,
     RESULT_DEFAULTS,
     STEPS,
+    STRATEGY,
 )
 from espnet2_cltm.task import Metric
 
@@ -70,7 +73,7 @@ FEWEST_TO_TELL = 4  # languages, whether a table is transposed
 ACROSS = "~"  # between the languages of a set of cross-language trials
 # What tells a result from all others, whatever its run is called.
 IDENTITY = [
-    *("task", "kind", "languages", "budget", "seed", "steps"),
+    *("task", "kind", "languages", "budget", "seed", "steps", STRATEGY),
     *("test_language", "metric"),
 ]
 FRAMEWORK_COLUMNS = ("model_id", "type", "lang_src", "lang_tgt")
@@ -94,6 +97,8 @@ class Choice:
             ones, if there are any.
         rows: What ``lang_src`` of the published framework's files is: ``targets``, as
             there, or ``donors``; None refuses a table that looks transposed.
+        strategy: Name of the strategy; by default the first of
+            :func:`strategies_in`.
     """
 
     task: str | None = None
@@ -101,6 +106,7 @@ class Choice:
     budget: int | None = None
     steps: str | None = None
     rows: str | None = None
+    strategy: str | None = None
 
 
 def read_scores(path: Path | str, choice: Choice | None = None) -> RunScores:
@@ -182,6 +188,32 @@ def scores_from_results(table: TextTable, choice: Choice) -> SeedScores:
     return _scores_of_task(_lines_of_task(table, choice), choice)
 
 
+def read_strategies_of(path: Path | str, task: str | None) -> list[str | None]:
+    """Return the strategies of a task, ``full`` first; one None for a foreign table.
+
+    Arguments and errors are those of :func:`read_scores`.
+    """
+    table = read_text_table(path)
+    if not is_results(table):
+        return [None]
+    task = choose_task(table, task)
+    return [*strategies_in(table.where(table.rows["task"] == task))]
+
+
+def strategies_in(table: TextTable) -> list[str]:
+    """Return the strategies of a table, ``full`` first, the others sorted."""
+    if STRATEGY not in table.rows:
+        return [FULL]
+    return sorted(table.rows[STRATEGY].unique(), key=lambda name: (name != FULL, name))
+
+
+def of_strategy(table: TextTable, strategy: str) -> TextTable:
+    """Keep a strategy's lines; all of a file of an older version."""
+    if STRATEGY not in table.rows:
+        return table
+    return table.where(table.rows[STRATEGY] == strategy)
+
+
 def choose_task(table: TextTable, chosen: str | None) -> str:
     """Return the task asked for, or the only one there is."""
     return _choose(table, "task", chosen, table.rows["task"], "")
@@ -215,12 +247,17 @@ def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
     require_language_codes(table.where(~across), "test_language")
     _require_cross_language_sets(table.where(across))
     require_distinct(table, IDENTITY, "the same result")
-    require_distinct(table, ["run", "test_language", "metric"], "the same result")
+    of_run = ["run", STRATEGY, "test_language", "metric"]
+    require_distinct(table, of_run, "the same result")
     for column in ("budget", "seed", "n_test"):
         to_integer(table, column)
     to_number(table, "value", minimum=None)
-    table = table.where(table.rows["task"] == choose_task(table, choice.task))
-    return _with_named_eer(table)
+    task = choose_task(table, choice.task)
+    table = table.where(table.rows["task"] == task)
+    strategy = choice.strategy or strategies_in(table)[0]
+    of_task = f" of task {task}"
+    _choose(table, STRATEGY, strategy, table.rows[STRATEGY], of_task)
+    return _with_named_eer(of_strategy(table, strategy))
 
 
 def _with_named_eer(table: TextTable) -> TextTable:
@@ -285,6 +322,7 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
         metric=metric.name,
         budget=budget,
         steps=steps,
+        strategy=table.rows[STRATEGY].iloc[0],
         undefined=count_undefined(records, "perf"),
         notes=undefined_notes,
     )

@@ -16,7 +16,7 @@ import pandas as pd
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.held_out import HeldOutScores
 from espnet2_cltm.registry import find_task, task_names
-from espnet2_cltm.results_format import KINDS
+from espnet2_cltm.results_format import FULL, KINDS
 from espnet2_cltm.task import Metric, TaskSpec
 
 # kind, tested language, donor (the tested language itself for single and double)
@@ -66,6 +66,7 @@ class ResultsSource:
             tested language and donor.
         notes: Sentences for the user about what was read.
         steps: Optimiser steps of the runs, ``data`` or ``equal``.
+        strategy: How their encoder was adapted.
     """
 
     file: str
@@ -76,6 +77,7 @@ class ResultsSource:
     undefined: Mapping[ScoreKey, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     steps: str = "data"
+    strategy: str = FULL
 
     @property
     def task_title(self) -> str:
@@ -94,6 +96,11 @@ class ResultsSource:
         """What N counts."""
         spec = known_task(self.task)
         return spec.unit if spec else "utterances"
+
+    @property
+    def strategy_text(self) -> str:
+        """The strategy; empty for ``full``."""
+        return "" if self.strategy == FULL else f"strategy {self.strategy}"
 
     @property
     def budget_text(self) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from espnet2_cltm.matrix.results import of_strategy
+from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.matrix.text_table import read_text_table, require_columns, to_integer
 from espnet2_cltm.results_format import CONFUSION_COLUMNS
 
@@ -26,13 +28,12 @@ KINDS = {
 }
 
 
-def read_confusion(results: Path, task: str, budget: int | None) -> pd.DataFrame | None:
+def read_confusion(results: Path, source: ResultsSource) -> pd.DataFrame | None:
     """Read the confusion counts of a task from the file beside its results.
 
     Args:
         results: ``results.tsv``; the file lies in its directory.
-        task: Name of the task.
-        budget: N of the runs; None for any.
+        source: Task, N and strategy of the runs.
 
     Returns:
         Table with the columns :data:`.CONFUSION_COLUMNS`; None where there is no
@@ -46,9 +47,9 @@ def read_confusion(results: Path, task: str, budget: int | None) -> pd.DataFrame
         return None
     table = read_text_table(path, REMEDY)
     require_columns(table, CONFUSION_COLUMNS, REMEDY)
-    table = table.where(table.rows["task"] == task)
-    if budget is not None:
-        table = table.where(to_integer(table, "budget") == budget)
+    table = of_strategy(table.where(table.rows["task"] == source.task), source.strategy)
+    if source.budget is not None:
+        table = table.where(to_integer(table, "budget") == source.budget)
     counts = table.rows.assign(count=to_integer(table, "count"))
     return counts if len(counts) else None
 

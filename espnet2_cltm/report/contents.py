@@ -147,7 +147,8 @@ class Report:
     def subtitle(self) -> str:
         """Metric, N, seeds and the number of languages on one line."""
         n = f"{len(self.matrix.languages)} languages"
-        names = self.source.metric_title, self.source.budget_text
+        source = self.source
+        names = source.metric_title, source.budget_text, source.strategy_text
         return ", ".join(part for part in (*names, self.seeds_text, n) if part)
 
     @property

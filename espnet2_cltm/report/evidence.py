@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from espnet2_cltm.matrix.languages import Language
+from espnet2_cltm.matrix.results import of_strategy
 from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.matrix.text_table import (
     TextTable,
@@ -107,6 +108,7 @@ def _read_measures(path: Path, source: ResultsSource) -> pd.DataFrame | None:
     table = _read(path, MEASURE_COLUMNS, source.task)
     if table is None:
         return None
+    table = of_strategy(table, source.strategy)
     table = table.where(table.rows["steps"] == source.steps)
     if source.budget is not None:
         table = table.where(to_integer(table, "budget") == source.budget)

@@ -105,6 +105,7 @@ def summarise(report: Report) -> dict[str, Any]:
         "metric": source.metric,
         "budget": source.budget,
         "steps": source.steps,
+        "strategy": source.strategy,
         "steps_share": asdict(report.steps) if report.steps else None,
         "formula": FORMULA,
         "n_languages": n,

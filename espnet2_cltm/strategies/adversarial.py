@@ -6,7 +6,7 @@ its sign (Ganin and Lempitsky, arXiv:1409.7495; for speaker verification across
 languages arXiv:2603.08092). The classifier is part of the model; nothing else uses it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -58,11 +58,16 @@ class Adversarial(Strategy):
         self._features: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @classmethod
+    def acts_alone(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether languages are named; one alone has nothing to tell apart."""
+        return options.get("languages", OF_THE_RUN) != OF_THE_RUN
+
+    @classmethod
     def for_run(
         cls, options: dict[str, Any], languages: Sequence[str]
     ) -> dict[str, Any]:
         """Return the options with the run's languages; one alone has no adversary."""
-        if options.get("languages", OF_THE_RUN) != OF_THE_RUN:
+        if cls.acts_alone(options):
             return options
         none = {"weight": 0.0} if len(languages) == 1 else {}
         return {**options, "languages": list(languages), **none}

@@ -43,6 +43,15 @@ class Strategy:
     reuse_frozen: bool = True
 
     @classmethod
+    def acts_alone(cls, options: Mapping[str, Any]) -> bool:
+        """Return whether a run on one language differs from one of ``full``.
+
+        Args:
+            options: Options of the experiment's training configuration.
+        """
+        return True
+
+    @classmethod
     def for_run(
         cls, options: dict[str, Any], languages: Sequence[str]
     ) -> dict[str, Any]:

@@ -61,7 +61,12 @@ def timed_as_known(monkeypatch, n_validations=0, of_training=None, seen=None):
                 "test_seconds": slow * HEARD * run.test_seconds,
                 "validation": [{}] * n_validations,
             }
-        return estimate.SmallRuns(small, metrics, dict.fromkeys(tasks, FILES), START)
+        return estimate.SmallRuns(
+            small,
+            metrics,
+            dict.fromkeys(map(estimate.sort_of, small.runs), FILES),
+            START,
+        )
 
     monkeypatch.setattr(estimate, "make_small_runs", make_small_runs)
 

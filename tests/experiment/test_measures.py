@@ -46,7 +46,7 @@ def test_curves_are_means_over_seeds_and_donors(tmp_path):
     assert not directory.scores.exists()
     table = pd.read_csv(directory.curves, sep="\t")
     of_es = table[(table["language"] == "es") & (table["kind"] == "pair")]
-    rows = {(m, at): (n, v) for m, at, n, v in of_es.iloc[:, -4:].itertuples(False)}
+    rows = {(m, at): (n, v) for m, at, n, v in of_es.iloc[:, -5:-1].itertuples(False)}
     chosen = {key: rows.pop(key) for key in list(rows) if key[0] == "chosen"}
     assert rows == {
         ("train_loss", 1): (4, 1.5),  # two donors, two seeds

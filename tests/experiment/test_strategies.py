@@ -1,5 +1,8 @@
 """Every strategy in an experiment: the bits of the task's own commands."""
 
+from dataclasses import replace
+
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -10,10 +13,21 @@ from espnet2_cltm.experiment.execution import build_once, make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
-from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.settings import (
+    Settings,
+    check_unchanged,
+    read_settings,
+)
+from espnet2_cltm.experiment.strategies import (
+    config_of,
+    read_strategies,
+    strategies_of,
+)
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.registry import _STRATEGIES
 from espnet2_cltm.tasks.model_files import load_model, read_packed_model
+from tests.experiment.experiments import end_run
+from tests.experiment.kept_experiments import make_left, plan_experiment, results_of
 from tests.speech import TINY_GENDER, TINY_HUBERT, write_dump
 
 HUBERT = {
@@ -175,3 +189,121 @@ def test_workers_do_not_change_what_is_drawn(store, tmp_path):
         for n in (0, 2)
     )
     assert all(one[name].equal(other[name]) for name in one)
+
+
+STRATEGIES = ["full", "lora", "adversarial", "adversarial+augment", "augment"]
+
+
+@pytest.fixture(scope="module")
+def several(store, tmp_path_factory):
+    """An experiment of several strategies, made in one process, and its results."""
+    root = tmp_path_factory.mktemp("several")
+    directory = plan_several(root, store, STRATEGIES)
+    made = make_left(directory)
+    results_of(directory)
+    return directory, made
+
+
+def plan_several(root, store, strategies, seeds=(42,)):
+    settings = settings_of(store, "full", {})
+    settings = replace(settings, strategies=read_strategies(strategies))
+    return plan_experiment(root, settings, ["es", "tr"], seeds)
+
+
+def test_runs_of_one_language_without_an_adversary_are_not_repeated(several):
+    directory, made = several
+    runs = [planned.run for planned in read_plan(directory.plan)]
+    assert made == [run.name for run in runs]
+    assert len(made) == 3 * 5 + 2
+    of_full = [run.name for run in runs if run.strategy == "full"]
+    assert of_full[0] == "gender.single.es.n2.s42"
+    assert "gender.pair.es+tr.n2.adversarial+augment.s42" in made
+    table = pd.read_csv(directory.results, sep="\t")
+    kinds = table.drop_duplicates(["run", "strategy"]).groupby("strategy")["kind"]
+    assert kinds.count().to_dict() == dict.fromkeys(STRATEGIES, 5)
+    single = table[(table["kind"] == "single") & (table["strategy"] == "adversarial")]
+    assert set(single["run"]) <= set(of_full)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["full", "lora", "augment"])
+def test_runs_mixed_in_one_process_are_those_of_one_strategy(
+    several, strategy, store, tmp_path
+):
+    directory, _ = several
+    config = read_strategies([strategy])[strategy]
+    conf = config["strategy_conf"]
+    alone, planned, _ = make(tmp_path / "exp", store, strategy, conf)
+    name = replace(planned.run, strategy=strategy, is_own=strategy == "full").name
+    for lang in planned.test_languages:
+        mixed = directory.predictions(name, lang, ".tsv").read_bytes()
+        assert mixed == alone.predictions(planned.run.name, lang, ".tsv").read_bytes()
+
+
+def test_a_strategy_may_be_added_and_one_that_changes_is_refused(store, tmp_path):
+    directory = plan_several(tmp_path, store, ["full"])
+    before = {planned.run for planned in read_plan(directory.plan)}
+    end_run(directory, read_plan(directory.plan)[0])
+    plan_several(tmp_path, store, ["full", "lora"])
+    assert before < {planned.run for planned in read_plan(directory.plan)}
+    settings = read_settings(directory.settings)
+    lora = {**settings.strategies["lora"], "strategy_conf": {"rank": 1}}
+    with pytest.raises(UserError, match=r"strategies\.lora\.strategy_conf\.rank"):
+        check_unchanged(
+            directory.settings, replace(settings, strategies={"lora": lora})
+        )
+    # An experiment that knew no strategies has the runs of its configuration.
+    text = directory.plan.read_text().splitlines()
+    directory.plan.write_text(
+        "".join(
+            f"{line.rsplit(chr(9), 2)[0]}\n" for line in text if ".lora." not in line
+        )
+    )
+    assert {planned.run for planned in read_plan(directory.plan)} == before
+
+
+def test_overlays_are_laid_over_the_configuration(store, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = tmp_path / "conf" / "strategies"
+    own.mkdir(parents=True)
+    (own / "lora2.yaml").write_text(
+        "strategy: lora\nstrategy_conf: {rank: 2}\noptim_conf: {lr: 1.0e-2}\n"
+    )
+    settings = replace(
+        settings_of(store, "lora", {"rank": 3}),
+        strategies=read_strategies(["full", "lora", "lora2+augment"]),
+    )
+    full, lora, both = (
+        config_of(settings, "gender", s.name, s.is_own)
+        for s in strategies_of(settings, "gender")
+    )
+    assert full["strategy"] == "full"
+    assert lora["strategy_conf"] == {"rank": 3}  # the configuration's own
+    assert both["strategy"] == "lora+augment"
+    assert both["strategy_conf"]["lora"] == {"rank": 2}
+    assert both["optim_conf"] == {"lr": 1.0e-2, "weight_decay": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["lora", "lora"], "lora twice"),
+        (["lora+lora"], r"lora\+lora twice"),
+        (["lora+nothing"], "--strategy nothing is not known: give some of adversarial"),
+        (["../lora"], r"--strategy \.\./lora is not known"),
+        (["equal"], "--strategy equal is not known"),
+    ],
+)
+def test_strategies_that_are_not_there_are_refused(names, message):
+    with pytest.raises(UserError, match=message):
+        read_strategies(names)
+
+
+def test_an_adversary_in_learning_curves_is_refused(store):
+    settings = replace(
+        settings_of(store, "full", {}),
+        strategies=read_strategies(["full", "adversarial"]),
+        regime_budgets=(1, 2),
+    )
+    with pytest.raises(UserError, match="--strategy adversarial does nothing"):
+        strategies_of(settings, "gender")

@@ -8,6 +8,7 @@ from espnet2_cltm.matrix.results import (
     read_every_metric,
     read_published_steps,
     read_scores,
+    read_strategies_of,
 )
 from espnet2_cltm.matrix.scores import AggregatedScores, zero_shot_means
 from espnet2_cltm.results_format import RESULT_COLUMNS
@@ -35,7 +36,8 @@ def rows_of(**changes) -> list[list[str]]:
 
 def test_header_of_a_results_file_is_the_documented_one():
     assert " ".join(RESULT_COLUMNS) == (
-        "run task kind languages budget seed test_language metric value n_test steps"
+        "run task kind languages budget seed test_language metric value n_test steps "
+        "strategy"
     )
 
 
@@ -380,7 +382,7 @@ def test_unknown_task_and_metric_are_refused(tmp_path):
         ("\t".join(RESULT_COLUMNS).encode() + b"\n", "has a header and no line"),
         (b"run\ttask\n\xe7\t1\n", "not UTF-8 text"),
         (
-            "\t".join(RESULT_COLUMNS).encode() + b"\n" + b"x\t" * 11 + b"x\n",
+            "\t".join(RESULT_COLUMNS).encode() + b"\n" + b"x\t" * 12 + b"x\n",
             "is not a table",
         ),
     ],
@@ -551,3 +553,17 @@ def test_a_table_of_the_framework_that_looks_transposed_is_asked_about(
             read_scores(path)
     scores = read_scores(path, Choice(rows="donors") if swapped else Choice())
     assert scores.pair[0, 1] == pytest.approx(0.6)
+
+
+def test_a_matrix_is_of_one_strategy(tmp_path):
+    rows = perf_rows(["ca", "es"], [1, 2], lambda *_: 0.5)
+    lora = [[row[0], *row[1:8], "0.7", row[9], "data", "lora"] for row in rows]
+    full = [[*row, "data", "full"] for row in rows]  # of shared runs: the same names
+    path = write_results(tmp_path / "r.tsv", [*lora, *full])
+    assert read_strategies_of(path, None) == ["full", "lora"]
+    for strategy, value in ((None, 0.5), ("lora", 0.7)):
+        scores = read_scores(path, Choice(strategy=strategy))
+        assert scores.source.strategy == (strategy or "full")
+        assert (scores.single == value).all()
+    with pytest.raises(UserError, match="no strategy 'llrd' of task gender; it has"):
+        read_scores(path, Choice(strategy="llrd"))

@@ -2,11 +2,16 @@ import pandas as pd
 import pytest
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.report.confusion import (
     confusion_tables,
     read_confusion,
 )
 from espnet2_cltm.results_format import CONFUSION_COLUMNS
+
+
+def source(task: str) -> ResultsSource:
+    return ResultsSource("results.tsv", "", task, "accuracy", 12, strategy="lora")
 
 
 def write(directory, *rows: str):
@@ -30,7 +35,7 @@ ROWS = (
 
 
 def test_counts_are_summed_over_languages_where_runs_are_tested_on_their_own(tmp_path):
-    counts = read_confusion(write(tmp_path, *ROWS), "age", 12)
+    counts = read_confusion(write(tmp_path, *ROWS), source("age"))
     assert set(counts["task"]) == {"age"}
     single, pair = confusion_tables(counts)
     assert single.classes == pair.classes == ("middle", "old", "young")
@@ -42,8 +47,8 @@ def test_counts_are_summed_over_languages_where_runs_are_tested_on_their_own(tmp
 
 
 def test_there_is_none_without_a_file_or_a_line_of_the_task(tmp_path):
-    assert read_confusion(tmp_path / "results.tsv", "age", 12) is None
-    assert read_confusion(write(tmp_path, *ROWS), "accent", 12) is None
+    assert read_confusion(tmp_path / "results.tsv", source("age")) is None
+    assert read_confusion(write(tmp_path, *ROWS), source("accent")) is None
 
 
 @pytest.mark.parametrize(
@@ -55,7 +60,7 @@ def test_there_is_none_without_a_file_or_a_line_of_the_task(tmp_path):
 )
 def test_damaged_counts_are_told_in_one_sentence(tmp_path, row, fact):
     with pytest.raises(UserError) as raised:
-        read_confusion(write(tmp_path, row), "age", 12)
+        read_confusion(write(tmp_path, row), source("age"))
     assert str(tmp_path / "confusion.tsv") in str(raised.value)
     assert fact in str(raised.value)
 
@@ -63,7 +68,7 @@ def test_damaged_counts_are_told_in_one_sentence(tmp_path, row, fact):
 def test_another_table_is_refused(tmp_path):
     (tmp_path / "confusion.tsv").write_text("a\tb\n")
     with pytest.raises(UserError, match=r"confusion\.tsv"):
-        read_confusion(tmp_path / "results.tsv", "age", 12)
+        read_confusion(tmp_path / "results.tsv", source("age"))
 
 
 def test_kinds_without_a_count_have_no_table():
