@@ -80,7 +80,7 @@ COST_COLUMNS = (
     "parameters",
     "stored_bytes",  # weights that a kept model holds
 )
-"""Costs of a run, numbers, empty where not known; behind them ``device``, ``strategy``."""
+"""Costs of a run, empty where not known; behind them ``device`` and ``strategy``."""
 
 CONFUSION_COLUMNS = (
     "task",
