@@ -35,7 +35,7 @@ from espnet2_cltm.corpus.audio import SAMPLE_RATE, load_audio
 from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance, read_data_dir
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
-from espnet2_cltm.frontend.checkpoint import HubertCheckpoint, load_hubert
+from espnet2_cltm.frontend.checkpoint import EncoderCheckpoint, load_hubert
 from espnet2_cltm.progress import progress
 from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.trial_drawing import draw_trials
@@ -157,7 +157,7 @@ def _embed(
 
 
 def _hidden_layers(
-    encoder: HubertCheckpoint,
+    encoder: EncoderCheckpoint,
 ) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     extractor = Wav2Vec2FeatureExtractor(
         sampling_rate=SAMPLE_RATE, do_normalize=encoder.normalize_waveform

@@ -17,6 +17,7 @@ from typing import Any
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.files import read_json, read_mapping, write_text
+from espnet2_cltm.frontend.families import NAMES
 
 _CONFIGURATION = ("config.json", "preprocessor_config.json")
 _WEIGHTS = ("*.safetensors", "*.bin")
@@ -29,8 +30,8 @@ def read_train_configs(
 
     Args:
         paths: YAML file by task.
-        model: Encoder of every task whose frontend is ``hubert``; None to keep what
-            each configuration names.
+        model: Encoder of every task whose frontend takes one; None to keep what each
+            configuration names.
         freeze: Part of it to keep fixed, see :func:`read_train_config`.
 
     Raises:
@@ -39,7 +40,7 @@ def read_train_configs(
     configs = {
         task: read_train_config(path, model, freeze) for task, path in paths.items()
     }
-    others = {task for task in configs if frontend_of(configs[task]) != "hubert"}
+    others = {task for task in configs if frontend_of(configs[task]) not in NAMES}
     for option, value in (("--model", model), ("--freeze", freeze)):
         if value is None:
             continue
@@ -47,7 +48,7 @@ def read_train_configs(
             raise UserError(
                 f"{option} {value} applies to no task: the frontend of "
                 f"{' and '.join(str(paths[task]) for task in sorted(others))} is not "
-                f"hubert; leave {option} out."
+                f"{NAMES[0]}; leave {option} out."
             )
         for task in sorted(others):
             logging.info(
@@ -62,7 +63,7 @@ def read_train_configs(
 
 def frontend_of(config: Mapping[str, Any]) -> str | None:
     """Name a training configuration's frontend; None where there is none."""
-    return config.get("frontend", "hubert")
+    return config.get("frontend", NAMES[0])
 
 
 def read_train_config(
@@ -77,7 +78,7 @@ def read_train_config(
         path: YAML file of ESPnet options.
         model: Hub id, directory or YAML file that replaces the configuration's
             ``frontend_conf.model``; None to keep it. It has no effect where the
-            frontend is not ``hubert``.
+            frontend takes no pretrained encoder.
         freeze: ``none``, ``cnn``, ``all`` or a number of transformer layers, which
             replaces what the configuration freezes; None to keep that. What is frozen
             is computed once for each utterance.
@@ -86,7 +87,7 @@ def read_train_config(
         UserError: A file is missing or is not a mapping, or ``freeze`` is unknown.
     """
     config = read_mapping(path, "a training configuration of ESPnet")
-    if frontend_of(config) != "hubert":
+    if frontend_of(config) not in NAMES:
         return config
     frontend_conf = config.setdefault("frontend_conf", {})
     if not isinstance(frontend_conf, dict):
@@ -98,7 +99,7 @@ def read_train_config(
     if encoder is None:
         raise UserError(f"{path} names no encoder: set frontend_conf.model or --model.")
     if isinstance(encoder, str) and encoder.endswith((".yaml", ".yml")):
-        encoder = read_mapping(Path(encoder), "a HuBERT configuration")
+        encoder = read_mapping(Path(encoder), "an encoder's configuration")
     frontend_conf["model"] = encoder
     if freeze is not None:
         frontend_conf.update(_freezing_options(freeze))

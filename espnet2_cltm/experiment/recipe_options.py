@@ -71,8 +71,9 @@ STAGE_3_OPTIONS = (
     ),
     Option(
         "model",
-        "HuBERT: hub id, directory, or YAML file of a small random one; left out, the "
-        "one in the training configuration",
+        "encoder (HuBERT, wav2vec 2.0, XLS-R, WavLM, w2v-BERT, data2vec-audio, "
+        "UniSpeech): hub id, directory, or YAML file of a small random one; left out, "
+        "the one in the training configuration",
         TEXT,
         "",
         (3,),

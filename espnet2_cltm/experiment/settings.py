@@ -14,6 +14,7 @@ import yaml
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping, write_text
+from espnet2_cltm.frontend.families import NAMES
 from espnet2_cltm.task import DrawingRules
 
 # Settings with a value per task or strategy, of which there may come more.
@@ -170,6 +171,9 @@ def list_differences(first: Settings, second: Settings) -> list[tuple[str, Any, 
         both = one[name].keys() & other[name].keys()
         for side in (one, other):
             side[name] = {key: side[name][key] for key in sorted(both)}
+    for config in (*one["train_config"].values(), *other["train_config"].values()):
+        if config.get("frontend") in NAMES:  # of one frontend
+            config["frontend"] = NAMES[0]
     return list(_differences(one, other))
 
 

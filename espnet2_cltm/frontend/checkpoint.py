@@ -1,17 +1,18 @@
-"""Reading a HuBERT checkpoint once per process.
+"""Reading an encoder's checkpoint once per process.
 
 A checkpoint is named by a hub id (``utter-project/mHuBERT-147``), by a local directory
 written by ``save_pretrained``, by the name of one that comes with the package
-(``hubert-small``), or by a YAML file or mapping of ``HubertConfig`` fields for a small
-one with random weights. Experiments build thousands of models from one checkpoint: it
-is read, or drawn, the first time and copied in memory afterwards.
+(``hubert-small``), or by a YAML file or mapping of its configuration's fields for a
+small one with random weights. It is of one of the families of :mod:`.families`.
+Experiments build thousands of models from one checkpoint: it is read, or drawn, the
+first time and copied in memory afterwards.
 """
 
 import copy
 import json
 import logging
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,17 +28,26 @@ import numpy as np
 import torch
 from huggingface_hub import try_to_load_from_cache
 from transformers import (
-    HubertConfig,
-    HubertModel,
+    AutoModel,
     PretrainedConfig,
+    SeamlessM4TFeatureExtractor,
     Wav2Vec2FeatureExtractor,
 )
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import is_git_lfs_pointer, read_mapping
 from espnet2_cltm.frontend.convolutions import convolution_of
+from espnet2_cltm.frontend.families import (
+    FAMILIES,
+    MEL_BANDS,
+    Encoder,
+    check_family,
+    has_convolutions,
+    windows,
+)
 
 SHIPPED = ("hubert-small",)
 """Encoders that come with the package: directories of ``espnet2_cltm.data`` in Hugging
@@ -54,15 +64,16 @@ _stands_in = False
 _MOST_HELD = 4
 """Encoders held in memory at once."""
 
-# A field that transformers reads from a HuBERT's config.json and does not declare.
-_UNDECLARED = ("adapter_attn_dim",)
+# Fields that transformers reads from an encoder's config.json and does not declare in
+# every family.
+_UNDECLARED = ("adapter_attn_dim", "apply_spec_augment")
 
 # The only parameter that published checkpoints may lack: it is used for masking in
 # pretraining alone.
 _MAY_BE_MISSING = {"masked_spec_embed"}
 
-# The one that transformers computes with, whatever a config.json asks for: others need
-# packages, or fetch code from the hub.
+# What transformers computes attention with, whatever a config.json asks for, or else
+# "eager": others need packages, or fetch code from the hub.
 _ATTENTION = "sdpa"
 
 _PROBABILITIES = (
@@ -72,17 +83,18 @@ _PROBABILITIES = (
 
 
 @dataclass(frozen=True)
-class HubertCheckpoint:
-    """A HuBERT and how it wants its input.
+class EncoderCheckpoint:
+    """An encoder and how it wants its input.
 
     Attributes:
-        model: Encoder in float32, in evaluation mode; every call of :func:`load_hubert`
-            returns a copy.
+        model: Encoder in float32, in evaluation mode; every call of
+            :func:`load_encoder` returns a copy.
         normalize_waveform: Whether each waveform is brought to zero mean and unit
-            variance, the feature extractor's ``do_normalize``.
+            variance, the feature extractor's ``do_normalize``; of no meaning where
+            the encoder takes log-mel features.
     """
 
-    model: HubertModel
+    model: Encoder
     normalize_waveform: bool
 
 
@@ -96,39 +108,36 @@ def locate_encoder(name: str) -> str:
     return str(files("espnet2_cltm.data") / name) if name in SHIPPED else name
 
 
-def load_hubert(
+def load_encoder(
     model: str | Mapping[str, Any], config_overrides: Mapping[str, Any] | None = None
-) -> HubertCheckpoint:
-    """Return a fresh copy of a HuBERT.
+) -> EncoderCheckpoint:
+    """Return a fresh copy of an encoder.
 
     No random number is drawn from the process's generators, so that what is built
     next does not depend on where the encoder came from.
 
     Args:
         model: Hub id, local directory, ``hubert-small``, or for random weights a
-            YAML file or mapping of ``HubertConfig`` fields, with ``init_seed`` (int,
-            default 0), ``init_filterbank`` (bool, default false: see
-            :func:`start_as_filterbank`) and ``normalize_waveform`` (bool, default true)
-            beside them.
-        config_overrides: ``HubertConfig`` fields that replace the checkpoint's, such as
+            YAML file or mapping of configuration fields, ``model_type`` (default
+            ``hubert``) among them, with ``init_seed`` (int, default 0),
+            ``init_filterbank`` (bool, default false: see :func:`start_as_filterbank`)
+            and ``normalize_waveform`` (bool, default true) beside them.
+        config_overrides: Configuration fields that replace the checkpoint's, such as
             ``{"layerdrop": 0.0}``.
 
     Raises:
-        UserError: The checkpoint is not available, is not a HuBERT, lacks weights, or
-            asks for what no training can do.
+        UserError: The checkpoint is not available, is of no known family, lacks
+            weights, or asks for what no training can do.
     """
+    overrides = dict(config_overrides or {})
     if isinstance(model, str):
         model = locate_encoder(model)
         if _stands_in and _is_on_hub_only(model):
             logging.warning("%s is not here; a random HuBERT stands in for it", model)
             model = {}
-    overrides = dict(config_overrides or {})
-    unknown = sorted(set(overrides) - {*HubertConfig().to_dict(), *_UNDECLARED})
-    if unknown:
-        raise UserError(
-            f"HuBERT has no configuration field {unknown[0]!r}: correct "
-            "config_overrides in frontend_conf."
-        )
+            # It may be of another family, which has them.
+            for name in _unknown_fields(overrides, "hubert"):
+                del overrides[name]
     source = dict(model) if isinstance(model, Mapping) else str(model)
     with foreign(
         "model in frontend_conf cannot be used",
@@ -136,7 +145,23 @@ def load_hubert(
     ):
         key = json.dumps([source, overrides], sort_keys=True)
     pristine = _read_once(key)
-    return HubertCheckpoint(copy.deepcopy(pristine.model), pristine.normalize_waveform)
+    return EncoderCheckpoint(copy.deepcopy(pristine.model), pristine.normalize_waveform)
+
+
+def load_hubert(model: str | Mapping[str, Any]) -> EncoderCheckpoint:
+    """Return a fresh copy of a HuBERT, as :func:`load_encoder`.
+
+    Raises:
+        UserError: It is an encoder of another family; or see :func:`load_encoder`.
+    """
+    checkpoint = load_encoder(model)
+    family = checkpoint.model.config.model_type
+    if family != "hubert":
+        raise UserError(
+            f"{model} is a {FAMILIES[family]}, and pretraining takes HuBERTs: give one "
+            "with --model."
+        )
+    return checkpoint
 
 
 @contextmanager
@@ -177,61 +202,89 @@ def hub_is_reachable() -> bool:
     return True
 
 
-def describe_hubert(config: HubertConfig, normalize_waveform: bool) -> dict[str, Any]:
-    """Describe a HuBERT so that :func:`load_hubert` builds one of the same shape.
+def describe_encoder(
+    config: PretrainedConfig, normalize_waveform: bool
+) -> dict[str, Any]:
+    """Describe an encoder so that :func:`load_encoder` builds one of the same shape.
 
     Args:
         config: The model's configuration.
         normalize_waveform: Whether its waveforms are normalised.
 
     Returns:
-        A mapping for :func:`load_hubert`, of plain values; weights are not in it.
+        A mapping for :func:`load_encoder`, of plain values; weights are not in it.
     """
     # Fields that every model of transformers has say nothing of this one.
     common = PretrainedConfig().to_dict().keys()
-    known = {*HubertConfig().to_dict().keys() - common, *_UNDECLARED}
+    known = {*type(config)().to_dict().keys() - common, *_UNDECLARED}
     return {
+        "model_type": config.model_type,
         **{name: value for name, value in config.to_dict().items() if name in known},
         "normalize_waveform": normalize_waveform,
     }
 
 
 @lru_cache(maxsize=_MOST_HELD)
-def _read_once(key: str) -> HubertCheckpoint:
+def _read_once(key: str) -> EncoderCheckpoint:
     model, overrides = json.loads(key)
     if isinstance(model, dict):
         return _draw(model, overrides, source="model in frontend_conf")
     if Path(model).suffix in _YAML:
-        fields = read_mapping(model, "a HuBERT configuration", "correct --model")
+        fields = read_mapping(model, "an encoder's configuration", "correct --model")
         return _draw(fields, overrides, source=model)
     return _read_pretrained(model, overrides)
 
 
 def _draw(
     fields: dict[str, Any], overrides: Mapping[str, Any], source: str
-) -> HubertCheckpoint:
+) -> EncoderCheckpoint:
+    model_type = check_family(
+        fields.get("model_type", "hubert"), f"The encoder that {source} describes"
+    )
+    _check_overrides(overrides, model_type)
     fields = {**fields, **overrides}
+    fields.pop("model_type", None)
     init_seed = fields.pop("init_seed", 0)
     init_filterbank = fields.pop("init_filterbank", False)
     normalize_waveform = fields.pop("normalize_waveform", True)
-    unknown = sorted(set(fields) - {*HubertConfig().to_dict(), *_UNDECLARED})
-    if unknown:
+    title = FAMILIES[model_type]
+    for name in _unknown_fields(fields, model_type):
         raise UserError(
-            f"{source} names {unknown[0]!r}, which is not a field of a HuBERT "
+            f"{source} names {name!r}, which is not a field of a {title} "
             "configuration: remove it."
         )
-    with foreign(f"{source} does not describe a HuBERT", "correct it"):
-        config = HubertConfig(**fields)
+    with foreign(f"{source} does not describe a {title}", "correct it"):
+        config = CONFIG_MAPPING[model_type](**fields)
         _check_fields(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(init_seed)
-            model = HubertModel._from_config(config, attn_implementation=_ATTENTION)
+            model = AutoModel.from_config(
+                config, attn_implementation=_attention_of(config)
+            )
         if init_filterbank:
             start_as_filterbank(model)
-    return HubertCheckpoint(model.float().eval(), bool(normalize_waveform))
+    return EncoderCheckpoint(model.float().eval(), bool(normalize_waveform))
 
 
-def start_as_filterbank(hubert: HubertModel) -> None:
+def _unknown_fields(names: Iterable[str], model_type: str) -> list[str]:
+    known = {*CONFIG_MAPPING[model_type]().to_dict(), *_UNDECLARED}
+    return sorted(set(names) - known)
+
+
+def _check_overrides(overrides: Mapping[str, Any], model_type: str) -> None:
+    for name in _unknown_fields(overrides, model_type):
+        raise UserError(
+            f"{FAMILIES[model_type]} has no configuration field {name!r}: correct "
+            "config_overrides in frontend_conf."
+        )
+
+
+def _attention_of(config: PretrainedConfig) -> str:
+    model_class: Any = AutoModel._model_mapping[type(config)]
+    return _ATTENTION if model_class._supports_sdpa else "eager"
+
+
+def start_as_filterbank(encoder: Encoder) -> None:
     """Set the first convolution's weights to band-pass filters, in place.
 
     A network that has to find out first that speech has a spectrum spends its first
@@ -243,12 +296,17 @@ def start_as_filterbank(hubert: HubertModel) -> None:
     higher bands are amplified, since speech has less power there.
 
     Args:
-        hubert: Encoder whose first convolution has an even number of channels.
+        encoder: Encoder whose first convolution has an even number of channels.
 
     Raises:
-        UserError: The number is odd.
+        UserError: The number is odd, or there are no convolutions.
     """
-    conv = convolution_of(hubert.feature_extractor.conv_layers[0])
+    if not has_convolutions(encoder.config):
+        raise UserError(
+            "init_filterbank needs convolutions over the waveform, and this encoder "
+            "takes log-mel features: remove it."
+        )
+    conv = convolution_of(encoder.feature_extractor.conv_layers[0])
     channels, _, taps = conv.weight.shape
     if channels % 2:
         raise UserError(
@@ -271,12 +329,23 @@ def start_as_filterbank(hubert: HubertModel) -> None:
         conv.weight.copy_(torch.from_numpy(filters).unsqueeze(1))
 
 
-def _check_fields(config: HubertConfig) -> None:
+def _check_fields(config: PretrainedConfig) -> None:
     """Refuse fields that build a model with which no training makes sense.
 
     Raises:
         ValueError: A field is out of its range.
+        UserError: The model has more than an encoder's layers.
     """
+    if getattr(config, "add_adapter", False):
+        raise UserError(
+            "The encoder has transformers' adapter on top, which leaves fewer frames "
+            "(add_adapter in its configuration): set config_overrides: {add_adapter: "
+            "false} in frontend_conf to use the layers below it."
+        )
+    if not has_convolutions(config) and config.feature_projection_input_dim % MEL_BANDS:
+        raise ValueError(
+            f"feature_projection_input_dim must be a multiple of {MEL_BANDS}"
+        )
     for name in _PROBABILITIES:
         if not 0 <= getattr(config, name) < 1:
             raise ValueError(f"{name} must be at least 0 and below 1")
@@ -288,14 +357,14 @@ def _check_fields(config: HubertConfig) -> None:
         raise ValueError("mask_feature_length must not exceed hidden_size")
 
 
-def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> HubertCheckpoint:
+def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> EncoderCheckpoint:
     verbosity = transformers_logging.get_verbosity()
     shows_progress = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
         with foreign(*_unreadable(model)):
-            hubert, report = _load_weights(model, overrides)
+            encoder, report = _load_weights(model, overrides)
     finally:
         transformers_logging.set_verbosity(verbosity)
         if shows_progress:
@@ -303,7 +372,7 @@ def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> HubertCheckpoi
     missing = sorted(set(report["missing_keys"]) - _MAY_BE_MISSING)
     if missing:
         raise UserError(
-            f"{model} lacks {len(missing)} of a HuBERT's weights, {missing[0]} first: "
+            f"{model} lacks {len(missing)} of its weights, {missing[0]} first: "
             "give a complete checkpoint."
         )
     if report["mismatched_keys"]:
@@ -312,18 +381,19 @@ def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> HubertCheckpoi
             f"{min(report['mismatched_keys'])[0]} first: give a checkpoint saved with "
             "its own configuration, or correct config_overrides."
         )
-    for name, value in hubert.state_dict().items():
+    for name, value in encoder.state_dict().items():
         if not value.isfinite().all():
             raise UserError(
                 f"{model} holds weights that are not finite, {name} first: it is "
                 "damaged or its training diverged; give another."
             )
     logging.info("Read the encoder %s", model)
-    return HubertCheckpoint(hubert.eval(), _reads_normalize_waveform(model))
+    normalize_waveform = _reads_normalize_waveform(model, encoder.config)
+    return EncoderCheckpoint(encoder.eval(), normalize_waveform)
 
 
 def _load_weights(model: str, overrides: Mapping[str, Any]) -> Any:
-    """Return a :class:`HubertModel`, and transformers' report on its weights."""
+    """Return an encoder, and transformers' report on its weights."""
     directory = Path(model)
     for path in sorted(directory.iterdir()) if directory.is_dir() else ():
         if is_git_lfs_pointer(path):
@@ -332,27 +402,26 @@ def _load_weights(model: str, overrides: Mapping[str, Any]) -> Any:
                 "in the repository that it comes from."
             )
     is_local = directory.exists() or not hub_is_reachable()
-    fields, _ = HubertConfig.get_config_dict(model, local_files_only=is_local)
+    fields, _ = PretrainedConfig.get_config_dict(model, local_files_only=is_local)
     if not fields:
         raise OSError("config.json is missing or empty")
-    if fields.get("model_type") != "hubert":
-        raise UserError(
-            f"{model} is a {fields.get('model_type', 'model of unknown type')}, "
-            "not a HuBERT: give a HuBERT with --model."
-        )
+    model_type = check_family(fields.get("model_type"), model)
+    _check_overrides(overrides, model_type)
     if fields.get("quantization_config"):
         raise UserError(
             f"{model} is quantised (quantization_config in its config.json) and cannot "
             "be trained: give the checkpoint that it was made from."
         )
-    config = HubertConfig.from_pretrained(model, local_files_only=is_local, **overrides)
+    config = CONFIG_MAPPING[model_type].from_pretrained(
+        model, local_files_only=is_local, **overrides
+    )
     _check_fields(config)
     with torch.random.fork_rng(devices=[]):
-        return HubertModel.from_pretrained(
+        return AutoModel.from_pretrained(
             model,
             config=config,
             dtype=torch.float32,
-            attn_implementation=_ATTENTION,
+            attn_implementation=_attention_of(config),
             local_files_only=is_local,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
@@ -363,7 +432,7 @@ def _unreadable(model: str) -> tuple[str, str]:
     """Return what an encoder is that cannot be read, and what to do."""
     if Path(model).is_dir():
         return (
-            f"The directory {model} does not hold a complete HuBERT",
+            f"The directory {model} does not hold a complete encoder",
             "it needs config.json, preprocessor_config.json and model.safetensors as "
             "save_pretrained writes them; download or copy it again",
         )
@@ -375,26 +444,39 @@ def _unreadable(model: str) -> tuple[str, str]:
     )
 
 
-def _reads_normalize_waveform(model: str) -> bool:
+def _reads_normalize_waveform(model: str, config: PretrainedConfig) -> bool:
+    takes_waveforms = has_convolutions(config)
+    wanted: Any = SeamlessM4TFeatureExtractor
+    if takes_waveforms:
+        wanted = Wav2Vec2FeatureExtractor
     with foreign(
         f"{model} has no preprocessor_config.json that can be read, which tells how "
         "its waveforms are normalised",
-        "copy it from the model's page, or save a Wav2Vec2FeatureExtractor there",
+        f"copy it from the model's page, or save a {wanted.__name__} there",
     ):
-        fields, _ = Wav2Vec2FeatureExtractor.get_feature_extractor_dict(
+        fields, _ = wanted.get_feature_extractor_dict(
             model, local_files_only=Path(model).exists() or not hub_is_reachable()
         )
-        extractor: Any = Wav2Vec2FeatureExtractor.from_dict(fields)
-    kind = fields.get("feature_extractor_type", type(extractor).__name__)
-    if kind != type(extractor).__name__ or not isinstance(extractor.do_normalize, bool):
+        extractor = wanted.from_dict(fields)
+    kind = fields.get("feature_extractor_type", wanted.__name__)
+    if takes_waveforms:
+        told, found = "do_normalize", extractor.do_normalize
+        is_right = isinstance(found, bool)
+    else:
+        told, found = (
+            "num_mel_bins and stride",
+            (extractor.num_mel_bins, extractor.stride),
+        )
+        is_right = found == (MEL_BANDS, windows(config)[-1][1])
+    if kind != wanted.__name__ or not is_right:
         raise UserError(
-            f"{model}/preprocessor_config.json describes a {kind} with do_normalize: "
-            f"{extractor.do_normalize}, not a Wav2Vec2FeatureExtractor that is told "
-            "true or false: give the one that the encoder was trained with."
+            f"{model}/preprocessor_config.json describes a {kind} with {told}: "
+            f"{found}, not a {wanted.__name__} that fits the encoder: give the one "
+            "that it was trained with."
         )
     if extractor.sampling_rate != SAMPLE_RATE:
         raise UserError(
             f"{model} was trained on {extractor.sampling_rate} Hz audio; the audio "
-            f"store holds {SAMPLE_RATE} Hz: give a HuBERT of that rate."
+            f"store holds {SAMPLE_RATE} Hz: give an encoder of that rate."
         )
-    return extractor.do_normalize
+    return takes_waveforms and extractor.do_normalize

@@ -1,4 +1,4 @@
-"""HuBERT's convolutions: blind to padding, and on a CPU one utterance at a time.
+"""An encoder's convolutions: blind to padding, and on a CPU one utterance at a time.
 
 The group norm after the first convolution takes mean and variance over an utterance
 without its padding (:class:`MaskedGroupNorm`), and so does the batch norm that some
@@ -15,12 +15,13 @@ differ from its own in the last bits. On other devices, and in other precisions 
 bits, the encoder's own forward is used.
 """
 
+from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import HubertModel
-from transformers.models.hubert.modeling_hubert import HubertFeatureEncoder
+
+from espnet2_cltm.frontend.families import Encoder, has_convolutions
 
 MOST_COPIED = 32
 """Numbers in a row (taps times channels) up to which rows are copied."""
@@ -68,20 +69,23 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         return normalised.transpose(1, 2)
 
 
-def use_masked_batch_norm(hubert: HubertModel) -> None:
+def use_masked_batch_norm(encoder: Encoder) -> None:
     """Make the batch norm before the positional convolution blind to padding."""
-    norm = getattr(hubert.encoder.pos_conv_embed, "batch_norm", None)
+    positions = getattr(encoder.encoder, "pos_conv_embed", None)
+    norm = getattr(positions, "batch_norm", None)
     if norm is not None:
         norm.__class__ = MaskedBatchNorm
 
 
-def use_masked_group_norm(hubert: HubertModel) -> MaskedGroupNorm | None:
+def use_masked_group_norm(encoder: Encoder) -> MaskedGroupNorm | None:
     """Put :class:`MaskedGroupNorm` where the encoder has a group norm.
 
     Returns:
-        The new module; None where the encoder has layer norms instead.
+        The new module; None where the encoder has layer norms, or no convolutions.
     """
-    first = hubert.feature_extractor.conv_layers[0]
+    if not has_convolutions(encoder.config):
+        return None
+    first = encoder.feature_extractor.conv_layers[0]
     norm = getattr(first, "layer_norm", None)
     if not isinstance(norm, nn.GroupNorm):
         return None
@@ -99,23 +103,34 @@ def convolution_of(layer: nn.Module) -> nn.Conv1d:
     return conv
 
 
-def use_matrix_products(hubert: HubertModel) -> None:
+def use_matrix_products(encoder: Encoder) -> None:
     """Make an encoder convolve one utterance at a time on CPUs.
 
     An encoder whose convolutions have groups, dilation or padding, or whose group norm
-    joins channels, is left as it is; HuBERT has none of these.
+    joins channels, is left as it is; no published one has these.
 
     Args:
-        hubert: Encoder, changed in place; parameters and their names stay.
+        encoder: Encoder, changed in place; parameters and their names stay.
     """
-    encoder = hubert.feature_extractor
-    if all(_is_supported(layer) for layer in encoder.conv_layers):
+    if not has_convolutions(encoder.config):
+        return
+    stack = encoder.feature_extractor
+    if all(_is_supported(layer) for layer in stack.conv_layers):
         # The class alone is exchanged: parameters, hooks and modes stay.
-        encoder.__class__ = MatrixFeatureEncoder
+        kind: Any = type(stack)
+        stack.__class__ = _with_matrix_products(kind)
 
 
-class MatrixFeatureEncoder(HubertFeatureEncoder):
-    """transformers' stack of convolutions with other ways to compute it."""
+@cache  # so that equal stacks are of one class
+def _with_matrix_products(stack: Any) -> type[nn.Module]:
+    return type(f"Matrix{stack.__name__}", (MatrixProducts, stack), {})
+
+
+class MatrixProducts(nn.Module):
+    """Other ways to compute the stack of convolutions that this is mixed into."""
+
+    conv_layers: nn.ModuleList
+    gradient_checkpointing: bool
 
     def forward(self, input_values: torch.Tensor) -> torch.Tensor:
         """Return (batch, channels, frames) features of (batch, samples) waveforms.

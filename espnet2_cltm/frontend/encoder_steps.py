@@ -1,4 +1,4 @@
-"""The steps of a HuBERT's forward pass, one by one, and the precision they are in.
+"""The steps of an encoder's forward pass, one by one, and the precision they are in.
 
 transformers runs its modules in one call. Taken apart, what is frozen can be computed
 once and kept, layers above it run alone, and lengths are known without asking the GPU.
@@ -14,14 +14,15 @@ CPU.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import HubertModel
 from transformers.masking_utils import create_bidirectional_mask
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.convolutions import MaskedBatchNorm
+from espnet2_cltm.frontend.families import Encoder, norm_of_transformer
 
 AUTOCAST_CHOICES = ("none", "bfloat16")
 
@@ -55,7 +56,7 @@ def encoder_precision(
 
 
 def enter_transformer(
-    hubert: HubertModel,
+    encoder: Encoder,
     features: torch.Tensor,
     frame_mask: torch.Tensor | None,
     mask_time_indices: torch.Tensor | None = None,
@@ -63,43 +64,61 @@ def enter_transformer(
     """Return hidden state 0: projection, SpecAugment, positions.
 
     Args:
-        hubert: The encoder.
+        encoder: The encoder.
         features: (batch, frames, channels), output of the convolutions.
         frame_mask: (batch, frames) bool, true on valid frames; None where all are.
         mask_time_indices: (batch, frames) bool, frames to mask while training in
             place of those that SpecAugment draws.
     """
-    encoder = hubert.encoder
-    state = hubert.feature_projection(features)
-    state = hubert._mask_hidden_states(state, mask_time_indices=mask_time_indices)
+    transformer = encoder.encoder
+    # Most families return the projection's input beside it.
+    state = _first(encoder.feature_projection(features))
+    state = encoder._mask_hidden_states(state, mask_time_indices=mask_time_indices)
     if frame_mask is not None:
         state = state.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
-    state = state + _positions(hubert, state, frame_mask)
-    if not hubert.config.do_stable_layer_norm:
-        state = encoder.layer_norm(state)
-    return encoder.dropout(state)
+    if hasattr(transformer, "pos_conv_embed"):
+        state = state + _positions(transformer.pos_conv_embed, state, frame_mask)
+    norm = norm_of_transformer(encoder, behind=False)
+    return transformer.dropout(state if norm is None else norm(state))
+
+
+def _first(output: Any) -> torch.Tensor:
+    return output[0] if isinstance(output, tuple) else output
 
 
 def _positions(
-    hubert: HubertModel, state: torch.Tensor, frame_mask: torch.Tensor | None
+    embed: nn.Module, state: torch.Tensor, frame_mask: torch.Tensor | None
 ) -> torch.Tensor:
     """Return the convolution's positional embeddings, on a CPU always in 32 bits.
 
     In bfloat16, PyTorch 2.13 with oneDNN on CPUs with AMX gives wrong values where a
     group has 8 channels: errors as large as the values themselves.
     """
-    embed = hubert.encoder.pos_conv_embed
     norm = getattr(embed, "batch_norm", None)
     if isinstance(norm, MaskedBatchNorm):
         norm.frame_mask = frame_mask
     if state.device.type != "cpu":
-        return embed(state)
+        return _convolve(embed, state, frame_mask)
     with torch.autocast("cpu", enabled=False):
-        return embed(state.float())
+        return _convolve(embed, state.float(), frame_mask)
+
+
+def _convolve(
+    embed: nn.Module, state: torch.Tensor, frame_mask: torch.Tensor | None
+) -> torch.Tensor:
+    """Apply one positional convolution, or several that do not see padding."""
+    if not hasattr(embed, "layers"):
+        return embed(state)
+    channels = state.transpose(1, 2)
+    for layer in embed.get_submodule("layers").children():
+        channels = layer(channels)
+        if frame_mask is not None:
+            channels = channels.masked_fill(~frame_mask.unsqueeze(1), 0.0)
+    return channels.transpose(1, 2)
 
 
 def states_above(
-    hubert: HubertModel,
+    encoder: Encoder,
     state: torch.Tensor,
     first: int,
     frame_mask: torch.Tensor | None,
@@ -110,7 +129,7 @@ def states_above(
     Layer drop leaves out layers only where they are in training mode.
 
     Args:
-        hubert: The encoder.
+        encoder: The encoder.
         state: (batch, frames, size), hidden state ``first``.
         first: Number of that state.
         frame_mask: (batch, frames) bool, true on valid frames; None where all are.
@@ -120,17 +139,41 @@ def states_above(
     Yields:
         Hidden states ``first + 1`` to ``last``, each (batch, frames, size).
     """
-    encoder, config = hubert.encoder, hubert.config
-    depth = len(encoder.layers)
-    attention_mask = create_bidirectional_mask(
-        config=config, inputs_embeds=state, attention_mask=frame_mask
-    )
-    for number in range(first + 1, (depth if last is None else last) + 1):
-        layer = encoder.layers[number - 1]
-        if not _is_dropped(layer, config.layerdrop):
-            state = layer(state, attention_mask=attention_mask)
-        is_normalised = number == depth and config.do_stable_layer_norm
-        yield encoder.layer_norm(state) if is_normalised else state
+    layers = encoder.encoder.layers
+    shared = _shared_by_layers(encoder, state, frame_mask)
+    norm = norm_of_transformer(encoder, behind=True)
+    for number in range(first + 1, (len(layers) if last is None else last) + 1):
+        layer = layers[number - 1]
+        if not _is_dropped(layer, encoder.config.layerdrop):
+            state = _first(layer(state, **shared))
+        is_normalised = number == len(layers) and norm is not None
+        yield norm(state) if is_normalised else state
+
+
+def _shared_by_layers(
+    encoder: Encoder, state: torch.Tensor, frame_mask: torch.Tensor | None
+) -> dict[str, Any]:
+    """Return what every layer is given beside the state: masks and positions."""
+    transformer = encoder.encoder
+    batch, n_frames, _ = state.shape
+    attention: Any = getattr(transformer.layers[0], "attention", None)
+    if hasattr(attention, "rel_attn_embed"):  # WavLM's first layer has it for all
+        bias = attention.compute_bias(n_frames, n_frames).repeat(batch, 1, 1)
+        return {"attention_mask": frame_mask, "position_bias": bias}
+    shared = {
+        "attention_mask": create_bidirectional_mask(
+            config=encoder.config, inputs_embeds=state, attention_mask=frame_mask
+        )
+    }
+    if hasattr(transformer, "embed_positions"):
+        positions = None
+        if transformer.embed_positions is not None:
+            # It keeps what it has computed, on which training could not build else.
+            with torch.inference_mode(False):
+                positions = transformer.embed_positions(state)
+        shared["relative_position_embeddings"] = positions
+        shared["conv_attention_mask"] = frame_mask
+    return shared
 
 
 def _is_dropped(layer: nn.Module, probability: float) -> bool:

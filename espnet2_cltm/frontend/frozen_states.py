@@ -14,12 +14,16 @@ from contextlib import contextmanager
 
 import torch
 from torch import nn
-from transformers import HubertModel
 
 from espnet2_cltm.corpus.bounded_cache import BoundedCache
+from espnet2_cltm.frontend.families import (
+    Encoder,
+    has_convolutions,
+    norm_of_transformer,
+)
 
 CONVOLUTIONS = -1
-"""Stands for what the convolutions give, below hidden state 0."""
+"""Stands for what the convolutions give, or log-mel features, below hidden state 0."""
 
 _kept: BoundedCache[torch.Tensor] = BoundedCache(500_000_000)
 
@@ -45,28 +49,30 @@ def without_frozen_states() -> Iterator[None]:
         _kept = kept
 
 
-def frozen_modules(hubert: HubertModel, highest: int) -> list[nn.Module]:
+def frozen_modules(encoder: Encoder, highest: int) -> list[nn.Module]:
     """Return the modules that make the hidden states up to one of them.
 
     Args:
-        hubert: The encoder.
+        encoder: The encoder.
         highest: Number of the highest state, or :data:`CONVOLUTIONS`.
     """
+    config, transformer = encoder.config, encoder.encoder
+    convolutions = [encoder.feature_extractor] if has_convolutions(config) else []
     if highest == CONVOLUTIONS:
-        return [hubert.feature_extractor]
-    if highest == hubert.config.num_hidden_layers:
-        return [hubert]
-    encoder = hubert.encoder
-    modules = [
-        hubert.feature_extractor,
-        hubert.feature_projection,
-        encoder.pos_conv_embed,
-        encoder.dropout,
-        *encoder.layers[:highest],
+        return convolutions
+    if highest == config.num_hidden_layers:
+        return [encoder]
+    optional = (
+        getattr(transformer, "pos_conv_embed", None),
+        norm_of_transformer(encoder, behind=False),
+    )
+    return [
+        *convolutions,
+        encoder.feature_projection,
+        transformer.dropout,
+        *transformer.layers[:highest],
+        *(module for module in optional if module is not None),
     ]
-    if not hubert.config.do_stable_layer_norm:
-        modules.append(encoder.layer_norm)  # stands before the first layer
-    return modules
 
 
 class FrozenStates:

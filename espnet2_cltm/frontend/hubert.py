@@ -1,11 +1,13 @@
-"""HuBERT as an ESPnet frontend: from waveforms to frames of hidden features.
+"""A speech encoder as an ESPnet frontend: from waveforms to frames of hidden features.
 
-Takes 16 kHz waveforms with their lengths and returns (batch, frames, size) features
-with the exact number of valid frames: ``floor((n - 400) / 320) + 1`` for HuBERT's seven
+The encoder is a HuBERT or of a related family (:mod:`.families`). The frontend takes 16
+kHz waveforms with their lengths and returns (batch, frames, size) features with the
+exact number of valid frames: ``floor((n - 400) / 320) + 1`` for HuBERT's seven
 convolutions. An utterance has the same features alone and padded into a batch: padding
 enters neither the waveform's normalisation, nor the group norm of the first
-convolution, nor the batch norm of the positions, nor attention. Whether that holds, and
-whether they are transformers' own features, is tried once for each configuration.
+convolution, nor the convolutions and the batch norm of the positions, nor attention.
+Whether that holds, and whether they are transformers' own features, is tried once for
+each configuration.
 """
 
 import logging
@@ -17,13 +19,15 @@ from typing import Any, TypeVar
 import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import nn
-from transformers import HubertConfig
+from transformers import PretrainedConfig, SeamlessM4TFeatureExtractor
 
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.frontend.attention import use_modular_attention
 from espnet2_cltm.frontend.checkpoint import (
-    HubertCheckpoint,
-    describe_hubert,
-    load_hubert,
+    EncoderCheckpoint,
+    describe_encoder,
+    load_encoder,
 )
 from espnet2_cltm.frontend.convolutions import (
     use_masked_batch_norm,
@@ -31,11 +35,13 @@ from espnet2_cltm.frontend.convolutions import (
     use_matrix_products,
 )
 from espnet2_cltm.frontend.encoder_steps import enter_transformer, states_above
+from espnet2_cltm.frontend.families import FAMILIES, has_convolutions, windows
 from espnet2_cltm.frontend.frozen_states import (
     CONVOLUTIONS,
     FrozenStates,
     frozen_modules,
 )
+from espnet2_cltm.frontend.log_mel import log_mel
 
 Lengths = TypeVar("Lengths", int, torch.Tensor)
 LAYER_CHOICES = ("last", "mean", "weighted")
@@ -48,7 +54,7 @@ _exact: set[str] = set()  # configurations whose features were found right
 
 
 class HubertFrontend(AbsFrontend):
-    """A HuBERT encoder from transformers.
+    """A HuBERT, or another encoder of its kind, from transformers.
 
     Example::
 
@@ -57,19 +63,20 @@ class HubertFrontend(AbsFrontend):
 
     Args:
         model: Hub id, local directory, ``hubert-small``, which comes with the package,
-            or for random weights a YAML file or mapping of ``HubertConfig`` fields (see
-            :func:`.checkpoint.load_hubert`).
+            or for random weights a YAML file or mapping of configuration fields (see
+            :func:`.checkpoint.load_encoder`).
         layers: ``last``: the last hidden state; ``mean``: the mean of the last
             ``num_layers`` hidden states; ``weighted``: a learned weighted sum of
             all of them, softmax weights starting equal, as in SUPERB
             (arXiv:2105.01051). The latter two need every layer in every step and
             turn layer drop off.
         num_layers: Number of hidden states that ``mean`` takes.
-        freeze: ``none``, ``cnn`` (the convolutions), or ``all``. What is frozen
-            has no gradient and stays in evaluation mode.
+        freeze: ``none``, ``cnn`` (the convolutions; log-mel features, which w2v-BERT
+            has in their place, have no weights), or ``all``. What is frozen has no
+            gradient and stays in evaluation mode.
         freeze_layers: Number of transformer layers, from the first, that are frozen
             together with everything below them.
-        config_overrides: ``HubertConfig`` fields that replace the checkpoint's, such as
+        config_overrides: Configuration fields that replace the checkpoint's, such as
             ``{"layerdrop": 0.0, "apply_spec_augment": False}``.
         length_multiple: Number of samples to whose multiples waveforms are padded
             before they are encoded, where every new length has a cost of its own: on a
@@ -81,6 +88,7 @@ class HubertFrontend(AbsFrontend):
             frozen.
 
     Attributes:
+        hubert: The encoder, of whichever family: the name is that of the first.
         highest_frozen: Number of the highest hidden state that training leaves as it
             is, :data:`.CONVOLUTIONS`, or None where nothing is frozen.
         highest_reused: Number of the highest hidden state that is computed once for
@@ -124,7 +132,7 @@ class HubertFrontend(AbsFrontend):
                 "reuse_frozen in frontend_conf has nothing to reuse: set freeze or "
                 "freeze_layers beside it, or leave it out."
             )
-        checkpoint = load_hubert(model, overrides)
+        checkpoint = load_encoder(model, overrides)
         self.hubert = checkpoint.model
         self.normalize_waveform = checkpoint.normalize_waveform
         key = (
@@ -142,9 +150,12 @@ class HubertFrontend(AbsFrontend):
         self.group_norm = use_masked_group_norm(self.hubert)
         use_masked_batch_norm(self.hubert)
         use_matrix_products(self.hubert)
+        use_modular_attention(self.hubert)
         self.reuses_while_training = True
         self._wants_spec_augment = bool(overrides.get("apply_spec_augment"))
-        self._applies_spec_augment = self.hubert.config.apply_spec_augment
+        self._applies_spec_augment = getattr(
+            self.hubert.config, "apply_spec_augment", True
+        )
         self._frozen: list[nn.Module] = []
         self._frozen_parameters: list[nn.Parameter] = []
         self.highest_frozen: int | None = None
@@ -216,8 +227,9 @@ class HubertFrontend(AbsFrontend):
         ]
         for parameter in self._frozen_parameters:
             parameter.requires_grad_(False)
-        # transformers' own sign that the waveform needs no gradient.
-        self.hubert.feature_extractor._requires_grad = highest is None
+        if has_convolutions(config):
+            # transformers' own sign that the waveform needs no gradient.
+            self.hubert.feature_extractor._requires_grad = highest is None
         self._kept = None
         if reused is not None:
             self._kept = FrozenStates(frozen_modules(self.hubert, reused))
@@ -357,11 +369,19 @@ class HubertFrontend(AbsFrontend):
         if torch.is_autocast_enabled(waveform.device.type):
             precision = str(torch.get_autocast_dtype(waveform.device.type))
         what = f"states {lowest} to {highest} in {precision}"
+        if not has_convolutions(self.hubert.config):
+            what += f" of log-mel {windows(self.hubert.config)}"  # have no weights
         return kept.get(waveform, what, compute)
 
     def _convolve(self, input: torch.Tensor, n_samples: Sequence[int]) -> torch.Tensor:
-        """Normalise and convolve waveforms to (batch, frames, channels)."""
+        """Return the convolutions' output or log-mel, (batch, frames, channels)."""
         config = self.hubert.config
+        if not has_convolutions(config):
+            size = input.shape[1] + self._padding(input.shape[1])
+            stacked = windows(config)[-1][1]
+            rows = zip(n_samples, input.unbind(0), strict=True)
+            features = [log_mel(row[:n], stacked) for n, row in rows]
+            return _padded(features, self._n_frames(size))
         input = nn.functional.pad(input, (0, self._padding(input.shape[1])))
         is_padded = min(n_samples) < input.shape[1]
         if self.normalize_waveform:
@@ -402,8 +422,7 @@ class HubertFrontend(AbsFrontend):
         return -n_samples % self.length_multiple
 
     def _n_frames(self, n_samples: Lengths) -> Lengths:
-        config = self.hubert.config
-        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+        for kernel, stride in windows(self.hubert.config):
             n_samples = (n_samples - kernel) // stride + 1
         return n_samples
 
@@ -428,18 +447,25 @@ class _Trial:
         checkpoint: The encoder as it was read.
     """
 
-    def __init__(self, checkpoint: HubertCheckpoint):
+    def __init__(self, checkpoint: EncoderCheckpoint):
         self._config = checkpoint.model.config
         with self._naming_fields():
-            hop = prod(self._config.conv_stride)
+            hop = prod(stride for _, stride in windows(self._config))
             receptive = _receptive_field(self._config)
             self._sizes = receptive + 16 * hop, receptive + 40 * hop
             generator = torch.Generator().manual_seed(0)
             self._speech = 0.1 * torch.randn(self._sizes[1], generator=generator) + 0.02
             alone = self._speech[None, : self._sizes[0]]
-            if checkpoint.normalize_waveform:
+            if not has_convolutions(self._config):
+                extractor = SeamlessM4TFeatureExtractor(
+                    stride=windows(self._config)[-1][1]
+                )
+                alone = extractor(
+                    alone[0].numpy(), sampling_rate=SAMPLE_RATE, return_tensors="pt"
+                ).input_features
+            elif checkpoint.normalize_waveform:
                 alone = _zero_mean_unit_variance(alone, None)
-            with torch.inference_mode():
+            with torch.no_grad():  # some keep what they compute, to train on later
                 self._features = checkpoint.model(alone).last_hidden_state[0]
 
     def require_equal_features(self, frontend: HubertFrontend) -> None:
@@ -467,24 +493,23 @@ class _Trial:
         frontend.training = True
 
     def _naming_fields(self) -> AbstractContextManager[None]:
-        usual = describe_hubert(HubertConfig(), True)
+        usual = describe_encoder(type(self._config)(), True)
         fields = ", ".join(
             f"{name}: {value}"
-            for name, value in describe_hubert(self._config, True).items()
+            for name, value in describe_encoder(self._config, True).items()
             if value != usual.get(name)
         )
         return foreign(
             "An utterance does not have transformers' own features, alone and in a "
-            f"batch, with an encoder of {fields}",
+            f"batch, with a {FAMILIES[self._config.model_type]} of {fields}",
             "give another, or replace the field with config_overrides",
         )
 
 
-def _receptive_field(config: HubertConfig) -> int:
+def _receptive_field(config: PretrainedConfig) -> int:
     """Return the number of samples that make one frame."""
     n_samples = 1
-    layers = zip(config.conv_kernel, config.conv_stride, strict=True)
-    for kernel, stride in reversed(list(layers)):
+    for kernel, stride in reversed(windows(config)):
         n_samples = (n_samples - 1) * stride + kernel
     return n_samples
 

@@ -20,6 +20,7 @@ from espnet2.spk.projector.abs_projector import AbsProjector
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.families import NAMES
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.label.model import AbsClassifier, LabelModel, LinearClassifier
 from espnet2_cltm.tasks.adaptation import (
@@ -33,9 +34,9 @@ from espnet2_cltm.tasks.parts import LinearProjector, build_part, scale_waveform
 
 frontend_choices = ClassChoices(
     name="frontend",
-    classes={"hubert": HubertFrontend, "default": DefaultFrontend},
+    classes={**dict.fromkeys(NAMES, HubertFrontend), "default": DefaultFrontend},
     type_check=AbsFrontend,
-    default="hubert",
+    default=NAMES[0],
 )
 pooling_choices = ClassChoices(
     name="pooling",

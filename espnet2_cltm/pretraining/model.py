@@ -23,6 +23,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import nn
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.checkpoint import load_hubert
 from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.pretraining.features import SoundSummary, mean_over
@@ -65,6 +66,7 @@ class MaskedHubert(HubertFrontend):
     _mask: torch.Tensor | None = None
 
     def __init__(self, model: str | Mapping[str, Any]):
+        load_hubert(model)
         # Whole layers are not dropped: which ones would depend on the process.
         super().__init__(
             model,

@@ -52,12 +52,11 @@ class Provenance:
 
     @property
     def encoder(self) -> str:
-        """Name the HuBERT of the training configuration; empty where there is none."""
-        config = self.train_config
-        if not config or config.get("frontend", "hubert") != "hubert":
-            return ""
-        model = (config.get("frontend_conf") or {}).get("model", "")
-        return model if isinstance(model, str) else "a small HuBERT with random weights"
+        """Name the encoder of the training configuration; empty where there is none."""
+        model = (self.train_config.get("frontend_conf") or {}).get("model", "")
+        if isinstance(model, str):
+            return model
+        return "a small encoder with random weights"
 
 
 def read_provenance(results: Path, source: ResultsSource) -> Provenance:

@@ -3,7 +3,7 @@
 Data for training: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 kHz)
 and ``spk_labels`` (``utt2spk``, type ``text``), with ``--spk2utt``; for validation:
 ``speech``, and one or more Kaldi trial lists with ``--valid_trials``. Parts are chosen
-by name from those of ESPnet's speaker task, the frontend ``hubert``, the projector
+by name from those of ESPnet's speaker task, the frontend ``ssl``, the projector
 ``linear`` and the losses ``cross_entropy`` and ``contrastive``.
 """
 
@@ -16,6 +16,7 @@ from espnet2.utils.nested_dict_action import NestedDictAction
 from espnet2.utils.types import str2pair_str
 
 from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.frontend.families import NAMES
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.speaker.losses import ContrastiveLoss, CrossEntropy
 from espnet2_cltm.speaker.model import EmbeddingSettings, SpeakerModel
@@ -35,9 +36,9 @@ from espnet2_cltm.tasks.parts import LinearProjector, build_part
 
 frontend_choices = ClassChoices(
     name="frontend",
-    classes={**spk.frontend_choices.classes, "hubert": HubertFrontend},
+    classes={**spk.frontend_choices.classes, **dict.fromkeys(NAMES, HubertFrontend)},
     type_check=spk.AbsFrontend,
-    default="hubert",
+    default=NAMES[0],
     optional=True,
 )
 encoder_choices = ClassChoices(
@@ -282,7 +283,7 @@ def _require_equal_lengths(args: argparse.Namespace) -> None:
     ESPnet's speaker encoders do, and so does the batch norm of attentive pooling.
     """
     hides_padding = (
-        args.frontend == "hubert"
+        args.frontend in NAMES
         and args.encoder == "identity"
         and args.pooling != "chn_attn_stat"
     )

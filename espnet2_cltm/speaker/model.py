@@ -31,7 +31,7 @@ class EmbeddingSettings:
     Attributes:
         source: ``projector``, the network's own embedding; ``pooling``, the input of
             the projector; or ``hidden_layers``, the mean over time of the mean of the
-            last ``num_layers`` hidden states of the frontend ``hubert``.
+            last ``num_layers`` hidden states of the frontend ``ssl``.
         num_layers: Number of hidden states that ``hidden_layers`` takes.
         speeds: Tempo factors (0.98 is slower); an utterance's embedding is the mean
             over them of normalised embeddings, normalised again.
@@ -80,7 +80,7 @@ class SpeakerModel(ESPnetSpeakerModel):
         projector: Module from that vector to the embedding, or None.
         loss: Module from embeddings to a loss.
         embedding: What :meth:`embed` returns, and from which waveforms.
-        autocast: Precision of a HuBERT and of the encoder, see
+        autocast: Precision of the frontend ``ssl`` and of the encoder, see
             :mod:`espnet2_cltm.frontend.encoder_steps`. Features of another kind are
             computed in 32 bits.
 
@@ -175,8 +175,8 @@ class SpeakerModel(ESPnetSpeakerModel):
     def _pooled(
         self, speech: torch.Tensor, speech_lengths: torch.Tensor
     ) -> torch.Tensor:
-        is_hubert = isinstance(self.frontend, HubertFrontend)
-        of_features = self.autocast if is_hubert else "none"
+        is_ssl = isinstance(self.frontend, HubertFrontend)
+        of_features = self.autocast if is_ssl else "none"
         with encoder_precision(of_features, speech.device):
             feats, lengths = self.extract_feats(speech, speech_lengths)
         with encoder_precision(self.autocast, speech.device):
@@ -196,7 +196,7 @@ class SpeakerModel(ESPnetSpeakerModel):
 def _check_hidden_layers(frontend: AbsFrontend | None, num_layers: int) -> None:
     if not isinstance(frontend, HubertFrontend):
         raise UserError(
-            "embedding_conf: source: hidden_layers needs the frontend hubert: set "
+            "embedding_conf: source: hidden_layers needs the frontend ssl: set "
             "source to projector or pooling."
         )
     most = frontend.hubert.config.num_hidden_layers + 1

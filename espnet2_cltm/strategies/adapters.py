@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.families import LINEAR_LAYERS
 from espnet2_cltm.frontend.frozen_states import CONVOLUTIONS
 from espnet2_cltm.strategies.strategy import Strategy, encoder_of, require
 
@@ -42,6 +43,8 @@ class Adapters(Strategy):
     Args:
         target_modules: Names, or ends of names after a dot, of the transformer's linear
             layers that get an adapter: ``q_proj``, ``layers.2.attention.q_proj``.
+            Where they are called otherwise, as in w2v-BERT, HuBERT's names of those of
+            attention serve, too.
         save_strategy: What a kept model holds, in ESPnet's words: ``all``, or
             ``required_grad_only``, that is, all but the encoder's frozen weights.
 
@@ -88,7 +91,8 @@ class Adapters(Strategy):
             for name, module in hubert.encoder.layers.named_modules(prefix="layers")
             if type(module) in (nn.Linear, AdaptedLinear) and ".adapters." not in name
         }
-        for target in self.target_modules:
+        targets = [_name_in(linear, target) for target in self.target_modules]
+        for target in targets:
             if not any(name.endswith(f".{target}") for name in linear):
                 known = dict.fromkeys(name.rpartition(".")[2] for name in linear)
                 raise UserError(
@@ -99,7 +103,7 @@ class Adapters(Strategy):
         for parameter in pretrained_parameters(hubert).values():
             parameter.requires_grad_(False)
         for name, module in linear.items():
-            if name.endswith(tuple(f".{target}" for target in self.target_modules)):
+            if name.endswith(tuple(f".{target}" for target in targets)):
                 adapter = self.adapter(module)
                 if not isinstance(module, AdaptedLinear):
                     module.__class__ = AdaptedLinear  # its weights and names stay
@@ -151,6 +155,13 @@ class Adapters(Strategy):
         }
         state = model.state_dict(keep_vars=True)
         return [name for name, tensor in state.items() if id(tensor) not in fixed]
+
+
+def _name_in(linear: Collection[str], target: str) -> str:
+    """Return a target's name among an encoder's linear layers."""
+    place, dot, name = target.rpartition(".")
+    is_known = any(layer.endswith(f".{name}") for layer in linear)
+    return target if is_known else f"{place}{dot}{LINEAR_LAYERS.get(name, name)}"
 
 
 def adapters_of(module: nn.Module) -> list[nn.ModuleDict]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from espnet2_cltm.frontend.families import norm_of_transformer
 from espnet2_cltm.strategies.strategy import Strategy, encoder_of, is_number, require
 
 
@@ -35,9 +36,9 @@ class Llrd(Strategy):
         height = dict.fromkeys(hubert.parameters(), 0)
         for number, layer in enumerate(hubert.encoder.layers, 1):
             height.update(dict.fromkeys(layer.parameters(), number))
-        if hubert.config.do_stable_layer_norm:
-            # Stands behind the last layer there, and in front of the first elsewhere.
-            height.update(dict.fromkeys(hubert.encoder.layer_norm.parameters(), depth))
+        norm = norm_of_transformer(hubert, behind=True)
+        if norm is not None:
+            height.update(dict.fromkeys(norm.parameters(), depth))
         groups: dict[int, list[nn.Parameter]] = {}
         for parameter in model.parameters():
             groups.setdefault(height.get(parameter, depth + 1), []).append(parameter)

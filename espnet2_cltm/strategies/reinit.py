@@ -25,7 +25,7 @@ class Reinit(Strategy):
         self.layers = layers
 
     def prepare(self, model: nn.Module) -> None:
-        """Draw the layers, as transformers draws those of a new HuBERT.
+        """Draw the layers, as transformers draws those of a new encoder.
 
         Raises:
             UserError: The encoder has fewer.

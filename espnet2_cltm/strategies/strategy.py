@@ -227,7 +227,8 @@ def encoder_of(model: nn.Module) -> HubertFrontend:
     frontend = getattr(model, "frontend", None)
     if not isinstance(frontend, HubertFrontend):
         raise UserError(
-            "The strategy adapts a HuBERT: set frontend: hubert, or strategy: full."
+            "The strategy adapts a pretrained encoder: set frontend: ssl, or strategy: "
+            "full."
         )
     return frontend
 

@@ -27,7 +27,7 @@ from espnet2.utils.yaml_no_alias_safe_dump import yaml_no_alias_safe_dump
 
 from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import parse_yaml, read_mapping, replacing
-from espnet2_cltm.frontend.checkpoint import describe_hubert, hub_is_reachable
+from espnet2_cltm.frontend.checkpoint import describe_encoder, hub_is_reachable
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.strategies.strategy import strategy_of
 from espnet2_cltm.tasks.espnet import AbsTask
@@ -306,7 +306,7 @@ def _portable_config(
     config = copy.deepcopy(vars(args))
     frontend = getattr(model, "frontend", None)
     if isinstance(frontend, HubertFrontend) and keeps_encoder:
-        config["frontend_conf"]["model"] = describe_hubert(
+        config["frontend_conf"]["model"] = describe_encoder(
             frontend.hubert.config, frontend.normalize_waveform
         )
     statistics = (config.get("normalize_conf") or {}).get("stats_file")

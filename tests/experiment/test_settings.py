@@ -98,3 +98,15 @@ def test_damaged_settings_are_refused(tmp_path):
         read_settings(path)
     with pytest.raises(UserError, match="run stage 3 first"):
         read_settings(tmp_path / "none.yaml")
+
+
+def test_an_experiment_with_the_frontends_old_name_goes_on(tmp_path):
+    before, after = (
+        replace(SETTINGS, train_config={"gender": {**CONFIG, "frontend": name}})
+        for name in ("hubert", "ssl")
+    )
+    write_settings(tmp_path / "experiment.yaml", before)
+    check_unchanged(tmp_path / "experiment.yaml", after)
+    other = replace(SETTINGS, train_config={"gender": {**CONFIG, "frontend": "x"}})
+    with pytest.raises(UserError, match="frontend: ssl before, x now"):
+        check_unchanged(tmp_path / "experiment.yaml", other)

@@ -220,8 +220,8 @@ def test_directory_without_preprocessor_config_is_refused(tmp_path):
 
 
 def test_directory_of_another_model_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "wav2vec2"}')
-    with pytest.raises(UserError, match="is a wav2vec2, not a HuBERT"):
+    (tmp_path / "config.json").write_text('{"model_type": "whisper"}')
+    with pytest.raises(UserError, match="is a whisper, not a speech encoder"):
         HubertFrontend(str(tmp_path))
 
 
@@ -237,7 +237,7 @@ def test_checkpoint_lacking_weights_is_refused(tmp_path):
 
 
 def test_empty_directory_is_refused(tmp_path):
-    with pytest.raises(UserError, match="does not hold a complete HuBERT"):
+    with pytest.raises(UserError, match="does not hold a complete encoder"):
         HubertFrontend(str(tmp_path))
 
 

@@ -465,7 +465,7 @@ def test_head_depends_on_the_seed_and_not_on_the_encoder():
         ),
         (
             {**MEL, "embedding_conf": {"source": "hidden_layers"}},
-            "needs the frontend hubert",
+            "needs the frontend ssl",
         ),
     ],
 )

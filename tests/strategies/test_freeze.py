@@ -87,7 +87,7 @@ def test_other_parts_are_refused(part):
             {"strategy_conf": {"parts": 1}},
             "strategy: freeze has no option parts: give part or reuse",
         ),
-        ({"frontend": "default", "frontend_conf": {}}, "set frontend: hubert"),
+        ({"frontend": "default", "frontend_conf": {}}, "set frontend: ssl"),
         ({"strategy": "thaw"}, "strategy: thaw is unknown: give one of adversarial"),
     ],
 )

@@ -11,7 +11,7 @@ import yaml
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.frontend.checkpoint import describe_hubert, load_hubert
+from espnet2_cltm.frontend.checkpoint import describe_encoder, load_encoder
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.tasks.model_files import (
@@ -65,10 +65,10 @@ def test_a_described_encoder_has_the_shape_of_the_pretrained_one(
     pretrained = HubertModel(HubertConfig(**config))
     pretrained.save_pretrained(tmp_path)
     Wav2Vec2FeatureExtractor(do_normalize=normalize).save_pretrained(tmp_path)
-    checkpoint = load_hubert(str(tmp_path))
-    described = describe_hubert(checkpoint.model.config, checkpoint.normalize_waveform)
+    checkpoint = load_encoder(str(tmp_path))
+    described = describe_encoder(checkpoint.model.config, checkpoint.normalize_waveform)
     assert yaml.safe_load(yaml.safe_dump(described)) == described
-    again = load_hubert(described)
+    again = load_encoder(described)
     assert again.normalize_waveform is normalize
     again.model.load_state_dict(checkpoint.model.state_dict())
     speech = torch.randn(2, 4000)

@@ -1,0 +1,36 @@
+"""w2v-BERT's input: Kaldi's log-mel energies, two frames in one.
+
+As transformers' ``SeamlessM4TFeatureExtractor`` computes them: 80 bands every 10 ms, in
+the scale of 16-bit integers, each band of an utterance with zero mean and unit
+variance. Here it is Kaldi's own algorithm in torchaudio, on the waveform's device.
+"""
+
+import torch
+from torchaudio.compliance.kaldi import fbank
+
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
+from espnet2_cltm.frontend.families import MEL_BANDS
+
+_FULL_SCALE = 32768
+
+
+def log_mel(waveform: torch.Tensor, stacked: int) -> torch.Tensor:
+    """Compute an utterance's features.
+
+    Args:
+        waveform: (samples,) float32 in [-1, 1] at 16 kHz, without padding.
+        stacked: Number of frames of 10 ms that are put into one.
+
+    Returns:
+        (frames, 80 * stacked) float32.
+    """
+    with torch.no_grad(), torch.autocast(waveform.device.type, enabled=False):
+        energies = fbank(
+            waveform[None].float() * _FULL_SCALE,
+            num_mel_bins=MEL_BANDS,
+            sample_frequency=SAMPLE_RATE,
+        )
+        deviation = torch.sqrt(energies.var(dim=0) + 1e-7)
+        energies = (energies - energies.mean(dim=0)) / deviation
+        n_frames = len(energies) // stacked
+        return energies[: n_frames * stacked].reshape(n_frames, -1)
