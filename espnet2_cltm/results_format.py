@@ -81,6 +81,20 @@ COST_COLUMNS = (
     "stored_bytes",  # weights that a kept model holds
 )
 """Costs of a run, empty where not known; behind them ``device`` and ``strategy``."""
+LAYERS = "layers.tsv"
+LAYER_COLUMNS = (
+    "task",
+    "kind",
+    "languages",
+    "budget",
+    "steps",
+    "language",
+    "measure",
+    "layer",
+    "runs",
+    "mean",
+    "sd",
+)
 
 CONFUSION_COLUMNS = (
     "task",

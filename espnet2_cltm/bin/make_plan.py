@@ -142,7 +142,7 @@ def workers_of(args: argparse.Namespace) -> Workers:
     Raises:
         UserError: The configuration of Slurm is wrong.
     """
-    kept = (args.audio_cache, args.keep_models)
+    kept = (args.audio_cache, args.keep_models, args.layers)
     if args.executor == "local":
         nj = number_of_workers(args.nj, args.ngpu, args.jobs_per_gpu)
         of_cpu = min(nj, len(os.sched_getaffinity(0)))

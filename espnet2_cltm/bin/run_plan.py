@@ -35,7 +35,7 @@ def make_runs(args: argparse.Namespace) -> None:
     """
     directory = ExperimentDir(args.exp)
     executor = make_executor(args, directory)
-    make_all_runs(directory, executor, retry_failed=args.retry == "failed")
+    make_all_runs(directory, executor, args.retry == "failed", args.layers)
 
 
 def make_executor(args: argparse.Namespace, directory: ExperimentDir) -> Executor:

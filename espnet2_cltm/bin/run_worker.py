@@ -50,7 +50,8 @@ def main(cmd: Sequence[str] | None = None) -> None:
             args.ngpu,
             args.parent,
             audio_cache_bytes=args.audio_cache * 10**6,
-            make=partial(make_run, keep_models=args.keep_models),
+            layers=args.layers,
+            make=partial(make_run, keep_models=args.keep_models, layers=args.layers),
         )
 
     run_command(make_runs)

@@ -47,7 +47,8 @@ def score(directory: ExperimentDir, rescore: bool) -> None:
     n_lines = write_results(
         directory.results, results, directory.confusion, directory.held_out
     )
-    measures.write()
+    if lacking := measures.write():
+        print(lacking, file=sys.stderr)
     write_data_table(directory, plan)
     if left:
         print(

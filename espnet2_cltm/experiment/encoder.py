@@ -40,25 +40,47 @@ def read_train_configs(
     configs = {
         task: read_train_config(path, model, freeze) for task, path in paths.items()
     }
-    others = {task for task in configs if frontend_of(configs[task]) not in NAMES}
     for option, value in (("--model", model), ("--freeze", freeze)):
-        if value is None:
-            continue
-        if others == configs.keys():
-            raise UserError(
-                f"{option} {value} applies to no task: the frontend of "
-                f"{' and '.join(str(paths[task]) for task in sorted(others))} is not "
-                f"{NAMES[0]}; leave {option} out."
-            )
-        for task in sorted(others):
-            logging.info(
-                "%s does not apply to %s: the frontend of %s is %s",
-                option,
-                task,
-                paths[task],
-                frontend_of(configs[task]),
-            )
+        if value is not None:
+            check_applies(f"{option} {value}", configs, paths)
     return configs
+
+
+def check_applies(
+    given: str,
+    configs: Mapping[str, Mapping[str, Any]],
+    sources: Mapping[str, object],
+) -> None:
+    """Refuse an option about the encoder where no task has such a frontend.
+
+    Args:
+        given: The option and its value.
+        configs: Training configuration by task.
+        sources: Where it stands, by task.
+
+    Raises:
+        UserError: None of them has.
+    """
+    option = given.split()[0]
+    others = {
+        task: frontend_of(config)
+        for task, config in sorted(configs.items())
+        if frontend_of(config) not in NAMES
+    }
+    if len(others) == len(configs):
+        raise UserError(
+            f"{given} applies to no task: the frontend of "
+            f"{' and '.join(str(sources[task]) for task in others)} is not "
+            f"{NAMES[0]}; leave {option} out."
+        )
+    for task, frontend in others.items():
+        logging.info(
+            "%s does not apply to %s: the frontend of %s is %s",
+            option,
+            task,
+            sources[task],
+            frontend,
+        )
 
 
 def frontend_of(config: Mapping[str, Any]) -> str | None:

@@ -26,6 +26,7 @@ from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
 from espnet2_cltm.experiment.executors import LocalExecutor
+from espnet2_cltm.experiment.layer_sample import sample_seconds
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.planning import write_experiment
@@ -56,6 +57,7 @@ class Workers:
         ngpu: 0 for the CPU.
         audio_cache: MB of prepared test audio that each keeps at most.
         keep_models: Runs whose models are kept, one of ``KEEP_CHOICES``.
+        layers: Whether layers are measured.
     """
 
     total: int
@@ -63,6 +65,7 @@ class Workers:
     ngpu: int = 0
     audio_cache: int = 500
     keep_models: str = "none"
+    layers: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,12 @@ def estimate_cost(
     logging.info("A few small runs are made, to take their time")
     tasks = sorted({p.run.task for p in left})
     small = make_small_runs(planned, tasks, workers, len(left))
-    units = [np.sum(_units(planned, p, small), axis=0) for p in left]
+    # To hear the sample of the layers takes as long as to test on it.
+    heard = {task: _heard(planned, task) if workers.layers else 0.0 for task in tasks}
+    units = [
+        np.sum([*_units(planned, p, small), (0.0, 0.0, heard[p.run.task])], axis=0)
+        for p in left
+    ]
 
     def seconds(choose: Callable[[Sequence[float]], float]) -> float:
         rates = {sort: _rates(small, sort, choose) for sort in {*map(sort_of, left)}}
@@ -189,7 +197,11 @@ def make_small_runs(
             directory,
             together,
             min(workers.ngpu, 1),
-            ["--audio_cache", str(workers.audio_cache), "--keep_models", keep_models],
+            [
+                *("--audio_cache", str(workers.audio_cache)),
+                *("--keep_models", keep_models),
+                *("--layers", str(workers.layers).lower()),
+            ],
         )
         started = time.time()
         metrics = _make(directory, executor, [p.run.name for p in small.runs])
@@ -373,6 +385,17 @@ def _units(
     return [*training, validated], [0.0, 0.0, run.test_seconds]
 
 
+def _heard(planned: Planned, task: str) -> float:
+    """Return the seconds of audio that the layers of a run are measured on."""
+    return sample_seconds(
+        {
+            lang: drawn.test.utterances
+            for (of_task, lang), drawn in planned.drawn.items()
+            if of_task == task
+        }
+    )
+
+
 def _rates(
     small: SmallRuns, sort: Sort, choose: Callable[[Sequence[float]], float]
 ) -> np.ndarray:
@@ -411,6 +434,7 @@ def _run_bytes(
     growth = {
         "train": run.utterances / model.utterances,
         "valid": (n_dev or run.utterances) / (n_dev_small or model.utterances),
+        "layers.npz": len(run.run.languages) / len(model.run.languages),
     }
     n_items = small.planned.tested(task, model.test_languages[0]).n_items
     tested = [planned.tested(task, name).n_items for name in run.test_languages]

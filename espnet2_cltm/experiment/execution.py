@@ -34,6 +34,7 @@ from espnet2_cltm.experiment.drawn import (
     read_test_set,
     training_utterances,
 )
+from espnet2_cltm.experiment.layers import measure_layers
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.results import DIGITS, read_metrics, write_metrics
@@ -111,8 +112,9 @@ def make_run(
     planned: PlannedRun,
     ngpu: int = 0,
     keep_models: str = "none",
+    layers: bool = False,
 ) -> None:
-    """Make what a run lacks: train and test it, or add tests with its kept model.
+    """Make what a run lacks: train and test it, or add to it with its kept model.
 
     Args:
         directory: The experiment.
@@ -120,6 +122,7 @@ def make_run(
         planned: The run.
         ngpu: 0 for the CPU, 1 for a GPU.
         keep_models: Runs whose model is kept, one of ``KEEP_CHOICES``.
+        layers: Whether its layers are measured, see :mod:`.layers`.
 
     Raises:
         UserError: The configuration or the data do not allow the training.
@@ -133,11 +136,13 @@ def make_run(
         _logging_to(log, mode="w" if metrics is None else "a"),
         CostMeter(ngpu) as meter,
     ):
-        if metrics is not None and _add_tests(
-            directory, settings, planned, ngpu, metrics, meter
-        ):
-            return
-        _train_and_test(directory, settings, planned, ngpu, keep_models, meter)
+        if metrics is not None:
+            is_tested = set(planned.test_languages) <= metrics["test"].keys()
+            lacks_layers = layers and is_tested and "layers" not in metrics
+            add = _add_layers if lacks_layers else _add_tests
+            if add(directory, settings, planned, ngpu, metrics, meter):
+                return
+        _train_and_test(directory, settings, planned, ngpu, keep_models, layers, meter)
 
 
 def _train_and_test(
@@ -146,12 +151,14 @@ def _train_and_test(
     planned: PlannedRun,
     ngpu: int,
     keep_models: str,
+    layers: bool,
     meter: CostMeter,
 ) -> None:
     """Train a run's model, test it, and write its ``metrics.json``.
 
     The run's directory also gets ``train.yaml``, with which the task's own command does
-    the same training, ``train.log``, the predictions and, if it is kept, the model.
+    the same training, ``train.log``, the predictions and, if asked for, the model and
+    the views of its layers.
     """
     run = planned.run
     code = find_task(run.task).code()
@@ -193,6 +200,12 @@ def _train_and_test(
         "costs": costs,
         "versions": versions(ngpu),
     }
+    if layers:
+
+        def model_of(lang: str) -> tuple[int, AbsESPnetModel]:
+            return trained.use(criteria.get(lang))["epoch"], trained.model
+
+        done["layers"] = measure_layers(directory, settings, run, model_of)
     write_metrics(directory.metrics(run.name), done)
 
 
@@ -245,6 +258,35 @@ def _add_tests(
         ],
     }
     write_metrics(directory.metrics(run.name), done)
+    return True
+
+
+def _add_layers(
+    directory: ExperimentDir,
+    settings: Settings,
+    planned: PlannedRun,
+    ngpu: int,
+    metrics: dict[str, Any],
+    meter: CostMeter,
+) -> bool:
+    """Measure the layers of a finished run's kept model.
+
+    Returns:
+        Whether there was a model to measure.
+    """
+    run = planned.run
+    kept = {lang: load_kept_model(directory, run, lang) for lang in run.languages}
+
+    def model_of(lang: str) -> tuple[int, AbsESPnetModel]:
+        model, checkpoint = kept[lang]  # type: ignore[misc]
+        return checkpoint["epoch"], model.to(_device(ngpu))
+
+    if None in kept.values():
+        return False
+    set_backends(config_of_run(settings, run))
+    measured = measure_layers(directory, settings, run, model_of)
+    logging.info("Measured the layers of the kept model")
+    write_metrics(directory.metrics(run.name), {**metrics, "layers": measured})
     return True
 
 
@@ -342,9 +384,9 @@ def keep_model(
 
 
 def load_kept_model(
-    directory: ExperimentDir, run: Run
+    directory: ExperimentDir, run: Run, language: str | None = None
 ) -> tuple[AbsESPnetModel, dict[str, Any]] | None:
-    """Build a run's kept model for tests that are added later.
+    """Build a run's kept model, as it was tested or for tests that are added later.
 
     Only runs of one language get such tests. They all use one checkpoint: other
     languages take the one that is best in the mean over the run's languages, which is
@@ -353,31 +395,34 @@ def load_kept_model(
     Args:
         directory: The experiment.
         run: The run.
+        language: Language whose test's checkpoint is taken; None for a further test.
 
     Returns:
-        The model, on the CPU, and the ``checkpoints`` entry of a further test; None
+        The model, on the CPU, and the ``checkpoints`` entry of that test; None
         where the model was not kept or cannot be used, which is logged, and the run
         must be made again.
     """
     path = directory.model(run.name)
-    if len(run.languages) > 1 or not path.exists():
+    if (language is None and len(run.languages) > 1) or not path.exists():
         return None
     try:
         packed = read_packed_model(path)
         if packed.run != run.name:
             raise UserError(f"{path} is the model of {packed.run}.")
         with tempfile.TemporaryDirectory() as extracted:
-            files = packed.extract(extracted)
+            files = packed.extract(extracted, language)
             model = load_model(find_task(run.task).code().ESPNET_TASK, **files)
     except UserError as error:
         logging.warning("%s The run is made again.", error)
         return None
-    return model, _entry_of_another_test(packed)
+    return model, _entry_of_test(packed, language)
 
 
-def _entry_of_another_test(packed: PackedModel) -> dict[str, Any]:
-    """Return the entry of a test on another language, or else of the run's own."""
-    name = min(packed.checkpoints, key=lambda name: (name in packed.languages, name))
+def _entry_of_test(packed: PackedModel, language: str | None) -> dict[str, Any]:
+    """Return the entry of a test; of None: on another language, or else on its own."""
+    name = language or min(
+        packed.checkpoints, key=lambda name: (name in packed.languages, name)
+    )
     return {k: v for k, v in packed.checkpoints[name].items() if k != "file"}
 
 

@@ -10,7 +10,7 @@
     data/<task>/left_out.tsv    languages that cannot take part, and why
     data/<task>/<lang>~<lang>/  test list and trials across languages
     runs/<run>/                 train.yaml, train.log, predictions/, metrics.json, and
-                                model.zip if the model is kept
+                                model.zip if the model is kept, layers.npz with --layers
     claims                      locks of the runs being made
     logs/                       output of each worker process
     progress.json               progress of stage 4, to watch from another terminal
@@ -22,6 +22,7 @@
     curves.tsv                  loss and validation by epoch, means over runs
     costs.tsv                   time, memory and energy of each run
     scores.tsv                  speaker verification: histograms and error rates
+    layers.tsv                  what runs did to each layer of the encoder
     cltm/<task>/                matrix, figures, report
     regime/<task>/              learning curves: the dynamic regime
 """
@@ -29,7 +30,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from espnet2_cltm.results_format import COSTS, CURVES, DATA, HELD_OUT, LEFT_OUT, SCORES
+from espnet2_cltm.results_format import (
+    COSTS,
+    CURVES,
+    DATA,
+    HELD_OUT,
+    LAYERS,
+    LEFT_OUT,
+    SCORES,
+)
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,11 @@ class ExperimentDir:
         return self.root / COSTS
 
     @property
+    def layer_table(self) -> Path:
+        """Return the file of what runs did to each layer."""
+        return self.root / LAYERS
+
+    @property
     def runs(self) -> Path:
         """Return the directory of all runs."""
         return self.root / "runs"
@@ -149,6 +163,10 @@ class ExperimentDir:
     def model(self, name: str) -> Path:
         """Return the file of a run's model, if it is kept."""
         return self.run(name) / "model.zip"
+
+    def layers(self, name: str) -> Path:
+        """Return the file of the views of a run's layers, if they are measured."""
+        return self.run(name) / "layers.npz"
 
     def log(self, name: str) -> Path:
         """Return the log of a run's training."""

@@ -7,7 +7,8 @@ distribution of the scores of tests, for tasks whose test data can tell
 language, at an epoch or a score: its mean, and the number of runs it is the mean of. So
 15,000 runs take a few MB. Only tests of languages that a run is trained on count.
 
-``costs.tsv`` has a line for each run: what it cost (:mod:`.costs`).
+``costs.tsv`` has a line for each run: what it cost (:mod:`.costs`). For
+``layers.tsv`` see :mod:`.layer_table`.
 """
 
 import math
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet2_cltm.experiment.drawn import read_test_set
+from espnet2_cltm.experiment.layer_table import LayerTable
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.files import remove_if_there, write_text
@@ -50,6 +52,7 @@ class Measures:
         self._curves: _Sums = defaultdict(lambda: [0, 0.0])
         self._scores: _Sums = defaultdict(lambda: [0, 0.0])
         self._costs: list[str] = []
+        self._layers = LayerTable(directory)
 
     def add(self, planned: PlannedRun, metrics: Mapping[str, Any]) -> None:
         """Take in a run that is done.
@@ -63,6 +66,7 @@ class Measures:
         """
         run = planned.run
         self._costs.append(_costs_line(run, metrics))
+        self._layers.add(planned, metrics)
         trained = list(_logged(self.directory.log(run.name)))
         for lang in run.languages:
             _add(self._curves, planned, lang, trained)
@@ -70,8 +74,15 @@ class Measures:
             if lang in metrics["test"]:
                 _add(self._scores, planned, lang, self._of_scores(run, lang))
 
-    def write(self) -> None:
-        """Write the files; one that nothing is known for is removed."""
+    def write(self) -> str | None:
+        """Write the files; one that nothing is known for is removed.
+
+        Returns:
+            A sentence about what they lack, see :meth:`.LayerTable.write`.
+
+        Raises:
+            UserError: A file of a run is damaged.
+        """
         header = "\t".join((*RUN_COLUMNS, *COST_COLUMNS, "device", STRATEGY))
         write_text(
             self.directory.costs, "\n".join([header, *sorted(self._costs)]) + "\n"
@@ -88,6 +99,7 @@ class Measures:
                 fields = (*where, f"{at:g}", str(n), f"{total / n:.6g}", strategy)
                 lines.append("\t".join(fields))
             write_text(path, "\n".join(lines) + "\n")
+        return self._layers.write()
 
     def _of_scores(self, run: Run, lang: str) -> Iterable[Measure]:
         kept = find_task(run.task).test_data

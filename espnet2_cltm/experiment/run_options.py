@@ -8,7 +8,7 @@ import argparse
 import os
 
 from espnet2_cltm.experiment.plan import KEEP_CHOICES
-from espnet2_cltm.options import CONF_FILE, POSITIVE, WHOLE, Kind, Option, one_of
+from espnet2_cltm.options import CONF_FILE, POSITIVE, TRUTH, WHOLE, Kind, Option, one_of
 
 
 def _option(name: str, text: str, kind: Kind, default: str, *stages: int) -> Option:
@@ -30,6 +30,14 @@ WORKER_OPTIONS = (
         "language that is added later is only tested on models of single runs",
         one_of(*KEEP_CHOICES),
         "none",
+        *(3, 4),
+    ),
+    _option(
+        "layers",
+        "measure what each run does to every layer of its encoder; a run that was made "
+        "without is measured if its model is kept",
+        TRUTH,
+        "false",
         *(3, 4),
     ),
 )
@@ -76,11 +84,10 @@ def handed_on(args: argparse.Namespace) -> list[str]:
     Args:
         args: Parsed :data:`RUN_OPTIONS`.
     """
-    return [
-        word
-        for option in WORKER_OPTIONS
-        for word in (f"--{option.name}", str(getattr(args, option.name)))
-    ]
+    given = {option.name: getattr(args, option.name) for option in WORKER_OPTIONS}
+    # Python's True is the recipe's true.
+    texts = {k: str(v).lower() if isinstance(v, bool) else v for k, v in given.items()}
+    return [word for k, text in texts.items() for word in (f"--{k}", str(text))]
 
 
 def number_of_workers(nj: int | None, ngpu: int, jobs_per_gpu: int) -> int:

@@ -34,7 +34,10 @@ QUIET_SECONDS = 1800.0
 
 
 def make_all_runs(
-    directory: ExperimentDir, executor: Executor, retry_failed: bool = True
+    directory: ExperimentDir,
+    executor: Executor,
+    retry_failed: bool = True,
+    layers: bool = False,
 ) -> None:
     """Make every run of the plan that is not done.
 
@@ -43,6 +46,7 @@ def make_all_runs(
         executor: Executor whose workers make them.
         retry_failed: Whether runs that failed before are made again; otherwise they
             are named and left as they are.
+        layers: Whether the executor's workers measure layers.
 
     Raises:
         UserError: A run failed, or the workers ended before all runs were done.
@@ -50,7 +54,7 @@ def make_all_runs(
     plan = read_plan(directory.plan)
     if retry_failed:
         forget_failures(directory, plan)
-    states = RunStates(directory, plan)
+    states = RunStates(directory, plan, layers)
     claims = Claims(directory.claims)
     try:
         counts = states.look(claims)

@@ -110,23 +110,36 @@ def _offset(name: str) -> int:
     return int.from_bytes(digest, "big") >> 2
 
 
-def is_done(directory: ExperimentDir, planned: PlannedRun) -> bool:
-    """Return whether a run has all the results that the plan wants of it.
+def is_done(
+    directory: ExperimentDir, planned: PlannedRun, layers: bool = False
+) -> bool:
+    """Return whether a run has all the results that are wanted of it.
 
     A single run that was made before a language was added lacks that language's
     zero-shot result: its model is tested on it where it was kept, otherwise the run is
-    made again.
+    made again. One that was made before its layers were asked for is done all the same
+    where its model was not kept.
+
+    Args:
+        directory: The experiment.
+        planned: The run, and what it is tested on.
+        layers: Whether its layers are to be measured (``--layers``).
 
     Raises:
         UserError: The run's ``metrics.json`` is damaged.
     """
-    metrics = read_metrics(directory.metrics(planned.run.name))
-    return metrics is not None and set(planned.test_languages) <= metrics["test"].keys()
+    name = planned.run.name
+    metrics = read_metrics(directory.metrics(name))
+    if metrics is None or not set(planned.test_languages) <= metrics["test"].keys():
+        return False
+    return not layers or "layers" in metrics or not directory.model(name).exists()
 
 
-def runs_left(directory: ExperimentDir, plan: Iterable[PlannedRun]) -> list[PlannedRun]:
-    """Return the runs of a plan that are not done."""
-    return [planned for planned in plan if not is_done(directory, planned)]
+def runs_left(
+    directory: ExperimentDir, plan: Iterable[PlannedRun], layers: bool = False
+) -> list[PlannedRun]:
+    """Return the runs of a plan that are not done, see :func:`is_done`."""
+    return [planned for planned in plan if not is_done(directory, planned, layers)]
 
 
 @dataclass(frozen=True)
@@ -160,11 +173,18 @@ class RunStates:
     Args:
         directory: The experiment.
         plan: Its runs.
+        layers: Whether their layers are to be measured.
     """
 
-    def __init__(self, directory: ExperimentDir, plan: Sequence[PlannedRun]):
+    def __init__(
+        self,
+        directory: ExperimentDir,
+        plan: Sequence[PlannedRun],
+        layers: bool = False,
+    ):
         self._directory = directory
         self._plan = plan
+        self._layers = layers
         self._open = {planned.run.name: planned for planned in plan}
         self._failed: dict[str, PlannedRun] = {}
         self._running: dict[str, int] = {}
@@ -181,7 +201,7 @@ class RunStates:
         self._running = {}
         for name in self._begun():
             planned = self._open[name]
-            if is_done(self._directory, planned):
+            if is_done(self._directory, planned, self._layers):
                 del self._open[name]
             elif self._directory.failure(name).exists():
                 self._failed[name] = self._open.pop(name)

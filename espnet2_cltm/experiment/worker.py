@@ -37,6 +37,7 @@ def work(
     ngpu: int = 0,
     parent: int | None = None,
     audio_cache_bytes: int = 0,
+    layers: bool = False,
     make: Callable[[ExperimentDir, Settings, PlannedRun, int], None] = make_run,
 ) -> list[str]:
     """Make runs until every run of the plan is done or has failed.
@@ -46,6 +47,7 @@ def work(
         ngpu: 0 for the CPU, 1 for a GPU.
         parent: Process id of the runner; when it has ended, the worker stops.
         audio_cache_bytes: Most bytes of prepared test audio to keep in memory.
+        layers: Whether layers are wanted of the runs, see :func:`.is_done`.
         make: Function that makes one run.
 
     Returns:
@@ -59,7 +61,7 @@ def work(
     torch.set_num_threads(1)
     settings = read_settings(directory.settings)
     check_gpus(ngpu)
-    left = runs_left(directory, read_plan(directory.plan))
+    left = runs_left(directory, read_plan(directory.plan), layers)
     sorts = {(p.run.task, p.run.strategy, p.run.is_own) for p in left}
     for task, strategy, is_own in sorted(sorts):
         if task not in settings.tasks:
@@ -78,7 +80,7 @@ def work(
         while True:
             left = [
                 planned
-                for planned in runs_left(directory, left)
+                for planned in runs_left(directory, left, layers)
                 if not directory.failure(planned.run.name).exists()
             ]
             if not left:
@@ -88,7 +90,9 @@ def work(
                 if parent is not None and os.getppid() != parent:
                     logging.warning("The runner has ended; this worker stops.")
                     return made
-                if _make_if_free(directory, settings, planned, claims, ngpu, make):
+                if _make_if_free(
+                    directory, settings, planned, claims, ngpu, layers, make
+                ):
                     made.append(planned.run.name)
             if len(made) == n_made_before:
                 time.sleep(WAIT_SECONDS)
@@ -102,13 +106,14 @@ def _make_if_free(
     planned: PlannedRun,
     claims: Claims,
     ngpu: int,
+    layers: bool,
     make: Callable[[ExperimentDir, Settings, PlannedRun, int], None],
 ) -> bool:
     name = planned.run.name
     if directory.failure(name).exists() or not claims.take(name):
         return False
     try:
-        if is_done(directory, planned) or directory.failure(name).exists():
+        if is_done(directory, planned, layers) or directory.failure(name).exists():
             return False
         logging.info("Making %s", name)
         make(directory, settings, planned, ngpu)

@@ -282,6 +282,37 @@ class HubertFrontend(AbsFrontend):
         """
         return self._features(input, input_lengths, "mean", num_layers)
 
+    def hidden_states(
+        self, input: torch.Tensor, input_lengths: torch.Tensor
+    ) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """Encode as :meth:`forward`, into every hidden state.
+
+        Args:
+            input: (batch, samples) float waveforms at 16 kHz.
+            input_lengths: (batch,) numbers of valid samples.
+
+        Returns:
+            Each state (batch, frames, size), from the one that enters the first layer
+            to the one that leaves the last, with any values beyond an utterance's end;
+            and the (batch,) numbers of valid frames.
+        """
+        states = self._states_of(input, input_lengths.tolist(), lowest=0)
+        return states, self.frame_lengths(input_lengths)
+
+    def _states_of(
+        self, input: torch.Tensor, n_samples: Sequence[int], lowest: int
+    ) -> list[torch.Tensor]:
+        """Check and scale waveforms, and return the states from ``lowest`` on."""
+        if self._n_frames(min(n_samples)) < 1:
+            raise UserError(
+                f"An utterance of {min(n_samples)} samples is too short for this "
+                f"encoder, which needs {_receptive_field(self.hubert.config)}: leave "
+                "it out."
+            )
+        return self._states(
+            _in_full_scale(input[:, : max(n_samples)]), n_samples, lowest
+        )
+
     def _features(
         self,
         input: torch.Tensor,
@@ -290,18 +321,10 @@ class HubertFrontend(AbsFrontend):
         num_layers: int,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         n_samples = input_lengths.tolist()  # the only time that the GPU is waited for
-        longest = max(n_samples)
-        if self._n_frames(min(n_samples)) < 1:
-            raise UserError(
-                f"An utterance of {min(n_samples)} samples is too short for this "
-                f"encoder, which needs {_receptive_field(self.hubert.config)}: leave "
-                "it out."
-            )
         depth = self.hubert.config.num_hidden_layers
         first = {"last": depth, "mean": depth + 1 - num_layers, "weighted": 0}
         lowest = first[layers]
-        input = _in_full_scale(input[:, :longest])
-        states = self._states(input, n_samples, lowest)
+        states = self._states_of(input, n_samples, lowest)
         if layers == "last":
             feats = states[-1]
         elif layers == "mean":
@@ -309,7 +332,7 @@ class HubertFrontend(AbsFrontend):
         else:
             weights = torch.softmax(self.layer_weights, dim=0)
             feats = torch.einsum("l,lbtd->btd", weights, torch.stack(states))
-        feats = feats[:, : self._n_frames(longest)]
+        feats = feats[:, : self._n_frames(max(n_samples))]
         frame_mask = self._frame_mask(n_samples, feats)
         if frame_mask is not None:
             feats = feats.masked_fill(~frame_mask.unsqueeze(-1), 0.0)

@@ -178,9 +178,10 @@ def workers(*options):
 
 def test_workers_are_those_of_stage_4(tmp_path):
     assert workers("--nj", "1").together == 1
-    shared = workers("--nj", "6", "--ngpu", "2", "--keep_models", "single")
+    kept = ("--keep_models", "single", "--layers", "true")
+    shared = workers("--nj", "6", "--ngpu", "2", *kept)
     assert (shared.total, shared.together, shared.ngpu) == (6, 3, 1)
-    assert shared.keep_models == "single"
+    assert (shared.keep_models, shared.layers) == ("single", True)
     slurm = tmp_path / "slurm.yaml"
     slurm.write_text("time: 60\njobs: 20\nworkers: 3\ngpus: 1\n")
     there = workers("--executor", "slurm", "--slurm_config", str(slurm), "--nj", "2")

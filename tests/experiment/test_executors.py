@@ -105,13 +105,16 @@ def test_there_are_as_many_workers_as_gpus_times_jobs(monkeypatch, options, expe
 
 
 def test_workers_are_told_what_the_runner_was_told(tmp_path):
-    cmd = ["--exp", str(tmp_path), "--audio_cache", "70", "--keep_models", "single"]
+    cmd = [
+        *("--exp", str(tmp_path), "--audio_cache", "1", "--keep_models", "single"),
+        *("--layers", "true"),
+    ]
     executor = run_plan.make_executor(
         run_plan.get_parser().parse_args(cmd), ExperimentDir(tmp_path)
     )
     words = executor._command[executor._command.index("--exp") :]
     args = run_worker.get_parser().parse_args(words)
-    assert (args.audio_cache, args.keep_models) == (70, "single")
+    assert (args.audio_cache, args.keep_models, args.layers) == (1, "single", True)
     assert (args.exp, args.ngpu, args.parent) == (tmp_path, 0, os.getpid())
 
 

@@ -327,6 +327,13 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
             ),
             "--model m applies to no task",
         ),
+        (
+            (
+                *("--task", "speaker", "--speaker_config", "conf/ecapa.yaml"),
+                *("--layers", "true"),
+            ),
+            "--layers true applies to no task",
+        ),
         (("--stage", "three"), "--stage takes a stage, from 1 to 6, not 'three'"),
         (("--dry_run", "maybe"), "--dry_run takes true or false, not 'maybe'"),
         (("--nj", "0"), "--nj takes a whole number"),
