@@ -15,7 +15,10 @@ That module has
   epoch for each test;
 * ``predict(model, test, predictions, batch_bins, device)``;
 * ``score(spec, options, test, predictions)``, which returns :class:`Scores`;
-* ``cache_audio(max_bytes)``.
+* ``cache_audio(max_bytes)``;
+* and where a metric is :attr:`~Metric.calibrated_on` dev sets, ``calibrate(options,
+  dev)``, which takes pairs of a dev set and its predictions and returns the numbers of
+  a calibration; ``score`` then has the calibrations as a fifth argument.
 """
 
 import math
@@ -36,6 +39,18 @@ Criterion = tuple[str, str, str]
 """ESPnet's ``best_model_criterion``: phase, statistic, ``min`` or ``max``."""
 
 
+Measure = tuple[str, float, float]
+"""What the report shows of runs: name, where (an epoch, a score), value."""
+
+CALIBRATION_SETS = {
+    "target": "the target",
+    "donor": "the donor",
+    "both": "both",
+}
+"""Languages on whose dev sets outputs are calibrated, of those that a run is trained
+on: the one that is tested, the others, and all."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """One metric of a task.
@@ -49,6 +64,9 @@ class Metric:
         maximum: Largest possible value; None where there is none.
         per_class: Whether the function returns a value of each class.
         minimum: Smallest possible value; None where there is none.
+        calibrated_on: One of :data:`CALIBRATION_SETS`, whose calibration the function
+            takes as its last argument; empty where it takes none.
+        of_calibration: Whether it belongs to the report's section on calibration.
     """
 
     name: str
@@ -58,6 +76,19 @@ class Metric:
     maximum: float | None = 1.0
     per_class: bool = False
     minimum: float | None = 0.0
+    calibrated_on: str = ""
+    of_calibration: bool = False
+
+    def compute(
+        self, *arguments: Any, calibrations: Mapping[str, Sequence[float]]
+    ) -> Any:
+        """Return its value; NaN where it takes a calibration that is not there."""
+        assert self.function is not None
+        if not self.calibrated_on:
+            return self.function(*arguments)
+        if self.calibrated_on not in calibrations:
+            return math.nan
+        return self.function(*arguments, calibrations[self.calibrated_on])
 
 
 @dataclass(frozen=True)
@@ -70,12 +101,14 @@ class Scores:
         confusion: Counts of a label task, ``{reference: {predicted: count}}``.
         held_out: By metric, its value without each group of test speakers in turn, NaN
             where undefined; empty where there are no groups.
+        measures: What the report shows besides, of tests on languages trained on.
     """
 
     metrics: Mapping[str, float]
     n_test: int
     confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     held_out: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    measures: Sequence[Measure] = ()
 
 
 def score_in_turn(
@@ -174,8 +207,7 @@ class TestData:
         part: Function of (data, seconds by utterance, seconds) that returns a part of
             the data with so many seconds of audio, for a dry run's estimate.
         measures: Function of (data, predictions without suffix) that returns what the
-            report shows of a test's scores, as (measure, at, value); None where it
-            shows nothing.
+            report shows of a test's scores; None where it shows nothing.
 
     The data have ``utts``, the ids of all utterances in them, and a length.
     """
@@ -186,7 +218,7 @@ class TestData:
     check: Callable[[Path, Any, Sequence[ListedUtterance]], None]
     are_equal: Callable[[Any, Any], bool]
     part: Callable[[Any, Mapping[str, float], float], Any]
-    measures: Callable[[Any, Path], Iterable[tuple[str, float, float]]] | None = None
+    measures: Callable[[Any, Path], Iterable[Measure]] | None = None
     __test__ = False  # pytest takes a class of this name for tests
 
 
@@ -335,6 +367,33 @@ class TaskSpec(ABC):
         if self.module is None:
             raise self.published_only()
         return import_module(self.module)
+
+    @property
+    def calibration_sets(self) -> list[str]:
+        """Return those of :data:`CALIBRATION_SETS` that its metrics need."""
+        asked = {metric.calibrated_on for metric in self.metrics}
+        return [name for name in CALIBRATION_SETS if name in asked]
+
+    def score(
+        self,
+        options: Mapping[str, Any],
+        test: TestSet,
+        predictions: Path,
+        calibrations: Mapping[str, Sequence[float]],
+    ) -> Scores:
+        """Score a test, see :func:`score_in_turn`.
+
+        Args:
+            options: The task's options by name.
+            test: The test set.
+            predictions: File of the predictions.
+            calibrations: Calibrations by :data:`CALIBRATION_SETS`, those there are.
+
+        Raises:
+            UserError: The predictions are damaged or are not those of the test.
+        """
+        more = (calibrations,) if self.calibration_sets else ()
+        return self.code().score(self, options, test, predictions, *more)
 
     def published_only(self) -> UserError:
         """Return the refusal of a task that has published results only."""

@@ -50,6 +50,13 @@ def score(directory: ExperimentDir, rescore: bool) -> None:
     if lacking := measures.write():
         print(lacking, file=sys.stderr)
     write_data_table(directory, plan)
+    if measures.uncalibrated:
+        print(
+            f"{measures.uncalibrated} runs are of an older version, which calibrated "
+            "nothing on dev: metrics that take a calibration are nan for them; give a "
+            "new --tag to make them anew.",
+            file=sys.stderr,
+        )
     if left:
         print(
             f"{len(left)} of {len(plan)} runs are not done, {left[0].run.name} first: "

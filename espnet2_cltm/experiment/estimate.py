@@ -24,6 +24,7 @@ from scipy.optimize import nnls
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.calibration import calibration_utterances
 from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
 from espnet2_cltm.experiment.executors import LocalExecutor
 from espnet2_cltm.experiment.layer_sample import sample_seconds
@@ -382,7 +383,15 @@ def _units(
         total_seconds(part.utterances) for part in dev if part.data is not None
     )
     training = [0.0, n_iterations] if n_iterations else [1.0, run.train_seconds]
-    return [*training, validated], [0.0, 0.0, run.test_seconds]
+    calibrated = 0.0
+    if find_task(task).calibration_sets:
+        # Where dev sets choose the epoch, each language has another.
+        n_epochs = len(dev) if small.n_validations(task) else 1
+        calibrated = n_epochs * sum(
+            total_seconds(calibration_utterances(part.utterances, part.data))
+            for part in dev
+        )
+    return [*training, validated], [0.0, 0.0, run.test_seconds + calibrated]
 
 
 def _heard(planned: Planned, task: str) -> float:

@@ -11,6 +11,7 @@ import platform
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import espnet2_cltm
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.calibration import Calibrations, DevSets
 from espnet2_cltm.experiment.costs import (
     CostMeter,
     add_costs,
@@ -44,7 +46,7 @@ from espnet2_cltm.experiment.strategies import config_of, config_of_run
 from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.results_format import FULL
-from espnet2_cltm.task import Criterion, Scores
+from espnet2_cltm.task import Criterion, Scores, TestSet
 from espnet2_cltm.tasks.adaptation import is_out_of_memory, strategy_for_run
 from espnet2_cltm.tasks.model_files import (
     PackedModel,
@@ -170,9 +172,14 @@ def _train_and_test(
     train_seconds, train_cpu_seconds = meter.lap()
     scores: dict[str, Scores] = {}
     checkpoints: dict[str, Any] = {}
-    for name in planned.test_languages:
-        checkpoints[name] = trained.use(criteria.get(name))
-        scores[name] = _test(directory, settings, run, name, trained.model, ngpu)
+    calibrations: dict[str, Calibrations] = {}
+    test = _Test(directory, settings, run, trained.model, ngpu)
+    with tempfile.TemporaryDirectory() as place:
+        dev = DevSets(directory, settings, run, test.predict, place)
+        for name in planned.test_languages:
+            checkpoints[name] = trained.use(criteria.get(name))
+            calibrations[name] = dev.calibrate(name, checkpoints[name]["epoch"])
+            scores[name] = test.score(name, calibrations[name])
     logging.info("Tested on %s", ", ".join(scores))
     if run.is_kept(keep_models):
         keep_model(directory, planned, args, trained, criteria, checkpoints)
@@ -192,7 +199,8 @@ def _train_and_test(
     done = {
         "run": run.name,
         "utterances": len(utterances),
-        **_recorded(scores),
+        **_recorded(scores, run.languages),
+        "calibration": calibrations,
         "checkpoints": checkpoints,
         "validation": trained.validation,
         "train_seconds": round(train_seconds, 3),
@@ -232,10 +240,15 @@ def _add_tests(
     checkpoints = dict(metrics["checkpoints"])
     set_backends(config_of_run(settings, run))
     model.to(_device(ngpu))
-    for name in added:
-        scores[name] = _test(directory, settings, run, name, model, ngpu)
-        checkpoints[name] = checkpoint
-    new = _recorded(scores)
+    calibrations = dict(metrics.get("calibration", {}))
+    one = _Test(directory, settings, run, model, ngpu)
+    with tempfile.TemporaryDirectory() as place:
+        dev = DevSets(directory, settings, run, one.predict, place)
+        for name in added:
+            calibrations[name] = dev.calibrate(name, checkpoint["epoch"])
+            scores[name] = one.score(name, calibrations[name])
+            checkpoints[name] = checkpoint
+    new = _recorded(scores, run.languages)
     test = {**metrics["test"], **new["test"]}
     logging.info("Tested the kept model on %s", ", ".join(added))
     seconds, cpu_seconds = meter.lap()
@@ -249,6 +262,7 @@ def _add_tests(
         **metrics,
         "test": {name: test[name] for name in order},
         **({"confusion": confusion} if confusion else {}),
+        "calibration": {n: calibrations[n] for n in order if n in calibrations},
         "checkpoints": {name: checkpoints[name] for name in order},
         "test_seconds": round(metrics["test_seconds"] + seconds, 3),
         **({"costs": add_costs(metrics["costs"], costs)} if "costs" in metrics else {}),
@@ -290,47 +304,56 @@ def _add_layers(
     return True
 
 
-def _test(
-    directory: ExperimentDir,
-    settings: Settings,
-    run: Run,
-    name: str,
-    model: AbsESPnetModel,
-    ngpu: int,
-) -> Scores:
-    """Predict on a test language, write the predictions and score them."""
-    spec = find_task(run.task)
-    code = spec.code()
-    test_set = read_test_set(directory, run.task, name)
-    if name in run.languages:
-        test_set = by_speakers(test_set)
-    predictions = directory.predictions(run.name, name, code.PREDICTIONS_SUFFIX)
-    try:
-        code.predict(
-            model,
-            test_set,
-            predictions,
-            batch_bins=settings.test_batch_bins,
-            device=_device(ngpu),
-        )
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        longest = max(test_set.utterances, key=lambda u: u.num_samples)
-        raise UserError(
-            f"There is not enough memory to test on {name}, whose longest utterance "
-            f"{longest.utt} has {longest.num_samples / SAMPLE_RATE:.1f} s: lower "
-            "--test_batch_bins, or leave longer utterances out."
-        ) from error
-    return code.score(spec, settings.options[run.task], test_set, predictions)
+@dataclass(frozen=True)
+class _Test:
+    """Tests of a run's model, with the weights that are in it."""
+
+    directory: ExperimentDir
+    settings: Settings
+    run: Run
+    model: AbsESPnetModel
+    ngpu: int
+
+    def score(self, name: str, calibrations: Calibrations) -> Scores:
+        """Predict on a test language, write the predictions and score them."""
+        run = self.run
+        spec = find_task(run.task)
+        test_set = read_test_set(self.directory, run.task, name)
+        if name in run.languages:
+            test_set = by_speakers(test_set)
+        suffix = spec.code().PREDICTIONS_SUFFIX
+        predictions = self.directory.predictions(run.name, name, suffix)
+        self.predict(test_set, predictions)
+        options = self.settings.options[run.task]
+        return spec.score(options, test_set, predictions, calibrations)
+
+    def predict(self, test_set: TestSet, predictions: Path) -> None:
+        """Predict on a test or dev set and write the predictions."""
+        try:
+            find_task(self.run.task).code().predict(
+                self.model,
+                test_set,
+                predictions,
+                batch_bins=self.settings.test_batch_bins,
+                device=_device(self.ngpu),
+            )
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            longest = max(test_set.utterances, key=lambda u: u.num_samples)
+            raise UserError(
+                f"There is not enough memory to test on {test_set.name}, whose longest "
+                f"utterance {longest.utt} has {longest.num_samples / SAMPLE_RATE:.1f} "
+                "s: lower --test_batch_bins, or leave longer utterances out."
+            ) from error
 
 
 def _device(ngpu: int) -> str:
     return "cuda" if ngpu > 0 else "cpu"
 
 
-def _recorded(scores: Mapping[str, Scores]) -> dict[str, Any]:
-    """Return what ``metrics.json`` records of tests."""
+def _recorded(scores: Mapping[str, Scores], languages: Sequence[str]) -> dict[str, Any]:
+    """Return what ``metrics.json`` records of tests of a run on some languages."""
     confusion = {name: s.confusion for name, s in scores.items() if s.confusion}
     test = {name: {**s.metrics, "n_test": s.n_test} for name, s in scores.items()}
     held_out = {
@@ -338,9 +361,13 @@ def _recorded(scores: Mapping[str, Scores]) -> dict[str, Any]:
         for name, s in scores.items()
         if (found := s.held_out.items())
     }
+    measures = {
+        name: list(scores[name].measures) for name in languages if name in scores
+    }
     return {
         "test": test,
         **({"confusion": confusion} if confusion else {}),
+        **({"measures": measures} if any(measures.values()) else {}),
         **({"held_out": held_out} if held_out else {}),
     }
 

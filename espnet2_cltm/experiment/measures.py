@@ -1,11 +1,12 @@
 """What runs leave besides their scores, summed up for the report by stage 5.
 
 ``curves.tsv`` holds, by epoch, the training loss, the optimiser steps so far, the
-validation statistics and how often the epoch was chosen; ``scores.tsv`` the
-distribution of the scores of tests, for tasks whose test data can tell
-(:attr:`.TestData.measures`). A line of them is one measure of one kind of run on one
-language, at an epoch or a score: its mean, and the number of runs it is the mean of. So
-15,000 runs take a few MB. Only tests of languages that a run is trained on count.
+validation statistics and how often the epoch was chosen; ``scores.tsv`` the metrics,
+those that are defined, and how the outputs of tests are spread, where a task tells
+(:attr:`.TestData.measures`, :attr:`.Scores.measures`). A line of them is one measure of
+one kind of run on one language, at an epoch or a score: its mean, and the number of
+runs it is the mean of. So 15,000 runs take a few MB. Only tests of languages that a run
+is trained on count.
 
 ``costs.tsv`` has a line for each run: what it cost (:mod:`.costs`). For
 ``layers.tsv`` see :mod:`.layer_table`.
@@ -30,11 +31,10 @@ from espnet2_cltm.results_format import (
     RUN_COLUMNS,
     STRATEGY,
 )
-
-Measure = tuple[str, float, float]
-"""Name, where (an epoch, a score), value."""
+from espnet2_cltm.task import Measure
 
 LOSS, STEPS, CHOSEN, VALID = "train_loss", "steps", "chosen", "valid_"
+METRIC = "metric_"
 _EPOCH = re.compile(r"(\d+)epoch results: \[train\] (.*?)(?:, \[valid\]|$)")
 _VALUE = re.compile(r"(\w+)=([-+.0-9e]+)")
 _LOGGED = {"loss": LOSS, "total_count": STEPS}
@@ -45,10 +45,12 @@ class Measures:
 
     Attributes:
         directory: Directory of the experiment.
+        uncalibrated: Number of runs without calibrations that their task needs.
     """
 
     def __init__(self, directory: ExperimentDir):
         self.directory = directory
+        self.uncalibrated = 0
         self._curves: _Sums = defaultdict(lambda: [0, 0.0])
         self._scores: _Sums = defaultdict(lambda: [0, 0.0])
         self._costs: list[str] = []
@@ -65,6 +67,8 @@ class Measures:
             UserError: A file of its predictions or of the test data is damaged.
         """
         run = planned.run
+        if find_task(run.task).calibration_sets and "calibration" not in metrics:
+            self.uncalibrated += 1
         self._costs.append(_costs_line(run, metrics))
         self._layers.add(planned, metrics)
         trained = list(_logged(self.directory.log(run.name)))
@@ -73,6 +77,13 @@ class Measures:
             _add(self._curves, planned, lang, _validated(metrics, lang))
             if lang in metrics["test"]:
                 _add(self._scores, planned, lang, self._of_scores(run, lang))
+                _add(
+                    self._scores,
+                    planned,
+                    lang,
+                    metrics.get("measures", {}).get(lang, ()),
+                )
+                _add(self._scores, planned, lang, _scored(metrics["test"][lang]))
 
     def write(self) -> str | None:
         """Write the files; one that nothing is known for is removed.
@@ -124,6 +135,13 @@ def _add(
             entry = sums[(*of, measure, at, strategy)]
             entry[0] += 1
             entry[1] += value
+
+
+def _scored(scores: Mapping[str, float]) -> Iterator[Measure]:
+    """Yield the metrics of a test that are defined."""
+    for name, value in scores.items():
+        if name != "n_test" and math.isfinite(value):
+            yield METRIC + name, 0.0, value
 
 
 def _costs_line(run: Run, metrics: Mapping[str, Any]) -> str:

@@ -4,7 +4,9 @@
 trained on; ``test``, the metrics and ``n_test`` by test language; ``confusion``, for a
 label task, counts by test language, reference and predicted label; ``held_out``, by
 test language and metric, the values without each group of test speakers in turn, for
-the languages trained on; ``checkpoints``, the epoch and what chose it by test language;
+the languages trained on; ``measures``, what the report shows of their predictions;
+``calibration``, by test language and :data:`.CALIBRATION_SETS`, the numbers that were
+fitted on dev sets; ``checkpoints``, the epoch and what chose it by test language;
 ``validation``, the statistics of every epoch; ``train_seconds``, ``test_seconds``;
 ``costs``, what else the run cost (:data:`.COST_COLUMNS`);
 ``versions``; and, where tests were added later with the kept model, the list
@@ -127,11 +129,11 @@ def collect_results(
         metrics = read_metrics(path)
         if metrics is None:
             continue
-        if measures is not None:
-            measures.add(planned, metrics)
         if rescore or _lacks_metrics(directory, planned, metrics["test"]):
             settings = settings or read_settings(directory.settings)
-            metrics = _rescore(directory, settings, planned)
+            metrics = {**metrics, **_rescore(directory, settings, planned, metrics)}
+        if measures is not None:
+            measures.add(planned, metrics)
         confusion, held_out = metrics.get("confusion", {}), metrics.get("held_out", {})
         for lang, scores in _take_scores(path, metrics["test"], planned).items():
             table = confusion.get(lang)
@@ -237,22 +239,32 @@ def _lacks_metrics(
 
 
 def _rescore(
-    directory: ExperimentDir, settings: Settings, planned: PlannedRun
+    directory: ExperimentDir,
+    settings: Settings,
+    planned: PlannedRun,
+    metrics: Mapping[str, Any],
 ) -> dict[str, Any]:
+    """Score a run's predictions with the calibrations that it has recorded."""
     run = planned.run
     spec = find_task(run.task)
     code, options = spec.code(), settings.options[run.task]
-    test, confusion, held_out = {}, {}, {}
+    test, confusion, held_out, measures = {}, {}, {}, {}
     for name in planned.test_languages:
         test_set = read_test_set(directory, run.task, name)
-        scores = code.score(
-            spec,
+        scores = spec.score(
             options,
             by_speakers(test_set) if name in run.languages else test_set,
             directory.predictions(run.name, name, code.PREDICTIONS_SUFFIX),
+            metrics.get("calibration", {}).get(name, {}),
         )
         test[name] = {**scores.metrics, "n_test": scores.n_test}
         if scores.confusion:
             confusion[name] = scores.confusion
         held_out[name] = scores.held_out
-    return {"test": test, "confusion": confusion, "held_out": held_out}
+        measures[name] = scores.measures
+    return {
+        "test": test,
+        "confusion": confusion,
+        "held_out": held_out,
+        "measures": measures,
+    }

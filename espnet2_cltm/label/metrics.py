@@ -3,7 +3,8 @@
 Conventions: labels are texts. Every metric here lies between 0 and 1, the higher the
 better, and is computed over all utterances of one test set; a metric that you add
 may have other bounds. A metric's function takes the reference labels, the predicted
-labels in the same order, and the classes in the model's order.
+labels in the same order, and the classes in the model's order; metrics of
+probabilities are in :mod:`.calibration`.
 
 Metrics
 -------
@@ -13,10 +14,18 @@ Metrics
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.task import Metric, Scores
+from espnet2_cltm.label.calibration import (
+    PROBABILITY_METRICS,
+    ProbabilityMetric,
+    calibration_measures,
+)
+from espnet2_cltm.task import Measure, Metric, Scores
 
 
 def validate(
@@ -80,6 +89,7 @@ LABEL_METRICS = (
     Metric("macro_f1", "macro F1", macro_f1),
     Metric("accuracy", "accuracy", accuracy),
     Metric("recall", "recall of", recall, per_class=True),
+    *PROBABILITY_METRICS,
 )
 
 
@@ -88,6 +98,8 @@ def score_labels(
     predicted: Sequence[str],
     classes: Sequence[str],
     metrics: Sequence[Metric] = LABEL_METRICS,
+    logs: np.ndarray | None = None,
+    calibrations: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> Scores:
     """Score predicted labels.
 
@@ -96,26 +108,39 @@ def score_labels(
         predicted: Predicted labels, in the same order.
         classes: Classes in the model's order.
         metrics: Metrics to compute.
+        logs: (utterances, classes) log-probabilities; None where there are labels
+            only.
+        calibrations: Temperatures, see :attr:`.Metric.calibrated_on`.
 
     Returns:
         The metrics by name, per-class ones once for each class, and the confusion
-        table.
+        table; with log-probabilities the reliability diagram.
 
     Raises:
         UserError: See :func:`validate`.
     """
     validate(reference, predicted, classes)
     values: dict[str, float] = {}
+    of_labels = (reference, predicted, classes)
+    measures: list[Measure] = []
+    if logs is not None:
+        number = {name: k for k, name in enumerate(classes)}
+        truth = np.array([number[name] for name in reference])
+        measures = list(calibration_measures(truth, logs, calibrations))
     for metric in metrics:
-        assert metric.function is not None
-        value = metric.function(reference, predicted, classes)
+        if not isinstance(metric, ProbabilityMetric):
+            value = metric.compute(*of_labels, calibrations=calibrations)
+        elif logs is not None:
+            value = metric.compute(truth, logs, calibrations=calibrations)
+        else:
+            continue
         if metric.per_class:
             values |= {f"{metric.name}_{c}": value[c] for c in classes}
         else:
             values[metric.name] = value
     cells = Counter(zip(reference, predicted, strict=True))
     confusion = {r: {p: cells[r, p] for p in classes} for r in classes}
-    return Scores(values, len(reference), confusion)
+    return Scores(values, len(reference), confusion, measures=measures)
 
 
 def _count(

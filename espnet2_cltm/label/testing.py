@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from espnet2_cltm.corpus.utterance_list import (
 )
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
+from espnet2_cltm.label.calibration import fit_temperature, log_probabilities
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import (
     predict_labels,
@@ -116,8 +118,28 @@ def predict(
     )
 
 
+def calibrate(
+    options: Mapping[str, Any], dev: Sequence[tuple[TestSet, Path]]
+) -> list[float]:
+    """Fit a temperature on dev utterances of one language or more.
+
+    Args:
+        options: The task's options, classes included.
+        dev: Dev sets, and the tables of predictions that :func:`predict` wrote.
+    """
+    read = [_read(test, predictions, options["classes"]) for test, predictions in dev]
+    number = {name: k for k, name in enumerate(options["classes"])}
+    truth = [number[name] for reference, _, _ in read for name in reference]
+    logs = np.concatenate([logs for _, _, logs in read])
+    return [fit_temperature(np.array(truth), logs)]
+
+
 def score(
-    spec: LabelTask, options: Mapping[str, Any], test: TestSet, predictions: Path
+    spec: LabelTask,
+    options: Mapping[str, Any],
+    test: TestSet,
+    predictions: Path,
+    calibrations: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> Scores:
     """Score a table of predictions against the test list's labels.
 
@@ -126,26 +148,41 @@ def score(
         options: Its options, classes included.
         test: The test set.
         predictions: Table that :func:`predict` wrote.
+        calibrations: What :func:`calibrate` returned.
 
     Raises:
         UserError: The table is missing or names other utterances than the list.
     """
-    predicted = {p.utt: p.label for p in read_predictions(predictions)}
-    reference = {u.utt: u.label for u in test.utterances}
-    if predicted.keys() != reference.keys():
-        odd = min(predicted.keys() ^ reference.keys())
+    reference, predicted, logs = _read(test, predictions, options["classes"])
+    utts = [u.utt for u in test.utterances]
+
+    def score_without(left_out: frozenset[str]) -> Scores:
+        kept = [k for k, utt in enumerate(utts) if utt not in left_out]
+        return score_labels(
+            [reference[k] for k in kept],
+            [predicted[k] for k in kept],
+            options["classes"],
+            spec.metrics,
+            logs[kept],
+            calibrations,
+        )
+
+    return score_in_turn(score_without, test.groups)
+
+
+def _read(
+    test: TestSet, predictions: Path, classes: Sequence[str]
+) -> tuple[list[str], list[str], np.ndarray]:
+    """Return labels, predicted labels and log-probabilities, in the test's order."""
+    found = {p.utt: p for p in read_predictions(predictions)}
+    utts = {u.utt for u in test.utterances}
+    if found.keys() != utts:
+        odd = min(found.keys() ^ utts)
         raise UserError(
             f"{predictions} and its test list differ, first in utterance {odd}: "
             "delete the run's directory and run stage 4 again."
         )
-
-    def score_without(left_out: frozenset[str]) -> Scores:
-        utts = sorted(reference.keys() - left_out)
-        return score_labels(
-            [reference[u] for u in utts],
-            [predicted[u] for u in utts],
-            options["classes"],
-            spec.metrics,
-        )
-
-    return score_in_turn(score_without, test.groups)
+    in_order = [found[u.utt] for u in test.utterances]
+    probabilities = [[p.probabilities[name] for name in classes] for p in in_order]
+    labels = [u.label for u in test.utterances], [p.label for p in in_order]
+    return *labels, log_probabilities(np.array(probabilities))

@@ -194,3 +194,43 @@ def lowest_rate(scores: pd.DataFrame) -> float:
         [nontarget["kind"], nontarget["language"]]
     )
     return float(1 / max((total.sum() / runs.max()).max(), 1))
+
+
+def has_curves(scores: pd.DataFrame) -> bool:
+    """Return whether the scores are those of trials."""
+    return bool((scores["measure"] == "p_miss").any())
+
+
+def metric_means(scores: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a metric's means over runs: a row a language, a column a kind of run."""
+    found = scores[scores["measure"] == f"metric_{name}"]
+    return found.pivot_table("mean", "language", "kind")
+
+
+def reliability(scores: pd.DataFrame) -> dict[str, dict[str, pd.DataFrame]]:
+    """Return reliability diagrams, of all utterances of a kind of run together.
+
+    Args:
+        scores: ``scores`` of :class:`Evidence`.
+
+    Returns:
+        By title and kind of run, for each bin with utterances its ``share`` of all,
+        the mean probability of the most probable class, ``confidence``, and how often
+        that is right, ``accuracy``.
+    """
+    diagrams: dict[str, dict[str, pd.DataFrame]] = {}
+    for title, ending in (("as predicted", ""), ("after the temperature", "_tempered")):
+        share, confident, correct = (
+            by_kind(scores, f"bin_{name}{ending}")
+            for name in ("share", "confident", "correct")
+        )
+        for kind, bins in share.items():
+            n = bins["total"]
+            right = correct[kind]["total"].reindex(n.index, fill_value=0)
+            columns = {
+                "share": n / n.sum(),
+                "confidence": confident[kind]["total"] / n,
+                "accuracy": right / n,
+            }
+            diagrams.setdefault(title, {})[kind] = pd.DataFrame(columns)
+    return diagrams

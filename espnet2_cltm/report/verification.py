@@ -15,7 +15,7 @@ from scipy.special import ndtri
 from espnet2_cltm.report.colours import BLUE, FAINT, INK, VERMILION
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.drawing import AXIS_SIZE, dress, frame, new_figure
-from espnet2_cltm.report.evidence import by_kind, lowest_rate
+from espnet2_cltm.report.evidence import by_kind, has_curves, lowest_rate
 
 WIDTH, PLOT_HEIGHT = 9.2, 3.3  # inches
 KIND_COLOURS = {"single": BLUE, "double": "#009e73", "pair": VERMILION}
@@ -26,7 +26,7 @@ LABEL_SIZE = 8.5
 def draw_verification(report: Report) -> matplotlib.figure.Figure | None:
     """Draw the errors of all kinds of runs; None where their scores are not known."""
     scores = report.evidence.scores
-    if scores is None:
+    if scores is None or not has_curves(scores):
         return None
     curves = by_kind(scores, "p_miss")
     figure = new_figure(WIDTH, gap=0.08)

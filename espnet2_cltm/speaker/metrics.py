@@ -16,11 +16,15 @@ Metrics
 * ``min_dcf_p0.01``, ``min_dcf_p0.05``: smallest detection cost over all thresholds at
   these prior probabilities of a target, divided by the cost of the better of accepting
   all and rejecting all; NaN where nontargets are too few to tell (:data:`MOST_STEP`).
+
+All depend on the order of the scores alone; for what their values tell, see
+:mod:`.calibration`.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -41,10 +45,12 @@ class ErrorCounts:
             ``n_targets``.
         false_alarms: (thresholds,) int64 numbers of nontargets accepted, falling from
             ``n_nontargets`` to 0.
+        values: (thresholds - 1,) the scores between them, rising.
     """
 
     misses: np.ndarray
     false_alarms: np.ndarray
+    values: np.ndarray
 
     @property
     def n_targets(self) -> int:
@@ -105,9 +111,9 @@ def count_errors(scores: np.ndarray, is_target: np.ndarray) -> ErrorCounts:
     rejected_targets = np.cumsum(is_target[order], dtype=np.int64)[last_of_ties]
     rejected_nontargets = last_of_ties + 1 - rejected_targets
     misses = np.concatenate(([0], rejected_targets))
-    return ErrorCounts(
-        misses, rejected_nontargets[-1] - np.concatenate(([0], rejected_nontargets))
-    )
+    false_alarms = rejected_nontargets[-1] - np.concatenate(([0], rejected_nontargets))
+    values = ordered[last_of_ties].astype(np.float64)
+    return ErrorCounts(misses, false_alarms, values)
 
 
 def roc_auc(scores: np.ndarray, is_target: np.ndarray) -> float:
@@ -278,6 +284,7 @@ def score_trials(
     scores: np.ndarray,
     is_target: np.ndarray,
     metrics: Sequence[Metric] = SPEAKER_METRICS,
+    calibrations: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> Scores:
     """Compute the metrics of a set of trials.
 
@@ -285,6 +292,7 @@ def score_trials(
         scores: (trials,) real numbers.
         is_target: (trials,) bool.
         metrics: Metrics whose functions take :class:`ErrorCounts`.
+        calibrations: Scale and offset, see :attr:`.Metric.calibrated_on`.
 
     Returns:
         The metrics by name, and the number of trials.
@@ -297,5 +305,5 @@ def score_trials(
         0.0
     """
     counts = count_errors(scores, is_target)
-    values = {m.name: m.function(counts) for m in metrics if m.function is not None}
+    values = {m.name: m.compute(counts, calibrations=calibrations) for m in metrics}
     return Scores(values, counts.n_targets + counts.n_nontargets)

@@ -18,6 +18,7 @@ from espnet2_cltm.corpus.language import person_of
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import POSITIVE, TRUTH, WHOLE, Option
+from espnet2_cltm.speaker.calibration import CALIBRATION_METRICS
 from espnet2_cltm.speaker.metrics import SPEAKER_METRICS
 from espnet2_cltm.speaker.score_curves import score_measures
 from espnet2_cltm.speaker.trial_drawing import (
@@ -215,7 +216,7 @@ class SpeakerVerification(TaskSpec):
 SPEAKER = SpeakerVerification(
     name="speaker",
     title="speaker verification",
-    metrics=SPEAKER_METRICS,
+    metrics=(*SPEAKER_METRICS, *CALIBRATION_METRICS),
     demo_budget=32,
     train_config="conf/train_speaker.yaml",
     module="espnet2_cltm.speaker.testing",

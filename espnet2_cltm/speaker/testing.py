@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from espnet2_cltm.corpus.utterance_list import (
 )
 from espnet2_cltm.files import replacing, write_text
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
+from espnet2_cltm.speaker.calibration import fit_calibration
 from espnet2_cltm.speaker.embedding import cache_waveforms, embed_utterances
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.metrics import score_trials
@@ -149,8 +151,26 @@ def predict(
         np.save(output, cosine_scores(embeddings, test.data))
 
 
+def calibrate(
+    options: Mapping[str, Any], dev: Sequence[tuple[TestSet, Path]]
+) -> list[float]:
+    """Fit a calibration on the dev trials of one language or more.
+
+    Args:
+        options: The task's options.
+        dev: Dev sets, and the files of scores that :func:`predict` wrote.
+    """
+    scores = [read_predictions(path, test.data, test.data_path) for test, path in dev]
+    is_target = [test.data.is_target for test, _ in dev]
+    return fit_calibration(np.concatenate(scores), np.concatenate(is_target))
+
+
 def score(
-    spec: TaskSpec, options: Mapping[str, Any], test: TestSet, predictions: Path
+    spec: TaskSpec,
+    options: Mapping[str, Any],
+    test: TestSet,
+    predictions: Path,
+    calibrations: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> Scores:
     """Compute the metrics of a test from its scores.
 
@@ -159,6 +179,7 @@ def score(
         options: Its options.
         test: The test set.
         predictions: File that :func:`predict` wrote.
+        calibrations: What :func:`calibrate` returned.
 
     Raises:
         UserError: The scores are missing, or are not those of the trials.
@@ -169,6 +190,8 @@ def score(
     def score_without(left_out: frozenset[str]) -> Scores:
         gone = np.array([utt in left_out for utt in trials.utts], dtype=bool)
         kept = ~(gone[trials.enrol] | gone[trials.test])
-        return score_trials(scores[kept], trials.is_target[kept], spec.metrics)
+        return score_trials(
+            scores[kept], trials.is_target[kept], spec.metrics, calibrations
+        )
 
     return score_in_turn(score_without, test.groups)

@@ -44,6 +44,12 @@ def dev_seconds(planned, run):
     )
 
 
+def heard_seconds(planned, run, n_validations):
+    """Audio of the tests, and of the dev sets that calibrate each epoch tested."""
+    n_epochs = len(run.run.languages) if n_validations else 1
+    return run.test_seconds + n_epochs * dev_seconds(planned, run)
+
+
 def timed_as_known(monkeypatch, n_validations=0, of_training=None, seen=None):
     """Have small runs take known times; one of three of each size is slow."""
 
@@ -58,7 +64,7 @@ def timed_as_known(monkeypatch, n_validations=0, of_training=None, seen=None):
             slow = 1.5 if index < 3 else 1.0  # the very first is not used
             metrics[run.run.name] = {
                 "train_seconds": slow * (of_training or train),
-                "test_seconds": slow * HEARD * run.test_seconds,
+                "test_seconds": slow * HEARD * heard_seconds(small, run, n_validations),
                 "validation": [{}] * n_validations,
             }
         return estimate.SmallRuns(
@@ -81,7 +87,8 @@ def test_one_worker_takes_the_sum_of_what_its_runs_take(
     expected = sum(
         RUN
         + TRAIN * run.train_seconds
-        + HEARD * (run.test_seconds + n_validations * dev_seconds(planned, run))
+        + HEARD * n_validations * dev_seconds(planned, run)
+        + HEARD * heard_seconds(planned, run, n_validations)
         for run in planned.runs
     )
     assert cost.seconds == pytest.approx(START + expected)
@@ -112,7 +119,7 @@ def test_epochs_of_a_fixed_number_of_iterations_take_no_longer_for_more_audio(
     cost = estimate_cost(planned, planned.runs, Workers(1, 1))
     # Three iterations were timed.
     training = 18 * 3.0 * 30 / 3
-    testing = HEARD * sum(run.test_seconds for run in planned.runs)
+    testing = HEARD * sum(heard_seconds(planned, run, 0) for run in planned.runs)
     assert cost.seconds == pytest.approx(START + training + testing)
 
 

@@ -152,8 +152,8 @@ def test_results_have_one_sorted_line_a_run_language_and_metric(finished):
     )
     assert lines == sorted(set(lines))
     # 2 singles on 2 languages, 2 doubles on 1, of both designs of steps, and 1 pair on
-    # 2; four metrics each.
-    assert len(lines) == (2 * (4 + 2) + 2) * 4
+    # 2; ten metrics each.
+    assert len(lines) == (2 * (4 + 2) + 2) * 10
 
 
 def test_single_run_is_made_again_for_a_language_that_was_added(finished):

@@ -13,12 +13,16 @@ from espnet2_cltm.report.evidence import (
     SPLITS,
     by_kind,
     equal_error_rate,
+    has_curves,
     lowest_rate,
+    metric_means,
     miss_rate,
     narrow_line,
+    reliability,
 )
 from espnet2_cltm.report.page.section import chart, folded, paragraphs, table
 from espnet2_cltm.report.verification import TICKS, bin_width, det_limits
+from espnet2_cltm.results_format import KINDS
 
 HOUR, MINUTE = 3600, 60
 RATES = (0.01, 0.05, 0.1, 0.2)
@@ -179,7 +183,7 @@ def training_data(report: Report) -> list[dict[str, Any]]:
 def scores_section(report: Report) -> str | None:
     """Show ROC, DET and the scores of a verification."""
     scores = report.evidence.scores
-    if scores is None:
+    if scores is None or not has_curves(scores):
         return None
     trials = {name: by_kind(scores, name) for name in ("target", "nontarget")}
     rows = [
@@ -217,7 +221,7 @@ def scores_section(report: Report) -> str | None:
 def scores_data(report: Report) -> dict[str, Any]:
     """Return what the charts of scores draw."""
     scores = report.evidence.scores
-    if scores is None:
+    if scores is None or not has_curves(scores):
         return {}
     limits = det_limits(lowest_rate(scores))
     kinds: dict[str, Any] = {}
@@ -245,3 +249,76 @@ def scores_data(report: Report) -> dict[str, Any]:
         "limits": ndtri(limits).round(4).tolist(),
         "ticks": [ndtri(ticks).round(4).tolist(), [f"{tick:.3g}" for tick in ticks]],
     }
+
+
+def calibration_section(report: Report) -> str | None:
+    """Show how far outputs can be trusted, by language."""
+    spec, scores = known_task(report.source.task), report.evidence.scores
+    if spec is None or scores is None:
+        return None
+    means = {
+        metric: by_language
+        for metric in spec.metrics
+        if metric.of_calibration
+        and len(by_language := metric_means(scores, metric.name))
+    }
+    if not means:
+        return None
+
+    kinds = [kind for kind in KINDS if any(kind in of.columns for of in means.values())]
+
+    def row(name: str, code: str | None = None) -> tuple[str, ...]:
+        cells = []
+        for of in means.values():
+            found = of.mean() if code is None else of.reindex([code]).iloc[0]
+            values = (found.get(kind, np.nan) for kind in kinds)
+            cells.append(" / ".join(map(_thousandths, values)))
+        return name, *cells
+
+    known = {code for of in means.values() for code in of.index}
+    rows = [row("mean of languages")]
+    rows += [
+        row(one.name, one.code) for one in report.display_languages if one.code in known
+    ]
+    names = [metric.title.removeprefix("1 - ") for metric in means]
+    diagrams = reliability(scores)
+    shown = chart("calibration-chart", "Reliability diagrams", "wide chart")
+    lines = [
+        "Tests on languages that a run is trained on, means over seeds and donors. "
+        "Lower is better, 0 is best."
+    ]
+    lines += [_ABOUT_RELIABILITY] if diagrams else []
+    return (
+        paragraphs(lines)
+        + (shown if diagrams else "")
+        + table(" / ".join(kinds), ("tested on", *names), rows)
+    )
+
+
+_ABOUT_RELIABILITY = (
+    "Reliability diagram: how often the most probable class is right, by its "
+    "probability; points have the area of their share of utterances. Below the "
+    "diagonal a model is surer than it should be. After the temperature: fitted on dev "
+    "utterances of the languages that a run is trained on."
+)
+
+
+def _thousandths(value: float) -> str:
+    return "?" if np.isnan(value) else f"{value:.3f}"
+
+
+def calibration_data(report: Report) -> list[dict[str, Any]]:
+    """Return the reliability diagrams, before and after the temperature."""
+    scores = report.evidence.scores
+    if scores is None:
+        return []
+    return [
+        {
+            "title": title,
+            "kinds": {
+                kind: {name: of[name].round(4).tolist() for name in of.columns}
+                for kind, of in diagram.items()
+            },
+        }
+        for title, diagram in reliability(scores).items()
+    ]

@@ -28,6 +28,8 @@ from espnet2_cltm.report.findings import (
     target_verdicts,
 )
 from espnet2_cltm.report.page.evidence import (
+    calibration_data,
+    calibration_section,
     data_section,
     scores_data,
     scores_section,
@@ -442,6 +444,13 @@ SECTIONS = [
         scores_section,
         data=scores_data,
         script=part("verification.js"),
+    ),
+    Section(
+        "calibration",
+        "How far probabilities can be trusted",
+        calibration_section,
+        data=calibration_data,
+        script=part("calibration.js"),
     ),
     Section(
         "comparison",
