@@ -21,7 +21,7 @@
     data.tsv                    what is trained, validated and tested on, by language
     curves.tsv                  loss and validation by epoch, means over runs
     costs.tsv                   time, memory and energy of each run
-    scores.tsv                  speaker verification: histograms and error rates
+    scores.tsv                  means of metrics, spread of scores and probabilities
     layers.tsv                  what runs did to each layer of the encoder
     cltm/<task>/                matrix, figures, report
     regime/<task>/              learning curves: the dynamic regime

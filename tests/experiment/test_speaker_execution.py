@@ -19,6 +19,7 @@ from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.speaker.spec import SPEAKER
 from espnet2_cltm.speaker.testing import score
 from espnet2_cltm.speaker.trials import read_scores, read_trials
+from espnet2_cltm.task import CALIBRATION_SETS
 from tests.speech import TINY_HUBERT, TINY_SPEAKER, write_dump
 
 CONFIG = {
@@ -202,11 +203,25 @@ def test_runs_do_not_depend_on_order_or_on_what_was_made_before(
     assert results_of(other) == results_of(finished)
 
 
+def test_scores_are_calibrated_on_the_dev_sets_that_a_run_has(finished):
+    defined = {}
+    for planned in read_plan(finished.plan):
+        run = planned.run
+        recorded = metrics_of(finished, planned)
+        for name, scores in recorded["test"].items():
+            found = {x for x in CALIBRATION_SETS if scores[f"cllr_{x}"] > 0}
+            assert found == recorded["calibration"][name].keys()
+            defined[run.kind, name in run.languages] = found
+    assert defined["single", True] == {"target", "both"}
+    assert defined["single", False] == {"donor", "both"}
+    assert defined["pair", True] == {"target", "donor", "both"}
+
+
 def test_rescoring_gives_the_same_table(finished):
     table = results_of(finished)
     assert results_of(finished, rescore=True) == table
-    # 13 tests of 5 runs, each with 5 metrics.
-    assert len(table.splitlines()) == 1 + 13 * 5
+    # 13 tests of 5 runs, each with 15 metrics.
+    assert len(table.splitlines()) == 1 + 13 * 15
 
 
 def test_trials_across_languages_stand_beside_the_matrix_and_do_not_change_it(

@@ -26,6 +26,7 @@ from tests.report.figure_texts import boxes, lie_inside, overlap
 from tests.report.reports import make_report, simulated
 
 SOURCE = ResultsSource("results.tsv", "0" * 64, "speaker", "roc_auc", 32, steps="equal")
+EVIDENCE = ("corpus", "training", "scores", "calibration")
 P_FA = np.concatenate(([0], ndtr(np.linspace(-3, 3, 61)), [1]))
 
 
@@ -114,6 +115,39 @@ def test_the_sections_show_what_the_files_hold(experiment):
     assert not overlap(boxes(figure, figure.texts))
 
 
+def test_calibration_is_shown_by_language_and_as_a_diagram(experiment):
+    directory, scores = experiment
+    shown = measures(
+        scores.languages,
+        metric_min_cllr={0: 0.25},
+        metric_cllr_donor={0: 0.5},
+        metric_roc_auc={0: 0.125},
+        bin_share={0.5333: 0.75, 0.8: 0.25},
+        bin_confident={0.5333: 0.45, 0.8: 0.2},
+        bin_correct={0.8: 0.25},
+    )
+    lacking = scores.languages[0]  # singles have no donor
+    gone = ("metric_cllr_donor", "single", lacking)
+    shown = [row for row in shown if (row[5], row[1], row[4]) != gone]
+    write(directory, "scores.tsv", MEASURE_COLUMNS, shown)
+    evidence = read_evidence(directory / "results.tsv", SOURCE)
+    report = make_report([scores], evidence=evidence)
+    sections = {one.id: one for one in SECTIONS}
+    assert sections["scores"].html(report) is None
+    section = sections["calibration"]
+    text = " ".join(re.sub("<[^>]*>", " ", section.html(report)).split())
+    known = "0.250 / 0.250 / 0.250"
+    assert f"mean of languages {known} 0.500 / 0.500 / 0.500" in text
+    assert f"{report.languages[lacking].name} {known} ? / 0.500 / 0.500" in text
+    assert "0.125" not in text
+    (panel,) = section.data(report)
+    assert panel["kinds"]["pair"] == {
+        "share": [0.75, 0.25],
+        "confidence": [0.6, 0.8],
+        "accuracy": [0, 1],
+    }
+
+
 def test_rates_are_read_off_the_curve(experiment):
     directory, _ = experiment
     scores = read_evidence(directory / "results.tsv", SOURCE).scores
@@ -132,8 +166,8 @@ def test_without_files_there_is_nothing(tmp_path, experiment):
     (directory / "experiment.yaml").unlink()
     assert read_evidence(directory / "results.tsv", SOURCE) == Evidence()
     report = make_report([scores])
-    sections = [x for x in SECTIONS if x.id in ("corpus", "training", "scores")]
-    assert [x.html(report) for x in sections] == [None] * 3
+    sections = [x for x in SECTIONS if x.id in EVIDENCE]
+    assert [x.html(report) for x in sections] == [None] * len(EVIDENCE)
     assert draw_verification(report) is None
     assert narrow_line(None, report.languages) is None
 

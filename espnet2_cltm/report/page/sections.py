@@ -447,7 +447,7 @@ SECTIONS = [
     ),
     Section(
         "calibration",
-        "How far probabilities can be trusted",
+        "Calibration",
         calibration_section,
         data=calibration_data,
         script=part("calibration.js"),
