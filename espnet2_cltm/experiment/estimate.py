@@ -386,7 +386,7 @@ def _units(
     calibrated = 0.0
     if find_task(task).calibration_sets:
         # Where dev sets choose the epoch, each language has another.
-        n_epochs = len(dev) if small.n_validations(task) else 1
+        n_epochs = len(dev) if small.n_validations(sort_of(run)) else 1
         calibrated = n_epochs * sum(
             total_seconds(calibration_utterances(part.utterances, part.data))
             for part in dev

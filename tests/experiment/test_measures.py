@@ -43,7 +43,9 @@ def test_curves_are_means_over_seeds_and_donors(tmp_path):
     measures = Measures(directory)
     list(collect_results(directory, read_plan(directory.plan), measures=measures))
     measures.write()
-    assert not directory.scores.exists()
+    of_tests = pd.read_csv(directory.scores, sep="\t")
+    assert set(of_tests["measure"]) == {"metric_macro_f1"}
+    assert set(of_tests["mean"]) == {0.5}
     table = pd.read_csv(directory.curves, sep="\t")
     of_es = table[(table["language"] == "es") & (table["kind"] == "pair")]
     rows = {(m, at): (n, v) for m, at, n, v in of_es.iloc[:, -5:-1].itertuples(False)}
