@@ -11,9 +11,13 @@ import torch
 from espnet2.utils.types import str_or_none
 
 from espnet2_cltm.bin.command_line import configure_logging, run_command
-from espnet2_cltm.speaker.embedding import embed_utterances, write_embeddings
+from espnet2_cltm.speaker.embedding import (
+    embed_utterances,
+    score_pairs,
+    write_embeddings,
+)
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
-from espnet2_cltm.speaker.trials import cosine_scores, read_trials, write_scores
+from espnet2_cltm.speaker.trials import TrialList, read_trials, write_scores
 from espnet2_cltm.tasks.inference import (
     PretrainedModel,
     UtteranceReader,
@@ -76,7 +80,9 @@ class Speech2Embedding(PretrainedModel):
     def score(
         self, first: np.ndarray | torch.Tensor, second: np.ndarray | torch.Tensor
     ) -> float:
-        """Return the cosine of two utterances' embeddings, higher for one speaker.
+        """Return the score of two utterances, higher for one speaker.
+
+        It is the cosine of their embeddings, or what the model's own scorer gives.
 
         Args:
             first: Waveform, in the form that a call takes.
@@ -85,7 +91,9 @@ class Speech2Embedding(PretrainedModel):
         Raises:
             UserError: A waveform cannot be used.
         """
-        return float(torch.dot(self(first), self(second)))
+        trial = TrialList(("1", "2"), np.array([0]), np.array([1]), np.array([True]))
+        embeddings = torch.stack([self(first), self(second)]).numpy()
+        return float(score_pairs(self.model, embeddings, trial)[0])
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -127,7 +135,9 @@ def inference(args: argparse.Namespace) -> None:
     )
     write_embeddings(args.output_dir, utts, embeddings)
     if trials is not None:
-        write_scores(scores, trials, cosine_scores(embeddings, trials))
+        write_scores(
+            scores, trials, score_pairs(speech2embedding.model, embeddings, trials)
+        )
 
 
 def main(cmd: Sequence[str] | None = None) -> None:

@@ -10,14 +10,14 @@ An encoder that ``experiment.yaml`` describes in full needs neither.
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.files import read_json, read_mapping, write_text
-from espnet2_cltm.frontend.families import NAMES
+from espnet2_cltm.frontend.families import NAMES, WITH_MODEL
 
 _CONFIGURATION = ("config.json", "preprocessor_config.json")
 _WEIGHTS = ("*.safetensors", "*.bin")
@@ -40,9 +40,10 @@ def read_train_configs(
     configs = {
         task: read_train_config(path, model, freeze) for task, path in paths.items()
     }
-    for option, value in (("--model", model), ("--freeze", freeze)):
-        if value is not None:
-            check_applies(f"{option} {value}", configs, paths)
+    if model is not None:
+        check_applies(f"--model {model}", configs, paths, WITH_MODEL)
+    if freeze is not None:
+        check_applies(f"--freeze {freeze}", configs, paths)
     return configs
 
 
@@ -50,6 +51,7 @@ def check_applies(
     given: str,
     configs: Mapping[str, Mapping[str, Any]],
     sources: Mapping[str, object],
+    takers: Sequence[str] = NAMES,
 ) -> None:
     """Refuse an option about the encoder where no task has such a frontend.
 
@@ -57,6 +59,7 @@ def check_applies(
         given: The option and its value.
         configs: Training configuration by task.
         sources: Where it stands, by task.
+        takers: Names of the frontends that it is about.
 
     Raises:
         UserError: None of them has.
@@ -65,13 +68,13 @@ def check_applies(
     others = {
         task: frontend_of(config)
         for task, config in sorted(configs.items())
-        if frontend_of(config) not in NAMES
+        if frontend_of(config) not in takers
     }
     if len(others) == len(configs):
         raise UserError(
             f"{given} applies to no task: the frontend of "
             f"{' and '.join(str(sources[task]) for task in others)} is not "
-            f"{NAMES[0]}; leave {option} out."
+            f"{takers[0]}; leave {option} out."
         )
     for task, frontend in others.items():
         logging.info(
@@ -109,7 +112,7 @@ def read_train_config(
         UserError: A file is missing or is not a mapping, or ``freeze`` is unknown.
     """
     config = read_mapping(path, "a training configuration of ESPnet")
-    if frontend_of(config) not in NAMES:
+    if frontend_of(config) not in WITH_MODEL:
         return config
     frontend_conf = config.setdefault("frontend_conf", {})
     if not isinstance(frontend_conf, dict):
@@ -123,7 +126,7 @@ def read_train_config(
     if isinstance(encoder, str) and encoder.endswith((".yaml", ".yml")):
         encoder = read_mapping(Path(encoder), "an encoder's configuration")
     frontend_conf["model"] = encoder
-    if freeze is not None:
+    if freeze is not None and frontend_of(config) in NAMES:
         frontend_conf.update(_freezing_options(freeze))
     return config
 

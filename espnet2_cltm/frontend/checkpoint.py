@@ -132,7 +132,7 @@ def load_encoder(
     overrides = dict(config_overrides or {})
     if isinstance(model, str):
         model = locate_encoder(model)
-        if _stands_in and _is_on_hub_only(model):
+        if is_stood_in_for(model):
             logging.warning("%s is not here; a random HuBERT stands in for it", model)
             model = {}
             # It may be of another family, which has them.
@@ -178,8 +178,9 @@ def standing_in() -> Iterator[None]:
         _stands_in = False
 
 
-def _is_on_hub_only(model: str) -> bool:
-    if Path(model).exists() or Path(model).suffix in _YAML:
+def is_stood_in_for(model: str) -> bool:
+    """Return whether a model is on the hub alone, within :func:`standing_in`."""
+    if not _stands_in or Path(model).exists() or Path(model).suffix in _YAML:
         return False
     with foreign(f"{model!r} cannot be a hub id", "correct it"):
         return not isinstance(try_to_load_from_cache(model, "config.json"), str)
@@ -358,17 +359,8 @@ def _check_fields(config: PretrainedConfig) -> None:
 
 
 def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> EncoderCheckpoint:
-    verbosity = transformers_logging.get_verbosity()
-    shows_progress = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        with foreign(*_unreadable(model)):
-            encoder, report = _load_weights(model, overrides)
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if shows_progress:
-            transformers_logging.enable_progress_bar()
+    with quiet(), foreign(*unreadable(model)):
+        encoder, report = _load_weights(model, overrides)
     missing = sorted(set(report["missing_keys"]) - _MAY_BE_MISSING)
     if missing:
         raise UserError(
@@ -392,8 +384,27 @@ def _read_pretrained(model: str, overrides: Mapping[str, Any]) -> EncoderCheckpo
     return EncoderCheckpoint(encoder.eval(), normalize_waveform)
 
 
-def _load_weights(model: str, overrides: Mapping[str, Any]) -> Any:
-    """Return an encoder, and transformers' report on its weights."""
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence transformers, whose warnings and progress say nothing of use here."""
+    verbosity = transformers_logging.get_verbosity()
+    shows_progress = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if shows_progress:
+            transformers_logging.enable_progress_bar()
+
+
+def refuse_pointers(model: str) -> None:
+    """Refuse a directory that holds Git LFS pointers.
+
+    Raises:
+        UserError: It does.
+    """
     directory = Path(model)
     for path in sorted(directory.iterdir()) if directory.is_dir() else ():
         if is_git_lfs_pointer(path):
@@ -401,7 +412,12 @@ def _load_weights(model: str, overrides: Mapping[str, Any]) -> Any:
                 f"{path} is a Git LFS pointer, not the file itself: run git lfs pull "
                 "in the repository that it comes from."
             )
-    is_local = directory.exists() or not hub_is_reachable()
+
+
+def _load_weights(model: str, overrides: Mapping[str, Any]) -> Any:
+    """Return an encoder, and transformers' report on its weights."""
+    refuse_pointers(model)
+    is_local = Path(model).exists() or not hub_is_reachable()
     fields, _ = PretrainedConfig.get_config_dict(model, local_files_only=is_local)
     if not fields:
         raise OSError("config.json is missing or empty")
@@ -428,8 +444,8 @@ def _load_weights(model: str, overrides: Mapping[str, Any]) -> Any:
         )
 
 
-def _unreadable(model: str) -> tuple[str, str]:
-    """Return what an encoder is that cannot be read, and what to do."""
+def unreadable(model: str) -> tuple[str, str]:
+    """Return what a model is that cannot be read, and what to do."""
     if Path(model).is_dir():
         return (
             f"The directory {model} does not hold a complete encoder",

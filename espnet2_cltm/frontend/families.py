@@ -24,6 +24,9 @@ Encoder: TypeAlias = Any
 NAMES = ("ssl", "hubert")
 """Names of the frontend in ESPnet's options: its own, and that of old configurations"""
 
+WITH_MODEL = (*NAMES, "audio_llm")
+"""Frontends whose ``frontend_conf`` names a pretrained ``model``."""
+
 FAMILIES = {
     "hubert": "HuBERT",
     "wav2vec2": "wav2vec 2.0 or XLS-R",

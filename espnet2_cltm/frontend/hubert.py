@@ -88,6 +88,7 @@ class HubertFrontend(AbsFrontend):
             frozen.
 
     Attributes:
+        ignores_padding: Whether an utterance has the same features in a padded batch.
         hubert: The encoder, of whichever family: the name is that of the first.
         highest_frozen: Number of the highest hidden state that training leaves as it
             is, :data:`.CONVOLUTIONS`, or None where nothing is frozen.
@@ -100,6 +101,8 @@ class HubertFrontend(AbsFrontend):
         UserError: An argument is not among its choices, or the checkpoint is not
             available.
     """
+
+    ignores_padding = True
 
     def __init__(
         self,
@@ -310,7 +313,7 @@ class HubertFrontend(AbsFrontend):
                 "it out."
             )
         return self._states(
-            _in_full_scale(input[:, : max(n_samples)]), n_samples, lowest
+            in_full_scale(input[:, : max(n_samples)]), n_samples, lowest
         )
 
     def _features(
@@ -537,7 +540,7 @@ def _receptive_field(config: PretrainedConfig) -> int:
     return n_samples
 
 
-def _in_full_scale(waveforms: torch.Tensor) -> torch.Tensor:
+def in_full_scale(waveforms: torch.Tensor) -> torch.Tensor:
     """Bring waveforms that are in the scale of 16-bit integers to [-1, 1).
 
     Whole numbers are, of which floats in [-1, 1] have none but silence, and so are, of

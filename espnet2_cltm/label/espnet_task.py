@@ -21,7 +21,6 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.families import NAMES
-from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.label.model import AbsClassifier, LabelModel, LinearClassifier
 from espnet2_cltm.tasks.adaptation import (
     AdaptingTask,
@@ -30,11 +29,16 @@ from espnet2_cltm.tasks.adaptation import (
     strategy_choices,
 )
 from espnet2_cltm.tasks.espnet import ClassChoices, CommonCollateFn
-from espnet2_cltm.tasks.parts import LinearProjector, build_part, scale_waveform
+from espnet2_cltm.tasks.parts import (
+    FRONTENDS,
+    LinearProjector,
+    build_part,
+    scale_waveform,
+)
 
 frontend_choices = ClassChoices(
     name="frontend",
-    classes={**dict.fromkeys(NAMES, HubertFrontend), "default": DefaultFrontend},
+    classes={**FRONTENDS, "default": DefaultFrontend},
     type_check=AbsFrontend,
     default=NAMES[0],
 )

@@ -18,12 +18,16 @@ import torch
 from espnet2_cltm.corpus.bounded_cache import WaveformCache
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import replacing, write_text
+from espnet2_cltm.speaker.losses import PairMlp
 from espnet2_cltm.speaker.model import EmbeddingSettings, SpeakerModel
+from espnet2_cltm.speaker.trials import TrialList, cosine_scores
 from espnet2_cltm.speaker.waveforms import variants
 from espnet2_cltm.tasks.inference import length_batches
 
 # Batches of waveforms held in memory at once: enough to find some of one length.
 _BATCHES_HELD = 16
+
+_PAIRS_SCORED = 4096  # at once
 
 _cache = WaveformCache(0)
 
@@ -160,3 +164,36 @@ def _embed_batch(
         speech[index, : len(waveform)] = torch.from_numpy(waveform.copy())
     embeddings = model.embed(speech.to(device), lengths.to(device))
     return torch.nn.functional.normalize(embeddings.float(), dim=1).cpu().numpy()
+
+
+@torch.inference_mode()
+def score_pairs(
+    model: SpeakerModel, embeddings: np.ndarray, trials: TrialList
+) -> np.ndarray:
+    """Score trials as a model does: by its own scorer, or else by the cosine.
+
+    Args:
+        model: Speaker model; its training mode is restored at the end.
+        embeddings: (utts, size) float32 unit vectors, in the order of ``trials.utts``.
+        trials: The trials to score.
+
+    Returns:
+        (trials,) float32 scores, higher for one speaker.
+    """
+    scorer = model.loss
+    if not isinstance(scorer, PairMlp):
+        return cosine_scores(embeddings, trials)
+    was_training = scorer.training
+    scorer.eval()
+    device = next(scorer.parameters()).device
+    vectors = torch.from_numpy(embeddings).to(device)
+    scores = np.empty(len(trials), dtype=np.float32)
+    for start in range(0, len(trials), _PAIRS_SCORED):
+        chosen = slice(start, start + _PAIRS_SCORED)
+        sides = (
+            vectors[torch.from_numpy(utts[chosen].astype(np.int64)).to(device)]
+            for utts in (trials.enrol, trials.test)
+        )
+        scores[chosen] = scorer.score(*sides).float().cpu().numpy()
+    scorer.train(was_training)
+    return scores

@@ -4,7 +4,7 @@ Data for training: ``speech`` (``wav.scp``, type ``sound`` or ``kaldi_ark``, 16 
 and ``spk_labels`` (``utt2spk``, type ``text``), with ``--spk2utt``; for validation:
 ``speech``, and one or more Kaldi trial lists with ``--valid_trials``. Parts are chosen
 by name from those of ESPnet's speaker task, the frontend ``ssl``, the projector
-``linear`` and the losses ``cross_entropy`` and ``contrastive``.
+``linear`` and the losses ``cross_entropy``, ``contrastive`` and ``pair_mlp``.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from espnet2.utils.types import str2pair_str
 from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.frontend.families import NAMES
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.speaker.losses import ContrastiveLoss, CrossEntropy
+from espnet2_cltm.speaker.losses import ContrastiveLoss, CrossEntropy, PairLoss, PairMlp
 from espnet2_cltm.speaker.model import EmbeddingSettings, SpeakerModel
 from espnet2_cltm.speaker.preprocessor import (
     PairPreprocessor,
@@ -32,11 +32,11 @@ from espnet2_cltm.speaker.trainer import (
 )
 from espnet2_cltm.tasks.adaptation import AdaptingTask, adapt, strategy_choices
 from espnet2_cltm.tasks.espnet import ClassChoices, spk
-from espnet2_cltm.tasks.parts import LinearProjector, build_part
+from espnet2_cltm.tasks.parts import FRONTENDS, LinearProjector, build_part
 
 frontend_choices = ClassChoices(
     name="frontend",
-    classes={**spk.frontend_choices.classes, **dict.fromkeys(NAMES, HubertFrontend)},
+    classes={**spk.frontend_choices.classes, **FRONTENDS},
     type_check=spk.AbsFrontend,
     default=NAMES[0],
     optional=True,
@@ -58,6 +58,7 @@ projector_choices = ClassChoices(
     classes={**spk.projector_choices.classes, "linear": LinearProjector},
     type_check=spk.AbsProjector,
     default="linear",
+    optional=True,
 )
 preprocessor_choices = ClassChoices(
     name="preprocessor",
@@ -70,6 +71,7 @@ loss_choices = ClassChoices(
         **spk.loss_choices.classes,
         "contrastive": ContrastiveLoss,
         "cross_entropy": CrossEntropy,
+        "pair_mlp": PairMlp,
     },
     default="aamsoftmax",
 )
@@ -152,7 +154,7 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
         if not train:
             return SpeakerPreprocessor(train)
         _require_equal_lengths(args)
-        if args.loss == "contrastive":
+        if issubclass(loss_choices.classes.get(args.loss, object), PairLoss):
             data = args.train_data_path_and_name_and_type
             preprocessor = _build_preprocessor(PairPreprocessor, args, data=data)
         else:
@@ -209,11 +211,16 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
         projector = build_part(
             projector_choices, args, input_size=pooling.output_size()
         )
+        embedding = _embedding_settings(args.embedding_conf)
+        of_utterance = projector or pooling
+        if args.loss == "pair_mlp":  # takes what is tested
+            sources = {"hidden_layers": frontend, "pooling": pooling}
+            of_utterance = sources.get(embedding.source) or of_utterance
         _check_topk(args)
         loss = build_part(
             loss_choices,
             args,
-            nout=projector.output_size(),
+            nout=of_utterance.output_size(),
             nclasses=args.spk_num,
         )
         model = SpeakerModel(
@@ -224,7 +231,7 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
             pooling=pooling,
             projector=projector,
             loss=loss,
-            embedding=_embedding_settings(args.embedding_conf),
+            embedding=embedding,
             autocast=_autocast(args.model_conf),
         )
         return adapt(model, args)
@@ -283,7 +290,7 @@ def _require_equal_lengths(args: argparse.Namespace) -> None:
     ESPnet's speaker encoders do, and so does the batch norm of attentive pooling.
     """
     hides_padding = (
-        args.frontend in NAMES
+        args.frontend in FRONTENDS
         and args.encoder == "identity"
         and args.pooling != "chn_attn_stat"
     )

@@ -1,7 +1,8 @@
 """The speaker model: ESPnet's, with embeddings that can be taken from several places.
 
 It is trained as closed-set speaker identification, or on pairs of utterances with a
-contrastive loss, and tested by the cosine between utterances' embeddings. An embedding
+contrastive loss, and tested by the cosine between utterances' embeddings; or a small
+network is trained to score pairs of embeddings. An embedding
 is the network's own (after the projector), its pooled frames, or the mean over time of
 the mean of the encoder's last hidden states (arXiv:2603.08231).
 """
@@ -19,7 +20,7 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.speaker.losses import ContrastiveLoss
+from espnet2_cltm.speaker.losses import PairLoss, PairMlp
 
 SOURCES = ("hidden_layers", "pooling", "projector")
 
@@ -115,7 +116,7 @@ class SpeakerModel(ESPnetSpeakerModel):
     @property
     def ignores_padding(self) -> bool:
         """Whether an utterance's embedding is the same in a padded batch."""
-        return isinstance(self.frontend, HubertFrontend) and (
+        return getattr(self.frontend, "ignores_padding", False) and (
             self.embedding.source == "hidden_layers"
             or isinstance(self.encoder, IdentityEncoder)
         )
@@ -144,10 +145,13 @@ class SpeakerModel(ESPnetSpeakerModel):
             The loss, statistics (``loss``, ``accuracy``), and the batch size as
             weight.
         """
-        embeddings = self._network_embedding(speech, speech_lengths)
-        if isinstance(self.loss, ContrastiveLoss):
+        # A scorer is trained on what it will score.
+        scores = isinstance(self.loss, PairMlp)
+        embed = self.embed if scores else self._network_embedding
+        embeddings = embed(speech, speech_lengths)
+        if isinstance(self.loss, PairLoss):
             assert speech2 is not None and speech2_lengths is not None
-            others = self._network_embedding(speech2, speech2_lengths)
+            others = embed(speech2, speech2_lengths)
             embeddings = torch.stack([embeddings, others])
         loss, accuracy, _ = self.loss(embeddings, spk_labels.view(-1))
         stats = {"loss": loss.detach(), "accuracy": accuracy.detach()}

@@ -16,13 +16,16 @@ from espnet2_cltm.corpus.utterance_list import (
 from espnet2_cltm.files import replacing, write_text
 from espnet2_cltm.frontend.frozen_states import keep_frozen_states
 from espnet2_cltm.speaker.calibration import fit_calibration
-from espnet2_cltm.speaker.embedding import cache_waveforms, embed_utterances
+from espnet2_cltm.speaker.embedding import (
+    cache_waveforms,
+    embed_utterances,
+    score_pairs,
+)
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.model import SpeakerModel
 from espnet2_cltm.speaker.trials import (
     SCORES_SUFFIX,
-    cosine_scores,
     read_predictions,
 )
 from espnet2_cltm.task import Criterion, Scores, TaskSpec, TestSet, score_in_turn
@@ -148,7 +151,7 @@ def predict(
         device,
     )
     with replacing(predictions) as temporary, temporary.open("wb") as output:
-        np.save(output, cosine_scores(embeddings, test.data))
+        np.save(output, score_pairs(model, embeddings, test.data))
 
 
 def calibrate(

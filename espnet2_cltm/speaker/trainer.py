@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader
 
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.speaker.embedding import embed_utterances
+from espnet2_cltm.speaker.embedding import embed_utterances, score_pairs
 from espnet2_cltm.speaker.metrics import score_trials
-from espnet2_cltm.speaker.trials import TrialList, cosine_scores, read_trials
+from espnet2_cltm.speaker.trials import TrialList, read_trials
 from espnet2_cltm.tasks.adaptation import AdaptingTrainer
 from espnet2_cltm.tasks.espnet import TrainerOptions
 
@@ -99,7 +99,7 @@ class SpeakerTrainer(AdaptingTrainer):
                 "cuda" if options.ngpu > 0 else "cpu",
             )
             scores = score_trials(
-                cosine_scores(embeddings, trials), trials.is_target
+                score_pairs(speaker_model, embeddings, trials), trials.is_target
             ).metrics
             eers.append(scores["eer"])
             stats[f"eer_{name}"] = scores["eer"]

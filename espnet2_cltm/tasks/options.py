@@ -57,7 +57,11 @@ def parse_options(
 
     parser.error = refuse  # type: ignore[method-assign, assignment]
     actions = [a for a in parser._actions if a.default is not argparse.SUPPRESS]
-    may_be_none = {action.dest for action in actions if action.default is None}
+    may_be_none = {
+        action.dest
+        for action in actions
+        if action.default is None or None in list(action.choices or ())
+    }
     with foreign(f"{source} is not a training configuration", "correct it"):
         args = parser.parse_args(cmd)
     for action in actions:

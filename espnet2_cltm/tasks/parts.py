@@ -5,10 +5,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.spk.projector.abs_projector import AbsProjector
 
 from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.frontend.audio_llm import AudioLlmFrontend
+from espnet2_cltm.frontend.families import NAMES
+from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.tasks.espnet import ClassChoices
+
+FRONTENDS: dict[str, type[AbsFrontend]] = {
+    **dict.fromkeys(NAMES, HubertFrontend),
+    "audio_llm": AudioLlmFrontend,
+}
+"""The package's own frontends, by their names in ESPnet's options"""
 
 
 def build_part(choices: ClassChoices, args: argparse.Namespace, **inputs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The published speaker recipe: its three systems, and how one is chosen."""
+"""The published speaker recipe: its four systems, and how one is chosen."""
 
 import math
 import os
@@ -27,13 +27,14 @@ from espnet2_cltm.tasks.training import (
     training_arguments,
     write_train_config,
 )
+from tests.frontend.test_audio_llm import save_audio_llm
 from tests.speech import TINY_HUBERT, write_dump
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "egs2" / "cltm" / "spk1"
-SYSTEMS = ("hubert", "ecapa", "siamese")
+SYSTEMS = ("hubert", "ecapa", "siamese", "speechllm")
 INSTALLED = ROOT / ".venv" / "bin" / "python"
 needs_installation = pytest.mark.skipif(
     not INSTALLED.exists(), reason="needs the environment of tools/install.sh"
@@ -46,6 +47,7 @@ SMALLER = {
         "preprocessor_conf": {"target_duration": 0.3},
         "batch_size": 8,
     },
+    "speechllm": {"num_iters_per_epoch": 3, "batch_size": 8},
     "siamese": {
         "encoder_conf": {"m_channels": 2},
         "preprocessor_conf": {"target_duration": 0.3},
@@ -99,7 +101,9 @@ def arguments(system, directory, config=None):
 def test_every_system_trains_and_is_tested_as_a_run(
     system, store, tiny_hubert, tmp_path
 ):
-    model = tiny_hubert if system == "hubert" else None
+    model = {"hubert": tiny_hubert}.get(system)
+    if system == "speechllm":
+        model = save_audio_llm(tmp_path / "llm", "qwen2_audio")
     config = {**read_train_config(config_path(system), model), **SMALLER[system]}
     directory = ExperimentDir(tmp_path)
     settings = Settings(
@@ -141,6 +145,7 @@ def test_embedding_has_the_published_size_whatever_the_length(system, tmp_path):
         # 20,000 pairs an epoch, whatever the number of utterances.
         ("siamese", 1000, [125] * 160),
         ("siamese", 2000, [125] * 160),
+        ("speechllm", 1000, [250] * 80),
         ("hubert", 1000, [1] * 1000),
     ],
 )
@@ -258,10 +263,13 @@ def test_the_published_speaker_recipe_takes_its_own_setting(tmp_path, system):
         (
             ("--langs", "ca es", "--system", "xvector"),
             "run.sh: error: the system 'xvector' is unknown: give --system hubert, "
-            "ecapa or siamese.",
+            "ecapa, siamese or speechllm.",
         ),
         (("--system=",), "the system '' is unknown"),
-        (("--nj", "1", "--system"), "--system needs a value: hubert, ecapa or siamese"),
+        (
+            ("--nj", "1", "--system"),
+            "--system needs a value: hubert, ecapa, siamese or speechllm",
+        ),
         (("--sytem", "ecapa"), "--sytem is not an option"),
     ],
 )
@@ -274,5 +282,5 @@ def test_wrong_system_is_refused_with_the_list(options, message):
 def test_help_names_the_systems_and_all_other_options():
     code, output = run_recipe("--help")
     assert code == 0
-    assert "hubert, ecapa or siamese" in output
+    assert "hubert, ecapa, siamese or speechllm" in output
     assert "--<task>_metric" in output

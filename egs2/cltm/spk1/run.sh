@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The published speaker verification experiment: 44 Common Voice languages, training
-# sets of N = 1000 and 2N = 2000 utterances, seeds 42 to 51, in three systems:
-#   ./run.sh --system hubert|ecapa|siamese
+# sets of N = 1000 and 2N = 2000 utterances, seeds 42 to 51, in four systems:
+#   ./run.sh --system hubert|ecapa|siamese|speechllm
 # Options come after these and win: ./run.sh --system ecapa --langs "ca es gl" --ngpu 1
 set -euo pipefail
 
@@ -23,13 +23,13 @@ while (($# > 0)); do
     case $1 in
         --system=*) system=${1#*=} ;;
         --system)
-            (($# > 1)) || fail "--system needs a value: hubert, ecapa or siamese."
+            (($# > 1)) || fail "--system needs a value: hubert, ecapa, siamese or speechllm."
             system=$2
             shift
             ;;
         --help | -h)
             printf '%s\n' "Usage: ./run.sh [--system ${system}] [--option value ...]" "" \
-                "  --system ${system}   hubert, ecapa or siamese" "" \
+                "  --system ${system}   hubert, ecapa, siamese or speechllm" "" \
                 "and the options of the repository's run.sh, which win over this recipe's:" ""
             others+=("$1")
             ;;
@@ -39,8 +39,11 @@ while (($# > 0)); do
 done
 case ${system} in
     hubert) name=mhubert147 ;;
-    ecapa | siamese) name=${system} ;;
-    *) fail "the system '${system}' is unknown: give --system hubert, ecapa or siamese." ;;
+    ecapa | siamese | speechllm) name=${system} ;;
+    *)
+        fail "the system '${system}' is unknown: give --system hubert, ecapa, siamese or" \
+            "speechllm."
+        ;;
 esac
 
 n=1000
