@@ -11,16 +11,20 @@ all.
 import argparse
 import json
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from espnet2_cltm.bin.command_line import Parser, run_command
-from espnet2_cltm.bin.results_options import add_results_options
+from espnet2_cltm.bin.results_options import add_results_options, strategy_directories
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
+from espnet2_cltm.matrix import strategies
 from espnet2_cltm.matrix.alone import analyse_alone
 from espnet2_cltm.matrix.comparison import read_compared
 from espnet2_cltm.matrix.estimates import TransferMatrix
@@ -59,6 +63,12 @@ from espnet2_cltm.matrix.scores import (
     zero_shot_means,
 )
 from espnet2_cltm.matrix.steps_share import StepsShare, steps_share
+from espnet2_cltm.matrix.strategies import (
+    StrategyComparison,
+    compare_strategies,
+    read_strategy_costs,
+    write_strategies,
+)
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
 from espnet2_cltm.options import (
     DRAWS,
@@ -77,7 +87,7 @@ from espnet2_cltm.report.evidence import read_evidence
 from espnet2_cltm.report.figures import MATRIX_FIGURES
 from espnet2_cltm.report.findings import gains_line, headline, next_steps
 from espnet2_cltm.report.page.write import write_page
-from espnet2_cltm.report.provenance import read_provenance
+from espnet2_cltm.report.provenance import read_provenance, strategy_order
 from espnet2_cltm.report.summary import summarise, summary_text
 
 DOWNLOADS = (
@@ -87,6 +97,7 @@ DOWNLOADS = (
     "cells.tsv",
     "predicted.tsv",
     "cross_language.csv",
+    strategies.FILE,
     "summary.json",
 )
 
@@ -134,19 +145,67 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def build(args: argparse.Namespace) -> None:
-    """Read, estimate, write and print."""
-    known = read_languages(args.languages_conf)
+    """Build the matrix of each strategy, or of the one asked for.
+
+    The first one's report compares all.
+    """
     settings = IntervalSettings(args.confidence, args.resamples, args.bootstrap_seed)
-    main_analysis, *others = _analyses(args, settings)
+    order = strategy_order(args.results) if args.results else ()
+    (first, _), *others = strategy_directories(args, order)
+    main = _analyses(_namespace(args, strategy=first), settings)
+    _require_cells(args.results or Path(args.matrix), main[0])
+    rivals: dict[str, Analysis] = {}
+    for strategy, outdir in others:
+        own = _namespace(args, strategy=strategy, outdir=outdir)
+        try:
+            analyses = _analyses(own, settings)
+            _require_cells(args.results, analyses[0])
+        except UserError as error:  # it was added, and is not made yet
+            print(f"{strategy} is left out: {error}", file=sys.stderr)
+            continue
+        report = _build(own, settings, analyses)
+        print(f"{strategy}: {headline(report)} See {outdir / 'report.html'}.\n")
+        rivals[str(strategy)] = analyses[0]
+    comparison = None
+    if rivals:
+        costs = read_strategy_costs(args.results, main[0].scores.source)
+        of_metric = {str(first): main[0], **rivals}
+        comparison = compare_strategies(of_metric, costs, settings)
+    print(_found(_build(args, settings, main, comparison, rivals), args))
+
+
+def _namespace(args: argparse.Namespace, **changes: Any) -> argparse.Namespace:
+    return argparse.Namespace(**{**vars(args), **changes})
+
+
+def _build(
+    args: argparse.Namespace,
+    settings: IntervalSettings,
+    analyses: Sequence[Analysis],
+    comparison: StrategyComparison | None = None,
+    rivals: Mapping[str, Analysis] = MappingProxyType({}),
+) -> Report:
+    """Estimate and write one matrix.
+
+    Args:
+        args: Values of the options.
+        settings: How intervals are made.
+        analyses: Analyses of all metrics, the matrix's own first.
+        comparison: Comparison of all strategies, where there are several.
+        rivals: Analyses of the others by strategy.
+
+    Returns:
+        Its report.
+    """
+    known = read_languages(args.languages_conf)
+    main_analysis = analyses[0]
     task = main_analysis.scores.source.task
     regime = read_regime(Path(args.regime), task) if args.regime is not None else None
     origin_file = args.results or Path(args.matrix)
     scores, matrix = main_analysis.scores, main_analysis.matrix
-    _require_cells(origin_file, scores, matrix)
     provenance = read_provenance(origin_file, scores.source)
     distances = language_distances(matrix.languages, args.distances)
     languages = describe(matrix.languages, known)
-    analyses = [main_analysis, *others]
 
     numbers = both_numbers(scores, matrix, languages, settings)
     noise = cell_noise(scores, matrix)
@@ -164,6 +223,8 @@ def build(args: argparse.Namespace) -> None:
         regime=regime,
         confusion=read_confusion(origin_file, scores.source),
         evidence=read_evidence(origin_file, scores.source),
+        strategies=comparison,
+        rivals=rivals,
     )
     summary = summarise(report)
     summary["origin"] = {
@@ -178,6 +239,10 @@ def build(args: argparse.Namespace) -> None:
     # They are written last: never beside tables that they do not belong to.
     remove_if_there(args.outdir / "report.html", args.outdir / "summary.json")
     _write_tables(args.outdir, main_analysis, missing)
+    if comparison is None:
+        remove_if_there(args.outdir / strategies.FILE)
+    else:
+        write_strategies(args.outdir / strategies.FILE, comparison)
     figures = write_figures(args.outdir, MATRIX_FIGURES, report)
     write_text(
         args.outdir / "summary.json",
@@ -185,19 +250,27 @@ def build(args: argparse.Namespace) -> None:
     )
     report = replace(report, files=_downloads(args.outdir), figures=figures)
     write_page(args.outdir / "report.html", report)
-    found = [
-        summary_text(report),
-        *(missing.sentences if missing else why_not_predicted(matrix)),
-        "",
-        *([gains_line(report)] if matrix.n_seeds.any() else []),
-        headline(report),
-        "Next:",
-        *(
-            f"  {step}"
-            for step in next_steps(report, origin_file, args.outdir / "report.html")
-        ),
-    ]
-    print("\n".join(found))
+    return report
+
+
+def _found(report: Report, args: argparse.Namespace) -> str:
+    """Return what was found, and what to do next."""
+    matrix, missing = report.matrix, report.missing
+    origin_file = args.results or Path(args.matrix)
+    return "\n".join(
+        [
+            summary_text(report),
+            *(missing.sentences if missing else why_not_predicted(matrix)),
+            "",
+            *([gains_line(report)] if matrix.n_seeds.any() else []),
+            headline(report),
+            "Next:",
+            *(
+                f"  {step}"
+                for step in next_steps(report, origin_file, args.outdir / "report.html")
+            ),
+        ]
+    )
 
 
 def _steps_share(
@@ -206,7 +279,8 @@ def _steps_share(
     """Compare with the published design, where the experiment has its runs, too."""
     if not isinstance(scores, SeedScores):
         return None
-    published = read_published_steps(args.results, _choice(args))
+    choice = replace(_choice(args), strategy=scores.source.strategy)
+    published = read_published_steps(args.results, choice)
     if published is None:
         return None
     return steps_share(scores, published, level)
@@ -215,7 +289,7 @@ def _steps_share(
 def _analyses(args: argparse.Namespace, settings: IntervalSettings) -> list[Analysis]:
     """Read and analyse the matrix's own metric, and all others of the task."""
     if args.matrix is not None:
-        for option in ("metric", "budget"):
+        for option in ("metric", "budget", "strategy"):
             if getattr(args, option) is not None:
                 raise UserError(
                     f"--{option} chooses from --results; {args.matrix} is one matrix: "
@@ -228,7 +302,9 @@ def _analyses(args: argparse.Namespace, settings: IntervalSettings) -> list[Anal
 
 
 def _choice(args: argparse.Namespace) -> Choice:
-    return Choice(args.task, args.metric, args.budget, rows=args.rows)
+    return Choice(
+        *(args.task, args.metric, args.budget), rows=args.rows, strategy=args.strategy
+    )
 
 
 def _other_analyses(
@@ -257,8 +333,9 @@ def _has_cells(matrix: TransferMatrix) -> bool:
     return bool(usable[off_diagonal].any())
 
 
-def _require_cells(path: Path, scores: RunScores, matrix: TransferMatrix) -> None:
+def _require_cells(path: Path, analysis: Analysis) -> None:
     """Refuse results of which no cell at all can be made."""
+    scores, matrix = analysis.scores, analysis.matrix
     n = len(matrix.languages)
     if n < 2:
         raise UserError(

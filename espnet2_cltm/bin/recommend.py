@@ -121,7 +121,7 @@ def _read(args: argparse.Namespace) -> MeasuredCells:
             args.results,
             Choice(args.task, args.metric, args.budget, strategy=args.strategy),
         )
-    for option in ("task", "metric", "budget"):
+    for option in ("task", "metric", "budget", "strategy"):
         if getattr(args, option) is not None:
             raise UserError(
                 f"--{option} chooses from --results; {args.matrix} is one matrix: "

@@ -23,7 +23,8 @@
     costs.tsv                   time, memory and energy of each run
     scores.tsv                  means of metrics, spread of scores and probabilities
     layers.tsv                  what runs did to each layer of the encoder
-    cltm/<task>/                matrix, figures, report
+    cltm/<task>/                matrix, figures, report; strategies.tsv
+    cltm/<task>/<strategy>/     the same of each strategy but the first
     regime/<task>/              learning curves: the dynamic regime
 """
 

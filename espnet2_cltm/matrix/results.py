@@ -200,6 +200,30 @@ def read_strategies_of(path: Path | str, task: str | None) -> list[str | None]:
     return [*strategies_in(table.where(table.rows["task"] == task))]
 
 
+def read_run_strategies(path: Path | str, source: ResultsSource) -> pd.DataFrame:
+    """Read whose runs the runs of a matrix are.
+
+    Args:
+        path: ``results.tsv``.
+        source: Task, N and steps of the matrix.
+
+    Returns:
+        A line a run and strategy: ``run``, ``kind``, ``languages``, ``seed``,
+        ``strategy``.
+
+    Raises:
+        UserError: The file can't be read as results.
+    """
+    table = read_text_table(path)
+    rows = table.rows.assign(
+        **{k: v for k, v in RESULT_DEFAULTS.items() if k not in table.rows}
+    )
+    is_of = (rows["task"] == source.task) & (rows["steps"] == source.steps)
+    is_of &= rows["budget"] == str(source.budget)
+    columns = ["run", "kind", "languages", "seed", STRATEGY]
+    return rows.loc[is_of, columns].drop_duplicates(["run", STRATEGY])
+
+
 def strategies_in(table: TextTable) -> list[str]:
     """Return the strategies of a table, ``full`` first, the others sorted."""
     if STRATEGY not in table.rows:

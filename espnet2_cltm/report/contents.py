@@ -21,6 +21,7 @@ from espnet2_cltm.matrix.property_intervals import (
 )
 from espnet2_cltm.matrix.scores import ResultsSource, RunScores, SeedScores
 from espnet2_cltm.matrix.steps_share import StepsShare
+from espnet2_cltm.matrix.strategies import StrategyComparison
 from espnet2_cltm.matrix.uncertainty import Analysis, CellUncertainty, IntervalSettings
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.comparison import PublishedComparison, published_comparisons
@@ -90,6 +91,9 @@ class Report:
         build_command: Command that built the matrix.
         steps: How much of the self-gain optimiser steps explain; None where the
             experiment was not made in both designs.
+        strategies: Comparison of several strategies, of which this is the first; None
+            where there are no others.
+        rivals: Analyses of the others by strategy.
         missing: Predictions of cells that were not measured; None where there are none.
         regime: Content of ``regime.json``; None where there is none.
         confusion: Classes taken for each other, see
@@ -106,6 +110,8 @@ class Report:
     provenance: Provenance
     build_command: str
     steps: StepsShare | None = None
+    strategies: StrategyComparison | None = None
+    rivals: Mapping[str, Analysis] = field(default_factory=dict)
     missing: MissingPairs | None = None
     regime: Mapping[str, Any] | None = None
     confusion: pd.DataFrame | None = None

@@ -9,6 +9,7 @@ from espnet2_cltm.report.heatmaps import draw_gains, draw_transfer, draw_zero_sh
 from espnet2_cltm.report.rankings import draw_rankings
 from espnet2_cltm.report.regime_figure import draw_regime
 from espnet2_cltm.report.scatter import draw_scatter
+from espnet2_cltm.report.strategies import draw_strategies
 from espnet2_cltm.report.verification import draw_verification
 
 MATRIX_FIGURES = [
@@ -17,6 +18,7 @@ MATRIX_FIGURES = [
     Figure("rankings", draw_rankings),
     Figure("zero_shot", draw_zero_shot),
     Figure("verification", draw_verification),
+    Figure("strategies", draw_strategies),
 ]
 """Figures of a :class:`~espnet2_cltm.report.contents.Report`."""
 

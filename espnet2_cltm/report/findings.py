@@ -24,6 +24,7 @@ from espnet2_cltm.matrix.uncertainty import (
 )
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.wording import format_limit, format_value
+from espnet2_cltm.results_format import FULL
 
 CORRECTED = "after correction over the matrix"
 MOST_NAMED = 6  # languages in a sentence
@@ -253,6 +254,8 @@ def next_steps(report: Report, results: Path, page: Path) -> list[str]:
         page: The report page.
     """
     task, matrix = report.source.task, report.matrix
+    if report.source.strategy != FULL:
+        task += f" --strategy {report.source.strategy}"
     count = count_findings(matrix, report.uncertainty)
     steps = [f"open {page}"]
     if count["cells_tested"] > 1:

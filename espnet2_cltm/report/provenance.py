@@ -77,6 +77,18 @@ def read_provenance(results: Path, source: ResultsSource) -> Provenance:
     return Provenance(command, settings, train_config, versions)
 
 
+def strategy_order(results: Path) -> tuple[str, ...]:
+    """Return the names of an experiment's strategies in their order, if there are any.
+
+    Args:
+        results: The results file.
+
+    Raises:
+        UserError: ``experiment.yaml`` beside it is damaged.
+    """
+    return tuple(_settings(results.parent / "experiment.yaml").get("strategies") or ())
+
+
 def _settings(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}

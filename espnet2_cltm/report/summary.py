@@ -51,6 +51,7 @@ from espnet2_cltm.matrix.scores import (
     single_and_double,
     zero_shot_means,
 )
+from espnet2_cltm.matrix.strategies import strategy_sentences
 from espnet2_cltm.matrix.uncertainty import (
     FALSE_DISCOVERY_RATE,
     HARMS,
@@ -339,6 +340,7 @@ def _figure(value: float | None) -> str:
 def remarks(report: Report) -> list[str]:
     """Say what is missing, not identified or else to be known of the matrix."""
     lines = [report.steps.sentence()] if report.steps else []
+    lines += strategy_sentences(report.strategies) if report.strategies else []
     scores, matrix, n = report.scores, report.matrix, len(report.matrix.languages)
     grey = grey_targets(matrix)
     if grey.any():

@@ -6,7 +6,8 @@ before training and acts at fixed points of it. Every hook has a default that do
 nothing, so that a strategy consists of the hooks that it needs. A training calls them
 in this order, with ESPnet's command and in an experiment alike:
 
-0. in an experiment, :meth:`~Strategy.for_run`, without a model;
+0. in an experiment, :meth:`~Strategy.acts_alone` and :meth:`~Strategy.for_run`, without
+   a model;
 1. once the model is built, :meth:`~Strategy.prepare` and
    :meth:`~Strategy.frozen_prefix`;
 2. where the optimiser is built, :meth:`~Strategy.parameter_groups`;

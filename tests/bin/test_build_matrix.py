@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from espnet2_cltm.bin.build_matrix import get_parser, main
 from espnet2_cltm.matrix.matrix_files import LabelledMatrix, read_published
+from espnet2_cltm.results_format import COST_COLUMNS
 from tests.matrix.matrix_reader import read_matrix
 from tests.matrix.results_files import perf_rows, write_results
 
@@ -155,6 +156,35 @@ def test_building_twice_gives_the_same_bytes(tmp_path, rows):
     before = {path.name: path.read_bytes() for path in first.iterdir()}
     run(tmp_path, rows)
     assert {path.name: path.read_bytes() for path in first.iterdir()} == before
+
+
+def test_each_strategy_has_a_matrix_and_one_report_compares_them(
+    tmp_path, rows, capsys
+):
+    lora = [[f"{r[0]}.lora", *r[1:8], str(float(r[8]) - 0.1), r[9]] for r in rows]
+    both = [[*r, "equal", s] for s, of in (("full", rows), ("lora", lora)) for r in of]
+    unfinished = [[f"{r[0]}.llrd", *r[1:], "equal", "llrd"] for r in rows[:1]]
+    costs = [[r[0], *["2"] * len(COST_COLUMNS)] for r in both]
+    lines = ["\t".join(line) for line in [("run", *COST_COLUMNS), *costs]]
+    (tmp_path / "costs.tsv").write_text("\n".join(dict.fromkeys(lines)) + "\n")
+    outdir = run(tmp_path, [*both, *unfinished], "--resamples", "50")
+    of_lora = json.loads((outdir / "lora" / "summary.json").read_text())
+    of_full = json.loads((outdir / "summary.json").read_text())
+    assert (of_full["strategy"], of_lora["strategy"]) == ("full", "lora")
+    assert of_lora["mean_single"] == pytest.approx(of_full["mean_single"] - 0.1)
+    assert not (outdir / "llrd").exists()
+    assert "llrd is left out" in capsys.readouterr().err
+    compared = (outdir / "strategies.tsv").read_text().splitlines()
+    assert [line.split("\t")[1] for line in compared[1:]] == ["full", "lora"]
+    assert (outdir / "strategies.png").exists()
+    page = (outdir / "report.html").read_text()
+    assert 'id="strategy"' in page
+    assert 'href="lora/report.html"' in page
+    assert 'id="strategy"' not in (outdir / "lora" / "report.html").read_text()
+    run(tmp_path, both, "--resamples", "50", "--strategy", "lora")
+    again = json.loads((outdir / "summary.json").read_text())
+    assert again["strategy"] == "lora"
+    assert not (outdir / "strategies.tsv").exists()
 
 
 def test_options_of_the_intervals_reach_them(tmp_path, rows):

@@ -9,6 +9,9 @@ function readAddress() {
   const found = { ...atFirst };
   const metric = cltm.data.metrics.findIndex(({ name }) => name === given.get("metric"));
   if (metric >= 0) found.metric = metric;
+  const strategy = cltm.strategies().indexOf(given.get("strategy"));
+  if (strategy >= 0) found.strategy = strategy;
+  if (found.strategy) found.metric = 0;
   const offered = {
     matrix: ["view", cltm.offeredMatrices([cltm.data.metrics[found.metric]])],
     order: ["order", cltm.offeredOrders()],
@@ -22,9 +25,10 @@ function readAddress() {
   return found;
 }
 
-function addressOf({ matrix, target, donor, metric, order, mask }) {
+function addressOf({ matrix, target, donor, metric, strategy, order, mask }) {
   const parts = [["view", matrix], ["cell", `${cltm.code(target)},${cltm.code(donor)}`]];
   if (metric !== atFirst.metric) parts.push(["metric", cltm.metric().name]);
+  if (strategy !== atFirst.strategy) parts.push(["strategy", cltm.strategies()[strategy]]);
   if (order !== atFirst.order) parts.push(["order", order]);
   if (mask !== atFirst.mask) parts.push(["cells", mask]);
   return `#${parts.map(([name, value]) => `${name}=${encodeURIComponent(value).replaceAll("%2C", ",")}`).join("&")}`;

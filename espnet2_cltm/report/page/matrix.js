@@ -37,9 +37,11 @@ function drawMatrix() {
   shownOrder = cltm.ORDERS[order].order(view);
   cltm.drawHeatmap(where, view, shownOrder, { ...frame(), withFamilies: true, height: roomBelow(where), width: roomBeside() });
   for (const option of document.getElementById("matrix").options) option.disabled = !cltm.isOffered(option.value, cltm.metric());
+  document.getElementById("metric").disabled = cltm.data.metrics.length < 2 || cltm.state.strategy > 0;
   document.getElementById("mask").disabled = !cltm.MATRICES[matrix].hasTests;
   document.getElementById("shown").textContent = [
     `${view.kind.label}; ${view.metric.label}`,
+    ...(cltm.data.rivals.length ? [`strategy: ${cltm.strategies()[cltm.state.strategy]}`] : []),
     `order: ${cltm.ORDERS[order].label}`,
     view.kind.hasTests ? cltm.MASKS[mask].label : "all cells",
   ].join("; ");
@@ -106,6 +108,7 @@ function startControls() {
   const { data, state } = cltm;
   const names = data.languages.map((_, index) => [String(index), cltm.fullName(index)]);
   const choices = {
+    ...(data.rivals.length ? { strategy: cltm.strategies().map((name, index) => [String(index), name]) } : {}),
     metric: data.metrics.map((metric, index) => [String(index), metric.label]),
     matrix: cltm.offeredMatrices(data.metrics).map((name) => [name, cltm.MATRICES[name].label]),
     order: cltm.offeredOrders().map((name) => [name, cltm.ORDERS[name].label]),
@@ -114,12 +117,11 @@ function startControls() {
     donor: names,
   };
   for (const [name, list] of Object.entries(choices)) {
-    const isNumber = ["metric", "target", "donor"].includes(name);
+    const isNumber = ["metric", "strategy", "target", "donor"].includes(name);
     fillSelect(name, list, String(state[name])).addEventListener("change", (event) =>
       cltm.update({ [name]: isNumber ? Number(event.target.value) : event.target.value }),
     );
   }
-  document.getElementById("metric").disabled = data.metrics.length < 2;
   const onlyCell = (changes) => Object.keys(changes).every((name) => name === "target" || name === "donor");
   cltm.listeners.push((changes) => (onlyCell(changes) ? frameCell() : drawMatrix()), drawCell, (changes) => {
     for (const name of Object.keys(choices)) if (name in changes) document.getElementById(name).value = String(changes[name]);

@@ -5,7 +5,7 @@ stands for not available, ``"inf"`` and ``"-inf"`` for what they say. Numbers ar
 rounded to what a reader can use: the files beside the page hold them in full.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,12 @@ def matrix_data(report: Report) -> dict[str, Any]:
     """Collect everything that scripts draw of the matrices."""
     described = [report.languages[code] for code in report.matrix.languages]
     reasons = {"": 0}
-    metrics = [metric_data(analysis, reasons) for analysis in report.analyses]
+    rivals = rivals_shown(report)
+    main, *others = report.analyses
+    # Strategies are shown in the same colours.
+    beside = [main, *rivals.values()]
+    metrics = [metric_data(main, reasons, beside)]
+    metrics += [metric_data(analysis, reasons) for analysis in others]
     if report.missing is not None:
         metrics[0]["predicted"] = predicted_cells(report.missing)
     elsewhere = zero_shot_square(report.main)[~np.eye(len(described), dtype=bool)]
@@ -38,6 +43,11 @@ def matrix_data(report: Report) -> dict[str, Any]:
         ],
         "orders": _orders(report, described),
         "metrics": metrics,
+        "strategy": main.scores.source.strategy,
+        "rivals": [
+            {"name": name, "metric": metric_data(analysis, reasons, beside)}
+            for name, analysis in rivals.items()
+        ],
         "reasons": list(reasons),
         "has_zero_shot": bool(np.isfinite(elsewhere).any()),
         "confidence": report.uncertainty.settings.confidence,
@@ -59,18 +69,35 @@ def _orders(report: Report, described: list[Language]) -> dict[str, list[int] | 
     }
 
 
-def metric_data(analysis: Analysis, reasons: dict[str, int]) -> dict[str, Any]:
+def rivals_shown(report: Report) -> dict[str, Analysis]:
+    """Return the other strategies with the same languages, by name."""
+    codes = report.matrix.languages
+    return {k: v for k, v in report.rivals.items() if v.matrix.languages == codes}
+
+
+def metric_data(
+    analysis: Analysis, reasons: dict[str, int], beside: Sequence[Analysis] = ()
+) -> dict[str, Any]:
     """Collect everything the page shows of one metric.
 
     Args:
         analysis: Analysis of the metric.
         reasons: Numbers of the sentences that many cells share; new ones are added.
+        beside: All analyses that have the colours of this one in common.
     """
     scores, matrix = analysis.scores, analysis.matrix
     zero_shot = zero_shot_square(analysis)
     perf_pair = matrix.perf[..., PAIR]
-    identified = matrix.cltm[~np.eye(len(matrix.cltm), dtype=bool)]
-    shown = matrix.cltm if np.isfinite(identified).any() else matrix.raw_cltm
+    all_of = beside or [analysis]
+
+    def together(values: Callable[[Analysis], np.ndarray]) -> np.ndarray:
+        return np.stack([values(one) for one in all_of])
+
+    cltm = together(lambda one: one.matrix.cltm)
+    identified = cltm[:, ~np.eye(len(matrix.cltm), dtype=bool)]
+    shown = cltm
+    if not np.isfinite(identified).any():
+        shown = together(lambda one: one.matrix.raw_cltm)
     data = {
         "name": scores.source.metric,
         "label": with_minus_signs(scores.source.metric_title),
@@ -93,10 +120,12 @@ def metric_data(analysis: Analysis, reasons: dict[str, int]) -> dict[str, Any]:
         "predicted": None,
         "scales": {
             "cltm": transfer_scale(shown).for_page(),
-            "gain": gain_scale(matrix.gains).for_page(),
-            "relative_gain": gain_scale(matrix.relative_gain).for_page(),
-            "pair": perf_scale(perf_pair).for_page(),
-            "zero_shot": perf_scale(zero_shot).for_page(),
+            "gain": gain_scale(together(lambda x: x.matrix.gains)).for_page(),
+            "relative_gain": gain_scale(
+                together(lambda x: x.matrix.relative_gain)
+            ).for_page(),
+            "pair": perf_scale(together(lambda x: x.matrix.perf[..., PAIR])).for_page(),
+            "zero_shot": perf_scale(together(zero_shot_square)).for_page(),
         },
     }
     if isinstance(scores, SeedScores):

@@ -36,7 +36,7 @@ from espnet2_cltm.report.page.evidence import (
     training_data,
     training_section,
 )
-from espnet2_cltm.report.page.matrix_data import zero_shot_square
+from espnet2_cltm.report.page.matrix_data import rivals_shown, zero_shot_square
 from espnet2_cltm.report.page.methods import methods_paragraphs
 from espnet2_cltm.report.page.section import (
     Section,
@@ -49,6 +49,7 @@ from espnet2_cltm.report.page.section import (
     side_by_side,
     table,
 )
+from espnet2_cltm.report.page.strategies import strategies_data, strategies_section
 from espnet2_cltm.report.rankings import (
     SIDES,
     best_first,
@@ -114,6 +115,7 @@ def _matrix(report: Report) -> str:
         false_discovery_rate=FALSE_DISCOVERY_RATE,
         formula=FORMULA,
         file_stem=f"cltm_{report.source.task}",
+        has_rivals=bool(rivals_shown(report)),
     ) + folded(
         "The matrix as a table",
         _language_table(caption, "target \\ donor", languages, languages, cells),
@@ -425,6 +427,13 @@ SECTIONS = [
         "the-matrix", "The matrix", _matrix, script=part("matrix.js"), fold="never"
     ),
     Section("in-short", "In short", _in_short, fold="open"),
+    Section(
+        "strategies",
+        "Strategies",
+        strategies_section,
+        data=strategies_data,
+        script=part("strategies.js"),
+    ),
     Section(
         "rankings",
         "Donors and targets",

@@ -10,6 +10,7 @@ const cltm = { data: null, sections: {}, listeners: [] };
 
 cltm.state = {
   metric: null,
+  strategy: 0, // the report's own; then those of data.rivals
   matrix: "cltm",
   order: "family",
   mask: "none",
@@ -20,11 +21,14 @@ cltm.state = {
 // Listeners take the changes, and how they came about: see address.js.
 cltm.update = function (changes, how = {}) {
   Object.assign(cltm.state, changes);
+  // Of the other strategies the page has the first metric alone.
+  if (cltm.state.strategy && cltm.state.metric) cltm.state.metric = changes.metric = 0;
   if (!cltm.isOffered(cltm.state.matrix, cltm.metric())) cltm.state.matrix = changes.matrix = "cltm";
   for (const listener of cltm.listeners) listener(changes, how);
 };
 
-cltm.metric = () => cltm.data.metrics[cltm.state.metric];
+cltm.metric = () => cltm.data.rivals[cltm.state.strategy - 1]?.metric ?? cltm.data.metrics[cltm.state.metric];
+cltm.strategies = () => [cltm.data.strategy, ...cltm.data.rivals.map(({ name }) => name)];
 
 cltm.name = (index) => cltm.data.languages[index].name;
 cltm.code = (index) => cltm.data.languages[index].code;

@@ -4,4 +4,4 @@ function draw() {
   cltm.drawHeatmap(document.getElementById("zero-shot-heatmap"), view, cltm.data.orders.family, { byFamily: true, withFamilies: true, height: innerHeight, width: element.clientWidth });
 }
 
-cltm.drawing(draw, ["metric"]);
+cltm.drawing(draw, ["metric", "strategy"]);
