@@ -26,6 +26,8 @@ from espnet2_cltm.results_format import (
     DATA,
     DATA_COLUMNS,
     KINDS,
+    LAYER_COLUMNS,
+    LAYERS,
     LEFT_OUT,
     LEFT_OUT_COLUMNS,
     MEASURE_COLUMNS,
@@ -47,12 +49,16 @@ class Evidence:
             by epoch, see :mod:`espnet2_cltm.experiment.measures`.
         scores: The same by score, or by false alarm rate.
         left_out: Reasons why languages could not take part, by code.
+        layers: Columns ``kind``, ``languages``, ``language``, ``measure``, ``at``,
+            ``runs``, ``mean``: by hidden state, see
+            :mod:`espnet2_cltm.experiment.layer_table`.
     """
 
     data: pd.DataFrame | None = None
     curves: pd.DataFrame | None = None
     scores: pd.DataFrame | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
+    layers: pd.DataFrame | None = None
 
 
 def read_evidence(results: Path, source: ResultsSource) -> Evidence:
@@ -73,6 +79,7 @@ def read_evidence(results: Path, source: ResultsSource) -> Evidence:
         _read_measures(beside / CURVES, source),
         _read_measures(beside / SCORES, source),
         _read_left_out(beside / LEFT_OUT.format(task=source.task)),
+        _read_measures(beside / LAYERS, source, LAYER_COLUMNS, "layer"),
     )
 
 
@@ -104,8 +111,13 @@ def _read_data(path: Path, task: str) -> pd.DataFrame | None:
     return table.rows.assign(**numbers)
 
 
-def _read_measures(path: Path, source: ResultsSource) -> pd.DataFrame | None:
-    table = _read(path, MEASURE_COLUMNS, source.task)
+def _read_measures(
+    path: Path,
+    source: ResultsSource,
+    columns: Iterable[str] = MEASURE_COLUMNS,
+    at: str = "at",
+) -> pd.DataFrame | None:
+    table = _read(path, columns, source.task)
     if table is None:
         return None
     table = of_strategy(table, source.strategy)
@@ -113,7 +125,7 @@ def _read_measures(path: Path, source: ResultsSource) -> pd.DataFrame | None:
     if source.budget is not None:
         table = table.where(to_integer(table, "budget") == source.budget)
     rows = table.rows.assign(
-        at=to_number(table, "at", minimum=None),
+        at=to_number(table, at, minimum=None),
         runs=to_integer(table, "runs"),
         mean=to_number(table, "mean", minimum=None),
     )

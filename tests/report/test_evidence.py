@@ -18,15 +18,16 @@ from espnet2_cltm.report.evidence import (
     narrow_line,
     read_evidence,
 )
+from espnet2_cltm.report.layers import PANELS, draw_layers, weights_by_family
 from espnet2_cltm.report.page.sections import SECTIONS
 from espnet2_cltm.report.summary import remarks
 from espnet2_cltm.report.verification import draw_verification
-from espnet2_cltm.results_format import DATA_COLUMNS, MEASURE_COLUMNS
+from espnet2_cltm.results_format import DATA_COLUMNS, LAYER_COLUMNS, MEASURE_COLUMNS
 from tests.report.figure_texts import boxes, lie_inside, overlap
 from tests.report.reports import make_report, simulated
 
 SOURCE = ResultsSource("results.tsv", "0" * 64, "speaker", "roc_auc", 32, steps="equal")
-EVIDENCE = ("corpus", "training", "scores", "calibration")
+EVIDENCE = ("corpus", "training", "scores", "layers", "calibration")
 P_FA = np.concatenate(([0], ndtr(np.linspace(-3, 3, 61)), [1]))
 
 
@@ -44,6 +45,30 @@ def measures(languages, **by_name):
         for name, values in by_name.items()
         for at, value in values.items()
     ]
+
+
+def layer_lines(languages, steps=0.01):
+    """Lines of ``layers.tsv``: pairs are nearer to the double, by ``steps`` a state."""
+    lines = []
+    for lang in languages:
+        donors = ["+".join(sorted((lang, x))) for x in languages if x != lang]
+        for kind, trained in (("single", [lang]), ("double", [lang]), ("pair", donors)):
+            for names in trained:
+                for at in (0, 1):
+                    values = {
+                        "cka_pretrained": 0.9 - 0.2 * at,
+                        "task_probe": 0.8 + 0.1 * at,
+                        "task_probe_pretrained": 0.7 + 0.1 * at,
+                        "weight": 0.25 + 0.5 * at,
+                        "cka_double": 0.9 + steps * at * (kind == "pair"),
+                    }
+                    if kind == "pair":
+                        values["cka_donors"] = 0.95
+                    if kind == "double":
+                        del values["cka_double"]
+                    of = ("speaker", kind, names, 32, "equal", lang)
+                    lines += [(*of, k, at, 10, v, 0.01) for k, v in values.items()]
+    return lines
 
 
 @pytest.fixture
@@ -76,6 +101,7 @@ def experiment(tmp_path):
         p_miss=dict(zip(P_FA, (1 - P_FA) ** 2, strict=True)),
     )
     write(tmp_path, "scores.tsv", MEASURE_COLUMNS, shown)
+    write(tmp_path, "layers.tsv", LAYER_COLUMNS, layer_lines(languages))
     write_text(
         tmp_path / "data/speaker/left_out.tsv", "language\treason\nxx\ttoo few\n"
     )
@@ -89,7 +115,9 @@ def test_the_sections_show_what_the_files_hold(experiment):
     evidence = read_evidence(directory / "results.tsv", SOURCE)
     report = make_report([scores], evidence=evidence)
     shown = {one.id: one for one in SECTIONS}
-    html = {x: shown[x].html(report) for x in ("corpus", "training", "scores")}
+    html = {
+        x: shown[x].html(report) for x in ("corpus", "training", "scores", "layers")
+    }
     text = {
         id: " ".join(re.sub("<[^>]*>", " ", part).split()) for id, part in html.items()
     }
@@ -110,9 +138,28 @@ def test_the_sections_show_what_the_files_hold(experiment):
     ]
     drawn = shown["scores"].data(report)["kinds"]["double"]
     assert sum(drawn["target"]["share"]) == pytest.approx(1)
-    figure = draw_verification(report)
-    assert lie_inside(figure)
-    assert not overlap(boxes(figure, figure.texts))
+    for draw in (draw_verification, draw_layers):
+        figure = draw(report)
+        assert lie_inside(figure)
+        assert not overlap(boxes(figure, figure.texts))
+
+
+def test_layers_are_told_by_hidden_state(experiment):
+    directory, scores = experiment
+    evidence = read_evidence(directory / "results.tsv", SOURCE)
+    report = make_report([scores], evidence=evidence)
+    section = next(one for one in SECTIONS if one.id == "layers")
+    text = " ".join(re.sub("<[^>]*>", " ", section.html(report)).split())
+    assert "Single runs change hidden state 1 the most" in text and "0.3000" in text
+    assert "nearer to the double run" in text
+    assert "hidden state 1: by 0.0100 in CKA, and so in 4 of 4 targets" in text
+    panels = {panel["title"]: panel["kinds"] for panel in section.data(report)}
+    of_task = panels["probe of the task, accuracy"]
+    assert list(of_task) == ["pretrained", "single", "double", "pair"]
+    assert of_task["pretrained"]["mean"] == pytest.approx([0.7, 0.8])
+    assert panels[PANELS["cka_double"]]["pair"]["mean"] == [0.1, 0.09]
+    weights = weights_by_family(evidence.layers, report.languages)
+    assert weights.loc[1].tolist() == pytest.approx([0.75] * weights.shape[1])
 
 
 def test_calibration_is_shown_by_language_and_as_a_diagram(experiment):
@@ -168,7 +215,7 @@ def test_without_files_there_is_nothing(tmp_path, experiment):
     report = make_report([scores])
     sections = [x for x in SECTIONS if x.id in EVIDENCE]
     assert [x.html(report) for x in sections] == [None] * len(EVIDENCE)
-    assert draw_verification(report) is None
+    assert draw_verification(report) is draw_layers(report) is None
     assert narrow_line(None, report.languages) is None
 
 
@@ -181,7 +228,7 @@ def test_no_warning_where_all_languages_are_narrow(experiment):
     assert narrow_line(data.assign(narrow=np.nan), languages) is None
 
 
-@pytest.mark.parametrize("name", ["data.tsv", "curves.tsv", "scores.tsv"])
+@pytest.mark.parametrize("name", ["data.tsv", "curves.tsv", "scores.tsv", "layers.tsv"])
 def test_a_damaged_file_is_told_in_one_sentence(experiment, name):
     directory, _ = experiment
     lines = (directory / name).read_text().splitlines()

@@ -166,7 +166,7 @@ def training_data(report: Report) -> list[dict[str, Any]]:
             "title": title,
             "kinds": {
                 kind: {
-                    "epoch": curve.index.tolist(),
+                    "at": curve.index.tolist(),
                     "steps": steps[kind]["mean"].reindex(curve.index).fillna(0).tolist()
                     if kind in steps
                     else [],

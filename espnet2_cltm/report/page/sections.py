@@ -36,6 +36,7 @@ from espnet2_cltm.report.page.evidence import (
     training_data,
     training_section,
 )
+from espnet2_cltm.report.page.layers import layers_data, layers_section
 from espnet2_cltm.report.page.matrix_data import rivals_shown, zero_shot_square
 from espnet2_cltm.report.page.methods import methods_paragraphs
 from espnet2_cltm.report.page.section import (
@@ -482,6 +483,13 @@ SECTIONS = [
         training_section,
         data=training_data,
         script=part("training.js"),
+    ),
+    Section(
+        "layers",
+        "Layers of the encoder",
+        layers_section,
+        data=layers_data,
+        script=part("layers.js"),
     ),
     Section("gaps", "What is missing", _gaps),
     Section("methods", "Methods", _methods),
