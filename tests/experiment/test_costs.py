@@ -1,11 +1,13 @@
 """What a run costs: time, memory, energy, parameters."""
 
 import json
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
 
+from espnet2_cltm.experiment import costs
 from espnet2_cltm.experiment.costs import CostMeter, RaplCounters, add_costs
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.measures import Measures
@@ -46,6 +48,31 @@ def test_energy_is_that_of_the_packages_and_goes_on_when_a_counter_goes_round(tm
         assert "cpu_joules" not in meter.costs()
 
 
+@pytest.mark.parametrize(("status", "joules"), [(0, 5.0), (3, None)])
+def test_energy_of_a_gpu_is_what_its_driver_tells_if_it_does(
+    monkeypatch, status, joules
+):
+    class Nvml:
+        def nvmlInit_v2(self):
+            return 0
+
+        def nvmlDeviceGetHandleByUUID(self, uuid, handle):
+            handle._obj.value = int(uuid == b"GPU-1-2")
+            return 0
+
+        def nvmlDeviceGetTotalEnergyConsumption(self, handle, millijoules):
+            assert handle.value == 1
+            millijoules._obj.value = 5000
+            return status
+
+    device = SimpleNamespace(uuid="1-2")
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: device)
+    monkeypatch.setattr(costs.ctypes, "CDLL", lambda _: Nvml())
+    costs._gpu_counter.cache_clear()
+    assert costs._gpu_counter()() == joules
+    costs._gpu_counter.cache_clear()
+
+
 def test_peak_memory_is_that_of_the_run_and_not_of_one_before():
     def peak(n_bytes):
         with CostMeter() as meter:
@@ -83,12 +110,12 @@ def test_each_run_has_a_line_of_costs_also_one_of_an_older_version(tmp_path):
     measures.write()
     rows = pd.read_csv(directory.costs, sep="\t", index_col="run")
     assert rows.loc[older.run.name, list(COST_COLUMNS)].isna().all()
-    costs = rows.loc[made.run.name]
+    found = rows.loc[made.run.name]
     measured = [n for n in COST_COLUMNS if "gpu" not in n and n != "cpu_joules"]
-    assert (costs[measured].astype(float) > 0).all()
-    assert pd.isna(costs["gpu_seconds"])
+    assert (found[measured].astype(float) > 0).all()
+    assert pd.isna(found["gpu_seconds"])
     packed = read_packed_model(directory.model(made.run.name))
     files = packed.extract(tmp_path)
     weights = torch.load(files["model_file"], weights_only=True)
-    assert costs["stored_bytes"] == sum(w.nbytes for w in weights.values())
-    assert costs["trainable_parameters"] < costs["parameters"]
+    assert found["stored_bytes"] == sum(w.nbytes for w in weights.values())
+    assert found["trainable_parameters"] < found["parameters"]
