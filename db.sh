@@ -11,3 +11,4 @@ KALDI=
 
 # The synthetic demo corpus; stage 1 makes it here.
 DEMO=downloads/demo
+DEMO_WORDS=downloads/demo_words

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 _TASKS = {
     "speaker": "espnet2_cltm.speaker.spec:SPEAKER",
-    "asr": "espnet2_cltm.asr:ASR",
+    "asr": "espnet2_cltm.asr.spec:ASR",
 }
-_PUBLISHED_ONLY = {"asr"}
 _CORPORA = {
     "common_voice": "espnet2_cltm.corpus.common_voice:COMMON_VOICE",
     "demo": "espnet2_cltm.corpus.demo:DEMO",
+    "demo_words": "espnet2_cltm.corpus.demo:DEMO_WORDS",
     "kaldi": "espnet2_cltm.corpus.kaldi:KALDI",
 }
 _STRATEGIES = {
@@ -50,7 +50,7 @@ _PACKAGE = Path(__file__).parent
 def task_names() -> tuple[str, ...]:
     """Return the names of the tasks that can be trained, sorted."""
     named = {*_TASKS, *_label_files(), *_entry_points("tasks")}
-    return tuple(sorted(n for n in named if n not in _PUBLISHED_ONLY))
+    return tuple(sorted(named))
 
 
 def find_task(name: str) -> TaskSpec:

@@ -278,10 +278,10 @@ class TaskSpec(ABC):
         metrics: Metrics; the first is the matrix's.
         unit: What N counts, such as "utterances per class".
         demo_budget: N of the demo; None where the demo has no data for the task.
+        demo: Name of the demo corpus, which ``--corpus demo`` stands for.
         train_config: Default training configuration.
         options: The task's own options.
-        module: Name of the module that trains and tests; None for a task with published
-            results only.
+        module: Name of the module that trains and tests; None where there is none.
         test_data: Storage of its test data, where they are more than labels.
     """
 
@@ -290,6 +290,7 @@ class TaskSpec(ABC):
     metrics: tuple[Metric, ...]
     unit: str = "utterances"
     demo_budget: int | None = None
+    demo: str = "demo"
     train_config: str = ""
     options: tuple[Option, ...] = ()
     module: str | None = None
@@ -362,10 +363,13 @@ class TaskSpec(ABC):
         """Import the module that trains and tests.
 
         Raises:
-            UserError: The task has published results only.
+            UserError: It has none.
         """
         if self.module is None:
-            raise self.published_only()
+            raise UserError(
+                f"The task {self.name} has no training of its own: choose another with "
+                "--task."
+            )
         return import_module(self.module)
 
     @property
@@ -394,13 +398,6 @@ class TaskSpec(ABC):
         """
         more = (calibrations,) if self.calibration_sets else ()
         return self.code().score(self, options, test, predictions, *more)
-
-    def published_only(self) -> UserError:
-        """Return the refusal of a task that has published results only."""
-        return UserError(
-            f"The task {self.name} has no training of its own: choose another with "
-            "--task."
-        )
 
     def metric(self, name: str) -> Metric | None:
         """Return the metric with a name in ``results.tsv``, or None."""

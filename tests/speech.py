@@ -75,6 +75,22 @@ TINY_SPEAKER = {
     "keep_nbest_models": 1,
     "best_model_criterion": [["valid", "eer", "min"]],
 }
+TINY_ASR = {
+    "frontend": "hubert",
+    "frontend_conf": {"model": TINY_HUBERT},
+    "optim": "adamw",
+    "optim_conf": {"lr": 1.0e-3, "weight_decay": 0.0},
+    "grad_clip": 1.0,
+    "max_epoch": 2,
+    "batch_type": "unsorted",
+    "batch_size": 2,
+    "num_workers": 0,
+    "use_tensorboard": False,
+    "use_matplotlib": False,
+    "num_att_plot": 0,
+    "keep_nbest_models": 1,
+    "best_model_criterion": [["valid", "cer", "min"]],
+}
 
 
 def voice(
@@ -155,6 +171,7 @@ def write_dump(
                         {"gender": gender},
                         lang,
                         lengths[utt] / 16000,
+                        f"{lang} {speaker[-1]}{utt[-1]}",
                     )
                     for utt, speaker, gender in rows
                 ],

@@ -16,6 +16,7 @@ BELOW = {
     "frontend": {BASE, "corpus"},
     "strategies": {BASE, "corpus", "frontend"},
     "tasks": {BASE, "corpus", "frontend", "strategies"},
+    "asr": {BASE, "corpus", "frontend", "tasks"},
     "label": {BASE, "corpus", "frontend", "tasks"},
     "speaker": {BASE, "corpus", "frontend", "tasks"},
     "pretraining": {BASE, "corpus", "frontend", "tasks"},

@@ -21,6 +21,7 @@ PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "benchmarks/README.md": "measurements.md",
+    "egs2/cltm/asr1/README.md": "recipes/asr1.md",
     "egs2/cltm/gender1/README.md": "recipes/gender1.md",
     "egs2/cltm/spk1/README.md": "recipes/spk1.md",
     "egs2/cltm/ssl1/README.md": "recipes/ssl1.md",

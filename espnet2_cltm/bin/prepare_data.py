@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.corpus.language import CorpusOptions
@@ -54,7 +53,7 @@ def _prepare(args: argparse.Namespace) -> None:
         CorpusOptions(
             nj=args.nj,
             use_validated=args.use_validated,
-            config=Path(args.demo_config),
+            config=corpus.choose_config(args.demo_config or ""),
             labels=args.labels or "",
             require_labels=args.require_labels,
             max_train_utts=args.max_train_utts,

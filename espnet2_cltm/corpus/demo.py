@@ -16,7 +16,7 @@ import hashlib
 import json
 import wave
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from random import Random
 
@@ -235,4 +235,14 @@ DEMO = CorpusSpec(
     db_variable="DEMO",
     default_dir="downloads/demo",
     default_languages=default_languages,
+    config="conf/demo.yaml",
 )
+DEMO_WORDS = replace(
+    DEMO,
+    name="demo_words",
+    db_variable="DEMO_WORDS",
+    default_dir="downloads/demo_words",
+    config="conf/demo_words.yaml",
+)
+"""The demo of speech recognition, whose prompts are words in each language's letters:
+digits, which the other demo's are, have the same letters everywhere."""

@@ -203,7 +203,8 @@ def draw_prompt(kind: str, random: Random, lang: str) -> str:
     if kind == "digits":
         return " ".join(str(_between(random, 0, 9)) for _ in range(6))
     names = names_of(lang)
-    return " ".join(names[_between(random, 0, len(names) - 1)] for _ in range(8))
+    count = 2 if kind == "two_names" else 8
+    return " ".join(names[_between(random, 0, len(names) - 1)] for _ in range(count))
 
 
 @lru_cache(maxsize=256)

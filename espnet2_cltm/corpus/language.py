@@ -12,6 +12,7 @@ from pathlib import Path
 
 from espnet2_cltm.corpus.datadir import Utterance
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import shipped
 
 GENDER_OF_VALUE = {
     "f": "f",
@@ -107,6 +108,8 @@ class CorpusSpec:
         default_dir: Directory where ``db.sh`` names none; empty where it has to.
         default_languages: Function from the options to the languages where none are
             asked for; None for all.
+        config: Its YAML file where it has one, in ``conf/``; ``--demo_config`` takes
+            another.
         is_demo: Whether each task's demo budget is made for it.
         people_across_languages: Whether a speaker's name, but for ``<lang>-``, is one
             person in all languages.
@@ -120,8 +123,18 @@ class CorpusSpec:
     db_variable: str = ""
     default_dir: str = ""
     default_languages: Callable[[CorpusOptions], list[str]] | None = None
+    config: str = ""
     is_demo: bool = False
     people_across_languages: bool = False
+
+    def choose_config(self, asked: str) -> Path | None:
+        """Return the YAML file of the corpus; None where it has none.
+
+        Args:
+            asked: Value of ``--demo_config``; may be empty.
+        """
+        chosen = asked or self.config
+        return shipped(chosen) if chosen else None
 
     def choose_directory(self, asked: str, db: Mapping[str, str]) -> Path:
         """Return the directory of the corpus.

@@ -54,9 +54,9 @@ STAGE_1_OPTIONS = (
     LANGS,
     _of_stage_1(
         "demo_config",
-        "the demo's languages, speakers and prompts",
+        "a demo's languages, speakers and prompts; left out, conf/demo.yaml, or "
+        "conf/demo_words.yaml of demo_words",
         CONF_FILE,
-        "conf/demo.yaml",
     ),
     _of_stage_1(
         "use_validated",

@@ -172,6 +172,8 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
     options = recipe_options()
     asked = parse(arguments, options)
     texts = dict(asked)
+    if texts["corpus"] == options["corpus"].default:
+        texts["corpus"] = _demo_of(choose_tasks(texts["task"].split()))
     texts["executor"] = environment.get("cmd_backend") or texts["executor"]
     texts["slurm_config"] = environment.get("slurm_config") or texts["slurm_config"]
     if texts["executor"] not in ("local", "slurm"):
@@ -239,6 +241,23 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
     return Recipe(stage, stop_stage, texts, tasks, exp, is_regime, arguments_of)
 
 
+def _demo_of(specs: Sequence[TaskSpec]) -> str:
+    """Return the demo corpus of tasks.
+
+    Raises:
+        UserError: They have different ones.
+    """
+    first, *others = specs
+    for other in others:
+        if other.demo != first.demo:
+            raise UserError(
+                f"--task: {first.name} and {other.name} have different demos, "
+                f"{first.demo} and {other.demo}: give one of the tasks, or --corpus "
+                f"{other.demo} for both."
+            )
+    return first.demo
+
+
 def _read_existing(exp: Path) -> Settings:
     """Return the settings of an experiment that stage 3 has made."""
     if not (exp / "plan.tsv").exists():
@@ -274,7 +293,7 @@ def _languages(
     if values["langs"]:
         return values["langs"]
     if corpus.default_languages:
-        config = Path(values["demo_config"])
+        config = corpus.choose_config(values["demo_config"] or "")
         return corpus.default_languages(CorpusOptions(config=config))
     return choose_languages(corpus, Path(corpus_dir)) if stage == 1 else ()
 

@@ -58,7 +58,14 @@ FLOW_OPTIONS = (
         False,
     ),
     Option("task", "tasks, separated by spaces", WORDS, "gender speaker", (3,), "Flow"),
-    Option("corpus", "name of the corpus", TEXT, "demo", (1, 2, 3), "Data"),
+    Option(
+        "corpus",
+        "name of the corpus; demo is the tasks' own demo (asr: demo_words)",
+        TEXT,
+        "demo",
+        (1, 2, 3),
+        "Data",
+    ),
 )
 STAGE_3_OPTIONS = (
     Option("budget", "N of a single run, in the unit of each task", POSITIVE),

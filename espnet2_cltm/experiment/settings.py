@@ -5,6 +5,7 @@ change, or runs that cannot be compared would enter one matrix. The exceptions, 
 :data:`MAY_CHANGE`, determine how many runs there are, not how a run is made.
 """
 
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -144,7 +145,7 @@ def check_unchanged(path: Path, settings: Settings) -> None:
             f"{what[not is_curves]}: give the new experiment its own --tag."
         )
     changes = [
-        f"{name}: {old} before, {new} now"
+        f"{name}: {_short(old)} before, {_short(new)} now"
         for name, old, new in list_differences(before, settings)
     ]
     if changes:
@@ -152,6 +153,10 @@ def check_unchanged(path: Path, settings: Settings) -> None:
             f"{path} has other settings ({'; '.join(changes)}): give the new "
             "experiment its own --tag, or delete the old one."
         )
+
+
+def _short(value: Any) -> str:
+    return textwrap.shorten(str(value), 200, placeholder=" ...")
 
 
 def list_differences(first: Settings, second: Settings) -> list[tuple[str, Any, Any]]:

@@ -7,15 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from espnet2_cltm.corpus.audio import load_audio
-from espnet2_cltm.corpus.bounded_cache import WaveformCache
 from espnet2_cltm.corpus.utterance_list import (
     ListedUtterance,
     espnet_data_options,
     write_espnet_data,
 )
-from espnet2_cltm.errors import UserError
-from espnet2_cltm.frontend.frozen_states import keep_frozen_states
 from espnet2_cltm.label.calibration import fit_temperature, log_probabilities
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import (
@@ -27,12 +23,14 @@ from espnet2_cltm.label.metrics import score_labels
 from espnet2_cltm.label.model import LabelModel
 from espnet2_cltm.label.spec import LabelTask
 from espnet2_cltm.task import Criterion, Scores, TestSet, score_in_turn
-from espnet2_cltm.tasks.inference import length_batches
+from espnet2_cltm.tasks.testing import (  # noqa: F401 (the runner calls it)
+    cache_audio,
+    read_test,
+    require_same_utterances,
+)
 
 ESPNET_TASK = LabelEspnetTask
 PREDICTIONS_SUFFIX = ".tsv"
-
-_waveforms = WaveformCache(0)
 
 
 def build_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,17 +39,6 @@ def build_options(options: Mapping[str, Any]) -> dict[str, Any]:
     Where the classes are still to be found in the data, two stand for them.
     """
     return {"classes": " ".join(options.get("classes") or ("a", "b"))}
-
-
-def cache_audio(max_bytes: int) -> None:
-    """Keep test waveforms, and the output of the encoder's frozen part, in memory.
-
-    Args:
-        max_bytes: Most bytes of waveforms, and as many of frozen states.
-    """
-    global _waveforms
-    _waveforms = WaveformCache(max_bytes)
-    keep_frozen_states(max_bytes)
 
 
 def write_training_data(
@@ -104,15 +91,7 @@ def predict(
         batch_bins: Most samples in a batch.
         device: ``cpu`` or ``cuda``.
     """
-    audio = {u.utt: u.audio for u in test.utterances}
-    batches = length_batches(
-        {u.utt: u.num_samples for u in test.utterances}, batch_bins
-    )
-
-    def read_waveform(utt: str) -> np.ndarray:
-        (waveform,) = _waveforms.get(audio[utt], lambda: [load_audio(audio[utt])])
-        return waveform
-
+    read_waveform, batches = read_test(test, batch_bins)
     write_predictions(
         predictions, predict_labels(model, read_waveform, batches, device)
     )
@@ -175,13 +154,7 @@ def _read(
 ) -> tuple[list[str], list[str], np.ndarray]:
     """Return labels, predicted labels and log-probabilities, in the test's order."""
     found = {p.utt: p for p in read_predictions(predictions)}
-    utts = {u.utt for u in test.utterances}
-    if found.keys() != utts:
-        odd = min(found.keys() ^ utts)
-        raise UserError(
-            f"{predictions} and its test list differ, first in utterance {odd}: "
-            "delete the run's directory and run stage 4 again."
-        )
+    require_same_utterances(predictions, found, test)
     in_order = [found[u.utt] for u in test.utterances]
     probabilities = [[p.probabilities[name] for name in classes] for p in in_order]
     labels = [u.label for u in test.utterances], [p.label for p in in_order]

@@ -81,7 +81,7 @@ FRAMEWORK_COLUMNS = ("model_id", "type", "lang_src", "lang_tgt")
 FRAMEWORK_METRICS = {
     "auc": ("speaker", "roc_auc"),
     "f1": ("gender", "macro_f1"),
-    "wer": ("asr", "wer"),
+    "wer": ("asr", "utt_wer"),  # a mean over utterances there
 }
 
 

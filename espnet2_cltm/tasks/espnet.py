@@ -72,6 +72,15 @@ with redirect_stdout(StringIO()):  # it prints that Flash Attention is not insta
     importlib.import_module("espnet.nets.pytorch_backend.transformer.attention")
 
 
+# ESPnet's list of decoders names one, never used here, that needs packages of its own.
+_S4 = "espnet2.asr.state_spaces.model"
+if _S4 not in sys.modules:
+    sys.modules[_S4] = ModuleType(_S4)
+    sys.modules[_S4].SequenceModel = None  # type: ignore[attr-defined]
+    importlib.import_module("espnet2.asr.decoder.s4_decoder")
+    del sys.modules[_S4]
+
+
 @contextmanager
 def weights_only() -> Iterator[None]:
     """Let ``torch.load`` read tensors and plain values alone within the block.
@@ -98,7 +107,7 @@ _SAFE: list[Any] = [datetime.timedelta, np.dtype, np.float64, type(np.dtype(floa
 _SAFE.append(np.float64(0).__reduce__()[0])
 torch.serialization.add_safe_globals(_SAFE)
 
-from espnet2.tasks import abs_task, spk
+from espnet2.tasks import abs_task, asr, spk
 from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
 from espnet2.train.class_choices import ClassChoices
 from espnet2.train.collate_fn import CommonCollateFn

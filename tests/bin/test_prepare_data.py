@@ -11,6 +11,7 @@ from espnet2_cltm.bin.prepare_data import get_parser, main
 from espnet2_cltm.bin.validate_data import main as validate
 from espnet2_cltm.corpus.language import CorpusSpec
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.registry import find_corpus
 from tests.corpus.test_common_voice import CV_MINI, make_language, row
 
 ROOT = Path(__file__).parents[2]
@@ -80,7 +81,7 @@ def test_options_reach_the_corpus(release):
 
 def test_an_unknown_corpus_is_refused_with_the_known_ones(capsys):
     sentence = refusal(capsys, "--corpus", "timit")
-    assert "timit" in sentence and "common_voice, demo, kaldi" in sentence
+    assert "timit" in sentence and "common_voice, demo, demo_words, kaldi" in sentence
 
 
 def test_an_unknown_language_is_refused_with_the_known_ones(release, capsys):
@@ -140,7 +141,9 @@ def test_values_that_make_no_sense_are_refused(capsys, option, value, sentence):
 def test_the_defaults_prepare_the_demo():
     args = get_parser().parse_args([])
     assert (args.corpus, args.datadir, args.langs) == ("demo", "data", ())
-    assert (ROOT / args.demo_config).is_file()
+    for name in ("demo", "demo_words"):
+        config = find_corpus(name).choose_config(args.demo_config or "")
+        assert config.name == f"{name}.yaml" and config.is_file()
 
 
 def without_espnet(directory: Path) -> dict[str, str]:

@@ -24,7 +24,9 @@ SHELL = ("", "bash", "sh")
 SCRIPTS = ("test.sh", "tools/install.sh")
 # Options of other people's commands.
 FOREIGN = {"no-deps", "strict", "local-dir"}
-RECIPES = [ROOT / "egs2" / "cltm" / name / "README.md" for name in ("gender1", "spk1")]
+RECIPES = [
+    ROOT / "egs2" / "cltm" / name / "README.md" for name in ("asr1", "gender1", "spk1")
+]
 NEEDS_TORCH = re.compile(
     r"\w+_(train|inference|worker|pretrain|export|targets|experiments)"
 )

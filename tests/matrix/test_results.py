@@ -477,7 +477,7 @@ def test_aggregated_identification_is_welchs_test(tmp_path):
 def test_framework_wer_enters_as_one_minus_wer(tmp_path):
     text = FRAMEWORK_SEEDS.replace(",f1\n", ",wer\n").replace("0.70\n", "1.70\n")
     scores = read_scores(write(tmp_path / "matrix.csv", text))
-    assert scores.source.metric == "wer"
+    assert scores.source.metric == "utt_wer"
     assert scores.single[0, 0] == pytest.approx(-0.7)
 
 

@@ -1,0 +1,143 @@
+"""Runs of speech recognition: data drawn, trained and tested as by the command line."""
+
+import json
+
+import pytest
+
+from espnet2_cltm.asr.inference import read_transcripts
+from espnet2_cltm.asr.spec import ASR
+from espnet2_cltm.bin import asr_inference, asr_train
+from espnet2_cltm.corpus.datadir import Utterance
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.execution import make_run
+from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.plan import read_plan
+from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.results import collect_results
+from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.task import DrawingRules, UnfitLanguage
+from tests.speech import TINY_ASR, write_dump
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    root = tmp_path_factory.mktemp("store")
+    write_dump(root / "demo", ["es", "tr"], utterances=3)
+    return root
+
+
+def new_experiment(root, store, config=TINY_ASR, **options):
+    directory = ExperimentDir(root)
+    settings = Settings(
+        "demo",
+        str(store),
+        {"asr": 4},
+        options={"asr": options},
+        train_config={"asr": config},
+    )
+    write_experiment(directory, make_plan(settings, ["es", "tr"], [42]))
+    return directory
+
+
+def make(directory, kind):
+    planned = next(p for p in read_plan(directory.plan) if p.run.kind == kind)
+    make_run(directory, read_settings(directory.settings), planned)
+    return planned
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "options"),
+    [("cer", {}), ("last", {"asr_tokens": "bpe", "asr_pieces": 20})],
+)
+def test_run_is_that_of_the_command_line(checkpoint, options, store, tmp_path):
+    config = {**TINY_ASR, "checkpoint": checkpoint}
+    directory = new_experiment(tmp_path / "exp", store, config, **options)
+    planned = make(directory, "pair")
+    run = directory.run(planned.run.name)
+    metrics = json.loads(directory.metrics(planned.run.name).read_text())
+    asr_train.main(
+        ["--config", str(run / "train.yaml"), "--output_dir", str(tmp_path / "out")]
+    )
+    for lang in ("es", "tr"):
+        epoch = metrics["checkpoints"][lang]["epoch"]
+        asr_inference.main(
+            [
+                *("--train_config", str(tmp_path / "out/config.yaml")),
+                *("--model_file", str(tmp_path / f"out/{epoch}epoch.pth")),
+                "--data_path_and_name_and_type",
+                f"{store}/demo/{lang}/test/wav.scp,speech,kaldi_ark",
+                *("--output_dir", str(tmp_path / lang)),
+            ]
+        )
+        by_runner = directory.predictions(planned.run.name, lang, ".txt")
+        assert (tmp_path / lang / "text").read_bytes() == by_runner.read_bytes()
+        assert ("value" in metrics["checkpoints"][lang]) == (checkpoint == "cer")
+
+
+def test_results_are_error_rates_and_are_scored_again_alike(store, tmp_path):
+    directory = new_experiment(tmp_path, store)
+    planned = make(directory, "single")
+    rows = collect_results(directory, [planned])
+    values = {(row.test_language, row.metric): row.value for row in rows}
+    assert {metric for _, metric in values} == {"cer", "wer", "utt_wer"}
+    for row in collect_results(directory, [planned], rescore=True):
+        assert row.value == values[row.test_language, row.metric]
+    (path, *_) = directory.root.glob("runs/*/predictions/*.txt")
+    assert len(read_transcripts(path)) == 12
+
+
+def test_tokens_are_of_all_languages_or_of_the_run(store, tmp_path):
+    heads = {}
+    for vocabulary in ("experiment", "run"):
+        directory = new_experiment(
+            tmp_path / vocabulary, store, asr_vocabulary=vocabulary
+        )
+        run = make(directory, "single").run
+        tokens = (directory.run(run.name) / "tokens.txt").read_text().split()
+        heads[vocabulary] = {t for t in tokens if len(t) == 1 and t.isalpha()}
+    assert heads == {"experiment": set("estr"), "run": set("es")}
+
+
+def spoken(n, text, seconds=2.0):
+    return Utterance(f"es-a-{n:02d}", "es-a", "a", {}, "es", seconds, text)
+
+
+@pytest.mark.parametrize(("number", "allowed"), [(500, "at most"), (3, "at least")])
+def test_pieces_that_the_text_does_not_allow_are_refused(number, allowed):
+    options = {
+        "asr_tokens": "bpe",
+        "asr_pieces": number,
+        "asr_vocabulary": "experiment",
+    }
+    splits = {"train": [spoken(1, "uno dos tres")], "dev": [], "test": []}
+    with pytest.raises(UserError, match=rf"--asr_pieces {number}: .* {allowed} \d+"):
+        ASR.settle_options(options, [("es", splits)], 1)
+
+
+def draw(*train, budget=1):
+    splits = {"train": train, "dev": [spoken(80, "a")], "test": [spoken(90, "¡B!")]}
+    return ASR.draw(splits, DrawingRules(budget, options={}), [1, 2])
+
+
+def test_subsets_are_nested_and_in_normal_form():
+    drawn = draw(*(spoken(n, f"Text {n}.") for n in range(9)), budget=4)
+    assert len(drawn.train[1]) == 8
+    assert (
+        draw(*(spoken(n, f"Text {n}.") for n in range(9)), budget=2).train[1]
+        == drawn.train[1][:4]
+    )
+    assert drawn.train[1] != drawn.train[2]
+    assert drawn.labels["es-a-03"] == "text 3" and drawn.labels["es-a-90"] == "b"
+
+
+def test_what_cannot_be_trained_on_is_left_out_and_counted():
+    long, empty = spoken(7, "x" * 60, 2.3), spoken(8, "—")
+    drawn = draw(spoken(1, "a"), spoken(2, "b"), long, empty)
+    assert sorted(drawn.train[1]) == ["es-a-01", "es-a-02"]
+    notes = " ".join(drawn.notes)
+    assert "es-a-07" in notes and "1 have no letter or number" in notes
+    with pytest.raises(UnfitLanguage) as refusal:
+        draw(spoken(1, "a"), long, empty)
+    assert "train has 1 utterances" in refusal.value.reason
