@@ -85,6 +85,9 @@ def test_hidden_states_are_transformers_own_alone_and_padded(tmp_path, name):
     model = AutoModel.from_pretrained(path, attn_implementation="eager").eval()
     frontend = HubertFrontend(path).eval()
     batch, lengths = encode(frontend, *SPEECH)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough, _ = encode(frontend, *SPEECH)
+    assert (rough.float() - batch).norm() < 0.1 * batch.norm()
     mean = HubertFrontend(path, layers="mean", num_layers=3).eval()
     for row, n_frames, speech in zip(batch, lengths, SPEECH, strict=True):
         inputs = extractor(speech, sampling_rate=16000, return_tensors="pt")

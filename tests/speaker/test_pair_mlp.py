@@ -75,7 +75,7 @@ def test_a_scorer_is_trained_on_the_embedding_that_is_tested(source):
     lengths = torch.full((len(trials),), 5000)
     labels = torch.from_numpy(trials.is_target.astype(np.int64))[:, None]
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    for _ in range(30):
+    for _ in range(20):
         loss, stats, _ = model(first, lengths, labels, second, lengths)
         optimizer.zero_grad()
         loss.backward()
