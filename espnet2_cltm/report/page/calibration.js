@@ -12,7 +12,7 @@ function drawReliability(where, panels) {
     const lowest = Math.min(...Object.values(kinds).flatMap(({ confidence }) => confidence));
     for (const [kind, { share, confidence, accuracy }] of Object.entries(kinds)) {
       traces.push({
-        ...axes, type: "scatter", mode: "lines+markers", name: kind, legendgroup: kind, showlegend: !place,
+        ...axes, type: "scatter", mode: "lines+markers", cliponaxis: false, name: kind, legendgroup: kind, showlegend: !place,
         x: confidence, y: accuracy, customdata: share,
         line: { color: cltm.KIND_COLOURS[kind], width: 1.5 },
         marker: { color: cltm.KIND_COLOURS[kind], size: share, sizemode: "area", sizeref: 1 / 900, sizemin: 2, line: { width: 0 } },

@@ -272,7 +272,7 @@ def calibration_section(report: Report) -> str | None:
         for of in means.values():
             found = of.mean() if code is None else of.reindex([code]).iloc[0]
             values = (found.get(kind, np.nan) for kind in kinds)
-            cells.append(" / ".join(map(_thousandths, values)))
+            cells.append("\u00a0/\u00a0".join(map(_thousandths, values)))
         return name, *cells
 
     known = {code for of in means.values() for code in of.index}
@@ -288,6 +288,7 @@ def calibration_section(report: Report) -> str | None:
         "Lower is better, 0 is best."
     ]
     lines += [_ABOUT_RELIABILITY] if diagrams else []
+    lines += [_ABOUT_RATIOS] if "min Cllr" in names else []
     return (
         paragraphs(lines)
         + (shown if diagrams else "")
@@ -300,6 +301,13 @@ _ABOUT_RELIABILITY = (
     "probability; points have the area of their share of utterances. Below the "
     "diagonal a model is surer than it should be. After the temperature: fitted on dev "
     "utterances of the languages that a run is trained on."
+)
+
+
+_ABOUT_RATIOS = (
+    "Cllr, in bits: min Cllr is what the best calibration of test scores leaves, and "
+    "what a Cllr has above it is lost by the calibration on dev; above 1 it is worse "
+    "than knowing nothing. Single and double runs have no donor."
 )
 
 
