@@ -480,6 +480,7 @@ def test_part_that_cannot_be_built_is_named(config, message):
         "conf/train_speaker.yaml",
         "conf/tuning/train_speaker_ecapa.yaml",
         "conf/tuning/train_speaker_siamese.yaml",
+        "conf/tuning/train_speaker_pair_mlp.yaml",
     ],
 )
 def test_shipped_configuration_builds_its_model(path):
