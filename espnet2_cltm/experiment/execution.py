@@ -90,9 +90,15 @@ def build_once(
         UserError: The training configuration or what it names cannot be used.
     """
     config = config_of(settings, task, strategy, is_own)
-    source = f"The file of --{task}_config"
-    if not is_own:
-        source += f" with --strategy {strategy}"
+    try:
+        _build(settings, task, seed, config)
+    except UserError as error:
+        if is_own:
+            raise
+        raise UserError(f"--strategy {strategy}, {task}: {error}") from error
+
+
+def _build(settings: Settings, task: str, seed: int, config: dict[str, Any]) -> None:
     spec = find_task(task)
     code = spec.code()
     options = {**spec.default_options(), **settings.options.get(task, {})}
@@ -104,7 +110,9 @@ def build_once(
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"train_{task}.yaml"
         write_train_config(code.ESPNET_TASK, {**config, **built}, path)
-        args = training_arguments(code.ESPNET_TASK, path, source=source)
+        args = training_arguments(
+            code.ESPNET_TASK, path, source=f"The file of --{task}_config"
+        )
     check_training(code.ESPNET_TASK, args)
 
 

@@ -11,6 +11,7 @@ from espnet2_cltm.bin import gender_inference, gender_train
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.execution import build_once, make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.merging import merge_experiments
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.settings import (
@@ -260,6 +261,26 @@ def test_a_strategy_may_be_added_and_one_that_changes_is_refused(store, tmp_path
         )
     )
     assert {planned.run for planned in read_plan(directory.plan)} == before
+
+
+def test_experiments_of_different_strategies_merge(store, tmp_path):
+    made = [["full", "lora"], ["full", "adversarial"]]
+    roots = [tmp_path / str(number) for number in range(2)]
+    for root, strategies in zip(roots, made, strict=True):
+        plan_several(root, store, strategies, seeds=(len(strategies[1]),))
+    merged = merge_experiments(roots, tmp_path / "both")
+    assert {p.run.strategy for p in merged} == {"full", "lora", "adversarial"}
+    shared = {p.run.seed for p in merged if p.shared_by == ("adversarial",)}
+    assert shared == {11}
+    settings = read_settings(tmp_path / "both" / "experiment.yaml")
+    assert set(settings.strategies) == {"full", "lora", "adversarial"}
+
+
+def test_a_strategy_that_cannot_be_built_is_named(store):
+    overlay = {"strategy": "lora", "strategy_conf": {"target_modules": "query"}}
+    settings = replace(settings_of(store, "full", {}), strategies={"lora4": overlay})
+    with pytest.raises(UserError, match="--strategy lora4, gender: target_modules"):
+        build_once(settings, "gender", strategy="lora4", is_own=False)
 
 
 def test_overlays_are_laid_over_the_configuration(store, tmp_path, monkeypatch):

@@ -7,20 +7,25 @@ import re
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from espnet2_cltm.bin import build_matrix, find_regime
 from espnet2_cltm.matrix.languages import describe, display_order, read_languages
+from espnet2_cltm.matrix.strategies import compare_strategies
 from espnet2_cltm.report.page.write import write_page
+from espnet2_cltm.results_format import COST_COLUMNS
 from tests.matrix.matrix_reader import read_matrix
 from tests.matrix.results_files import perf_rows, write_results
 from tests.report.page.tab import NAMES, PIXELS, Tab
 from tests.report.reports import (
     CONF,
+    FAST,
     NINE,
     NOT_IDENTIFIED,
     NOT_MEASURED,
     SEEDS,
+    analysed,
     make_report,
     nine_languages,
     simulated,
@@ -120,6 +125,37 @@ def opened_many(browser, many):
     tab = Tab(browser, many).wait()
     yield tab
     tab.close()
+
+
+@pytest.mark.parametrize("width", [1366, 390])
+def test_a_strategy_is_chosen_and_kept_in_the_address(browser, tmp_path, width):
+    viewport = {"width": width, "height": 768}
+    path = tmp_path / "report.html"
+    found = {name: analysed(simulated(3, 3)) for name in ("full", "lora", "llrd")}
+    costs = pd.DataFrame(
+        {name: [1.0] for name in COST_COLUMNS},
+        pd.MultiIndex.from_tuples([("single", "ca", 42)], names=["a", "b", "seed"]),
+    )
+    compared = compare_strategies(found, dict.fromkeys(found, costs), FAST)
+    full, *others = found
+    rivals = {name: found[name] for name in others}
+    scores = found[full].scores
+    write_page(path, make_report([scores, scores], strategies=compared, rivals=rivals))
+    tab = Tab(browser, path, hash="#view=gain&cell=ca,es", viewport=viewport).wait()
+    tab.page.select_option("#strategy", label="llrd")
+    assert tab.page.evaluate("location.hash").endswith("&strategy=llrd")
+    assert tab.page.is_disabled("#metric")
+    assert "view=gain" in tab.page.evaluate("location.hash")
+    tab.page.evaluate("openSection('strategies')")
+    tab.page.wait_for_selector("#strategies-chart .main-svg")
+    assert tab.page.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
+    again = Tab(browser, path, hash=tab.page.evaluate("location.hash")).wait()
+    assert again.page.input_value("#strategy") == "2"
+    assert tab.complaints == again.complaints == []
+    tab.close()
+    again.close()
 
 
 @pytest.fixture
