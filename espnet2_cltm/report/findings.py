@@ -104,12 +104,14 @@ def worth_text(report: Report) -> str:
 
 
 def question_lines(report: Report) -> list[str]:
-    """Answer the three questions, a sentence or two each."""
-    return [
-        _donors_line(report),
-        _own_data_line(report),
-        _worth_line(report),
-    ]
+    """Answer the three questions, a sentence or two each.
+
+    How much of the second answer is a matter of steps stands behind it.
+    """
+    own_data = [_own_data_line(report)]
+    if report.steps:
+        own_data.append(report.steps.sentence())
+    return [_donors_line(report), *own_data, _worth_line(report)]
 
 
 def _donors_line(report: Report) -> str:

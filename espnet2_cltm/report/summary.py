@@ -339,8 +339,7 @@ def _figure(value: float | None) -> str:
 
 def remarks(report: Report) -> list[str]:
     """Say what is missing, not identified or else to be known of the matrix."""
-    lines = [report.steps.sentence()] if report.steps else []
-    lines += strategy_sentences(report.strategies) if report.strategies else []
+    lines = strategy_sentences(report.strategies) if report.strategies else []
     scores, matrix, n = report.scores, report.matrix, len(report.matrix.languages)
     grey = grey_targets(matrix)
     if grey.any():
