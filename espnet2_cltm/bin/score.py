@@ -14,7 +14,7 @@ from espnet2_cltm.experiment.measures import Measures
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.recipe_options import STAGE_5_OPTIONS
 from espnet2_cltm.experiment.results import collect_results, write_results
-from espnet2_cltm.experiment.states import runs_left
+from espnet2_cltm.experiment.states import runs_left, without_layers
 from espnet2_cltm.options import add_options
 from espnet2_cltm.progress import progress
 
@@ -47,7 +47,7 @@ def score(directory: ExperimentDir, rescore: bool) -> None:
     n_lines = write_results(
         directory.results, results, directory.confusion, directory.held_out
     )
-    if lacking := measures.write():
+    if measures.write() and (lacking := without_layers(directory, plan)):
         print(lacking, file=sys.stderr)
     write_data_table(directory, plan)
     if measures.uncalibrated:

@@ -44,7 +44,7 @@ class LayerTable:
         self._directory = directory
         self._values: defaultdict[tuple, list[float]] = defaultdict(list)
         self._measured: list[PlannedRun] = []
-        self._without = 0
+        self._is_partial = False
 
     def add(self, planned: PlannedRun, metrics: Mapping[str, Any]) -> None:
         """Take in a run that is done.
@@ -55,18 +55,18 @@ class LayerTable:
         """
         measured = metrics.get("layers", {}).get("measures")
         if not measured:
-            self._without += 1
+            self._is_partial |= "layers" not in metrics
             return
         self._measured.append(planned)
         for lang, measures in measured.items():
             for name, by_layer in measures.items():
                 self._take(planned, lang, name, by_layer)
 
-    def write(self) -> str | None:
+    def write(self) -> bool:
         """Write the table, or remove it where no run was measured.
 
         Returns:
-            A sentence about runs that are not in it; None where there are none.
+            Whether some runs were measured and others not.
 
         Raises:
             UserError: The views of a run's layers are missing or damaged.
@@ -74,7 +74,7 @@ class LayerTable:
         path = self._directory.layer_table
         if not self._measured:
             remove_if_there(path)
-            return None
+            return False
         self._compare()
         lines = ["\t".join((*LAYER_COLUMNS, STRATEGY))]
         for (*where, layer, strategy), found in sorted(self._values.items()):
@@ -82,13 +82,7 @@ class LayerTable:
             numbers = (layer, len(found), f"{np.mean(found):.6g}", sd)
             lines.append("\t".join(map(str, (*where, *numbers, strategy))))
         write_text(path, "\n".join(lines) + "\n")
-        if not self._without:
-            return None
-        return (
-            f"{path} lacks {self._without} runs, which were made without --layers true "
-            "and whose models were not kept: to have them, delete their directories in "
-            f"{self._directory.runs} and run stage 4 again with --layers true."
-        )
+        return self._is_partial
 
     def _take(
         self,

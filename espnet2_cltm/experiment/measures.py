@@ -85,11 +85,11 @@ class Measures:
                 )
                 _add(self._scores, planned, lang, _scored(metrics["test"][lang]))
 
-    def write(self) -> str | None:
+    def write(self) -> bool:
         """Write the files; one that nothing is known for is removed.
 
         Returns:
-            A sentence about what they lack, see :meth:`.LayerTable.write`.
+            Whether the layers of some runs were measured and not of others.
 
         Raises:
             UserError: A file of a run is damaged.

@@ -23,6 +23,7 @@ from espnet2_cltm.experiment.states import (
     RunStates,
     forget_failures,
     print_failures,
+    without_layers,
 )
 from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress
@@ -64,6 +65,8 @@ def make_all_runs(
             f"{counts.planned} runs planned, {counts.done} done before{n_failed}.",
             file=sys.stderr,
         )
+        if layers and (lacking := without_layers(directory, plan)):
+            print(lacking, file=sys.stderr)
         report = ProgressFile(directory, executor.name)
         if counts.left:
             counts = _have_made(executor, states, claims, report)

@@ -142,6 +142,31 @@ def runs_left(
     return [planned for planned in plan if not is_done(directory, planned, layers)]
 
 
+def without_layers(directory: ExperimentDir, plan: Iterable[PlannedRun]) -> str | None:
+    """Tell how to have the layers of runs that were made before they were asked for.
+
+    Returns:
+        A sentence about the runs that are done, were not measured and whose models were
+        not kept; None where there are none.
+
+    Raises:
+        UserError: A run's ``metrics.json`` is damaged.
+    """
+    lacking = 0
+    for planned in plan:
+        name = planned.run.name
+        if is_done(directory, planned, layers=True):
+            metrics = read_metrics(directory.metrics(name))
+            lacking += metrics is not None and "layers" not in metrics
+    if not lacking:
+        return None
+    return (
+        f"{lacking} runs were made without --layers true and their models were not "
+        f"kept: to have their layers, delete their directories in {directory.runs} and "
+        "run stage 4 again with --layers true."
+    )
+
+
 @dataclass(frozen=True)
 class RunCounts:
     """Progress of an experiment.

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.results import read_metrics
 from espnet2_cltm.experiment.settings import read_settings
 from espnet2_cltm.experiment.similarity import linear_cka
-from espnet2_cltm.experiment.states import is_done, runs_left
+from espnet2_cltm.experiment.states import is_done, runs_left, without_layers
 from tests.experiment.kept_experiments import (
     GENDER,
     HUBERT,
@@ -107,7 +108,7 @@ def test_each_language_has_its_measures_of_every_state(measured):
             assert max(measures["cka_pretrained"]) < 0.9999
 
 
-def test_a_run_without_a_kept_model_stays_done_and_stage_5_names_the_remedy(
+def test_a_run_without_a_kept_model_stays_done_and_the_remedy_is_named(
     measured, tmp_path
 ):
     shutil.copytree(measured.root, tmp_path / "exp")
@@ -121,8 +122,10 @@ def test_a_run_without_a_kept_model_stays_done_and_stage_5_names_the_remedy(
     table = LayerTable(directory)
     for planned in runs:
         table.add(planned, read_metrics(directory.metrics(planned.run.name)))
-    assert "lacks 1 runs" in table.write()
-    assert str(directory.runs) in table._directory.runs.as_posix()
+    assert table.write()
+    told = without_layers(directory, runs)
+    assert told.startswith("1 runs") and str(directory.runs) in told
+    assert without_layers(measured, runs) is None
 
 
 def test_a_run_that_ends_while_it_is_measured_is_made_again(
@@ -184,10 +187,17 @@ def test_the_table_compares_the_runs_of_a_seed(measured):
     runs = {p.run.name: p for p in planned_runs(measured)}
     table = LayerTable(measured)
     for name, planned in runs.items():
+        if planned.run.kind != "pair":  # no pair of this strategy is there
+            planned = replace(planned, shared_by=("adversarial",))
         table.add(planned, read_metrics(measured.metrics(name)))
-    assert table.write() is None
+    assert not table.write()
     rows = pd.read_csv(measured.layer_table, sep="\t")
     rows = rows[(rows["task"] == "gender") & (rows["language"] == "es")]
+    shared = rows["strategy"] == "adversarial"
+    assert set(rows[shared]["kind"]) == {"single", "double"}
+    alone = rows[(rows["strategy"] == "full") & (rows["kind"] != "pair")]
+    assert rows[shared]["mean"].tolist() == alone["mean"].tolist()
+    rows = rows[~shared]
     of = rows.set_index(["measure", "kind", "languages", "layer"])["mean"]
     names = {
         name.split(".")[2] + name.split(".")[1]: name for name in runs if "gen" in name
