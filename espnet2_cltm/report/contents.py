@@ -154,7 +154,10 @@ class Report:
         """Metric, N, seeds and the number of languages on one line."""
         n = f"{len(self.matrix.languages)} languages"
         source = self.source
-        names = source.metric_title, source.budget_text, source.strategy_text
+        strategy = source.strategy_text
+        if self.rivals:
+            strategy = f"strategy {source.strategy}"
+        names = source.metric_title, source.budget_text, strategy
         return ", ".join(part for part in (*names, self.seeds_text, n) if part)
 
     @property

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from espnet2_cltm.matrix.strategies import (
+    PERF,
     Compared,
     StrategyMeasure,
     strategy_sentences,
@@ -24,7 +25,7 @@ def strategies_section(report: Report) -> str | None:
         return None
     rows = [
         (
-            measure.title,
+            f"Perf, {measure.title}" if measure.kind == PERF else measure.title,
             *(_text(measure, one) for one in found.numbers[measure.name]),
         )
         for measure in found.known
@@ -67,7 +68,7 @@ def _text(measure: StrategyMeasure, one: Compared) -> str:
     if not math.isfinite(one.difference):
         return number(one.value)
     text = f"{number(one.value)} ({number(one.difference, '+')}"
-    if math.isfinite(one.low):
+    if math.isfinite(one.low) and one.low < one.high:
         text += f" [{number(one.low)}, {number(one.high)}]"
     return f"{text})"
 
