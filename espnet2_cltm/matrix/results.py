@@ -348,7 +348,7 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
         steps=steps,
         strategy=table.rows[STRATEGY].iloc[0],
         undefined=count_undefined(records, "perf"),
-        notes=undefined_notes,
+        notes=undefined_notes + _negative_notes(records),
     )
     records = records[np.isfinite(records["perf"])]
     languages = {*first, *second} - {""}
@@ -409,6 +409,18 @@ def _trained_languages(table: TextTable) -> pd.DataFrame:
         split[text] = (first, second)
     pairs = languages.map(split)
     return pd.DataFrame({0: pairs.str[0], 1: pairs.str[1]})
+
+
+def _negative_notes(records: pd.DataFrame) -> tuple[str, ...]:
+    """Tell where Perf(i) is not above 0, as 1 - WER may be."""
+    is_single = (records["kind"] == "single") & (records["donor"] == records["tested"])
+    perf = records[is_single].groupby("tested")["perf"].mean()
+    if not len(languages := perf.index[perf <= 0]):
+        return ()
+    return (
+        f"Perf(i) of {' '.join(languages)} is not above 0, so that gains relative to "
+        "it are left empty",
+    )
 
 
 def _undefined_notes(

@@ -87,6 +87,18 @@ def test_undefined_value_is_left_out_and_told(tmp_path):
     assert "pair_ca+es_60_43 on ca" in scores.source.notes[0]
 
 
+def test_negative_perf_is_told(tmp_path):
+    rows = perf_rows(
+        ["ca", "es"],
+        [42],
+        lambda kind, tested, donor, seed: 1.25 if tested == "es" else 0.5,
+        metric="cer",
+        task="asr",
+    )
+    (note,) = read_scores(write_results(tmp_path / "results.tsv", rows)).source.notes
+    assert note.startswith("Perf(i) of es is not above 0")
+
+
 def test_other_metric_is_taken_on_request(tmp_path):
     rows = rows_of() + perf_rows(LANGUAGES, SEEDS, lambda *_: 0.5, "accuracy")
     path = write_results(tmp_path / "r.tsv", rows)
