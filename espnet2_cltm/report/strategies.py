@@ -59,7 +59,9 @@ def strategy_panels(comparison: StrategyComparison) -> Iterator[Panel]:
         for choices in COSTS_SHOWN:
             cost = next((name for name in choices if name in known), None)
             if cost is not None and reached in known:
-                yield _panel(comparison, cost, reached)
+                panel = _panel(comparison, cost, reached)
+                if len(panel.names) > 1:
+                    yield panel
 
 
 def _panel(comparison: StrategyComparison, cost: str, reached: str) -> Panel:
@@ -93,15 +95,17 @@ def draw_strategies(report: Report) -> matplotlib.figure.Figure | None:
     if not panels:
         return None
     figure = new_figure(WIDTH, gap=0.1)
-    n_rows = len({panel.y_title for panel in panels})
-    grid = figure.subplots(n_rows, len(panels) // n_rows, squeeze=False)
-    for axes, panel in zip(grid.flat, panels, strict=True):
+    n_columns = min(len(panels), len(COSTS_SHOWN))
+    grid = figure.subplots(-(-len(panels) // n_columns), n_columns, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    for axes, panel in zip(grid.flat, panels, strict=False):
         dress(axes)
         axes.margins(0.16)
         if panel.is_log:
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
             axes.xaxis.set_minor_formatter("")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
         for name, x, y, low, high in zip(
             panel.names, panel.x, panel.y, panel.low, panel.high, strict=True
         ):
@@ -112,7 +116,15 @@ def draw_strategies(report: Report) -> matplotlib.figure.Figure | None:
             axes.plot(x, y, marker, color=colour, markersize=7, label=name)
         axes.set_xlabel(panel.x_title, size=AXIS_SIZE)
         axes.set_ylabel(panel.y_title, size=AXIS_SIZE)
-    grid[0, 0].legend(fontsize=LABEL_SIZE, frameon=False)
+    grid[0, 0].legend(
+        fontsize=LABEL_SIZE,
+        frameon=False,
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=4,
+        columnspacing=1,
+        handletextpad=0.2,
+    )
     notes = [
         f"Bars: {report.level} intervals of the paired differences to "
         f"{report.strategies.strategies[0]}, over seeds."

@@ -38,13 +38,16 @@ def strategies_section(report: Report) -> str | None:
         f"Perf ({report.source.metric_title}) first; in brackets the difference to "
         f"{found.strategies[0]} with its {report.level} interval, paired by seed"
     )
-    return (
-        bullets(strategy_sentences(found))
-        + chart(
+    drawn = Markup("")
+    if any(strategy_panels(found)):
+        drawn = chart(
             "strategies-chart",
             "Cost against Perf and against transfer; the table holds the numbers",
             "wide chart",
         )
+    return (
+        bullets(strategy_sentences(found))
+        + drawn
         + table(caption, ("", *found.strategies), rows)
         + paragraphs(
             [
