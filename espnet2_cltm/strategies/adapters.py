@@ -15,7 +15,12 @@ from torch import nn
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.families import LINEAR_LAYERS
 from espnet2_cltm.frontend.frozen_states import CONVOLUTIONS
-from espnet2_cltm.strategies.strategy import Strategy, encoder_of, require
+from espnet2_cltm.strategies.strategy import (
+    Strategy,
+    encoder_of,
+    is_number,
+    require,
+)
 
 SAVE_CHOICES = ("all", "required_grad_only")
 
@@ -47,6 +52,8 @@ class Adapters(Strategy):
             attention serve, too.
         save_strategy: What a kept model holds, in ESPnet's words: ``all``, or
             ``required_grad_only``, that is, all but the encoder's frozen weights.
+        lr_scale: Factor of the adapters' learning rate. They start from nothing, so a
+            rate that pretrained weights can bear moves them little.
 
     Raises:
         UserError: An option has a value that it cannot have.
@@ -55,7 +62,12 @@ class Adapters(Strategy):
     name: str
     """Name of the strategy, and of its adapters in a layer's ``adapters``."""
 
-    def __init__(self, target_modules: Sequence[str], save_strategy: str = "all"):
+    def __init__(
+        self,
+        target_modules: Sequence[str],
+        save_strategy: str = "all",
+        lr_scale: float = 1.0,
+    ):
         names = [target_modules] if isinstance(target_modules, str) else target_modules
         are_names = isinstance(names, list | tuple) and all(
             isinstance(name, str) and name for name in names
@@ -72,8 +84,11 @@ class Adapters(Strategy):
             save_strategy,
             " or ".join(SAVE_CHOICES),
         )
+        is_factor = is_number(lr_scale) and lr_scale > 0
+        require(is_factor, "lr_scale", lr_scale, "a number above 0")
         self.target_modules = tuple(names)
         self.save_strategy = save_strategy
+        self.lr_scale = lr_scale
 
     def adapter(self, linear: nn.Linear) -> nn.Module:
         """Draw an adapter, whose output is zero, for a linear layer."""
@@ -115,14 +130,16 @@ class Adapters(Strategy):
         return CONVOLUTIONS
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]] | None:
-        """Return no groups, having checked that the adapters will learn.
+        """Return the adapters apart where their rate is another.
 
         Raises:
             UserError: Something freezes them, or keeps what they change.
         """
         frontend = encoder_of(model)
+        of_adapters: list[nn.Parameter] = []
         for number, layer in enumerate(frontend.hubert.encoder.layers, 1):
             parameters = [p for part in adapters_of(layer) for p in part.parameters()]
+            of_adapters += parameters
             if not parameters:
                 continue
             if not all(parameter.requires_grad for parameter in parameters):
@@ -137,7 +154,12 @@ class Adapters(Strategy):
                     "whose states are computed once and kept: set reuse_frozen to "
                     "false in frontend_conf, or freeze fewer layers there."
                 )
-        return None
+        if self.lr_scale == 1:
+            return None
+        apart = set(of_adapters)
+        others = [one for one in model.parameters() if one not in apart]
+        scaled = {"params": of_adapters, "lr_scale": self.lr_scale}
+        return [scaled, {"params": others}]
 
     def on_step(self, model: nn.Module, step: int) -> None:
         """Set the adapters to training mode, also in layers that are frozen."""

@@ -158,7 +158,10 @@ class Combined(Strategy):
         return max((state for state in fixed if state is not None), default=None)
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]] | None:
-        """Return groups of the parameters that all of them treat alike."""
+        """Return groups of the parameters that all of them treat alike.
+
+        Factors of the learning rate multiply.
+        """
         grouped = [part.parameter_groups(model) for part in self.parts]
         asked = [groups for groups in grouped if groups is not None]
         if not asked:
@@ -168,7 +171,12 @@ class Combined(Strategy):
             for group in groups:
                 others = {k: v for k, v in group.items() if k != "params"}
                 for parameter in group["params"]:
-                    options.setdefault(parameter, {}).update(others)
+                    before = options.setdefault(parameter, {})
+                    if "lr_scale" in before and "lr_scale" in others:
+                        scale = before["lr_scale"] * others["lr_scale"]
+                        before.update(others, lr_scale=scale)
+                    else:
+                        before.update(others)
         merged: dict[tuple, list[nn.Parameter]] = {}
         for parameter, others in options.items():
             merged.setdefault(tuple(sorted(others.items())), []).append(parameter)

@@ -39,6 +39,28 @@ def test_adapters_and_head_learn_and_nothing_else_changes_a_bit(freeze):
     assert after.keys() - lora == full.state_dict().keys()
 
 
+def test_adapters_have_a_rate_of_their_own_which_others_multiply():
+    options = {"lora": {"lr_scale": 10}, "llrd": {"decay": 0.5}}
+    for name, conf in (("lora", options["lora"]), ("lora+llrd", options)):
+        model = build(name, conf)
+        scales = {
+            parameter: group.get("lr_scale", 1.0)
+            for group in model.strategy.parameter_groups(model)
+            for parameter in group["params"]
+        }
+        assert len(scales) == len(list(model.parameters()))
+        for at, parameter in model.named_parameters():
+            decay = 1.0
+            if "+" in name and ".layers." in at:
+                decay = 0.5 ** (3 - int(at.split(".layers.")[1][0]))
+            if ".adapters." in at:
+                assert scales[parameter] == 10 * decay, at
+            elif not at.startswith("frontend"):
+                assert scales[parameter] == 1.0, at
+    with pytest.raises(UserError, match="lr_scale: 0 in strategy_conf must be"):
+        build("lora", {"lr_scale": 0})
+
+
 def test_its_dropout_draws_in_layers_that_the_frontend_freezes():
     model = build("lora", {"dropout_rate": 0.5}, {"freeze": "all"}).train()
     for module in adapted(model).values():
