@@ -247,15 +247,14 @@ def _demo_of(specs: Sequence[TaskSpec]) -> str:
     Raises:
         UserError: They have different ones.
     """
-    first, *others = specs
-    for other in others:
-        if other.demo != first.demo:
-            raise UserError(
-                f"--task: {first.name} and {other.name} have different demos, "
-                f"{first.demo} and {other.demo}: give one of the tasks, or --corpus "
-                f"{other.demo} for both."
-            )
-    return first.demo
+    demos = sorted({spec.demo for spec in specs})
+    if len(demos) > 1:
+        raise UserError(
+            f"--task: {' and '.join(spec.name for spec in specs)} have different "
+            f"demos, {' and '.join(demos)}: give tasks of one of them, or --corpus "
+            f"{demos[-1]} for all."
+        )
+    return demos[0]
 
 
 def _read_existing(exp: Path) -> Settings:

@@ -104,3 +104,10 @@ def test_values_reach_the_stages_whatever_they_begin_with():
     (line,) = (line for line in shell.splitlines() if line.startswith("stage1="))
     words = shlex.split(line.removeprefix("stage1=(").removesuffix(")"))
     assert "--labels=-x.tsv" in words and "--corpus_dir=$(touch x)" in words
+
+
+def test_speech_recognition_has_a_demo_of_its_own():
+    assert resolve(["--task", "asr"], {}).texts["corpus"] == "demo_words"
+    assert resolve(["--task", "speaker"], {}).texts["corpus"] == "demo"
+    with pytest.raises(UserError, match="--corpus demo_words for all"):
+        resolve(["--task", "asr gender"], {})
