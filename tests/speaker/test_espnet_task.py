@@ -15,6 +15,7 @@ from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
+from espnet2_cltm.speaker.losses import PairLoss
 from espnet2_cltm.speaker.testing import predict
 from espnet2_cltm.speaker.trainer import read_valid_trials
 from espnet2_cltm.speaker.trials import read_scores, read_trials
@@ -64,6 +65,7 @@ LOSSES = {
     "softmax": {},
     "cross_entropy": {},
     "contrastive": {},
+    "pair_mlp": {"hidden_sizes": [8]},
 }
 
 
@@ -417,7 +419,7 @@ def train_one_step(model, batch):
     torch.manual_seed(batch)
     lengths = torch.full((batch,), 4000)
     inputs = {"speech": torch.randn(batch, 4000), "speech_lengths": lengths}
-    if type(model.loss).__name__ == "ContrastiveLoss":
+    if isinstance(model.loss, PairLoss):
         inputs |= {"speech2": torch.randn(batch, 4000), "speech2_lengths": lengths}
     loss, stats, weight = model(spk_labels=torch.ones(batch, 1).long(), **inputs)
     loss.backward()
