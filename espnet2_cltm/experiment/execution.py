@@ -91,7 +91,8 @@ def build_once(
     """
     config = config_of(settings, task, strategy, is_own)
     try:
-        _build(settings, task, seed, config)
+        with _logging_warnings_alone():
+            _build(settings, task, seed, config)
     except UserError as error:
         if is_own:
             raise
@@ -497,6 +498,18 @@ def versions(ngpu: int) -> dict[str, str]:
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name() if ngpu > 0 else platform.machine(),
     }
+
+
+@contextmanager
+def _logging_warnings_alone() -> Iterator[None]:
+    """Leave out what each model tells of itself when it is built."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 @contextmanager
