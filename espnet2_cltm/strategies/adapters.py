@@ -52,8 +52,8 @@ class Adapters(Strategy):
             attention serve, too.
         save_strategy: What a kept model holds, in ESPnet's words: ``all``, or
             ``required_grad_only``, that is, all but the encoder's frozen weights.
-        lr_scale: Factor of the adapters' learning rate. They start from nothing, so a
-            rate that pretrained weights can bear moves them little.
+        lr: Learning rate of the adapters; None takes that of ``optim_conf``. They start
+            from nothing, so a rate that pretrained weights can bear moves them little.
 
     Raises:
         UserError: An option has a value that it cannot have.
@@ -66,7 +66,7 @@ class Adapters(Strategy):
         self,
         target_modules: Sequence[str],
         save_strategy: str = "all",
-        lr_scale: float = 1.0,
+        lr: float | None = None,
     ):
         names = [target_modules] if isinstance(target_modules, str) else target_modules
         are_names = isinstance(names, list | tuple) and all(
@@ -84,11 +84,11 @@ class Adapters(Strategy):
             save_strategy,
             " or ".join(SAVE_CHOICES),
         )
-        is_factor = is_number(lr_scale) and lr_scale > 0
-        require(is_factor, "lr_scale", lr_scale, "a number above 0")
+        is_rate = lr is None or (is_number(lr) and lr > 0)
+        require(is_rate, "lr", lr, "a number above 0")
         self.target_modules = tuple(names)
         self.save_strategy = save_strategy
-        self.lr_scale = lr_scale
+        self.lr = lr
 
     def adapter(self, linear: nn.Linear) -> nn.Module:
         """Draw an adapter, whose output is zero, for a linear layer."""
@@ -154,12 +154,11 @@ class Adapters(Strategy):
                     "whose states are computed once and kept: set reuse_frozen to "
                     "false in frontend_conf, or freeze fewer layers there."
                 )
-        if self.lr_scale == 1:
+        if self.lr is None:
             return None
         apart = set(of_adapters)
         others = [one for one in model.parameters() if one not in apart]
-        scaled = {"params": of_adapters, "lr_scale": self.lr_scale}
-        return [scaled, {"params": others}]
+        return [{"params": of_adapters, "lr": self.lr}, {"params": others}]
 
     def on_step(self, model: nn.Module, step: int) -> None:
         """Set the adapters to training mode, also in layers that are frozen."""

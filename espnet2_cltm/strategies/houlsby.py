@@ -41,7 +41,7 @@ class Houlsby(Adapters):
         bottleneck: Size between an adapter's two projections.
         target_modules: See :class:`.Adapters`.
         save_strategy: See :class:`.Adapters`.
-        lr_scale: See :class:`.Adapters`.
+        lr: See :class:`.Adapters`.
 
     Raises:
         UserError: An option has a value that it cannot have.
@@ -54,9 +54,9 @@ class Houlsby(Adapters):
         bottleneck: int = 32,
         target_modules: Sequence[str] = ("out_proj", "output_dense"),
         save_strategy: str = "all",
-        lr_scale: float = 1.0,
+        lr: float | None = None,
     ):
-        super().__init__(target_modules, save_strategy, lr_scale)
+        super().__init__(target_modules, save_strategy, lr)
         wanted = "a whole number from 1 on"
         require(is_whole(bottleneck, 1), "bottleneck", bottleneck, wanted)
         self.bottleneck = bottleneck

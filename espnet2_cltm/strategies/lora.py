@@ -54,7 +54,7 @@ class Lora(Adapters):
         dropout_rate: Probability of dropping an adapter's input while training.
         target_modules: See :class:`.Adapters`.
         save_strategy: See :class:`.Adapters`.
-        lr_scale: See :class:`.Adapters`.
+        lr: See :class:`.Adapters`.
 
     Raises:
         UserError: An option has a value that it cannot have.
@@ -69,9 +69,9 @@ class Lora(Adapters):
         dropout_rate: float = 0.0,
         target_modules: Sequence[str] = ("q_proj", "v_proj"),
         save_strategy: str = "all",
-        lr_scale: float = 1.0,
+        lr: float | None = None,
     ):
-        super().__init__(target_modules, save_strategy, lr_scale)
+        super().__init__(target_modules, save_strategy, lr)
         require(is_whole(rank, 1), "rank", rank, "a whole number from 1 on")
         require(is_number(alpha) and alpha > 0, "alpha", alpha, "a number above 0")
         require(

@@ -91,8 +91,9 @@ class Strategy:
 
         Returns:
             For each group ``params`` and, where they differ from ``optim_conf``,
-            options of the optimiser. ``lr_scale`` multiplies the learning rate,
-            whatever the scheduler. None puts all parameters into one group.
+            options of the optimiser. ``lr`` takes the place of that of ``optim_conf``,
+            and ``lr_scale`` multiplies either, whatever the scheduler, which acts on
+            all groups in proportion. None puts all parameters into one group.
         """
         return None
 

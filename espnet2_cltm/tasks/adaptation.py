@@ -189,16 +189,31 @@ class AdaptingTask(WholeBatchesTask):
         if args.optim not in optim_classes:
             raise ValueError(f"must be one of {list(optim_classes)}")
         optimizer = optim_classes[args.optim](groups, **args.optim_conf)
+        base = optimizer.defaults["lr"]
+        for group in optimizer.param_groups:
+            own, group["lr"] = group["lr"], base
+            group.setdefault("lr_scale", 1.0)
+            if own != base:
+                group["lr_scale"] *= own / _above_zero(base)
         # In the step alone: whatever the scheduler, it sets the unscaled rate.
         optimizer.register_step_pre_hook(_scale_rates)
         optimizer.register_step_post_hook(_unscale_rates)
         return [optimizer]
 
 
+def _above_zero(rate: float) -> float:
+    if not rate > 0:
+        raise UserError(
+            f"lr: {rate} in optim_conf must be above 0 where strategy_conf has an lr "
+            "of its own: correct it."
+        )
+    return rate
+
+
 def _scale_rates(optimizer: torch.optim.Optimizer, *_: object) -> None:
     for group in optimizer.param_groups:
         group["unscaled_lr"] = group["lr"]
-        group["lr"] = group["lr"] * group.get("lr_scale", 1.0)
+        group["lr"] = group["lr"] * group["lr_scale"]
 
 
 def _unscale_rates(optimizer: torch.optim.Optimizer, *_: object) -> None:

@@ -1,5 +1,6 @@
 """LoRA against peft, against a product written out, and against its traps."""
 
+import argparse
 import copy
 
 import pytest
@@ -9,6 +10,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.strategies.adapters import AdaptedLinear
 from espnet2_cltm.strategies.lora import merge_lora
+from espnet2_cltm.tasks.adaptation import AdaptingTask
 from tests.strategies.models import LENGTHS, SPEECH, build, changed, logits, train
 
 
@@ -40,25 +42,34 @@ def test_adapters_and_head_learn_and_nothing_else_changes_a_bit(freeze):
 
 
 def test_adapters_have_a_rate_of_their_own_which_others_multiply():
-    options = {"lora": {"lr_scale": 10}, "llrd": {"decay": 0.5}}
+    options = {"lora": {"lr": 0.5}, "llrd": {"decay": 0.5}}
     for name, conf in (("lora", options["lora"]), ("lora+llrd", options)):
         model = build(name, conf)
-        scales = {
-            parameter: group.get("lr_scale", 1.0)
-            for group in model.strategy.parameter_groups(model)
+        args = argparse.Namespace(
+            strategy=name,
+            exclude_weight_decay=False,
+            sharded_ddp=False,
+            optim="sgd",
+            optim_conf={"lr": 0.25},
+        )
+        (optimizer,) = AdaptingTask.build_optimizers(args, model)
+        rates = {
+            parameter: group["lr"] * group["lr_scale"]
+            for group in optimizer.param_groups
             for parameter in group["params"]
         }
-        assert len(scales) == len(list(model.parameters()))
+        assert len(rates) == len(list(model.parameters()))
+        assert {group["lr"] for group in optimizer.param_groups} == {0.25}
         for at, parameter in model.named_parameters():
             decay = 1.0
             if "+" in name and ".layers." in at:
                 decay = 0.5 ** (3 - int(at.split(".layers.")[1][0]))
             if ".adapters." in at:
-                assert scales[parameter] == 10 * decay, at
+                assert rates[parameter] == 0.5 * decay, at
             elif not at.startswith("frontend"):
-                assert scales[parameter] == 1.0, at
-    with pytest.raises(UserError, match="lr_scale: 0 in strategy_conf must be"):
-        build("lora", {"lr_scale": 0})
+                assert rates[parameter] == 0.25, at
+    with pytest.raises(UserError, match="lr: 0 in strategy_conf must be"):
+        build("lora", {"lr": 0})
 
 
 def test_its_dropout_draws_in_layers_that_the_frontend_freezes():
