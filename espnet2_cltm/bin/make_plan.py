@@ -20,6 +20,7 @@ from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import Planned, check_same_data
+from espnet2_cltm.experiment.encoder import check_layers
 from espnet2_cltm.experiment.estimate import Workers, estimate_cost
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
@@ -156,6 +157,8 @@ def run(args: argparse.Namespace) -> None:
     """Make the plan, and write it or print what it would cost."""
     directory = ExperimentDir(args.exp)
     settings = settings_from(vars(args))
+    if args.layers:
+        check_layers(settings.train_config)
     begun = is_begun(directory)
     if begun and directory.settings.exists():
         # But for the options, which the data complete: before anything is drawn.

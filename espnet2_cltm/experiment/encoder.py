@@ -86,6 +86,18 @@ def check_applies(
         )
 
 
+def check_layers(configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse ``--layers true`` where no task has a frontend with layers.
+
+    Args:
+        configs: Training configuration by task.
+
+    Raises:
+        UserError: None has.
+    """
+    check_applies("--layers true", configs, {task: task for task in configs})
+
+
 def frontend_of(config: Mapping[str, Any]) -> str | None:
     """Name a training configuration's frontend; None where there is none."""
     return config.get("frontend", NAMES[0])

@@ -16,7 +16,7 @@ from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec
 from espnet2_cltm.corpus.prepare import choose_languages
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.encoder import check_applies, read_train_configs
+from espnet2_cltm.experiment.encoder import check_layers, read_train_configs
 from espnet2_cltm.experiment.plan import check_grid, read_plan
 from espnet2_cltm.experiment.recipe_options import recipe_options
 from espnet2_cltm.experiment.run_options import number_of_workers
@@ -220,8 +220,7 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
         texts["langs"] = " ".join(langs)
     if stage <= 4 <= stop_stage:
         if values["layers"] and settings is not None:
-            configs = {spec.name: settings.train_config[spec.name] for spec in specs}
-            check_applies("--layers true", configs, {task: task for task in configs})
+            check_layers({one.name: settings.train_config[one.name] for one in specs})
         if texts["executor"] == "slurm":
             check_slurm(Path(texts["slurm_config"]), values["ngpu"])
         else:

@@ -60,6 +60,7 @@ def recipe_dir(tmp_path_factory):
         path.write_text(yaml.safe_dump({**config, **own}))
     (directory / "conf" / "ecapa.yaml").write_text(
         "frontend: melspec_torch\nbatch_type: unsorted\n"
+        "preprocessor_conf: {target_duration: 1.0}\n"
     )
     return directory
 

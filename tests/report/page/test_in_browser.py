@@ -463,7 +463,8 @@ def test_rankings_comparison_and_regime_are_drawn(tab):
         ("#comparison-0", 1),
         ("#regime-chart", 1),
     ):
-        assert tab.page.locator(f"{chart} .scatterlayer .point").count() >= marks
+        points = tab.page.locator(f"{chart} .scatterlayer .point")
+        points.nth(marks - 1).wait_for(state="attached")
 
 
 def test_without_javascript_tables_are_open_and_told_of(browser, nine, cltm):
