@@ -345,3 +345,29 @@ def alone_in(directory: Path) -> Iterator[None]:
                 file=sys.stderr,
             )
         yield
+
+
+def claim(settings: Mapping[str, Any], outdir: Path, what: str) -> None:
+    """Mark a directory as that of these settings, by ``settings.json``.
+
+    Args:
+        settings: Settings that what is there was made with, of values for JSON.
+        outdir: Directory.
+        what: What it holds, in the plural.
+
+    Raises:
+        UserError: It is that of other settings, or ``settings.json`` is damaged.
+    """
+    path = outdir / "settings.json"
+    wanted = json.loads(json.dumps(settings))
+    if not path.exists():
+        write_text(path, json.dumps(wanted, indent=2) + "\n")
+        return
+    there = read_json(path, f"delete {outdir} and start again")
+    different = [name for name in wanted if there.get(name) != wanted[name]]
+    if different:
+        name = different[0]
+        raise UserError(
+            f"{outdir} holds {what} of another setting ({name}: {there.get(name)}, "
+            f"now {wanted[name]}): give another directory, or delete it."
+        )

@@ -3,9 +3,10 @@
 Takes ``data/<corpus>/<lang>/{train,dev,test}`` and writes the same data directories
 under ``dump``, with ``wav.scp`` pointing into arks of 16 kHz mono 16-bit WAV, whole
 recordings and segments alike, ``utt2num_samples``, all labels of what was kept
-(``utt2dur`` as measured), ``rejected.tsv`` (utt, audio, reason) and ``remarks.tsv``
-(utt, remark: what was clipped, sampled at less than 16 kHz or has a telephone's band).
-``wav.scp`` is written last: a split that has one is complete.
+(``utt2dur`` as measured) and the times of its phones, ``rejected.tsv`` (utt, audio,
+reason) and ``remarks.tsv`` (utt, remark: what was clipped, sampled at less than 16 kHz
+or has a telephone's band). ``wav.scp`` is written last: a split that has one is
+complete.
 
 The work is cut into chunks of utterances. A chunk's name is a hash of its ids, audio
 locations, the files' sizes and times, and what commands in ``wav.scp`` give, which are
@@ -48,6 +49,7 @@ from espnet2_cltm.corpus.datadir import (
     write_data_dir,
 )
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
+from espnet2_cltm.corpus.phones import CTM, read_phones
 from espnet2_cltm.corpus.pipes import is_pipe, pipe_state
 from espnet2_cltm.corpus.stored import (
     FINGERPRINT,
@@ -104,6 +106,7 @@ class _Split:
     utterances: list[Utterance]
     chunks: list[_Chunk]
     fingerprint: str
+    phones: Path
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ def dump_language(
         What the store now holds.
 
     Raises:
-        UserError: A data directory is malformed, too much is rejected (then
+        UserError: A data directory is malformed, a phone's time is beyond its audio,
+            too much is rejected (then
             ``rejected.tsv`` is there to look at, but no ``wav.scp``), a command is not
             allowed or not found, a process was killed, or the file system refuses.
     """
@@ -160,7 +164,7 @@ def dump_language(
         commands = _find_commands(data, found, allow_pipes)
         states = _run_commands(commands, pool, lang)
         splits = [
-            _plan_split(utterances, dump / name, max_seconds, states)
+            _plan_split(utterances, data / name, dump / name, max_seconds, states)
             for name, utterances in found.items()
         ]
         _remove_leftovers(dump, splits)
@@ -284,6 +288,7 @@ def _run_commands(
 
 def _plan_split(
     utterances: list[Utterance],
+    data: Path,
     directory: Path,
     max_seconds: float,
     states: Mapping[str, str],
@@ -300,8 +305,11 @@ def _plan_split(
         ark = directory / "arks" / f"{_hash([limit], rows[of_chunk])}.ark"
         chunks.append(_Chunk(utterances[of_chunk], ark, ark.with_suffix(".tsv")))
     # Labels are part of it, and so is the directory's name, which wav.scp holds.
-    fingerprint = _hash([f"{directory}\n", limit, *rows], map(repr, utterances))
-    return _Split(directory, utterances, chunks, fingerprint)
+    phones = data / CTM
+    times = [f"{checksum_of_file(phones)}\n"] if phones.exists() else []
+    first = [f"{directory}\n", limit, *times, *rows]
+    fingerprint = _hash(first, map(repr, utterances))
+    return _Split(directory, utterances, chunks, fingerprint, phones)
 
 
 def _file_state(location: str) -> str:
@@ -434,7 +442,12 @@ def _write_split(split: _Split, outcomes: list[_Outcome]) -> None:
         )
         for one in kept
     ]
-    write_data_dir(split.directory, utterances)
+    phones = read_phones(
+        split.phones,
+        {utterance.id for utterance in split.utterances},
+        {one.utterance.id: one.n_samples / SAMPLE_RATE for one in kept},
+    )
+    write_data_dir(split.directory, utterances, phones)
     lines = [split.fingerprint, *checksums_of_tables(split.directory)]
     write_text(split.directory / FINGERPRINT, "\n".join(lines) + "\n")
 

@@ -2,7 +2,8 @@
 
 ``wav.scp utt2spk spk2utt`` always, with ``segments`` where utterances are parts of
 recordings; ``utt2lang``, ``utt2dur`` (seconds), ``text`` and a
-table ``utt2<label>`` for each label, such as ``utt2gender``, where the value is known.
+table ``utt2<label>`` for each label, such as ``utt2gender``, where the value is known;
+``phones.ctm`` where the times of phones are (:mod:`espnet2_cltm.corpus.phones`).
 A label is one word; ``gender`` is ``f`` or ``m``, one for each speaker, and stands in
 ``spk2gender``, too. Every file is sorted by its first column in the C locale, and an
 utterance id starts with its speaker's id and a dash, as Kaldi's tools expect. What
@@ -16,7 +17,9 @@ import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
+from espnet2_cltm.corpus.phones import CTM, Phone, ctm_lines
 from espnet2_cltm.corpus.pipes import is_pipe
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
@@ -96,7 +99,11 @@ class Utterance:
         return self.id if self.segment is None else self.segment.recording
 
 
-def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> None:
+def write_data_dir(
+    directory: Path | str,
+    utterances: Iterable[Utterance],
+    phones: Mapping[str, Sequence[Phone]] = MappingProxyType({}),
+) -> None:
     """Write the files of a data directory; ``wav.scp`` comes last.
 
     A table for which no utterance has a value is removed, so that an old one does not
@@ -106,6 +113,7 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
     Args:
         directory: Directory, made if it is missing.
         utterances: Utterances in any order.
+        phones: Times of phones by utterance; those of others are not written.
 
     Raises:
         UserError: An id is used twice, a speaker has two genders, an id or a value
@@ -154,8 +162,10 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
             (row.id, row.labels[label]) for row in rows if label in row.labels
         ]
     tables["segments"], tables["wav.scp"] = _tables_of_audio(rows, directory)
+    times = "".join(ctm_lines(row.id, phones.get(row.id, ())) for row in rows)
     remove_if_there(
         *(directory / name for name, table in tables.items() if not table),
+        *(() if times else [directory / CTM]),
         *(
             path
             for prefix in ("utt2", "spk2")
@@ -163,6 +173,8 @@ def write_data_dir(directory: Path | str, utterances: Iterable[Utterance]) -> No
             if path.name not in tables
         ),
     )
+    if times:
+        write_text(directory / CTM, times)
     for name, table in tables.items():
         if table:
             lines = (f"{key} {value}".rstrip() + "\n" for key, value in sorted(table))

@@ -1,8 +1,9 @@
 """The demo corpus: speech made on this machine by espeak-ng, in any of its languages.
 
 Takes ``conf/demo.yaml``; leaves ``<corpus_dir>/<lang>/<speaker>/<utterance>.wav``,
-16-bit mono at 22.05 kHz, with two tables for people, ``speakers.tsv`` and
-``utterances.tsv`` (with SHA-256 of each file, to compare machines).
+16-bit mono at 22.05 kHz, a ``.ctm`` beside each with the times of its phones, and two
+tables for people, ``speakers.tsv`` and ``utterances.tsv`` (with SHA-256 of each WAV
+file, to compare machines).
 
 An utterance's bytes depend on the configuration, its language, speaker and prompt, and
 the version of espeak-ng, which ``made_from.json`` records. Beyond that they rest on
@@ -31,6 +32,7 @@ from espnet2_cltm.corpus.demo_drawing import (
     voice_text,
 )
 from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec, LanguageSplits
+from espnet2_cltm.corpus.phones import Phone, read_phones
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import alone_in, cannot_write, read_json, write_text
 from espnet2_cltm.progress import progress
@@ -96,6 +98,7 @@ def load_language(
     except OSError as error:
         raise cannot_write(error.filename or directory, error) from error
     splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
+    phones: dict[str, list[Phone]] = {}
     for item in items:
         path = item.path(directory)
         utterance = Utterance(
@@ -108,7 +111,8 @@ def load_language(
             text=item.prompt.text,
         )
         splits[item.speaker.split].append(utterance)
-    return LanguageSplits(splits)
+        phones |= read_phones(path.with_suffix(".ctm"), {item.id}, {})
+    return LanguageSplits(splits, phones=phones)
 
 
 def _draw_items(config: DemoConfig, lang: str) -> list[_Item]:
@@ -148,18 +152,20 @@ def _make(items: list[_Item], directory: Path, lang: str, nj: int) -> None:
     if _made_from_before(origin) != made_from:
         # In this order, an interruption leaves no file whose origin is in doubt.
         origin.unlink(missing_ok=True)
-        _remove_audio(directory, lang, "*.wav")
+        _remove_made(directory, lang, "*.wav")
+        _remove_made(directory, lang, "*.ctm")
         write_text(origin, json.dumps(made_from, indent=2) + "\n")
     missing = {
         path: item.prompt
         for item in items
         if _count_samples(path := item.path(directory)) is None
+        or not path.with_suffix(".ctm").exists()
     }
     table = directory / "utterances.tsv"
     if not missing and table.exists():
         return
     table.unlink(missing_ok=True)
-    _remove_audio(directory, lang, ".*.tmp.wav")
+    _remove_made(directory, lang, ".*.tmp.*")
     with (
         closing(espeak.speak_files(missing, nj)) as files,
         progress(
@@ -181,7 +187,7 @@ def _made_from_before(path: Path) -> object:
         return None
 
 
-def _remove_audio(directory: Path, lang: str, pattern: str) -> None:
+def _remove_made(directory: Path, lang: str, pattern: str) -> None:
     """Remove files that this module named, and nobody else's."""
     for path in directory.glob(f"{lang}-[fm][0-9][0-9]/{pattern}"):
         if path.parent.name in path.name:

@@ -1,7 +1,8 @@
 """espeak-ng through the library and data that the package espeakng_loader ships.
 
 Returns the languages espeak-ng has, the text of its voice files, and speech: a voice
-file's text, a prompt and a rate in, 16-bit mono samples at 22.05 kHz out.
+file's text, a prompt and a rate in, 16-bit mono samples at 22.05 kHz out, with the
+times of their phones.
 
 The library keeps state from one utterance to the next (phases of its oscillators,
 positions in its flutter and noise tables, its random numbers, which it seeds from
@@ -14,6 +15,7 @@ their input, however their caller ended.
 """
 
 import ctypes
+import itertools
 import json
 import os
 import signal
@@ -33,13 +35,18 @@ from queue import SimpleQueue
 from types import ModuleType
 from typing import Any
 
+from espnet2_cltm.corpus.espeak_phones import phones_of_events
+from espnet2_cltm.corpus.phones import Phone, ctm_lines
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import replacing
+from espnet2_cltm.files import replacing, write_text
 
 SAMPLE_RATE = 22050
 
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: samples come through the callback
+_PHONEME_EVENTS = 0x1 | 0x2  # espeakINITIALIZE_PHONEME_EVENTS, …_PHONEME_IPA
 _DO_NOT_EXIT = 0x8000  # espeakINITIALIZE_DONT_EXIT
+_LAST, _PHONEME = 0, 7  # espeakEVENT_LIST_TERMINATED, espeakEVENT_PHONEME
+_EVENT_TEXT = 8  # bytes
 _UTF8 = 1  # espeakCHARS_UTF8
 _END_PAUSE = 0x1000  # espeakENDPAUSE
 _CHARACTERS = 1  # POS_CHARACTER
@@ -69,6 +76,21 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
+class _Event(ctypes.Structure):
+    """espeak-ng's ``espeak_EVENT``."""
+
+    _fields_ = [
+        ("type", c_int),
+        ("unique_identifier", c_uint),
+        ("text_position", c_int),
+        ("length", c_int),
+        ("audio_position", c_int),
+        ("sample", c_int),
+        ("user_data", c_void_p),
+        ("text", ctypes.c_uint8 * _EVENT_TEXT),  # a char array would end at a zero
+    ]
+
+
 @dataclass(frozen=True)
 class Prompt:
     """What is spoken, and how.
@@ -88,6 +110,20 @@ class Prompt:
     text: str
 
 
+@dataclass(frozen=True)
+class Speech:
+    """What was spoken.
+
+    Attributes:
+        samples: Signed 16-bit samples, little-endian as every machine that the package
+            is built for, mono, 22.05 kHz; no silence at the end.
+        phones: Its sounds and their times.
+    """
+
+    samples: bytes
+    phones: list[Phone]
+
+
 class Synthesiser:
     """The library, set up in this process and ready to speak one prompt.
 
@@ -104,12 +140,14 @@ class Synthesiser:
         (directory / _DATA_LINK).symlink_to(data_directory())
         os.chdir(directory)
         self._library = load_library()
-        rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, b".", _DO_NOT_EXIT)
+        flags = _DO_NOT_EXIT | _PHONEME_EVENTS
+        rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, b".", flags)
         if rate != SAMPLE_RATE:
             raise UserError(
                 f"espeak-ng cannot use its data in {data_directory()}: {_REINSTALL}."
             )
         self._chunks: list[bytes] = []
+        self._events: list[tuple[int, bytes]] = []
         # Kept as an attribute: the library calls it as long as it speaks.
         self._callback = _CALLBACK(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
@@ -117,17 +155,22 @@ class Synthesiser:
     def _receive(self, samples: int | None, count: int, events: int | None) -> int:
         if samples and count > 0:
             self._chunks.append(ctypes.string_at(samples, 2 * count))
+        for number in itertools.count():
+            if not events:
+                break
+            event = ctypes.cast(events, POINTER(_Event))[number]
+            if event.type == _LAST:
+                break
+            if event.type == _PHONEME:
+                text = bytes(event.text).partition(b"\0")[0]
+                self._events.append((event.sample, text))
         return 0
 
-    def speak(self, prompt: Prompt) -> bytes:
+    def speak(self, prompt: Prompt) -> Speech:
         """Speak for the first and only time in this process.
 
         Args:
             prompt: What to say, and how.
-
-        Returns:
-            Signed 16-bit samples, little-endian as every machine that the package
-            is built for, mono, 22.05 kHz; no silence at the end.
 
         Raises:
             UserError: espeak-ng lacks the words of this language for the text.
@@ -161,7 +204,7 @@ class Synthesiser:
         # language and marks the change in the phonemes, for instance as "(en)".
         if b"(" in self._phonemes(text):
             raise _cannot_read(prompt, "in another language")
-        return speech
+        return Speech(speech, phones_of_events(self._events, speech, SAMPLE_RATE))
 
     def _phonemes(self, text: bytes) -> bytes:
         rest = ctypes.c_char_p(text)
@@ -303,8 +346,9 @@ def _loader() -> ModuleType:
 def speak_files(jobs: dict[Path, Prompt], nj: int) -> Generator[Path, None, None]:
     """Speak prompts into WAV files, 16-bit mono at 22.05 kHz.
 
-    A file appears under its name only when it is whole, and its bytes depend on
-    nothing but its prompt and the version of espeak-ng.
+    Beside each lies a ``.ctm`` of the same name with the times of its phones. A file
+    appears under its name only when it is whole, the WAV file last, and its bytes
+    depend on nothing but its prompt and the version of espeak-ng.
 
     Args:
         jobs: Prompts by the file that each goes to.
@@ -414,7 +458,9 @@ def _in_a_fork(synthesiser: Synthesiser, job: dict[str, Any]) -> dict[str, Any] 
         os.close(reader)
         try:
             path = Path(job.pop("path"))
-            _write_wav(path, synthesiser.speak(Prompt(**job)))
+            speech = synthesiser.speak(Prompt(**job))
+            write_text(path.with_suffix(".ctm"), ctm_lines(path.stem, speech.phones))
+            _write_wav(path, speech.samples)
             problem = None
         except UserError as error:
             problem = {"user": True, "message": str(error)}

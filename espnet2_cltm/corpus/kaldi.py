@@ -2,11 +2,12 @@
 
 Each holds ``wav.scp utt2spk``, and ``segments`` where utterances are parts of the
 recordings in ``wav.scp``; ``utt2dur``, ``text`` and labels, ``utt2<label>`` or
-``spk2<label>``, are taken where they are there (``gender`` is ``m`` or ``f``). All
-three splits must be there, as ESPnet's training wants a dev set. So that languages can
-be put together, a speaker id gets ``<lang>-`` in front, whatever it begins with, and
-an utterance id the new speaker id. Audio is taken as it stands in ``wav.scp``: a
-relative path starts at the directory one runs from, a pipe is passed on.
+``spk2<label>``, are taken where they are there (``gender`` is ``m`` or ``f``), and so
+is ``phones.ctm``, which aligners write. All three splits must be there, as ESPnet's
+training wants a dev set. So that languages can be put together, a speaker id gets
+``<lang>-`` in front, whatever it begins with, and an utterance id the new speaker id.
+Audio is taken as it stands in ``wav.scp``: a relative path starts at the directory one
+runs from, a pipe is passed on.
 """
 
 import itertools
@@ -30,6 +31,7 @@ from espnet2_cltm.corpus.language import (
     LanguageSplits,
     Rejection,
 )
+from espnet2_cltm.corpus.phones import CTM, Phone, read_phones
 from espnet2_cltm.corpus.selection import barred_speakers
 from espnet2_cltm.corpus.validate import contradictory_genders
 from espnet2_cltm.errors import UserError
@@ -70,7 +72,7 @@ def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Pat
     inputs: list[Path] = []
     for split in SPLITS:
         directory = Path(corpus_dir) / lang / split
-        names = ("wav.scp", "utt2spk", "utt2dur", "text", "segments")
+        names = ("wav.scp", "utt2spk", "utt2dur", "text", "segments", CTM)
         inputs += (directory / name for name in names)
         for prefix in ("utt2", "spk2"):
             inputs += label_tables(directory, prefix).values()
@@ -97,14 +99,22 @@ def load_language(
 
     Raises:
         UserError: A directory or file is missing or malformed; a speaker of a split
-            has two genders; more than half of the audio files of a split are missing,
-            or one is looked for in the wrong place.
+            has two genders; a phone's time is beyond its audio; more than
+            half of the audio files of a split are missing, or one is looked for in the
+            wrong place.
     """
     rejected: list[Rejection] = []
     splits: dict[str, list[Utterance]] = {}
+    # By split and own id, as a name may stand for other audio in another split.
+    times: dict[str, dict[str, list[Phone]]] = {}
     for split in SPLITS:
         directory = Path(corpus_dir) / lang / split
         utterances = _read_split(directory)
+        times[split] = read_phones(
+            directory / CTM,
+            {utt.id for utt in utterances},
+            {utt.id: utt.duration for utt in utterances if utt.duration},
+        )
         missing = _missing_audio(directory, utterances)
         splits[split] = []
         for utterance in utterances:
@@ -124,14 +134,22 @@ def load_language(
                 splits[split].append(utterance)
     new_ids = _new_ids(itertools.chain.from_iterable(splits.values()), lang)
     own_names: dict[str, str] = {}
+    phones: dict[str, list[Phone]] = {}
     for split, utterances in splits.items():
         for number, utterance in enumerate(utterances):
             name = new_ids[utterance.speaker, utterance.id]
             speaker = f"{lang}-{utterance.speaker}"
             utterances[number] = replace(utterance, id=name, speaker=speaker, lang=lang)
             own_names[name] = utterance.id
+            if found := times[split].get(utterance.id):
+                phones[name] = found
         _check_order(Path(corpus_dir) / lang / split, utterances)
-    return LanguageSplits(splits, rejected, lambda utterance: own_names[utterance.id])
+    return LanguageSplits(
+        splits,
+        rejected,
+        lambda utterance: own_names[utterance.id],
+        phones=phones,
+    )
 
 
 def _read_split(directory: Path) -> list[Utterance]:

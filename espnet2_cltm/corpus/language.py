@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from espnet2_cltm.corpus.datadir import Utterance
+from espnet2_cltm.corpus.phones import Phone
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import shipped
 
@@ -53,6 +54,7 @@ class LanguageSplits:
         unusable: Why a value that the corpus has is not taken for a label, such as
             "gender is 'other'", by utterance id and label.
         notes: What else a user should know, such as which of two releases was taken.
+        phones: Times of the phones of an utterance by its id, where they are known.
     """
 
     splits: dict[str, list[Utterance]]
@@ -60,6 +62,7 @@ class LanguageSplits:
     own_name: Callable[[Utterance], str] = lambda utterance: utterance.id
     unusable: dict[tuple[str, str], str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    phones: dict[str, list[Phone]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ REJECTED = "rejected.tsv"
 # Fewer speakers of a gender than this are pointed out.
 FEW_SPEAKERS = 2
 # Goes up when the same input gives other files, so that they are made again.
-_FORMAT = 4
+_FORMAT = 5
 # Utterances whose writing takes a few seconds.
 _MANY = 200_000
 
@@ -282,7 +282,7 @@ def prepare_language(
             )
     many = sum(map(len, language.splits.values())) > _MANY
     for split in progress(SPLITS, description=f"Writing {lang}") if many else SPLITS:
-        write_data_dir(directory / split, language.splits[split])
+        write_data_dir(directory / split, language.splits[split], language.phones)
     if problems := validate_language(directory):
         raise UserError(
             f"{problems[0]} ({len(problems)} problems in {directory}; "

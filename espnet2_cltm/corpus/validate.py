@@ -12,6 +12,7 @@ import itertools
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,8 @@ from espnet2_cltm.corpus.datadir import (
     label_tables,
     parse_segment,
 )
+from espnet2_cltm.corpus.phones import CTM, find_faults
+from espnet2_cltm.errors import UserError
 
 REQUIRED = ("wav.scp", "utt2spk")
 # These must name every utterance: Kaldi's tools drop what one of them does not name.
@@ -202,6 +205,12 @@ class _Table:
             )
 
 
+def _numbers(values: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    for key, value in values.items():
+        with suppress(ValueError):
+            yield key, float(value)
+
+
 def _utf8_fault(content: bytes) -> str | None:
     try:
         content.decode("utf-8")
@@ -242,6 +251,7 @@ class _DataDir:
         yield from self._check_genders()
         yield from self._check_languages()
         yield from self._check_durations()
+        yield from self._check_phones()
         for name in required:
             yield from self._check_named(name)
         if check_audio:
@@ -403,6 +413,18 @@ class _DataDir:
                     "above 0."
                 )
                 yield self._problem("utt2dur", sentence, utterance)
+
+    def _check_phones(self) -> Iterator[Problem]:
+        """Check the times of phones."""
+        path = self._directory / CTM
+        if not path.exists():
+            return
+        seconds = dict(_numbers(self._values("utt2dur")))
+        try:
+            for fault in find_faults(path, self._values("utt2spk"), seconds):
+                yield Problem(path, fault.line, f"{fault.why}.")
+        except UserError as error:
+            yield Problem(path, None, str(error))
 
     def _check_audio(self) -> Iterator[Problem]:
         """Check that the files of wav.scp exist."""

@@ -19,8 +19,7 @@ processes.
 
 import hashlib
 import itertools
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,7 +34,7 @@ from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
 from espnet2_cltm.corpus.stored import read_lengths
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_json, replacing, write_text
+from espnet2_cltm.files import claim, replacing, write_text
 from espnet2_cltm.pretraining.crops import FRAME_LENGTH, count_frames
 from espnet2_cltm.pretraining.features import (
     FrameFeatures,
@@ -100,7 +99,7 @@ def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
         UserError: ``outdir`` holds other targets, audio is missing or too short, or
             there are fewer frames than clusters.
     """
-    claim(asdict(settings), outdir)
+    claim(asdict(settings), outdir, "targets")
     if all((outdir / split / "wav.scp").exists() for split in SPLITS):
         return [f"{outdir}: all targets were made before, skipped"]
     done = []
@@ -333,27 +332,6 @@ def _features(settings: TargetSettings) -> FrameFeatures:
 
 def _draw_key(seed: int, utt: str) -> bytes:
     return hashlib.blake2b(f"{seed} {utt}".encode(), digest_size=8).digest()
-
-
-def claim(settings: Mapping[str, Any], outdir: Path) -> None:
-    """Mark a directory as that of these settings.
-
-    Raises:
-        UserError: It is that of other settings, or ``settings.json`` is damaged.
-    """
-    path = outdir / "settings.json"
-    wanted = json.loads(json.dumps(settings))
-    if not path.exists():
-        write_text(path, json.dumps(wanted, indent=2) + "\n")
-        return
-    there = read_json(path, f"delete {outdir} and start again")
-    different = [name for name in wanted if there.get(name) != wanted[name]]
-    if different:
-        name = different[0]
-        raise UserError(
-            f"{outdir} holds targets of another setting ({name}: {there.get(name)}, "
-            f"now {wanted[name]}): give another directory, or delete it."
-        )
 
 
 def piece(outdir: Path, lang: str, split: str) -> Path:

@@ -208,6 +208,21 @@ def test_changed_labels_are_copied_without_decoding(language, pool):
     assert not (store_of(language) / "dev" / "text").exists()
 
 
+def test_times_of_phones_go_with_what_is_stored(language, pool):
+    dump_language(language, store_of(language), pool)
+    ctm = language / "dev" / "phones.ctm"
+    ctm.write_text("dev0-000 1 0.0500 0.1000 a\n")
+    assert dump_language(language, store_of(language), pool).n_decoded == 0
+    assert (store_of(language) / "dev/phones.ctm").read_text() == ctm.read_text()
+    ctm.write_text("dev0-000 1 0.1 0.1 a\ndev0-000 1 0.2 0.9 b\n")
+    with pytest.raises(UserError, match=r"phones\.ctm, line 2: dev0-000 .* behind"):
+        dump_language(language, store_of(language), pool)
+    assert not (store_of(language) / "dev/wav.scp").exists()
+    ctm.unlink()
+    dump_language(language, store_of(language), pool)
+    assert not (store_of(language) / "dev/phones.ctm").exists()
+
+
 def test_a_lost_ark_is_made_again(language, pool):
     dump_language(language, store_of(language), pool)
     expected = tree(store_of(language))

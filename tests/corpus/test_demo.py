@@ -79,6 +79,9 @@ def test_utterances_are_as_kaldi_and_the_configuration_want_them(
                 assert file.getparams()[:3] == (1, 2, 22050)
                 assert row.duration == file.getnframes() / 22050
             assert 0.7 < row.duration < 5
+            phones = language.phones[row.id]
+            assert len(phones) > 5
+            assert phones[-1].end == pytest.approx(row.duration, abs=0.05)
         genders = [row.labels["gender"] for row in rows]
         assert genders.count("f") == genders.count("m")
         write_data_dir(tmp_path / name, rows)

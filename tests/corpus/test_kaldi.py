@@ -14,6 +14,7 @@ from espnet2_cltm.corpus.kaldi import (
     load_language,
 )
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, person_of
+from espnet2_cltm.corpus.phones import Phone
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.planning import without_tested
 
@@ -155,6 +156,28 @@ def test_text_and_durations_are_taken(corpus):
     (corpus / "ca/dev/utt2dur").write_text("s3-1 1.5\ns3-2 2\n")
     dev = load(corpus).splits["dev"]
     assert [(utt.text, utt.duration) for utt in dev] == [("bon dia", 1.5), ("adéu", 2)]
+
+
+def test_times_of_phones_follow_their_utterances(corpus):
+    path = corpus / "ca/train/phones.ctm"
+    assert path in list_inputs(corpus, "ca", CorpusOptions())
+    path.write_text("s1-1 1 0.1 0.2 a\ns1-1 1 0.3 0.1 b\ns2-2 1 0 1 c\n")
+    phones = load(corpus).phones
+    assert phones == {
+        "ca-s1-1": [Phone(0.1, 0.2, "a"), Phone(0.3, 0.1, "b")],
+        "ca-s2-2": [Phone(0, 1, "c")],
+    }
+
+
+def test_times_beyond_the_audio_or_of_nothing_are_refused(corpus):
+    path = corpus / "ca/train/phones.ctm"
+    (corpus / "ca/train/utt2dur").write_text(
+        "".join(f"{utt} 0.5\n" for utt in ("s1-1", "s1-2", "s2-1", "s2-2"))
+    )
+    path.write_text("s1-1 1 0.1 0.9 a\n")
+    assert refusal(corpus).startswith(f"{path}, line 1: s1-1 has a phone that ends")
+    path.write_text("s4-1 1 0.1 0.2 a\n")
+    assert refusal(corpus).startswith(f"{path}, line 1: there is no utterance s4-1")
 
 
 def test_a_shared_speaker_leaves_train(corpus):
