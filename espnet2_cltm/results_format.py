@@ -1,7 +1,13 @@
 """What stages 3 to 5 write and stage 6 reads: kinds of runs, files and columns."""
 
-KINDS = ("single", "double", "pair")
+KINDS = ("single", "double", "pair", "pool")
 """Kinds of runs."""
+
+POOL_SIZES = ("each", "total")
+"""What N counts in a pool: utterances of each donor, or of all together."""
+
+POOL_METHODS = ("joint",)
+"""Ways to make one model of several donors; the first trains on all together."""
 
 STEPS = ("data", "equal")
 """Designs of a run's optimiser steps; of two in one file, the last makes the matrix."""
@@ -19,6 +25,9 @@ RESULT_COLUMNS = (
     "n_test",
     "steps",
     "strategy",
+    "size",
+    "method",
+    "shots",
 )
 
 FULL = "full"
@@ -27,7 +36,13 @@ FULL = "full"
 STRATEGY = "strategy"
 """The last column of newer files."""
 
-RESULT_DEFAULTS = {"steps": STEPS[0], "strategy": FULL}
+RESULT_DEFAULTS = {
+    "steps": STEPS[0],
+    "strategy": FULL,
+    "size": POOL_SIZES[0],
+    "method": POOL_METHODS[0],
+    "shots": "0",
+}
 """Columns that older files lack, and what holds for their runs."""
 
 HELD_OUT = "held_out.tsv"  # beside results.tsv
@@ -48,6 +63,9 @@ DATA_COLUMNS = (
 
 LEFT_OUT = "data/{task}/left_out.tsv"  # below results.tsv
 LEFT_OUT_COLUMNS = ("language", "reason")
+
+POOLS = "data/{task}/pools.tsv"  # below results.tsv
+POOL_COLUMNS = ("target", "pool", "donors", "seed")
 
 CURVES, SCORES = "curves.tsv", "scores.tsv"
 MEASURE_COLUMNS = (

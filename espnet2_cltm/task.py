@@ -151,6 +151,7 @@ class DrawingRules:
     Attributes:
         budget: N of a single run; the largest of ``grid`` where there is one.
         grid: Every N of learning curves, ascending; empty for a matrix.
+        shots: Every N of few-shot runs, ascending.
         shared_speakers: Whether speakers of one name, apart from ``<lang>-``, are one
             person in all languages.
         options: The task's own options by name.
@@ -159,6 +160,7 @@ class DrawingRules:
 
     budget: int
     grid: tuple[int, ...] = ()
+    shots: tuple[int, ...] = ()
     shared_speakers: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -166,7 +168,7 @@ class DrawingRules:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Every N that a run takes from a language, ascending."""
-        return self.grid or (self.budget, 2 * self.budget)
+        return self.grid or tuple(sorted({*self.shots, self.budget, 2 * self.budget}))
 
 
 @dataclass(frozen=True)
@@ -283,6 +285,9 @@ class TaskSpec(ABC):
         options: The task's own options.
         module: Name of the module that trains and tests; None where there is none.
         test_data: Storage of its test data, where they are more than labels.
+        own_weights: Beginning of the names of weights that belong to what a training
+            set holds, such as a weight for each of its speakers, and do not serve
+            another training.
     """
 
     name: str
@@ -295,6 +300,7 @@ class TaskSpec(ABC):
     options: tuple[Option, ...] = ()
     module: str | None = None
     test_data: TestData | None = None
+    own_weights: str = ""
 
     @abstractmethod
     def draw(

@@ -12,6 +12,7 @@ import argparse
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +43,11 @@ from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
 from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.experiment.strategies import strategies_of
 from espnet2_cltm.files import write_text
+from espnet2_cltm.matrix.pool_choice import choose_pools, rankings_for
+from espnet2_cltm.matrix.results import Choice
 from espnet2_cltm.options import add_options
+from espnet2_cltm.pools import ChosenPool
+from espnet2_cltm.results_format import KINDS
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -92,15 +97,13 @@ def describe(planned: Planned) -> str:
     lines = []
     for task in sorted({p.run.task for p in planned.runs}):
         runs = [p for p in planned.runs if p.run.task == task]
-        kinds = ", ".join(
-            f"{sum(p.run.kind == kind for p in runs)} {kind}"
-            for kind in ("single", "double", "pair")
-        )
+        counts = Counter(p.run.kind for p in runs)
+        kinds = ", ".join(f"{counts[k]} {k}" for k in KINDS if counts[k])
         languages = sorted({lang for p in runs for lang in p.run.languages})
         seeds = sorted({p.run.seed for p in runs})
         strategies = list(dict.fromkeys(s for p in runs for s in p.strategies))
         budgets = sorted({p.run.budget for p in runs})
-        if len(budgets) > 1:
+        if len(budgets) > 1 and counts["single"] == len(runs):
             kinds = f"single, N = {' '.join(map(str, budgets))}"
         lines.append(
             f"{task}: {len(runs)} runs ({kinds}), {len(languages)} languages "
@@ -172,7 +175,14 @@ def run(args: argparse.Namespace) -> None:
     for task in settings.tasks:
         for strategy in strategies_of(settings, task):
             build_once(settings, task, highest, strategy.name, strategy.is_own)
-    planned = make_plan(settings, languages, args.seeds, directory)
+
+    def choose(task: str, fit: list[str]) -> list[ChosenPool]:
+        assert settings.pools is not None
+        choice = Choice(task, budget=settings.budget[task])
+        rankings = rankings_for(directory.results, choice, fit, args.distances or None)
+        return choose_pools(settings.pools, fit, args.seeds, rankings)
+
+    planned = make_plan(settings, languages, args.seeds, directory, choose)
     if begun:
         check_unchanged(directory.settings, planned.settings)
     log_notes(planned)

@@ -48,7 +48,7 @@ class DevSets:
         self._options = settings.options[run.task]
         self._predict = predict
         self._sets: dict[str, TestSet] = {}
-        for lang in run.languages if self._spec.calibration_sets else ():
+        for lang in run.trained_on if self._spec.calibration_sets else ():
             dev = read_test_set(directory, run.task, lang, "dev")
             chosen = calibration_utterances(dev.utterances, dev.data)
             if chosen:

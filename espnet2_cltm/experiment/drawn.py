@@ -5,7 +5,8 @@ grows must draw the same again.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.files import remove_if_there, write_text
+from espnet2_cltm.pools import ChosenPool, write_pools
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.results_format import LEFT_OUT_COLUMNS
@@ -69,6 +71,7 @@ class Planned:
         drawn: Drawn utterances by (task, language).
         across: Test sets across languages by (task, ``<language>~<language>``).
         left_out: Reasons why languages cannot take part, by (task, language).
+        pools: Donors of targets without data, by task.
     """
 
     settings: Settings
@@ -76,6 +79,7 @@ class Planned:
     drawn: dict[tuple[str, str], DrawnLanguage]
     across: dict[tuple[str, str], DrawnSet]
     left_out: dict[tuple[str, str], str]
+    pools: dict[str, list[ChosenPool]] = field(default_factory=dict)
 
     def tested(self, task: str, name: str) -> DrawnSet:
         """Return what is tested under a name: a language, or a test across two."""
@@ -91,16 +95,15 @@ def write_drawn(directory: ExperimentDir, planned: Planned) -> None:
     ):
         for seed, utterances in language.train.items():
             path = directory.train_list(task, lang, seed)
-            # An earlier learning curve up to a larger N has drawn more.
-            if not (language.grid and path.exists()) or (
-                len(read_utterance_list(path)) < len(utterances)
-            ):
+            # An earlier plan up to a larger N has drawn more.
+            if not path.exists() or len(read_utterance_list(path)) < len(utterances):
                 write_utterance_list(path, utterances)
         _write_set(directory, task, lang, "dev", language.dev)
         _write_set(directory, task, lang, "test", language.test)
     for (task, name), test in planned.across.items():
         _write_set(directory, task, name, "test", test)
     for task in planned.settings.tasks:
+        write_pools(directory.pools(task), planned.pools.get(task, ()))
         lines = ["\t".join(LEFT_OUT_COLUMNS)]
         lines += [
             f"{lang}\t{' '.join(reason.split())}"
@@ -166,14 +169,15 @@ def by_speakers(test: TestSet) -> TestSet:
 def training_utterances(
     directory: ExperimentDir, settings: Settings, run: Run
 ) -> list[ListedUtterance]:
-    """Return a run's training utterances, those of a pair's languages in turn."""
-    options = settings.options.get(run.task, {})
-    n_drawn = find_task(run.task).n_drawn(run.utterances_per_language, options)
+    """Return a run's training utterances, those of its languages in turn."""
+    options, spec = settings.options.get(run.task, {}), find_task(run.task)
     parts = [
-        read_utterance_list(directory.train_list(run.task, lang, run.seed))[:n_drawn]
-        for lang in run.languages
+        read_utterance_list(directory.train_list(run.task, lang, run.seed))[
+            : spec.n_drawn(n, options)
+        ]
+        for lang, n in run.parts
     ]
-    return [utterance for turn in zip(*parts, strict=True) for utterance in turn]
+    return [u for turn in zip_longest(*parts) for u in turn if u is not None]
 
 
 def check_same_data(directory: ExperimentDir, planned: Planned) -> None:
@@ -185,7 +189,7 @@ def check_same_data(directory: ExperimentDir, planned: Planned) -> None:
     for (task, lang), language in planned.drawn.items():
         for seed, utterances in language.train.items():
             path = directory.train_list(task, lang, seed)
-            _check_same_list(path, utterances, may_grow=bool(language.grid))
+            _check_same_list(path, utterances, may_grow=True)
         _check_same_set(directory, task, lang, "dev", language.dev)
         _check_same_set(directory, task, lang, "test", language.test)
     for (task, name), test in planned.across.items():

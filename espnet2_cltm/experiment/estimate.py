@@ -378,7 +378,7 @@ def _units(
     task = run.run.task
     config = config_of(planned.settings, *sort_of(run))
     n_iterations = config.get("num_iters_per_epoch")
-    dev = [planned.drawn[task, lang].dev for lang in run.run.languages]
+    dev = [planned.drawn[task, lang].dev for lang in run.run.trained_on]
     validated = small.n_validations(sort_of(run)) * sum(
         total_seconds(part.utterances) for part in dev if part.data is not None
     )
@@ -436,14 +436,14 @@ def _run_bytes(
     task = run.run.task
     model = small.of_sort(sort_of(run))[-1]
     n_dev, n_dev_small = (
-        sum(len(p.drawn[task, lang].dev.utterances) for lang in r.run.languages)
+        sum(len(p.drawn[task, lang].dev.utterances) for lang in r.run.trained_on)
         for p, r in ((planned, run), (small.planned, model))
     )
     # ESPnet wants some to validate on even where nothing is validated.
     growth = {
         "train": run.utterances / model.utterances,
         "valid": (n_dev or run.utterances) / (n_dev_small or model.utterances),
-        "layers.npz": len(run.run.languages) / len(model.run.languages),
+        "layers.npz": len(run.run.trained_on) / len(model.run.trained_on),
     }
     n_items = small.planned.tested(task, model.test_languages[0]).n_items
     tested = [planned.tested(task, name).n_items for name in run.test_languages]

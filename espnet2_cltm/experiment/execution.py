@@ -63,6 +63,8 @@ from espnet2_cltm.tasks.training import (
     write_train_config,
 )
 
+START = "start.pth"
+"""Weights that a training goes on with, in its run's directory while it needs them."""
 _ANY_LANGUAGES = ("a", "b")
 """Stand for a run's languages where no run is made."""
 
@@ -151,9 +153,14 @@ def make_run(
             is_tested = set(planned.test_languages) <= metrics["test"].keys()
             lacks_layers = layers and is_tested and "layers" not in metrics
             add = _add_layers if lacks_layers else _add_tests
-            if add(directory, settings, planned, ngpu, metrics, meter):
+            is_lost = planned.needed_by and not directory.model(name).exists()
+            if not is_lost and add(directory, settings, planned, ngpu, metrics, meter):
                 return
         _train_and_test(directory, settings, planned, ngpu, keep_models, layers, meter)
+    for needed in planned.needs:
+        others = map(directory.metrics, needed.needed_by)
+        if not needed.run.is_kept(keep_models) and all(p.exists() for p in others):
+            remove_if_there(directory.model(needed.run.name))
 
 
 def _train_and_test(
@@ -175,9 +182,11 @@ def _train_and_test(
     code = find_task(run.task).code()
     utterances = training_utterances(directory, settings, run)
     config = write_train_yaml(directory, settings, run, utterances)
+    start = _extract_start(directory, run)
     args = training_arguments(code.ESPNET_TASK, config, ["--ngpu", str(ngpu)])
-    criteria = code.criteria(vars(args), run.languages, planned.test_languages)
+    criteria = code.criteria(vars(args), run.trained_on, planned.test_languages)
     trained = train_in_memory(code.ESPNET_TASK, args, criteria.values())
+    remove_if_there(*start)
     train_seconds, train_cpu_seconds = meter.lap()
     scores: dict[str, Scores] = {}
     checkpoints: dict[str, Any] = {}
@@ -190,7 +199,7 @@ def _train_and_test(
             calibrations[name] = dev.calibrate(name, checkpoints[name]["epoch"])
             scores[name] = test.score(name, calibrations[name])
     logging.info("Tested on %s", ", ".join(scores))
-    if run.is_kept(keep_models):
+    if run.is_kept(keep_models) or planned.needed_by:
         keep_model(directory, planned, args, trained, criteria, checkpoints)
     test_seconds, test_cpu_seconds = meter.lap()
     costs = {
@@ -208,7 +217,7 @@ def _train_and_test(
     done = {
         "run": run.name,
         "utterances": len(utterances),
-        **_recorded(scores, run.languages),
+        **_recorded(scores, run.trained_on),
         "calibration": calibrations,
         "checkpoints": checkpoints,
         "validation": trained.validation,
@@ -257,7 +266,7 @@ def _add_tests(
             calibrations[name] = dev.calibrate(name, checkpoint["epoch"])
             scores[name] = one.score(name, calibrations[name])
             checkpoints[name] = checkpoint
-    new = _recorded(scores, run.languages)
+    new = _recorded(scores, run.trained_on)
     test = {**metrics["test"], **new["test"]}
     logging.info("Tested the kept model on %s", ", ".join(added))
     seconds, cpu_seconds = meter.lap()
@@ -298,7 +307,7 @@ def _add_layers(
         Whether there was a model to measure.
     """
     run = planned.run
-    kept = {lang: load_kept_model(directory, run, lang) for lang in run.languages}
+    kept = {lang: load_kept_model(directory, run, lang) for lang in run.trained_on}
 
     def model_of(lang: str) -> tuple[int, AbsESPnetModel]:
         model, checkpoint = kept[lang]  # type: ignore[misc]
@@ -328,7 +337,7 @@ class _Test:
         run = self.run
         spec = find_task(run.task)
         test_set = read_test_set(self.directory, run.task, name)
-        if name in run.languages:
+        if name in run.trained_on:
             test_set = by_speakers(test_set)
         suffix = spec.code().PREDICTIONS_SUFFIX
         predictions = self.directory.predictions(run.name, name, suffix)
@@ -415,7 +424,7 @@ def keep_model(
     path = directory.model(run.name)
     # What a killed process leaves of a base model is some 100 MB.
     remove_if_there(*path.parent.glob(f".{path.name}.*"))
-    packed = PackedModel(path, run.task, run.name, run.languages, entries)
+    packed = PackedModel(path, run.task, run.name, run.trained_on, entries)
     pack_model(path, trained.model, args, weights, packed)
 
 
@@ -424,9 +433,9 @@ def load_kept_model(
 ) -> tuple[AbsESPnetModel, dict[str, Any]] | None:
     """Build a run's kept model, as it was tested or for tests that are added later.
 
-    Only runs of one language get such tests. They all use one checkpoint: other
-    languages take the one that is best in the mean over the run's languages, which is
-    its own.
+    Pairs get no such tests. Those of other runs all use one checkpoint: other languages
+    take the one that is best in the mean over the run's languages, which is a single
+    run's own.
 
     Args:
         directory: The experiment.
@@ -439,7 +448,7 @@ def load_kept_model(
         must be made again.
     """
     path = directory.model(run.name)
-    if (language is None and len(run.languages) > 1) or not path.exists():
+    if (language is None and run.kind == "pair") or not path.exists():
         return None
     try:
         packed = read_packed_model(path)
@@ -456,10 +465,13 @@ def load_kept_model(
 
 def _entry_of_test(packed: PackedModel, language: str | None) -> dict[str, Any]:
     """Return the entry of a test; of None: on another language, or else on its own."""
-    name = language or min(
-        packed.checkpoints, key=lambda name: (name in packed.languages, name)
-    )
-    return {k: v for k, v in packed.checkpoints[name].items() if k != "file"}
+    entry = packed.checkpoints[language or _further_test(packed)]
+    return {k: v for k, v in entry.items() if k != "file"}
+
+
+def _further_test(packed: PackedModel) -> str:
+    """Return a test whose checkpoint is that of tests on further languages."""
+    return min(packed.checkpoints, key=lambda name: (name in packed.languages, name))
 
 
 def write_train_yaml(
@@ -471,14 +483,20 @@ def write_train_yaml(
     """Write the run's training configuration, data and seed included."""
     run_dir = directory.run(run.name)
     code = find_task(run.task).code()
-    dev = [read_test_set(directory, run.task, lang, "dev") for lang in run.languages]
+    dev = [read_test_set(directory, run.task, lang, "dev") for lang in run.trained_on]
     data = code.write_training_data(
         run_dir, utterances, dev, settings.test_batch_bins, settings.options[run.task]
     )
     adapted = config_of_run(settings, run)
+    init_param = list(adapted.get("init_param") or ())
+    if run.start:
+        own = find_task(run.task).own_weights
+        place = run_dir / START
+        init_param.append(f"{place}:::{own}" if own else str(place))
     config = {
         **adapted,
-        **strategy_for_run(adapted, run.languages),
+        **({"init_param": init_param} if init_param else {}),
+        **strategy_for_run(adapted, run.trained_on),
         **steps_config(settings, run),
         "seed": run.seed,
         **data,
@@ -486,6 +504,25 @@ def write_train_yaml(
     path = run_dir / "train.yaml"
     write_train_config(code.ESPNET_TASK, config, path)
     return path
+
+
+def _extract_start(directory: ExperimentDir, run: Run) -> tuple[Path, ...]:
+    """Lay the weights that a run goes on with beside its configuration.
+
+    Returns:
+        Their file, which is needed until they are loaded; nothing for other runs.
+
+    Raises:
+        UserError: The model that has them is damaged or gone.
+    """
+    if run.start is None:
+        return ()
+    packed = read_packed_model(directory.model(run.start.name))
+    place = directory.run(run.name) / START
+    with tempfile.TemporaryDirectory(dir=place.parent) as extracted:
+        files = packed.extract(extracted, _further_test(packed))
+        Path(files["model_file"]).rename(place)
+    return (place,)
 
 
 def versions(ngpu: int) -> dict[str, str]:

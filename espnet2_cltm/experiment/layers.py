@@ -85,7 +85,7 @@ def measure_layers(
     measured: dict[str, Any] = {}
     views: dict[str, np.ndarray] = {}
     seen: tuple[int, dict[str, Encoded], dict[str, Any]] | None = None
-    for lang in run.languages:
+    for lang in run.trained_on:
         epoch, model = model_for(lang)
         frontend = getattr(model, "frontend", None)
         if not isinstance(frontend, HubertFrontend):

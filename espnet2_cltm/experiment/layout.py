@@ -38,6 +38,7 @@ from espnet2_cltm.results_format import (
     HELD_OUT,
     LAYERS,
     LEFT_OUT,
+    POOLS,
     SCORES,
 )
 
@@ -144,6 +145,10 @@ class ExperimentDir:
     def left_out(self, task: str) -> Path:
         """Return the file of the languages that a task cannot take, with reasons."""
         return self.root / LEFT_OUT.format(task=task)
+
+    def pools(self, task: str) -> Path:
+        """Return the table of the donors of targets without data."""
+        return self.root / POOLS.format(task=task)
 
     def utterance_list(self, task: str, name: str, split: str) -> Path:
         """Return the list of a language's dev or test utterances."""

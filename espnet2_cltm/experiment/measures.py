@@ -70,6 +70,8 @@ class Measures:
         if find_task(run.task).calibration_sets and "calibration" not in metrics:
             self.uncalibrated += 1
         self._costs.append(_costs_line(run, metrics))
+        if run.kind == "pool":  # the report shows no more of it than its scores
+            return
         self._layers.add(planned, metrics)
         trained = list(_logged(self.directory.log(run.name)))
         for lang in run.languages:

@@ -3,20 +3,29 @@
 A run is one training: ``single`` trains on N utterances of a language, ``double`` on
 2N, ``pair`` on N of each of two. A pair represents both i+j and j+i: it is trained
 once and tested on both. Single runs are tested on every language, which gives the
-zero-shot matrix.
+zero-shot matrix. ``pool`` trains on several donors without the target that it is tested
+on, and may go on with a few utterances, *shots*, of the target.
 
 Learning curves need single runs only: one of 2N takes the same utterances in the same
 order as a double of N, and starts from the same head, so it is the same training.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, write_text
-from espnet2_cltm.results_format import FULL, KINDS, RESULT_DEFAULTS, STEPS
+from espnet2_cltm.results_format import (
+    FULL,
+    KINDS,
+    POOL_METHODS,
+    POOL_SIZES,
+    RESULT_DEFAULTS,
+    STEPS,
+)
 
 STEPS_CHOICES = (*STEPS, "both")
 """Optimiser steps of the runs (``--steps``), see :mod:`.steps`."""
@@ -37,7 +46,12 @@ HEADER = (
     "steps",
     "strategy",
     "shared_by",
+    "size",
+    "method",
+    "target",
+    "shots",
 )
+MOST_NAMED = 6  # donors in a run's name, which is the name of a directory
 
 
 @dataclass(frozen=True, order=True)
@@ -46,13 +60,18 @@ class Run:
 
     Attributes:
         task: Name of the task.
-        kind: ``single``, ``double`` or ``pair``.
-        languages: Language code; two in sorted order for a pair.
+        kind: ``single``, ``double``, ``pair`` or ``pool``.
+        languages: Language code; two in sorted order for a pair; a pool's donors.
         budget: N of each language; a double takes twice as much.
         seed: Seed that draws the utterances and initialises the head.
         steps: ``data`` or ``equal``, see :mod:`.steps`.
         strategy: Name of its strategy, see :mod:`.strategies`.
         is_own: Whether that is what the training configuration itself says.
+        size: What N counts in a pool, one of :data:`.POOL_SIZES`.
+        method: How a pool's model is made, one of :data:`.POOL_METHODS`.
+        target: Language whose shots a pool's model is trained on afterwards; empty
+            without shots.
+        shots: Their number, in the unit of N.
     """
 
     task: str
@@ -63,25 +82,42 @@ class Run:
     steps: str = "data"
     strategy: str = FULL
     is_own: bool = True
+    size: str = POOL_SIZES[0]
+    method: str = POOL_METHODS[0]
+    target: str = ""
+    shots: int = 0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UserError(
-                f"The kind {self.kind!r} is unknown: give {', '.join(KINDS)}."
-            )
-        if self.steps not in STEPS:
-            raise UserError(
-                f"The steps {self.steps!r} are unknown: give data or equal."
-            )
-        if len(self.languages) != (2 if self.kind == "pair" else 1):
-            raise UserError(
-                f"A {self.kind} run cannot have the languages "
-                f"{'+'.join(self.languages)}."
-            )
+        for what, value, known in (
+            ("kind", self.kind, KINDS),
+            ("steps", self.steps, STEPS),
+            ("size", self.size, POOL_SIZES),
+            ("method", self.method, POOL_METHODS),
+        ):
+            if value not in known:
+                raise UserError(
+                    f"The {what} {value!r} is not known: give one of "
+                    f"{', '.join(known)}."
+                )
+        together = "+".join(self.languages)
+        n_languages = {"pair": 2, "pool": max(len(self.languages), 1)}.get(self.kind, 1)
+        if len(self.languages) != n_languages:
+            raise UserError(f"A {self.kind} run cannot have the languages {together}.")
         if list(self.languages) != sorted(set(self.languages)):
             raise UserError(
-                f"The languages {'+'.join(self.languages)} of a pair must differ and "
-                "be in sorted order."
+                f"The languages {together} of a {self.kind} must differ and be in "
+                "sorted order."
+            )
+        if bool(self.target) != bool(self.shots) or (
+            self.kind != "pool" and (self.shots or self.size != POOL_SIZES[0])
+        ):
+            raise UserError(
+                f"A {self.kind} run cannot have {self.shots} shots of "
+                f"{self.target or 'no target'} and the size {self.size}."
+            )
+        if self.target in self.languages:
+            raise UserError(
+                f"The target {self.target} is one of the donors {together} of its pool."
             )
 
     @property
@@ -89,19 +125,64 @@ class Run:
         """Name of the run's directory, such as ``gender.pair.es+fi.n16.equal.s42``.
 
         The published design, ``data``, is not named, nor is the configuration's own
-        strategy.
+        strategy, nor what is the same for all runs that are no pools.
         """
-        steps = "" if self.steps == "data" else f".{self.steps}"
-        strategy = "" if self.is_own else f".{self.strategy}"
-        return (
-            f"{self.task}.{self.kind}.{'+'.join(self.languages)}"
-            f".n{self.budget}{steps}{strategy}.s{self.seed}"
-        )
+        languages = "+".join(self.languages)
+        if len(self.languages) > MOST_NAMED:
+            digest = hashlib.blake2b(languages.encode(), digest_size=4).hexdigest()
+            languages = f"{len(self.languages)}of{digest}"
+        parts = [self.task, self.kind, languages, f"n{self.budget}"]
+        parts += [self.size] if self.size != POOL_SIZES[0] else []
+        parts += [self.method] if self.method != POOL_METHODS[0] else []
+        parts += [self.target, f"m{self.shots}"] if self.shots else []
+        parts += [self.steps] if self.steps != "data" else []
+        parts += [] if self.is_own else [self.strategy]
+        return ".".join([*parts, f"s{self.seed}"])
 
     @property
-    def utterances_per_language(self) -> int:
-        """Amount of training data from each language, in the unit of N."""
-        return 2 * self.budget if self.kind == "double" else self.budget
+    def parts(self) -> list[tuple[str, int]]:
+        """Languages that the run is trained on, and how much of each, in units of N.
+
+        What a divided N leaves over goes to donors in turn, from another one in each
+        seed.
+        """
+        if self.shots:
+            return [(self.target, self.shots)]
+        if self.size == "total":
+            k = len(self.languages)
+            share, over = divmod(self.budget, k)
+            return [
+                (lang, share + ((place + self.seed) % k < over))
+                for place, lang in enumerate(self.languages)
+            ]
+        n = 2 * self.budget if self.kind == "double" else self.budget
+        return [(lang, n) for lang in self.languages]
+
+    @property
+    def trained_on(self) -> tuple[str, ...]:
+        """Languages of the last training: the target where there are shots."""
+        return tuple(lang for lang, _ in self.parts)
+
+    @property
+    def start(self) -> "Run | None":
+        """Run with whose model the training on shots begins."""
+        if not self.shots:
+            return None
+        before = replace(self, target="", shots=0)
+        return before.without_pool
+
+    @property
+    def without_pool(self) -> "Run":
+        """The run itself, or the single run that a joint pool of one donor is."""
+        is_single = len(self.languages) == 1 and self.method == POOL_METHODS[0]
+        if self.kind != "pool" or self.shots or not is_single:
+            return self
+        return replace(self, kind="single", size=POOL_SIZES[0])
+
+    @property
+    def needs(self) -> "tuple[Run, ...]":
+        """Runs whose models must be there before this run is made."""
+        return (self.start,) if self.start else ()
 
     def is_kept(self, keep_models: str) -> bool:
         """Return whether the run's model is kept, by one of :data:`KEEP_CHOICES`."""
@@ -116,7 +197,7 @@ class Run:
         """
         if self.kind == "single" and zero_shot:
             return sorted(languages)
-        return list(self.languages)
+        return list(self.trained_on)
 
     def tests_across(self, names: Sequence[str], zero_shot: bool) -> list[str]:
         """Return the tests across languages that the run takes part in.
@@ -273,6 +354,8 @@ class PlannedRun:
         test_utterances: Number of test utterances.
         test_seconds: Their total length.
         shared_by: Other strategies whose run this is as well, as it is on one language.
+        needs: Lines of the runs whose models it needs, see :func:`linked`.
+        needed_by: Names of the runs that need its model.
     """
 
     run: Run
@@ -282,11 +365,38 @@ class PlannedRun:
     test_utterances: int
     test_seconds: float
     shared_by: tuple[str, ...] = ()
+    needs: "tuple[PlannedRun, ...]" = field(default=(), compare=False, repr=False)
+    needed_by: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def strategies(self) -> tuple[str, ...]:
         """Names of all strategies that it is a run of."""
         return (self.run.strategy, *self.shared_by)
+
+
+def linked(plan: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Return a plan whose lines know the runs that they need and that need them.
+
+    Raises:
+        UserError: A run needs one that is not in the plan.
+    """
+    lines = {planned.run: planned for planned in plan}
+    needed_by: dict[Run, list[str]] = {}
+    for run in lines:
+        for other in run.needs:
+            if other not in lines:
+                raise UserError(f"The run {run.name} needs {other.name}.")
+            needed_by.setdefault(other, []).append(run.name)
+    done: dict[Run, PlannedRun] = {}
+
+    def link(run: Run) -> PlannedRun:
+        if run not in done:
+            names = tuple(needed_by.get(run, ()))
+            needs = tuple(map(link, run.needs))
+            done[run] = replace(lines[run], needs=needs, needed_by=names)
+        return done[run]
+
+    return [link(planned.run) for planned in plan]
 
 
 def write_plan(path: Path, plan: Iterable[PlannedRun]) -> None:
@@ -309,6 +419,10 @@ def write_plan(path: Path, plan: Iterable[PlannedRun]) -> None:
             run.steps,
             run.strategy,
             " ".join(planned.shared_by),
+            run.size,
+            run.method,
+            run.target,
+            run.shots,
         )
         lines.append("\t".join(map(str, fields)))
     write_text(path, "\n".join(lines) + "\n")
@@ -322,7 +436,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
     """
     remedy = "run stage 3 again"
     plan = []
-    defaults = {**RESULT_DEFAULTS, "shared_by": ""}
+    defaults = {**RESULT_DEFAULTS, "shared_by": "", "target": ""}
     rows = read_rows(path, HEADER, "a plan of runs", remedy, defaults)
     for number, fields in enumerate(rows, start=2):
         row = dict(zip(HEADER, fields, strict=True))
@@ -335,6 +449,10 @@ def read_plan(path: Path) -> list[PlannedRun]:
                 int(row["seed"]),
                 row["steps"],
                 row["strategy"],
+                size=row["size"],
+                method=row["method"],
+                target=row["target"],
+                shots=int(row["shots"]),
             )
             if run.name != row["run"]:
                 run = replace(run, is_own=False)
@@ -354,4 +472,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
                 f"{path}, line {number}, is not a planned run ({error}): {remedy}."
             ) from error
         plan.append(planned)
-    return plan
+    try:
+        return linked(plan)
+    except UserError as error:
+        raise UserError(f"{path} lacks a run ({error}): {remedy}.") from error

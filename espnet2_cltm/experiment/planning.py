@@ -7,7 +7,7 @@ serve for nothing else.
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_table
@@ -30,14 +30,17 @@ from espnet2_cltm.experiment.plan import (
     all_runs,
     curve_runs,
     doubled,
+    linked,
     read_plan,
     write_plan,
 )
+from espnet2_cltm.experiment.pools import pool_runs
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
 from espnet2_cltm.experiment.states import Claims
 from espnet2_cltm.experiment.steps import epoch_of
 from espnet2_cltm.experiment.strategies import strategies_of
 from espnet2_cltm.files import remove_if_there
+from espnet2_cltm.pools import ChosenPool
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.task import DrawingRules, LanguageDraw, UnfitLanguage
@@ -58,6 +61,7 @@ def make_plan(
     languages: Sequence[str],
     seeds: Sequence[int],
     directory: ExperimentDir | None = None,
+    choose_pools: Callable[[str, list[str]], list[ChosenPool]] | None = None,
 ) -> Planned:
     """Draw subsets and list all runs, without writing anything.
 
@@ -67,6 +71,8 @@ def make_plan(
         seeds: Seeds, at least one.
         directory: The experiment's directory. Where only a share of the pairs is
             measured, pair runs that are done in it are preferred and stay in the plan.
+        choose_pools: Function of (task, its languages) that decides on the donors of
+            targets without data, where the settings ask for pools.
 
     Raises:
         UserError: The audio store lacks something, or too few languages can take part
@@ -106,7 +112,7 @@ def make_plan(
                 if settings.regime_budgets:
                     draw, grid = draw_curve(task, usable, rules, ordered)
                 else:
-                    draw = find_task(task).draw(usable, rules, ordered)
+                    draw = _draw(task, lang, usable, rules, ordered)
             except UnfitLanguage as error:
                 left_out[task, lang] = error.reason
             else:
@@ -118,12 +124,60 @@ def make_plan(
     for task in settings.tasks:
         _require_languages(task, settings, fit[task], left_out)
     across = _draw_across(settings, drawn)
-    runs = [
-        _measure(run, settings, drawn, across, fit[task])
-        for task in settings.tasks
-        for run in _runs(task, settings, drawn, fit[task], seeds, directory)
-    ]
-    return Planned(settings, runs, drawn, across, left_out)
+    runs = []
+    pools: dict[str, list[ChosenPool]] = {}
+    for task in settings.tasks:
+        names = [name for of_task, name in across if of_task == task]
+        tests = {
+            run: [
+                *run.test_languages(fit[task], settings.zero_shot),
+                *run.tests_across(names, settings.zero_shot),
+            ]
+            for run in _runs(task, settings, drawn, fit[task], seeds, directory)
+        }
+        if settings.pools:
+            pools[task] = choose_pools(task, fit[task]) if choose_pools else []
+            targets = settings.pools.targets or fit[task]
+            more = pool_runs(
+                *(task, pools[task], settings.pools, targets, settings.budget[task]),
+                *(seeds, "data" if settings.steps == "data" else "equal"),
+                strategies_of(settings, task),
+            )
+            for run, tested in more.items():
+                known = tests.setdefault(run, [])
+                known += sorted(tested - {*known})
+        by_seed = sorted(tests, key=lambda run: run.seed)
+        runs += [
+            _measure(run, tests[run], settings, drawn, across, fit[task])
+            for run in by_seed
+        ]
+    return Planned(settings, linked(runs), drawn, across, left_out, pools)
+
+
+def _draw(
+    task: str,
+    lang: str,
+    splits: Mapping[str, Sequence[Utterance]],
+    rules: DrawingRules,
+    seeds: Sequence[int],
+) -> LanguageDraw:
+    """Draw a language's utterances.
+
+    Raises:
+        UnfitLanguage: The language cannot take part.
+        UserError: It could, but for ``--shots``.
+    """
+    try:
+        return find_task(task).draw(splits, rules, seeds)
+    except UnfitLanguage as error:
+        if rules.shots:
+            find_task(task).draw(splits, replace(rules, shots=()), seeds)
+            raise UserError(
+                f"--shots {' '.join(map(str, rules.shots))} does not go with {task} in "
+                f"{lang}: {error.reason}; give other numbers, or leave {lang} out of "
+                "--langs."
+            ) from error
+        raise
 
 
 def draw_curve(
@@ -222,7 +276,9 @@ def _settle_options(
 
     options = {}
     for task in settings.tasks:
-        spec, largest = find_task(task), max(settings.rules(task).sizes)
+        # Not for the sake of shots: an experiment that gets some stays as it was.
+        rules = replace(settings.rules(task), shots=())
+        spec, largest = find_task(task), max(rules.sizes)
         asked = {**spec.default_options(), **settings.options.get(task, {})}
         options[task] = spec.settle_options(asked, read(), largest)
     return replace(settings, options=options)
@@ -422,23 +478,21 @@ def _draw_across(
 
 def _measure(
     run: Run,
+    tested: Sequence[str],
     settings: Settings,
     drawn: Mapping[tuple[str, str], DrawnLanguage],
     across: Mapping[tuple[str, str], DrawnSet],
     languages: Sequence[str],
 ) -> PlannedRun:
-    options, zero_shot = settings.options[run.task], settings.zero_shot
-    n_drawn = find_task(run.task).n_drawn(run.utterances_per_language, options)
+    options, spec = settings.options[run.task], find_task(run.task)
     train = [
         utterance
-        for lang in run.languages
-        for utterance in drawn[run.task, lang].train[run.seed][:n_drawn]
+        for lang, n in run.parts
+        for utterance in drawn[run.task, lang].train[run.seed][
+            : spec.n_drawn(n, options)
+        ]
     ]
     names = [name for task, name in across if task == run.task]
-    tested = [
-        *run.test_languages(languages, zero_shot),
-        *run.tests_across(names, zero_shot),
-    ]
     sets = {lang: drawn[run.task, lang].test for lang in languages}
     sets |= {name: across[run.task, name] for name in names}
     test = [u for name in tested for u in sets[name].utterances]

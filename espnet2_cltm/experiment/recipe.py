@@ -31,6 +31,7 @@ from espnet2_cltm.options import (
     parse,
     read_values,
 )
+from espnet2_cltm.pools import PoolOptions
 from espnet2_cltm.registry import find_corpus, find_task, task_names
 from espnet2_cltm.task import TaskSpec
 
@@ -92,6 +93,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         regime_budgets=grid,
         steps=values["steps"],
         strategies=read_strategies(values["strategy"]),
+        pools=_pool_options(values),
     )
     for name, config in train_config.items():
         own = own_strategy(config)
@@ -99,6 +101,28 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
             adapted = config_of(settings, name, strategy, strategy == own)
             check_steps(name, values["steps"], adapted)
     return settings
+
+
+def _pool_options(values: Mapping[str, Any]) -> PoolOptions | None:
+    """Return what is asked for targets without data.
+
+    Raises:
+        UserError: It is asked for together with learning curves.
+    """
+    if not values["pools"] and not values["shots"]:
+        return None
+    if values["regime_budgets"]:
+        raise UserError(
+            "--regime_budgets is for learning curves alone: leave --pools and --shots "
+            "out, or give --budget in its place."
+        )
+    return PoolOptions(
+        pools=values["pools"],
+        shots=values["shots"] or (),
+        sizes=values["pool_sizes"],
+        targets=tuple(sorted({*values["pool_targets"]})),
+        seed=values["pools_seed"],
+    )
 
 
 def _budget(spec: TaskSpec, corpus: CorpusSpec, values: Mapping[str, Any]) -> int:

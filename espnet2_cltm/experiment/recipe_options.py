@@ -32,6 +32,7 @@ from espnet2_cltm.options import (
     one_of,
     stage_up_to,
 )
+from espnet2_cltm.pools import POOLS_KIND, SIZES_KIND
 from espnet2_cltm.registry import corpus_names, find_task, task_names
 from espnet2_cltm.task import TaskSpec
 
@@ -131,6 +132,39 @@ STAGE_3_OPTIONS = (
         (3,),
     ),
     Option(
+        "pools",
+        "pools of donors for targets taken as having no data: all (other languages), "
+        "nearest:3, recommended:3 (as predicted from the results that there are), "
+        "random:3, donors joined by '+'; each is trained without its target and tested "
+        "on it",
+        POOLS_KIND,
+        "",
+        (3,),
+    ),
+    Option(
+        "pool_sizes",
+        "what N counts in a pool: each (donor), total (of all donors) or both",
+        SIZES_KIND,
+        "each",
+        (3,),
+    ),
+    Option(
+        "pool_targets",
+        "languages taken as having no data; left out, every language in turn",
+        WORDS,
+        "",
+        (3,),
+    ),
+    Option("pools_seed", "seed that draws random pools", WHOLE, "0", (3,)),
+    Option(
+        "shots",
+        "few-shot runs, such as '1 2 4 8': training goes on with so much of the target "
+        "(in the unit of N) after each pool, and begins with it from the encoder alone",
+        NUMBERS,
+        "",
+        (3,),
+    ),
+    Option(
         "shared_speakers",
         "treat speakers of one name, apart from <lang>-, as one person in all "
         "languages, and train on nobody who is tested; left out, the corpus decides",
@@ -177,7 +211,7 @@ STAGE_6_OPTIONS = (
         "table of distances between languages that are not known here",
         TEXT,
         "",
-        (6,),
+        (3, 6),
         "Places",
     ),
 )

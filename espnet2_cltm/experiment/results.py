@@ -179,9 +179,11 @@ def write_results(
             result.n_test,
             run.steps,
         )
+        confusion = {} if run.kind == "pool" else result.confusion or {}
         for strategy in result.planned.strategies:
-            lines.append("\t".join(map(str, (*fields, strategy))))
-            for reference, row in (result.confusion or {}).items():
+            pool = (run.size, run.method, run.shots)
+            lines.append("\t".join(map(str, (*fields, strategy, *pool))))
+            for reference, row in confusion.items():
                 found = by_steps[run.steps][(*where, reference, strategy)]
                 found.update(row)
         if result.held_out:
@@ -189,12 +191,12 @@ def write_results(
             where_held = (run.name, result.test_language, result.metric, values)
             held_out.append("\t".join(where_held))
     write_text(path, "\n".join(["\t".join(RESULT_COLUMNS), *sorted(lines)]) + "\n")
-    confusion = by_steps[max(by_steps, key=STEPS.index, default=STEPS[0])]
-    if confusion_path is not None and confusion:
+    tables = by_steps[max(by_steps, key=STEPS.index, default=STEPS[0])]
+    if confusion_path is not None and tables:
         rows = ["\t".join((*CONFUSION_COLUMNS, STRATEGY))]
         rows += [
             "\t".join((*where, reference, predicted, str(n), strategy))
-            for (*where, reference, strategy), counts in sorted(confusion.items())
+            for (*where, reference, strategy), counts in sorted(tables.items())
             for predicted, n in sorted(counts.items())
         ]
         write_text(confusion_path, "\n".join(rows) + "\n")
@@ -253,7 +255,7 @@ def _rescore(
         test_set = read_test_set(directory, run.task, name)
         scores = spec.score(
             options,
-            by_speakers(test_set) if name in run.languages else test_set,
+            by_speakers(test_set) if name in run.trained_on else test_set,
             directory.predictions(run.name, name, code.PREDICTIONS_SUFFIX),
             metrics.get("calibration", {}).get(name, {}),
         )

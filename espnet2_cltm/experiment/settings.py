@@ -16,11 +16,12 @@ import yaml
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping, write_text
 from espnet2_cltm.frontend.families import NAMES
+from espnet2_cltm.pools import PoolOptions
 from espnet2_cltm.task import DrawingRules
 
 # Settings with a value per task or strategy, of which there may come more.
 MAY_GROW = ("budget", "options", "train_config", "strategies")
-MAY_CHANGE = ("pairs_fraction", "regime_budgets")
+MAY_CHANGE = ("pairs_fraction", "regime_budgets", "pools")
 _ONE_MATRIX = {"both": "equal"}  # steps whose runs of a matrix are those of another
 
 
@@ -46,6 +47,7 @@ class Settings:
             become ``both``.
         strategies: What each strategy changes in a training configuration, by name, see
             :mod:`.strategies`; empty for the configurations' own alone.
+        pools: What is asked for targets without data; None for nothing.
     """
 
     corpus: str
@@ -61,10 +63,13 @@ class Settings:
     regime_budgets: tuple[int, ...] = ()
     steps: str = "data"
     strategies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pools: PoolOptions | None = None
 
     def __post_init__(self) -> None:
-        # YAML has lists only.
+        # YAML has lists and mappings only.
         object.__setattr__(self, "regime_budgets", tuple(self.regime_budgets))
+        if isinstance(self.pools, Mapping):
+            object.__setattr__(self, "pools", PoolOptions(**self.pools))
 
     @property
     def tasks(self) -> list[str]:
@@ -77,6 +82,7 @@ class Settings:
         return DrawingRules(
             budget=grid[-1] if grid else self.budget[task],
             grid=grid,
+            shots=self.pools.few if self.pools else (),
             shared_speakers=self.shared_speakers,
             options=self.options.get(task, {}),
             config=self.train_config[task],
@@ -91,6 +97,11 @@ def write_settings(path: Path, settings: Settings) -> None:
     """Write settings as YAML; tasks and strategies that the file has stay in it."""
     content = asdict(settings)
     content["regime_budgets"] = list(settings.regime_budgets)
+    if settings.pools:
+        content["pools"] = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in content["pools"].items()
+        }
     if path.exists():
         before = asdict(read_settings(path))
         for name in MAY_GROW:

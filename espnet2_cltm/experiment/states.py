@@ -118,7 +118,8 @@ def is_done(
     A single run that was made before a language was added lacks that language's
     zero-shot result: its model is tested on it where it was kept, otherwise the run is
     made again. One that was made before its layers were asked for is done all the same
-    where its model was not kept.
+    where its model was not kept. One that other runs go on with has its model until
+    these are done.
 
     Args:
         directory: The experiment.
@@ -132,7 +133,16 @@ def is_done(
     metrics = read_metrics(directory.metrics(name))
     if metrics is None or not set(planned.test_languages) <= metrics["test"].keys():
         return False
+    if lacks_model(directory, planned):
+        return False
     return not layers or "layers" in metrics or not directory.model(name).exists()
+
+
+def lacks_model(directory: ExperimentDir, planned: PlannedRun) -> bool:
+    """Return whether other runs wait for a run's model, which is not there."""
+    if directory.model(planned.run.name).exists():
+        return False
+    return not all(directory.metrics(name).exists() for name in planned.needed_by)
 
 
 def runs_left(

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -95,9 +95,18 @@ def work(
                 ):
                     made.append(planned.run.name)
             if len(made) == n_made_before:
+                # One that others need may have lost its model meanwhile.
+                left += _needed(left)
                 time.sleep(WAIT_SECONDS)
     finally:
         claims.close()
+
+
+def _needed(left: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Return the runs that others need and that are not among them."""
+    names = {planned.run.name for planned in left}
+    needed = {n.run.name: n for planned in left for n in planned.needs}
+    return [planned for name, planned in needed.items() if name not in names]
 
 
 def _make_if_free(
@@ -110,7 +119,16 @@ def _make_if_free(
     make: Callable[[ExperimentDir, Settings, PlannedRun, int], None],
 ) -> bool:
     name = planned.run.name
-    if directory.failure(name).exists() or not claims.take(name):
+    if directory.failure(name).exists():
+        return False
+    for needed in planned.needs:
+        if directory.failure(needed.run.name).exists():
+            why = f"The run {needed.run.name}, whose model this one needs, has failed."
+            _report_failure(directory, name, why, why)
+            return False
+        if not is_done(directory, needed, layers):
+            return False
+    if not claims.take(name):
         return False
     try:
         if is_done(directory, planned, layers) or directory.failure(name).exists():

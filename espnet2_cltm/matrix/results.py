@@ -2,8 +2,9 @@
 
 ``run task kind languages budget seed test_language metric value n_test steps strategy``
     the project's ``results.tsv``, tab-separated, one line per run, test language and
-    metric. ``kind`` is single, double or pair; ``languages`` is one code, or two sorted
-    codes joined by ``+`` for a pair run. A value ``nan`` says that the metric is
+    metric. ``kind`` is single, double, pair or pool; ``languages`` is one code, or
+    sorted codes joined by ``+`` for a pair or pool run; pools are kept apart from the
+    matrix (:mod:`.pool_results`), as are runs of another N than its pairs'. A value ``nan`` says that the metric is
     undefined, as macro F1 is on a test set that lacks a class. ``steps`` is equal or
     data (older files lack it: data); where a file has both, the matrix is of the equal
     ones. ``strategy`` is how the encoder was adapted (older files lack it: full); a
@@ -74,7 +75,7 @@ ACROSS = "~"  # between the languages of a set of cross-language trials
 # What tells a result from all others, whatever its run is called.
 IDENTITY = [
     *("task", "kind", "languages", "budget", "seed", "steps", STRATEGY),
-    *("test_language", "metric"),
+    *("size", "method", "shots", "test_language", "metric"),
 ]
 FRAMEWORK_COLUMNS = ("model_id", "type", "lang_src", "lang_tgt")
 # The framework's name of each metric, and whose metric it is here.
@@ -278,6 +279,7 @@ def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
     to_number(table, "value", minimum=None)
     task = choose_task(table, choice.task)
     table = table.where(table.rows["task"] == task)
+    table = table.where(table.rows["kind"] != "pool")
     strategy = choice.strategy or strategies_in(table)[0]
     of_task = f" of task {task}"
     _choose(table, STRATEGY, strategy, table.rows[STRATEGY], of_task)
@@ -302,7 +304,11 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
     of_task = f" of task {task}"
     metric = _choose_metric(table, task, choice.metric)
     budgets = to_integer(table, "budget")
-    budget = _choose(table, "budget", choice.budget, budgets, of_task)
+    of_pairs = budgets[table.rows["kind"] == "pair"]
+    is_few = choice.budget is None and of_pairs.nunique() == 1
+    budget = _choose(
+        table, "budget", choice.budget, of_pairs if is_few else budgets, of_task
+    )
     steps = choice.steps or _main_steps(table)
     trained = _trained_languages(table)
     table = table.where(

@@ -229,6 +229,7 @@ SPEAKER = SpeakerVerification(
         _part_of,
         score_measures,
     ),
+    own_weights="loss.weight",
     options=(
         Option(
             "utts_per_speaker",

@@ -102,7 +102,7 @@ def test_a_single_run_of_2n_is_the_double_run_of_n(settings, tmp_path, task):
         directory = ExperimentDir(tmp_path / name)
         write_experiment(directory, make_plan(own, ["ca", "es"], [1, 2]))
         drawn[name] = {
-            (*run.languages, run.utterances_per_language, run.seed): utts
+            (*run.parts[0], run.seed): utts
             for run, utts in utterances_of(directory).items()
             if run.kind != "pair"
         }

@@ -40,8 +40,9 @@ def test_pair_run_is_tested_on_both_its_languages():
 
 
 def test_double_run_takes_twice_the_budget():
-    assert Run("gender", "double", ("es",), 5, 42).utterances_per_language == 10
-    assert Run("gender", "pair", ("es", "tr"), 5, 42).utterances_per_language == 5
+    assert Run("gender", "double", ("es",), 5, 42).parts == [("es", 10)]
+    pair = Run("gender", "pair", ("es", "tr"), 5, 42)
+    assert pair.parts == [("es", 5), ("tr", 5)]
 
 
 @pytest.mark.parametrize(
