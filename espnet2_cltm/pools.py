@@ -33,7 +33,7 @@ def _read_pools(text: str) -> tuple[str, ...]:
     for word in text.split():
         codes = sorted(distinct(word.split("+")))
         if word != ALL and not chooser_of(word):
-            if not all(map(is_language_code, codes)):
+            if word in CHOOSERS or not all(map(is_language_code, codes)):
                 raise ValueError
             word = "+".join(codes)
         pools.append(word)

@@ -1,6 +1,9 @@
 """What stages 3 to 5 write and stage 6 reads: kinds of runs, files and columns."""
 
-KINDS = ("single", "double", "pair", "pool")
+KINDS = ("single", "double", "pair")
+"""Kinds of runs that make a matrix."""
+
+RUN_KINDS = (*KINDS, "pool")
 """Kinds of runs."""
 
 POOL_SIZES = ("each", "total")

@@ -285,9 +285,9 @@ class TaskSpec(ABC):
         options: The task's own options.
         module: Name of the module that trains and tests; None where there is none.
         test_data: Storage of its test data, where they are more than labels.
-        own_weights: Beginning of the names of weights that belong to what a training
-            set holds, such as a weight for each of its speakers, and do not serve
-            another training.
+        own_weights: Beginnings, joined by commas, of the names of weights that belong
+            to what a training set holds, such as its speakers, and do not serve another
+            training.
     """
 
     name: str

@@ -47,7 +47,7 @@ from espnet2_cltm.matrix.pool_choice import choose_pools, rankings_for
 from espnet2_cltm.matrix.results import Choice
 from espnet2_cltm.options import add_options
 from espnet2_cltm.pools import ChosenPool
-from espnet2_cltm.results_format import KINDS
+from espnet2_cltm.results_format import RUN_KINDS
 
 
 def get_parser() -> argparse.ArgumentParser:
@@ -98,7 +98,7 @@ def describe(planned: Planned) -> str:
     for task in sorted({p.run.task for p in planned.runs}):
         runs = [p for p in planned.runs if p.run.task == task]
         counts = Counter(p.run.kind for p in runs)
-        kinds = ", ".join(f"{counts[k]} {k}" for k in KINDS if counts[k])
+        kinds = ", ".join(f"{counts[k]} {k}" for k in RUN_KINDS if counts[k])
         languages = sorted({lang for p in runs for lang in p.run.languages})
         seeds = sorted({p.run.seed for p in runs})
         strategies = list(dict.fromkeys(s for p in runs for s in p.strategies))

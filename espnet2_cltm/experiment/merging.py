@@ -33,8 +33,9 @@ from espnet2_cltm.experiment.settings import (
     write_settings,
 )
 from espnet2_cltm.files import cannot_write, read_text, write_text
+from espnet2_cltm.pools import read_pools, write_pools
 from espnet2_cltm.progress import progress
-from espnet2_cltm.results_format import KINDS
+from espnet2_cltm.results_format import RUN_KINDS
 
 # Where the audio lies, and which share of the pairs was drawn first: no result depends
 # on it.
@@ -89,7 +90,11 @@ def merge_experiments(experiments: Sequence[Path], outdir: Path) -> list[Planned
         write_settings(merged.settings, settings)
     if encoders:
         write_text(merged.encoders, json.dumps(encoders, indent=1) + "\n")
-    _merge_data(sources, merged, may_grow=bool(curves))
+    has_shots = any(settings.pools for settings in all_settings)
+    _merge_data(sources, merged, may_grow=bool(curves) or has_shots)
+    for task in {task for settings in all_settings for task in settings.tasks}:
+        pools = [p for s in sources for p in read_pools(s.directory.pools(task))]
+        write_pools(merged.pools(task), dict.fromkeys(pools))
     plan: dict[Run, PlannedRun] = {}
     for planned in (planned for source in sources for planned in source.plan):
         known = plan.setdefault(planned.run, planned)
@@ -199,7 +204,7 @@ def _merge_data(
         sources: The experiments.
         merged: The merged one.
         may_grow: Whether of two lists one may be the beginning of the other, as in
-            learning curves.
+            learning curves and with few-shot runs.
 
     Raises:
         UserError: Two experiments have drawn differently.
@@ -331,6 +336,7 @@ def _link(path: str | Path, target: str | Path) -> None:
 
 def _order(run: Run) -> tuple:
     """Sort as stage 3 does."""
-    kind = KINDS.index(run.kind)
+    kind = RUN_KINDS.index(run.kind)
     of_kind = (kind, run.budget, run.languages, run.steps)
-    return run.task, run.seed, not run.is_own, run.strategy, *of_kind
+    of_pool = (run.size, run.method, run.target, run.shots)
+    return run.task, run.seed, not run.is_own, run.strategy, *of_kind, *of_pool

@@ -20,10 +20,10 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, write_text
 from espnet2_cltm.results_format import (
     FULL,
-    KINDS,
     POOL_METHODS,
     POOL_SIZES,
     RESULT_DEFAULTS,
+    RUN_KINDS,
     STEPS,
 )
 
@@ -89,7 +89,7 @@ class Run:
 
     def __post_init__(self) -> None:
         for what, value, known in (
-            ("kind", self.kind, KINDS),
+            ("kind", self.kind, RUN_KINDS),
             ("steps", self.steps, STEPS),
             ("size", self.size, POOL_SIZES),
             ("method", self.method, POOL_METHODS),

@@ -53,7 +53,7 @@ from espnet2_cltm.matrix.text_table import (
     shorten,
     to_integer,
 )
-from espnet2_cltm.results_format import KINDS, RESULT_COLUMNS
+from espnet2_cltm.results_format import RESULT_COLUMNS, RUN_KINDS
 
 SAME = 1e-9  # a double and a single of twice its N, trained on two kinds of machine
 
@@ -130,9 +130,11 @@ def _own_results(table: TextTable) -> TextTable:
             f"{table.path} has an unknown header ({shorten(table.rows.columns)}); "
             f"expected are tab-separated {' '.join(RESULT_COLUMNS)}."
         )
-    require_choices(table, "kind", KINDS)
+    require_choices(table, "kind", RUN_KINDS)
     rows = table.rows
-    own = (rows["kind"] != "pair") & (rows["languages"] == rows["test_language"])
+    own = ~rows["kind"].isin(["pair", "pool"]) & (
+        rows["languages"] == rows["test_language"]
+    )
     if not own.any():
         raise UserError(
             f"{table.path} has no single or double run that is tested on the language "

@@ -3,9 +3,10 @@
 ``run task kind languages budget seed test_language metric value n_test steps strategy``
     the project's ``results.tsv``, tab-separated, one line per run, test language and
     metric. ``kind`` is single, double, pair or pool; ``languages`` is one code, or
-    sorted codes joined by ``+`` for a pair or pool run; pools are kept apart from the
-    matrix (:mod:`.pool_results`), as are runs of another N than its pairs'. A value ``nan`` says that the metric is
-    undefined, as macro F1 is on a test set that lacks a class. ``steps`` is equal or
+    sorted codes joined by ``+`` for a pair or pool run. Pools (:mod:`.pool_results`)
+    are no part of the matrix, nor are runs of another N than its pairs'. A value
+    ``nan`` says that the metric is undefined, as macro F1 is on a test set that lacks a
+    class. ``steps`` is equal or
     data (older files lack it: data); where a file has both, the matrix is of the equal
     ones. ``strategy`` is how the encoder was adapted (older files lack it: full); a
     matrix is of one strategy. A ``test_language`` of
@@ -65,6 +66,7 @@ from espnet2_cltm.results_format import (
     KINDS,
     RESULT_COLUMNS,
     RESULT_DEFAULTS,
+    RUN_KINDS,
     STEPS,
     STRATEGY,
 )
@@ -266,7 +268,7 @@ def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
     """Check all lines and keep those of the task."""
     lacking = {k: v for k, v in RESULT_DEFAULTS.items() if k not in table.rows}
     table = replace(table, rows=table.rows.assign(**lacking))
-    require_choices(table, "kind", KINDS)
+    require_choices(table, "kind", RUN_KINDS)
     require_choices(table, "steps", STEPS)
     across = _is_cross_language(table)
     require_language_codes(table.where(~across), "test_language")

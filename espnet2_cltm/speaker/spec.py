@@ -229,7 +229,7 @@ SPEAKER = SpeakerVerification(
         _part_of,
         score_measures,
     ),
-    own_weights="loss.weight",
+    own_weights="loss.weight,loss.classifier",
     options=(
         Option(
             "utts_per_speaker",

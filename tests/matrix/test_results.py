@@ -37,7 +37,7 @@ def rows_of(**changes) -> list[list[str]]:
 def test_header_of_a_results_file_is_the_documented_one():
     assert " ".join(RESULT_COLUMNS) == (
         "run task kind languages budget seed test_language metric value n_test steps "
-        "strategy"
+        "strategy size method shots"
     )
 
 
@@ -394,7 +394,7 @@ def test_unknown_task_and_metric_are_refused(tmp_path):
         ("\t".join(RESULT_COLUMNS).encode() + b"\n", "has a header and no line"),
         (b"run\ttask\n\xe7\t1\n", "not UTF-8 text"),
         (
-            "\t".join(RESULT_COLUMNS).encode() + b"\n" + b"x\t" * 12 + b"x\n",
+            "\t".join(RESULT_COLUMNS).encode() + b"\n" + b"x\t" * 15 + b"x\n",
             "is not a table",
         ),
     ],
