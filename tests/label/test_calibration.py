@@ -62,6 +62,20 @@ def test_metrics_equal_the_references(found):
     assert 0 <= brier(truth, logs) <= 2
 
 
+def test_ece_is_that_of_torchmetrics():
+    import torch
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(4), 500).astype(np.float32)
+    truth = rng.integers(0, 4, 500)
+    expected = multiclass_calibration_error(
+        torch.from_numpy(shares), torch.from_numpy(truth), 4, len(EDGES) - 1
+    )
+    logs = log_probabilities(shares)
+    assert ece(truth, logs) == pytest.approx(float(expected), abs=1e-6)
+
+
 def test_metrics_by_hand():
     logs = np.log([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
     truth = np.array([0, 1, 1, 0])

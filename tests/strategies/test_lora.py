@@ -3,6 +3,7 @@
 import argparse
 import copy
 
+import peft
 import pytest
 import torch
 
@@ -109,7 +110,6 @@ def test_logits_are_those_of_weights_with_the_product_added():
 
 
 def test_logits_are_pefts_with_the_same_weights():
-    peft = pytest.importorskip("peft")
     targets = ["q_proj", "v_proj", "output_dense"]
     conf = {"rank": 4, "alpha": 6, "target_modules": targets}
     model = train(build("lora", conf))
