@@ -23,7 +23,7 @@ if [[ -n ${ESPNET_ROOT:-} ]]; then
     . "${CLTM_ROOT}/tools/activate_espnet.sh" || return 1
 else
     # Not bin/activate: it keeps the place where .venv was made, and changes the prompt.
-    export VIRTUAL_ENV="${CLTM_ROOT}/.venv"
+    export VIRTUAL_ENV="${CLTM_ROOT}/${CLTM_VENV:-.venv}"
     export PATH="${VIRTUAL_ENV}/bin:${PATH}"
 fi
 export PYTHONPATH="${CLTM_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"

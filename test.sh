@@ -4,10 +4,19 @@
 #   ./test.sh                           everything
 #   ./test.sh --fast                    in a minute: no torch, no slow test, no browser
 #   ./test.sh tests/corpus -k speaker   arguments go to pytest
+#   ./test.sh --python 3.12 ...         with another Python, in .venv-3.12
 set -euo pipefail
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")"
 
 fast=false
+if [[ ${1-} == --python ]]; then
+    if [[ -z ${2-} ]]; then
+        echo "test.sh: error: --python needs a version, such as 3.12." >&2
+        exit 1
+    fi
+    export CLTM_VENV=.venv-$2 PYTHON=python$2
+    shift 2
+fi
 if [[ ${1-} == --fast ]]; then
     fast=true
 fi
@@ -32,7 +41,7 @@ list_shell_scripts() {
     if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
         git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run
     else
-        find . -path ./.venv -prune -o \( -name '*.sh' -o -path ./.ci/run \) -print0
+        find . -path './.venv*' -prune -o \( -name '*.sh' -o -path ./.ci/run \) -print0
     fi
 }
 

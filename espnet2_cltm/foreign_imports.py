@@ -10,6 +10,13 @@ from types import ModuleType
 
 from espnet2_cltm.errors import UserError
 
+_ESPNET = (
+    '"espnet==202611"'
+    if sys.version_info >= (3, 12)
+    else '"espnet==202511" "espnet_tts_frontend==0.0.4"'
+)
+"""As in tools/requirements-espnet.txt, which a package does not have."""
+
 
 class UnusablePackageError(UserError, ImportError):
     """Another package is missing, or is not usable in this environment."""
@@ -32,8 +39,8 @@ class MissingESPnet:
         if fullname in ("espnet", "espnet2"):
             raise UnusablePackageError(
                 "ESPnet is not installed in this environment: run pip install "
-                '--no-deps "espnet==202511" "espnet_tts_frontend==0.0.4", or use '
-                "./run.sh, which makes an environment of its own."
+                f"--no-deps {_ESPNET}, or use ./run.sh, which makes an environment of "
+                "its own."
             )
 
 

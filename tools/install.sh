@@ -8,7 +8,7 @@ set -euo pipefail
 
 root=$(dirname -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")")
 tools=${root}/tools
-venv=$(readlink -f -- "${root}/.venv") # which several checkouts may share
+venv=$(readlink -f -- "${root}/${CLTM_VENV:-.venv}") # which several checkouts may share
 state=${venv}/.cltm # marks .venv as ours, and keeps what is known of its progress
 log=${state}/install.log
 
@@ -20,7 +20,7 @@ usage="Usage: tools/install.sh [--python PYTHON] [--torch_index_url URL] [--with
 Installs cltm's Python environment into .venv, or, with ESPNET_ROOT set, adds what is
 missing to that ESPnet's environment. run.sh and test.sh call it by themselves.
 
-  --python           Python to use, 3.10 to 3.12 (default: \$PYTHON, or the first found)
+  --python           Python to use, 3.10 to 3.13 (default: \$PYTHON, or the first found)
   --torch_index_url  package index that torch is taken from, for instance one with CPU
                      builds only (default: \$TORCH_INDEX_URL, or pip's own setting)
   --with_tests       true: install what ./test.sh needs, too (default: false)"
@@ -79,12 +79,12 @@ python_version() { # of the command $1; nothing if it does not run
     "$1" -I -S -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true
 }
 
-is_suitable() { [[ $1 == 3.10 || $1 == 3.11 || $1 == 3.12 ]]; }
+is_suitable() { [[ $1 =~ ^3\.1[0-3]$ ]]; }
 
 # Set ${python} to a Python that will do.
 find_python() {
     local candidate version found=""
-    local remedy="Python 3.10, 3.11 or 3.12 is needed: install one (on Debian and\
+    local remedy="Python 3.10 to 3.13 is needed: install one (on Debian and\
  Ubuntu: sudo apt install python3 python3-venv), or name it with --python."
     if [[ -n ${python} ]]; then
         version=$(python_version "${python}")
@@ -92,7 +92,7 @@ find_python() {
         is_suitable "${version}" || die "the Python asked for, ${python}, is Python ${version}. ${remedy}"
         return
     fi
-    for candidate in python3 python3.12 python3.11 python3.10; do
+    for candidate in python3 python3.13 python3.12 python3.11 python3.10; do
         version=$(python_version "${candidate}")
         if is_suitable "${version}"; then
             python=${candidate}
@@ -397,7 +397,7 @@ add_to_espnet() {
     version=$(python_version "${target}")
     is_suitable "${version}" ||
         die "the environment of ESPNET_ROOT=${ESPNET_ROOT} has Python ${version:-none},\
- cltm needs 3.10 to 3.12: unset ESPNET_ROOT to use cltm's own environment."
+ cltm needs 3.10 to 3.13: unset ESPNET_ROOT to use cltm's own environment."
     wanted="$(fingerprint "${root}/pyproject.toml") ${version} ${target} ${with_tests}"
     marker=espnet-$(printf '%s' "${ESPNET_ROOT}" | sha256sum | cut -c 1-16)-${with_tests}
     if is_complete "${marker}" "${wanted}"; then

@@ -152,12 +152,19 @@ class Report:
     @property
     def subtitle(self) -> str:
         """Metric, N, seeds and the number of languages on one line."""
-        n = f"{len(self.matrix.languages)} languages"
-        source = self.source
-        strategy = source.strategy_text
+        strategy = self.source.strategy_text
         if self.rivals:
-            strategy = f"strategy {source.strategy}"
-        names = source.metric_title, source.budget_text, strategy
+            strategy = f"strategy {self.source.strategy}"
+        return self._line(strategy)
+
+    @property
+    def strategies_subtitle(self) -> str:
+        """The line of a figure of all strategies, which names none."""
+        return self._line("")
+
+    def _line(self, strategy: str) -> str:
+        names = self.source.metric_title, self.source.budget_text, strategy
+        n = f"{len(self.matrix.languages)} languages"
         return ", ".join(part for part in (*names, self.seeds_text, n) if part)
 
     @property

@@ -130,5 +130,6 @@ def draw_strategies(report: Report) -> matplotlib.figure.Figure | None:
         f"{report.strategies.strategies[0]}, over seeds."
     ]
     title = f"Strategies: cost and what it buys, {report.source.task_title}"
-    frame(figure, grid[0, 0], (None, PLOT_HEIGHT), title, report.subtitle, notes)
+    size = None, PLOT_HEIGHT
+    frame(figure, grid[0, 0], size, title, report.strategies_subtitle, notes)
     return figure

@@ -11,6 +11,7 @@ imports what it stands for.
 
 import datetime
 import importlib
+import importlib.util
 import os
 import sys
 import warnings
@@ -68,8 +69,11 @@ with importing_later("tacotron_cleaner", "tacotron_cleaner.cleaners"):
     importlib.import_module("espnet2.text.cleaner")
 # ESPnet's trainer calls it by its old name in every run.
 warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.autocast", FutureWarning)
+# ESPnet 202609 moved what its tasks take from ESPnet1.
+_is_old = importlib.util.find_spec("espnet.nets") is not None
+NETS = "espnet.nets" if _is_old else "espnet2.legacy.nets"
 with redirect_stdout(StringIO()):  # it prints that Flash Attention is not installed
-    importlib.import_module("espnet.nets.pytorch_backend.transformer.attention")
+    importlib.import_module(f"{NETS}.pytorch_backend.transformer.attention")
 
 
 # ESPnet's list of decoders names one, never used here, that needs packages of its own.
