@@ -24,7 +24,7 @@ from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_results_options, strategy_directories
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
-from espnet2_cltm.matrix import strategies
+from espnet2_cltm.matrix import pool_results, strategies
 from espnet2_cltm.matrix.alone import analyse_alone
 from espnet2_cltm.matrix.comparison import read_compared
 from espnet2_cltm.matrix.estimates import TransferMatrix
@@ -44,6 +44,11 @@ from espnet2_cltm.matrix.matrix_files import (
 )
 from espnet2_cltm.matrix.noise import CellNoise, cell_noise
 from espnet2_cltm.matrix.origin import Origin, find_origin
+from espnet2_cltm.matrix.pool_results import (
+    PoolResults,
+    read_pool_results,
+    write_pool_results,
+)
 from espnet2_cltm.matrix.prediction import (
     MissingPairs,
     predict_missing,
@@ -87,6 +92,7 @@ from espnet2_cltm.report.evidence import read_evidence
 from espnet2_cltm.report.figures import MATRIX_FIGURES
 from espnet2_cltm.report.findings import gains_line, headline, next_steps
 from espnet2_cltm.report.page.write import write_page
+from espnet2_cltm.report.pools import pool_sentences
 from espnet2_cltm.report.provenance import read_provenance, strategy_order
 from espnet2_cltm.report.summary import summarise, summary_text
 
@@ -97,6 +103,7 @@ DOWNLOADS = (
     "cells.tsv",
     "predicted.tsv",
     "cross_language.csv",
+    pool_results.FILE,
     strategies.FILE,
     "summary.json",
 )
@@ -225,6 +232,7 @@ def _build(
         evidence=read_evidence(origin_file, scores.source),
         strategies=comparison,
         rivals=rivals,
+        pools=_pools(args, scores, settings),
     )
     summary = summarise(report)
     summary["origin"] = {
@@ -239,6 +247,10 @@ def _build(
     # They are written last: never beside tables that they do not belong to.
     remove_if_there(args.outdir / "report.html", args.outdir / "summary.json")
     _write_tables(args.outdir, main_analysis, missing)
+    if report.pools is None:
+        remove_if_there(args.outdir / pool_results.FILE)
+    else:
+        write_pool_results(args.outdir / pool_results.FILE, report.pools)
     if comparison is None:
         remove_if_there(args.outdir / strategies.FILE)
     else:
@@ -263,6 +275,7 @@ def _found(report: Report, args: argparse.Namespace) -> str:
             *(missing.sentences if missing else why_not_predicted(matrix)),
             "",
             *([gains_line(report)] if matrix.n_seeds.any() else []),
+            *(pool_sentences(report.pools, report.languages) if report.pools else []),
             headline(report),
             "Next:",
             *(
@@ -271,6 +284,15 @@ def _found(report: Report, args: argparse.Namespace) -> str:
             ),
         ]
     )
+
+
+def _pools(
+    args: argparse.Namespace, scores: RunScores, settings: IntervalSettings
+) -> PoolResults | None:
+    """Read what targets without data can have, where an experiment has such runs."""
+    if not isinstance(scores, SeedScores):
+        return None
+    return read_pool_results(args.results, scores.source, settings)
 
 
 def _steps_share(

@@ -16,9 +16,16 @@ import numpy as np
 from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_choice_options
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import write_text
-from espnet2_cltm.matrix.languages import SHIPPED, language_distances, read_pairs
+from espnet2_cltm.files import shipped, write_text
+from espnet2_cltm.matrix.languages import (
+    SHIPPED,
+    describe,
+    language_distances,
+    read_languages,
+    read_pairs,
+)
 from espnet2_cltm.matrix.matrix_files import PUBLISHED
+from espnet2_cltm.matrix.pool_results import read_pool_results
 from espnet2_cltm.matrix.prediction import (
     BY_LANGUAGE,
     BY_PAIR,
@@ -37,9 +44,11 @@ from espnet2_cltm.matrix.recommendation import (
     rank_donors,
     with_language,
 )
-from espnet2_cltm.matrix.results import Choice
+from espnet2_cltm.matrix.results import Choice, read_scores
+from espnet2_cltm.matrix.uncertainty import IntervalSettings
 from espnet2_cltm.options import POSITIVE, WHOLE, Option, add_options, one_of
 from espnet2_cltm.progress import progress
+from espnet2_cltm.report.pools import pool_sentence
 from espnet2_cltm.report.recommendation import (
     recommendation_table,
     recommendation_text,
@@ -100,6 +109,7 @@ def run(args: argparse.Namespace) -> None:
         )
     if args.format == "text":
         text = recommendation_text(source, ranking, prediction, error)
+        text = "\n\n".join([*_without_data(args), text])
     elif args.format == "tsv":
         text = recommendation_table(ranking)
     else:
@@ -128,6 +138,20 @@ def _read(args: argparse.Namespace) -> MeasuredCells:
                 "leave it out."
             )
     return cells_from_matrix(args.matrix)
+
+
+def _without_data(args: argparse.Namespace) -> list[str]:
+    """Say what the target can have without data, where the results have pools of it."""
+    if args.results is None:
+        return []
+    choice = Choice(args.task, args.metric, args.budget, strategy=args.strategy)
+    scores = read_scores(args.results, choice)
+    found = read_pool_results(args.results, scores.source, IntervalSettings())
+    if found is None or args.target not in found.targets:
+        return []
+    names = describe(scores.languages, read_languages(shipped("conf/languages.yaml")))
+    sentence = pool_sentence(found, args.target, names)
+    return [sentence] if sentence else []
 
 
 def _with_target(

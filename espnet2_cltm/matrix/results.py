@@ -227,6 +227,52 @@ def read_run_strategies(path: Path | str, source: ResultsSource) -> pd.DataFrame
     return rows.loc[is_of, columns].drop_duplicates(["run", STRATEGY])
 
 
+def read_all_runs(path: Path | str, source: ResultsSource) -> pd.DataFrame:
+    """Read every run of a task: pools as well, and single and double runs of any N.
+
+    Args:
+        path: ``results.tsv``.
+        source: Task, metric, steps and strategy of a matrix.
+
+    Returns:
+        Columns ``kind``, ``languages``, ``budget``, ``seed``, ``tested``, ``perf`` and
+        ``pool``, a tuple of size, method and shots; no line where it is undefined, or
+        where the file is of another format.
+
+    Raises:
+        UserError: The file can't be read as results.
+    """
+    table = read_text_table(path)
+    columns = ["kind", "languages", "budget", "seed", "tested", "perf", "pool"]
+    if not is_results(table):
+        return pd.DataFrame(columns=columns)
+    table = _checked(table)
+    rows = table.rows
+    table = table.where(
+        (rows["task"] == source.task)
+        & (rows["metric"] == source.metric)
+        & (rows["steps"] == source.steps)
+        & (rows[STRATEGY] == source.strategy)
+        & (rows["kind"] != "pair")
+        & ~_is_cross_language(table)
+    )
+    metric = find_metrics(source.task, [source.metric])[source.metric]
+    values = to_number(table, "value", minimum=metric.minimum, maximum=metric.maximum)
+    shots = to_integer(table, "shots")
+    rows = table.rows
+    found = pd.DataFrame(
+        {
+            **{name: rows[name] for name in ("kind", "languages")},
+            **{name: to_integer(table, name) for name in ("budget", "seed")},
+            "tested": rows["test_language"],
+            "perf": 1 - values if metric.lower_is_better else values,
+            "pool": list(zip(rows["size"], rows["method"], shots, strict=True)),
+        },
+        columns=columns,
+    )
+    return found[np.isfinite(found["perf"])]
+
+
 def strategies_in(table: TextTable) -> list[str]:
     """Return the strategies of a table, ``full`` first, the others sorted."""
     if STRATEGY not in table.rows:
@@ -265,7 +311,18 @@ def _choose(
 
 
 def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
-    """Check all lines and keep those of the task."""
+    """Check all lines and keep those of the task's matrix."""
+    table = _checked(table)
+    task = choose_task(table, choice.task)
+    table = table.where((table.rows["task"] == task) & (table.rows["kind"] != "pool"))
+    strategy = choice.strategy or strategies_in(table)[0]
+    of_task = f" of task {task}"
+    _choose(table, STRATEGY, strategy, table.rows[STRATEGY], of_task)
+    return _with_named_eer(of_strategy(table, strategy))
+
+
+def _checked(table: TextTable) -> TextTable:
+    """Check all lines, those of an older version with the columns that they lack."""
     lacking = {k: v for k, v in RESULT_DEFAULTS.items() if k not in table.rows}
     table = replace(table, rows=table.rows.assign(**lacking))
     require_choices(table, "kind", RUN_KINDS)
@@ -279,13 +336,7 @@ def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
     for column in ("budget", "seed", "n_test"):
         to_integer(table, column)
     to_number(table, "value", minimum=None)
-    task = choose_task(table, choice.task)
-    table = table.where(table.rows["task"] == task)
-    table = table.where(table.rows["kind"] != "pool")
-    strategy = choice.strategy or strategies_in(table)[0]
-    of_task = f" of task {task}"
-    _choose(table, STRATEGY, strategy, table.rows[STRATEGY], of_task)
-    return _with_named_eer(of_strategy(table, strategy))
+    return table
 
 
 def _with_named_eer(table: TextTable) -> TextTable:

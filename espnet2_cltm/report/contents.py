@@ -11,6 +11,7 @@ import pandas as pd
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import Language, display_order, family_pairs
 from espnet2_cltm.matrix.origin import Origin
+from espnet2_cltm.matrix.pool_results import PoolResults
 from espnet2_cltm.matrix.prediction import MissingPairs
 from espnet2_cltm.matrix.property_intervals import (
     ALL_COVER_LESS,
@@ -94,6 +95,7 @@ class Report:
         strategies: Comparison of several strategies, of which this is the first; None
             where there are no others.
         rivals: Analyses of the others by strategy.
+        pools: What targets without data can have; None where no such run was made.
         missing: Predictions of cells that were not measured; None where there are none.
         regime: Content of ``regime.json``; None where there is none.
         confusion: Classes taken for each other, see
@@ -112,6 +114,7 @@ class Report:
     steps: StepsShare | None = None
     strategies: StrategyComparison | None = None
     rivals: Mapping[str, Analysis] = field(default_factory=dict)
+    pools: PoolResults | None = None
     missing: MissingPairs | None = None
     regime: Mapping[str, Any] | None = None
     confusion: pd.DataFrame | None = None

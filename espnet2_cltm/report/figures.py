@@ -7,6 +7,7 @@ To add one, append it to the list of what it shows; see
 from espnet2_cltm.report.drawing import Figure
 from espnet2_cltm.report.heatmaps import draw_gains, draw_transfer, draw_zero_shot
 from espnet2_cltm.report.layers import draw_layers
+from espnet2_cltm.report.pools import draw_pools
 from espnet2_cltm.report.rankings import draw_rankings
 from espnet2_cltm.report.regime_figure import draw_regime
 from espnet2_cltm.report.scatter import draw_scatter
@@ -19,6 +20,7 @@ MATRIX_FIGURES = [
     Figure("rankings", draw_rankings),
     Figure("zero_shot", draw_zero_shot),
     Figure("verification", draw_verification),
+    Figure("pools", draw_pools),
     Figure("strategies", draw_strategies),
     Figure("layers", draw_layers),
 ]

@@ -39,6 +39,7 @@ from espnet2_cltm.report.page.evidence import (
 from espnet2_cltm.report.page.layers import layers_data, layers_section
 from espnet2_cltm.report.page.matrix_data import rivals_shown, zero_shot_square
 from espnet2_cltm.report.page.methods import methods_paragraphs
+from espnet2_cltm.report.page.pools import pools_data, pools_section
 from espnet2_cltm.report.page.section import (
     Section,
     bullets,
@@ -447,6 +448,14 @@ SECTIONS = [
     Section("numbers", "Summary numbers", _numbers),
     Section("origin", "Where transfer comes from", _origin),
     Section("zero-shot", "Zero-shot", _zero_shot, script=part("zero_shot.js")),
+    Section(
+        "pools",
+        "Targets without data",
+        pools_section,
+        pools_data,
+        part("pools.js"),
+        fold="open",
+    ),
     Section("confusion", "Confusion of classes", _confusion),
     Section(
         "scores",

@@ -1,0 +1,252 @@
+"""Targets without data: sentences, and the figure of few-shot curves.
+
+Nothing is called better or worse whose interval holds 0. The best pool and the best
+donor of a target are chosen by the results that they are shown with, which favours
+both.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib.figure
+from matplotlib.lines import Line2D
+
+from espnet2_cltm.matrix.equivalents import mean_with_interval
+from espnet2_cltm.matrix.languages import Language
+from espnet2_cltm.matrix.pool_results import (
+    DONOR,
+    ENCODER,
+    Difference,
+    PoolResults,
+    PoolScore,
+)
+from espnet2_cltm.report.colours import FAINT, INK, OKABE_ITO
+from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.drawing import AXIS_SIZE, dress, frame, new_figure
+from espnet2_cltm.results_format import POOL_METHODS, POOL_SIZES
+
+WIDTH, PLOT_HEIGHT, COLUMNS = 9.2, 2.1, 3
+MOST_PANELS = 12  # of the figure; the page has all
+LABEL_SIZE = 8.0
+FROM_ENCODER = "from the encoder alone"
+
+Names = Mapping[str, Language]
+
+
+def named(codes: Sequence[str], languages: Names) -> str:
+    """Write languages as a list of names: ``Catalan, Portuguese and Spanish``."""
+    names = sorted(languages[code].name for code in codes)
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def way_text(score: PoolScore) -> str:
+    """Name a pool with what is not as usual of it: ``nearest:3, total, merge``."""
+    parts = [score.pool]
+    parts += [score.size] if score.size != POOL_SIZES[0] else []
+    parts += [score.method] if score.method != POOL_METHODS[0] else []
+    return ", ".join(parts)
+
+
+def difference_text(difference: Difference, digits: int = 3) -> str:
+    """Write a difference with its interval; empty where not known."""
+    value, low, high = difference
+    if math.isnan(value):
+        return ""
+    text = f"{value:+.{digits}f}"
+    return text if math.isnan(low) else f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def pool_sentence(results: PoolResults, target: str, languages: Names) -> str | None:
+    """Say in one sentence what a target without data can have.
+
+    Args:
+        results: All that is known.
+        target: The target.
+        languages: Names of languages.
+
+    Returns:
+        None where the target has no pool.
+    """
+    pool, donor = results.best_pool(target), results.best_donor(target)
+    if pool is None:
+        return None
+    donors = named(pool.donors, languages) or "donors that differ between seeds"
+    text = f"For {languages[target].name} without data: pool of {donors} "
+    text += f"({way_text(pool)}), {_worth(results, pool)}"
+    compared = pool.difference("best_donor")
+    if donor is not None and donor.donors != pool.donors:
+        text += (
+            f"; {_told(compared, 'above', 'below', 'not told apart from')} the best "
+            f"single donor, {named(donor.donors, languages)}"
+        )
+    if after := results.after(pool):
+        text += f"; {_shots(results, after)}"
+    return f"{text}."
+
+
+def _worth(results: PoolResults, pool: PoolScore) -> str:
+    worth = pool.equivalent
+    if worth is None:
+        return (
+            f"Perf {pool.perf[0]:.3f}; its worth is not known, as single runs of two N "
+            "are missing"
+        )
+    if not worth.is_known:
+        return (
+            f"whose worth is not told: anything from less than {worth.smallest} to "
+            f"more than {worth.largest} {results.unit}"
+        )
+    return f"worth {worth.text} {results.unit}"
+
+
+def _told(difference: Difference, above: str, below: str, unclear: str) -> str:
+    _, low, high = difference
+    if low > 0:
+        return f"clearly {above}"
+    return f"clearly {below}" if high < 0 else unclear
+
+
+def _shots(results: PoolResults, after: Sequence[PoolScore]) -> str:
+    clear = [score for score in after if score.difference("no_shots")[1] > 0]
+    score = clear[0] if clear else after[-1]
+    gain = score.difference("no_shots")
+    what = f"{score.shots} {results.unit} of its own more"
+    bring = _told(gain, "bring", "cost", "are not told apart from none:")
+    bring = bring.removeprefix("clearly ")
+    return f"{what} {bring} {difference_text(gain)}"
+
+
+def pool_sentences(results: PoolResults, languages: Names) -> list[str]:
+    """Return a sentence for every target that has a pool."""
+    found = (pool_sentence(results, t, languages) for t in results.targets)
+    return [sentence for sentence in found if sentence]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Perf by the number of shots.
+
+    Attributes:
+        name: Name of the way to the model.
+        colour: Its colour.
+        shots: Shots, ascending; 0 for none.
+        at: Where they stand: 0, and log2(shots) + 1.
+        perf: Mean Perf.
+        low: Lower limits of intervals; NaN with one seed.
+        high: Upper limits.
+    """
+
+    name: str
+    colour: str
+    shots: list[int]
+    at: list[float]
+    perf: list[float]
+    low: list[float]
+    high: list[float]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The few-shot curves of a target."""
+
+    title: str
+    curves: list[Curve]
+
+
+def few_shot_panels(results: PoolResults, languages: Names) -> Iterator[Panel]:
+    """Yield the curves of each target; none of one whose curves are points."""
+    ways = sorted(
+        {way_text(s) for s in results.scores if s.pool not in (DONOR, ENCODER)}
+    )
+    for target in results.targets:
+        curve = results.curves[target]
+        means = [mean_with_interval(x, results.level) for x in curve.perf]
+        curves = [_curve(FROM_ENCODER, INK, list(curve.sizes), means)]
+        for k, way in enumerate(ways):
+            found = sorted(
+                (
+                    score
+                    for score in results.of_target(target)
+                    if score.pool not in (DONOR, ENCODER) and way_text(score) == way
+                ),
+                key=lambda score: score.shots,
+            )
+            if found:
+                shots = [score.shots for score in found]
+                perf = [score.perf for score in found]
+                colour = OKABE_ITO[k % len(OKABE_ITO)]
+                curves.append(_curve(way, colour, shots, perf))
+        yield Panel(languages[target].name, curves)
+
+
+def _curve(
+    name: str, colour: str, shots: list[int], perf: Sequence[Difference]
+) -> Curve:
+    at = [math.log2(m) + 1 if m else 0.0 for m in shots]
+    mean, low, high = map(list, zip(*perf, strict=True))
+    return Curve(name, colour, shots, at, mean, low, high)
+
+
+def shots_axis(panels: Sequence[Panel]) -> dict[float, str]:
+    """Return the ticks of all panels' axis by where they stand."""
+    found = {
+        at: str(m)
+        for panel in panels
+        for curve in panel.curves
+        for m, at in zip(curve.shots, curve.at, strict=True)
+    }
+    return dict(sorted(found.items()))
+
+
+def draw_pools(report: Report) -> matplotlib.figure.Figure | None:
+    """Draw the few-shot curves of the first targets; None without any."""
+    if report.pools is None:
+        return None
+    everything = list(few_shot_panels(report.pools, report.languages))
+    panels = everything[:MOST_PANELS]
+    if not panels:
+        return None
+    figure = new_figure(WIDTH, gap=0.08)
+    n_columns = min(len(panels), COLUMNS)
+    n_rows = -(-len(panels) // n_columns)
+    grid = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True, sharey=True)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    ticks = shots_axis(panels)
+    named_in: dict[str, Line2D] = {}
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        dress(axes)
+        for curve in panel.curves:
+            (line,) = axes.plot(
+                curve.at, curve.perf, color=curve.colour, marker="o", ms=3, lw=1.2
+            )
+            axes.vlines(curve.at, curve.low, curve.high, color=curve.colour, lw=0.7)
+            named_in.setdefault(curve.name, line)
+        axes.set_title(panel.title, loc="left", size=AXIS_SIZE, color=INK)
+        axes.set_xticks(list(ticks), list(ticks.values()))
+        axes.grid(axis="y", color=FAINT, alpha=0.2, linewidth=0.5)
+    unit = report.pools.unit
+    for axes in grid[-1]:
+        axes.set_xlabel(f"{unit} of the target", size=LABEL_SIZE)
+    for row in grid:
+        row[0].set_ylabel(report.source.metric_title, size=AXIS_SIZE)
+    notes = [
+        f"Bars: {report.level} intervals over seeds. 0: without data of the target."
+    ]
+    if len(everything) > len(panels):
+        notes.append(f"The first {len(panels)} of {len(everything)} targets.")
+    grid[0, 0].legend(
+        list(named_in.values()),
+        list(named_in),
+        fontsize=LABEL_SIZE,
+        frameon=False,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.1),
+        ncols=4,
+    )
+    title = f"Few shots after a pool, {report.source.task_title}"
+    frame(figure, grid[0, 0], (None, PLOT_HEIGHT), title, report.subtitle, notes)
+    return figure
