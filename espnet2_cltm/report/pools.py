@@ -28,7 +28,7 @@ from espnet2_cltm.results_format import POOL_METHODS, POOL_SIZES
 
 WIDTH, PLOT_HEIGHT, COLUMNS = 9.2, 2.1, 3
 MOST_PANELS = 12  # of the figure; the page has all
-LABEL_SIZE = 8.0
+LABEL_SIZE, LEGEND_COLUMNS = 8.0, 4
 FROM_ENCODER = "from the encoder alone"
 
 Names = Mapping[str, Language]
@@ -113,7 +113,7 @@ def _shots(results: PoolResults, after: Sequence[PoolScore]) -> str:
     clear = [score for score in after if score.difference("no_shots")[1] > 0]
     score = clear[0] if clear else after[-1]
     gain = score.difference("no_shots")
-    what = f"{score.shots} {results.unit} of its own more"
+    what = f"{score.shots} labelled {results.unit} more"
     bring = _told(gain, "bring", "cost", "are not told apart from none:")
     bring = bring.removeprefix("clearly ")
     return f"{what} {bring} {difference_text(gain)}"
@@ -238,15 +238,19 @@ def draw_pools(report: Report) -> matplotlib.figure.Figure | None:
     ]
     if len(everything) > len(panels):
         notes.append(f"The first {len(panels)} of {len(everything)} targets.")
-    grid[0, 0].legend(
+    legend = grid[0, 0].legend(
         list(named_in.values()),
         list(named_in),
         fontsize=LABEL_SIZE,
         frameon=False,
         loc="lower left",
         bbox_to_anchor=(0, 1.1),
-        ncols=4,
+        ncols=LEGEND_COLUMNS,
     )
+    # It runs over several panels: lines without text take its room above the first.
+    legend.set_in_layout(False)
+    lines = "\n" * -(-len(named_in) // LEGEND_COLUMNS) + " "
+    grid[0, 0].text(0, 1.1, lines, size=LABEL_SIZE, transform=grid[0, 0].transAxes)
     title = f"Few shots after a pool, {report.source.task_title}"
     frame(figure, grid[0, 0], (None, PLOT_HEIGHT), title, report.subtitle, notes)
     return figure

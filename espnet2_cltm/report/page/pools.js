@@ -18,9 +18,9 @@ function drawFewShots(where, { panels, ticks, unit }) {
       };
     }),
   );
-  const layout = { height: 60 + 230 * rows, margin: { l: 50, r: 15, t: 60, b: 45 }, grid: { rows, columns, pattern: "independent", xgap: 0.15, ygap: 0.3 }, annotations: [] };
+  const layout = { height: 80 + 240 * rows, margin: { l: 50, r: 15, t: 80, b: 45 }, legend: { orientation: "h", yref: "container", y: 1, yanchor: "top", x: 0 }, grid: { rows, columns, pattern: "independent", xgap: 0.15, ygap: 0.3 }, annotations: [] };
   panels.forEach(({ title }, panel) => {
-    layout[`xaxis${panel + 1}`] = { tickvals: Object.values(ticks), ticktext: Object.keys(ticks), zeroline: false };
+    layout[`xaxis${panel + 1}`] = { tickvals: Object.values(ticks), ticktext: Object.keys(ticks), zeroline: false, title: { text: cltm.escapeHtml(unit) } };
     layout[`yaxis${panel + 1}`] = { zeroline: false };
     layout.annotations.push({ text: cltm.escapeHtml(title), showarrow: false, x: 0, y: 1, xanchor: "left", yanchor: "bottom", xref: `x${panel ? panel + 1 : ""} domain`, yref: `y${panel ? panel + 1 : ""} domain` });
   });

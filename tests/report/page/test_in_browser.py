@@ -16,6 +16,7 @@ from espnet2_cltm.matrix.strategies import compare_strategies
 from espnet2_cltm.report.page.write import write_page
 from espnet2_cltm.results_format import COST_COLUMNS
 from tests.matrix.matrix_reader import read_matrix
+from tests.matrix.pool_files import write_pool_experiment
 from tests.matrix.results_files import perf_rows, write_results
 from tests.report.page.tab import NAMES, PIXELS, Tab
 from tests.report.reports import (
@@ -735,3 +736,20 @@ def test_two_languages_are_one_pair(opened_two):
     data = page.evaluate("document.getElementById('heatmap').data[0].z")
     assert (len(data), len(data[0])) == (2, 2)
     assert page.locator("#cell-table tr").count() == 5
+
+
+def test_a_target_without_data_leads_with_what_its_pool_is_worth(browser, tmp_path):
+    results = write_pool_experiment(tmp_path)
+    options = ["--results", str(results), "--outdir", str(tmp_path / "cltm")]
+    build_matrix.main([*options, "--resamples", "100"])
+    tab = Tab(browser, tmp_path / "cltm" / "report.html").wait()
+    section = tab.page.locator("#pools")
+    first = section.locator("li").first.inner_text()
+    assert "Catalan" in first
+    assert "worth 12 utterances per class" in first
+    tab.page.wait_for_selector("#pools-chart .plotly")
+    assert section.locator("#pools-chart .xtick").count() > 0
+    worth = section.locator("table").first
+    assert worth.locator("tbody tr").count() == 4
+    assert not tab.complaints
+    tab.close()
