@@ -222,7 +222,7 @@ def read_run_strategies(path: Path | str, source: ResultsSource) -> pd.DataFrame
         **{k: v for k, v in RESULT_DEFAULTS.items() if k not in table.rows}
     )
     is_of = (rows["task"] == source.task) & (rows["steps"] == source.steps)
-    is_of &= rows["budget"] == str(source.budget)
+    is_of &= (rows["budget"] == str(source.budget)) & rows["kind"].isin(KINDS)
     columns = ["run", "kind", "languages", "seed", STRATEGY]
     return rows.loc[is_of, columns].drop_duplicates(["run", STRATEGY])
 
