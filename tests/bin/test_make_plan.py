@@ -15,6 +15,7 @@ from espnet2_cltm.bin.make_plan import main as make_plan
 from espnet2_cltm.bin.prepare_data import main as prepare_data
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
+from espnet2_cltm.pools import read_pools
 from espnet2_cltm.speaker.trials import read_trials
 from tests.corpus.test_kaldi import make_split
 from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
@@ -240,3 +241,40 @@ def test_what_no_run_could_use_is_refused_before_anything_is_drawn(
     error = capsys.readouterr().err
     assert told in error and "Traceback" not in error
     assert not exp.exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["--pools", "ca+es", "--pool_targets", "es"], "holds the target es"),
+        (["--pools", "ca+xx"], "xx does not take part"),
+        (["--pools", "random:9"], "--pools random:9: ca has 2 donors"),
+        (["--pools", "recommended:1"], "run stages 4 to 6 for the matrix of gender"),
+        (["--pools", "all", "--shots", "99"], "--shots 99 does not go with gender"),
+        (["--shots", "1", "--regime_budgets", "1 2"], "--regime_budgets is for"),
+    ],
+)
+def test_pools_that_cannot_be_are_refused_in_a_sentence(
+    recipe, tmp_path, capsys, asked, message
+):
+    with pytest.raises(SystemExit) as end:
+        make_plan(options(recipe, tmp_path, "--task", "gender", *asked))
+    assert end.value.code not in (None, 0)
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "plan.tsv").exists()
+
+
+def test_pools_are_added_to_an_experiment(recipe, tmp_path):
+    small = ["--task", "gender", "--gender_budget", "1"]
+    make_plan(options(recipe, tmp_path, *small))
+    directory = ExperimentDir(tmp_path)
+    before = {p.run for p in read_plan(directory.plan)}
+    more = ["--pools", "all random:1", "--shots", "1 4"]
+    make_plan(options(recipe, tmp_path, *small, *more))
+    plan = read_plan(directory.plan)
+    assert before < {p.run for p in plan}
+    pools = read_pools(directory.pools("gender"))
+    assert {(p.target, p.pool) for p in pools} == {
+        (target, pool) for target in ("ca", "es", "two") for pool in ("all", "random:1")
+    }
+    assert {p.run.shots for p in plan if p.run.kind == "pool"} == {0, 1, 4}
