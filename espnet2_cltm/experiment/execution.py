@@ -493,9 +493,11 @@ def write_train_yaml(
         own = find_task(run.task).own_weights
         place = run_dir / START
         init_param.append(f"{place}:::{own}" if own else str(place))
+    # What a strategy has on several languages alone, as an adversary, stays behind.
+    start = {"init_param": init_param, "ignore_init_mismatch": True}
     config = {
         **adapted,
-        **({"init_param": init_param} if init_param else {}),
+        **(start if run.start else {}),
         **strategy_for_run(adapted, run.trained_on),
         **steps_config(settings, run),
         "seed": run.seed,

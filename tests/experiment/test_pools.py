@@ -1,14 +1,18 @@
 """Pool runs and few shots: from the plan to results."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
+from espnet2_cltm.bin import gender_train
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import training_utterances
+from espnet2_cltm.experiment.execution import START, make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import OWN_ALONE, Run, read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
@@ -17,6 +21,7 @@ from espnet2_cltm.experiment.settings import read_settings
 from espnet2_cltm.experiment.states import is_done, runs_left
 from espnet2_cltm.experiment.worker import work
 from espnet2_cltm.pools import ChosenPool, PoolOptions
+from espnet2_cltm.tasks.model_files import read_packed_model
 from tests.experiment.kept_experiments import (
     SPEAKERS,
     make_left,
@@ -154,8 +159,6 @@ def test_shots_go_on_with_the_pools_model(store, tmp_path, task):
     seen = {}
 
     def make(directory, settings, planned, **options):
-        from espnet2_cltm.experiment.execution import make_run
-
         make_run(directory, settings, planned, **options)
         seen[planned.run] = directory.model(pool.run.name).exists()
 
@@ -200,3 +203,25 @@ def test_a_run_fails_with_what_it_needs(store, tmp_path):
     assert work(directory, make=fail) == []
     reason = directory.failure(runs[1].run.name).read_text()
     assert runs[0].run.name in reason
+
+
+@pytest.mark.slow
+def test_the_commands_give_the_same_numbers_from_the_pools_weights(store, tmp_path):
+    plan = planned(store, targets=("tr",))
+    runs = [p for p in plan.runs if p.run.kind == "pool"]
+    directory = ExperimentDir(tmp_path / "exp")
+    write_experiment(directory, replace(plan, runs=runs))
+    make_left(directory, keep_models="all")
+    pool, shots = (directory.run(p.run.name) for p in runs)
+    files = read_packed_model(pool / "model.zip").extract(tmp_path, "tr")
+    Path(files["model_file"]).rename(shots / START)
+    out = tmp_path / "command"
+    train = ["--config", str(shots / "train.yaml"), "--output_dir", str(out)]
+    gender_train.main(train)
+    trained = torch.load(out / "latest.pth", weights_only=True)
+    kept = read_packed_model(shots / "model.zip").extract(tmp_path, "tr")
+    expected = torch.load(kept["model_file"], weights_only=True)
+    assert trained.keys() == expected.keys()
+    assert all(torch.equal(trained[name], expected[name]) for name in expected)
+    start = torch.load(shots / START, weights_only=True)
+    assert any(not torch.equal(start[name], expected[name]) for name in expected)
