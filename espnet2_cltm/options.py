@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from espnet2_cltm.budget import Seconds, read_budget
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import shipped
 
@@ -52,6 +53,20 @@ def _read_truth(text: str) -> bool:
 
 def _read_numbers(text: str, most: float = math.inf) -> tuple[int, ...]:
     return tuple(sorted(distinct(_read_whole(word, 0, most) for word in text.split())))
+
+
+def _read_amount(text: str) -> int:
+    amount = read_budget(text)
+    if amount < 1:
+        raise ValueError
+    return amount
+
+
+def _read_amounts(text: str) -> tuple[int, ...]:
+    amounts = distinct(read_budget(word) for word in text.split())
+    if len({isinstance(amount, Seconds) for amount in amounts}) > 1:
+        raise ValueError
+    return tuple(sorted(amounts))
 
 
 def distinct(values: Iterable[Any]) -> list[Any]:
@@ -95,6 +110,15 @@ WHOLE = Kind(_read_whole, "a whole number, at least 0")
 POSITIVE = Kind(lambda text: _read_whole(text, 1), "a whole number, at least 1")
 NUMBERS = Kind(
     _read_numbers, "whole numbers separated by spaces, each once, such as '42 43'"
+)
+AMOUNT = Kind(
+    _read_amount,
+    "a whole number, at least 1, of utterances such as 100 or of seconds such as 120s",
+)
+AMOUNTS = Kind(
+    _read_amounts,
+    "whole numbers separated by spaces, each once, of utterances such as '4 8' or all "
+    "of seconds such as '30s 60s'",
 )
 SEEDS = Kind(
     lambda text: _read_numbers(text, MAX_SEED),

@@ -34,6 +34,25 @@ def random_order(utts: Iterable[str], seed: int, purpose: str) -> list[str]:
     return sorted(utts, key=rank)
 
 
+def lasting(durations: Iterable[float], seconds: float) -> int:
+    """Return how many of the first utterances last so many seconds together.
+
+    Args:
+        durations: Length of each, in seconds.
+        seconds: What the last of them reaches or exceeds.
+
+    Returns:
+        Their number; that of all where these do not last as long.
+    """
+    total, number = 0.0, 0
+    for duration in durations:
+        if total >= seconds:
+            break
+        total += duration
+        number += 1
+    return number
+
+
 def draw_balanced(
     label_of: Mapping[str, str],
     classes: Sequence[str],

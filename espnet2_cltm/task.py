@@ -277,8 +277,11 @@ class TaskSpec(ABC):
     Attributes:
         name: Name as in ``--task``.
         title: Name in text and figures, such as "speaker verification".
-        metrics: Metrics; the first is the matrix's.
+        metrics: Metrics; the first is the matrix's, see :meth:`main_metric`.
         unit: What N counts, such as "utterances per class".
+        counts_seconds: Whether N may also be a number of seconds of audio; see
+            :class:`.budget.Seconds`.
+        lasting: Names of settled options that a growing experiment keeps.
         demo_budget: N of the demo; None where the demo has no data for the task.
         demo: Name of the demo corpus, which ``--corpus demo`` stands for.
         train_config: Default training configuration.
@@ -294,6 +297,8 @@ class TaskSpec(ABC):
     title: str
     metrics: tuple[Metric, ...]
     unit: str = "utterances"
+    counts_seconds: bool = False
+    lasting: tuple[str, ...] = ()
     demo_budget: int | None = None
     demo: str = "demo"
     train_config: str = ""
@@ -317,8 +322,18 @@ class TaskSpec(ABC):
         return {option.name: option.read(option.default) for option in self.options}
 
     def n_drawn(self, n: int, options: Mapping[str, Any]) -> int:
-        """Return the number of utterances from a language in a run of N."""
+        """Return the number of utterances from a language in a run of N.
+
+        Of seconds it is about as many, the same for all languages: equal steps follow
+        from it.
+        """
         return n
+
+    def cut(
+        self, drawn: Sequence[ListedUtterance], n: int, options: Mapping[str, Any]
+    ) -> Sequence[ListedUtterance]:
+        """Return the utterances of a run of N, the first of those drawn."""
+        return drawn[: self.n_drawn(n, options)]
 
     def settle_options(
         self,
@@ -415,6 +430,10 @@ class TaskSpec(ABC):
                 title = f"{metric.title} {self.class_title(class_name)}"
                 return Metric(name, title, None, metric.lower_is_better, metric.maximum)
         return None
+
+    def main_metric(self, names: Iterable[str]) -> Metric:
+        """Return the matrix's metric, where results have metrics of these names."""
+        return self.metrics[0]
 
     def class_title(self, name: str) -> str:
         """Return a class's name in text and figures."""

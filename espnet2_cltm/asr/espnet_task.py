@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from espnet2_cltm.asr.metrics import ASR_METRICS, metrics_of
 from espnet2_cltm.asr.model import CtcModel, IdentityEncoder
 from espnet2_cltm.asr.text import normalise
-from espnet2_cltm.asr.tokens import BLANK, END, TOKEN_TYPES, UNKNOWN
+from espnet2_cltm.asr.tokens import BLANK, END, PHONES, TOKEN_TYPES, UNKNOWN
 from espnet2_cltm.asr.trainer import AsrTrainer
 from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import read_text
@@ -104,7 +105,7 @@ class AsrTask(AdaptingTask, asr.ASRTask):
         )
         group.add_argument(
             "--checkpoint",
-            choices=("cer", "wer", "utt_wer", "last"),
+            choices=(*(metric.name for metric in ASR_METRICS), "last"),
             default="last",
             help="epoch whose model an experiment tests: the one with the lowest error "
             "rate on the dev set of the tested language, or the last",
@@ -129,7 +130,7 @@ class AsrTask(AdaptingTask, asr.ASRTask):
         read_token_list(args)
         with foreign("The tokens cannot be used", "correct --token_list or --bpemodel"):
             espnet = super().build_preprocess_fn(args, train)
-        return TextPreprocessor(espnet, args.token_type != "phn")
+        return TextPreprocessor(espnet, args.token_type != PHONES)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace) -> CtcModel:
@@ -148,6 +149,12 @@ class AsrTask(AdaptingTask, asr.ASRTask):
             raise UserError(
                 f"token_type: {args.token_type} is not known here: give one of "
                 f"{', '.join(TOKEN_TYPES)}."
+            )
+        known = ["last", *(metric.name for metric in metrics_of(args.token_type))]
+        if args.checkpoint not in known:
+            raise UserError(
+                f"checkpoint: {args.checkpoint} is no rate of token_type: "
+                f"{args.token_type}: give one of {', '.join(known)}."
             )
         read_token_list(args)
         if args.model == "ctc":

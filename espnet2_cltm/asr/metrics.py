@@ -10,14 +10,17 @@ Metrics
 * ``cer``: errors in characters, blanks among them, over all utterances.
 * ``wer``: errors in words over all utterances; see :func:`.text.words_of`.
 * ``utt_wer``: mean over utterances of each one's WER, as in the published framework.
+* ``per``: errors in phones over all utterances, in place of the others where models
+  write phones.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from espnet2_cltm.asr.text import words_of
+from espnet2_cltm.asr.tokens import PHONES
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.task import Metric, Scores
 
@@ -95,6 +98,11 @@ def wer(counts: ErrorCounts) -> float:
     return float(counts.word_errors.sum() / counts.words.sum())
 
 
+def per(counts: ErrorCounts) -> float:
+    """Return sum of phone errors / sum of phones, which are words of the texts."""
+    return wer(counts)
+
+
 def utt_wer(counts: ErrorCounts) -> float:
     """Return the mean over utterances of word errors / words."""
     return float((counts.word_errors / counts.words).mean())
@@ -106,20 +114,30 @@ ASR_METRICS = tuple(
         (cer, "1 - CER"),
         (wer, "1 - WER"),
         (utt_wer, "1 - mean WER of utterances"),
+        (per, "1 - PER"),
     )
 )
+PER = ASR_METRICS[-1]
 
 
-def score_counts(
-    counts: ErrorCounts, metrics: Sequence[Metric] = ASR_METRICS
-) -> Scores:
-    """Compute metrics from counts.
+def metrics_of(token_type: str) -> tuple[Metric, ...]:
+    """Return the metrics of models that write tokens of a type."""
+    return tuple(
+        metric for metric in ASR_METRICS if (metric is PER) == (token_type == PHONES)
+    )
+
+
+def score_counts(counts: ErrorCounts, token_type: str) -> Scores:
+    """Compute the metrics of a token type from counts.
 
     Raises:
         UserError: There is no utterance.
     """
     if not len(counts.words):
         raise UserError("There is no utterance to score: give one or more.")
-    functions: dict[str, Callable] = {m.name: m.function for m in metrics if m.function}
-    values = {name: function(counts) for name, function in functions.items()}
+    values = {
+        metric.name: metric.function(counts)
+        for metric in metrics_of(token_type)
+        if metric.function
+    }
     return Scores(values, len(counts.words))

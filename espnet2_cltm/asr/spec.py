@@ -5,23 +5,29 @@ scores are all of it. Imports no torch, so that a plan takes seconds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from espnet2_cltm.asr.metrics import ASR_METRICS
+from espnet2_cltm.asr.metrics import ASR_METRICS, PER
 from espnet2_cltm.asr.text import normalise
 from espnet2_cltm.asr.tokens import (
+    PHONES,
     TOKEN_TYPES,
     fewest_frames,
     find_tokens,
     tokens_of,
 )
+from espnet2_cltm.budget import Seconds
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance
+from espnet2_cltm.corpus.text_phones import phones_of, voice_file
+from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.options import POSITIVE, Option, one_of
-from espnet2_cltm.subsets import random_order
+from espnet2_cltm.subsets import lasting, random_order
 from espnet2_cltm.task import (
     DrawingRules,
     LanguageDraw,
+    Metric,
     Splits,
     TaskSpec,
     UnfitLanguage,
@@ -29,6 +35,13 @@ from espnet2_cltm.task import (
 
 FRAME, RECEPTIVE_FIELD = 320, 400  # samples, of a HuBERT
 VOCABULARIES = ("experiment", "run")
+MEAN_SECONDS = "mean_seconds"
+"""Option that holds the mean over languages of an utterance's length in train."""
+
+_LACKING = (
+    "no letter or number in their transcript",
+    "no phones, or some of another language, by espeak-ng",
+)
 
 
 class SpeechRecognition(TaskSpec):
@@ -42,39 +55,26 @@ class SpeechRecognition(TaskSpec):
         Raises:
             UnfitLanguage: There are too few utterances with a transcript.
         """
-        texts = {split: _texts(splits[split]) for split in SPLITS}
-        notes = {
-            split: [f"{n} have no letter or number in their transcript"]
-            for split in SPLITS
-            if (n := len(splits[split]) - len(texts[split]))
-        }
-        pieces = rules.options.get("pieces")
-        seconds = {u.id: u.duration for u in splits["train"]}
-        too_long = [
-            utt
-            for utt, text in texts["train"].items()
-            if not _can_be_aligned(tokens_of(text, pieces), seconds[utt])
-        ]
-        for utt in too_long:
-            del texts["train"][utt]
-        if too_long:
-            notes.setdefault("train", []).append(
-                f"{len(too_long)}, {min(too_long)} first, have transcripts of more "
-                "tokens than their audio has frames of 20 ms"
-            )
+        texts, notes = _usable(splits, rules.options)
+        seconds = {u.id: u.duration or 0.0 for u in splits["train"]}
         largest = max(rules.sizes)
         for split, needed in (("train", largest), ("dev", 1), ("test", 1)):
-            if len(texts[split]) < needed:
+            found: float = len(texts[split])
+            if isinstance(needed, Seconds):
+                found = Seconds(sum(seconds[utt] for utt in texts[split]))
+            if found < needed:
                 raise UnfitLanguage(
-                    f"{split} has {len(texts[split])} utterances with a transcript "
-                    f"that can be used where {needed} are needed"
+                    f"{split} has {found} utterances with a transcript that can be "
+                    f"used where {needed} are needed"
                     + "".join(f"; {note}" for note in notes.get(split, ()))
                 )
+
+        def draw(seed: int) -> list[str]:
+            order = random_order(texts["train"], seed, self.name)
+            return order[: _n_first(largest, (seconds[utt] for utt in order))]
+
         return LanguageDraw(
-            train={
-                seed: random_order(texts["train"], seed, self.name)[:largest]
-                for seed in seeds
-            },
+            train={seed: draw(seed) for seed in seeds},
             dev=list(texts["dev"]),
             test=list(texts["test"]),
             labels={utt: text for of in texts.values() for utt, text in of.items()},
@@ -93,23 +93,101 @@ class SpeechRecognition(TaskSpec):
     ) -> dict[str, Any]:
         """Fill in the tokens: those of all transcripts in train and dev.
 
+        Where N is of seconds, the mean length of an utterance is filled in as well.
+
         Raises:
             UserError: The transcripts do not allow so many pieces of words.
         """
-        if "tokens" in options or options["asr_vocabulary"] == "run":
-            return dict(options)
-        texts = {
-            text
-            for _, splits in languages
-            for split in ("train", "dev")
-            for text in _texts(splits[split]).values()
-        }
-        return {**options, **find_tokens(texts, options)} if texts else dict(options)
+        settled = dict(options)
+        wants_tokens = "tokens" not in options and options["asr_vocabulary"] != "run"
+        wants_mean = isinstance(largest, Seconds) and MEAN_SECONDS not in options
+        texts: set[str] = set()
+        means: list[float] = []
+        for _, splits in languages if wants_tokens or wants_mean else ():
+            lengths = [u.duration for u in splits["train"] if u.duration]
+            means += [sum(lengths) / len(lengths)] if lengths else []
+            for split in ("train", "dev") if wants_tokens else ():
+                with suppress(UnfitLanguage):
+                    texts |= {*_texts(splits[split], options["asr_tokens"]).values()}
+        if wants_tokens and texts:
+            settled |= find_tokens(texts, options)
+        if wants_mean and means:
+            settled[MEAN_SECONDS] = round(sum(means) / len(means), 3)
+        return settled
+
+    def main_metric(self, names: Iterable[str]) -> Metric:
+        """Return CER; PER where models write phones."""
+        return PER if PER.name in names else self.metrics[0]
+
+    def n_drawn(self, n: int, options: Mapping[str, Any]) -> int:
+        """Return the number of utterances in a run of N; of seconds, about as many."""
+        if not isinstance(n, Seconds):
+            return n
+        return max(round(int(n) / options[MEAN_SECONDS]), 1)
+
+    def cut(
+        self, drawn: Sequence[ListedUtterance], n: int, options: Mapping[str, Any]
+    ) -> Sequence[ListedUtterance]:
+        """Return the first utterances drawn: N, or as many as last N seconds."""
+        # To the millisecond, as utt2dur has it, by which they were drawn.
+        seconds = (round(u.num_samples / SAMPLE_RATE, 3) for u in drawn)
+        return drawn[: _n_first(n, seconds)]
 
 
-def _texts(utterances: Sequence[Utterance]) -> dict[str, str]:
-    """Return transcripts in normal form, by utterance; empty ones are left out."""
+def _n_first(n: int, seconds: Iterable[float]) -> int:
+    return lasting(seconds, n) if isinstance(n, Seconds) else n
+
+
+def _usable(
+    splits: Splits, options: Mapping[str, Any]
+) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:
+    """Return transcripts by split and utterance, and notes on others by split.
+
+    Raises:
+        UnfitLanguage: There are no phones of the language.
+    """
+    kind = options["asr_tokens"]
+    texts = {split: _texts(splits[split], kind) for split in SPLITS}
+    notes = {
+        split: [f"{n} have {_LACKING[kind == PHONES]}"]
+        for split in SPLITS
+        if (n := len(splits[split]) - len(texts[split]))
+    }
+    too_long = [
+        u.id
+        for u in splits["train"]
+        if u.id in texts["train"]
+        and not _can_be_aligned(
+            tokens_of(texts["train"][u.id], kind, options.get("pieces")), u.duration
+        )
+    ]
+    for utt in too_long:
+        del texts["train"][utt]
+    if too_long:
+        notes.setdefault("train", []).append(
+            f"{len(too_long)}, {min(too_long)} first, have transcripts of more tokens "
+            "than their audio has frames of 20 ms"
+        )
+    return texts, notes
+
+
+def _texts(utterances: Sequence[Utterance], token_type: str) -> dict[str, str]:
+    """Return transcripts in normal form, or their phones, by utterance.
+
+    Empty ones are left out.
+
+    Raises:
+        UnfitLanguage: There are no phones of the language.
+    """
     texts = {u.id: normalise(u.text or "", u.lang or "") for u in utterances}
+    if token_type == PHONES and utterances:
+        voice = voice_file(utterances[0].lang or "")
+        if voice is None:
+            raise UnfitLanguage(
+                "espeak-ng has no voice of it, so that its phones are not known"
+            )
+        written = [u.text or "" if texts[u.id] else "" for u in utterances]
+        texts = dict(zip(texts, phones_of(written, voice), strict=True))
     return {utt: text for utt, text in texts.items() if text}
 
 
@@ -125,6 +203,8 @@ ASR = SpeechRecognition(
     name="asr",
     title="speech recognition",
     metrics=ASR_METRICS,
+    counts_seconds=True,
+    lasting=(MEAN_SECONDS,),
     demo_budget=32,
     demo="demo_words",
     train_config="conf/train_asr.yaml",
@@ -132,7 +212,8 @@ ASR = SpeechRecognition(
     options=(
         Option(
             "asr_tokens",
-            "what a model writes: char (characters) or bpe (pieces of words)",
+            "what a model writes: char (characters), bpe (pieces of words) or phn "
+            "(phones, by espeak-ng)",
             one_of(*TOKEN_TYPES),
             "char",
         ),

@@ -143,6 +143,6 @@ def score(
 
     def score_without(left_out: frozenset[str]) -> Scores:
         kept = np.array([utt not in left_out for utt in utts], dtype=bool)
-        return score_counts(counts.of(kept), spec.metrics)
+        return score_counts(counts.of(kept), options["asr_tokens"])
 
     return score_in_turn(score_without, test.groups)

@@ -17,7 +17,8 @@ from espnet2_cltm.errors import UserError
 BLANK, UNKNOWN, SPACE, END = "<blank>", "<unk>", "<space>", "<sos/eos>"
 SPECIAL = frozenset({BLANK, UNKNOWN, END})
 _WORD = "\u2581"  # sentencepiece's mark of a word's beginning
-TOKEN_TYPES = ("char", "bpe")
+PHONES = "phn"
+TOKEN_TYPES = ("char", "bpe", PHONES)
 """ESPnet's names of the kinds of tokens."""
 
 
@@ -39,6 +40,8 @@ def text_of(tokens: Sequence[str], token_type: str) -> str:
         tokens: Tokens; special ones are passed over.
         token_type: ESPnet's name of their kind.
     """
+    if token_type == PHONES:
+        return " ".join(token for token in tokens if token not in SPECIAL)
     blank = {"char": SPACE, "bpe": _WORD}[token_type]
     text = "".join(token for token in tokens if token not in SPECIAL)
     return " ".join(text.replace(blank, " ").split())
@@ -102,8 +105,10 @@ def pieces_of(model: str) -> set[str]:
     return {processor.id_to_piece(i) for i in range(processor.get_piece_size())}
 
 
-def tokens_of(text: str, model: str | None) -> Sequence[str]:
-    """Return the tokens of a text: pieces of a model, or else characters."""
+def tokens_of(text: str, token_type: str, model: str | None) -> Sequence[str]:
+    """Return the tokens of a text: phones, pieces of a model, or else characters."""
+    if token_type == PHONES:
+        return text.split()
     return text if model is None else _processor(model).encode(text, out_type=str)
 
 
@@ -114,7 +119,7 @@ def fewest_frames(tokens: Sequence[object]) -> int:
 
 
 def find_tokens(texts: Iterable[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Find the tokens of texts in normal form.
+    """Find the tokens of texts in normal form, or of phones.
 
     Args:
         texts: The texts.
@@ -128,5 +133,7 @@ def find_tokens(texts: Iterable[str], options: Mapping[str, Any]) -> dict[str, A
     """
     if options["asr_tokens"] == "char":
         return {"tokens": token_list(characters(texts))}
+    if options["asr_tokens"] == PHONES:
+        return {"tokens": token_list(" ".join(texts).split())}
     model = train_pieces(texts, options["asr_pieces"])
     return {"tokens": token_list(pieces_of(model)), "pieces": model}

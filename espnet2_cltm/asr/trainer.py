@@ -34,7 +34,7 @@ class AsrTrainerOptions(TrainerOptions):
 
 
 class AsrTrainer(AdaptingTrainer):
-    """Trainer whose validation reports ``cer``, ``wer``, ``utt_wer``.
+    """Trainer whose validation reports error rates, those of :func:`.metrics_of`.
 
     Those of a language are ``cer_<lang>`` and so on.
     """
@@ -84,7 +84,7 @@ class AsrTrainer(AdaptingTrainer):
                 [reference[u] for u in utts], [predicted[u] for u in utts]
             )
             end = f"_{name}" if name else ""
-            for metric, value in score_counts(counts).metrics.items():
+            for metric, value in score_counts(counts, bare.token_type).metrics.items():
                 stats[metric + end] = value
         reporter.register(stats)
 

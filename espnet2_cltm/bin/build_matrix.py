@@ -76,9 +76,9 @@ from espnet2_cltm.matrix.strategies import (
 )
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
 from espnet2_cltm.options import (
+    AMOUNT,
     DRAWS,
     LEVEL,
-    POSITIVE,
     WHOLE,
     Option,
     add_options,
@@ -110,7 +110,7 @@ DOWNLOADS = (
 
 
 OPTIONS = (
-    Option("budget", "N, where the results have several", POSITIVE),
+    Option("budget", "N, where the results have several", AMOUNT),
     Option("distances", "table of distances between languages that are not known here"),
     Option(
         "rows",

@@ -46,7 +46,7 @@ from espnet2_cltm.matrix.recommendation import (
 )
 from espnet2_cltm.matrix.results import Choice, read_scores
 from espnet2_cltm.matrix.uncertainty import IntervalSettings
-from espnet2_cltm.options import POSITIVE, WHOLE, Option, add_options, one_of
+from espnet2_cltm.options import AMOUNT, POSITIVE, WHOLE, Option, add_options, one_of
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.pools import pool_sentence
 from espnet2_cltm.report.recommendation import (
@@ -56,7 +56,7 @@ from espnet2_cltm.report.recommendation import (
 )
 
 OPTIONS = (
-    Option("budget", "N, where --results has several", POSITIVE),
+    Option("budget", "N, where --results has several", AMOUNT),
     Option("k", "number of donors looked for", POSITIVE, "5"),
     Option("distances", "table of distances between languages that are not shipped"),
     Option(

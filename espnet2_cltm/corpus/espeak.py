@@ -51,7 +51,11 @@ _UTF8 = 1  # espeakCHARS_UTF8
 _END_PAUSE = 0x1000  # espeakENDPAUSE
 _CHARACTERS = 1  # POS_CHARACTER
 _INTERNATIONAL = 2  # espeakPHONEMES_IPA
+_SEPARATED = ord("_") << 8  # what stands between phonemes
 _RATE, _VOLUME = 1, 2  # espeakRATE, espeakVOLUME
+
+FOREIGN = "("
+"""What marks phonemes of another language."""
 
 _DATA_LINK = "espeak-ng-data"
 _VOICE_FILE = "voice"
@@ -177,14 +181,13 @@ class Synthesiser:
             RuntimeError: espeak-ng refuses the voice or the text.
         """
         library = self._library
-        Path(_VOICE_FILE).write_bytes(prompt.voice.encode("latin-1"))
         library.espeak_ng_SetRandSeed(1)
         ctypes.CDLL(None).srand(1)
         text = prompt.text.encode("utf-8")
         # Without a pause at its end, an utterance with an echo is cut short.
         flags = _UTF8 | _END_PAUSE
         for name, status in (
-            ("voice", library.espeak_SetVoiceByFile(_VOICE_FILE.encode())),
+            ("voice", self.set_voice(prompt.voice)),
             ("rate", library.espeak_SetParameter(_RATE, prompt.rate, 0)),
             ("volume", library.espeak_SetParameter(_VOLUME, prompt.volume, 0)),
             (
@@ -202,20 +205,31 @@ class Synthesiser:
             raise _cannot_read(prompt, "as silence")
         # Where a language has no words for them, espeak-ng reads numbers in another
         # language and marks the change in the phonemes, for instance as "(en)".
-        if b"(" in self._phonemes(text):
+        if FOREIGN in self.phonemes(prompt.text):
             raise _cannot_read(prompt, "in another language")
         return Speech(speech, phones_of_events(self._events, speech, SAMPLE_RATE))
 
-    def _phonemes(self, text: bytes) -> bytes:
-        rest = ctypes.c_char_p(text)
+    def set_voice(self, voice: str) -> int:
+        """Take a voice, given as the text of its file; return 0 if it is one."""
+        Path(_VOICE_FILE).write_bytes(voice.encode("latin-1"))
+        return self._library.espeak_SetVoiceByFile(_VOICE_FILE.encode())
+
+    def phonemes(self, text: str) -> str:
+        """Return what the voice says for a text.
+
+        Returns:
+            IPA: phonemes of a word separated by ``_``, words by blanks. Where it is
+            of another language, that is named, as in ``(en)``.
+        """
+        rest = ctypes.c_char_p(text.encode())
         clauses = []
         while rest.value:
             clauses.append(
                 self._library.espeak_TextToPhonemes(
-                    ctypes.byref(rest), _UTF8, _INTERNATIONAL
+                    ctypes.byref(rest), _UTF8, _INTERNATIONAL | _SEPARATED
                 )
             )
-        return b" ".join(clauses)
+        return b" ".join(clauses).decode()
 
 
 def _cannot_read(prompt: Prompt, how: str) -> UserError:
@@ -337,8 +351,8 @@ def _loader() -> ModuleType:
         import espeakng_loader
     except ImportError as error:
         raise UserError(
-            f"The demo corpus is spoken by espeak-ng, which is missing ({error}): "
-            f"{_REINSTALL}."
+            "espeak-ng, which speaks the demo corpus and knows phones, is missing "
+            f"({error}): {_REINSTALL}."
         ) from error
     return espeakng_loader
 
@@ -381,6 +395,14 @@ def speak_files(jobs: dict[Path, Prompt], nj: int) -> Generator[Path, None, None
             yield future.result()
 
 
+def worker_environment() -> dict[str, str]:
+    """Return an environment in which a worker finds the packages of its caller."""
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "PYTHONSAFEPATH": "1",  # not what lies in the working directory
+    }
+
+
 class _Worker:
     """A worker process, seen from its caller."""
 
@@ -391,12 +413,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            # So that it finds the same packages, wherever the caller found them.
-            env=os.environ
-            | {
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                "PYTHONSAFEPATH": "1",  # not what lies in the working directory
-            },
+            env=worker_environment(),
         )
         return self
 

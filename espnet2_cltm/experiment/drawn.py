@@ -170,11 +170,13 @@ def training_utterances(
     directory: ExperimentDir, settings: Settings, run: Run
 ) -> list[ListedUtterance]:
     """Return a run's training utterances, those of its languages in turn."""
-    options, spec = settings.options.get(run.task, {}), find_task(run.task)
+    options, cut = settings.options.get(run.task, {}), find_task(run.task).cut
     parts = [
-        read_utterance_list(directory.train_list(run.task, lang, run.seed))[
-            : spec.n_drawn(n, options)
-        ]
+        cut(
+            read_utterance_list(directory.train_list(run.task, lang, run.seed)),
+            n,
+            options,
+        )
         for lang, n in run.parts
     ]
     return [u for turn in zip_longest(*parts) for u in turn if u is not None]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
+from espnet2_cltm.budget import read_budget
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, write_text
 from espnet2_cltm.results_format import (
@@ -152,7 +153,7 @@ class Run:
             k = len(self.languages)
             share, over = divmod(self.budget, k)
             return [
-                (lang, share + ((place + self.seed) % k < over))
+                (lang, type(self.budget)(share + ((place + self.seed) % k < over)))
                 for place, lang in enumerate(self.languages)
             ]
         n = 2 * self.budget if self.kind == "double" else self.budget
@@ -289,7 +290,7 @@ def check_grid(grid: Sequence[int]) -> None:
     Raises:
         UserError: A number is 0, or none has its double in the grid.
     """
-    if 0 in grid:
+    if not all(grid):
         raise UserError(
             "--regime_budgets contains 0: give positive whole numbers, such as "
             "'4 8 16 32'."
@@ -445,7 +446,7 @@ def read_plan(path: Path) -> list[PlannedRun]:
                 row["task"],
                 row["kind"],
                 tuple(row["languages"].split("+")),
-                int(row["budget"]),
+                read_budget(row["budget"]),
                 int(row["seed"]),
                 row["steps"],
                 row["strategy"],

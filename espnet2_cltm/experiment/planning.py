@@ -9,6 +9,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_table
 from espnet2_cltm.corpus.language import person_of
@@ -35,7 +36,12 @@ from espnet2_cltm.experiment.plan import (
     write_plan,
 )
 from espnet2_cltm.experiment.pools import pool_runs
-from espnet2_cltm.experiment.settings import Settings, check_unchanged, write_settings
+from espnet2_cltm.experiment.settings import (
+    Settings,
+    check_unchanged,
+    read_settings,
+    write_settings,
+)
 from espnet2_cltm.experiment.states import Claims
 from espnet2_cltm.experiment.steps import epoch_of
 from espnet2_cltm.experiment.strategies import strategies_of
@@ -82,7 +88,7 @@ def make_plan(
         raise UserError("There is no seed: give --seeds at least one number.")
     languages = sorted(set(languages))
     people = people_of(settings, languages) if settings.shared_speakers else {}
-    settings = _settle_options(settings, languages, people)
+    settings = _settle_options(settings, languages, people, directory)
     drawn: dict[tuple[str, str], DrawnLanguage] = {}
     left_out: dict[tuple[str, str], str] = {}
     owner: dict[str, str] = {}
@@ -265,9 +271,15 @@ def _speakers(settings: Settings, lang: str, split: str) -> list[str]:
 
 
 def _settle_options(
-    settings: Settings, languages: Sequence[str], people: People
+    settings: Settings,
+    languages: Sequence[str],
+    people: People,
+    directory: ExperimentDir | None,
 ) -> Settings:
     """Fill in the options that depend on the data, such as classes to be found."""
+    before: Mapping[str, Mapping[str, Any]] = {}
+    if directory and directory.settings.exists() and is_begun(directory):
+        before = read_settings(directory.settings).options
 
     def read() -> Iterator[tuple[str, dict[str, list[Utterance]]]]:
         for lang in languages:
@@ -279,7 +291,8 @@ def _settle_options(
         # Not for the sake of shots: an experiment that gets some stays as it was.
         rules = replace(settings.rules(task), shots=())
         spec, largest = find_task(task), max(rules.sizes)
-        asked = {**spec.default_options(), **settings.options.get(task, {})}
+        kept = {k: v for k, v in before.get(task, {}).items() if k in spec.lasting}
+        asked = {**spec.default_options(), **settings.options.get(task, {}), **kept}
         options[task] = spec.settle_options(asked, read(), largest)
     return replace(settings, options=options)
 
@@ -484,13 +497,11 @@ def _measure(
     across: Mapping[tuple[str, str], DrawnSet],
     languages: Sequence[str],
 ) -> PlannedRun:
-    options, spec = settings.options[run.task], find_task(run.task)
+    options, cut = settings.options[run.task], find_task(run.task).cut
     train = [
         utterance
         for lang, n in run.parts
-        for utterance in drawn[run.task, lang].train[run.seed][
-            : spec.n_drawn(n, options)
-        ]
+        for utterance in cut(drawn[run.task, lang].train[run.seed], n, options)
     ]
     names = [name for task, name in across if task == run.task]
     sets = {lang: drawn[run.task, lang].test for lang in languages}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from espnet2_cltm.budget import Seconds
 from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec
 from espnet2_cltm.corpus.prepare import choose_languages
 from espnet2_cltm.devices import check_gpus
@@ -73,6 +74,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     options = {}
     for spec in specs:
         options[spec.name] = {o.name: values[o.name] for o in spec.options}
+        _require_unit(spec, "--regime_budgets", max(grid, default=None))
         spec.check_options(options[spec.name], shared)
     train_config = read_train_configs(
         {s.name: _config_path(s, values[f"{s.name}_config"]) for s in specs},
@@ -95,6 +97,12 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         strategies=read_strategies(values["strategy"]),
         pools=_pool_options(values),
     )
+    for name, n in settings.budget.items():
+        if values["shots"] and isinstance(n, Seconds):
+            raise UserError(
+                f"--shots counts utterances, and N of {name} is {n}: give "
+                f"--{name}_budget utterances, too, or leave --shots out."
+            )
     for name, config in train_config.items():
         own = own_strategy(config)
         for strategy in settings.strategies or [own]:
@@ -127,6 +135,7 @@ def _pool_options(values: Mapping[str, Any]) -> PoolOptions | None:
 
 def _budget(spec: TaskSpec, corpus: CorpusSpec, values: Mapping[str, Any]) -> int:
     asked = values.get(f"{spec.name}_budget") or values.get("budget")
+    _require_unit(spec, f"--{spec.name}_budget", asked)
     if asked is None and corpus.is_demo:
         asked = spec.demo_budget
     if asked is None:
@@ -135,6 +144,14 @@ def _budget(spec: TaskSpec, corpus: CorpusSpec, values: Mapping[str, Any]) -> in
             "single run."
         )
     return asked
+
+
+def _require_unit(spec: TaskSpec, option: str, n: int | None) -> None:
+    if isinstance(n, Seconds) and not spec.counts_seconds:
+        raise UserError(
+            f"{option} is {n}, and N of {spec.name} is not of seconds: give a number "
+            f"of {spec.unit}."
+        )
 
 
 def _config_path(spec: TaskSpec, asked: str | None) -> Path:

@@ -15,6 +15,8 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.plan import STEPS_CHOICES
 from espnet2_cltm.experiment.run_options import RUN_OPTIONS
 from espnet2_cltm.options import (
+    AMOUNT,
+    AMOUNTS,
     CONF_FILE,
     DIRECTORY,
     NAME,
@@ -127,7 +129,7 @@ STAGE_3_OPTIONS = (
         "every N of learning curves, such as '4 8 16 32', in place of a matrix: a "
         "single run of every language at every N, tested on that language; at least "
         "one N needs its double in the list, and --budget is not used",
-        NUMBERS,
+        AMOUNTS,
         "",
         (3,),
     ),
@@ -221,7 +223,11 @@ PLACE_OPTIONS = (
     Option("expdir", "directory of experiments", DIRECTORY, "exp", (), "Places"),
 )
 BY_TASK = {
-    "budget": ("another N for this task", POSITIVE, (3,)),
+    "budget": (
+        "another N for this task; where it can count seconds of audio, also 120s",
+        AMOUNT,
+        (3,),
+    ),
     "config": ("ESPnet training configuration", TEXT, (3,)),
     "metric": ("metric of the matrix; left out, the task's first", TEXT, ()),
 }

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from espnet2_cltm.budget import read_budget
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping, write_text
 from espnet2_cltm.frontend.families import NAMES
@@ -66,8 +67,12 @@ class Settings:
     pools: PoolOptions | None = None
 
     def __post_init__(self) -> None:
-        # YAML has lists and mappings only.
-        object.__setattr__(self, "regime_budgets", tuple(self.regime_budgets))
+        # YAML has lists and mappings only, and seconds as texts.
+        grid = tuple(read_budget(str(n)) for n in self.regime_budgets)
+        object.__setattr__(self, "regime_budgets", grid)
+        if isinstance(self.budget, Mapping):
+            budget = {task: read_budget(str(n)) for task, n in self.budget.items()}
+            object.__setattr__(self, "budget", budget)
         if isinstance(self.pools, Mapping):
             object.__setattr__(self, "pools", PoolOptions(**self.pools))
 
@@ -118,7 +123,7 @@ def read_settings(path: Path) -> Settings:
     content = read_mapping(path, "an experiment's settings", "run stage 3 first")
     try:
         settings = Settings(**content)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise UserError(
             f"{path} is damaged or from another version ({error}): give the experiment "
             "a new --tag, restore the file, or delete the experiment and run stage 3 "

@@ -51,7 +51,7 @@ from espnet2_cltm.matrix.text_table import (
     read_text_table,
     require_choices,
     shorten,
-    to_integer,
+    to_budget,
 )
 from espnet2_cltm.results_format import RESULT_COLUMNS, RUN_KINDS
 
@@ -99,16 +99,21 @@ def read_curves(
     task = choose_task(table, task)
     table = table.where(table.rows["task"] == task)
     strategy = strategy or strategies_in(table)[0]
-    budgets = to_integer(table, "budget")
+    budgets = to_budget(table)
     if (budgets < 1).any():
         line = first_line(budgets < 1)
         raise UserError(
             f"{table.path}, line {line}: budget is {budgets[line]}; N is 1 or more."
         )
+    if len(set(map(type, budgets))) > 1:
+        raise UserError(
+            f"{table.path} has N of utterances and of seconds (such as 120s): give a "
+            "file with one of them."
+        )
     scores = {
-        int(budget): scores_from_results(
+        budget: scores_from_results(
             table.where(budgets == budget),
-            Choice(task, metric, int(budget), strategy=strategy),
+            Choice(task, metric, budget, strategy=strategy),
         )
         for budget in sorted(budgets.unique())
     }
@@ -178,6 +183,7 @@ def _arrange(scores: dict[int, SeedScores]) -> LearningCurves:
         sha256=first.sha256,
         task=first.task,
         metric=first.metric,
+        in_seconds=first.in_seconds,
         notes=tuple(notes),
     )
     return LearningCurves(

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from espnet2_cltm.budget import Seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.matrix.held_out import arrange_held_out, read_held_out
@@ -56,6 +57,7 @@ from espnet2_cltm.matrix.text_table import (
     require_language_codes,
     require_rows,
     shorten,
+    to_budget,
     to_integer,
     to_number,
 )
@@ -333,7 +335,8 @@ def _checked(table: TextTable) -> TextTable:
     require_distinct(table, IDENTITY, "the same result")
     of_run = ["run", STRATEGY, "test_language", "metric"]
     require_distinct(table, of_run, "the same result")
-    for column in ("budget", "seed", "n_test"):
+    to_budget(table)
+    for column in ("seed", "n_test"):
         to_integer(table, column)
     to_number(table, "value", minimum=None)
     return table
@@ -356,7 +359,7 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
     task = table.rows["task"].iloc[0]
     of_task = f" of task {task}"
     metric = _choose_metric(table, task, choice.metric)
-    budgets = to_integer(table, "budget")
+    budgets = to_budget(table)
     of_pairs = budgets[table.rows["kind"] == "pair"]
     is_few = choice.budget is None and of_pairs.nunique() == 1
     budget = _choose(
@@ -406,6 +409,7 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
         budget=budget,
         steps=steps,
         strategy=table.rows[STRATEGY].iloc[0],
+        in_seconds=isinstance(budget, Seconds),
         undefined=count_undefined(records, "perf"),
         notes=undefined_notes + _negative_notes(records),
     )
@@ -436,7 +440,7 @@ def _choose_metric(table: TextTable, task: str, chosen: str | None) -> Metric:
                 f"{', '.join(task_names())} (for another one, name the metric with "
                 "--metric)."
             )
-        chosen = spec.metrics[0].name
+        chosen = spec.main_metric(table.rows["metric"].unique()).name
     name = chosen
     metrics = table.rows["metric"]
     _choose(table, "metric", name, metrics, f" of task {task}")

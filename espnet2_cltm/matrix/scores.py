@@ -67,6 +67,7 @@ class ResultsSource:
         notes: Sentences for the user about what was read.
         steps: Optimiser steps of the runs, ``data`` or ``equal``.
         strategy: How their encoder was adapted.
+        in_seconds: Whether N counts seconds of audio.
     """
 
     file: str
@@ -78,6 +79,7 @@ class ResultsSource:
     notes: tuple[str, ...] = ()
     steps: str = "data"
     strategy: str = FULL
+    in_seconds: bool = False
 
     @property
     def task_title(self) -> str:
@@ -94,6 +96,8 @@ class ResultsSource:
     @property
     def unit(self) -> str:
         """What N counts."""
+        if self.in_seconds:
+            return "seconds"
         spec = known_task(self.task)
         return spec.unit if spec else "utterances"
 
@@ -105,7 +109,7 @@ class ResultsSource:
     @property
     def budget_text(self) -> str:
         """N with its unit; empty where the file does not tell N."""
-        return "" if self.budget is None else f"N = {self.budget} {self.unit}"
+        return "" if self.budget is None else f"N = {self.budget:d} {self.unit}"
 
 
 @dataclass(frozen=True)

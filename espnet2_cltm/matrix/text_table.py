@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from espnet2_cltm.budget import read_budget
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_text
 from espnet2_cltm.language_codes import CODE_RULE, is_language_code
@@ -112,6 +113,21 @@ def to_integer(table: TextTable, column: str) -> pd.Series:
     bad = ~values.str.fullmatch(r"[+-]?[0-9]{1,18}")
     _refuse_first(table, column, bad, ", not a whole number.")
     return values.astype("int64")
+
+
+def to_budget(table: TextTable) -> pd.Series:
+    """Convert the column ``budget`` to N, or name the first line that has none."""
+    texts = table.rows["budget"]
+    known: dict[str, int] = {}
+    for text in texts.unique():
+        try:
+            known[text] = read_budget(text)
+        except ValueError:
+            said = ", not a whole number, or one of seconds such as 120s."
+            _refuse_first(table, "budget", texts == text, said)
+    # pandas would make plain numbers of seconds.
+    values = [known[text] for text in texts]
+    return pd.Series(values, index=texts.index, dtype=object)
 
 
 def to_number(

@@ -16,7 +16,12 @@ import pandas as pd
 
 from espnet2_cltm.matrix.results import of_strategy
 from espnet2_cltm.matrix.scores import ResultsSource
-from espnet2_cltm.matrix.text_table import read_text_table, require_columns, to_integer
+from espnet2_cltm.matrix.text_table import (
+    read_text_table,
+    require_columns,
+    to_budget,
+    to_integer,
+)
 from espnet2_cltm.results_format import CONFUSION_COLUMNS
 
 FILE = "confusion.tsv"
@@ -49,7 +54,7 @@ def read_confusion(results: Path, source: ResultsSource) -> pd.DataFrame | None:
     require_columns(table, CONFUSION_COLUMNS, REMEDY)
     table = of_strategy(table.where(table.rows["task"] == source.task), source.strategy)
     if source.budget is not None:
-        table = table.where(to_integer(table, "budget") == source.budget)
+        table = table.where(to_budget(table) == source.budget)
     counts = table.rows.assign(count=to_integer(table, "count"))
     return counts if len(counts) else None
 

@@ -18,6 +18,7 @@ from espnet2_cltm.matrix.text_table import (
     TextTable,
     read_text_table,
     require_columns,
+    to_budget,
     to_integer,
     to_number,
 )
@@ -123,7 +124,7 @@ def _read_measures(
     table = of_strategy(table, source.strategy)
     table = table.where(table.rows["steps"] == source.steps)
     if source.budget is not None:
-        table = table.where(to_integer(table, "budget") == source.budget)
+        table = table.where(to_budget(table) == source.budget)
     rows = table.rows.assign(
         at=to_number(table, at, minimum=None),
         runs=to_integer(table, "runs"),

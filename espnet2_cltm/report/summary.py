@@ -105,6 +105,7 @@ def summarise(report: Report) -> dict[str, Any]:
         "task": source.task,
         "metric": source.metric,
         "budget": source.budget,
+        "unit": source.unit,
         "steps": source.steps,
         "strategy": source.strategy,
         "steps_share": asdict(report.steps) if report.steps else None,

@@ -30,7 +30,7 @@ def transcripts(draw):
 @given(transcripts())
 def test_rates_are_those_of_jiwer(texts):
     reference, predicted = texts
-    rates = score_counts(count_errors(reference, predicted)).metrics
+    rates = score_counts(count_errors(reference, predicted), "char").metrics
     words = [[words_of(text) for text in side] for side in texts]
     each = [jiwer.wer(*pair) for pair in zip(*words, strict=True)]
     assert rates["cer"] == pytest.approx(jiwer.cer(reference, predicted))
@@ -39,8 +39,13 @@ def test_rates_are_those_of_jiwer(texts):
 
 
 def test_a_rate_can_exceed_one():
-    rates = score_counts(count_errors(["no"], ["a no b c"])).metrics
+    rates = score_counts(count_errors(["no"], ["a no b c"]), "bpe").metrics
     assert rates["wer"] == 3
+
+
+def test_phones_have_one_rate_whose_unit_is_a_phone():
+    counts = count_errors(["tʃ a o", "ei n"], ["t a o", "ei n a"])
+    assert score_counts(counts, "phn").metrics == {"per": 2 / 5}
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,11 @@ def test_padding_changes_no_transcript(model, batch):
     assert together == alone
 
 
+def test_nothing_is_said_of_the_decoder_that_is_not_there(caplog):
+    build()
+    assert "decoder" not in caplog.text
+
+
 def test_head_depends_on_the_seed_alone():
     first, second = build(), build(freeze_param=["frontend"])
     other = build(seed=2)
@@ -108,6 +113,8 @@ def test_audio_shorter_than_its_transcript_is_named(model):
         ({"token_list": ["a", "b", "c", "d"]}, "is not a list of tokens"),
         ({"token_list": [*TOKENS[:-1], "a", TOKENS[-1]]}, "each once"),
         ({"token_type": "word"}, "token_type: word"),
+        ({"token_type": "phn", "checkpoint": "wer"}, "checkpoint: wer .* per"),
+        ({"checkpoint": "per"}, "checkpoint: per .* cer, wer, utt_wer"),
         ({"model_conf": {"autocast": "half"}}, "autocast: half"),
         ({"encoder_conf": {"size": 3}}, "cannot be built"),
     ],

@@ -7,14 +7,18 @@ import pytest
 from espnet2_cltm.asr.inference import read_transcripts
 from espnet2_cltm.asr.spec import ASR
 from espnet2_cltm.bin import asr_inference, asr_train
+from espnet2_cltm.budget import Seconds
 from espnet2_cltm.corpus.datadir import Utterance
+from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
-from espnet2_cltm.experiment.results import collect_results
+from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.steps import steps_config
 from espnet2_cltm.task import DrawingRules, UnfitLanguage
 from tests.speech import TINY_ASR, write_dump
 
@@ -28,15 +32,20 @@ def store(tmp_path_factory):
     return root
 
 
-def new_experiment(root, store, config=TINY_ASR, **options):
-    directory = ExperimentDir(root)
-    settings = Settings(
+def settings_of(store, config=TINY_ASR, budget=4, steps="data", **options):
+    return Settings(
         "demo",
         str(store),
-        {"asr": 4},
+        {"asr": budget},
         options={"asr": options},
         train_config={"asr": config},
+        steps=steps,
     )
+
+
+def new_experiment(root, store, *args, **options):
+    directory = ExperimentDir(root)
+    settings = settings_of(store, *args, **options)
     write_experiment(directory, make_plan(settings, ["es", "tr"], [42]))
     return directory
 
@@ -49,10 +58,17 @@ def make(directory, kind):
 
 @pytest.mark.parametrize(
     ("checkpoint", "options"),
-    [("cer", {}), ("last", {"asr_tokens": "bpe", "asr_pieces": 20})],
+    [
+        ("cer", {}),
+        ("last", {"asr_tokens": "bpe", "asr_pieces": 20}),
+        ("per", {"asr_tokens": "phn"}),
+    ],
 )
 def test_run_is_that_of_the_command_line(checkpoint, options, store, tmp_path):
-    config = {**TINY_ASR, "checkpoint": checkpoint}
+    # Each language may have another best epoch.
+    config = {**TINY_ASR, "checkpoint": checkpoint, "keep_nbest_models": 2}
+    if checkpoint != "last":
+        config["best_model_criterion"] = [["valid", checkpoint, "min"]]
     directory = new_experiment(tmp_path / "exp", store, config, **options)
     planned = make(directory, "pair")
     run = directory.run(planned.run.name)
@@ -73,7 +89,7 @@ def test_run_is_that_of_the_command_line(checkpoint, options, store, tmp_path):
         )
         by_runner = directory.predictions(planned.run.name, lang, ".txt")
         assert (tmp_path / lang / "text").read_bytes() == by_runner.read_bytes()
-        assert ("value" in metrics["checkpoints"][lang]) == (checkpoint == "cer")
+        assert ("value" in metrics["checkpoints"][lang]) == (checkpoint != "last")
 
 
 def test_results_are_error_rates_and_are_scored_again_alike(store, tmp_path):
@@ -118,7 +134,8 @@ def test_pieces_that_the_text_does_not_allow_are_refused(number, allowed):
 
 def draw(*train, budget=1):
     splits = {"train": train, "dev": [spoken(80, "a")], "test": [spoken(90, "¡B!")]}
-    return ASR.draw(splits, DrawingRules(budget, options={}), [1, 2])
+    rules = DrawingRules(budget, options={"asr_tokens": "char"})
+    return ASR.draw(splits, rules, [1, 2])
 
 
 def test_subsets_are_nested_and_in_normal_form():
@@ -141,3 +158,62 @@ def test_what_cannot_be_trained_on_is_left_out_and_counted():
     with pytest.raises(UnfitLanguage) as refusal:
         draw(spoken(1, "a"), long, empty)
     assert "train has 1 utterances" in refusal.value.reason
+
+
+def test_seconds_are_nested_and_never_fewer_than_asked_for():
+    train = [spoken(n, f"text {n}", 1 + n % 3) for n in range(30)]
+    order = draw(*train, budget=15).train[1]
+    drawn = draw(*train, budget=Seconds(10)).train[1]
+    seconds = {u.id: u.duration for u in train}
+    assert drawn == order[: len(drawn)]
+    assert sum(seconds[u] for u in drawn) >= 20 > sum(seconds[u] for u in drawn[:-1])
+    listed = [ListedUtterance(u, "", int(16_000 * seconds[u]), "") for u in drawn]
+    single = ASR.cut(listed, Seconds(10), {})
+    assert sum(u.num_samples for u in single) >= 160_000
+    assert sum(u.num_samples for u in single[:-1]) < 160_000
+    with pytest.raises(UnfitLanguage, match=r"train has 60s .* 62s are needed"):
+        draw(*train, budget=Seconds(31))
+
+
+def test_runs_of_seconds_are_named_and_have_equal_steps(store, tmp_path):
+    directory = new_experiment(tmp_path, store, budget=Seconds(1), steps="equal")
+    settings = read_settings(directory.settings)
+    assert settings.budget == {"asr": Seconds(1)}
+    plan = read_plan(directory.plan)
+    assert {p.run.name.split(".")[3] for p in plan} == {"n1s"}
+    # 2 s in utterances of 0.3 s, in batches of 2
+    assert {steps_config(settings, p.run)["num_iters_per_epoch"] for p in plan} == {
+        round(2 / settings.options["asr"]["mean_seconds"]) // 2
+    }
+    planned = make(directory, "pair")
+    listed = training_utterances(directory, settings, planned.run)
+    for lang in ("es", "tr"):
+        of_lang = [u for u in listed if u.utt.startswith(lang)]
+        assert total_seconds(of_lang) >= 1 > total_seconds(of_lang[:-1])
+    write_results(tmp_path / "results.tsv", collect_results(directory, [planned]))
+    lines = (tmp_path / "results.tsv").read_text().splitlines()
+    assert {line.split("\t")[4] for line in lines[1:]} == {"1s"}
+
+
+def test_growing_keeps_the_number_of_steps(store, tmp_path):
+    settings = settings_of(store, budget=Seconds(1))
+    directory = ExperimentDir(tmp_path)
+    write_experiment(directory, make_plan(settings, ["es", "tr"], [42]))
+    mean = read_settings(directory.settings).options["asr"]["mean_seconds"]
+    text = directory.settings.read_text().replace(f"{mean}", "0.25")
+    directory.settings.write_text(text)
+    for is_begun, expected in ((False, mean), (True, 0.25)):
+        if is_begun:
+            make(directory, "single")
+        grown = make_plan(settings, ["es", "tr"], [42, 43], directory)
+        assert grown.settings.options["asr"]["mean_seconds"] == expected
+
+
+def test_language_without_phones_is_left_out(store, tmp_path):
+    write_dump(tmp_path / "demo", ["es", "mn", "tr"], utterances=3)
+    settings = settings_of(tmp_path, asr_tokens="phn")
+    planned = make_plan(settings, ["es", "mn", "tr"], [42])
+    assert "espeak-ng has no voice" in planned.left_out["asr", "mn"]
+    tokens = planned.settings.options["asr"]["tokens"]
+    labels = planned.drawn["asr", "es"].train[42][0].label.split()
+    assert len(labels) > 3 and set(labels) <= set(tokens)

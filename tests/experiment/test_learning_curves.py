@@ -16,7 +16,7 @@ from espnet2_cltm.experiment.planning import (
     write_experiment,
 )
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from espnet2_cltm.options import NUMBERS
+from espnet2_cltm.options import AMOUNTS
 from tests.experiment.experiments import end_run
 from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
 
@@ -55,7 +55,7 @@ def utterances_of(directory):
 
 
 def test_grid_is_read_in_any_order_and_its_doubles_are_found():
-    assert NUMBERS.read(" 8 2 4 12") == (2, 4, 8, 12)
+    assert AMOUNTS.read(" 8 2 4 12") == (2, 4, 8, 12)
     assert doubled((2, 4, 8, 12)) == [2, 4]
     check_grid(())
 
@@ -70,7 +70,7 @@ def test_grid_is_read_in_any_order_and_its_doubles_are_found():
 )
 def test_grid_that_cannot_be_used_is_one_sentence(text, message):
     with pytest.raises(UserError, match=message):
-        check_grid(NUMBERS.read(text))
+        check_grid(AMOUNTS.read(text))
 
 
 def test_every_language_has_a_single_run_at_every_n_tested_on_itself(

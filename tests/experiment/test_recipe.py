@@ -111,3 +111,27 @@ def test_speech_recognition_has_a_demo_of_its_own():
     assert resolve(["--task", "speaker"], {}).texts["corpus"] == "demo"
     with pytest.raises(UserError, match="--corpus demo_words for all"):
         resolve(["--task", "asr gender"], {})
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "--task gender --gender_budget 60s",
+            "--gender_budget is 60s, .* utterances per class",
+        ),
+        ("--task speaker --regime_budgets '8s 16s'", "--regime_budgets is 16s"),
+        ("--task asr --asr_budget 60s --shots 2", "--shots counts .* asr is 60s"),
+        ("--task asr --asr_budget 0s", "takes a whole number, at least 1"),
+        ("--task asr --regime_budgets '8 16s'", "--regime_budgets takes whole numbers"),
+    ],
+)
+def test_seconds_that_cannot_be_counted_are_refused(words, said):
+    with pytest.raises(UserError, match=said):
+        resolved(*shlex.split(words))
+
+
+def test_seconds_name_the_experiment():
+    recipe = resolved(*shlex.split("--task asr --asr_budget 60s"))
+    assert recipe.exp.name == "demo_words_asr_n60s"
+    assert "--asr_budget=60s" in recipe.arguments["stage3"]

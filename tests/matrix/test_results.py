@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from espnet2_cltm.budget import Seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import cell_moments, estimate
 from espnet2_cltm.matrix.results import (
@@ -179,6 +180,28 @@ def test_several_budgets_of_one_task_do_not_touch_the_other(tmp_path):
 
 
 # Cross-language trials
+
+
+def test_seconds_are_another_budget_than_utterances(tmp_path):
+    rows = [
+        row
+        for n in (60, Seconds(60))
+        for row in perf_rows(LANGUAGES, SEEDS, perf, "cer", task="asr", budget=n)
+    ]
+    path = write_results(tmp_path / "results.tsv", rows)
+    with pytest.raises(UserError, match=r"budget of task asr \(60 60s\)"):
+        read_scores(path)
+    texts = {
+        n: read_scores(path, Choice(budget=n)).source.budget_text
+        for n in (60, Seconds(60))
+    }
+    assert texts == {60: "N = 60 utterances", Seconds(60): "N = 60 seconds"}
+
+
+def test_matrix_of_phones_is_of_their_rate(tmp_path):
+    rows = perf_rows(LANGUAGES, SEEDS, perf, "per", task="asr")
+    path = write_results(tmp_path / "results.tsv", rows)
+    assert read_scores(path).source.metric == "per"
 
 
 def across(kind, languages, tested, seed, value, metric="roc_auc"):
