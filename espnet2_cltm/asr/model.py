@@ -11,12 +11,11 @@ from itertools import groupby
 from typing import Any
 
 import torch
-from espnet2.asr.encoder.abs_encoder import AbsEncoder
-from espnet2.asr.espnet_model import ESPnetASRModel
 
 from espnet2_cltm.asr.tokens import fewest_frames, text_of
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
+from espnet2_cltm.tasks.espnet import AbsEncoder, ESPnetASRModel
 
 
 class IdentityEncoder(AbsEncoder):

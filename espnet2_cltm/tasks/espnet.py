@@ -111,6 +111,8 @@ _SAFE: list[Any] = [datetime.timedelta, np.dtype, np.float64, type(np.dtype(floa
 _SAFE.append(np.float64(0).__reduce__()[0])
 torch.serialization.add_safe_globals(_SAFE)
 
+from espnet2.asr.encoder.abs_encoder import AbsEncoder
+from espnet2.asr.espnet_model import ESPnetASRModel
 from espnet2.tasks import abs_task, asr, spk
 from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
 from espnet2.train.class_choices import ClassChoices

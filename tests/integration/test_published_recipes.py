@@ -1,5 +1,6 @@
-"""The published speaker recipe: its four systems, and how one is chosen."""
+"""The published recipes: speaker and its four systems, and speech recognition."""
 
+import json
 import math
 import os
 import re
@@ -77,9 +78,9 @@ def store(tmp_path_factory):
     return root
 
 
-def run_recipe(*options):
+def run_recipe(*options, recipe=RECIPE):
     done = subprocess.run(
-        [str(RECIPE / "run.sh"), *map(str, options)],
+        [str(recipe / "run.sh"), *map(str, options)],
         env={k: v for k, v in os.environ.items() if k != "CLTM_RECIPE_DIR"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -284,3 +285,37 @@ def test_help_names_the_systems_and_all_other_options():
     assert code == 0
     assert "hubert, ecapa, siamese or speechllm" in output
     assert "--<task>_metric" in output
+
+
+@needs_installation
+def test_the_published_speech_recognition_recipe_is_trained_and_tested(
+    store, tiny_hubert, tmp_path
+):
+    code, output = run_recipe(
+        *("--stage", 3, "--stop_stage", 5),
+        *("--langs", "ca es", "--budget", 6, "--seeds", "42"),
+        *("--model", tiny_hubert, "--nj", 1),
+        *("--dumpdir", store, "--expdir", tmp_path / "exp"),
+        recipe=ROOT / "egs2" / "cltm" / "asr1",
+    )
+    assert code == 0, output
+    assert "decoder" not in output and "Flash Attention" not in output
+    directory = ExperimentDir(tmp_path / "exp" / "common_voice_asr_n6")
+    settings = read_settings(directory.settings)
+    assert settings.options["asr"]["asr_vocabulary"] == "run"
+    assert settings.train_config["asr"]["checkpoint"] == "utt_wer"
+    planned = read_plan(directory.plan)
+    assert [p.run.kind for p in planned] == [*["single"] * 2, *["double"] * 2, "pair"]
+    for one in planned:  # the best epoch of 15 on the tested language's dev set
+        checkpoints = json.loads(directory.metrics(one.run.name).read_text())[
+            "checkpoints"
+        ]
+        for lang in one.run.languages:
+            assert (
+                "value" in checkpoints[lang] and 1 <= checkpoints[lang]["epoch"] <= 15
+            )
+    # A random encoder learns nothing in these steps, so there is no matrix to make.
+    table = directory.results.read_text()
+    assert {"utt_wer", "wer", "cer"} == {
+        line.split("\t")[7] for line in table.splitlines()[1:]
+    }
