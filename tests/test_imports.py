@@ -14,13 +14,14 @@ BASE = "base"  # modules beside the packages
 BELOW = {
     "corpus": {BASE},
     "frontend": {BASE, "corpus"},
+    "pooling": {BASE},
     "strategies": {BASE, "corpus", "frontend"},
-    "tasks": {BASE, "corpus", "frontend", "strategies"},
+    "tasks": {BASE, "corpus", "frontend", "pooling", "strategies"},
     "asr": {BASE, "corpus", "frontend", "tasks"},
     "label": {BASE, "corpus", "frontend", "tasks"},
     "speaker": {BASE, "corpus", "frontend", "tasks"},
     "pretraining": {BASE, "corpus", "frontend", "tasks"},
-    "experiment": {BASE, "corpus", "frontend", "tasks"},
+    "experiment": {BASE, "corpus", "frontend", "pooling", "tasks"},
     "matrix": {BASE},
     "report": {BASE, "matrix"},
 }

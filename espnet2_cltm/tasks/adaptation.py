@@ -250,7 +250,11 @@ class AdaptingTrainer(Trainer):
         with (
             naming_batches(model),
             _batch_hooks(
-                bare, strategy, reporter.get_total_count(), options.accum_grad
+                bare,
+                strategy,
+                reporter.get_total_count(),
+                options.accum_grad,
+                getattr(model, "passes", 1),
             ),
         ):
             return super().train_one_epoch(
@@ -301,13 +305,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def _batch_hooks(
-    model: torch.nn.Module, strategy: Strategy, n_before: int, accum_grad: int
+    model: torch.nn.Module,
+    strategy: Strategy,
+    n_before: int,
+    accum_grad: int,
+    passes: int,
 ) -> Iterator[None]:
-    """Call the hooks of each batch, before and after the model's forward pass."""
-    steps = itertools.count(n_before)
+    """Call the hooks of each batch, before and after the model's forward passes."""
+    calls = itertools.count(n_before * passes)
 
     def before(_: torch.nn.Module, __: tuple) -> None:
-        strategy.on_step(model, next(steps) // accum_grad)
+        strategy.on_step(model, next(calls) // (accum_grad * passes))
         _freeze_prefix(model, strategy)
 
     def after(_: torch.nn.Module, __: tuple, output: tuple) -> tuple | None:

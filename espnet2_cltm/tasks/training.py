@@ -15,7 +15,7 @@ the number of steps, and a double run has twice a single's. ``total_steps: auto`
 import argparse
 import copy
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,6 +195,8 @@ def train_in_memory(
     task: type[AbsTask],
     args: argparse.Namespace,
     criteria: Iterable[Criterion] = (),
+    batches: Callable[[int], Iterable] | None = None,
+    wrap: Callable[[torch.nn.Module], torch.nn.Module] = lambda model: model,
 ) -> Trained:
     """Train a model for ``args.max_epoch`` epochs and return it.
 
@@ -202,6 +204,9 @@ def train_in_memory(
         task: ESPnet task.
         args: Result of :func:`training_arguments`, with the training data.
         criteria: Criteria that choose checkpoints; without any, nothing is validated.
+        batches: Function from an epoch's number to its batches; None for ESPnet's.
+        wrap: Function from the model to what is trained in its place, with the same
+            parameters and the model as ``module``.
 
     Returns:
         The model, on the CPU or GPU where it was trained, and the chosen checkpoints.
@@ -235,10 +240,10 @@ def train_in_memory(
         reporter.set_epoch(epoch)
         with reporter.observe("train") as train_reporter:
             all_steps_are_invalid = task.trainer.train_one_epoch(
-                model=model,
+                model=wrap(model),
                 optimizers=optimizers,
                 schedulers=schedulers,
-                iterator=train_iter_factory.build_iter(epoch),
+                iterator=(batches or train_iter_factory.build_iter)(epoch),
                 reporter=train_reporter,
                 scaler=scaler,
                 summary_writer=None,
@@ -258,7 +263,7 @@ def train_in_memory(
             if isinstance(scheduler, AbsEpochStepScheduler):
                 scheduler.step()
         logging.info(reporter.log_message())
-        _keep_best(trained, reporter, criteria, epoch)
+        keep_best(trained, reporter, criteria, epoch)
         if all_steps_are_invalid:
             raise UserError(
                 f"No step of epoch {epoch} had a finite gradient: lower the learning "
@@ -267,7 +272,7 @@ def train_in_memory(
     return trained
 
 
-def _keep_best(
+def keep_best(
     trained: Trained, reporter: Reporter, criteria: Sequence[Criterion], epoch: int
 ) -> None:
     """Keep the weights where this epoch is the best so far, by ESPnet's rule."""
@@ -379,6 +384,16 @@ def build_training(
     Raises:
         UserError: The configuration does not build them.
     """
+    model = build_model(task, args)
+    return model, *build_optimization(task, args, model)
+
+
+def build_model(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetModel:
+    """Build a model on the device where it is trained, frozen as the options say.
+
+    Raises:
+        UserError: The configuration does not build it, or leaves nothing to train.
+    """
     model = task.build_model(args=args).to(
         dtype=getattr(torch, args.train_dtype),
         device="cuda" if args.ngpu > 0 else "cpu",
@@ -401,6 +416,17 @@ def build_training(
             "Nothing of the model is left to train: freeze less in the training "
             "configuration."
         )
+    return model
+
+
+def build_optimization(
+    task: type[AbsTask], args: argparse.Namespace, model: AbsESPnetModel
+) -> tuple[list[torch.optim.Optimizer], list]:
+    """Build a model's optimisers and their schedulers.
+
+    Raises:
+        UserError: The configuration does not build them.
+    """
     with _named(args, "optim"):
         optimizers = list(task.build_optimizers(args, model=model))
     if args.scheduler is None:
@@ -409,7 +435,7 @@ def build_training(
                 f"scheduler_conf: {args.scheduler_conf} is given without a scheduler: "
                 "name it, or leave scheduler_conf out."
             )
-        return model, optimizers, [None for _ in optimizers]
+        return optimizers, [None for _ in optimizers]
     scheduler_class = scheduler_classes[args.scheduler]
     if issubclass(scheduler_class, AbsValEpochStepScheduler):
         raise UserError(
@@ -418,7 +444,6 @@ def build_training(
         )
     with _named(args, "scheduler"):
         return (
-            model,
             optimizers,
             [scheduler_class(optim, **args.scheduler_conf) for optim in optimizers],
         )
