@@ -12,3 +12,7 @@ KALDI=
 # The synthetic demo corpus; stage 1 makes it here.
 DEMO=downloads/demo
 DEMO_WORDS=downloads/demo_words
+
+# Synthetic speech of languages of other corpora (es@tts in --langs); stage 1 makes it
+# here.
+TTS=downloads/tts

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.corpus.language import CorpusOptions
@@ -59,6 +60,7 @@ def _prepare(args: argparse.Namespace) -> None:
             max_train_utts=args.max_train_utts,
             max_test_utts=args.max_test_utts,
             seed=args.seed,
+            tts_dir=Path(os.environ.get("TTS") or CorpusOptions.tts_dir),
         ),
         announce=lambda line: print(line, flush=True),
     )

@@ -16,6 +16,7 @@ completed.
 import hashlib
 import json
 import wave
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -39,14 +40,21 @@ from espnet2_cltm.progress import progress
 
 
 @dataclass(frozen=True)
-class _Item:
-    """One utterance to be made: its id, its speaker, what is spoken."""
+class Item:
+    """One utterance to be made.
+
+    Attributes:
+        id: Its id.
+        speaker: Its speaker.
+        prompt: What is spoken.
+    """
 
     id: str
     speaker: Speaker
     prompt: espeak.Prompt
 
     def path(self, directory: Path) -> Path:
+        """Return the file of its audio in a language's directory."""
         return directory / self.speaker.id / f"{self.id}.wav"
 
 
@@ -89,12 +97,26 @@ def load_language(
         UserError: The language is unknown or its numbers are, the configuration is
             wrong, espeak-ng is missing, or the file system refuses.
     """
-    config = read_config(options.config)
-    items = _draw_items(config, lang)
-    directory = Path(corpus_dir) / lang
+    items = draw_items(read_config(options.config), lang)
+    return speak(items, Path(corpus_dir) / lang, lang, options.nj)
+
+
+def speak(items: list[Item], directory: Path, lang: str, nj: int) -> LanguageSplits:
+    """Make what is missing of some utterances, and return them by split.
+
+    Args:
+        items: Utterances of one language.
+        directory: Directory of the language, which gets the audio.
+        lang: Its code, with which the ids begin.
+        nj: Number of processes.
+
+    Raises:
+        UserError: espeak-ng is missing or lacks the words of a prompt, or the file
+            system refuses.
+    """
     try:
         with alone_in(directory):
-            _make(items, directory, lang, options.nj)
+            _make(items, directory, lang, nj)
     except OSError as error:
         raise cannot_write(error.filename or directory, error) from error
     splits: dict[str, list[Utterance]] = {split: [] for split in SPLITS}
@@ -115,14 +137,27 @@ def load_language(
     return LanguageSplits(splits, phones=phones)
 
 
-def _draw_items(config: DemoConfig, lang: str) -> list[_Item]:
-    languages = espeak.language_files()
-    if lang not in languages:
-        raise UserError(
-            f"The demo corpus does not know the language {lang!r}: choose from "
-            f"{' '.join(languages)}."
-        )
-    language_voice = languages[lang].read_text(encoding="latin-1")
+def draw_items(
+    config: DemoConfig,
+    lang: str,
+    voice: str | None = None,
+    texts: Iterable[str] | None = None,
+) -> list[Item]:
+    """Draw who says what.
+
+    Args:
+        config: The demo corpus's configuration.
+        lang: Code of the language, with which ids begin.
+        voice: espeak-ng's code of the language; None: ``lang``.
+        texts: What is said, at least as many as there are utterances; None for prompts
+            of the configuration.
+
+    Raises:
+        UserError: espeak-ng does not know the language.
+    """
+    voice = voice or lang
+    language_voice = voice_of(voice)
+    given = iter(texts) if texts is not None else None
     items = []
     for speaker in draw_speakers(config, lang):
         random = Random(f"{config.seed} {speaker.id}")
@@ -130,17 +165,32 @@ def _draw_items(config: DemoConfig, lang: str) -> list[_Item]:
         for number, mood in enumerate(moods, start=1):
             kind = config.prompts[(number - 1) % len(config.prompts)]
             prompt = espeak.Prompt(
-                lang=lang,
+                lang=voice,
                 voice=f"{language_voice}\n{voice_text(speaker, mood)}",
                 rate=speaker.rate,
                 volume=speaker.volume,
-                text=draw_prompt(kind, random, lang),
+                text=draw_prompt(kind, random, voice) if given is None else next(given),
             )
-            items.append(_Item(f"{speaker.id}-{number:02d}", speaker, prompt))
+            items.append(Item(f"{speaker.id}-{number:02d}", speaker, prompt))
     return items
 
 
-def _make(items: list[_Item], directory: Path, lang: str, nj: int) -> None:
+def voice_of(lang: str) -> str:
+    """Return espeak-ng's voice file of a language.
+
+    Raises:
+        UserError: It does not know the language.
+    """
+    languages = espeak.language_files()
+    if lang not in languages:
+        raise UserError(
+            f"The demo corpus does not know the language {lang!r}: choose from "
+            f"{' '.join(languages)}."
+        )
+    return languages[lang].read_text(encoding="latin-1")
+
+
+def _make(items: list[Item], directory: Path, lang: str, nj: int) -> None:
     origin = directory / "made_from.json"
     made_from = {
         "espeak_ng": espeak.version(),
@@ -205,7 +255,7 @@ def _count_samples(path: Path) -> int | None:
         return None
 
 
-def _write_tables(items: list[_Item], directory: Path) -> None:
+def _write_tables(items: list[Item], directory: Path) -> None:
     names = [field.name for field in fields(Speaker)]
     speakers = [
         [

@@ -14,6 +14,7 @@ from espnet2_cltm.corpus.datadir import Utterance
 from espnet2_cltm.corpus.phones import Phone
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import shipped
+from espnet2_cltm.language_codes import is_donor_only
 
 GENDER_OF_VALUE = {
     "f": "f",
@@ -80,6 +81,7 @@ class CorpusOptions:
         max_train_utts: Most utterances in a language's train, 0 for all.
         max_test_utts: Most utterances in its dev and in its test, each, 0 for all.
         seed: Seed of the draw under those two limits.
+        tts_dir: Directory where synthetic speech is put.
     """
 
     nj: int = 1
@@ -90,6 +92,7 @@ class CorpusOptions:
     max_train_utts: int = 0
     max_test_utts: int = 0
     seed: int = 42
+    tts_dir: Path = Path("downloads/tts")
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,6 @@ def person_of(speaker: str, lang: str) -> str:
 
     Speaker ids begin with ``<lang>-``. Where a corpus names a person the same in all
     languages (:attr:`CorpusSpec.people_across_languages`), what follows tells who it
-    is.
+    is. What stands in for a language has speakers of its own.
     """
-    return speaker.removeprefix(f"{lang}-")
+    return speaker if is_donor_only(lang) else speaker.removeprefix(f"{lang}-")

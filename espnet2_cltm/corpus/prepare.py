@@ -32,10 +32,17 @@ from espnet2_cltm.corpus.language import (
     Rejection,
 )
 from espnet2_cltm.corpus.selection import leave_out_unlabelled, limit_utterances
+from espnet2_cltm.corpus.synthetic import can_speak, speaking
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_json, remove_if_there, replacing, write_text
-from espnet2_cltm.language_codes import CODE_RULE, find_alike, is_language_code
+from espnet2_cltm.language_codes import (
+    CODE_RULE,
+    SYNTHETIC,
+    find_alike,
+    is_donor_only,
+    is_language_code,
+)
 from espnet2_cltm.progress import progress
 
 DONE = "prepared.json"
@@ -223,10 +230,12 @@ def choose_languages(
             "which some file systems do not tell apart: rename one, or choose other "
             "languages with --langs."
         )
-    if unknown := [lang for lang in langs if lang not in known]:
+    missing = [lang for lang in langs if lang not in known]
+    if unknown := [lang for lang in missing if not can_speak(lang)]:
         raise UserError(
             f"Not in {corpus_dir} ({corpus.name}): {' '.join(unknown)}. Choose from "
-            f"{' '.join(filter(is_language_code, sorted(known)))} with --langs."
+            f"{' '.join(filter(is_language_code, sorted(known)))} with --langs, or a "
+            f"language of espeak-ng's with @{SYNTHETIC} behind it."
         )
     return chosen
 
@@ -252,6 +261,8 @@ def prepare_language(
             or cannot be written.
     """
     corpus_dir, directory = Path(corpus_dir), Path(datadir) / corpus.name / lang
+    if is_donor_only(lang) and lang not in corpus.list_languages(corpus_dir):
+        corpus = speaking(corpus)
     loaded = None
     if corpus.list_inputs is None:
         # A corpus that makes its audio itself knows what is there and what is missing.

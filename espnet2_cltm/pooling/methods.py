@@ -160,7 +160,7 @@ def read_pool_method(name: str) -> dict[str, Any]:
     if not re.fullmatch(r"[\w-]+", name) or not path.exists():
         known = sorted(file.stem for file in shipped(DIRECTORY).glob("*.yaml"))
         raise UserError(
-            f"--pool_method {name} is not known: give some of {' '.join(known)}, or "
+            f"pool_method: {name} is not known: give some of {' '.join(known)}, or "
             f"write {DIRECTORY}/<name>.yaml."
         )
     content = read_mapping(path, "a way of pooling languages")
