@@ -15,7 +15,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, remove_if_there, write_text
 from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.options import Kind, distinct
-from espnet2_cltm.results_format import POOL_COLUMNS, POOL_METHODS, POOL_SIZES
+from espnet2_cltm.results_format import JOINT, POOL_COLUMNS, POOL_SIZES
 
 ALL = "all"
 CHOOSERS = ("nearest", "recommended", "random")
@@ -66,7 +66,7 @@ class PoolOptions:
         sizes: What N counts, some of :data:`.POOL_SIZES`.
         targets: Targets; empty for every language.
         seed: Seed of random pools.
-        methods: Ways to make the model, some of :data:`.POOL_METHODS`.
+        methods: Ways to make the model, see :mod:`espnet2_cltm.pooling.methods`.
     """
 
     pools: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class PoolOptions:
     sizes: tuple[str, ...] = POOL_SIZES[:1]
     targets: tuple[str, ...] = ()
     seed: int = 0
-    methods: tuple[str, ...] = POOL_METHODS[:1]
+    methods: tuple[str, ...] = (JOINT,)
 
     def __post_init__(self) -> None:
         for name in ("pools", "shots", "sizes", "targets", "methods"):

@@ -9,8 +9,8 @@ RUN_KINDS = (*KINDS, "pool")
 POOL_SIZES = ("each", "total")
 """What N counts in a pool: utterances of each donor, or of all together."""
 
-POOL_METHODS = ("joint",)
-"""Ways to make one model of several donors; the first trains on all together."""
+JOINT = "joint"
+"""The way to make one model of several donors that trains on all together."""
 
 STEPS = ("data", "equal")
 """Designs of a run's optimiser steps; of two in one file, the last makes the matrix."""
@@ -43,7 +43,7 @@ RESULT_DEFAULTS = {
     "steps": STEPS[0],
     "strategy": FULL,
     "size": POOL_SIZES[0],
-    "method": POOL_METHODS[0],
+    "method": JOINT,
     "shots": "0",
 }
 """Columns that older files lack, and what holds for their runs."""
@@ -100,6 +100,7 @@ COST_COLUMNS = (
     "trainable_parameters",  # at the end of training
     "parameters",
     "stored_bytes",  # weights that a kept model holds
+    "sent_bytes",  # weights that went to and from silos in all rounds, where there are
 )
 """Costs of a run, empty where not known; behind them ``device`` and ``strategy``."""
 LAYERS = "layers.tsv"

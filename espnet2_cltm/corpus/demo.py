@@ -36,6 +36,7 @@ from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec, LanguageSpli
 from espnet2_cltm.corpus.phones import Phone, read_phones
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import alone_in, cannot_write, read_json, write_text
+from espnet2_cltm.language_codes import language_of
 from espnet2_cltm.progress import progress
 
 
@@ -140,7 +141,7 @@ def speak(items: list[Item], directory: Path, lang: str, nj: int) -> LanguageSpl
 def draw_items(
     config: DemoConfig,
     lang: str,
-    voice: str | None = None,
+    voice: Path | None = None,
     texts: Iterable[str] | None = None,
 ) -> list[Item]:
     """Draw who says what.
@@ -148,15 +149,15 @@ def draw_items(
     Args:
         config: The demo corpus's configuration.
         lang: Code of the language, with which ids begin.
-        voice: espeak-ng's code of the language; None: ``lang``.
+        voice: espeak-ng's voice file of the language; None for that of ``lang``.
         texts: What is said, at least as many as there are utterances; None for prompts
             of the configuration.
 
     Raises:
         UserError: espeak-ng does not know the language.
     """
-    voice = voice or lang
-    language_voice = voice_of(voice)
+    spoken = language_of(lang)
+    language_voice = (voice or _voice_of(lang)).read_text(encoding="latin-1")
     given = iter(texts) if texts is not None else None
     items = []
     for speaker in draw_speakers(config, lang):
@@ -165,29 +166,24 @@ def draw_items(
         for number, mood in enumerate(moods, start=1):
             kind = config.prompts[(number - 1) % len(config.prompts)]
             prompt = espeak.Prompt(
-                lang=voice,
+                lang=spoken,
                 voice=f"{language_voice}\n{voice_text(speaker, mood)}",
                 rate=speaker.rate,
                 volume=speaker.volume,
-                text=draw_prompt(kind, random, voice) if given is None else next(given),
+                text=next(given) if given else draw_prompt(kind, random, spoken),
             )
             items.append(Item(f"{speaker.id}-{number:02d}", speaker, prompt))
     return items
 
 
-def voice_of(lang: str) -> str:
-    """Return espeak-ng's voice file of a language.
-
-    Raises:
-        UserError: It does not know the language.
-    """
+def _voice_of(lang: str) -> Path:
     languages = espeak.language_files()
     if lang not in languages:
         raise UserError(
             f"The demo corpus does not know the language {lang!r}: choose from "
             f"{' '.join(languages)}."
         )
-    return languages[lang].read_text(encoding="latin-1")
+    return languages[lang]
 
 
 def _make(items: list[Item], directory: Path, lang: str, nj: int) -> None:

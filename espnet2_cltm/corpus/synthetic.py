@@ -14,18 +14,16 @@ from itertools import cycle
 from pathlib import Path
 
 from espnet2_cltm.corpus import espeak
-from espnet2_cltm.corpus.demo import DEMO, draw_items, speak, voice_of
+from espnet2_cltm.corpus.demo import DEMO, draw_items, speak
 from espnet2_cltm.corpus.demo_config import read_config
 from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec, LanguageSplits
+from espnet2_cltm.corpus.text_phones import phones_of, voice_file
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.language_codes import SYNTHETIC, is_donor_only, language_of
 from espnet2_cltm.subsets import random_order
 
 FEWEST_TEXTS = 20
 """With fewer transcripts to say, the speech would be the same sentences over again."""
-
-# Codes of Common Voice's that espeak-ng has under another name.
-_VOICES = {"zh-CN": "cmn", "zh-TW": "cmn", "zh-HK": "yue", "nb-NO": "nb"}
 
 
 def can_speak(lang: str) -> bool:
@@ -35,14 +33,7 @@ def can_speak(lang: str) -> bool:
         UserError: The package espeakng_loader is missing or broken.
     """
     base, _, kind = lang.partition("@")
-    return kind == SYNTHETIC and voice_for(base) is not None
-
-
-def voice_for(lang: str) -> str | None:
-    """Return espeak-ng's code of a language; None where it has none."""
-    known = espeak.language_files()
-    names = (_VOICES.get(lang, lang), lang.lower(), lang.partition("-")[0].lower())
-    return next((name for name in names if name in known), None)
+    return kind == SYNTHETIC and voice_file(base) is not None
 
 
 def speaking(corpus: CorpusSpec) -> CorpusSpec:
@@ -76,7 +67,7 @@ def load_language(
             configuration is wrong, or the file system refuses.
     """
     base = language_of(lang)
-    voice = voice_for(base)
+    voice = voice_file(base)
     if voice is None:
         raise UserError(
             f"{lang}: espeak-ng has no voice of {base!r}: leave it out of --langs, or "
@@ -93,7 +84,7 @@ def load_language(
 
 
 def transcripts(
-    corpus: CorpusSpec, corpus_dir: Path, lang: str, voice: str, options: CorpusOptions
+    corpus: CorpusSpec, corpus_dir: Path, lang: str, voice: Path, options: CorpusOptions
 ) -> tuple[list[str], str]:
     """Return what of a language's training transcripts espeak-ng can read.
 
@@ -101,7 +92,7 @@ def transcripts(
         corpus: The corpus.
         corpus_dir: Its directory.
         lang: The language.
-        voice: espeak-ng's code of it.
+        voice: espeak-ng's voice file of it.
         options: Options of stage 1.
 
     Returns:
@@ -115,8 +106,8 @@ def transcripts(
         return [], f"{prompts}, as {lang} is not in {corpus_dir}"
     utterances = corpus.load_language(corpus_dir, lang, options).splits["train"]
     texts = sorted({text for u in utterances if (text := (u.text or "").strip())})
-    are_readable = espeak.find_readable(voice_of(voice), texts)
-    readable = [x for x, is_so in zip(texts, are_readable, strict=True) if is_so]
+    phones = phones_of(texts, voice)
+    readable = [text for text, said in zip(texts, phones, strict=True) if said]
     if len(readable) < FEWEST_TEXTS:
         few = f"{len(readable)} training transcripts of {lang} that it can read"
         return [], f"{prompts}, as there are only {few}"

@@ -166,19 +166,26 @@ def by_speakers(test: TestSet) -> TestSet:
     return replace(test, groups=groups)
 
 
-def training_utterances(
+def utterances_by_language(
     directory: ExperimentDir, settings: Settings, run: Run
-) -> list[ListedUtterance]:
-    """Return a run's training utterances, those of its languages in turn."""
+) -> dict[str, list[ListedUtterance]]:
+    """Return a run's training utterances of each of its languages."""
     options, cut = settings.options.get(run.task, {}), find_task(run.task).cut
-    parts = [
-        cut(
+    return {
+        lang: cut(
             read_utterance_list(directory.train_list(run.task, lang, run.seed)),
             n,
             options,
         )
         for lang, n in run.parts
-    ]
+    }
+
+
+def training_utterances(
+    directory: ExperimentDir, settings: Settings, run: Run
+) -> list[ListedUtterance]:
+    """Return a run's training utterances, those of its languages in turn."""
+    parts = utterances_by_language(directory, settings, run).values()
     return [u for turn in zip_longest(*parts) for u in turn if u is not None]
 
 

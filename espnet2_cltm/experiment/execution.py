@@ -39,13 +39,14 @@ from espnet2_cltm.experiment.drawn import (
 from espnet2_cltm.experiment.layers import measure_layers
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
+from espnet2_cltm.experiment.pool_methods import train_pool
 from espnet2_cltm.experiment.results import DIGITS, read_metrics, write_metrics
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.steps import steps_config
 from espnet2_cltm.experiment.strategies import config_of, config_of_run
 from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.results_format import FULL
+from espnet2_cltm.results_format import FULL, JOINT
 from espnet2_cltm.task import Criterion, Scores, TestSet
 from espnet2_cltm.tasks.adaptation import is_out_of_memory, strategy_for_run
 from espnet2_cltm.tasks.model_files import (
@@ -185,7 +186,11 @@ def _train_and_test(
     start = _extract_start(directory, run)
     args = training_arguments(code.ESPNET_TASK, config, ["--ngpu", str(ngpu)])
     criteria = code.criteria(vars(args), run.trained_on, planned.test_languages)
-    trained = train_in_memory(code.ESPNET_TASK, args, criteria.values())
+    sent: dict[str, Any] = {}
+    if run.method == JOINT or run.shots:
+        trained = train_in_memory(code.ESPNET_TASK, args, criteria.values())
+    else:
+        trained, sent = train_pool(directory, settings, run, args, criteria.values())
     remove_if_there(*start)
     train_seconds, train_cpu_seconds = meter.lap()
     scores: dict[str, Scores] = {}
@@ -213,6 +218,7 @@ def _train_and_test(
             _device(ngpu),
         ),
         **model_costs(trained.model),
+        **({"sent_bytes": sent["bytes_down"] + sent["bytes_up"]} if sent else {}),
     }
     done = {
         "run": run.name,
@@ -224,6 +230,7 @@ def _train_and_test(
         "train_seconds": round(train_seconds, 3),
         "test_seconds": round(test_seconds, 3),
         "costs": costs,
+        **({"rounds": sent} if sent else {}),
         "versions": versions(ngpu),
     }
     if layers:

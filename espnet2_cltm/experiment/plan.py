@@ -19,9 +19,10 @@ from pathlib import Path
 from espnet2_cltm.budget import read_budget
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, write_text
+from espnet2_cltm.pooling.methods import MERGE, kind_of
 from espnet2_cltm.results_format import (
     FULL,
-    POOL_METHODS,
+    JOINT,
     POOL_SIZES,
     RESULT_DEFAULTS,
     RUN_KINDS,
@@ -69,7 +70,7 @@ class Run:
         strategy: Name of its strategy, see :mod:`.strategies`.
         is_own: Whether that is what the training configuration itself says.
         size: What N counts in a pool, one of :data:`.POOL_SIZES`.
-        method: How a pool's model is made, one of :data:`.POOL_METHODS`.
+        method: How a pool's model is made, see :mod:`espnet2_cltm.pooling.methods`.
         target: Language whose shots a pool's model is trained on afterwards; empty
             without shots.
         shots: Their number, in the unit of N.
@@ -84,7 +85,7 @@ class Run:
     strategy: str = FULL
     is_own: bool = True
     size: str = POOL_SIZES[0]
-    method: str = POOL_METHODS[0]
+    method: str = JOINT
     target: str = ""
     shots: int = 0
 
@@ -93,7 +94,6 @@ class Run:
             ("kind", self.kind, RUN_KINDS),
             ("steps", self.steps, STEPS),
             ("size", self.size, POOL_SIZES),
-            ("method", self.method, POOL_METHODS),
         ):
             if value not in known:
                 raise UserError(
@@ -134,7 +134,7 @@ class Run:
             languages = f"{len(self.languages)}of{digest}"
         parts = [self.task, self.kind, languages, f"n{self.budget}"]
         parts += [self.size] if self.size != POOL_SIZES[0] else []
-        parts += [self.method] if self.method != POOL_METHODS[0] else []
+        parts += [self.method] if self.method != JOINT else []
         parts += [self.target, f"m{self.shots}"] if self.shots else []
         parts += [self.steps] if self.steps != "data" else []
         parts += [] if self.is_own else [self.strategy]
@@ -175,15 +175,28 @@ class Run:
     @property
     def without_pool(self) -> "Run":
         """The run itself, or the single run that a joint pool of one donor is."""
-        is_single = len(self.languages) == 1 and self.method == POOL_METHODS[0]
+        is_single = len(self.languages) == 1 and self.method == JOINT
         if self.kind != "pool" or self.shots or not is_single:
             return self
         return replace(self, kind="single", size=POOL_SIZES[0])
 
     @property
     def needs(self) -> "tuple[Run, ...]":
-        """Runs whose models must be there before this run is made."""
-        return (self.start,) if self.start else ()
+        """Runs whose models must be there before this run is made.
+
+        Those are the pool before the shots, and the single runs that are averaged.
+        """
+        if self.start:
+            return (self.start,)
+        if kind_of(self.method) != MERGE:
+            return ()
+        return tuple(
+            Run(
+                *(self.task, "single", (lang,), n, self.seed),
+                *(self.steps, self.strategy, self.is_own),
+            )
+            for lang, n in self.parts
+        )
 
     def is_kept(self, keep_models: str) -> bool:
         """Return whether the run's model is kept, by one of :data:`KEEP_CHOICES`."""

@@ -148,6 +148,7 @@ def make_plan(
                 *(task, pools[task], settings.pools, targets, settings.budget[task]),
                 *(seeds, "data" if settings.steps == "data" else "equal"),
                 strategies_of(settings, task),
+                {x: settings.pool_method(x) for x in settings.pools.methods},
             )
             for run, tested in more.items():
                 known = tests.setdefault(run, [])

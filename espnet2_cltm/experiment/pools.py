@@ -6,14 +6,19 @@ runs of one seed are paired. A pool that several targets share is trained once. 
 the shots after a pool stand single runs of as many utterances, from the encoder alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.plan import PlannedStrategy, Run
+from espnet2_cltm.pooling.methods import Joint, Method, Rounds
 from espnet2_cltm.pools import ChosenPool, PoolOptions
+from espnet2_cltm.results_format import JOINT
 
 Tests = dict[Run, set[str]]
 """Languages that runs are tested on."""
+
+JOINT_ALONE: Mapping[str, Method] = MappingProxyType({JOINT: Joint()})
 
 
 def pool_runs(
@@ -25,6 +30,7 @@ def pool_runs(
     seeds: Iterable[int],
     steps: str,
     strategies: Sequence[PlannedStrategy],
+    methods: Mapping[str, Method] = JOINT_ALONE,
 ) -> Tests:
     """Return the runs of targets without data, in the order in which they are made.
 
@@ -39,9 +45,11 @@ def pool_runs(
         seeds: Seeds of the runs.
         steps: Design of the steps, ``data`` or ``equal``.
         strategies: Strategies of the runs.
+        methods: Ways to make a pool's model, by name.
 
     Raises:
-        UserError: N cannot be divided among the donors of a pool.
+        UserError: N cannot be divided among the donors of a pool, or they are too few
+            for a method.
     """
     tests: Tests = {}
     targets = sorted(targets)
@@ -58,18 +66,25 @@ def pool_runs(
             for pool in _of_seed(chosen, seed):
                 if strategy.alone_as and len(pool.donors) == 1:
                     continue
+                for method in methods.values():
+                    if isinstance(method, Rounds):
+                        method.for_silos(len(pool.donors))
                 for size in options.sizes:
                     _require_share(pool, size, budget)
-                    for method in options.methods:
+                    for name in methods:
                         run = Run(
                             *(task, "pool", pool.donors, budget, *more),
-                            *(size, method),
+                            *(size, name),
                         ).without_pool
+                        if strategy.alone_as and run.needs:
+                            continue  # its single runs are another strategy's
+                        for needed in run.needs:
+                            tests.setdefault(needed, set()).update(needed.languages)
                         tests.setdefault(run, set()).add(pool.target)
                         for m in options.few:
                             after = Run(
                                 *(task, "pool", pool.donors, budget, *more),
-                                *(size if run.kind == "pool" else "each", method),
+                                *(size if run.kind == "pool" else "each", name),
                                 *(pool.target, m),
                             )
                             tests.setdefault(after, set()).add(pool.target)

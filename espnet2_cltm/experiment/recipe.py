@@ -29,9 +29,11 @@ from espnet2_cltm.files import shipped
 from espnet2_cltm.options import (
     Option,
     check_stages,
+    distinct,
     parse,
     read_values,
 )
+from espnet2_cltm.pooling.methods import read_pool_methods
 from espnet2_cltm.pools import PoolOptions
 from espnet2_cltm.registry import find_corpus, find_task, task_names
 from espnet2_cltm.task import TaskSpec
@@ -81,6 +83,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         values["model"] or None,
         values["freeze"] or None,
     )
+    pools = _pool_options(values)
     settings = Settings(
         corpus=corpus.name,
         dumpdir=values["dumpdir"],
@@ -95,7 +98,8 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         regime_budgets=grid,
         steps=values["steps"],
         strategies=read_strategies(values["strategy"]),
-        pools=_pool_options(values),
+        pools=pools,
+        pool_methods=read_pool_methods(pools.methods) if pools else {},
     )
     for name, n in settings.budget.items():
         if values["shots"] and isinstance(n, Seconds):
@@ -130,6 +134,7 @@ def _pool_options(values: Mapping[str, Any]) -> PoolOptions | None:
         sizes=values["pool_sizes"],
         targets=tuple(sorted({*values["pool_targets"]})),
         seed=values["pools_seed"],
+        methods=tuple(distinct(values["pool_method"])),
     )
 
 

@@ -157,6 +157,15 @@ STAGE_3_OPTIONS = (
         "",
         (3,),
     ),
+    Option(
+        "pool_method",
+        "how one model is made of a pool's donors: joint (one training on all), merge "
+        "(their single runs averaged), fedavg, fedprox, reptile, fomaml, one or more; "
+        "files conf/pool_methods/<name>.yaml hold their options",
+        WORDS,
+        "joint",
+        (3,),
+    ),
     Option("pools_seed", "seed that draws random pools", WHOLE, "0", (3,)),
     Option(
         "shots",

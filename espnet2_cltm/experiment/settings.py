@@ -17,11 +17,13 @@ from espnet2_cltm.budget import read_budget
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping, write_text
 from espnet2_cltm.frontend.families import NAMES
+from espnet2_cltm.pooling.methods import Method, method_of
 from espnet2_cltm.pools import PoolOptions
+from espnet2_cltm.results_format import JOINT
 from espnet2_cltm.task import DrawingRules
 
-# Settings with a value per task or strategy, of which there may come more.
-MAY_GROW = ("budget", "options", "train_config", "strategies")
+# Settings with a value per task, strategy or method, of which there may come more.
+MAY_GROW = ("budget", "options", "train_config", "strategies", "pool_methods")
 MAY_CHANGE = ("pairs_fraction", "regime_budgets", "pools")
 _ONE_MATRIX = {"both": "equal"}  # steps whose runs of a matrix are those of another
 
@@ -49,6 +51,7 @@ class Settings:
         strategies: What each strategy changes in a training configuration, by name, see
             :mod:`.strategies`; empty for the configurations' own alone.
         pools: What is asked for targets without data; None for nothing.
+        pool_methods: Options of the ways to make a pool's model, by name.
     """
 
     corpus: str
@@ -65,6 +68,7 @@ class Settings:
     steps: str = "data"
     strategies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pools: PoolOptions | None = None
+    pool_methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # YAML has lists and mappings only, and seconds as texts.
@@ -92,6 +96,19 @@ class Settings:
             options=self.options.get(task, {}),
             config=self.train_config[task],
         )
+
+    def pool_method(self, name: str) -> Method:
+        """Return a way to make a pool's model.
+
+        Raises:
+            UserError: The settings do not hold it.
+        """
+        if name not in self.pool_methods and name != JOINT:
+            raise UserError(
+                f"experiment.yaml lacks the pool method {name}, which the plan has: "
+                "run stage 3 again."
+            )
+        return method_of(name, self.pool_methods.get(name, {}))
 
     def split_dir(self, lang: str, split: str) -> Path:
         """Return a split's directory in the audio store."""

@@ -76,7 +76,7 @@ class MetaLearner(torch.nn.Module):
         n = len(batch["utt_id"])
         if n < 2:
             raise UserError(
-                "pool_method: fomaml needs batches of two utterances or more: raise "
+                "--pool_method fomaml needs batches of two utterances or more: raise "
                 "batch_size in the training configuration."
             )
         halves = [

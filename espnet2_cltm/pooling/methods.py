@@ -1,22 +1,24 @@
 """Ways of making one model of several languages, and their options.
 
-A way is chosen by name with ``--pool_method``: ``conf/pool_methods/<name>.yaml`` holds
-``pool_method``, one of :data:`METHODS`, and ``pool_method_conf``, its options. Nothing
-here imports torch, so that options are checked before anything else.
+``--pool_method NAME`` chooses ``conf/pool_methods/<name>.yaml``, which holds the way's
+options. The way itself is the name, or what stands before its first ``_``: a file
+``fedavg_median.yaml`` of one's own is FedAvg with other options. Nothing here imports
+torch, so that options are checked before anything else.
 """
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping, shipped
+from espnet2_cltm.results_format import JOINT
 
 DIRECTORY = Path("conf/pool_methods")
-JOINT = "joint"
+MERGE = "merge"
 WEIGHTINGS = ("utterances", "equal")
 AGGREGATIONS = ("mean", "trimmed_mean", "median")
 
@@ -94,12 +96,12 @@ class Rounds:
         clients = self.clients or n
         if clients > n:
             raise UserError(
-                f"clients: {clients} in pool_method_conf is more than the {n} "
+                f"clients: {clients} is more than the {n} "
                 "languages of a pool: lower it, or set it to null for all."
             )
         if self.aggregation == "trimmed_mean" and clients <= 2 * self.trim:
             raise UserError(
-                f"trim: {self.trim} in pool_method_conf leaves nothing of {clients} "
+                f"trim: {self.trim} leaves nothing of {clients} "
                 f"silos: it needs {2 * self.trim + 1} or more in a round; lower it, or "
                 "set aggregation to median or mean."
             )
@@ -140,64 +142,72 @@ Method = Joint | Merge | Rounds | Fomaml
 
 METHODS: Mapping[str, Callable[..., Method]] = {
     JOINT: Joint,
-    "merge": Merge,
+    MERGE: Merge,
     "fedavg": Rounds,
+    "fedprox": Rounds,
+    "reptile": Rounds,
     "fomaml": Fomaml,
 }
-"""Ways by the name that a file gives; several files may share one."""
+"""Ways by name."""
 
 
-def read_pool_method(name: str) -> dict[str, Any]:
-    """Read and check a file of ``conf/pool_methods/``.
+def read_pool_methods(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Read files of ``conf/pool_methods/``.
 
     Returns:
-        Its content, every option filled in.
+        Their options by name, all filled in.
 
     Raises:
         UserError: There is no such file, or it cannot be used.
     """
+    return {name: _read(name) for name in names}
+
+
+def _read(name: str) -> dict[str, Any]:
     path = shipped(DIRECTORY / f"{name}.yaml")
     if not re.fullmatch(r"[\w-]+", name) or not path.exists():
-        known = sorted(file.stem for file in shipped(DIRECTORY).glob("*.yaml"))
+        known = sorted({*METHODS, *(file.stem for file in DIRECTORY.glob("*.yaml"))})
         raise UserError(
-            f"pool_method: {name} is not known: give some of {' '.join(known)}, or "
+            f"--pool_method {name} is not known: give some of {' '.join(known)}, or "
             f"write {DIRECTORY}/<name>.yaml."
         )
-    content = read_mapping(path, "a way of pooling languages")
+    content = read_mapping(path, "options of a way to pool languages")
     try:
-        method = method_of(content)
+        return asdict(method_of(name, content))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    return {"pool_method": content["pool_method"], "pool_method_conf": asdict(method)}
 
 
-def method_of(content: Mapping[str, Any]) -> Method:
-    """Return the way of pooling that a file describes.
+def kind_of(name: str) -> str:
+    """Return the way that a name stands for."""
+    return name.partition("_")[0]
+
+
+def method_of(name: str, options: Mapping[str, Any]) -> Method:
+    """Return a way of pooling with its options.
 
     Raises:
         UserError: It is not known, or its options cannot be used.
     """
-    name, conf = content.get("pool_method"), content.get("pool_method_conf") or {}
-    odd = sorted(content.keys() - {"pool_method", "pool_method_conf"})
-    if not isinstance(name, str) or name not in METHODS or odd:
+    kind = kind_of(name)
+    if kind not in METHODS:
         raise UserError(
-            f"{odd[0] if odd else f'pool_method: {name}'} is not known: set "
-            f"pool_method to one of {', '.join(METHODS)}, and its options in "
-            "pool_method_conf."
+            f"{name} does not begin with a way of pooling languages: name it "
+            f"{', '.join(METHODS)} or, with other options, such as fedavg_median."
         )
-    known = [field.name for field in fields(METHODS[name])]  # type: ignore[arg-type]
-    if not isinstance(conf, Mapping) or not conf.keys() <= set(known):
-        first = min(conf.keys() - set(known)) if isinstance(conf, Mapping) else conf
-        raise UserError(
-            f"{first} in pool_method_conf is not an option of {name}: give "
-            f"{', '.join(known) or 'none'}."
-        )
-    return METHODS[name](**conf)
+    known = [field.name for field in fields(METHODS[kind])]  # type: ignore[arg-type]
+    for option in options:
+        if option not in known:
+            raise UserError(
+                f"{option} is not an option of {kind}: give "
+                f"{', '.join(known) or 'none'}."
+            )
+    return METHODS[kind](**options)
 
 
 def _require(is_valid: bool, option: str, value: object, wanted: str) -> None:
     if not is_valid:
-        raise UserError(f"{option}: {value} in pool_method_conf must be {wanted}.")
+        raise UserError(f"{option}: {value} must be {wanted}.")
 
 
 def _is_number(value: object, lowest: float) -> bool:

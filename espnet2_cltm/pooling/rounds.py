@@ -99,9 +99,8 @@ def aggregate(
         spoilt = [name for name in names if not_finite(models[name]) is not None]
         raise UserError(
             f"The weights that {' and '.join(spoilt)} sent are not finite, {bad} "
-            "first: look at that silo's data and log, or set aggregation in "
-            "pool_method_conf to median, or to trimmed_mean with trim: "
-            f"{len(spoilt)} or more."
+            "first: look at that silo's data and log, or set aggregation to median, or "
+            f"to trimmed_mean with trim: {len(spoilt)} or more."
         )
     return found if step == 1.0 else moved(start, [found], step)
 
