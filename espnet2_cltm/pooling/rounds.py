@@ -2,8 +2,9 @@
 
 A silo takes weights and the number of a round, trains on its own data, and gives
 weights back. It keeps nothing between rounds, so that it may be a function of this
-process (a simulation) or a client on another machine (:mod:`.flower`), and a client
-that was restarted goes on as if nothing had happened.
+process (a simulation) or a client on another machine
+(:mod:`espnet2_cltm.tasks.flower`), and a client that was restarted goes on as if
+nothing had happened.
 
 FedAvg is McMahan et al., 2017, arXiv:1602.05629; FedProx, which pulls a silo's weights
 towards those it was sent, Li et al., 2020, arXiv:1812.06127; Reptile, whose silos are
@@ -33,6 +34,17 @@ from espnet2_cltm.subsets import random_order
 
 Silo = Callable[[Weights, int], Weights]
 """Function of (weights, number of the round, from 0) that returns trained weights."""
+
+Silos = Callable[[Sequence[str], Weights, int], Mapping[str, Weights]]
+"""Function of (names of silos, weights, number of the round) that has these silos train
+and returns the weights of each."""
+
+
+def one_after_another(silos: Mapping[str, Silo]) -> Silos:
+    """Return silos of this process as a whole."""
+    return lambda names, weights, number: {
+        name: silos[name](weights, number) for name in names
+    }
 
 
 @dataclass(frozen=True)
@@ -107,7 +119,7 @@ def aggregate(
 
 def federate(
     start: Weights,
-    silos: Mapping[str, Silo],
+    silos: Silos,
     utterances: Mapping[str, int],
     method: Rounds,
     n_rounds: int,
@@ -118,7 +130,7 @@ def federate(
 
     Args:
         start: The weights that are trained.
-        silos: Silos by name.
+        silos: Function that has silos train.
         utterances: Number of training utterances by silo.
         method: Options.
         n_rounds: Number of rounds.
@@ -135,8 +147,8 @@ def federate(
     weights = {name: value.clone() for name, value in start.items()}
     records = []
     for number in range(n_rounds):
-        chosen = choose_silos(list(silos), method, seed, number)
-        models = {name: silos[name](weights, number) for name in chosen}
+        chosen = choose_silos(list(utterances), method, seed, number)
+        models = silos(chosen, weights, number)
         step = method.step_of(number, n_rounds)
         made = aggregate(weights, models, utterances, method, step)
         records.append(

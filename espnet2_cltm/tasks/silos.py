@@ -29,7 +29,12 @@ from espnet2.utils.build_dataclass import build_dataclass
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.pooling.meta import MetaLearner
 from espnet2_cltm.pooling.methods import Fomaml, Rounds
-from espnet2_cltm.pooling.rounds import RoundRecord, federate, pulled
+from espnet2_cltm.pooling.rounds import (
+    RoundRecord,
+    federate,
+    one_after_another,
+    pulled,
+)
 from espnet2_cltm.pooling.weights import Weights, trained_weights
 from espnet2_cltm.task import Criterion
 from espnet2_cltm.tasks.espnet import AbsTask, GradScaler
@@ -215,7 +220,7 @@ def train_in_rounds(
 
     weights, records = federate(
         trained_weights(model),
-        silos,
+        one_after_another(silos),
         utterances,
         method,
         n_rounds,

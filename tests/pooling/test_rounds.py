@@ -5,7 +5,13 @@ import torch
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.pooling.methods import Rounds
-from espnet2_cltm.pooling.rounds import choose_silos, distance, federate, pulled
+from espnet2_cltm.pooling.rounds import (
+    choose_silos,
+    distance,
+    federate,
+    one_after_another,
+    pulled,
+)
 
 DONORS = ("ca", "es", "pt", "tr")
 
@@ -41,6 +47,10 @@ def start():
     return {"w": torch.zeros(3, 1)}
 
 
+def in_rounds(start, silos, *others, **more):
+    return federate(start, one_after_another(silos), *others, **more)
+
+
 def counts(sets):
     return {name: len(x) for name, (x, _) in sets.items()}
 
@@ -48,7 +58,7 @@ def counts(sets):
 def test_one_local_step_on_equal_sizes_is_the_central_step():
     sets = data()
     method = Rounds()
-    found, _ = federate(start(), silos(sets), counts(sets), method, 3, seed=1)
+    found, _ = in_rounds(start(), silos(sets), counts(sets), method, 3, seed=1)
     central = start()
     x, y = (torch.cat([pair[k] for pair in sets.values()]) for k in (0, 1))
     for _ in range(3):
@@ -59,11 +69,11 @@ def test_one_local_step_on_equal_sizes_is_the_central_step():
 def test_unequal_silos_count_by_utterances_or_alike():
     sets = {**data(("ca",), 4), **data(("es", "pt"), 12)}
     x, y = (torch.cat([pair[k] for pair in sets.values()]) for k in (0, 1))
-    by_utterances, _ = federate(start(), silos(sets), counts(sets), Rounds(), 1, 1)
+    by_utterances, _ = in_rounds(start(), silos(sets), counts(sets), Rounds(), 1, 1)
     torch.testing.assert_close(
         by_utterances["w"], gradient_step(start(), x, y)["w"], atol=1e-6, rtol=0
     )
-    equal, _ = federate(
+    equal, _ = in_rounds(
         start(), silos(sets), counts(sets), Rounds(weighting="equal"), 1, 1
     )
     alone = [gradient_step(start(), *pair)["w"] for pair in sets.values()]
@@ -72,8 +82,8 @@ def test_unequal_silos_count_by_utterances_or_alike():
 
 def test_reptile_goes_a_part_of_the_way_and_less_each_round():
     sets = data()
-    full, _ = federate(start(), silos(sets), counts(sets), Rounds(), 1, 1)
-    half, _ = federate(start(), silos(sets), counts(sets), Rounds(step=0.5), 1, 1)
+    full, _ = in_rounds(start(), silos(sets), counts(sets), Rounds(), 1, 1)
+    half, _ = in_rounds(start(), silos(sets), counts(sets), Rounds(step=0.5), 1, 1)
     torch.testing.assert_close(half["w"], full["w"] / 2)
     falling = Rounds(step=0.8, step_falls=True)
     assert [falling.step_of(k, 4) for k in range(4)] == pytest.approx(
@@ -90,19 +100,19 @@ def test_a_corrupted_silo_does_not_move_robust_rounds_beyond_the_others(
     good = silos(sets)
     bad = {**good, "tr": lambda weights, number: {"w": torch.full((3, 1), value)}}
     method = Rounds(aggregation=aggregation, weighting="equal")
-    found, _ = federate(start(), bad, counts(sets), method, 1, 1)
+    found, _ = in_rounds(start(), bad, counts(sets), method, 1, 1)
     others = torch.stack([good[n](start(), 0)["w"] for n in DONORS[:3]])
     assert (found["w"] >= others.amin(0)).all()
     assert (found["w"] <= others.amax(0)).all()
     # Round for round it converges where the three others do, or near.
-    long, _ = federate(start(), bad, counts(sets), method, 50, 1)
+    long, _ = in_rounds(start(), bad, counts(sets), method, 50, 1)
     assert long["w"].isfinite().all() and long["w"].abs().max() < 3
 
 
 def test_a_plain_mean_names_the_silo_whose_weights_are_not_finite():
     bad = {**silos(data()), "es": lambda w, n: {"w": torch.full((3, 1), torch.nan)}}
     with pytest.raises(UserError, match=r"that es sent are not finite.*median"):
-        federate(start(), bad, counts(data()), Rounds(), 1, 1)
+        in_rounds(start(), bad, counts(data()), Rounds(), 1, 1)
 
 
 def test_the_clients_of_a_round_follow_from_the_seed():
@@ -117,7 +127,7 @@ def test_the_clients_of_a_round_follow_from_the_seed():
 def test_a_round_counts_what_its_clients_get_and_give():
     sets = data()
     method = Rounds(clients=2)
-    _, records = federate(start(), silos(sets), counts(sets), method, 3, 42)
+    _, records = in_rounds(start(), silos(sets), counts(sets), method, 3, 42)
     assert [(r.bytes_down, r.bytes_up) for r in records] == [(2 * 12, 2 * 12)] * 3
     assert all(len(record.clients) == 2 for record in records)
 
