@@ -19,6 +19,7 @@ from pathlib import Path
 from espnet2_cltm.budget import read_budget
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, write_text
+from espnet2_cltm.language_codes import is_donor_only
 from espnet2_cltm.pooling.methods import MERGE, kind_of
 from espnet2_cltm.results_format import (
     FULL,
@@ -209,9 +210,9 @@ class Run:
             languages: All languages of the experiment's task.
             zero_shot: Whether single runs are tested on all of them.
         """
-        if self.kind == "single" and zero_shot:
-            return sorted(languages)
-        return list(self.trained_on)
+        all_of_them = self.kind == "single" and zero_shot
+        tested = sorted(languages) if all_of_them else self.trained_on
+        return [lang for lang in tested if not is_donor_only(lang)]
 
     def tests_across(self, names: Sequence[str], zero_shot: bool) -> list[str]:
         """Return the tests across languages that the run takes part in.
@@ -259,7 +260,9 @@ def all_runs(
 ) -> list[Run]:
     """Return n singles, n doubles and n(n-1)/2 pairs for every seed.
 
-    Runs are ordered by seed, so that a stopped experiment has complete seeds.
+    What stands in for a language, such as ``sw@tts``, is a donor only: it has no double
+    run, and none of its pairs is with another such. Runs are ordered by seed, so that a
+    stopped experiment has complete seeds.
 
     Args:
         task: Name of the task.
@@ -272,14 +275,19 @@ def all_runs(
     languages = sorted(set(languages))
     designs = ("equal", "data") if steps == "both" else (steps,)
     runs = []
-    alone: list[tuple[str, ...]] = [(lang,) for lang in languages]
-    pairs: list[tuple[str, ...]] = [*combinations(languages, 2)]
+    alone: dict[str, list[tuple[str, ...]]] = {
+        "single": [(lang,) for lang in languages],
+        "double": [(lang,) for lang in languages if not is_donor_only(lang)],
+    }
+    pairs: list[tuple[str, ...]] = [
+        pair for pair in combinations(languages, 2) if not all(map(is_donor_only, pair))
+    ]
     for seed in sorted(set(seeds)):
         for strategy in strategies:
             groups = [
-                (kind, alone, design)
+                (kind, trained, design)
                 for design in designs
-                for kind in ("single", "double")
+                for kind, trained in alone.items()
                 if not strategy.alone_as
             ]
             groups.append(("pair", pairs, designs[0]))

@@ -7,7 +7,7 @@ serve for nothing else.
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,7 @@ from espnet2_cltm.experiment.states import Claims
 from espnet2_cltm.experiment.steps import epoch_of
 from espnet2_cltm.experiment.strategies import strategies_of
 from espnet2_cltm.files import remove_if_there
+from espnet2_cltm.language_codes import is_donor_only
 from espnet2_cltm.pools import ChosenPool
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
@@ -141,9 +142,11 @@ def make_plan(
             ]
             for run in _runs(task, settings, drawn, fit[task], seeds, directory)
         }
+        # Without zero-shot tests, what is a donor only is not tested alone.
+        tests = {run: tested for run, tested in tests.items() if tested}
         if settings.pools:
             pools[task] = choose_pools(task, fit[task]) if choose_pools else []
-            targets = settings.pools.targets or fit[task]
+            targets = settings.pools.targets or without_donors(fit[task])
             more = pool_runs(
                 *(task, pools[task], settings.pools, targets, settings.budget[task]),
                 *(seeds, "data" if settings.steps == "data" else "equal"),
@@ -309,7 +312,8 @@ def _runs(
     """List a task's runs, by seed."""
     strategies = strategies_of(settings, task)
     if settings.regime_budgets:
-        grids = {lang: drawn[task, lang].grid for lang in languages}
+        tested = without_donors(languages)
+        grids = {lang: drawn[task, lang].grid for lang in tested}
         return curve_runs(task, grids, seeds, settings.steps, strategies)
     budget = settings.budget[task]
     runs = all_runs(task, languages, budget, seeds, settings.steps, strategies)
@@ -427,6 +431,11 @@ def _with_audio(
     )
 
 
+def without_donors(languages: Iterable[str]) -> list[str]:
+    """Return the languages that are tested, without what stands in for one."""
+    return [lang for lang in languages if not is_donor_only(lang)]
+
+
 def _require_languages(
     task: str,
     settings: Settings,
@@ -434,7 +443,7 @@ def _require_languages(
     left_out: Mapping[tuple[str, str], str],
 ) -> None:
     grid = settings.regime_budgets
-    if len(fit) >= (1 if grid else 2):
+    if len(fit) >= (1 if grid else 2) and without_donors(fit):
         return
     reasons = "; ".join(
         f"{lang}: {reason}"
@@ -450,8 +459,8 @@ def _require_languages(
         )
     others = [name for name in settings.tasks if name != task]
     raise UserError(
-        f"Fewer than two languages can take part in {task} with N = "
-        f"{settings.budget[task]} ({reasons or 'give --langs two or more'}): lower "
+        f"Fewer than two languages, a target and a donor, can take part in {task} with "
+        f"N = {settings.budget[task]} ({reasons or 'give --langs two or more'}): lower "
         f"--{task}_budget or add languages"
         + (f', or give --task "{" ".join(others)}".' if others else ".")
     )
@@ -465,7 +474,7 @@ def _draw_across(
         spec, rules = find_task(task), settings.rules(task)
         if not spec.tests_across(rules.options):
             continue
-        fit = [lang for drawn_task, lang in drawn if drawn_task == task]
+        fit = without_donors(lang for of_task, lang in drawn if of_task == task)
         stored = {lang: read_split(settings.split_dir(lang, "test")) for lang in fit}
         tests = {lang: utterances for lang, (utterances, _) in stored.items()}
         for made in spec.draw_across(tests, rules):

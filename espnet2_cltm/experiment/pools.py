@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.plan import PlannedStrategy, Run
+from espnet2_cltm.language_codes import is_donor_only
 from espnet2_cltm.pooling.methods import Joint, Method, Rounds
 from espnet2_cltm.pools import ChosenPool, PoolOptions
 from espnet2_cltm.results_format import JOINT
@@ -79,7 +80,9 @@ def pool_runs(
                         if strategy.alone_as and run.needs:
                             continue  # its single runs are another strategy's
                         for needed in run.needs:
-                            tests.setdefault(needed, set()).update(needed.languages)
+                            own = needed.languages[0]
+                            tested = pool.target if is_donor_only(own) else own
+                            tests.setdefault(needed, set()).add(tested)
                         tests.setdefault(run, set()).add(pool.target)
                         for m in options.few:
                             after = Run(

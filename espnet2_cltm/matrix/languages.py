@@ -20,6 +20,7 @@ import numpy as np
 from espnet2_cltm import data
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping
+from espnet2_cltm.language_codes import SYNTHETIC, language_of
 from espnet2_cltm.matrix.text_table import (
     read_text_table,
     require_columns,
@@ -82,8 +83,20 @@ def read_languages(path: Path | str) -> dict[str, Language]:
 def describe(
     codes: Iterable[str], known: Mapping[str, Language]
 ) -> dict[str, Language]:
-    """Return every code's language; one that is not known is ``unlisted``."""
-    return {code: known.get(code, Language(code, code, UNLISTED)) for code in codes}
+    """Return every code's language; one that is not known is ``unlisted``.
+
+    What stands in for a language, such as ``sw@tts``, is of its family.
+    """
+    return {code: known.get(code) or _named_after(code, known) for code in codes}
+
+
+def _named_after(code: str, known: Mapping[str, Language]) -> Language:
+    base, _, kind = code.partition("@")
+    language = known.get(base, Language(base, base, UNLISTED))
+    if not kind:
+        return language
+    what = "synthetic" if kind == SYNTHETIC else kind
+    return Language(code, f"{language.name} ({what})", language.family)
 
 
 def display_order(languages: Iterable[Language]) -> list[Language]:
@@ -147,6 +160,8 @@ def language_distances(
         codes: The n languages.
         own_file: Table with more pairs; where a pair is shipped too, this one counts.
 
+    A pair with ``sw@tts`` that no table has is that with ``sw``, at 0 from itself.
+
     Returns:
         (n, n) by name: those of :data:`DISTANCES`, and ``typological``, the mean of
         the syntactic, phonological and inventory distance where all three are known.
@@ -162,12 +177,18 @@ def language_distances(
     for i, a in enumerate(codes):
         stacked[:, i, i] = 0.0
         for j, b in enumerate(codes[:i]):
-            found = pairs.get((min(a, b), max(a, b)))
+            found = pairs.get((min(a, b), max(a, b))) or _of_languages(pairs, a, b)
             if found is not None:
                 stacked[:, i, j] = stacked[:, j, i] = found
     distances = dict(zip(DISTANCES, stacked, strict=True))
     parts = [distances[part] for part in TYPOLOGICAL_PARTS]
     return {**distances, TYPOLOGICAL: np.mean(parts, axis=0)}
+
+
+def _of_languages(pairs: DistancesOfPairs, a: str, b: str) -> tuple[float, ...] | None:
+    """Return the distances of the languages whose speech two codes stand in for."""
+    one, other = sorted(map(language_of, (a, b)))
+    return (0.0,) * len(DISTANCES) if one == other else pairs.get((one, other))
 
 
 def read_pairs(path: Path | str) -> DistancesOfPairs:

@@ -1,10 +1,11 @@
 """Which donors the pool of a target without data has.
 
-``all`` are the other languages of the experiment; ``nearest`` are the closest by the
-mean of the standardised closenesses that predictions use; ``recommended`` are the best
-as predicted from the runs of other targets, with every run that has heard the target
-left out, as for a language without data; ``random`` are drawn anew for each seed of the
-runs, so that what they reach is what any donors reach.
+``all`` are the other languages of the experiment, but for what stands in for one, such
+as ``sw@tts``, which is in a pool only where it is named; ``nearest`` are the closest by
+the mean of the standardised closenesses that predictions use; ``recommended`` are the
+best as predicted from the runs of other targets, with every run that has heard the
+target left out, as for a language without data; ``random`` are drawn anew for each seed
+of the runs, so that what they reach is what any donors reach.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.language_codes import is_donor_only
 from espnet2_cltm.matrix.languages import language_distances
 from espnet2_cltm.matrix.prediction import closeness, predict_pairs
 from espnet2_cltm.matrix.recommendation import MeasuredCells, cells_from_results
@@ -45,8 +47,14 @@ def choose_pools(
             there are too few donors.
     """
     languages = sorted(languages)
+    spoken = [lang for lang in languages if not is_donor_only(lang)]
     among = f"the languages that take part are {' '.join(languages)}"
     for target in options.targets:
+        if is_donor_only(target):
+            raise UserError(
+                f"--pool_targets {target} is a donor only, and nothing is tested on "
+                "it: leave it out."
+            )
         if target not in languages:
             raise UserError(
                 f"--pool_targets {target} does not take part: {among}; correct it, or "
@@ -62,9 +70,9 @@ def choose_pools(
                     f"--pools {pool}: {donor} does not take part: {among}; correct it, "
                     "or add it to --langs."
                 )
-        targets = options.targets or [lang for lang in languages if lang not in named]
+        targets = options.targets or [lang for lang in spoken if lang not in named]
         for target in progress(targets, description=f"Choosing {pool}", unit="target"):
-            others = [lang for lang in languages if lang != target]
+            others = [lang for lang in spoken if lang != target]
             if target in named:
                 raise UserError(
                     f"--pools {pool} holds the target {target}, which is taken as "

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from espnet2_cltm.language_codes import is_donor_only, language_of
 from espnet2_cltm.matrix.alone import NO_SCORES
 from espnet2_cltm.matrix.estimates import SINGLE, TransferMatrix
 from espnet2_cltm.matrix.uncertainty import (
@@ -111,7 +112,8 @@ def question_lines(report: Report) -> list[str]:
     own_data = [_own_data_line(report)]
     if report.steps:
         own_data.append(report.steps.sentence())
-    return [_donors_line(report), *own_data, _worth_line(report)]
+    lines = [_donors_line(report), *own_data, _worth_line(report)]
+    return [*lines, *_synthetic_lines(report)]
 
 
 def _donors_line(report: Report) -> str:
@@ -201,6 +203,35 @@ def _worth_line(report: Report) -> str:
             "self-gain is too uncertain."
         )
     return " ".join(lines)
+
+
+def _synthetic_lines(report: Report) -> list[str]:
+    """Say of each language with synthetic speech what that is worth to it."""
+    matrix, fieller = report.matrix, report.uncertainty.fieller
+    codes = matrix.languages
+    lines = []
+    for j, donor in enumerate(codes):
+        target = language_of(donor)
+        if not is_donor_only(donor) or target not in codes:
+            continue
+        i = codes.index(target)
+        name = report.languages[target].name
+        told = f"What is a synthetic utterance of {name} worth in real ones?"
+        gain = matrix.cross_gain[i, j]
+        if np.isfinite(matrix.cltm[i, j]):
+            told += f" {format_value(matrix.cltm[i, j])}"
+            if fieller.kind[i, j] == BOUNDED:
+                low, high = fieller.low[i, j], fieller.high[i, j]
+                told += f" [{format_limit(low)}, {format_limit(high)}]"
+        elif np.isfinite(gain):
+            told += (
+                f" It cannot be told, as more of {name} itself does not clearly help; "
+                f"N of {donor} change its score by {signed(gain)}"
+            )
+        else:
+            told += " Not measured"
+        lines.append(f"{told}.")
+    return lines
 
 
 def _and(parts: list[str]) -> str:

@@ -6,6 +6,7 @@ import pytest
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.languages import (
     DISTANCES,
+    LANGUAGE_COLUMNS,
     SHIPPED,
     TYPOLOGICAL,
     TYPOLOGICAL_PARTS,
@@ -235,3 +236,25 @@ def test_family_of_an_unlisted_language_is_not_known():
     described = describe(("xx", "yy"), {"yy": Language("yy", "Y", "Turkic")})
     same = family_relation(described.values())
     assert np.isnan(same[0]).all() and np.isnan(same[1, 0]) and same[1, 1] == 1
+
+
+def test_synthetic_speech_is_where_its_language_is(tmp_path):
+    codes = ["es", "es@tts", "pt", "sw@tts", "sw@other"]
+    found = language_distances(codes)
+    for values in found.values():
+        assert values[0, 1] == 0
+        assert values[1, 2] == values[0, 2]
+        assert values[3, 4] == 0
+    own = tmp_path / "own.tsv"
+    own.write_text(
+        "\t".join((*LANGUAGE_COLUMNS, *DISTANCES)) + "\nes\tes@tts" + "\t0.5" * 5
+    )
+    assert language_distances(codes, own)["genetic"][0, 1] == 0.5
+    known = {"es": Language("es", "Spanish", "Indo-European (Romance)")}
+    named = describe(["es@tts", "es@old", "xx@tts"], known)
+    assert [one.name for one in named.values()] == [
+        "Spanish (synthetic)",
+        "Spanish (old)",
+        "xx (synthetic)",
+    ]
+    assert named["es@tts"].family == "Indo-European (Romance)"
