@@ -23,7 +23,7 @@ PAGES = documents()
 SHELL = ("", "bash", "sh")
 SCRIPTS = ("test.sh", "tools/install.sh")
 # Options of other people's commands.
-FOREIGN = {"no-deps", "strict", "local-dir"}
+FOREIGN = {"no-deps", "strict", "local-dir", "insecure"}
 RECIPES = [
     ROOT / "egs2" / "cltm" / name / "README.md" for name in ("asr1", "gender1", "spk1")
 ]
