@@ -32,7 +32,7 @@ from espnet2_cltm.matrix.results import read_all_runs
 from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.matrix.uncertainty import IntervalSettings
 from espnet2_cltm.pools import ChosenPool, chooser_of, read_pools
-from espnet2_cltm.results_format import POOL_METHODS, POOL_SIZES, POOLS
+from espnet2_cltm.results_format import JOINT, POOL_SIZES, POOLS
 
 FILE = "pools.tsv"
 DONOR, ENCODER = "donor", "encoder"
@@ -200,7 +200,7 @@ class _Tested:
 
     def single(self, trained: str, tested: str, budget: int) -> np.ndarray:
         """Return Perf of single runs, or of the double runs that are the same."""
-        plain = (POOL_SIZES[0], POOL_METHODS[0], 0)
+        plain = (POOL_SIZES[0], JOINT, 0)
         found = self._perf.get(("single", trained, budget, tested, *plain))
         if found is None and budget == 2 * self.budget:
             found = self._perf.get(("double", trained, self.budget, tested, *plain))
@@ -212,7 +212,7 @@ class _Tested:
         """Return Perf of a pool, whose donors may differ from seed to seed."""
         values = self.nothing()
         for pool in pools:
-            alone = len(pool.donors) == 1 and method == POOL_METHODS[0]
+            alone = len(pool.donors) == 1 and method == JOINT
             donors = "+".join(pool.donors)
             if alone and not shots:
                 found = self.single(donors, pool.target, self.budget)
@@ -305,7 +305,7 @@ def _alone(
     tested: _Tested, target: str, singles: Mapping[str, np.ndarray]
 ) -> Iterator[_Way]:
     """Yield single donors, and shots from the encoder alone."""
-    plain = (POOL_SIZES[0], POOL_METHODS[0])
+    plain = (POOL_SIZES[0], JOINT)
     for donor, perf in singles.items():
         yield _Way(DONOR, (donor,), *plain, 0, perf)
     for m in tested.curve(target).sizes:

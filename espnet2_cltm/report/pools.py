@@ -24,7 +24,7 @@ from espnet2_cltm.matrix.pool_results import (
 from espnet2_cltm.report.colours import FAINT, INK, OKABE_ITO
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.drawing import AXIS_SIZE, dress, frame, new_figure
-from espnet2_cltm.results_format import POOL_METHODS, POOL_SIZES
+from espnet2_cltm.results_format import JOINT, POOL_SIZES
 
 WIDTH, PLOT_HEIGHT, COLUMNS = 9.2, 2.1, 3
 MOST_PANELS = 12  # of the figure; the page has all
@@ -46,7 +46,7 @@ def way_text(score: PoolScore) -> str:
     """Name a pool with what is not as usual of it: ``nearest:3, total, merge``."""
     parts = [score.pool]
     parts += [score.size] if score.size != POOL_SIZES[0] else []
-    parts += [score.method] if score.method != POOL_METHODS[0] else []
+    parts += [score.method] if score.method != JOINT else []
     return ", ".join(parts)
 
 
