@@ -168,7 +168,7 @@ def by_speakers(test: TestSet) -> TestSet:
 
 def utterances_by_language(
     directory: ExperimentDir, settings: Settings, run: Run
-) -> dict[str, list[ListedUtterance]]:
+) -> dict[str, Sequence[ListedUtterance]]:
     """Return a run's training utterances of each of its languages."""
     options, cut = settings.options.get(run.task, {}), find_task(run.task).cut
     return {

@@ -9,7 +9,7 @@ averages the donors' single runs, whose models are kept as long as a run needs t
 import argparse
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -94,7 +94,7 @@ def _silo_arguments(
     settings: Settings,
     run: Run,
     lang: str,
-    utterances: list[ListedUtterance],
+    utterances: Sequence[ListedUtterance],
     max_epoch: int | None,
     ngpu: int,
 ) -> argparse.Namespace:
