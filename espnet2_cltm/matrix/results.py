@@ -265,7 +265,8 @@ def read_all_runs(path: Path | str, source: ResultsSource) -> pd.DataFrame:
     found = pd.DataFrame(
         {
             **{name: rows[name] for name in ("kind", "languages")},
-            **{name: to_integer(table, name) for name in ("budget", "seed")},
+            "budget": to_budget(table),
+            "seed": to_integer(table, "seed"),
             "tested": rows["test_language"],
             "perf": 1 - values if metric.lower_is_better else values,
             "pool": list(zip(rows["size"], rows["method"], shots, strict=True)),

@@ -97,9 +97,14 @@ class ResultsSource:
     def unit(self) -> str:
         """What N counts."""
         if self.in_seconds:
-            return "seconds"
+            return self.items
         spec = known_task(self.task)
         return spec.unit if spec else "utterances"
+
+    @property
+    def items(self) -> str:
+        """What N counts, in a word: ``utterances`` or ``seconds``."""
+        return "seconds" if self.in_seconds else "utterances"
 
     @property
     def strategy_text(self) -> str:

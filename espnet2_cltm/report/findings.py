@@ -70,8 +70,9 @@ def headline(report: Report) -> str:
     """Return the result of the matrix in one plain sentence."""
     count = count_findings(report.matrix, report.uncertainty)
     tested, worth = count["cells_tested"], worth_text(report)
+    item = report.source.items.removesuffix("s")
     if not tested and worth and not report.matrix.n_seeds.any():
-        return f"A donor's utterance is worth {worth}; {NO_SCORES}."
+        return f"A donor's {item} is worth {worth}; {NO_SCORES}."
     if not tested:
         told = "Nothing is tested: there are no two seeds to compare"
         return f"{told}; the cells are estimates alone."
@@ -86,7 +87,7 @@ def headline(report: Report) -> str:
             told += "; the others are unclear"
     if not worth:
         return f"{told}."
-    return f"{told}. Where it can be told, a donor's utterance is worth {worth}."
+    return f"{told}. Where it can be told, a donor's {item} is worth {worth}."
 
 
 def _pairs(number: int) -> str:
@@ -180,7 +181,7 @@ def _codes(report: Report, chosen: np.ndarray) -> str:
 
 def _worth_line(report: Report) -> str:
     matrix, n = report.matrix, len(report.matrix.languages)
-    line = "What is a donor's utterance worth?"
+    line = f"What is a donor's {report.source.items.removesuffix('s')} worth?"
     identified = int(matrix.target_identified.sum())
     lacking = int((~matrix.target_identified & np.isnan(_self_gain(matrix))).sum())
     without = f" (without single or double runs: {lacking})" if lacking else ""

@@ -43,11 +43,11 @@ MOST_WITH_THREE_DECIMALS = 10
 
 GAIN_DECIMALS = 3
 GAINS_NOTE = (
-    "Perf(i+j) - Perf(i): what N utterances of donor j add to N of target i. Outlined: "
+    "Perf(i+j) - Perf(i): what N {items} of donor j add to N of target i. Outlined: "
     "what N more of the target's own add, Perf(i+i) - Perf(i)."
 )
 NOTE = (
-    "CLTM[i, j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i)): what N utterances of "
+    "CLTM[i, j] = (Perf(i+j) - Perf(i)) / (Perf(i+i) - Perf(i)): what N {items} of "
     "donor j add to N of target i, relative to what N more of target i add."
 )
 
@@ -68,7 +68,8 @@ def draw_transfer(report: Report) -> matplotlib.figure.Figure:
             sets=RatioSets(sets.kind[square], sets.low[square], sets.high[square]),
             confidence=uncertainty.settings.confidence,
             q=uncertainty.q_gain[square],
-            notes=(with_minus_signs(NOTE),),
+            items=report.source.items,
+            notes=(with_minus_signs(NOTE.format(items=report.source.items)),),
         )
     )
 
@@ -83,6 +84,7 @@ def transfer_grid(
     sets: RatioSets | None = None,
     confidence: float = 0.95,
     q: np.ndarray | None = None,
+    items: str = "utterances",
     notes: tuple[str, ...] = (),
 ) -> Grid:
     """Arrange a transfer matrix for drawing.
@@ -96,6 +98,7 @@ def transfer_grid(
         sets: (n, n) confidence sets of the values.
         confidence: Confidence level of the sets.
         q: (n, n) q-values of the gains, NaN where there is none.
+        items: What N counts.
         notes: Further sentences beneath the picture.
     """
     n = len(values)
@@ -123,7 +126,7 @@ def transfer_grid(
         faded_rows=grey,
         dotted=same_as_zero,
         row_title=r"$\mathbf{target}\ i$ (tested)",
-        column_title=r"$\mathbf{donor}\ j$ (adds $N$ utterances)",
+        column_title=rf"$\mathbf{{donor}}\ j$ (adds $N$ {items})",
         title=title,
         subtitle=subtitle,
         notes=(*legend, *_legend(values, grey, scale), *notes),
@@ -173,13 +176,13 @@ def draw_gains(report: Report) -> matplotlib.figure.Figure | None:
             dotted=rings,
             outlined=itself & np.isfinite(values),
             row_title=r"$\mathbf{target}\ i$ (tested)",
-            column_title=r"$\mathbf{donor}\ j$ (adds $N$ utterances)",
+            column_title=rf"$\mathbf{{donor}}\ j$ (adds $N$ {report.source.items})",
             title=f"Does a donor help? {report.source.task_title.capitalize()}",
             subtitle=report.subtitle,
             notes=(
                 *notes,
                 *_legend(values, np.zeros(n, dtype=bool), scale),
-                with_minus_signs(GAINS_NOTE),
+                with_minus_signs(GAINS_NOTE.format(items=report.source.items)),
             ),
         )
     )

@@ -6,6 +6,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import cell_moments, estimate
 from espnet2_cltm.matrix.results import (
     Choice,
+    read_all_runs,
     read_every_metric,
     read_published_steps,
     read_scores,
@@ -191,11 +192,11 @@ def test_seconds_are_another_budget_than_utterances(tmp_path):
     path = write_results(tmp_path / "results.tsv", rows)
     with pytest.raises(UserError, match=r"budget of task asr \(60 60s\)"):
         read_scores(path)
-    texts = {
-        n: read_scores(path, Choice(budget=n)).source.budget_text
-        for n in (60, Seconds(60))
-    }
-    assert texts == {60: "N = 60 utterances", Seconds(60): "N = 60 seconds"}
+    sources = [read_scores(path, Choice(budget=n)).source for n in (60, Seconds(60))]
+    texts = [source.budget_text for source in sources]
+    assert texts == ["N = 60 utterances", "N = 60 seconds"]
+    runs = read_all_runs(path, sources[1])
+    assert {*runs["budget"]} == {60, Seconds(60)}
 
 
 def test_matrix_of_phones_is_of_their_rate(tmp_path):

@@ -39,8 +39,8 @@ def _experiment(report: Report) -> str:
     of_corpus = f" of the corpus {corpus}" if corpus else ""
     return (
         f"Task: {source.task_title}, {n} languages{of_corpus}.{model} For every "
-        f"language i, runs on N utterances of i (single) and on 2N (double){budget}; "
-        "for every pair, one on N of i and N of j, tested on both. "
+        f"language i, runs on N {source.items} of i (single) and on 2N (double)"
+        f"{budget}; for every pair, one on N of i and N of j, tested on both. "
         f"{_STEPS[source.steps]} {_seeds(report)}"
     )
 

@@ -295,8 +295,8 @@ def _zero_shot(report: Report) -> str | None:
     return (
         paragraphs(
             [
-                "Trained on N utterances of one language, tested on another, without "
-                "any of its own: the single runs, tested everywhere."
+                f"Trained on N {report.source.items} of one language, tested on "
+                "another, without any of its own: the single runs, tested everywhere."
             ]
         )
         + chart(
