@@ -21,6 +21,7 @@ BELOW = {
     "label": {BASE, "corpus", "frontend", "tasks"},
     "speaker": {BASE, "corpus", "frontend", "tasks"},
     "pretraining": {BASE, "corpus", "frontend", "tasks"},
+    "profiles": {BASE, "corpus", "frontend", "pretraining"},
     "experiment": {BASE, "corpus", "frontend", "pooling", "tasks"},
     "matrix": {BASE},
     "report": {BASE, "matrix"},

@@ -6,11 +6,13 @@ keeps its code for a name, in the family ``unlisted``.
 
 Distances are shipped in ``espnet2_cltm/data/languages/distances.tsv``, computed from
 URIEL (its README tells how): geographic, genetic, syntactic, phonological and inventory
-distance, 0 for the same to 1. A file of the user's own, with the same columns, adds
-pairs or takes the place of shipped ones. Matrices of them are symmetric, in the order
-of some languages; NaN stands for not known, the diagonal is 0.
+distance, 0 for the same to 1. A table of the user's own adds pairs or takes the place
+of shipped ones, and may have other distances, such as those that
+``local/measure_distances.py`` finds in recordings. Matrices of them are symmetric, in
+the order of some languages; NaN stands for not known, the diagonal is 0.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +38,11 @@ LANGUAGE_COLUMNS = ("language_a", "language_b")
 TYPOLOGICAL_PARTS = ("syntactic", "phonological", "inventory")
 DISTANCES = ("geographic", "genetic", *TYPOLOGICAL_PARTS)
 TYPOLOGICAL = "typological"
+IMPUTED = "imputed"  # column that names the distances of a pair that rest on imputation
 SHIPPED = Path(data.__file__).parent / "languages" / "distances.tsv"
 
-DistancesOfPairs = dict[tuple[str, str], tuple[float, ...]]
+DistancesOfPairs = dict[tuple[str, str], dict[str, float]]
+_COLUMN = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -158,65 +162,81 @@ def language_distances(
 
     Args:
         codes: The n languages.
-        own_file: Table with more pairs; where a pair is shipped too, this one counts.
+        own_file: Table with more pairs or other distances; where a pair is shipped too,
+            its columns count.
 
     A pair with ``sw@tts`` that no table has is that with ``sw``, at 0 from itself.
 
     Returns:
-        (n, n) by name: those of :data:`DISTANCES`, and ``typological``, the mean of
-        the syntactic, phonological and inventory distance where all three are known.
+        (n, n) by name: those of :data:`DISTANCES`; ``typological``, the mean of the
+        syntactic, phonological and inventory distance where all three are known; then
+        those that ``own_file`` alone has.
 
     Raises:
         UserError: A file can't be read as a table of distances; names the line.
     """
-    pairs = read_pairs(SHIPPED)
+    tables = [read_pairs(SHIPPED)]
     if own_file is not None:
-        pairs |= read_pairs(own_file)
-    n = len(codes)
-    stacked = np.full((len(DISTANCES), n, n), np.nan)
+        tables.append(read_pairs(own_file))
+    more = (name for table in tables for of_pair in table.values() for name in of_pair)
+    distances = {
+        name: np.where(np.eye(len(codes), dtype=bool), 0.0, np.nan)
+        for name in dict.fromkeys((*DISTANCES, *more))
+    }
     for i, a in enumerate(codes):
-        stacked[:, i, i] = 0.0
         for j, b in enumerate(codes[:i]):
-            found = pairs.get((min(a, b), max(a, b))) or _of_languages(pairs, a, b)
-            if found is not None:
-                stacked[:, i, j] = stacked[:, j, i] = found
-    distances = dict(zip(DISTANCES, stacked, strict=True))
+            for table in tables:
+                for name, value in _of_pair(table, a, b).items():
+                    distances[name][i, j] = distances[name][j, i] = value
     parts = [distances[part] for part in TYPOLOGICAL_PARTS]
-    return {**distances, TYPOLOGICAL: np.mean(parts, axis=0)}
+    shipped = {name: distances.pop(name) for name in DISTANCES}
+    return {**shipped, TYPOLOGICAL: np.mean(parts, axis=0), **distances}
 
 
-def _of_languages(pairs: DistancesOfPairs, a: str, b: str) -> tuple[float, ...] | None:
-    """Return the distances of the languages whose speech two codes stand in for."""
+def _of_pair(pairs: DistancesOfPairs, a: str, b: str) -> dict[str, float]:
+    """Return the distances of two codes, or of the languages that they stand in for."""
+    found = pairs.get((min(a, b), max(a, b)))
+    if found is not None:
+        return found
     one, other = sorted(map(language_of, (a, b)))
-    return (0.0,) * len(DISTANCES) if one == other else pairs.get((one, other))
+    same = dict.fromkeys(DISTANCES, 0.0)
+    return same if one == other else pairs.get((one, other), {})
 
 
 def read_pairs(path: Path | str) -> DistancesOfPairs:
     """Read a table of distances.
 
     Args:
-        path: Tab-separated, with the columns ``language_a``, ``language_b`` and those
-            of :data:`DISTANCES`, in any order; an empty field is not known.
+        path: Tab-separated, with the columns ``language_a``, ``language_b`` and one for
+            each distance, in any order; an empty field is not known. A column
+            :data:`IMPUTED` is no distance.
 
     Returns:
-        The distances in the order of :data:`DISTANCES`, by pair; the code that sorts
-        first stands first.
+        The distances by name, by pair; the code that sorts first stands first.
 
     Raises:
         UserError: It is not such a table; names the file and line.
     """
-    columns = (*LANGUAGE_COLUMNS, *DISTANCES)
     remedy = (
         "give a tab-separated table of distances between languages with the columns "
-        f"{' '.join(columns)}; leave fields empty that are not known"
+        f"{' '.join(LANGUAGE_COLUMNS)} and one for each distance, such as "
+        f"{DISTANCES[0]}; leave fields empty that are not known"
     )
     table = read_text_table(path, remedy)
-    require_columns(table, columns, remedy)
+    require_columns(table, LANGUAGE_COLUMNS, remedy)
+    no_distances = (*LANGUAGE_COLUMNS, IMPUTED)
+    names = [str(name) for name in table.rows if name not in no_distances]
+    for name in names:
+        if not _COLUMN.fullmatch(name) or name == TYPOLOGICAL:
+            raise UserError(
+                f"{path}: '{name[:40]}' cannot be the name of a distance: choose "
+                "another, of small letters, digits and '_'."
+            )
+    if not names:
+        raise UserError(f"{path} has no column of distances: {remedy}.")
     for column in LANGUAGE_COLUMNS:
         require_language_codes(table, column)
-    numbers = [
-        to_number(table, column, empty_is_nan=True, maximum=1) for column in DISTANCES
-    ]
+    numbers = [to_number(table, name, empty_is_nan=True, maximum=1) for name in names]
     first_line: dict[tuple[str, str], int] = {}
     pairs: DistancesOfPairs = {}
     for line, a, b, *values in zip(
@@ -237,5 +257,5 @@ def read_pairs(path: Path | str) -> DistancesOfPairs:
                 "remove one of the two."
             )
         first_line[pair] = line
-        pairs[pair] = tuple(values)
+        pairs[pair] = dict(zip(names, values, strict=True))
     return pairs

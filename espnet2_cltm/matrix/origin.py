@@ -18,7 +18,6 @@ from espnet2_cltm.matrix.clusters import (
 )
 from espnet2_cltm.matrix.decomposition import Decomposition, decompose
 from espnet2_cltm.matrix.languages import (
-    DISTANCES,
     TYPOLOGICAL,
     UNLISTED,
     Language,
@@ -50,7 +49,16 @@ RELATION_NAMES = {
     "phonological": "phonological distance",
     "inventory": "distance of sound inventories",
     TYPOLOGICAL: "typological distance",
+    "articulatory": "articulatory distance of phone inventories",
+    "atds": "distance of acoustic tokens",
+    "covariance": "distance of the encoder's covariance",
+    "logme": "evidence for separate heads",
 }
+
+
+def relation_name(relation: str) -> str:
+    """Return a relation's name in a sentence; what is not known here is quoted."""
+    return RELATION_NAMES.get(relation, f"distance '{relation}'")
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ def find_origin(
     """
     relations = {
         SAME_FAMILY: family_relation(languages),
-        **{name: distances[name] for name in (*DISTANCES, TYPOLOGICAL)},
+        **distances,
     }
     permutations = permute_languages(
         len(languages), settings.permutations, settings.seed
@@ -209,7 +217,7 @@ def _relatedness_lines(origin: Origin) -> list[str]:
             continue
         below = [(r, name) for r, q, name in defined if q < FALSE_DISCOVERY_RATE]
         below.sort(key=lambda one: -abs(one[0]))
-        told = ", ".join(f"{RELATION_NAMES[name]} r = {r:+.2f}" for r, name in below)
+        told = ", ".join(f"{relation_name(name)} r = {r:+.2f}" for r, name in below)
         rule = f"q < {FALSE_DISCOVERY_RATE:g} by Mantel tests"
         found.append(
             f"{title}: {told} ({rule})"

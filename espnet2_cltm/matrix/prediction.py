@@ -21,6 +21,7 @@ import numpy as np
 
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.estimates import TransferMatrix
+from espnet2_cltm.matrix.languages import DISTANCES, TYPOLOGICAL
 from espnet2_cltm.matrix.prediction_model import ModelSettings, draw_matrices
 from espnet2_cltm.matrix.uncertainty import LEVEL
 from espnet2_cltm.progress import progress
@@ -78,8 +79,11 @@ class PredictionError:
     left_out: str = BY_PAIR
 
 
-def closeness(distances: dict[str, np.ndarray]) -> np.ndarray:
+def closeness(distances: Mapping[str, np.ndarray]) -> np.ndarray:
     """Turn distances into standardised closeness.
+
+    Of the distances that come with the package :data:`RELATIONS` are taken, of others
+    all.
 
     Args:
         distances: (n, n) by name; NaN where not known.
@@ -89,7 +93,8 @@ def closeness(distances: dict[str, np.ndarray]) -> np.ndarray:
         not known, where all languages are equally far, and on the diagonal.
     """
     stacked = []
-    for name in RELATIONS:
+    others = [name for name in distances if name not in (*DISTANCES, TYPOLOGICAL)]
+    for name in (*RELATIONS, *others):
         distance = distances[name]
         known = np.isfinite(distance) & ~np.eye(len(distance), dtype=bool)
         closeness = np.zeros_like(distance)
@@ -297,7 +302,7 @@ def predict_missing(
     wanted = _not_measured(matrix)
     if not wanted.any():
         return None
-    relations = closeness(dict(distances))
+    relations = closeness(distances)
     prediction = predict_pairs(matrix.cltm, relations, matrix.raw_cltm_se)
     if prediction is None:
         return None

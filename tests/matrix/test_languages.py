@@ -164,6 +164,39 @@ def test_own_file_adds_pairs_and_counts_before_what_is_shipped(tmp_path):
     assert np.isnan(distances["geographic"][0, 2])
 
 
+def test_own_distances_stand_beside_the_shipped_ones(tmp_path):
+    own = tmp_path / "own.tsv"
+    own.write_text(
+        "language_a\tlanguage_b\tatds\tlexical\timputed\n"
+        "es\tca\t0.1\t0.2\tlexical\n"
+        "es\txx\t0.3\t\t\n"
+    )
+    found = language_distances(("ca", "es", "xx"), own)
+    assert list(found) == [*DISTANCES, TYPOLOGICAL, "atds", "lexical"]
+    np.testing.assert_array_equal(found["atds"][1], [0.1, 0.0, 0.3])
+    assert np.isnan(found["atds"][0, 2]) and np.isnan(found["lexical"][1, 2])
+    # What the table does not have stays as it is shipped.
+    shipped = language_distances(("ca", "es", "xx"))
+    for name, distances in shipped.items():
+        np.testing.assert_array_equal(found[name], distances)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("language_a\tlanguage_b", "no column of distances"),
+        ("language_a\tlanguage_b\tFar away", "'Far away' cannot be the name"),
+        ("language_a\tlanguage_b\ttypological", "'typological' cannot be the name"),
+        ("language_a\tatds", "no column language_b"),
+    ],
+)
+def test_columns_that_are_no_distances_are_named(tmp_path, header, message):
+    own = tmp_path / "own.tsv"
+    own.write_text(f"{header}\n")
+    with pytest.raises(UserError, match=message):
+        read_pairs(own)
+
+
 def test_shipped_table_has_every_pair_of_its_languages_once():
     pairs = read_pairs(SHIPPED)
     codes = sorted({code for pair in pairs for code in pair})

@@ -96,6 +96,14 @@ def test_distances_that_are_not_known_count_as_average():
     assert closeness(language_distances(("ca", "es", "no_such"))).shape == (3, 3, 3)
 
 
+def test_other_distances_than_the_shipped_are_relations_too(tmp_path):
+    own = tmp_path / "own.tsv"
+    own.write_text("language_a\tlanguage_b\tatds\nca\tes\t0.1\nes\tsw\t0.4\n")
+    found = closeness(language_distances(("ca", "es", "sw"), own))
+    assert found.shape == (3, 3, 4)
+    assert found[0, 1, 3] > found[1, 2, 3] and found[0, 2, 3] == 0
+
+
 def test_intervals_hold_nearly_as_many_left_out_cells_as_they_promise():
     inside = []
     for seed in range(4):

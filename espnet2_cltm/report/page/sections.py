@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import Language
-from espnet2_cltm.matrix.origin import RELATION_NAMES
 from espnet2_cltm.matrix.origin import origin_sentences as origin_lines
+from espnet2_cltm.matrix.origin import relation_name
 from espnet2_cltm.matrix.relatedness import OF_CELLS
 from espnet2_cltm.matrix.scores import known_task, single_and_double
 from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE, HARMS, HELPS
@@ -264,7 +264,7 @@ def _numbers(report: Report) -> str | None:
 def _origin(report: Report) -> str:
     tests = [
         (
-            RELATION_NAMES[test.relation],
+            relation_name(test.relation),
             "cells" if test.statistic == OF_CELLS else "pair effects",
             str(test.n_cells),
             f"{test.r:+.3f}" if test.r is not None else test.reason,
