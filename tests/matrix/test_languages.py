@@ -244,8 +244,8 @@ def test_a_file_that_is_no_table_of_distances_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"is empty: "):
         read_pairs(empty)
     other = tmp_path / "other.tsv"
-    other.write_text("language_a\tlanguage_b\tgeographic\nes\tca\t0\n")
-    with pytest.raises(UserError, match=r"has no column genetic"):
+    other.write_text("language_a\tgeographic\nes\t0\n")
+    with pytest.raises(UserError, match=r"has no column language_b"):
         read_pairs(other)
 
 
