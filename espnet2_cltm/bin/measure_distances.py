@@ -32,6 +32,7 @@ from espnet2_cltm.profiles.making import (
     make_profiles,
     read_profiles,
 )
+from espnet2_cltm.profiles.options import NGRAM
 from espnet2_cltm.profiles.profile import Profile
 from espnet2_cltm.profiles.recordings import find_languages
 from espnet2_cltm.profiles.similarity import (
@@ -63,13 +64,7 @@ OPTIONS = (
         POSITIVE,
     ),
     Option("num_clusters", "number of acoustic tokens", POSITIVE, "100"),
-    Option(
-        "ngram",
-        "length of the token sequences that atds counts; longer ones tell more of a "
-        "language and need more recordings",
-        POSITIVE,
-        "1",
-    ),
+    NGRAM,
     Option("label", "label that logme reads", TEXT, "gender"),
     Option("max_utts", "most utterances of a language", POSITIVE, "200"),
     Option("max_seconds", "most seconds of an utterance", SECONDS, "10"),

@@ -4,12 +4,18 @@ Reads ``results.tsv`` (or the published framework's CSV), or a matrix: a directo
 stage 6 wrote, a ``cltm.csv``, or the name of a published matrix. Prints the ranking, or
 writes it to a file. Takes seconds; where cells are missing, the predictions' error is
 found by cross-validation.
+
+With ``--audio``, a directory of untranscribed recordings, a language may be the target
+that has no run: its recordings are compared with those of the donors, of which
+measure_distances made profiles. Without results or a matrix, donors are ranked by how
+alike these are.
 """
 
 import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,12 +47,14 @@ from espnet2_cltm.matrix.recommendation import (
     MeasuredCells,
     cells_from_matrix,
     cells_from_results,
+    rank_alike,
     rank_donors,
     with_language,
 )
 from espnet2_cltm.matrix.results import Choice, read_scores
 from espnet2_cltm.matrix.uncertainty import IntervalSettings
 from espnet2_cltm.options import AMOUNT, POSITIVE, WHOLE, Option, add_options, one_of
+from espnet2_cltm.profiles.options import NGRAM
 from espnet2_cltm.progress import progress
 from espnet2_cltm.report.pools import pool_sentence
 from espnet2_cltm.report.recommendation import (
@@ -55,10 +63,23 @@ from espnet2_cltm.report.recommendation import (
     summarise_recommendation,
 )
 
+if TYPE_CHECKING:
+    from espnet2_cltm.profiles.listening import Heard
+
 OPTIONS = (
     Option("budget", "N, where --results has several", AMOUNT),
     Option("k", "number of donors looked for", POSITIVE, "5"),
-    Option("distances", "table of distances between languages that are not shipped"),
+    Option(
+        "distances",
+        "table of distances between languages that are not shipped, or of other "
+        "distances, such as measure_distances writes",
+    ),
+    Option("audio", "directory of untranscribed recordings of the target"),
+    Option(
+        "profiles",
+        "directory that measure_distances wrote, with profiles of donors, for --audio",
+    ),
+    NGRAM,
     Option(
         "format",
         "text, with the best k donors, or tsv or json, with all",
@@ -77,7 +98,7 @@ def get_parser() -> argparse.ArgumentParser:
         epilog="Published matrices: "
         + "; ".join(f"{name} ({what})" for name, what in PUBLISHED.items()),
     )
-    source = parser.add_mutually_exclusive_group(required=True)
+    source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--results",
         type=Path,
@@ -94,35 +115,64 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read, predict, rank and write."""
-    cells = _read(args)
-    source = str(args.results or args.matrix)
-    cells = _with_target(cells, source, args.target, args.distances)
-    prediction, error = _predict(cells, args)
-    ranking = rank_donors(cells, args.target, args.k, prediction, args.seed)
-    if not ranking.donors:
-        reason = cells.reasons.get(args.target, f"{args.target} has no measured pair")
+    """Read, listen, predict, rank and write."""
+    source = args.results or args.matrix
+    if source is None and args.audio is None:
         raise UserError(
-            f"{source} gives no donor for {args.target}: {reason}, and predictions "
-            f"need {FEWEST_MEASURED} measured cells of identified targets; run pairs "
-            f"with {args.target} first."
+            "There is nothing to rank donors by: give --results, --matrix, or --audio "
+            "with --profiles."
         )
+    if (args.audio is None) != (args.profiles is None):
+        raise UserError(
+            "--audio, the target's recordings, and --profiles, what measure_distances "
+            "made of donors', belong together: give both or neither."
+        )
+    cells = None if source is None else _read(args)
+    heard = None if args.audio is None else _hear(args)
+    based_on = "" if heard is None else "\n".join(heard.sentences)
+    prediction = error = None
+    if cells is not None:
+        cells = _with_target(cells, args, known=heard is not None)
+        prediction, error = _predict(cells, args, heard)
+        ranking = rank_donors(cells, args.target, args.k, prediction, args.seed)
+        if not ranking.donors:
+            reason = cells.reasons.get(
+                args.target, f"{args.target} has no measured pair"
+            )
+            raise UserError(
+                f"{source} gives no donor for {args.target}: {reason}, and predictions "
+                f"need {FEWEST_MEASURED} measured cells of identified targets; run "
+                f"pairs with {args.target} first."
+            )
+    elif heard is not None:
+        source = args.profiles
+        ranking = rank_alike(
+            args.target, heard.donors, heard.similarity, heard.drawn, args.k
+        )
+    found = (str(source), ranking, prediction, error, based_on)
     if args.format == "text":
-        text = recommendation_text(source, ranking, prediction, error)
+        text = recommendation_text(*found)
         text = "\n\n".join([*_without_data(args), text])
     elif args.format == "tsv":
         text = recommendation_table(ranking)
     else:
         text = json.dumps(
-            summarise_recommendation(source, ranking, prediction, error),
-            indent=2,
-            ensure_ascii=False,
+            summarise_recommendation(*found), indent=2, ensure_ascii=False
         )
     if args.out is None:
         print(text)
         return
     write_text(args.out, text + "\n")
     print(f"Written to {args.out}")
+
+
+def _hear(args: argparse.Namespace) -> "Heard":
+    # It loads torch, which matrices do without.
+    from espnet2_cltm.profiles.listening import hear_target
+
+    return hear_target(
+        args.target, Path(args.audio), Path(args.profiles), args.ngram, args.seed
+    )
 
 
 def _read(args: argparse.Namespace) -> MeasuredCells:
@@ -155,23 +205,25 @@ def _without_data(args: argparse.Namespace) -> list[str]:
 
 
 def _with_target(
-    cells: MeasuredCells, source: str, target: str, own_file: Path | None
+    cells: MeasuredCells, args: argparse.Namespace, known: bool
 ) -> MeasuredCells:
     """Take in a target without runs, if its distances are known."""
+    target, own_file = args.target, args.distances
     if target in cells.languages:
         return cells
     pairs = read_pairs(SHIPPED) | (read_pairs(own_file) if own_file else {})
-    if target not in {code for pair in pairs for code in pair}:
+    if not known and target not in {code for pair in pairs for code in pair}:
         raise UserError(
-            f"target '{target}' is not in {source}, which has "
+            f"target '{target}' is not in {args.results or args.matrix}, which has "
             f"{' '.join(cells.languages)}, and its distances to other languages are "
-            "not known: give one of these, or a table of distances by --distances."
+            "not known: give one of these, a table of distances by --distances, or "
+            "recordings by --audio."
         )
     return with_language(cells, target)
 
 
 def _predict(
-    cells: MeasuredCells, args: argparse.Namespace
+    cells: MeasuredCells, args: argparse.Namespace, heard: "Heard | None"
 ) -> tuple[Prediction | None, PredictionError | None]:
     """Predict where a cell of the target is missing."""
     row = cells.languages.index(args.target)
@@ -179,7 +231,10 @@ def _predict(
     missing[row] = False
     if cells.lacks_scale(args.target) or not missing.any():
         return None, None
-    relations = closeness(language_distances(cells.languages, args.distances))
+    distances = language_distances(cells.languages, args.distances)
+    if heard is not None:
+        distances = heard.extend(distances, cells.languages)
+    relations = closeness(distances)
     settings = ModelSettings(seed=args.seed)
     prediction = predict_pairs(cells.cltm, relations, cells.cltm_se, settings)
     if prediction is None:

@@ -34,7 +34,7 @@ from espnet2_cltm.matrix.uncertainty import (
 )
 
 SIMULATIONS = 10_000
-CLTM, GAIN = "cltm", "cross_gain"
+CLTM, GAIN, ATDS = "cltm", "cross_gain", "atds"
 # Columns of cells.tsv by what they become.
 READ_COLUMNS = {
     "cltm_se": "cltm_se",
@@ -143,7 +143,8 @@ class DonorRanking:
 
     Attributes:
         target: The language.
-        quantity: Quantity they are ranked by, :data:`CLTM` or :data:`GAIN`.
+        quantity: Quantity they are ranked by: :data:`CLTM`, :data:`GAIN`, or
+            :data:`ATDS`, how alike recordings are.
         not_identified: Why the target is not identified, though it has a self-gain;
             empty otherwise.
         no_self_gain: Why the target has no self-gain; empty where it has.
@@ -246,6 +247,51 @@ def rank_donors(
         measured_exact=simulated is not None
         and measured.any()
         and not np.isfinite(rank_errors[measured]).any(),
+    )
+
+
+def rank_alike(
+    target: str,
+    donors: Sequence[str],
+    similarity: np.ndarray,
+    drawn: np.ndarray,
+    k: int,
+) -> DonorRanking:
+    """Rank donors by how alike their recordings are to those of a target.
+
+    Args:
+        target: The language, of which nothing was measured.
+        donors: The n donors.
+        similarity: (n,) similarities.
+        drawn: (draws, n), what they may be.
+        k: Number of donors looked for.
+    """
+    order = np.argsort(-similarity, kind="stable")
+    ranks = rankdata(-similarity[order], method="min").astype(int)
+    low, high = np.quantile(drawn[:, order], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    certainty = _certainty(drawn[:, order], k, len(order))
+    return DonorRanking(
+        target=target,
+        quantity=ATDS,
+        not_identified="",
+        no_self_gain="",
+        k=k,
+        donors=tuple(
+            RankedDonor(
+                donor=donors[column],
+                rank=int(ranks[place]),
+                tied=bool((ranks == ranks[place]).sum() > 1),
+                measured=True,
+                estimate=float(similarity[column]),
+                low=float(low[place]),
+                high=float(high[place]),
+                gain=None,
+                verdict="",
+                **certainty[place],
+            )
+            for place, column in enumerate(order)
+        ),
+        without_value=(),
     )
 
 

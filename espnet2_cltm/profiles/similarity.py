@@ -159,6 +159,38 @@ def token_counts(parts: Sequence[Part], settings: MeasureSettings) -> csr_matrix
     )
 
 
+def resample_atds(
+    target: Profile,
+    others: Sequence[Profile],
+    settings: MeasureSettings,
+    draws: int,
+    seed: int,
+) -> np.ndarray:
+    """Find how far the similarity of tokens hangs on which utterances were heard.
+
+    Args:
+        target: Language whose utterances are drawn anew, with replacement.
+        others: The n languages that it is compared with, as they are.
+        settings: Settings of the measure.
+        draws: Number of draws.
+        seed: Seed of the draws.
+
+    Returns:
+        (draws, n), with the mean of all draws moved to the similarity itself: drawing
+        adds noise of its own, which lowers every cosine.
+    """
+    counts = count_ngrams(target, settings.ngram, settings.num_clusters)
+    n = len(target.utts)
+    generator = np.random.default_rng(seed)
+    drawn = csr_matrix(
+        generator.multinomial(n, np.full(n, 1 / n), size=draws), dtype=float
+    )
+    of_others = token_counts([(other, None) for other in others], settings)
+    found = cosines(drawn @ counts, of_others)
+    observed = cosines(csr_matrix(np.ones((1, n))) @ counts, of_others)
+    return observed + found - np.nanmean(found, axis=0)
+
+
 def _atds(parts: Sequence[Part], settings: MeasureSettings) -> np.ndarray:
     counts = token_counts(parts, settings)
     return np.clip(cosines(counts, counts), 0, 1)

@@ -5,7 +5,13 @@ from dataclasses import asdict
 
 from espnet2_cltm import __version__
 from espnet2_cltm.matrix.prediction import BY_LANGUAGE, Prediction, PredictionError
-from espnet2_cltm.matrix.recommendation import CLTM, GAIN, DonorRanking, RankedDonor
+from espnet2_cltm.matrix.recommendation import (
+    ATDS,
+    CLTM,
+    GAIN,
+    DonorRanking,
+    RankedDonor,
+)
 from espnet2_cltm.matrix.uncertainty import LEVEL
 
 COLUMNS = (
@@ -25,20 +31,38 @@ COLUMNS = (
 )
 
 
+# What donors are ranked by: in a sentence, and above the column.
+QUANTITIES = {
+    CLTM: ("CLTM", "CLTM"),
+    GAIN: ("Perf(i+j) - Perf(i)", "gain"),
+    ATDS: ("similarity of acoustic tokens", "alike"),
+}
+
+
 def recommendation_text(
     source: str,
     ranking: DonorRanking,
     prediction: Prediction | None,
     error: PredictionError | None,
+    based_on: str = "",
 ) -> str:
-    """Write the best k donors for the terminal."""
+    """Write the best k donors for the terminal.
+
+    Args:
+        source: Where the cells come from.
+        ranking: The donors.
+        prediction: Prediction that those without a measurement rest on.
+        error: Its error.
+        based_on: Sentence about recordings that the ranking rests on; may be empty.
+    """
     shown = ranking.best
     measured = len(ranking.donors) - ranking.n_predicted
-    by = "CLTM" if ranking.quantity == CLTM else "Perf(i+j) - Perf(i)"
+    by, column = QUANTITIES[ranking.quantity]
+    of_what = f": {measured} measured, {ranking.n_predicted} predicted"
     lines = [
         f"Donors for target {ranking.target} by {by}, from {source}",
-        f"{len(ranking.donors)} donors: {measured} measured, "
-        f"{ranking.n_predicted} predicted; the best {len(shown)}:",
+        f"{len(ranking.donors)} donors{of_what * (ranking.quantity != ATDS)}; "
+        f"the best {len(shown)}:",
         "",
     ]
     if ranking.not_identified:
@@ -58,21 +82,21 @@ def recommendation_text(
             ]
     width = max(len("donor"), *(len(donor.donor) for donor in shown))
     lines.append(
-        f"  rank  {'donor':<{width}}  {by if by == 'CLTM' else 'gain':>7}  "
+        f"  rank  {'donor':<{width}}  {column:>7}  "
         f"{f'{LEVEL:.0%} interval':<18}  {'':<9}  {'effect':<8}"
         f"{'in best ' + str(ranking.k):>10}  "
         f"rank, {LEVEL:.0%}"
     )
-    lines += [_line(donor, width) for donor in shown]
+    lines += [_line(donor, width, _source(donor, ranking)) for donor in shown]
     if any(donor.like_best for donor in shown):
         lines.append(
             "  * not distinguishable from the best (95% interval of the difference)"
         )
-    lines += ["", *_remarks(ranking, prediction, error)]
+    lines += ["", *filter(None, [based_on]), *_remarks(ranking, prediction, error)]
     return "\n".join(lines).rstrip()
 
 
-def _line(donor: RankedDonor, width: int) -> str:
+def _line(donor: RankedDonor, width: int, source: str) -> str:
     interval = "not known"
     if donor.low is not None and donor.high is not None:
         interval = f"[{donor.low:.3f}, {donor.high:.3f}]"
@@ -83,12 +107,14 @@ def _line(donor: RankedDonor, width: int) -> str:
     place = f"{donor.rank}=" if donor.tied else donor.rank
     return (
         f"{mark} {place:>4}  {donor.donor:<{width}}  {donor.estimate:>7.3f}  "
-        f"{interval:<18}  {_source(donor):<9}  {donor.verdict or '-':<8}"
+        f"{interval:<18}  {source:<9}  {donor.verdict or '-':<8}"
         f"{best:>10}  {rank}"
     )
 
 
-def _source(donor: RankedDonor) -> str:
+def _source(donor: RankedDonor, ranking: DonorRanking) -> str:
+    if ranking.quantity == ATDS:
+        return "heard"
     return "measured" if donor.measured else "predicted"
 
 
@@ -170,7 +196,7 @@ def recommendation_table(ranking: DonorRanking) -> str:
     """Write all donors as tab-separated lines; empty where not known."""
     lines = ["\t".join(COLUMNS)]
     for donor in ranking.donors:
-        fields = {**asdict(donor), "source": _source(donor)}
+        fields = {**asdict(donor), "source": _source(donor, ranking)}
         lines.append("\t".join(_field(fields[name]) for name in COLUMNS))
     return "\n".join(lines)
 
@@ -188,6 +214,7 @@ def summarise_recommendation(
     ranking: DonorRanking,
     prediction: Prediction | None,
     error: PredictionError | None,
+    based_on: str = "",
 ) -> dict:
     """Collect what the JSON form holds; None stands for not known."""
     return {
@@ -199,6 +226,7 @@ def summarise_recommendation(
         "no_self_gain": ranking.no_self_gain or None,
         "k": ranking.k,
         "level": LEVEL,
+        "based_on": based_on or None,
         "donors": [asdict(donor) for donor in ranking.donors],
         "without_value": list(ranking.without_value),
         "predictions_rest_on_cells": prediction.n_cells if prediction else None,
