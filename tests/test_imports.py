@@ -61,7 +61,14 @@ def test_the_base_imports_nothing_but_what_describes():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "module", ["bin.build_matrix", "bin.recipe", "bin.make_plan", "bin.run_plan"]
+    "module",
+    [
+        "bin.build_matrix",
+        "bin.recipe",
+        "bin.make_plan",
+        "bin.run_plan",
+        "bin.recommend",
+    ],
 )
 def test_what_trains_nothing_loads_no_torch(module):
     code = f"import sys, espnet2_cltm.{module}; print('torch' in sys.modules)"

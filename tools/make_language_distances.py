@@ -9,7 +9,9 @@ README there tells the formulae. Needs an environment of its own:
     distances_env/bin/pip install -r tools/requirements-distances.txt
     distances_env/bin/python tools/make_language_distances.py
 
-It takes half a minute. An empty field is a distance that URIEL does not give.
+It takes half a minute. An empty field is a distance that URIEL does not give. The
+column ``imputed`` names the distances, separated by commas, that rest on no attested
+feature of one of the two languages, but on those that URIEL predicts.
 """
 
 import argparse
@@ -177,7 +179,6 @@ def compute(languages: UrielLanguages) -> dict[str, dict[tuple[str, str], float]
     }
     for column, features in FEATURE_SETS.items():
         matrices[column] = angular(get_features(iso, f"{features}_knn")[1])
-    _tell_predicted(languages, iso)
     return {
         column: {
             (a, b): float(matrix[i, j])
@@ -188,15 +189,23 @@ def compute(languages: UrielLanguages) -> dict[str, dict[tuple[str, str], float]
     }
 
 
-def _tell_predicted(languages: UrielLanguages, iso: list[str]) -> None:
-    """Name the languages of which a set has no attested feature, only predicted."""
-    for features in FEATURE_SETS.values():
+def find_predicted(languages: UrielLanguages) -> dict[str, set[str]]:
+    """Find the codes of which a set has no attested feature, only predicted ones.
+
+    Returns:
+        By column; they are printed, too.
+    """
+    iso = sorted(set(languages.iso.values()))
+    predicted = {}
+    for column, features in FEATURE_SETS.items():
         attested = np.isfinite(get_features(iso, f"{features}_average")[1]).any(axis=1)
         known = dict(zip(iso, attested.tolist(), strict=True))
         absent = [
             code for code in sorted(languages.iso) if not known[languages.iso[code]]
         ]
         print(f"{features}: nothing attested of {len(absent)}: {' '.join(absent)}")
+        predicted[column] = set(absent)
+    return predicted
 
 
 def write_table(path: Path, lines: list[str]) -> None:
@@ -239,12 +248,17 @@ def main() -> None:
     args = get_parser().parse_args()
     languages = read_languages(args.languages)
     distances = compute(languages)
-    lines = ["\t".join(("language_a", "language_b", *COLUMNS))]
+    predicted = find_predicted(languages)
+    lines = ["\t".join(("language_a", "language_b", *COLUMNS, "imputed"))]
     for a, b in combinations(sorted(languages.iso), 2):
         pair = (languages.iso[a], languages.iso[b])
         values = (distances[column][pair] for column in COLUMNS)
         fields = (f"{abs(x):.6f}" if np.isfinite(x) else "" for x in values)
-        lines.append("\t".join((a, b, *fields)))
+        same = languages.iso[a] == languages.iso[b]
+        imputed = ",".join(
+            column for column, codes in predicted.items() if {a, b} & codes and not same
+        )
+        lines.append("\t".join((a, b, *fields, imputed)))
     write_table(args.output, lines)
     print(f"{len(lines) - 1} pairs of {len(languages.iso)} languages in {args.output}")
 

@@ -75,11 +75,11 @@ class Heard:
         )
         check = self.halves
         likeness = (
-            f"Two halves of {self.target} are alike to {check.itself:.3f}, and to "
-            f"{check.to_nearest:.3f} like half of {check.nearest}"
+            f"Two halves of {self.target} are alike to {check.itself:.3f}, a half of "
+            f"it and of {check.nearest}, the nearest donor, to {check.to_nearest:.3f}"
         )
         if check.holds:
-            return told, f"{likeness}, the nearest donor."
+            return told, f"{likeness}."
         return told, f"{likeness}: give more recordings before you trust the order."
 
 

@@ -6,6 +6,7 @@ import pytest
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.languages import (
     DISTANCES,
+    IMPUTED,
     LANGUAGE_COLUMNS,
     SHIPPED,
     TYPOLOGICAL,
@@ -203,6 +204,17 @@ def test_shipped_table_has_every_pair_of_its_languages_once():
     assert len(pairs) == len(codes) * (len(codes) - 1) // 2
     assert set(read_published("gender_mhubert").rows) <= set(codes)
     assert set(codes) <= set(read_languages(ROOT / "conf" / "languages.yaml"))
+
+
+def test_imputed_distances_are_marked():
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    rows = {tuple(line.split("\t")[:2]): line.split("\t") for line in lines}
+    assert rows["language_a", "language_b"][-1] == IMPUTED
+    # Nothing is attested in the phonology of Catalan's neighbour Galician.
+    assert rows["ca", "gl"][-1] == "phonological,inventory"
+    assert rows["ca", "es"][-1] == ""
+    named = {name for row in list(rows.values())[1:] for name in row[-1].split(",")}
+    assert named == {"", *TYPOLOGICAL_PARTS}
 
 
 def test_shipped_table_tells_its_source_and_licence():
