@@ -32,6 +32,7 @@ from espnet2_cltm.matrix.results import read_all_runs
 from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.matrix.uncertainty import IntervalSettings
 from espnet2_cltm.pools import ChosenPool, chooser_of, read_pools
+from espnet2_cltm.progress import progress
 from espnet2_cltm.results_format import JOINT, POOL_SIZES, POOLS
 
 FILE = "pools.tsv"
@@ -149,27 +150,30 @@ def read_pool_results(
         UserError: The table of pools is damaged.
     """
     runs = read_all_runs(path, source)
-    if source.budget is None or not _is_asked_for(runs, source.budget):
-        return None
     chosen = read_pools(path.parent / POOLS.format(task=source.task))
+    if source.budget is None or not (chosen or _has_shots(runs, source.budget)):
+        return None
     seeds = tuple(sorted(map(int, runs["seed"].unique())))
     tested = _Tested(runs, seeds, source.budget)
     scores = [
         score
-        for target in tested.targets
+        for target in progress(
+            tested.targets, description="Targets without data", unit="target"
+        )
         for score in _of_target(tested, target, _of(chosen, target), settings)
     ]
     curves = {target: tested.curve(target) for target in tested.targets}
-    return PoolResults(scores, source.budget, source.unit, settings.confidence, curves)
+    level = settings.confidence
+    found = PoolResults(scores, source.budget, source.unit, level, curves)
+    return found if found.targets else None
 
 
 def _of(chosen: Iterable[ChosenPool], target: str) -> list[ChosenPool]:
     return [pool for pool in chosen if pool.target == target]
 
 
-def _is_asked_for(runs: pd.DataFrame, budget: int) -> bool:
-    is_few = (runs["kind"] == "single") & (runs["budget"] != budget)
-    return bool((runs["kind"] == "pool").any() or is_few.any())
+def _has_shots(runs: pd.DataFrame, budget: int) -> bool:
+    return bool(((runs["kind"] == "single") & (runs["budget"] != budget)).any())
 
 
 class _Tested:

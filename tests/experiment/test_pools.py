@@ -14,13 +14,14 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.execution import START, make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.merging import merge_experiments
 from espnet2_cltm.experiment.plan import OWN_ALONE, Run, read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.pools import pool_runs
 from espnet2_cltm.experiment.settings import read_settings
 from espnet2_cltm.experiment.states import is_done, runs_left
 from espnet2_cltm.experiment.worker import work
-from espnet2_cltm.pools import ChosenPool, PoolOptions
+from espnet2_cltm.pools import ChosenPool, PoolOptions, read_pools
 from espnet2_cltm.tasks.model_files import read_packed_model
 from tests.experiment.kept_experiments import (
     SPEAKERS,
@@ -132,6 +133,21 @@ def test_runs_are_shared_by_targets_and_nested_in_the_same_draw(store, tmp_path)
     assert all(order.index(run.start) < order.index(run) for run in shots)
     again = planned(store, choose)
     assert {p.run for p in again.runs} < {p.run for p in plan.runs}
+
+
+def test_pools_of_two_machines_are_merged(store, tmp_path):
+    for seed in (42, 43):
+        asked = PoolOptions(("all",), (1,))
+        settings = settings_for(store, pools=asked, steps="equal")
+        chosen = [ChosenPool("tr", "random:1", ("ca",), seed), *for_tr("gender", LANGS)]
+        plan = make_plan(settings, LANGS, [seed], choose_pools=lambda *_, c=chosen: c)
+        write_experiment(ExperimentDir(tmp_path / str(seed)), plan)
+    merged = tmp_path / "merged"
+    plan = merge_experiments([tmp_path / "42", tmp_path / "43"], merged)
+    assert {p.run.seed for p in plan if p.run.shots} == {42, 43}
+    assert [p.run for p in read_plan(merged / "plan.tsv")] == [p.run for p in plan]
+    pools = read_pools(ExperimentDir(merged).pools("gender"))
+    assert [p.seed for p in pools] == [42, None, 43]
 
 
 def test_more_shots_than_there_are_are_refused(store):
