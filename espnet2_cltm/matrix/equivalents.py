@@ -169,19 +169,6 @@ def equivalent(
     return Equivalent(n, low, high, int(sizes[0]), int(sizes[-1]))
 
 
-def paired_difference(
-    one: np.ndarray, other: np.ndarray, level: float
-) -> tuple[float, float, float]:
-    """Return the mean difference of paired seeds with Student's interval; NaN for none.
-
-    Args:
-        one: (s,) Perf by seed.
-        other: (s,) what it is compared with.
-        level: Confidence level.
-    """
-    return mean_with_interval(one - other, level)
-
-
 def mean_with_interval(values: np.ndarray, level: float) -> tuple[float, float, float]:
     """Return the mean over seeds and Student's interval, NaN where not known."""
     values = values[np.isfinite(values)]

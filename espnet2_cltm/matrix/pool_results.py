@@ -25,7 +25,6 @@ from espnet2_cltm.matrix.equivalents import (
     TargetCurve,
     equivalent,
     mean_with_interval,
-    paired_difference,
 )
 from espnet2_cltm.matrix.matrix_files import number_text
 from espnet2_cltm.matrix.results import read_all_runs
@@ -58,6 +57,7 @@ class PoolScore:
         perf: Mean Perf and the limits of its interval.
         differences: By :data:`COMPARED`, those that are known.
         equivalent: What it is worth in the target's utterances; None where not known.
+        by_seed: (s,) differences by seed, by the names of ``differences``.
     """
 
     target: str
@@ -70,6 +70,7 @@ class PoolScore:
     perf: Difference
     differences: Mapping[str, Difference]
     equivalent: Equivalent | None
+    by_seed: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def difference(self, name: str) -> Difference:
         """Return a difference by name, NaN where not known."""
@@ -118,6 +119,33 @@ class PoolResults:
         """Return the best single donor, by mean Perf."""
         found = [s for s in self.of_target(target) if s.pool == DONOR]
         return max(found, key=lambda score: score.perf[0], default=None)
+
+    def means(self) -> list[tuple[PoolScore, Mapping[str, Difference]]]:
+        """Return the differences of every pool in the mean over all targets.
+
+        Returns:
+            One of its scores, and the mean differences with their intervals over seeds;
+            a seed counts where every target has the difference.
+        """
+        ways: dict[tuple, list[PoolScore]] = {}
+        for score in self.scores:
+            if score.pool != DONOR:
+                way = (score.pool, score.size, score.method, score.shots)
+                ways.setdefault(way, []).append(score)
+        found: list[tuple[PoolScore, Mapping[str, Difference]]] = []
+        for scores in ways.values():
+            if len(scores) < max(len(self.targets), 2):
+                continue
+            means = {
+                name: mean_with_interval(
+                    np.mean([score.by_seed[name] for score in scores], axis=0),
+                    self.level,
+                )
+                for name in COMPARED
+                if all(name in score.by_seed for score in scores)
+            }
+            found.append((scores[0], means))
+        return found
 
     def after(self, pool: PoolScore) -> list[PoolScore]:
         """Return the shots after a pool, fewest first."""
@@ -287,8 +315,8 @@ def _of_target(
     for way in (*_alone(tested, target, singles), *_pooled(tested, target, chosen)):
         if not np.isfinite(way.perf).any():
             continue
-        compared = {
-            name: paired_difference(way.perf, other, level)
+        by_seed = {
+            name: way.perf - other
             for name, other in {**against_all, **way.against}.items()
             if np.isfinite(way.perf - other).any()
             and not (name == "best_donor" and way.pool == DONOR)
@@ -298,8 +326,9 @@ def _of_target(
                 *(target, way.pool, way.donors, way.size, way.method, way.shots),
                 int(np.isfinite(way.perf).sum()),
                 mean_with_interval(way.perf, level),
-                compared,
+                {name: mean_with_interval(x, level) for name, x in by_seed.items()},
                 equivalent(curve, way.perf, settings),
+                by_seed,
             )
         )
     return scores

@@ -56,6 +56,13 @@ def test_shots_are_compared_with_none_and_with_the_encoder_alone(results):
     assert first.difference("encoder")[0] == pytest.approx(0.7 + GOOD + 0.02 - 0.5)
 
 
+def test_means_over_targets_are_paired_by_seed(results):
+    means = {(score.pool, score.shots): of for score, of in results.means()}
+    assert means["all", 0]["single"] == pytest.approx((GOOD, GOOD, GOOD))
+    assert means["all", 4]["no_shots"][0] == pytest.approx(0.04)
+    assert "no_shots" not in means["all", 0]
+
+
 def test_the_best_donor_is_named(results):
     assert results.best_donor("gl").donors == ("pt",)
     assert results.best_donor("pt").perf[0] == pytest.approx(0.55)

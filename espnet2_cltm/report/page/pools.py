@@ -50,6 +50,7 @@ def pools_section(report: Report) -> str | None:
         bullets(pool_sentences(found, report.languages))
         + _worth_table(report, found)
         + drawn
+        + _means(report, found)
         + folded("Every pool and all shots", _all(report, found))
         + paragraphs(
             [
@@ -90,6 +91,27 @@ def _worth_table(report: Report, found: PoolResults) -> Markup:
 
 def _worth(score: PoolScore) -> str:
     return score.equivalent.text if score.equivalent else ""
+
+
+def _means(report: Report, found: PoolResults) -> Markup:
+    """Show the differences of each pool in the mean over targets."""
+    means = found.means()
+    known = [name for name in COLUMNS if any(name in of for _, of in means)]
+    if not means:
+        return Markup("")
+    rows = [
+        (
+            way_text(score),
+            str(score.shots or ""),
+            *(difference_text(of[name]) if name in of else "" for name in known),
+        )
+        for score, of in means
+    ]
+    caption = (
+        f"Differences in the mean over {len(found.targets)} targets, with "
+        f"{report.level} intervals over seeds"
+    )
+    return table(caption, ("pool", "shots", *(COLUMNS[n] for n in known)), rows)
 
 
 def _all(report: Report, found: PoolResults) -> Markup:
