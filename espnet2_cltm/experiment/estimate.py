@@ -34,6 +34,7 @@ from espnet2_cltm.experiment.planning import write_experiment
 from espnet2_cltm.experiment.results import read_metrics
 from espnet2_cltm.experiment.states import RunCounts, log_lines
 from espnet2_cltm.experiment.strategies import config_of
+from espnet2_cltm.pooling.methods import trainings
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
 
@@ -46,6 +47,7 @@ N_ITERATIONS = 3  # of an epoch, where the configuration gives their number
 POLL_SECONDS = 0.2
 BLOCK = 4096  # bytes, the unit of the usual file systems
 METRICS_BYTES = 400  # of each further test in metrics.json
+_ESPNET_EPOCHS = 40  # where the configuration does not say
 
 
 @dataclass(frozen=True)
@@ -383,6 +385,11 @@ def _units(
         total_seconds(part.utterances) for part in dev if part.data is not None
     )
     training = [0.0, n_iterations] if n_iterations else [1.0, run.train_seconds]
+    if run.run.kind == "pool" and not run.run.shots:
+        method = planned.settings.pool_method(run.run.method)
+        sizes = len(run.run.languages), config.get("max_epoch", _ESPNET_EPOCHS)
+        factor = trainings(method, *sizes, run.run.steps == "equal")
+        training = [factor * unit for unit in training]
     calibrated = 0.0
     if find_task(task).calibration_sets:
         # Where dev sets choose the epoch, each language has another.

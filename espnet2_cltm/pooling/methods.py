@@ -140,6 +140,30 @@ class Fomaml:
 
 Method = Joint | Merge | Rounds | Fomaml
 
+
+def trainings(
+    method: Method, n_donors: int, max_epoch: int, are_steps_equal: bool
+) -> float:
+    """Return how many trainings as long as the joint one a way takes.
+
+    Args:
+        method: The way.
+        n_donors: Number of donors.
+        max_epoch: Epochs of the joint training.
+        are_steps_equal: Whether a silo takes as many steps an epoch as the joint
+            training; else its epoch is a pass through its own data.
+    """
+    if isinstance(method, Merge):
+        return 0.0
+    if isinstance(method, Fomaml):
+        return method.inner_steps + 1.0
+    if isinstance(method, Joint):
+        return 1.0
+    epochs = method.n_rounds(max_epoch) * method.local_epochs
+    of_each = 1.0 if are_steps_equal else 1 / n_donors
+    return method.for_silos(n_donors) * of_each * epochs / max_epoch
+
+
 METHODS: Mapping[str, Callable[..., Method]] = {
     JOINT: Joint,
     MERGE: Merge,

@@ -9,6 +9,7 @@ from espnet2_cltm.pooling.methods import (
     METHODS,
     method_of,
     read_pool_methods,
+    trainings,
 )
 
 
@@ -54,3 +55,20 @@ def test_a_file_of_ones_own_varies_a_way(tmp_path, monkeypatch):
         read_pool_methods(["fedavg_median"])
     with pytest.raises(UserError, match=r"fedsgd.*fedavg fedavg_median"):
         read_pool_methods(["fedsgd"])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "equal", "expected"),
+    [
+        ("joint", {}, True, 1),
+        ("merge", {}, True, 0),
+        ("fedavg", {}, True, 3),  # each of three silos takes all steps
+        ("fedavg", {}, False, 1),  # or its third of the data
+        ("fedavg", {"clients": 2, "rounds": 3}, True, 2 * 3 / 9),
+        ("reptile", {"rounds": 3, "local_epochs": 3}, False, 1),
+        ("fomaml", {"inner_steps": 2}, True, 3),
+    ],
+)
+def test_a_way_takes_so_many_joint_trainings(name, options, equal, expected):
+    method = method_of(name, options)
+    assert trainings(method, 3, 9, equal) == pytest.approx(expected)
