@@ -26,7 +26,6 @@ from scipy.cluster.hierarchy import (
     optimal_leaf_ordering,
 )
 from scipy.spatial.distance import squareform
-from sklearn.metrics import adjusted_rand_score
 
 from espnet2_cltm.matrix.noise import RANK_TOLERANCE, additive_design
 from espnet2_cltm.matrix.relatedness import LanguagePermutations, off_diagonal
@@ -303,6 +302,9 @@ def family_agreement(
         families: (n,), its family.
         permutations: Orders of the n languages.
     """
+    # Not above: commands that need it not, such as recommend, start without it.
+    from sklearn.metrics import adjusted_rand_score
+
     # With group sizes fixed, the index grows with the pairs that are together in both.
     of_clusters, of_families = (
         np.equal.outer(groups, groups).astype(float)
