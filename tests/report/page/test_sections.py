@@ -69,7 +69,7 @@ def test_ids_and_titles_are_unique():
 
 def test_sections_with_nothing_to_say_are_left_out(report):
     silent = {"regime", "confusion", "corpus", "training", "scores"}
-    silent |= {"strategies", "calibration", "layers"}
+    silent |= {"strategies", "calibration", "layers", "pools"}
     assert {one.id for one in SECTIONS} - shown(report) == silent
 
 
