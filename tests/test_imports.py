@@ -22,6 +22,7 @@ BELOW = {
     "speaker": {BASE, "corpus", "frontend", "tasks"},
     "pretraining": {BASE, "corpus", "frontend", "tasks"},
     "profiles": {BASE, "corpus", "frontend", "pretraining"},
+    "abx": {BASE, "corpus", "frontend"},
     "experiment": {BASE, "corpus", "frontend", "pooling", "tasks"},
     "matrix": {BASE},
     "report": {BASE, "matrix"},
@@ -63,6 +64,7 @@ def test_the_base_imports_nothing_but_what_describes():
 @pytest.mark.parametrize(
     "module",
     [
+        "bin.abx",
         "bin.build_matrix",
         "bin.recipe",
         "bin.make_plan",

@@ -14,6 +14,23 @@ from espnet2_cltm.frontend.families import MEL_BANDS
 _FULL_SCALE = 32768
 
 
+def log_energies(waveform: torch.Tensor) -> torch.Tensor:
+    """Compute an utterance's log-mel energies.
+
+    Args:
+        waveform: (samples,) float32 in [-1, 1] at 16 kHz, without padding.
+
+    Returns:
+        (frames, 80) float32, a frame every 10 ms.
+    """
+    with torch.no_grad(), torch.autocast(waveform.device.type, enabled=False):
+        return fbank(
+            waveform[None].float() * _FULL_SCALE,
+            num_mel_bins=MEL_BANDS,
+            sample_frequency=SAMPLE_RATE,
+        )
+
+
 def log_mel(waveform: torch.Tensor, stacked: int) -> torch.Tensor:
     """Compute an utterance's features.
 
@@ -25,11 +42,7 @@ def log_mel(waveform: torch.Tensor, stacked: int) -> torch.Tensor:
         (frames, 80 * stacked) float32.
     """
     with torch.no_grad(), torch.autocast(waveform.device.type, enabled=False):
-        energies = fbank(
-            waveform[None].float() * _FULL_SCALE,
-            num_mel_bins=MEL_BANDS,
-            sample_frequency=SAMPLE_RATE,
-        )
+        energies = log_energies(waveform)
         deviation = torch.sqrt(energies.var(dim=0) + 1e-7)
         energies = (energies - energies.mean(dim=0)) / deviation
         n_frames = len(energies) // stacked

@@ -1,0 +1,307 @@
+"""ABX: how well features tell phones apart, or languages, without any training."""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from espnet2_cltm.abx.cells import CONTEXTS, ON, SPEAKERS, Design
+from espnet2_cltm.abx.distances import DISTANCES
+from espnet2_cltm.abx.features import (
+    LOG_MEL,
+    MODEL,
+    NORMALISED,
+    RANDOM,
+    Frames,
+    read_features,
+)
+from espnet2_cltm.abx.inputs import (
+    Material,
+    keep_labels,
+    read_item_test,
+    read_language_test,
+    read_phone_tests,
+)
+from espnet2_cltm.abx.items import UNITS
+from espnet2_cltm.abx.measuring import Results, Setting, summary
+from espnet2_cltm.abx.scoring import LEVEL
+from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.corpus.datadir import SPLITS
+from espnet2_cltm.corpus.options import CODES
+from espnet2_cltm.devices import check_gpus
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import claim
+from espnet2_cltm.options import (
+    SEED,
+    TEXT,
+    WHOLE,
+    WORDS,
+    Kind,
+    Option,
+    add_options,
+    distinct,
+    one_of,
+)
+
+
+def _read_layers(text: str) -> tuple[int, ...] | None:
+    if text == "all":
+        return None
+    layers = tuple(sorted(distinct(int(word) for word in text.split())))
+    if not layers or layers[0] < 0:
+        raise ValueError
+    return layers
+
+
+def _words(*known: str) -> Kind:
+    def read(text: str) -> tuple[str, ...]:
+        words = tuple(distinct(text.split()))
+        if not set(words) <= set(known):
+            raise ValueError
+        return words
+
+    return Kind(read, f"words of {', '.join(known)}, each once", ())
+
+
+LAYERS = Kind(_read_layers, "all, or numbers of layers from 0, such as '2 4'")
+RATE = Kind(lambda text: _read_rate(text), "a number above 0, such as 50")
+OPTIONS = (
+    Option(
+        "dump", "audio store of stage 2, <dumpdir>/<corpus>, with times of phones", TEXT
+    ),
+    Option("langs", "language codes; left out, all under --dump", CODES),
+    Option("splits", "splits of --dump, taken together", _words(*SPLITS), "test"),
+    Option("item", "item file of ZeroSpeech, in place of --dump", TEXT),
+    Option("wav_scp", "audio of the files that --item names", TEXT),
+    Option(
+        "model",
+        "encoder to measure: hub id, directory, YAML file for random weights, or "
+        "hubert-small",
+        TEXT,
+    ),
+    Option(
+        "layer",
+        "layers of --model: 0 enters the first, k leaves the k-th",
+        LAYERS,
+        "all",
+    ),
+    Option(
+        "baselines",
+        "what to measure besides: log-mel (80 bands), log-mel-cmvn (each band with "
+        "zero mean and unit variance over an utterance), random (--model with random "
+        "weights)",
+        _words(LOG_MEL, NORMALISED, RANDOM),
+    ),
+    Option(
+        "features",
+        "features from files, in place of --model: a directory of <utterance>.npy, or "
+        "a .scp of Kaldi matrices, (frames, size) each",
+        TEXT,
+    ),
+    Option("frequency", "frames a second of --features", RATE, "50"),
+    Option("on", "what is told apart", one_of(*ON), "phone"),
+    Option(
+        "unit",
+        "what an item is: a phone, or a triphone, which is a phone with its neighbours",
+        one_of(*UNITS),
+        "triphone",
+    ),
+    Option(
+        "speaker",
+        "whether X is of another speaker than A and B (across) or of the same (within)",
+        one_of(*SPEAKERS),
+        "across",
+    ),
+    Option(
+        "context",
+        "whether A, B and X have the same neighbours (within) or any",
+        one_of(*CONTEXTS),
+        "within",
+    ),
+    Option("labels", "phones or languages to compare; left out, all", WORDS),
+    Option(
+        "match",
+        'label that the utterances of --on language share; "" for none',
+        TEXT,
+        "gender",
+    ),
+    Option("distance", "distance of frames", one_of(*DISTANCES), "angular"),
+    Option(
+        "max_group", "most items on each side of a comparison; 0 for all", WHOLE, "10"
+    ),
+    Option(
+        "max_x_speakers", "most speakers of X for each A and B; 0 for all", WHOLE, "5"
+    ),
+    Option(
+        "seed", "seed of these draws, of the bootstrap and of random weights", SEED, "0"
+    ),
+    Option(
+        "draws",
+        f"draws of speakers for the interval of {LEVEL:.0%}; 0 for none",
+        WHOLE,
+        "1000",
+    ),
+    Option("ngpu", "number of GPUs, 0 or 1", WHOLE, "0"),
+)
+
+
+def _read_rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate < float("inf"):
+        raise ValueError
+    return rate
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Define the options."""
+    parser = Parser(
+        description="Measure how often a speech sound is nearer to another one of its "
+        "kind than to one of another kind, in the features of an encoder's layers, in "
+        "log-mel, or in features from files (ABX error; chance is 50%). Only what is "
+        "missing is measured; the command can be interrupted and started again at any "
+        "time.",
+    )
+    parser.add_argument(
+        "--outdir", required=True, type=Path, help="directory to write the results to"
+    )
+    add_options(parser, OPTIONS)
+    return parser
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of features: what it is called, and which one it is."""
+
+    name: str
+    kind: str
+
+
+def run(args: argparse.Namespace) -> None:
+    """Measure what is missing, write and print."""
+    _check(args)
+    tests = [keep_labels(test, args.labels) for test in _read_tests(args)]
+    setting = Setting(
+        Design(
+            args.on,
+            args.speaker,
+            args.context,
+            args.max_group,
+            args.max_x_speakers,
+            args.seed,
+        ),
+        "" if args.item or args.on == "language" else args.unit,
+        args.distance,
+        args.draws,
+    )
+    made_with = {"model": args.model, "features": args.features, **asdict(setting)}
+    claim(made_with, args.outdir, "results")
+    results = Results(args.outdir, setting, tests)
+    for number, test in enumerate(tests, start=1):
+        place = f"[{number}/{len(tests)}] {test.name}"
+        measured = _measure(args, test, results)
+        print(f"{place}: {measured}", flush=True)
+    print(summary(results.write()))
+    print(f"Written to {args.outdir}: abx.tsv, contrasts, items")
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse options that do not fit together."""
+    for one, other in (("dump", "item"), ("model", "features")):
+        if getattr(args, one) and getattr(args, other):
+            raise UserError(f"--{one} and --{other} exclude each other: give one.")
+    if not args.dump and not args.item:
+        raise UserError("There is nothing to compare: give --dump or --item.")
+    if not (args.model or args.features or args.baselines):
+        raise UserError("There are no features: give --model or --features.")
+    if RANDOM in args.baselines and not args.model:
+        raise UserError("--baselines random is --model with random weights: give one.")
+    if args.item and args.on == "language":
+        raise UserError("--on language needs --dump: an item file names no languages.")
+    if args.item and not args.features and not args.wav_scp:
+        raise UserError("--item names files without their audio: give --wav_scp.")
+    if args.unit == "triphone" and args.context == "any" and not args.item:
+        raise UserError(
+            "Triphones with other neighbours are told apart by these: give --unit "
+            "phone with --context any."
+        )
+    check_gpus(args.ngpu)
+
+
+def _read_tests(args: argparse.Namespace) -> list[Material]:
+    if args.item:
+        wav_scp = Path(args.wav_scp) if args.wav_scp else None
+        return [read_item_test(Path(args.item), wav_scp)]
+    dump = Path(args.dump)
+    if args.on == "language":
+        return [read_language_test(dump, args.langs, args.splits, args.match)]
+    return read_phone_tests(dump, args.langs, args.splits, args.unit)
+
+
+def _measure(args: argparse.Namespace, test: Material, results: Results) -> str:
+    """Measure what is missing of a test, and tell what was done."""
+    n_measured = n_skipped = 0
+    for features, layer, read in _layers(args, test, results):
+        if results.row(test.name, features, layer):
+            n_skipped += 1
+            continue
+        results.measure(test, read(), features, layer)
+        results.write()
+        n_measured += 1
+    results.remove_frames(test.name)
+    skipped = f"; {n_skipped} measured before, skipped" if n_skipped else ""
+    return f"{len(test.items)} items, {n_measured} kinds of features measured{skipped}"
+
+
+def _layers(
+    args: argparse.Namespace, test: Material, results: Results
+) -> Iterator[tuple[str, int, Any]]:
+    """Yield the layers of all features: name, number, and function to read frames."""
+    if args.features:
+        place = Path(args.features)
+        files = test.items["file"].unique()
+
+        def read_files() -> Frames:
+            return read_features(place, files, args.frequency)
+
+        yield place.stem, 0, read_files
+    kinds = [_Kind(name, name) for name in args.baselines]
+    if args.model:
+        kinds.append(_Kind(Path(args.model).name, MODEL))
+    for kind in kinds:
+        yield from _layers_of(args, test, results, kind)
+
+
+def _layers_of(
+    args: argparse.Namespace, test: Material, results: Results, kind: _Kind
+) -> Iterator[tuple[str, int, Any]]:
+    from espnet2_cltm.abx import extraction
+
+    device = "cuda" if args.ngpu else "cpu"
+    source = extraction.open_source(
+        kind.kind, args.model, args.layer, device, args.seed
+    )
+    audio = test.require_audio(args.wav_scp or args.dump)
+    directory = results.frames(test.name, kind.kind)
+    layers = source.layers
+    missing = [k for k in layers if not results.row(test.name, kind.name, k)]
+    for layer in layers:
+
+        def read(layer: int = layer) -> Frames:
+            what = f"{test.name}, features of {kind.name}"
+            extraction.extract(source, missing, audio, directory, what)
+            name = kind.name if layers == (0,) else f"{kind.name} layer {layer}"
+            return extraction.read_layer(name, directory, layer, source.rate)
+
+        yield kind.name, layer, read
+
+
+def main(cmd: list[str] | None = None) -> None:
+    """Run from the command line."""
+    args = get_parser().parse_args(cmd)
+    configure_logging("WARNING")
+    run_command(lambda: run(args))
+
+
+if __name__ == "__main__":
+    main()
