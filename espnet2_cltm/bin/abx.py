@@ -1,7 +1,7 @@
 """ABX: how well features tell phones apart, or languages, without any training."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import claim
+from espnet2_cltm.files import alone_in, claim
 from espnet2_cltm.options import (
     SEED,
     TEXT,
@@ -194,6 +194,13 @@ def run(args: argparse.Namespace) -> None:
         args.distance,
         args.draws,
     )
+    with alone_in(args.outdir):
+        _measure_all(args, setting, tests)
+
+
+def _measure_all(
+    args: argparse.Namespace, setting: Setting, tests: Sequence[Material]
+) -> None:
     made_with = {"model": args.model, "features": args.features, **asdict(setting)}
     claim(made_with, args.outdir, "results")
     results = Results(args.outdir, setting, tests)

@@ -126,6 +126,13 @@ SSL_OPTIONS = (
         "corpus's own",
         TEXT,
     ),
+    _option(
+        "Results",
+        "abx_dump",
+        "audio store like those of --probe_dump, with times of phones, on whose test "
+        "split stage 8 measures ABX; left out, none",
+        TEXT,
+    ),
     _option("Results", "tag", "name of the experiment; left out, ssl_<corpus>", NAME),
     _option(
         "Resources",

@@ -186,6 +186,10 @@ if ((stage <= 8 && stop_stage >= 8)); then
         run python3 "${root}/benchmarks/probe_features.py" --dump "${stores[@]}" \
             --model "${exp}/hf" --start "${model}" --outfile "${exp}/probe.tsv"
     fi
+    if [[ -n ${abx_dump} ]]; then
+        run python3 "${root}/local/abx.py" --dump "${abx_dump}" --model "${exp}/hf" \
+            --baselines "log-mel log-mel-cmvn" --ngpu "$((ngpu > 0 ? 1 : 0))" --outdir "${exp}/abx"
+    fi
     write_card
 fi
 
