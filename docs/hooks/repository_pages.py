@@ -25,6 +25,7 @@ PAGES = {
     "egs2/cltm/gender1/README.md": "recipes/gender1.md",
     "egs2/cltm/spk1/README.md": "recipes/spk1.md",
     "egs2/cltm/ssl1/README.md": "recipes/ssl1.md",
+    "espnet2_cltm/data/emoji/README.md": "data/emoji.md",
     "espnet2_cltm/data/hubert-small/README.md": "data/hubert-small.md",
     "espnet2_cltm/data/languages/README.md": "data/distances.md",
     "espnet2_cltm/data/published/README.md": "data/published.md",

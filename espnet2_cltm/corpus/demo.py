@@ -170,7 +170,11 @@ def draw_items(
                 voice=f"{language_voice}\n{voice_text(speaker, mood)}",
                 rate=speaker.rate,
                 volume=speaker.volume,
-                text=next(given) if given else draw_prompt(kind, random, spoken),
+                text=(
+                    next(given)
+                    if given
+                    else draw_prompt(kind, random, spoken, speaker.split)
+                ),
             )
             items.append(Item(f"{speaker.id}-{number:02d}", speaker, prompt))
     return items

@@ -18,9 +18,9 @@ Range = tuple[int, int]
 MAX_SPEAKERS, MAX_UTTERANCES = 99, 99
 """Per gender and per speaker: ids have two digits."""
 
-PROMPTS = ("number", "date", "times", "digits", "names", "two_names")
+PROMPTS = ("number", "date", "times", "digits", "names", "two_names", "emoji")
 """Kinds of prompt: a number of five digits; day, month and year; two times of day; six
-single digits; eight names; two names."""
+single digits; eight names; two names; what an emoji shows, in each split other ones."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from typing import Any
 
 from espnet2_cltm.corpus.datadir import GENDERS, SPLITS
 from espnet2_cltm.corpus.demo_config import DemoConfig, Range
+from espnet2_cltm.corpus.emoji import emoji_names
 from espnet2_cltm.corpus.espeak import variant_file, voice_lines
 from espnet2_cltm.errors import UserError
 
@@ -177,13 +178,14 @@ def voice_text(speaker: Speaker, mood: int = 100) -> str:
     return "".join(" ".join(map(str, line)) + "\n" for line in lines)
 
 
-def draw_prompt(kind: str, random: Random, lang: str) -> str:
+def draw_prompt(kind: str, random: Random, lang: str, split: str = "") -> str:
     """Draw one prompt.
 
     Args:
         kind: One of :data:`.PROMPTS`.
         random: Generator.
         lang: Language that names are taken from.
+        split: Split that emoji are taken from; empty for all.
 
     Returns:
         Digits, colons and spaces; or names.
@@ -202,6 +204,14 @@ def draw_prompt(kind: str, random: Random, lang: str) -> str:
         return f"{one}:{two} {three}:{four}"
     if kind == "digits":
         return " ".join(str(_between(random, 0, 9)) for _ in range(6))
+    if kind == "emoji":
+        shown = list(emoji_names(lang, split))
+        if not shown:
+            raise UserError(
+                f"There are no names of emoji in the language {lang!r}: leave it out, "
+                "or take 'emoji' out of the corpus's prompts."
+            )
+        return shown[_between(random, 0, len(shown) - 1)]
     names = names_of(lang)
     count = 2 if kind == "two_names" else 8
     return " ".join(names[_between(random, 0, len(names) - 1)] for _ in range(count))
@@ -239,9 +249,9 @@ def names_of(lang: str) -> tuple[str, ...]:
     except (UnknownLocaleError, ValueError):
         spelled: list[str] = []
     else:
-        spelled = _spelled_in_letters(_every_name(locale))
-    script = _main_script(spelled)
-    names = sorted({name for name in spelled if _scripts(name) == {script}})
+        spelled = spelled_in_letters(_every_name(locale))
+    script = main_script(spelled)
+    names = sorted({name for name in spelled if scripts(name) == {script}})
     if len(names) < MIN_NAMES:
         raise UserError(
             f"The package babel has {len(names)} names in the language {lang!r}, too "
@@ -266,7 +276,8 @@ def _every_name(locale: Any) -> list[str]:
     return names
 
 
-def _spelled_in_letters(names: list[str]) -> list[str]:
+def spelled_in_letters(names: list[str]) -> list[str]:
+    """Return names without what stands in brackets, those that are letters alone."""
     bare = (_BRACKETS.sub("", name).strip() for name in names)
     # Marks and format characters join the letters of Arabic and Indic scripts. Modifier
     # letters (Lm) stand in foreign names, which espeak-ng reads in another language.
@@ -282,12 +293,13 @@ def _spelled_in_letters(names: list[str]) -> list[str]:
     ]
 
 
-def _main_script(names: list[str]) -> str | None:
-    counts = Counter(script for name in names for script in _scripts(name))
+def main_script(names: list[str]) -> str | None:
+    """Name the script that most letters of names are of; None where there are none."""
+    counts = Counter(script for name in names for script in scripts(name))
     return max(counts, key=lambda script: (counts[script], script), default=None)
 
 
-def _scripts(name: str) -> set[str]:
+def scripts(name: str) -> set[str]:
     """Name the scripts of a name's letters; Japanese writes with three."""
     scripts = {
         unicodedata.name(character, "?").split()[0]
