@@ -110,10 +110,16 @@ def _told(difference: Difference, above: str, below: str, unclear: str) -> str:
 
 
 def _shots(results: PoolResults, after: Sequence[PoolScore]) -> str:
-    clear = [score for score in after if score.difference("no_shots")[1] > 0]
-    score = clear[0] if clear else after[-1]
+    helping, harming = (
+        [one for one in after if sign * one.difference("no_shots")[k] > 0]
+        for k, sign in ((1, 1), (2, -1))
+    )
+    score = (helping or harming or after[-1:])[0]
     gain = score.difference("no_shots")
-    what = f"{score.shots} labelled {results.unit} more"
+    unit = results.unit
+    if score.shots == 1:
+        unit = unit.replace("utterances", "utterance")
+    what = f"{score.shots} labelled {unit} more"
     bring = _told(gain, "bring", "cost", "are not told apart from none:")
     bring = bring.removeprefix("clearly ")
     return f"{what} {bring} {difference_text(gain)}"

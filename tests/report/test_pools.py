@@ -71,6 +71,17 @@ def test_shots_that_do_not_clearly_help_are_said_so(results):
     assert "4 labelled utterances per class more are not told apart" in sentence
 
 
+def test_shots_that_harm_are_said_so(results):
+    scores = [
+        replace(s, shots=1, differences={"no_shots": (-0.1, -0.15, -0.05)})
+        if s.shots == 2
+        else replace(s, differences={"no_shots": (0.01, -0.01, 0.03)})
+        for s in results.scores
+    ]
+    sentence = pool_sentence(replace(results, scores=scores), "gl", NAMES)
+    assert "1 labelled utterance per class more cost -0.100" in sentence
+
+
 def test_a_panel_has_a_curve_for_every_way(results):
     panels = list(few_shot_panels(results, NAMES))
     assert [panel.title for panel in panels] == [NAMES[x].name for x in LANGUAGES]
