@@ -56,7 +56,6 @@ from espnet2_cltm.matrix.uncertainty import IntervalSettings
 from espnet2_cltm.options import AMOUNT, POSITIVE, WHOLE, Option, add_options, one_of
 from espnet2_cltm.profiles.options import NGRAM
 from espnet2_cltm.progress import progress
-from espnet2_cltm.report.pools import pool_sentence
 from espnet2_cltm.report.recommendation import (
     recommendation_table,
     recommendation_text,
@@ -199,6 +198,9 @@ def _without_data(args: argparse.Namespace) -> list[str]:
     found = read_pool_results(args.results, scores.source, IntervalSettings())
     if found is None or args.target not in found.targets:
         return []
+    # Here, for its imports take seconds, and most results have no pools.
+    from espnet2_cltm.report.pools import pool_sentence
+
     names = describe(scores.languages, read_languages(shipped("conf/languages.yaml")))
     sentence = pool_sentence(found, args.target, names)
     return [sentence] if sentence else []
