@@ -358,8 +358,13 @@ def read_strategy_costs(
     if not path.exists():
         return {}
     table = read_text_table(path, "run stage 5 again")
-    require_columns(table, ("run", *COST_COLUMNS), "run stage 5 again")
-    numbers = {name: to_number(table, name, empty_is_nan=True) for name in COST_COLUMNS}
+    require_columns(table, ("run",), "run stage 5 again")
+    numbers = {  # files of earlier versions lack some
+        name: to_number(table, name, empty_is_nan=True)
+        if name in table.rows
+        else math.nan
+        for name in COST_COLUMNS
+    }
     by_run = pd.DataFrame({"run": table.rows["run"], **numbers})
     runs = read_run_strategies(results, source)
     merged = runs.merge(by_run, on="run", how="inner")

@@ -121,7 +121,7 @@ def draw_strategies(report: Report) -> matplotlib.figure.Figure | None:
         frameon=False,
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=4,
+        ncols=6,
         columnspacing=1,
         handletextpad=0.2,
     )
