@@ -195,17 +195,9 @@ def test_options_that_do_not_fit_are_one_sentence(dump, capsys, options, said):
 
 @pytest.mark.slow
 def test_layers_of_an_encoder_and_the_baselines(dump, capsys):
-    pytest.importorskip("torch")
-    tiny = {
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 32,
-        "conv_dim": [8] * 7,
-        "num_conv_pos_embeddings": 8,
-        "num_conv_pos_embedding_groups": 2,
-    }
-    write_text("tiny.yaml", yaml.safe_dump(tiny))
+    from tests.speech import TINY_HUBERT
+
+    write_text("tiny.yaml", yaml.safe_dump(TINY_HUBERT))
     generator = np.random.default_rng(0)
     lines = []
     for utt in read_table(dump / "es/test/wav.scp"):
