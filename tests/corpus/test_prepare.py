@@ -22,6 +22,7 @@ from espnet2_cltm.corpus.prepare import (
 )
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.language_codes import CODE_RULE
 from tests.corpus.test_common_voice import make_language, row
 from tests.corpus.test_kaldi import make_split
 
@@ -479,8 +480,7 @@ def test_a_directory_whose_name_is_no_language_code_is_refused(tmp_path, corpus,
         choose_languages(corpus, tmp_path)
     assert str(error.value) == (
         f"{str(tmp_path / odd)!r} cannot be a language's directory, as a language code "
-        "has letters, digits, '-' and '_', the first a letter or digit, at most 40 "
-        "bytes: rename it, or choose other languages with --langs."
+        f"has {CODE_RULE}: rename it, or choose other languages with --langs."
     )
     assert choose_languages(corpus, tmp_path, ["aa"]) == ["aa"]
     with pytest.raises(UserError, match=r": xx\. Choose from aa with"):

@@ -148,7 +148,7 @@ def test_results_have_one_sorted_line_a_run_language_and_metric(finished):
     header, *lines = results_of(finished).decode().splitlines()
     assert header == (
         "run\ttask\tkind\tlanguages\tbudget\tseed\ttest_language\tmetric\t"
-        "value\tn_test\tsteps\tstrategy"
+        "value\tn_test\tsteps\tstrategy\tsize\tmethod\tshots"
     )
     assert lines == sorted(set(lines))
     # 2 singles on 2 languages, 2 doubles on 1, of both designs of steps, and 1 pair on

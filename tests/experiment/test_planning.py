@@ -305,9 +305,10 @@ def test_a_task_for_which_the_languages_do_not_do_is_named_with_the_way_out(bili
     with pytest.raises(UserError) as caught:
         make_plan(settings, ["ca", "tr"], [42])
     assert str(caught.value) == (
-        "Fewer than two languages can take part in speaker with N = 13 (ca: train has "
-        "24 utterances where 26 are needed; tr: train has 24 utterances where 26 are "
-        'needed): lower --speaker_budget or add languages, or give --task "gender".'
+        "Fewer than two languages, a target and a donor, can take part in speaker with "
+        "N = 13 (ca: train has 24 utterances where 26 are needed; tr: train has 24 "
+        "utterances where 26 are needed): lower --speaker_budget or add languages, or "
+        'give --task "gender".'
     )
 
 

@@ -351,7 +351,7 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
         (("--regime_budgets", "50 100"), "No language can take part in gender"),
         (("--regime_budgets", "1 2", "--tag", TAG), "not for learning curves"),
         (("--seeds", "one"), "--seeds takes whole numbers"),
-        (("--budget", "9999"), "Fewer than two languages can take part"),
+        (("--budget", "9999"), "Fewer than two languages, a target and a donor"),
         (("--model", "no/such-hubert"), "no/such-hubert"),
         (("--gender_config", "none.yaml"), "none.yaml"),
         (("--corpus", "kaldi", "--corpus_dir", "x"), "or --budget is missing"),
