@@ -41,7 +41,7 @@ def read_budget(text: str) -> int:
     """
     found = re.fullmatch(r"([0-9]{1,18})(s?)", text, re.ASCII)
     if found is None:
-        raise ValueError(f"{text!r} is no number of utterances or of seconds")
+        raise ValueError(f"{text!r} is not a number of utterances or seconds")
     return (Seconds if found[2] else int)(found[1])
 
 

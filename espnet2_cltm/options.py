@@ -165,6 +165,18 @@ def one_of(*choices: str) -> Kind:
     return Kind(read, " or ".join([", ".join(choices[:-1]), choices[-1]]))
 
 
+def some_of(*choices: str) -> Kind:
+    """Return the kind of an option that takes some of the words given, each once."""
+
+    def read(text: str) -> tuple[str, ...]:
+        words = distinct(text.split())
+        if not words or not {*words} <= {*choices}:
+            raise ValueError
+        return tuple(words)
+
+    return Kind(read, f"one or more of {', '.join(choices)}, each once", ())
+
+
 @dataclass(frozen=True)
 class Option:
     """One option.

@@ -14,7 +14,7 @@ from pathlib import Path
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, remove_if_there, write_text
 from espnet2_cltm.language_codes import is_language_code
-from espnet2_cltm.options import Kind, distinct
+from espnet2_cltm.options import Kind, distinct, some_of
 from espnet2_cltm.results_format import JOINT, POOL_COLUMNS, POOL_SIZES
 
 ALL = "all"
@@ -40,12 +40,6 @@ def _read_pools(text: str) -> tuple[str, ...]:
     return tuple(distinct(pools))
 
 
-def _read_sizes(text: str) -> tuple[str, ...]:
-    if not {*text.split()} <= {*POOL_SIZES}:
-        raise ValueError
-    return tuple(distinct(text.split()))
-
-
 POOLS_KIND = Kind(
     _read_pools,
     f"different pools separated by spaces, each {ALL}, "
@@ -53,7 +47,7 @@ POOLS_KIND = Kind(
     + " or donors joined by '+'",
     (),
 )
-SIZES_KIND = Kind(_read_sizes, f"one or both of {' '.join(POOL_SIZES)}")
+SIZES_KIND = some_of(*POOL_SIZES)
 
 
 @dataclass(frozen=True)

@@ -25,5 +25,5 @@ def test_text_is_read_back(n):
 
 @pytest.mark.parametrize("text", ["", "s", "-1", "1.5", "12 s", "12m", "1²"])
 def test_other_texts_are_refused(text):
-    with pytest.raises(ValueError, match="is no number"):
+    with pytest.raises(ValueError, match="is not a number"):
         read_budget(text)

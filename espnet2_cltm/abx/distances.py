@@ -54,7 +54,7 @@ def prepare_frames(frames: np.ndarray, distance: str, what: str) -> np.ndarray:
         right angle to all.
 
     Raises:
-        UserError: Values are not finite, or are no distributions and have to be.
+        UserError: Values are not finite, or should be distributions and are not.
     """
     frames = np.asarray(frames, np.float32)
     if not np.isfinite(frames).all():
@@ -67,8 +67,9 @@ def prepare_frames(frames: np.ndarray, distance: str, what: str) -> np.ndarray:
     sums = frames.sum(axis=1)
     if frames.min(initial=0) < 0 or np.abs(sums - 1).max(initial=0) > _NORMALISED:
         raise UserError(
-            f"{what} has frames that are no probabilities, and --distance kl_symmetric "
-            "needs numbers from 0 that add up to 1: choose angular or cosine."
+            f"{what} has frames that are not probabilities, and --distance "
+            "kl_symmetric needs numbers from 0 that add up to 1: choose angular or "
+            "cosine."
         )
     return frames
 

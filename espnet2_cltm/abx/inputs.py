@@ -112,7 +112,7 @@ def read_language_test(
                 utt = items["file"][items[MATCH].isna()].iloc[0]
                 raise UserError(
                     f"{utt} in {dump / lang} has no {match}, and --match {match} "
-                    "compares utterances of the same: give another label, or none."
+                    f'compares utterances of one {match}: give another label, or "".'
                 )
         parts.append(items)
         audio |= _audio(speech.utterances)

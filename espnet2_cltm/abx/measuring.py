@@ -95,9 +95,9 @@ class Results:
         has_frames = spans[:, 1] > spans[:, 0]
         if not has_frames.any():
             raise UserError(
-                f"No item of {test.name} is as long as a frame of {frames.name}, "
-                f"{frames.rate:g} of which are a second: correct --frequency or the "
-                "items' times."
+                f"No item of {test.name} holds a frame of {frames.name}, at "
+                f"{frames.rate:g} frames a second: correct --frequency or the items' "
+                "times."
             )
         items = test.items[has_frames]
         cells = make_cells(items, setting.design)

@@ -153,7 +153,7 @@ class AsrTask(AdaptingTask, asr.ASRTask):
         known = ["last", *(metric.name for metric in metrics_of(args.token_type))]
         if args.checkpoint not in known:
             raise UserError(
-                f"checkpoint: {args.checkpoint} is no rate of token_type: "
+                f"checkpoint: {args.checkpoint} is not a rate of token_type: "
                 f"{args.token_type}: give one of {', '.join(known)}."
             )
         read_token_list(args)

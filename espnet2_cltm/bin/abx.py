@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from espnet2_cltm.options import (
     add_options,
     distinct,
     one_of,
+    some_of,
 )
 
 
@@ -54,24 +55,21 @@ def _read_layers(text: str) -> tuple[int, ...] | None:
     return layers
 
 
-def _words(*known: str) -> Kind:
-    def read(text: str) -> tuple[str, ...]:
-        words = tuple(distinct(text.split()))
-        if not set(words) <= set(known):
-            raise ValueError
-        return words
-
-    return Kind(read, f"words of {', '.join(known)}, each once", ())
+def _read_rate(text: str) -> float:
+    rate = float(text)
+    if not 0 < rate < float("inf"):
+        raise ValueError
+    return rate
 
 
 LAYERS = Kind(_read_layers, "all, or numbers of layers from 0, such as '2 4'")
-RATE = Kind(lambda text: _read_rate(text), "a number above 0, such as 50")
+RATE = Kind(_read_rate, "a number above 0, such as 50")
 OPTIONS = (
     Option(
         "dump", "audio store of stage 2, <dumpdir>/<corpus>, with times of phones", TEXT
     ),
     Option("langs", "language codes; left out, all under --dump", CODES),
-    Option("splits", "splits of --dump, taken together", _words(*SPLITS), "test"),
+    Option("splits", "splits of --dump, taken together", some_of(*SPLITS), "test"),
     Option("item", "item file of ZeroSpeech, in place of --dump", TEXT),
     Option("wav_scp", "audio of the files that --item names", TEXT),
     Option(
@@ -91,7 +89,7 @@ OPTIONS = (
         "what to measure besides: log-mel (80 bands), log-mel-cmvn (each band with "
         "zero mean and unit variance over an utterance), random (--model with random "
         "weights)",
-        _words(LOG_MEL, NORMALISED, RANDOM),
+        some_of(LOG_MEL, NORMALISED, RANDOM),
     ),
     Option(
         "features",
@@ -100,7 +98,7 @@ OPTIONS = (
         TEXT,
     ),
     Option("frequency", "frames a second of --features", RATE, "50"),
-    Option("on", "what is told apart", one_of(*ON), "phone"),
+    Option("on", f"what is compared: {' or '.join(ON)}", one_of(*ON), "phone"),
     Option(
         "unit",
         "what an item is: a phone, or a triphone, which is a phone with its neighbours",
@@ -109,7 +107,7 @@ OPTIONS = (
     ),
     Option(
         "speaker",
-        "whether X is of another speaker than A and B (across) or of the same (within)",
+        "whether X has another speaker than A and B (across) or the same (within)",
         one_of(*SPEAKERS),
         "across",
     ),
@@ -126,7 +124,12 @@ OPTIONS = (
         TEXT,
         "gender",
     ),
-    Option("distance", "distance of frames", one_of(*DISTANCES), "angular"),
+    Option(
+        "distance",
+        f"distance of frames: {', '.join(DISTANCES)}",
+        one_of(*DISTANCES),
+        "angular",
+    ),
     Option(
         "max_group", "most items on each side of a comparison; 0 for all", WHOLE, "10"
     ),
@@ -146,13 +149,6 @@ OPTIONS = (
 )
 
 
-def _read_rate(text: str) -> float:
-    rate = float(text)
-    if not 0 < rate < float("inf"):
-        raise ValueError
-    return rate
-
-
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
     parser = Parser(
@@ -167,14 +163,6 @@ def get_parser() -> argparse.ArgumentParser:
     )
     add_options(parser, OPTIONS)
     return parser
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """A kind of features: what it is called, and which one it is."""
-
-    name: str
-    kind: str
 
 
 def run(args: argparse.Namespace) -> None:
@@ -216,21 +204,25 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse options that do not fit together."""
     for one, other in (("dump", "item"), ("model", "features")):
         if getattr(args, one) and getattr(args, other):
-            raise UserError(f"--{one} and --{other} exclude each other: give one.")
+            raise UserError(f"--{one} and --{other} exclude each other: leave one out.")
     if not args.dump and not args.item:
         raise UserError("There is nothing to compare: give --dump or --item.")
     if not (args.model or args.features or args.baselines):
-        raise UserError("There are no features: give --model or --features.")
+        raise UserError(
+            "There are no features to measure: give --model, --features or --baselines."
+        )
     if RANDOM in args.baselines and not args.model:
-        raise UserError("--baselines random is --model with random weights: give one.")
+        raise UserError(
+            "--baselines random is --model with random weights: give --model, too."
+        )
     if args.item and args.on == "language":
         raise UserError("--on language needs --dump: an item file names no languages.")
     if args.item and not args.features and not args.wav_scp:
         raise UserError("--item names files without their audio: give --wav_scp.")
     if args.unit == "triphone" and args.context == "any" and not args.item:
         raise UserError(
-            "Triphones with other neighbours are told apart by these: give --unit "
-            "phone with --context any."
+            "With --context any triphones would differ in their neighbours, too: give "
+            "--unit phone with it."
         )
     check_gpus(args.ngpu)
 
@@ -272,35 +264,33 @@ def _layers(
             return read_features(place, files, args.frequency)
 
         yield place.stem, 0, read_files
-    kinds = [_Kind(name, name) for name in args.baselines]
+    kinds = [(name, name) for name in args.baselines]
     if args.model:
-        kinds.append(_Kind(Path(args.model).name, MODEL))
-    for kind in kinds:
-        yield from _layers_of(args, test, results, kind)
+        kinds.append((MODEL, Path(args.model).name))
+    for kind, name in kinds:
+        yield from _layers_of(args, test, results, kind, name)
 
 
 def _layers_of(
-    args: argparse.Namespace, test: Material, results: Results, kind: _Kind
+    args: argparse.Namespace, test: Material, results: Results, kind: str, name: str
 ) -> Iterator[tuple[str, int, Any]]:
     from espnet2_cltm.abx import extraction
 
     device = "cuda" if args.ngpu else "cpu"
-    source = extraction.open_source(
-        kind.kind, args.model, args.layer, device, args.seed
-    )
+    source = extraction.open_source(kind, args.model, args.layer, device, args.seed)
     audio = test.require_audio(args.wav_scp or args.dump)
-    directory = results.frames(test.name, kind.kind)
+    directory = results.frames(test.name, kind)
     layers = source.layers
-    missing = [k for k in layers if not results.row(test.name, kind.name, k)]
+    missing = [k for k in layers if not results.row(test.name, name, k)]
     for layer in layers:
 
         def read(layer: int = layer) -> Frames:
-            what = f"{test.name}, features of {kind.name}"
+            what = f"{test.name}, features of {name}"
             extraction.extract(source, missing, audio, directory, what)
-            name = kind.name if layers == (0,) else f"{kind.name} layer {layer}"
-            return extraction.read_layer(name, directory, layer, source.rate)
+            shown = name if layers == (0,) else f"{name} layer {layer}"
+            return extraction.read_layer(shown, directory, layer, source.rate)
 
-        yield kind.name, layer, read
+        yield name, layer, read
 
 
 def main(cmd: list[str] | None = None) -> None:

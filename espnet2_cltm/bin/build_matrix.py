@@ -23,6 +23,7 @@ import numpy as np
 from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_results_options, strategy_directories
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.recipe_options import DISTANCES
 from espnet2_cltm.files import remove_if_there, write_text
 from espnet2_cltm.matrix import pool_results, strategies
 from espnet2_cltm.matrix.alone import analyse_alone
@@ -111,7 +112,7 @@ DOWNLOADS = (
 
 OPTIONS = (
     Option("budget", "N, where the results have several", AMOUNT),
-    Option("distances", "table of distances between languages that are not known here"),
+    DISTANCES,
     Option(
         "rows",
         "what the lines of --matrix, or lang_src of the framework's CSV, are, where "

@@ -22,9 +22,9 @@ from espnet2_cltm.options import (
     SECONDS,
     SEED,
     TEXT,
-    WORDS,
     Option,
     add_options,
+    some_of,
 )
 from espnet2_cltm.profiles.making import (
     ProfileSettings,
@@ -45,16 +45,15 @@ from espnet2_cltm.profiles.similarity import (
 )
 
 ARTICULATORY = "articulatory"
-ALL_MEASURES = (*MEASURES, ARTICULATORY)
 DIGITS = 6
 OPTIONS = (
     Option("langs", "language codes; left out, all below --audio", CODES),
     Option(
         "measures",
-        "columns of the table: atds, of acoustic tokens; covariance, of the encoder's "
-        "features; logme, of heads for --label; articulatory, of phones, which needs "
-        "no recordings",
-        WORDS,
+        "columns of the table: atds (counts of acoustic tokens), covariance (of the "
+        "encoder's features), logme (of heads that tell --label), articulatory (of "
+        "phones, which needs no recordings)",
+        some_of(*MEASURES, ARTICULATORY),
         "atds covariance articulatory",
     ),
     Option("model", "encoder: hub id, directory or hubert-small", TEXT, "hubert-small"),
@@ -84,26 +83,23 @@ def get_parser() -> argparse.ArgumentParser:
         "--audio",
         required=True,
         type=Path,
-        help="directory with one for each language: <dumpdir>/<corpus>, Kaldi "
-        "directories, or audio files",
+        help="directory that holds one of each language: <dumpdir>/<corpus>, Kaldi "
+        "directories, or directories of audio files",
     )
-    parser.add_argument("--outdir", required=True, type=Path)
+    parser.add_argument(
+        "--outdir", required=True, type=Path, help="directory to write the tables to"
+    )
     add_options(parser, OPTIONS)
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
     """Measure, write both tables and say what holds."""
-    unknown = [name for name in args.measures if name not in ALL_MEASURES]
-    if unknown:
-        raise UserError(
-            f"--measures takes {', '.join(ALL_MEASURES)}, not {' '.join(unknown)}."
-        )
     langs = find_languages(args.audio, args.langs)
     if len(langs) < 2:
         raise UserError(
-            f"{args.audio} has recordings of {langs[0]} alone: distances are between "
-            "two languages and more."
+            f"{args.audio} has recordings of {langs[0]} alone: give two languages or "
+            "more."
         )
     distances, checks = {}, {}
     by_sound = [name for name in args.measures if name in MEASURES]
@@ -117,7 +113,7 @@ def run(args: argparse.Namespace) -> None:
             checks[name] = check_halves(name, profiles, settings)
     if ARTICULATORY in args.measures:
         distances[ARTICULATORY] = articulatory_distances(langs)
-    ordered = {name: distances[name] for name in dict.fromkeys(args.measures)}
+    ordered = {name: distances[name] for name in args.measures}
     path = args.outdir / "distances.tsv"
     write_text(path, distances_table(langs, ordered))
     print(f"Distances of {len(langs)} languages: {path}")

@@ -22,6 +22,7 @@ import numpy as np
 from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.bin.results_options import add_choice_options
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.recipe_options import DISTANCES
 from espnet2_cltm.files import shipped, write_text
 from espnet2_cltm.matrix.languages import (
     SHIPPED,
@@ -68,15 +69,11 @@ if TYPE_CHECKING:
 OPTIONS = (
     Option("budget", "N, where --results has several", AMOUNT),
     Option("k", "number of donors looked for", POSITIVE, "5"),
-    Option(
-        "distances",
-        "table of distances between languages that are not shipped, or of other "
-        "distances, such as measure_distances writes",
-    ),
+    DISTANCES,
     Option("audio", "directory of untranscribed recordings of the target"),
     Option(
         "profiles",
-        "directory that measure_distances wrote, with profiles of donors, for --audio",
+        "directory that local/measure_distances.py wrote, with the donors' profiles",
     ),
     NGRAM,
     Option(
@@ -123,8 +120,9 @@ def run(args: argparse.Namespace) -> None:
         )
     if (args.audio is None) != (args.profiles is None):
         raise UserError(
-            "--audio, the target's recordings, and --profiles, what measure_distances "
-            "made of donors', belong together: give both or neither."
+            "--audio, the target's recordings, and --profiles, the directory that "
+            "local/measure_distances.py made of the donors' recordings, belong "
+            "together: give both or neither."
         )
     cells = None if source is None else _read(args)
     heard = None if args.audio is None else _hear(args)

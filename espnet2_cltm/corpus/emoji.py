@@ -1,10 +1,10 @@
 """Pictures of things, and their names in many languages: emoji.
 
-The package has some hundred that show an animal, a plant, food, a vehicle, a building
-or an object, with their names from Unicode's CLDR (``espnet2_cltm/data/emoji``,
-made by tools/make_emoji.py). In a language no two have the same name, so that what is
-said tells what is shown; a name that another shares is missing. Splits share no
-picture, so that a test shows things that training has not.
+The package has some five hundred that show an animal, a plant, food, a vehicle, a
+building or an object, with their names from Unicode's CLDR
+(``espnet2_cltm/data/emoji``, made by tools/make_emoji.py). In a language no two have
+the same name, so that what is said tells what is shown; a name that another shares is
+missing. Splits share no picture, so that a test shows things that training has not.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,6 @@ COLUMNS = 24
 
 SIZE = 32
 """Width and height of a picture in pixels."""
-
 
 HELD_OUT = 0.1
 """Share of the pictures in dev, and in test."""
@@ -88,7 +87,7 @@ def emoji_names(lang: str, split: str = "") -> dict[str, Emoji]:
         split: Split that they are taken from; empty for all.
 
     Returns:
-        None where the language has no names.
+        Emoji by name; empty where the language has no names.
     """
     named = {
         one.names[lang]: one

@@ -105,7 +105,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         if values["shots"] and isinstance(n, Seconds):
             raise UserError(
                 f"--shots counts utterances, and N of {name} is {n}: give "
-                f"--{name}_budget utterances, too, or leave --shots out."
+                f"--{name}_budget in utterances, too, or leave --shots out."
             )
     for name, config in train_config.items():
         own = own_strategy(config)
@@ -154,7 +154,7 @@ def _budget(spec: TaskSpec, corpus: CorpusSpec, values: Mapping[str, Any]) -> in
 def _require_unit(spec: TaskSpec, option: str, n: int | None) -> None:
     if isinstance(n, Seconds) and not spec.counts_seconds:
         raise UserError(
-            f"{option} is {n}, and N of {spec.name} is not of seconds: give a number "
+            f"{option} is {n}, but {spec.name} does not count seconds: give a number "
             f"of {spec.unit}."
         )
 

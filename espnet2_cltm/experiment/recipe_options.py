@@ -169,8 +169,9 @@ STAGE_3_OPTIONS = (
     Option("pools_seed", "seed that draws random pools", WHOLE, "0", (3,)),
     Option(
         "shots",
-        "few-shot runs, such as '1 2 4 8': training goes on with so much of the target "
-        "(in the unit of N) after each pool, and begins with it from the encoder alone",
+        "numbers of the target's own utterances, such as '1 2 4 8', in the unit of N: "
+        "training goes on with them after each pool, and as many are trained on from "
+        "the encoder alone",
         NUMBERS,
         "",
         (3,),
@@ -208,6 +209,15 @@ STAGE_5_OPTIONS = (
         False,
     ),
 )
+DISTANCES = Option(
+    "distances",
+    "table of distances between languages, of those that are not known here or of "
+    "another kind, such as local/measure_distances.py writes",
+    TEXT,
+    "",
+    (3, 6),
+    "Places",
+)
 STAGE_6_OPTIONS = (
     Option(
         "languages_conf",
@@ -217,14 +227,7 @@ STAGE_6_OPTIONS = (
         (6,),
         "Places",
     ),
-    Option(
-        "distances",
-        "table of distances between languages that are not known here",
-        TEXT,
-        "",
-        (3, 6),
-        "Places",
-    ),
+    DISTANCES,
 )
 PLACE_OPTIONS = (
     DATADIR,

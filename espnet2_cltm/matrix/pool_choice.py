@@ -84,8 +84,8 @@ def choose_pools(
             name, k = chooser
             if k > len(others):
                 raise UserError(
-                    f"--pools {pool}: {target} has {len(others)} donors: ask for no "
-                    "more, or add languages."
+                    f"--pools {pool} needs {k} donors, and those of {target} are "
+                    f"{' '.join(others)}: ask for fewer, or add languages to --langs."
                 )
             if name == "random":
                 for seed in sorted(set(seeds)):

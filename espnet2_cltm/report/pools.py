@@ -29,6 +29,7 @@ from espnet2_cltm.results_format import JOINT, POOL_SIZES
 WIDTH, PLOT_HEIGHT, COLUMNS = 9.2, 2.1, 3
 MOST_PANELS = 12  # of the figure; the page has all
 LABEL_SIZE, LEGEND_COLUMNS = 8.0, 4
+BESIDE = 0.07  # between the curves of a panel, so that no interval hides another's
 FROM_ENCODER = "from the encoder alone"
 
 Names = Mapping[str, Language]
@@ -73,8 +74,8 @@ def pool_sentence(results: PoolResults, target: str, languages: Names) -> str | 
     pool, donor = results.best_pool(target), results.best_donor(target)
     if pool is None:
         return None
-    donors = named(pool.donors, languages) or "donors that differ between seeds"
-    text = f"For {languages[target].name} without data: pool of {donors} "
+    donors = named(pool.donors, languages)
+    text = f"For {languages[target].name} without data: the pool of {donors} "
     text += f"({way_text(pool)}), {_worth(results, pool)}"
     compared = pool.difference("best_donor")
     if donor is not None and donor.donors != pool.donors:
@@ -96,7 +97,7 @@ def _worth(results: PoolResults, pool: PoolScore) -> str:
         )
     if not worth.is_known:
         return (
-            f"whose worth is not told: anything from less than {worth.smallest} to "
+            f"whose worth cannot be told: anything from less than {worth.smallest} to "
             f"more than {worth.largest} {results.unit}"
         )
     return f"worth {worth.text} {results.unit}"
@@ -119,10 +120,11 @@ def _shots(results: PoolResults, after: Sequence[PoolScore]) -> str:
     unit = results.unit
     if score.shots == 1:
         unit = unit.replace("utterances", "utterance")
-    what = f"{score.shots} labelled {unit} more"
-    bring = _told(gain, "bring", "cost", "are not told apart from none:")
-    bring = bring.removeprefix("clearly ")
-    return f"{what} {bring} {difference_text(gain)}"
+    changed = _told(gain, "better", "worse", "not clearly different")
+    return (
+        f"with {score.shots} labelled {unit} of its own, {changed} "
+        f"({difference_text(gain)})"
+    )
 
 
 def pool_sentences(results: PoolResults, languages: Names) -> list[str]:
@@ -223,20 +225,22 @@ def draw_pools(report: Report) -> matplotlib.figure.Figure | None:
         axes.set_axis_off()
     ticks = shots_axis(panels)
     named_in: dict[str, Line2D] = {}
-    for axes, panel in zip(grid.flat, panels, strict=False):
+    unit = report.pools.unit
+    for number, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
         dress(axes)
-        for curve in panel.curves:
+        for k, curve in enumerate(panel.curves):
+            at = [x + BESIDE * (k - (len(panel.curves) - 1) / 2) for x in curve.at]
             (line,) = axes.plot(
-                curve.at, curve.perf, color=curve.colour, marker="o", ms=3, lw=1.2
+                at, curve.perf, color=curve.colour, marker="o", ms=3, lw=1.2
             )
-            axes.vlines(curve.at, curve.low, curve.high, color=curve.colour, lw=0.7)
+            axes.vlines(at, curve.low, curve.high, color=curve.colour, lw=0.7)
             named_in.setdefault(curve.name, line)
         axes.set_title(panel.title, loc="left", size=AXIS_SIZE, color=INK)
         axes.set_xticks(list(ticks), list(ticks.values()))
         axes.grid(axis="y", color=FAINT, alpha=0.2, linewidth=0.5)
-    unit = report.pools.unit
-    for axes in grid[-1]:
-        axes.set_xlabel(f"{unit} of the target", size=LABEL_SIZE)
+        if number + n_columns >= len(panels):  # the lowest of its column
+            axes.tick_params(labelbottom=True)
+            axes.set_xlabel(f"{unit} of the target", size=LABEL_SIZE)
     for row in grid:
         row[0].set_ylabel(report.source.metric_title, size=AXIS_SIZE)
     notes = [

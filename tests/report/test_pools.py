@@ -46,7 +46,7 @@ def test_every_target_has_a_sentence(results):
         "Catalan, Portuguese and Spanish",
         "worth 12 utterances per class",
         "clearly above the best single donor, Portuguese",
-        "2 labelled utterances per class more bring +0.020",
+        "with 2 labelled utterances per class of its own, clearly better (+0.020",
     ):
         assert part in sentence
 
@@ -57,7 +57,7 @@ def test_what_the_data_do_not_tell_is_not_claimed(results):
     assert "not told apart from the best single donor" in sentence
     anything = Equivalent(8.0, 0.0, math.inf, 2, 16)
     sentence = pool_sentence(with_pool(results, equivalent=anything), "gl", NAMES)
-    assert "not told: anything from less than 2 to more than 16" in sentence
+    assert "cannot be told: anything from less than 2 to more than 16" in sentence
     sentence = pool_sentence(with_pool(results, equivalent=None), "gl", NAMES)
     assert "its worth is not known" in sentence
 
@@ -68,7 +68,9 @@ def test_shots_that_do_not_clearly_help_are_said_so(results):
         for s in results.scores
     ]
     sentence = pool_sentence(replace(results, scores=scores), "gl", NAMES)
-    assert "4 labelled utterances per class more are not told apart" in sentence
+    assert (
+        "4 labelled utterances per class of its own, not clearly different" in sentence
+    )
 
 
 def test_shots_that_harm_are_said_so(results):
@@ -79,7 +81,8 @@ def test_shots_that_harm_are_said_so(results):
         for s in results.scores
     ]
     sentence = pool_sentence(replace(results, scores=scores), "gl", NAMES)
-    assert "1 labelled utterance per class more cost -0.100" in sentence
+    assert "1 labelled utterance per class of its own, clearly worse" in sentence
+    assert "(-0.100 " in sentence
 
 
 def test_a_panel_has_a_curve_for_every_way(results):
@@ -99,3 +102,9 @@ def test_the_figure_shows_what_there_is(path, results):
     assert draw_pools(report) is None
     figure = draw_pools(replace(report, pools=results))
     assert len(figure.axes) == 6
+    figure.draw_without_rendering()
+    for column in range(3):  # each names the shots below its lowest panel
+        above = [axes for axes in figure.axes[column::3] if axes.axison]
+        lowest = above[-1]
+        assert any(label.get_visible() for label in lowest.get_xticklabels())
+        assert "of the target" in lowest.get_xlabel()

@@ -1,18 +1,18 @@
 // Few shots: a panel a target, Perf by the number of shots. `data`: panels and ticks.
 if (data.panels && data.panels.length) cltm.drawing(() => drawFewShots("pools-chart", data));
 
-function drawFewShots(where, { panels, ticks, unit }) {
+function drawFewShots(where, { panels, ticks, unit, beside }) {
   const columns = Math.min(panels.length, element.clientWidth < 560 ? 1 : 3);
   const rows = Math.ceil(panels.length / columns);
   const seen = new Set();
   const bar = (limits, perf, sign) => limits.map((limit, k) => (limit === null ? 0 : sign * (limit - perf[k])));
   const traces = panels.flatMap(({ title, curves }, panel) =>
-    curves.map(({ name, colour, shots, at, perf, low, high }) => {
+    curves.map(({ name, colour, shots, at, perf, low, high }, k) => {
       const isNew = !seen.has(name);
       seen.add(name);
       return {
         type: "scatter", mode: "lines+markers", name: cltm.escapeHtml(name), legendgroup: name, showlegend: isNew, xaxis: `x${panel + 1}`, yaxis: `y${panel + 1}`,
-        x: at, y: perf, customdata: shots, marker: { size: 6, color: colour }, line: { color: colour, width: 1.5 },
+        x: at.map((x) => x + beside * (k - (curves.length - 1) / 2)), y: perf, customdata: shots, marker: { size: 6, color: colour }, line: { color: colour, width: 1.5 },
         error_y: { type: "data", symmetric: false, thickness: 1, width: 3, array: bar(high, perf, 1), arrayminus: bar(low, perf, -1) },
         hovertemplate: `${cltm.escapeHtml(title)}, ${cltm.escapeHtml(name)}<br>%{customdata} ${cltm.escapeHtml(unit)}<br>%{y:.3f}<extra></extra>`,
       };

@@ -16,6 +16,7 @@ from espnet2_cltm.report.page.section import (
     table,
 )
 from espnet2_cltm.report.pools import (
+    BESIDE,
     difference_text,
     few_shot_panels,
     named,
@@ -77,8 +78,6 @@ def _worth_table(report: Report, found: PoolResults) -> Markup:
         if best:
             cells[target] += f" ({named(best.donors, report.languages)})"
         for score in found.of_target(target):
-            if score.donors == () and score.shots and score.pool == "encoder":
-                continue
             if score.pool != DONOR and not score.shots:
                 ways.setdefault(way_text(score), {})[target] = _worth(score)
     rows = [
@@ -150,6 +149,7 @@ def pools_data(report: Report) -> dict[str, Any]:
     return {
         "ticks": {text: at for at, text in shots_axis(panels).items()},
         "unit": report.pools.unit,
+        "beside": BESIDE,
         "panels": [
             {
                 "title": panel.title,
