@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from espnet2_cltm.abx.cells import CONTEXTS, ON, SPEAKERS, Design
 from espnet2_cltm.abx.distances import DISTANCES
@@ -44,6 +44,11 @@ from espnet2_cltm.options import (
     one_of,
     some_of,
 )
+
+if TYPE_CHECKING:
+    from espnet2_cltm.abx.extraction import Source
+
+    _Source = tuple[str, str, Source]  # kind of features, its name, what computes them
 
 
 def _read_layers(text: str) -> tuple[int, ...] | None:
@@ -182,19 +187,23 @@ def run(args: argparse.Namespace) -> None:
         args.distance,
         args.draws,
     )
+    sources = _open_sources(args)
     with alone_in(args.outdir):
-        _measure_all(args, setting, tests)
+        _measure_all(args, setting, tests, sources)
 
 
 def _measure_all(
-    args: argparse.Namespace, setting: Setting, tests: Sequence[Material]
+    args: argparse.Namespace,
+    setting: Setting,
+    tests: Sequence[Material],
+    sources: "Sequence[_Source]",
 ) -> None:
     made_with = {"model": args.model, "features": args.features, **asdict(setting)}
     claim(made_with, args.outdir, "results")
     results = Results(args.outdir, setting, tests)
     for number, test in enumerate(tests, start=1):
         place = f"[{number}/{len(tests)}] {test.name}"
-        measured = _measure(args, test, results)
+        measured = _measure(args, test, results, sources)
         print(f"{place}: {measured}", flush=True)
     print(summary(results.write()))
     print(f"Written to {args.outdir}: abx.tsv, contrasts, items")
@@ -224,6 +233,8 @@ def _check(args: argparse.Namespace) -> None:
             "With --context any triphones would differ in their neighbours, too: give "
             "--unit phone with it."
         )
+    if args.features and not Path(args.features).exists():
+        raise UserError(f"--features {args.features} is not there: correct the path.")
     check_gpus(args.ngpu)
 
 
@@ -237,10 +248,15 @@ def _read_tests(args: argparse.Namespace) -> list[Material]:
     return read_phone_tests(dump, args.langs, args.splits, args.unit)
 
 
-def _measure(args: argparse.Namespace, test: Material, results: Results) -> str:
+def _measure(
+    args: argparse.Namespace,
+    test: Material,
+    results: Results,
+    sources: "Sequence[_Source]",
+) -> str:
     """Measure what is missing of a test, and tell what was done."""
     n_measured = n_skipped = 0
-    for features, layer, read in _layers(args, test, results):
+    for features, layer, read in _layers(args, test, results, sources):
         if results.row(test.name, features, layer):
             n_skipped += 1
             continue
@@ -252,8 +268,31 @@ def _measure(args: argparse.Namespace, test: Material, results: Results) -> str:
     return f"{len(test.items)} items, {n_measured} kinds of features measured{skipped}"
 
 
+def _open_sources(args: argparse.Namespace) -> "list[_Source]":
+    """Open what computes features: once for all tests, and before anything is written.
+
+    Raises:
+        UserError: The encoder is not available, or lacks a layer.
+    """
+    kinds = [(name, name) for name in args.baselines]
+    if args.model:
+        kinds.append((MODEL, Path(args.model).name))
+    if not kinds:
+        return []
+    from espnet2_cltm.abx.extraction import open_source  # loads torch
+
+    device = "cuda" if args.ngpu else "cpu"
+    return [
+        (kind, name, open_source(kind, args.model, args.layer, device, args.seed))
+        for kind, name in kinds
+    ]
+
+
 def _layers(
-    args: argparse.Namespace, test: Material, results: Results
+    args: argparse.Namespace,
+    test: Material,
+    results: Results,
+    sources: "Sequence[_Source]",
 ) -> Iterator[tuple[str, int, Any]]:
     """Yield the layers of all features: name, number, and function to read frames."""
     if args.features:
@@ -264,20 +303,20 @@ def _layers(
             return read_features(place, files, args.frequency)
 
         yield place.stem, 0, read_files
-    kinds = [(name, name) for name in args.baselines]
-    if args.model:
-        kinds.append((MODEL, Path(args.model).name))
-    for kind, name in kinds:
-        yield from _layers_of(args, test, results, kind, name)
+    for source in sources:
+        yield from _layers_of(args, test, results, *source)
 
 
 def _layers_of(
-    args: argparse.Namespace, test: Material, results: Results, kind: str, name: str
+    args: argparse.Namespace,
+    test: Material,
+    results: Results,
+    kind: str,
+    name: str,
+    source: "Source",
 ) -> Iterator[tuple[str, int, Any]]:
     from espnet2_cltm.abx import extraction
 
-    device = "cuda" if args.ngpu else "cpu"
-    source = extraction.open_source(kind, args.model, args.layer, device, args.seed)
     audio = test.require_audio(args.wav_scp or args.dump)
     directory = results.frames(test.name, kind)
     layers = source.layers

@@ -112,6 +112,8 @@ def make_profiles(
         UserError: ``outdir`` holds other profiles, a language has no recordings that
             can be used, or there are fewer frames than clusters.
     """
+    if not (outdir / "settings.json").exists():
+        HiddenLayer(settings.model, settings.layer)  # refused before it is written down
     claim(asdict(settings), outdir, "profiles")
     chosen = {lang: _choose(settings, audio / lang) for lang in langs}
     wanted = [

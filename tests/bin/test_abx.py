@@ -179,7 +179,7 @@ def test_an_item_file_of_unknown_audio_is_refused(dump, capsys):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--dump", "dump"), "give --model or --features"),
+        (("--dump", "dump"), "give --model, --features or --baselines"),
         (("--features", "feats"), "give --dump or --item"),
         ((*FROM_FILES, "--model", "m"), "--model and --features exclude each other"),
         ((*FROM_FILES, "--unit", "triphone"), "give --unit phone"),
@@ -220,5 +220,5 @@ def test_layers_of_an_encoder_and_the_baselines(dump, capsys):
     assert not list((dump.parent / "model").glob("frames/*"))
     run(*options[:-4], "--outdir", "one", "--layer", "1")
     assert results("one")[0]["error"] == results("model")[-1]["error"]
-    said = refusal(capsys, *options[:-4], "--outdir", "one", "--layer", "3")
-    assert "has no layer 3" in said
+    said = refusal(capsys, *options[:-4], "--outdir", "refused", "--layer", "3")
+    assert "has no layer 3" in said and not (dump.parent / "refused").exists()

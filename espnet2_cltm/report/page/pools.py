@@ -59,6 +59,7 @@ def pools_section(report: Report) -> str | None:
                 f"{unit}, with its {report.level} interval. A pool never hears its "
                 "target; recommended donors are predicted without the target's runs, "
                 "nearest ones by distances alone, random ones are others in each seed. "
+                "The row encoder is training on the shots without a pool. "
                 "The best donor, and the best pool of a sentence, are chosen by these "
                 "results, which favours them. Differences are paired by seed; their "
                 "intervals are not corrected for their number."
@@ -149,6 +150,7 @@ def pools_data(report: Report) -> dict[str, Any]:
     return {
         "ticks": {text: at for at, text in shots_axis(panels).items()},
         "unit": report.pools.unit,
+        "metric": report.source.metric_title,
         "beside": BESIDE,
         "panels": [
             {
