@@ -119,16 +119,10 @@ def _pool_options(values: Mapping[str, Any]) -> PoolOptions | None:
     """Return what is asked for targets without data.
 
     Raises:
-        UserError: It is asked for together with learning curves.
+        UserError: It is asked for together with learning curves, or options of pools
+            are given without any.
     """
-    if not values["pools"] and not values["shots"]:
-        return None
-    if values["regime_budgets"]:
-        raise UserError(
-            "--regime_budgets is for learning curves alone: leave --pools and --shots "
-            "out, or give --budget in its place."
-        )
-    return PoolOptions(
+    options = PoolOptions(
         pools=values["pools"],
         shots=values["shots"] or (),
         sizes=values["pool_sizes"],
@@ -136,6 +130,22 @@ def _pool_options(values: Mapping[str, Any]) -> PoolOptions | None:
         seed=values["pools_seed"],
         methods=tuple(distinct(values["pool_method"])),
     )
+    without = PoolOptions(
+        shots=options.shots, targets=options.targets if options.shots else ()
+    )
+    if not options.pools and options != without:
+        raise UserError(
+            "--pool_targets, --pool_method, --pool_sizes and --pools_seed are about "
+            "pools, and there are none: give --pools, too, or leave them out."
+        )
+    if not options.pools and not options.shots:
+        return None
+    if values["regime_budgets"]:
+        raise UserError(
+            "--regime_budgets is for learning curves alone: leave --pools and --shots "
+            "out, or give --budget in its place."
+        )
+    return options
 
 
 def _budget(spec: TaskSpec, corpus: CorpusSpec, values: Mapping[str, Any]) -> int:

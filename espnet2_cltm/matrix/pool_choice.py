@@ -71,6 +71,11 @@ def choose_pools(
                     "or add it to --langs."
                 )
         targets = options.targets or [lang for lang in spoken if lang not in named]
+        if not targets:
+            raise UserError(
+                f"--pools {pool} holds every language and leaves no target: name fewer "
+                "donors, or add languages to --langs."
+            )
         for target in progress(targets, description=f"Choosing {pool}", unit="target"):
             others = [lang for lang in spoken if lang != target]
             if target in named:

@@ -248,7 +248,7 @@ def test_what_no_run_could_use_is_refused_before_anything_is_drawn(
     [
         (["--pools", "ca+es", "--pool_targets", "es"], "holds the target es"),
         (["--pools", "ca+xx"], "xx does not take part"),
-        (["--pools", "random:9"], "--pools random:9: ca has 2 donors"),
+        (["--pools", "random:9"], "--pools random:9 needs 9 donors"),
         (["--pools", "recommended:1"], "run stages 4 to 6 for the matrix of gender"),
         (["--pools", "all", "--shots", "99"], "--shots 99 does not go with gender"),
         (["--shots", "1", "--regime_budgets", "1 2"], "--regime_budgets is for"),

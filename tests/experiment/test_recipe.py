@@ -135,3 +135,21 @@ def test_seconds_name_the_experiment():
     recipe = resolved(*shlex.split("--task asr --asr_budget 60s"))
     assert recipe.exp.name == "demo_words_asr_n60s"
     assert "--asr_budget=60s" in recipe.arguments["stage3"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--pool_targets es",
+        "--pool_method fedavg",
+        "--pool_sizes total --shots 2",
+        "--pools_seed 1",
+    ],
+)
+def test_options_of_pools_need_pools(words):
+    with pytest.raises(UserError, match="give --pools"):
+        resolved("--task", "gender", *shlex.split(words))
+
+
+def test_shots_may_have_targets_of_their_own():
+    assert resolved(*shlex.split("--task gender --shots 2 --pool_targets es"))

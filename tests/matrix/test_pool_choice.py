@@ -50,6 +50,7 @@ def test_named_donors_serve_all_other_languages():
     [
         (("ca+gl",), {"targets": ("gl",)}, "holds the target gl"),
         (("ca+xx",), {}, "xx does not take part"),
+        (("+".join(LANGUAGES),), {}, "leaves no target"),
         (("nearest:6",), {}, "needs 6 donors"),
         (("all",), {"targets": ("xx",)}, "--pool_targets xx"),
     ],
