@@ -107,7 +107,7 @@ def describe(planned: Planned) -> str:
             kinds = f"single, N = {' '.join(map(str, budgets))}"
         lines.append(
             f"{task}: {len(runs)} runs ({kinds}), {len(languages)} languages "
-            f"({' '.join(languages)}), {len(seeds)} seeds"
+            f"({' '.join(languages)}), {len(seeds)} seed{'s' * (len(seeds) != 1)}"
             + (
                 f", {len(strategies)} strategies ({' '.join(strategies)})"
                 if len(strategies) > 1

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from espnet2_cltm.language_codes import is_donor_only
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import Language, display_order, family_pairs
 from espnet2_cltm.matrix.origin import Origin
@@ -29,6 +30,11 @@ from espnet2_cltm.report.comparison import PublishedComparison, published_compar
 from espnet2_cltm.report.evidence import Evidence
 from espnet2_cltm.report.provenance import Provenance
 from espnet2_cltm.report.wording import level_text
+
+
+def possible_targets(matrix: TransferMatrix) -> np.ndarray:
+    """(n,) bool: languages that may be tested on, unlike synthetic donors."""
+    return np.array([not is_donor_only(code) for code in matrix.languages])
 
 
 def grey_targets(matrix: TransferMatrix) -> np.ndarray:

@@ -23,7 +23,7 @@ from espnet2_cltm.matrix.uncertainty import (
     CellUncertainty,
     verdicts,
 )
-from espnet2_cltm.report.contents import Report
+from espnet2_cltm.report.contents import Report, possible_targets
 from espnet2_cltm.report.wording import format_limit, format_value
 from espnet2_cltm.results_format import FULL
 
@@ -180,10 +180,12 @@ def _codes(report: Report, chosen: np.ndarray) -> str:
 
 
 def _worth_line(report: Report) -> str:
-    matrix, n = report.matrix, len(report.matrix.languages)
+    matrix, possible = report.matrix, possible_targets(report.matrix)
+    n = int(possible.sum())
     line = f"What is a donor's {report.source.items.removesuffix('s')} worth?"
     identified = int(matrix.target_identified.sum())
-    lacking = int((~matrix.target_identified & np.isnan(_self_gain(matrix))).sum())
+    lacks = ~matrix.target_identified & np.isnan(_self_gain(matrix))
+    lacking = int((lacks & possible).sum())
     without = f" (without single or double runs: {lacking})" if lacking else ""
     worth = worth_text(report)
     if not worth:

@@ -58,7 +58,7 @@ from espnet2_cltm.matrix.uncertainty import (
     HELPS,
     CellUncertainty,
 )
-from espnet2_cltm.report.contents import Report, grey_targets
+from espnet2_cltm.report.contents import Report, grey_targets, possible_targets
 from espnet2_cltm.report.evidence import narrow_line
 from espnet2_cltm.report.findings import (
     CORRECTED,
@@ -83,12 +83,17 @@ COVERS_LESS_NOTE = (
 
 
 def missing_cells(matrix: TransferMatrix) -> list[tuple[str, str, str]]:
-    """List the off-diagonal cells without any estimate: target, donor and reason."""
+    """List the cells of pairs without any estimate: target, donor and reason."""
+    possible = possible_targets(matrix)
     return [
         (matrix.languages[i], matrix.languages[j], matrix.reason[i, j])
         for i, j in np.argwhere(np.isnan(matrix.raw_cltm))
-        if i != j
+        if i != j and possible[i]
     ]
+
+
+def _n_cells(matrix: TransferMatrix) -> int:
+    return int(possible_targets(matrix).sum()) * (len(matrix.languages) - 1)
 
 
 def summarise(report: Report) -> dict[str, Any]:
@@ -119,8 +124,8 @@ def summarise(report: Report) -> dict[str, Any]:
         "false_discovery_rate": FALSE_DISCOVERY_RATE,
         "bootstrap": _bootstrap_settings(uncertainty),
         "counts": {
-            "cells": n * (n - 1),
-            "cells_estimated": n * (n - 1) - len(missing_cells(matrix)),
+            "cells": _n_cells(matrix),
+            "cells_estimated": _n_cells(matrix) - len(missing_cells(matrix)),
             "cells_identified": _off_diagonal_count(matrix.cltm),
             **count_findings(matrix, uncertainty),
             "targets_identified": int(matrix.target_identified.sum()),
@@ -341,8 +346,8 @@ def _figure(value: float | None) -> str:
 def remarks(report: Report) -> list[str]:
     """Say what is missing, not identified or else to be known of the matrix."""
     lines = strategy_sentences(report.strategies) if report.strategies else []
-    scores, matrix, n = report.scores, report.matrix, len(report.matrix.languages)
-    grey = grey_targets(matrix)
+    scores, matrix = report.scores, report.matrix
+    grey, n = grey_targets(matrix), int(possible_targets(matrix).sum())
     if grey.any():
         reasons = [
             f"{code} ({reason})"
@@ -360,7 +365,7 @@ def remarks(report: Report) -> list[str]:
     missing = missing_cells(matrix)
     if missing:
         lines.append(
-            f"Not available, {len(missing)} of {n * (n - 1)} cells: "
+            f"Not available, {len(missing)} of {_n_cells(matrix)} cells: "
             f"{_some(_by_reason(missing))}"
         )
     absent = absent_seeds(scores) if isinstance(scores, SeedScores) else []

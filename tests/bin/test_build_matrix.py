@@ -611,3 +611,23 @@ def test_a_matrix_whose_lines_may_be_donors_is_asked_about(tmp_path, capsys, row
         return
     main([*options, "--rows", rows])
     assert read_matrix(tmp_path / "cltm.csv").values[0, 1] == 0.7
+
+
+def test_a_synthetic_donor_is_not_counted_as_a_target(tmp_path, capsys):
+    worth = {"single": 0.5, "double": 0.8, "pair": 0.6}
+
+    def perf(kind, tested, donor, seed):
+        return worth[kind] + 0.01 * (seed % 2)
+
+    rows = [
+        row
+        for row in perf_rows(["es", "es@tts", "sw"], [1, 2, 3, 4], perf)
+        if row[6] != "es@tts" and not (row[2] == "double" and row[3] == "es@tts")
+    ]
+    path = write_results(tmp_path / "results.tsv", rows)
+    main(["--results", str(path), "--outdir", str(tmp_path / "out")])
+    counts = json.loads((tmp_path / "out" / "summary.json").read_text())["counts"]
+    assert (counts["cells"], counts["cells_estimated"]) == (4, 4)
+    printed = capsys.readouterr().out
+    assert "Known for 2 of 2 targets" in printed
+    assert "without single or double runs" not in printed
