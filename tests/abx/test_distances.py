@@ -84,5 +84,5 @@ def test_a_frame_of_zeros_is_at_a_right_angle_to_all():
 def test_frames_that_do_not_fit_are_refused():
     with pytest.raises(UserError, match=r"feats has values that are not finite"):
         prepare_frames(np.array([[np.nan, 1]]), "angular", "feats")
-    with pytest.raises(UserError, match=r"feats has frames that are no probabilities"):
+    with pytest.raises(UserError, match=r"feats has frames that are not probabilities"):
         prepare_frames(np.array([[0.5, 0.6]]), "kl_symmetric", "feats")
