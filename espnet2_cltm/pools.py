@@ -115,7 +115,7 @@ def write_pools(path: Path, pools: Iterable[ChosenPool]) -> None:
 
 
 def read_pools(path: Path) -> list[ChosenPool]:
-    """Read what :func:`write_pools` wrote; nothing where there is no file.
+    """Read what :func:`write_pools` wrote; nothing where the file is missing.
 
     Raises:
         UserError: The file is damaged.

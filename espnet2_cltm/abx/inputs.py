@@ -69,7 +69,7 @@ def read_phone_tests(
         unit: ``triphone`` or ``phone``.
 
     Raises:
-        UserError: There is no such language, or no utterance has times of phones.
+        UserError: The language is missing, or none of its utterances has phone times.
     """
     tests = []
     for lang in _choose(dump, langs, splits):

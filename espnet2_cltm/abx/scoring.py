@@ -22,7 +22,7 @@ from espnet2_cltm.progress import progress
 
 LEVEL = 0.95
 FEWEST_SPEAKERS = 3
-"""With fewer there is no interval."""
+"""Fewest speakers that an interval is drawn from."""
 
 _MOST_COSTS = 1 << 23  # frame distances held at once
 

@@ -175,7 +175,7 @@ def halves_table(checks: Mapping[str, Mapping[str, HalvesCheck]]) -> str:
 
 
 def halves_sentence(name: str, checks: Mapping[str, HalvesCheck]) -> str:
-    """Say for how many languages a measure tells them from all others."""
+    """Return a sentence on the languages that are more like themselves than others."""
     failed = [lang for lang, check in sorted(checks.items()) if not check.holds]
     text = (
         f"{name}: {len(checks) - len(failed)} of {len(checks)} languages are more like "

@@ -188,7 +188,7 @@ def _read(args: argparse.Namespace) -> MeasuredCells:
 
 
 def _without_data(args: argparse.Namespace) -> list[str]:
-    """Say what the target can have without data, where the results have pools of it."""
+    """Return sentences on what pools reach for the target, if the results have any."""
     if args.results is None:
         return []
     choice = Choice(args.task, args.metric, args.budget, strategy=args.strategy)

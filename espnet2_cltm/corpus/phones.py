@@ -109,7 +109,7 @@ def _parse(
             why = f"{utt} has a phone from {start} s that lasts {duration} s"
             yield Fault(number, why, _REMEDY)
         elif utt not in known:
-            why = f"there is no utterance {utt} in the directory"
+            why = f"the directory has no utterance {utt}"
             yield Fault(number, why, "correct the id, or remove the line")
         elif phone.start < ends.get(utt, 0.0) - _ORDER:
             why = f"{utt} has a phone from {start} s, before the last one's end"

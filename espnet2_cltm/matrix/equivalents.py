@@ -8,7 +8,7 @@ below its smallest N is worth less than that, what scores above its largest N mo
 The interval comes from resamples of the seeds, in which curve and score are those of
 the same seeds. Their deviations from the means are widened by t sqrt(s / (s - 1)) / z,
 Student's quantile with s - 1 degrees of freedom over the normal one, as a resample of s
-seeds varies too little; with one seed there is no interval.
+seeds varies too little. One seed gives a value without an interval.
 """
 
 import math
@@ -143,7 +143,7 @@ def equivalent(
         settings: How the interval is made.
 
     Returns:
-        None where there is no curve of two N or no score in its seeds.
+        None where the curve has fewer than two N, or none of its seeds has a score.
     """
     used = np.isfinite(score)
     perf = curve.perf[:, used]

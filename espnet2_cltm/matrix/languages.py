@@ -209,7 +209,7 @@ def read_pairs(path: Path | str) -> DistancesOfPairs:
     Args:
         path: Tab-separated, with the columns ``language_a``, ``language_b`` and one for
             each distance, in any order; an empty field is not known. A column
-            :data:`IMPUTED` is no distance.
+            :data:`IMPUTED` marks distances and is not one of them.
 
     Returns:
         The distances by name, by pair; the code that sorts first stands first.

@@ -8,7 +8,7 @@ torch, so that options are checked before anything else.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,7 @@ def trainings(
     return method.for_silos(n_donors) * of_each * epochs / max_epoch
 
 
-METHODS: Mapping[str, Callable[..., Method]] = {
+METHODS: Mapping[str, type[Method]] = {
     JOINT: Joint,
     MERGE: Merge,
     "fedavg": Rounds,
@@ -182,7 +182,7 @@ def read_pool_methods(names: Iterable[str]) -> dict[str, dict[str, Any]]:
         Their options by name, all filled in.
 
     Raises:
-        UserError: There is no such file, or it cannot be used.
+        UserError: The file of a name is missing, or cannot be used.
     """
     return {name: _read(name) for name in names}
 
@@ -219,7 +219,7 @@ def method_of(name: str, options: Mapping[str, Any]) -> Method:
             f"{name} does not begin with a way of pooling languages: name it "
             f"{', '.join(METHODS)} or, with other options, such as fedavg_median."
         )
-    known = [field.name for field in fields(METHODS[kind])]  # type: ignore[arg-type]
+    known = [field.name for field in fields(METHODS[kind])]
     for option in options:
         if option not in known:
             raise UserError(

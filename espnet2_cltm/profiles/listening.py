@@ -96,7 +96,7 @@ def hear_target(
         seed: Seed of the draws.
 
     Raises:
-        UserError: There is no profile of a donor, or no recording that can be used.
+        UserError: Profiles of donors are missing, or none of the recordings is usable.
     """
     settings, known = read_profiles(profiles)
     known.pop(target, None)

@@ -55,7 +55,7 @@ def test_what_is_written_is_read(tmp_path):
         ("s-1 1 0.1 0 a", "line 2: s-1 has a phone .* lasts 0 s"),
         ("s-1 1 -0.1 0.2 a", "line 2: s-1 has a phone from -0.1 s"),
         ("s-1 1 nan 0.2 a", "line 2: s-1 has a phone from nan s"),
-        ("s-3 1 0.1 0.2 a", "line 2: there is no utterance s-3"),
+        ("s-3 1 0.1 0.2 a", "line 2: the directory has no utterance s-3"),
         ("s-1 1 0.0 0.2 a", "line 2: s-1 has a phone from 0.0 s, before"),
         ("s-2 1 0.4 0.2 a", r"line 2: s-2 .* ends at 0\.600 s, .* ends at 0\.500 s"),
     ],
