@@ -177,7 +177,8 @@ def test_times_beyond_the_audio_or_of_nothing_are_refused(corpus):
     path.write_text("s1-1 1 0.1 0.9 a\n")
     assert refusal(corpus).startswith(f"{path}, line 1: s1-1 has a phone that ends")
     path.write_text("s4-1 1 0.1 0.2 a\n")
-    assert refusal(corpus).startswith(f"{path}, line 1: the directory has no utterance s4-1")
+    said = f"{path}, line 1: the directory has no utterance s4-1"
+    assert refusal(corpus).startswith(said)
 
 
 def test_a_shared_speaker_leaves_train(corpus):
