@@ -76,16 +76,40 @@ def draw_balanced(
     Raises:
         UserError: A class has fewer utterances.
     """
-    drawn = []
-    for name in classes:
-        utts = [utt for utt, value in label_of.items() if value == name]
+    drawn = first_of_classes(label_of, classes, per_class, seed, label)
+    for name, utts in zip(classes, drawn, strict=True):
         if len(utts) < per_class:
             raise UserError(
                 f"There are {len(utts)} utterances labelled {name}, fewer than "
                 f"{per_class}: lower --budget."
             )
-        drawn.append(random_order(utts, seed, f"{label}-{name}")[:per_class])
     return [utt for turn in zip(*drawn, strict=True) for utt in turn]
+
+
+def first_of_classes(
+    label_of: Mapping[str, str],
+    classes: Sequence[str],
+    per_class: int,
+    seed: int,
+    label: str,
+) -> list[list[str]]:
+    """Return the first utterances of each class, fewer where there are no more.
+
+    Args:
+        label_of: Class by utterance id.
+        classes: Classes.
+        per_class: Number of utterances of each class.
+        seed: Seed of the run.
+        label: Name of the label.
+    """
+    utts_of: dict[str, list[str]] = {name: [] for name in classes}
+    for utt, value in label_of.items():
+        if value in utts_of:
+            utts_of[value].append(utt)
+    return [
+        random_order(utts, seed, f"{label}-{name}")[:per_class]
+        for name, utts in utts_of.items()
+    ]
 
 
 def draw_spread(
@@ -107,6 +131,18 @@ def draw_spread(
         ``n_utterances`` ids; those of a smaller number are the beginning of those of a
         larger one.
     """
+    return whole_turns(speaker_of, n_utterances, per_turn, seed)[:n_utterances]
+
+
+def whole_turns(
+    speaker_of: Mapping[str, str], n_utterances: int, per_turn: int, seed: int
+) -> list[str]:
+    """Return the speakers' turns from which :func:`draw_spread` takes utterances.
+
+    They end with the last turn's last utterance. Any other utterance may be missing:
+    the same turns follow. One of the last turn may not, as its speaker may then lack
+    enough for a turn, and come later.
+    """
     utts_of: dict[str, list[str]] = {}
     for utt, speaker in speaker_of.items():
         utts_of.setdefault(speaker, []).append(utt)
@@ -119,10 +155,11 @@ def draw_spread(
     drawn: list[str] = []
     while left and len(drawn) < n_utterances:
         for utts in left.values():
-            drawn += utts[:per_turn]
+            if len(drawn) < n_utterances:
+                drawn += utts[:per_turn]
         left = {
             speaker: utts[per_turn:]
             for speaker, utts in left.items()
             if len(utts) > per_turn
         }
-    return drawn[:n_utterances]
+    return drawn

@@ -317,6 +317,20 @@ class TaskSpec(ABC):
             UnfitLanguage: The language cannot take part.
         """
 
+    def audio_needed(
+        self, splits: Splits, rules: DrawingRules, seeds: Sequence[int]
+    ) -> Iterable[str] | None:
+        """Return the training utterances whose audio must be decoded before the draw.
+
+        If all of these can be used, :meth:`draw` must give the same, whichever others
+        cannot; the lengths of others it must not need. Where there are too few to draw
+        from, it may be any.
+
+        Returns:
+            Utterance ids; None for all of ``train``.
+        """
+        return None
+
     def default_options(self) -> dict[str, Any]:
         """Return the defaults of the task's options, by name."""
         return {option.name: option.read(option.default) for option in self.options}

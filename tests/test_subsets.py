@@ -12,6 +12,7 @@ from espnet2_cltm.subsets import (
     draw_balanced,
     draw_spread,
     random_order,
+    whole_turns,
 )
 
 
@@ -109,6 +110,19 @@ def test_spread_draws_do_not_depend_on_the_order_of_the_corpus(corpus, shuffler)
     shuffler.shuffle(order)
     shuffled = {utt: speaker_of[utt] for utt in order}
     assert draw_spread(shuffled, *rules) == draw_spread(speaker_of, *rules)
+
+
+@given(corpora(), st.randoms())
+def test_a_spread_draw_depends_on_its_turns_alone(corpus, chooser):
+    speaker_of, *rules = corpus
+    turns = whole_turns(speaker_of, *rules)
+    known = {
+        utt: who
+        for utt, who in speaker_of.items()
+        if utt in turns or chooser.random() < 0.5
+    }
+    assert whole_turns(known, *rules) == turns
+    assert draw_spread(known, *rules) == draw_spread(speaker_of, *rules)
 
 
 def test_a_spread_draw_changes_only_by_the_speaker_who_goes():

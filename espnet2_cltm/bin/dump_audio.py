@@ -1,9 +1,15 @@
-"""Stage 2: decode every recording once, into arks of 16 kHz mono 16-bit audio."""
+"""Stage 2: decode recordings once, into arks of 16 kHz mono 16-bit audio.
+
+With the options of stage 3 only what it draws is decoded: all of dev and test, and the
+training subsets of all seeds. Decoding shows which recordings cannot be used; what is
+then drawn in their place is decoded next, until nothing is missing.
+"""
 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, run_command
@@ -21,7 +27,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser = Parser(
         description="Decode the recordings of data/<corpus>/<lang>/{train,dev,test} to "
         "16 kHz mono 16-bit kaldi arks under dump/<corpus>/<lang>. Does only what is "
-        "missing or has changed; can be interrupted and started again at any time.",
+        "missing or has changed; can be interrupted and started again at any time. "
+        "Behind a lone -- may stand the options of make_plan.py: what it then would "
+        "not draw is not decoded.",
     )
     corpus = Option("corpus", "name of the corpus", TEXT, "demo")
     add_options(parser, (corpus, *STAGE_2_OPTIONS, DATADIR, DUMPDIR, NJ))
@@ -34,36 +42,78 @@ def main(cmd: list[str] | None = None) -> None:
     Args:
         cmd: Options; None for those of the command line.
     """
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: _dump(args))
+    words = sys.argv[1:] if cmd is None else cmd
+    at = words.index("--") if "--" in words else len(words)
+    args = get_parser().parse_args(words[:at])
+    run_command(lambda: _dump(args, words[at + 1 :]))
 
 
-def _dump(args: argparse.Namespace) -> None:
+def _dump(args: argparse.Namespace, stage_3: Sequence[str]) -> None:
     data, dump = Path(args.datadir) / args.corpus, Path(args.dumpdir) / args.corpus
     langs = _choose_languages(data, args.langs)
+    stored: dict[str, LanguageAudio] = {}
     failed = []
     with DecodingPool(args.nj) as pool:
-        for lang in langs:
+
+        def decode(lang: str, train: Collection[str] | None) -> None:
+            limits = (args.max_rejected, args.max_seconds, args.allow_pipes)
             try:
                 audio = dump_language(
-                    data / lang,
-                    dump / lang,
-                    pool,
-                    args.max_rejected,
-                    args.max_seconds,
-                    args.allow_pipes,
+                    data / lang, dump / lang, pool, *limits, train=train
                 )
             except UserError as error:
                 print(error, file=sys.stderr)
                 failed.append(lang)
-                continue
-            print(f"{lang}: {_describe(audio)}", flush=True)
+                return
+            before = stored[lang].n_decoded if lang in stored else 0
+            stored[lang] = replace(audio, n_decoded=before + audio.n_decoded)
+
+        def good(some: Sequence[str]) -> list[str]:
+            return [lang for lang in some if lang not in failed]
+
+        def say(some: Sequence[str]) -> None:
+            for lang in good(some):
+                print(f"{lang}: {_describe(stored[lang])}", flush=True)
+
+        drawn = [lang for lang in langs if stage_3 and _has_splits(data / lang)]
+        for lang in langs:
+            decode(lang, () if lang in drawn else None)
+            if lang not in drawn:
+                say([lang])
+        while missing := _needed(stage_3, good(drawn)):
+            for lang, train in missing.items():
+                decode(lang, train)
+        for lang in good(drawn):
+            audio = stored[lang]
+            n_decoded = audio.n_kept + audio.rejected.total()
+            if audio.rejected.total() > args.max_rejected * n_decoded:
+                decode(lang, None)  # that share is of all
+        say(drawn)
     if failed:
         raise UserError(
             f"{len(failed)} of {len(langs)} languages have no complete audio store "
             f"({', '.join(failed)}): see the message of each above, put it right and "
             "run the same command again."
         )
+
+
+def _has_splits(data: Path) -> bool:
+    return all((data / split / "wav.scp").exists() for split in SPLITS)
+
+
+def _needed(stage_3: Sequence[str], langs: Sequence[str]) -> dict[str, set[str]]:
+    """Return what stage 3 would draw from train but is not decoded, by language."""
+    if not langs:
+        return {}
+    # Here, for the decoding processes import this file, too.
+    from espnet2_cltm.bin.make_plan import get_parser as stage_3_parser
+    from espnet2_cltm.experiment.layout import ExperimentDir
+    from espnet2_cltm.experiment.planning import needed_audio
+    from espnet2_cltm.experiment.recipe import settings_from
+
+    options = stage_3_parser().parse_args(stage_3)
+    settings = settings_from(vars(options))
+    return needed_audio(settings, langs, options.seeds, ExperimentDir(options.exp))
 
 
 def _choose_languages(corpus: Path, wanted: Sequence[str]) -> list[str]:
@@ -92,6 +142,8 @@ def _describe(audio: LanguageAudio) -> str:
         text += f", {audio.rejected.total()} rejected ({_count(audio.rejected)})"
     else:
         text += ", none rejected"
+    if audio.n_undecoded:
+        text += f", {audio.n_undecoded} not needed and not decoded"
     if audio.remarks:
         text += f"; remarks: {_count(audio.remarks)}"
     if audio.commands:

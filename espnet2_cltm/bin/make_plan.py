@@ -17,7 +17,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import humanfriendly
+
 from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.corpus.audio import SAMPLE_BYTES
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import Planned, check_same_data
@@ -121,7 +124,22 @@ def describe(planned: Planned) -> str:
             f"{task}: {train:.2f} hours of audio to train on in each epoch, "
             f"{test:.2f} hours to predict"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, _describe_audio(planned)])
+
+
+def _describe_audio(planned: Planned) -> str:
+    """Return how much of the audio store the runs use, as text."""
+    lengths = {
+        u.audio: u.num_samples
+        for drawn in planned.drawn.values()
+        for utterances in (
+            *drawn.train.values(),
+            *(drawn.dev.utterances, drawn.test.utterances),
+        )
+        for u in utterances
+    }
+    size = humanfriendly.format_size(SAMPLE_BYTES * sum(lengths.values()))
+    return f"{len(lengths)} utterances are used, {size} of decoded audio"
 
 
 def _describe_pairs(

@@ -38,6 +38,7 @@ from espnet2_cltm.corpus.truncation import (
 from espnet2_cltm.errors import UserError
 
 SAMPLE_RATE = 16_000
+SAMPLE_BYTES = 2  # in the audio store
 """Samples per second of everything in the store."""
 
 MIN_SAMPLES = 400

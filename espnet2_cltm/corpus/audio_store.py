@@ -12,10 +12,13 @@ The work is cut into chunks of utterances. A chunk's name is a hash of its ids, 
 locations, the files' sizes and times, and what commands in ``wav.scp`` give, which are
 run every time to learn it; ``arks/<name>.ark`` is followed by ``arks/<name>.tsv``,
 whose presence says that the chunk is done. So nothing is decoded twice, whatever kills
-the program, and a recording that changes is decoded again. The bytes depend on nothing
-but the input: not on the number of processes, not on order. Checksums in the marker
-and in ``.fingerprint`` tell later readers what was changed afterwards; what was is made
-again.
+the program, and a recording that changes is decoded again. The samples depend on
+nothing but the input: not on the number of processes, not on order. Checksums in the
+marker and in ``.fingerprint`` tell later readers what was changed afterwards; what was
+is made again.
+
+A part of ``train`` may be asked for. What was decoded before stays, what is missing
+comes in chunks of its own, and ``undecoded.tsv`` lists the others.
 """
 
 import hashlib
@@ -24,7 +27,7 @@ import itertools
 import os
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -55,6 +58,7 @@ from espnet2_cltm.corpus.stored import (
     FINGERPRINT,
     checksum_of_file,
     checksums_of_tables,
+    write_undecoded,
 )
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import alone_in, replacing, write_text
@@ -79,6 +83,7 @@ class LanguageAudio:
             before.
         remarks: Number of utterances kept, by what is to be known of them.
         commands: Commands in ``wav.scp``, which were run.
+        n_undecoded: Number of utterances of which nothing was asked.
     """
 
     n_kept: int
@@ -87,6 +92,7 @@ class LanguageAudio:
     n_decoded: int
     remarks: Counter[str] = field(default_factory=Counter)
     commands: Sequence[str] = ()
+    n_undecoded: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,13 +106,28 @@ class _Chunk:
 
 @dataclass(frozen=True)
 class _Split:
-    """One split: where it goes, what it is made of."""
+    """One split: where it goes, what it is made of.
+
+    Attributes:
+        directory: The split in the store.
+        utterances: All that it may hold, sorted by id.
+        done: Chunks that are there.
+        missing: Chunks to be decoded.
+        fingerprint: Hash of what the tables are made from.
+        phones: Times of phones in the data directory.
+    """
 
     directory: Path
     utterances: list[Utterance]
-    chunks: list[_Chunk]
+    done: list[_Chunk]
+    missing: list[_Chunk]
     fingerprint: str
     phones: Path
+
+    @property
+    def chunks(self) -> list[_Chunk]:
+        """All chunks."""
+        return [*self.done, *self.missing]
 
 
 @dataclass(frozen=True)
@@ -128,6 +149,7 @@ def dump_language(
     max_rejected: float = 0.05,
     max_seconds: float = 60.0,
     allow_pipes: bool = True,
+    train: Collection[str] | None = None,
 ) -> LanguageAudio:
     """Bring one language's audio store up to date with its data directories.
 
@@ -139,6 +161,8 @@ def dump_language(
             rejected.
         max_seconds: The longest utterance.
         allow_pipes: Whether commands in ``wav.scp`` are run.
+        train: Ids of the utterances of ``train`` that are needed, besides those that
+            are decoded already; None for all.
 
     Returns:
         What the store now holds.
@@ -161,10 +185,20 @@ def dump_language(
                 f"{data} holds none of {', '.join(SPLITS)}: run stage 1 for {lang}, or "
                 "correct --datadir."
             )
-        commands = _find_commands(data, found, allow_pipes)
+        there = {name: _read_markers(dump / name / "arks") for name in found}
+        needed = {
+            name: utterances
+            if name != "train" or train is None
+            else _among(utterances, {*train}.union(*there[name].values()))
+            for name, utterances in found.items()
+        }
+        commands = _find_commands(data, needed, allow_pipes)
         states = _run_commands(commands, pool, lang)
         splits = [
-            _plan_split(utterances, data / name, dump / name, max_seconds, states)
+            _plan_split(
+                *(utterances, needed[name], there[name], data / name, dump / name),
+                *(max_seconds, states),
+            )
             for name, utterances in found.items()
         ]
         _remove_leftovers(dump, splits)
@@ -172,7 +206,8 @@ def dump_language(
         outcomes = {split.directory: _read_outcomes(split) for split in splits}
         every = [outcome for of_split in outcomes.values() for outcome in of_split]
         rejected = Counter(outcome.reason for outcome in every if outcome.reason)
-        if rejected.total() > max_rejected * len(every):
+        n_utterances = sum(map(len, found.values()))
+        if rejected.total() > max_rejected * n_utterances:
             for directory, of_split in outcomes.items():
                 _mark_incomplete(directory)
                 write_text(directory / "rejected.tsv", _rejected_table(of_split))
@@ -186,6 +221,7 @@ def dump_language(
         n_decoded=n_decoded,
         remarks=Counter(remark for outcome in every for remark in outcome.remarks),
         commands=commands,
+        n_undecoded=n_utterances - len(every),
     )
 
 
@@ -286,30 +322,70 @@ def _run_commands(
     return dict(zip(commands, states, strict=True))
 
 
+def _read_markers(arks: Path) -> dict[Path, list[str]]:
+    """Return the ids that each marker names, without asking whether it is right."""
+    markers = {}
+    for marker in sorted(arks.glob("*.tsv")):
+        try:
+            _, *lines = marker.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError):
+            continue
+        markers[marker] = [line.partition("\t")[0] for line in lines]
+    return markers
+
+
+def _among(utterances: Iterable[Utterance], utts: Collection[str]) -> list[Utterance]:
+    return [utterance for utterance in utterances if utterance.id in utts]
+
+
 def _plan_split(
     utterances: list[Utterance],
+    needed: list[Utterance],
+    there: Mapping[Path, list[str]],
     data: Path,
     directory: Path,
     max_seconds: float,
     states: Mapping[str, str],
 ) -> _Split:
-    rows = []
-    for row in utterances:
+    rows = {}
+    for row in needed:
         state = states.get(row.audio) or _file_state(row.audio)
         segment = row.segment or ""
-        rows.append(f"{row.id}\t{row.audio}\t{segment}\t{state}\n")
-    chunks = []
+        rows[row.id] = f"{row.id}\t{row.audio}\t{segment}\t{state}\n"
+    by_id = {utterance.id: utterance for utterance in needed}
     limit = f"{max_seconds}\n"
-    for start in range(0, len(utterances), CHUNK_SIZE):
-        of_chunk = slice(start, start + CHUNK_SIZE)
-        ark = directory / "arks" / f"{_hash([limit], rows[of_chunk])}.ark"
-        chunks.append(_Chunk(utterances[of_chunk], ark, ark.with_suffix(".tsv")))
+
+    def cut(some: list[Utterance]) -> list[_Chunk]:
+        chunks = []
+        for start in range(0, len(some), CHUNK_SIZE):
+            of_chunk = some[start : start + CHUNK_SIZE]
+            name = _hash([limit], (rows[utterance.id] for utterance in of_chunk))
+            ark = directory / "arks" / f"{name}.ark"
+            chunks.append(_Chunk(of_chunk, ark, ark.with_suffix(".tsv")))
+        return chunks
+
+    done: list[_Chunk] = []
+    left = dict(by_id)
+    for marker, utts in there.items():
+        if not utts or not all(utt in left for utt in utts):
+            continue
+        of_chunk = [by_id[utt] for utt in utts]
+        chunk = _Chunk(of_chunk, marker.with_suffix(".ark"), marker)
+        is_same = _hash([limit], (rows[utt] for utt in utts)) == marker.stem
+        if is_same and _is_done(chunk):
+            done.append(chunk)
+            for utt in utts:
+                del left[utt]
+    missing = cut(list(left.values()))
     # Labels are part of it, and so is the directory's name, which wav.scp holds.
     phones = data / CTM
     times = [f"{checksum_of_file(phones)}\n"] if phones.exists() else []
-    first = [f"{directory}\n", limit, *times, *rows]
+    first = [f"{directory}\n", limit, *times, *rows.values()]
+    names = [f"{chunk.ark.name}\n" for chunk in (*done, *missing)]
+    if {*names} != {f"{chunk.ark.name}\n" for chunk in cut(needed)}:
+        first += sorted(names)  # wav.scp holds them, and they do not follow from rows
     fingerprint = _hash(first, map(repr, utterances))
-    return _Split(directory, utterances, chunks, fingerprint, phones)
+    return _Split(directory, utterances, done, missing, fingerprint, phones)
 
 
 def _file_state(location: str) -> str:
@@ -388,13 +464,12 @@ def _decode_missing(
     """Decode the chunks that are not there; return their number of utterances."""
     missing = []
     for split in splits:
-        of_split = [chunk for chunk in split.chunks if not _is_done(chunk)]
-        if of_split:
+        if split.missing:
             _mark_incomplete(split.directory)
-        missing += of_split
+        missing += split.missing
     if not missing:
         return 0
-    n_all = sum(len(split.utterances) for split in splits)
+    n_all = sum(len(c.utterances) for split in splits for c in split.chunks)
     n_missing = sum(len(chunk.utterances) for chunk in missing)
     with progress(
         description=lang, total=n_all, initial=n_all - n_missing, unit="utt"
@@ -407,14 +482,14 @@ def _decode_missing(
 
 
 def _read_outcomes(split: _Split) -> list[_Outcome]:
-    """Read the markers: one outcome an utterance, in the split's order."""
+    """Read the markers: one outcome a decoded utterance, in the split's order."""
     outcomes = []
     for chunk in split.chunks:
         _, *lines = chunk.marker.read_text(encoding="utf-8").splitlines()
         of_chunk = _parse_outcomes(chunk, lines)
         assert of_chunk is not None  # it is done
         outcomes += of_chunk
-    return outcomes
+    return sorted(outcomes, key=lambda outcome: outcome.utterance.id)
 
 
 def _write_split(split: _Split, outcomes: list[_Outcome]) -> None:
@@ -433,6 +508,9 @@ def _write_split(split: _Split, outcomes: list[_Outcome]) -> None:
     }
     for name, text in tables.items():
         write_text(split.directory / name, text)
+    decoded = {one.utterance.id for one in outcomes}
+    left = [u for u in split.utterances if u.id not in decoded]
+    write_undecoded(split.directory, left)
     utterances = [
         replace(
             one.utterance,
@@ -448,6 +526,9 @@ def _write_split(split: _Split, outcomes: list[_Outcome]) -> None:
         {one.utterance.id: one.n_samples / SAMPLE_RATE for one in kept},
     )
     write_data_dir(split.directory, utterances, phones)
+    if left and not utterances:
+        for name in ("utt2spk", "wav.scp"):
+            write_text(split.directory / name, "")
     lines = [split.fingerprint, *checksums_of_tables(split.directory)]
     write_text(split.directory / FINGERPRINT, "\n".join(lines) + "\n")
 

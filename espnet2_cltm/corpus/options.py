@@ -14,6 +14,7 @@ from espnet2_cltm.options import (
     Kind,
     Option,
     distinct,
+    one_of,
 )
 
 
@@ -91,6 +92,16 @@ STAGE_1_OPTIONS = (
         WHOLE,
         "0",
     ),
+)
+DECODE = Option(
+    "decode",
+    "what stage 2 decodes: drawn (dev and test, and what the seeds draw from train; "
+    "all where the call ends with stage 2 and gives no N) or all",
+    one_of("drawn", "all"),
+    "drawn",
+    (),
+    "Data",
+    False,
 )
 STAGE_2_OPTIONS = (
     LANGS,

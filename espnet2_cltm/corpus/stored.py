@@ -3,19 +3,24 @@
 ``.fingerprint`` holds a hash of what a split was made from, and the checksum of every
 table. What later stages take from the store is compared with it, so that a table that
 was cut or changed is named and not used; stage 2 makes it again.
+
+``undecoded.tsv`` lists what may be drawn but was not decoded, as nothing has needed it
+yet: what a draw goes by of each, so that it is the same as if all were decoded.
 """
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from espnet2_cltm.corpus.datadir import Utterance, read_data_dir, read_table
 from espnet2_cltm.corpus.pipes import is_pipe
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_text
+from espnet2_cltm.files import read_text, remove_if_there, write_text
 
 FINGERPRINT = ".fingerprint"
+UNDECODED = "undecoded.tsv"
+_NOT_LABELS = ("utt", "spk", "lang")  # its first columns; no label has these names
 
 
 def is_store(directory: Path) -> bool:
@@ -76,6 +81,43 @@ def read_split(directory: Path) -> tuple[list[Utterance], dict[str, int]]:
                 f"file.ark:offset but '{utterance.audio[:100]}': {remedy}."
             )
     return utterances, read_lengths(directory, [row.id for row in utterances])
+
+
+def write_undecoded(directory: Path, utterances: Sequence[Utterance]) -> None:
+    """Write the list of what is not decoded; without utterances there is none."""
+    if not utterances:
+        remove_if_there(directory / UNDECODED)
+        return
+    labels = sorted({label for u in utterances for label in u.labels})
+    lines = ["\t".join([*_NOT_LABELS, *labels])]
+    for u in utterances:
+        values = [u.labels.get(label, "") for label in labels]
+        lines.append("\t".join([u.id, u.speaker, u.lang or "", *values]))
+    write_text(directory / UNDECODED, "\n".join(lines) + "\n")
+
+
+def read_undecoded(directory: Path) -> list[Utterance]:
+    """Read what may be drawn from a split of the store but is not decoded.
+
+    Their audio is an empty text; :func:`read_split` has checked the list.
+    """
+    path = directory / UNDECODED
+    if not path.exists():
+        return []
+    remedy = "run stage 2 again, which makes it anew"
+    header, *lines = read_text(path, remedy).rstrip("\n").split("\n")
+    labels = header.split("\t")[len(_NOT_LABELS) :]
+    # Utterances with the same labels share them: there may be millions.
+    shared: dict[tuple[str, ...], dict[str, str]] = {}
+    utterances = []
+    for line in lines:
+        utt, speaker, lang, *values = line.split("\t")
+        known = shared.setdefault(
+            tuple(values),
+            {k: v for k, v in zip(labels, values, strict=True) if v},
+        )
+        utterances.append(Utterance(utt, speaker, "", known, lang or None))
+    return utterances
 
 
 def read_lengths(directory: Path, utts: Iterable[str]) -> dict[str, int]:

@@ -95,8 +95,10 @@ def write_drawn(directory: ExperimentDir, planned: Planned) -> None:
     ):
         for seed, utterances in language.train.items():
             path = directory.train_list(task, lang, seed)
-            # An earlier plan up to a larger N has drawn more.
-            if not path.exists() or len(read_utterance_list(path)) < len(utterances):
+            # An earlier plan up to a larger N has drawn more; where the store was made
+            # anew, audio may lie elsewhere.
+            before = read_utterance_list(path) if path.exists() else []
+            if before[: len(utterances)] != utterances:
                 write_utterance_list(path, utterances)
         _write_set(directory, task, lang, "dev", language.dev)
         _write_set(directory, task, lang, "test", language.test)

@@ -13,7 +13,7 @@ from typing import Any
 
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_table
 from espnet2_cltm.corpus.language import person_of
-from espnet2_cltm.corpus.stored import read_split
+from espnet2_cltm.corpus.stored import read_split, read_undecoded
 from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import (
@@ -123,7 +123,7 @@ def make_plan(
             except UnfitLanguage as error:
                 left_out[task, lang] = error.reason
             else:
-                drawn[task, lang] = _with_audio(draw, listed, grid)
+                drawn[task, lang] = _with_audio(draw, listed, grid, lang)
     fit = {
         task: [lang for drawn_task, lang in drawn if drawn_task == task]
         for task in settings.tasks
@@ -162,6 +162,48 @@ def make_plan(
             for run in by_seed
         ]
     return Planned(settings, linked(runs), drawn, across, left_out, pools)
+
+
+def needed_audio(
+    settings: Settings,
+    languages: Sequence[str],
+    seeds: Sequence[int],
+    directory: ExperimentDir | None = None,
+) -> dict[str, set[str]]:
+    """Return what has to be decoded before :func:`make_plan` can draw.
+
+    What is decoded may turn out to be unusable, and others are needed in its place:
+    the subsets are those of a store in which all is decoded as soon as nothing more is
+    needed.
+
+    Args:
+        settings: The experiment's settings.
+        languages: Languages with whole dev and test in the audio store.
+        seeds: Seeds.
+        directory: The experiment's directory.
+
+    Returns:
+        Ids of utterances of train by language, those in which anything is missing.
+
+    Raises:
+        UserError: The audio store lacks a language, or the data do not determine an
+            option.
+    """
+    people = people_of(settings, languages) if settings.shared_speakers else {}
+    settings = _settle_options(settings, languages, people, directory)
+    needed = {}
+    for lang in languages:
+        splits, listed = _read_language(settings, lang, people)
+        usable = {split: utterances for split, (utterances, _) in splits.items()}
+        undecoded = {u.id for u in usable["train"]} - listed.keys()
+        missing: set[str] = set()
+        for task in settings.tasks if undecoded else ():
+            rules, ordered = settings.rules(task), sorted(set(seeds))
+            utts = find_task(task).audio_needed(usable, rules, ordered)
+            missing |= undecoded if utts is None else undecoded.intersection(utts)
+        if missing:
+            needed[lang] = missing
+    return needed
 
 
 def _draw(
@@ -259,6 +301,8 @@ def without_tested(
         split: Split of the utterances.
         utterances: The split's utterances.
     """
+    if not people:
+        return list(utterances)
     barred = {
         person
         for other, splits in people.items()
@@ -393,9 +437,9 @@ def _read_language(
     """Read a language from the audio store.
 
     Returns:
-        By split, the usable utterances and the number of those left out because other
-        languages test their speakers; by utterance, length and place of the audio, and
-        speaker.
+        By split, the usable utterances, those that are not decoded among them, and the
+        number of those left out because other languages test their speakers; by decoded
+        utterance, length and place of the audio, and speaker.
     """
     splits = {}
     listed = {}
@@ -406,10 +450,11 @@ def _read_language(
                 f"{directory} is not in the audio store: run stages 1 and 2 for "
                 f"{lang}, or remove it from --langs."
             )
-        utterances, num_samples = read_split(directory)
+        decoded, num_samples = read_split(directory)
+        utterances = sorted([*decoded, *read_undecoded(directory)], key=lambda u: u.id)
         kept = without_tested(people, lang, split, utterances)
         splits[split] = (kept, len(utterances) - len(kept))
-        for u in utterances:
+        for u in decoded:
             listed[u.id] = (num_samples[u.id], u.audio, u.speaker)
     return splits, listed
 
@@ -418,7 +463,16 @@ def _with_audio(
     draw: LanguageDraw,
     listed: Mapping[str, tuple[int, str, str]],
     grid: tuple[int, ...],
+    lang: str,
 ) -> DrawnLanguage:
+    missing = {u for of in draw.train.values() for u in of if u not in listed}
+    if missing:
+        raise UserError(
+            f"{len(missing)} utterances that are drawn from {lang}, {min(missing)} "
+            "first, are not decoded: run stage 2 with the same options as stage 3 (it "
+            "adds what is missing), or with --decode all."
+        )
+
     def utterances(utts: Sequence[str]) -> list[ListedUtterance]:
         return [ListedUtterance(utt, draw.labels[utt], *listed[utt]) for utt in utts]
 

@@ -251,7 +251,9 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
         n_workers = number_of_workers(None, values["ngpu"], values["jobs_per_gpu"])
         texts["nj"] = str(n_workers)
     settings = None
-    if stop_stage >= 3 and not (stage > 3 and texts["tag"]):
+    draws = stage <= 2 <= stop_stage and values["decode"] == "drawn"
+    ends_early = stop_stage < 3 and not (draws and _knows_n(values))
+    if not ends_early and not (stage > 3 and texts["tag"]):
         settings = settings_from(values)
         texts |= {f"{name}_budget": str(n) for name, n in settings.budget.items()}
     specs = choose_tasks(values["task"])
@@ -287,6 +289,12 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
         f"stage{n}": [*_arguments(options, texts, n), *_places(n, exp, command)]
         for n in range(2, 6)
     }
+    if draws and settings is not None:
+        arguments_of["stage2"] = [
+            *arguments_of["stage2"],
+            "--",
+            *arguments_of["stage3"],
+        ]
     # As asked: stage 1 itself knows what the corpus has, and says what it lacks.
     of_stage_1 = {**texts, "langs": asked["langs"]}
     arguments_of["stage1"] = _arguments(options, of_stage_1, 1)
@@ -294,6 +302,12 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
         arguments_of[f"stage6_{spec.name}"] = _stage_6(spec, texts, exp, is_regime)
     tasks = tuple(spec.name for spec in specs)
     return Recipe(stage, stop_stage, texts, tasks, exp, is_regime, arguments_of)
+
+
+def _knows_n(values: Mapping[str, Any]) -> bool:
+    """Return whether N of every task is given."""
+    tasks = (values.get(f"{name}_budget") for name in set(values["task"]))
+    return bool(values["regime_budgets"] or values["budget"] or all(tasks))
 
 
 def _demo_of(specs: Sequence[TaskSpec]) -> str:

@@ -7,6 +7,7 @@ here.
 
 from espnet2_cltm.corpus.options import (
     DATADIR,
+    DECODE,
     DUMPDIR,
     STAGE_1_OPTIONS,
     STAGE_2_OPTIONS,
@@ -288,6 +289,7 @@ def recipe_options() -> dict[str, Option]:
         *FLOW_OPTIONS,
         *STAGE_1_OPTIONS,
         *STAGE_2_OPTIONS,
+        DECODE,
         *STAGE_3_OPTIONS,
         *(o for name in task_names() for o in task_options(find_task(name))),
         *STAGE_5_OPTIONS,

@@ -24,7 +24,7 @@ from espnet2_cltm.corpus.datadir import SPLITS, is_id
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping
 from espnet2_cltm.label.metrics import LABEL_METRICS
-from espnet2_cltm.subsets import draw_balanced
+from espnet2_cltm.subsets import draw_balanced, first_of_classes
 from espnet2_cltm.task import (
     DrawingRules,
     LanguageDraw,
@@ -77,6 +77,19 @@ class LabelTask(TaskSpec):
             test=list(labels["test"]),
             labels={u: c for split in SPLITS for u, c in labels[split].items()},
         )
+
+    def audio_needed(
+        self, splits: Splits, rules: DrawingRules, seeds: Sequence[int]
+    ) -> Iterable[str]:
+        """Return the first utterances of each class, of all seeds."""
+        label_of = self._labels(splits)["train"]
+        rest = (rules.options["classes"], max(rules.sizes))
+        return {
+            utt
+            for seed in seeds
+            for utts in first_of_classes(label_of, *rest, seed, self.label)
+            for utt in utts
+        }
 
     def default_options(self) -> dict[str, Any]:
         """Return the declared classes, if any, besides the other defaults."""

@@ -5,7 +5,7 @@ and, separately, among dev speakers. Imports no torch, so that a plan takes seco
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
@@ -27,7 +27,7 @@ from espnet2_cltm.speaker.trial_drawing import (
     draw_trials,
 )
 from espnet2_cltm.speaker.trials import TrialList, read_trials, write_trials
-from espnet2_cltm.subsets import draw_spread
+from espnet2_cltm.subsets import draw_spread, whole_turns
 from espnet2_cltm.task import (
     AcrossDraw,
     DrawingRules,
@@ -172,6 +172,14 @@ class SpeakerVerification(TaskSpec):
             test_data=trials,
             notes=tuple(notes),
         )
+
+    def audio_needed(
+        self, splits: Splits, rules: DrawingRules, seeds: Sequence[int]
+    ) -> Iterable[str]:
+        """Return the turns of the speakers of all seeds, the last of them whole."""
+        speaker_of = {u.id: u.speaker for u in splits["train"]}
+        sizes = (max(rules.sizes), rules.options["utts_per_speaker"])
+        return {utt for seed in seeds for utt in whole_turns(speaker_of, *sizes, seed)}
 
     def tests_across(self, options: Mapping[str, Any]) -> bool:
         """Return whether bilingual speakers are tested across languages."""

@@ -99,6 +99,25 @@ def test_languages_are_resolved_once_and_named_in_the_command(tmp_path):
     assert not any("--langs" in word for word in later["stage3"])
 
 
+@pytest.mark.parametrize(
+    ("words", "is_told"),
+    [
+        ("", True),
+        ("--stop_stage 2", False),
+        ("--stop_stage 2 --budget 2", True),
+        ("--stop_stage 2 --gender_budget 2", False),
+        ("--stop_stage 2 --task gender --gender_budget 2", True),
+        ("--stop_stage 2 --regime_budgets '2 4'", True),
+        ("--decode all", False),
+    ],
+)
+def test_stage_2_is_told_what_stage_3_draws(words, is_told):
+    stages = resolved(*shlex.split(words)).arguments
+    _, told, stage_3 = " ".join(stages["stage2"]).partition(" -- ")
+    assert bool(told) == is_told
+    assert stage_3 == (" ".join(stages["stage3"]) if is_told else "")
+
+
 def test_values_reach_the_stages_whatever_they_begin_with():
     shell = resolved("--labels", "-x.tsv", "--corpus_dir", "$(touch x)").shell()
     (line,) = (line for line in shell.splitlines() if line.startswith("stage1="))
