@@ -110,7 +110,7 @@ def count(counts: dict[str, Count], found: MatrixNumbers, truth: MatrixNumbers) 
     for name, languages in found.strengths.items():
         for one, true_one in zip(languages, truth.strengths[name], strict=True):
             if one.rank_low is not None:
-                counts[name].add(one.strength, true_one.strength.value)
+                counts[name].add(one, true_one.value)
                 rank = counts[f"rank by {name}"]
                 rank.held.append(one.rank_low <= true_one.rank <= one.rank_high)
                 rank.width.append(one.rank_high - one.rank_low)

@@ -9,10 +9,11 @@ Everything here writes to a temporary name in the same directory and renames it.
 
 import fcntl
 import json
+import math
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -164,6 +165,11 @@ def _count_nodes(node: yaml.Node, known: dict[int, int]) -> int:
     return total
 
 
+def finite(value: float) -> float | None:
+    """Return a number for JSON, which has no NaN and no infinity; None for these."""
+    return float(value) if math.isfinite(value) else None
+
+
 def is_git_lfs_pointer(path: Path) -> bool:
     """Return whether a file stands for one that Git LFS has not fetched."""
     prefix = b"version https://git-lfs.github.com/spec/"
@@ -288,6 +294,15 @@ def write_text(path: Path | str, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_rows(path: Path | str, rows: Iterable[Sequence[str]]) -> None:
+    """Write a tab-separated table, the names of its columns as the first row.
+
+    Raises:
+        UserError: The file system refuses.
+    """
+    write_text(path, "".join("\t".join(row) + "\n" for row in rows))
 
 
 def remove_if_there(*paths: Path) -> None:

@@ -67,6 +67,8 @@ class Metric:
         calibrated_on: One of :data:`CALIBRATION_SETS`, whose calibration the function
             takes as its last argument; empty where it takes none.
         of_calibration: Whether it belongs to the report's section on calibration.
+        published_as: Name in the tables of the method's published framework; empty
+            where it is not among theirs.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Metric:
     minimum: float | None = 0.0
     calibrated_on: str = ""
     of_calibration: bool = False
+    published_as: str = ""
 
     def compute(
         self, *arguments: Any, calibrations: Mapping[str, Sequence[float]]

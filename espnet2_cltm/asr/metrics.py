@@ -16,6 +16,7 @@ Metrics
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -108,14 +109,12 @@ def utt_wer(counts: ErrorCounts) -> float:
     return float((counts.word_errors / counts.words).mean())
 
 
-ASR_METRICS = tuple(
-    Metric(function.__name__, title, function, lower_is_better=True, maximum=None)
-    for function, title in (
-        (cer, "1 - CER"),
-        (wer, "1 - WER"),
-        (utt_wer, "1 - mean WER of utterances"),
-        (per, "1 - PER"),
-    )
+_rate = partial(Metric, lower_is_better=True, maximum=None)
+ASR_METRICS = (
+    _rate("cer", "1 - CER", cer),
+    _rate("wer", "1 - WER", wer),
+    _rate("utt_wer", "1 - mean WER of utterances", utt_wer, published_as="wer"),
+    _rate("per", "1 - PER", per),
 )
 PER = ASR_METRICS[-1]
 

@@ -22,6 +22,7 @@ import humanfriendly
 from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.corpus.audio import SAMPLE_BYTES
 from espnet2_cltm.corpus.datadir import SPLITS
+from espnet2_cltm.counting import counted
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import Planned, check_same_data
 from espnet2_cltm.experiment.encoder import check_layers
@@ -110,7 +111,7 @@ def describe(planned: Planned) -> str:
             kinds = f"single, N = {' '.join(map(str, budgets))}"
         lines.append(
             f"{task}: {len(runs)} runs ({kinds}), {len(languages)} languages "
-            f"({' '.join(languages)}), {len(seeds)} seed{'s' * (len(seeds) != 1)}"
+            f"({' '.join(languages)}), {counted(len(seeds), 'seed')}"
             + (
                 f", {len(strategies)} strategies ({' '.join(strategies)})"
                 if len(strategies) > 1

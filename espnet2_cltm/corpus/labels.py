@@ -19,6 +19,7 @@ from espnet2_cltm.corpus.datadir import (
     make_word,
 )
 from espnet2_cltm.corpus.language import GENDER_OF_VALUE, LanguageSplits
+from espnet2_cltm.counting import counted
 from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import read_text
 
@@ -43,7 +44,7 @@ class Joined:
 
     def __str__(self) -> str:
         counts = ", ".join(
-            f"{label} of {count} utterance{'' if count == 1 else 's'}"
+            f"{label} of {counted(count, 'utterance')}"
             for label, count in self.labelled.items()
         )
         unmatched = (

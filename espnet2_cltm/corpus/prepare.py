@@ -34,6 +34,7 @@ from espnet2_cltm.corpus.language import (
 from espnet2_cltm.corpus.selection import leave_out_unlabelled, limit_utterances
 from espnet2_cltm.corpus.synthetic import can_speak, speaking
 from espnet2_cltm.corpus.validate import validate_language
+from espnet2_cltm.counting import agreeing, counted
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_json, remove_if_there, replacing, write_text
 from espnet2_cltm.language_codes import (
@@ -122,7 +123,8 @@ class PreparedLanguage:
             for gender, name in (("f", "female"), ("m", "male"))
         }
         scarce = [
-            f"{split} has {count or 'no'} {name} speaker{'' if count == 1 else 's'}"
+            f"{split} has {count or 'no'} {name} "
+            f"{agreeing(count, 'speaker', 'speakers')}"
             for (split, name), count in counts.items()
             if count < FEW_SPEAKERS
         ]
@@ -432,8 +434,7 @@ def _count(values: Iterable[str]) -> dict[str, int]:
 
 
 def _counts(counts: dict[str, int], unit: str, has_gender: bool) -> str:
-    total = sum(counts.values())
-    text = f"{total} {unit}{'' if total == 1 else 's'}"
+    text = counted(sum(counts.values()), unit)
     if not has_gender:
         return text
     parts = " + ".join(

@@ -23,6 +23,7 @@ from scipy.optimize import nnls
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
+from espnet2_cltm.counting import agreeing, counted
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.calibration import calibration_utterances
 from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
@@ -98,9 +99,10 @@ class Cost:
             for value in (self.seconds, self.least, self.most)
         )
         return (
-            f"{self.runs} runs are left: about {seconds} ({least} to {most}) with "
-            f"{self.workers.total} worker(s), {humanfriendly.format_size(self.size)} "
-            "of disk"
+            f"{counted(self.runs, 'run')} {agreeing(self.runs, 'is', 'are')} left: "
+            f"about {seconds} ({least} to {most}) with "
+            f"{counted(self.workers.total, 'worker')}, "
+            f"{humanfriendly.format_size(self.size)} of disk"
         )
 
 

@@ -27,6 +27,7 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import DelayedSubmission
 
+from espnet2_cltm.counting import counted
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.executors import WORKER, WorkerCounts, last_words
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -164,7 +165,8 @@ class SlurmExecutor:
             found = self._slurm.jobs(self._job_name)
             if found:
                 print(
-                    f"{_jobs(len(found))} of this experiment in Slurm: {_ids(found)}.",
+                    f"{counted(len(found), 'job')} of this experiment in Slurm: "
+                    f"{_ids(found)}.",
                     file=sys.stderr,
                 )
             self._submit(self._wanted(n_left) - len(found))
@@ -231,7 +233,7 @@ class SlurmExecutor:
         self._jobs = self._slurm.jobs(self._job_name)
         n_running = sum(job.is_running for job in self._jobs)
         waiting = [job for job in self._jobs if not job.is_running]
-        note = _jobs(n_running)
+        note = counted(n_running, "job")
         if waiting:
             note += f", {len(waiting)} waiting ({waiting[0].reason})"
         self._workers = WorkerCounts(n_running, len(waiting), note)
@@ -292,7 +294,7 @@ class SlurmExecutor:
                 lines.write(f"{now} {array} {n_jobs} jobs\n")
         except OSError as error:
             raise cannot_write(record, error) from error
-        print(f"{_jobs(n_jobs)} submitted to Slurm: {array}.", file=sys.stderr)
+        print(f"{counted(n_jobs, 'job')} submitted to Slurm: {array}.", file=sys.stderr)
 
     def _why_rejected(self, message: str) -> str:
         if "invalid partition" in message.lower():
@@ -437,10 +439,6 @@ def _user() -> str:
     with contextlib.suppress(KeyError):
         return pwd.getpwuid(os.getuid()).pw_name
     return str(os.getuid())
-
-
-def _jobs(n: int) -> str:
-    return f"{n} job" if n == 1 else f"{n} jobs"
 
 
 def _ids(jobs: Sequence[QueuedJob]) -> str:

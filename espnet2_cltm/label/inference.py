@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_rows, read_text, write_text
+from espnet2_cltm.files import read_rows, read_text, write_rows
 from espnet2_cltm.label.model import LabelModel
 
 _PROBABILITY = "probability_"
@@ -70,11 +70,11 @@ def predict_labels(
 def write_predictions(path: Path | str, predictions: Sequence[LabelPrediction]) -> None:
     """Write predictions as a table, probabilities in full float32 precision."""
     classes = list(predictions[0].probabilities) if predictions else []
-    lines = ["\t".join(("utt", "label", *(_PROBABILITY + name for name in classes)))]
+    rows = [["utt", "label", *(_PROBABILITY + name for name in classes)]]
     for prediction in predictions:
         values = (f"{prediction.probabilities[name]:.9g}" for name in classes)
-        lines.append("\t".join((prediction.utt, prediction.label, *values)))
-    write_text(path, "\n".join(lines) + "\n")
+        rows.append([prediction.utt, prediction.label, *values])
+    write_rows(path, rows)
 
 
 def read_predictions(path: Path | str) -> list[LabelPrediction]:

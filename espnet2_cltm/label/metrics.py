@@ -86,7 +86,7 @@ def recall(
 
 
 LABEL_METRICS = (
-    Metric("macro_f1", "macro F1", macro_f1),
+    Metric("macro_f1", "macro F1", macro_f1, published_as="f1"),
     Metric("accuracy", "accuracy", accuracy),
     Metric("recall", "recall of", recall, per_class=True),
     *PROBABILITY_METRICS,

@@ -22,7 +22,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import pearsonr, rankdata, spearmanr
 
+from espnet2_cltm.counting import counted
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import finite
 from espnet2_cltm.matrix.matrix_files import (
     PUBLISHED,
     LabelledMatrix,
@@ -255,9 +257,10 @@ def compare(
     raw_a, raw_b = (_square(x.matrix, x.raw, languages) for x in (a, b))
     low, high = (_square(a.matrix, ends, languages) for ends in (a.low, a.high))
     identified = np.isfinite(matrix_a) & np.isfinite(matrix_b)
-    if identified.sum() < FEWEST_FOR_CORRELATION:
+    n_cells = int(identified.sum())
+    if n_cells < FEWEST_FOR_CORRELATION:
         raise UserError(
-            f"{a.name} and {b.name} have {identified.sum()} identified cell(s) off the "
+            f"{a.name} and {b.name} have {counted(n_cells, 'identified cell')} off the "
             f"diagonal in common; a comparison needs at least {FEWEST_FOR_CORRELATION}."
         )
     permutations = permute_languages(len(languages), n_permutations, seed)
@@ -298,8 +301,8 @@ def common_languages(a: ComparedMatrix, b: ComparedMatrix) -> tuple[str, ...]:
     if len(languages) < FEWEST_LANGUAGES:
         which = f" ({' '.join(languages)})" if languages else ""
         raise UserError(
-            f"{a.name} and {b.name} have {len(languages)} language(s) in common"
-            f"{which}; a comparison needs at least {FEWEST_LANGUAGES}."
+            f"{a.name} and {b.name} have {counted(len(languages), 'language')} in "
+            f"common{which}; a comparison needs at least {FEWEST_LANGUAGES}."
         )
     return languages
 
@@ -408,14 +411,10 @@ def _differences(
             a=float(a[i, j]),
             b=float(b[i, j]),
             difference=float(b[i, j] - a[i, j]),
-            a_low=_number(low[i, j]),
-            a_high=_number(high[i, j]),
+            a_low=finite(low[i, j]),
+            a_high=finite(high[i, j]),
         )
         for i, j in np.argwhere(np.isfinite(a) & np.isfinite(b))
     ]
     found.sort(key=lambda cell: (-abs(cell.difference), cell.target, cell.donor))
     return tuple(found)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit  # Student's quantile; scipy.stats loads slowly
 
+from espnet2_cltm.counting import counted
 from espnet2_cltm.matrix.held_out import shared_covariance
 from espnet2_cltm.matrix.scores import AggregatedScores, RunScores, SeedScores
 
@@ -490,6 +491,6 @@ def _cell_reasons(
             # Only where the pair run has fewer seeds than the target's own runs.
             reason[target, donor] = (
                 f"self-gain {self_gain[target, donor]:+.4f} over the cell's "
-                f"{n_seeds[target, donor]} seed(s) is not positive"
+                f"{counted(int(n_seeds[target, donor]), 'seed')} is not positive"
             )
     return reason

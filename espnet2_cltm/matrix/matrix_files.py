@@ -26,7 +26,7 @@ import pandas as pd
 
 from espnet2_cltm import data
 from espnet2_cltm.errors import UserError, foreign
-from espnet2_cltm.files import read_text, write_text
+from espnet2_cltm.files import read_text, write_rows, write_text
 from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.scores import CrossLanguageScores
@@ -114,12 +114,12 @@ def write_cells(
     gap (``outside``).
     """
     columns = _cell_columns(matrix, uncertainty)
-    lines = ["\t".join(("target", "donor", *columns))]
+    rows = [["target", "donor", *columns]]
     for target, i in enumerate(matrix.languages):
         for donor, j in enumerate(matrix.languages):
             fields = (values[target, donor] for values in columns.values())
-            lines.append("\t".join((i, j, *fields)))
-    write_text(path, "\n".join(lines) + "\n")
+            rows.append([i, j, *fields])
+    write_rows(path, rows)
 
 
 def _cell_columns(
@@ -133,10 +133,8 @@ def _cell_columns(
     for name in ("self_gain", "cross_gain", "relative_gain"):
         numbers[name] = getattr(matrix, name)
         numbers[f"{name}_se"] = getattr(matrix, f"{name}_se")
-    numbers["gain_low"], numbers["gain_high"] = (
-        uncertainty.gain_low,
-        uncertainty.gain_high,
-    )
+    numbers["gain_low"] = uncertainty.gain_low
+    numbers["gain_high"] = uncertainty.gain_high
     numbers |= {"cltm": matrix.raw_cltm, "cltm_se": matrix.raw_cltm_se}
     fieller, bootstrap = uncertainty.fieller, uncertainty.bootstrap
     nothing = np.full(matrix.cltm.shape, np.nan)

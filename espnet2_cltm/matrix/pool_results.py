@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import write_rows
 from espnet2_cltm.matrix.equivalents import (
     Equivalent,
     TargetCurve,
@@ -27,12 +27,18 @@ from espnet2_cltm.matrix.equivalents import (
     mean_with_interval,
 )
 from espnet2_cltm.matrix.matrix_files import number_text
-from espnet2_cltm.matrix.results import read_all_runs
-from espnet2_cltm.matrix.scores import ResultsSource
+from espnet2_cltm.matrix.results_table import checked, is_cross_language, is_results
+from espnet2_cltm.matrix.scores import ResultsSource, find_metrics
+from espnet2_cltm.matrix.text_table import (
+    read_text_table,
+    to_budget,
+    to_integer,
+    to_number,
+)
 from espnet2_cltm.matrix.uncertainty import IntervalSettings
 from espnet2_cltm.pools import ChosenPool, chooser_of, read_pools
 from espnet2_cltm.progress import progress
-from espnet2_cltm.results_format import JOINT, POOL_SIZES, POOLS
+from espnet2_cltm.results_format import JOINT, POOL_SIZES, POOLS, STRATEGY
 
 FILE = "pools.tsv"
 DONOR, ENCODER = "donor", "encoder"
@@ -196,6 +202,53 @@ def read_pool_results(
     return found if found.targets else None
 
 
+def read_all_runs(path: Path | str, source: ResultsSource) -> pd.DataFrame:
+    """Read every run of a task: pools as well, and single and double runs of any N.
+
+    Args:
+        path: ``results.tsv``.
+        source: Task, metric, steps and strategy of a matrix.
+
+    Returns:
+        Columns ``kind``, ``languages``, ``budget``, ``seed``, ``tested``, ``perf`` and
+        ``pool``, a tuple of size, method and shots; no line where it is undefined, or
+        where the file is of another format.
+
+    Raises:
+        UserError: The file can't be read as results.
+    """
+    table = read_text_table(path)
+    columns = ["kind", "languages", "budget", "seed", "tested", "perf", "pool"]
+    if not is_results(table):
+        return pd.DataFrame(columns=columns)
+    table = checked(table)
+    rows = table.rows
+    table = table.where(
+        (rows["task"] == source.task)
+        & (rows["metric"] == source.metric)
+        & (rows["steps"] == source.steps)
+        & (rows[STRATEGY] == source.strategy)
+        & (rows["kind"] != "pair")
+        & ~is_cross_language(table)
+    )
+    metric = find_metrics(source.task, [source.metric])[source.metric]
+    values = to_number(table, "value", minimum=metric.minimum, maximum=metric.maximum)
+    shots = to_integer(table, "shots")
+    rows = table.rows
+    found = pd.DataFrame(
+        {
+            **{name: rows[name] for name in ("kind", "languages")},
+            "budget": to_budget(table),
+            "seed": to_integer(table, "seed"),
+            "tested": rows["test_language"],
+            "perf": 1 - values if metric.lower_is_better else values,
+            "pool": list(zip(rows["size"], rows["method"], shots, strict=True)),
+        },
+        columns=columns,
+    )
+    return found[np.isfinite(found["perf"])]
+
+
 def _of(chosen: Iterable[ChosenPool], target: str) -> list[ChosenPool]:
     return [pool for pool in chosen if pool.target == target]
 
@@ -208,7 +261,7 @@ class _Tested:
     """Perf by seed of everything tested on a target.
 
     Args:
-        runs: Table of :func:`.read_all_runs`.
+        runs: Table of :func:`read_all_runs`.
         seeds: The s seeds.
         budget: N.
     """
@@ -377,7 +430,7 @@ def write_pool_results(path: Path, results: PoolResults) -> None:
     header += [f"perf{end}" for end in limits]
     header += [f"equivalent{end}" for end in limits]
     header += [f"{name}_difference{end}" for name in COMPARED for end in limits]
-    lines = ["\t".join(header)]
+    rows = [header]
     for one in results.scores:
         worth = one.equivalent
         numbers = (worth.n, worth.low, worth.high) if worth else _NOTHING
@@ -385,8 +438,8 @@ def write_pool_results(path: Path, results: PoolResults) -> None:
         fields += [str(one.shots), str(one.n_seeds), *map(number_text, one.perf)]
         fields += [_worth_text(worth, n) for n in numbers]
         fields += [number_text(x) for name in COMPARED for x in one.difference(name)]
-        lines.append("\t".join(fields))
-    write_text(path, "\n".join(lines) + "\n")
+        rows.append(fields)
+    write_rows(path, rows)
 
 
 def _worth_text(worth: Equivalent | None, n: float) -> str:

@@ -13,13 +13,13 @@ fitted to, and writes ``predicted.tsv``: one line a cell, ``target donor cltm lo
 high``.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import write_rows
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import DISTANCES, TYPOLOGICAL
 from espnet2_cltm.matrix.prediction_model import ModelSettings, draw_matrices
@@ -342,13 +342,9 @@ def _not_measured(matrix: TransferMatrix) -> np.ndarray:
 def write_predicted(path: Path, missing: MissingPairs) -> None:
     """Write the predictions as tab-separated text."""
     found = missing.prediction
-    rows = ["\t".join(PREDICTED_COLUMNS)]
+    rows: list[Sequence[str]] = [PREDICTED_COLUMNS]
     for i, j in np.argwhere(missing.wanted):
         numbers = (found.mean[i, j], found.low[i, j], found.high[i, j])
-        fields = (
-            missing.languages[i],
-            missing.languages[j],
-            *map(repr, map(float, numbers)),
-        )
-        rows.append("\t".join(fields))
-    write_text(path, "\n".join(rows) + "\n")
+        texts = map(repr, map(float, numbers))
+        rows.append((missing.languages[i], missing.languages[j], *texts))
+    write_rows(path, rows)

@@ -33,7 +33,8 @@ import numpy as np
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
-from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout, batch_of
+from espnet2_cltm.files import finite
+from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout, batch_of, layout_of
 from espnet2_cltm.matrix.noise import (
     SeedNoise,
     departures_by_test_set,
@@ -112,18 +113,16 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class RankedStrength:
+class RankedStrength(Interval):
     """A language's strength and its rank among all, 1 for the strongest.
 
     Attributes:
-        strength: Strength with its interval.
         rank: Rank in the estimated matrix; equal ones share the mean of their ranks.
             None where there is no strength.
         rank_low: Lower limit of the rank's interval, None without one.
         rank_high: Upper limit.
     """
 
-    strength: Interval
     rank: float | None = None
     rank_low: float | None = None
     rank_high: float | None = None
@@ -153,7 +152,7 @@ def matrix_numbers(matrix: np.ndarray, family_pairs: np.ndarray) -> MatrixNumber
         matrix: (n, n), estimates, NaN where not available.
         family_pairs: (n, n) bool.
     """
-    layout = MatrixLayout(np.isfinite(matrix), family_pairs)
+    layout = layout_of(matrix, family_pairs)
     return _numbers(matrix, layout, "no seeds: the file holds means and variances")
 
 
@@ -180,7 +179,7 @@ def matrix_numbers_with_intervals(
             little, for their notes.
         track: Function that wraps the batches of resamples, to show progress.
     """
-    layout = MatrixLayout(np.isfinite(matrix), family_pairs)
+    layout = layout_of(matrix, family_pairs)
     noise = seed_noise(scores)
     counts = noise.n_seeds[layout.off_diagonal]
     n_seeds = int(np.median(counts)) if len(counts) else 0
@@ -229,7 +228,7 @@ def _numbers(matrix: np.ndarray, layout: MatrixLayout, note: str) -> MatrixNumbe
     for name, definition in PROPERTIES.items():
         value, reason = None, why_not_available(name, layout)
         if not reason:
-            value = _number(definition.compute(batch)[0])
+            value = finite(definition.compute(batch)[0])
             reason = note if value is not None else "not defined for this matrix"
         properties[name] = Interval(value, note=reason)
     strengths = {}
@@ -240,10 +239,9 @@ def _numbers(matrix: np.ndarray, layout: MatrixLayout, note: str) -> MatrixNumbe
         rank[there] = rankdata(-values[there])
         strengths[name] = tuple(
             RankedStrength(
-                Interval(_number(values[k]), note=note if there[k] else "no cell"),
-                _number(rank[k]),
+                finite(value), note=note if is_there else "no cell", rank=finite(place)
             )
-            for k in range(len(values))
+            for value, is_there, place in zip(values, there, rank, strict=True)
         )
     return MatrixNumbers(layout, properties, strengths)
 
@@ -293,7 +291,7 @@ def _property_interval(
     """Return a property with its interval."""
     definition, percentile = PROPERTIES[name], name in BY_PERCENTILE
     drawn = drawn[np.isfinite(drawn)]
-    centre = None if percentile else _number(definition.compute(quiet)[0])
+    centre = None if percentile else finite(definition.compute(quiet)[0])
     if not len(drawn) or (centre is None and not percentile):
         return Interval(plain.value, note="not defined for matrices without noise")
     low, high = np.quantile(drawn, [tail, 1 - tail])
@@ -317,28 +315,22 @@ def _strength_intervals(
     least: float,
 ) -> tuple[RankedStrength, ...]:
     """Centre draws at the quiet matrix's strengths, and rank them in every draw."""
-    there = np.array([one.strength.value is not None for one in plain])
+    there = np.array([one.value is not None for one in plain])
     drawn = drawn[:, there]
     centred = quiet[there] + drawn - np.median(drawn, axis=0)
     limits = np.maximum(np.quantile(centred, [tail, 1 - tail], axis=0), least)
     places = np.quantile(rankdata(-centred, axis=1), [tail, 1 - tail], axis=0)
     result = list(plain)
     for at, position in enumerate(np.flatnonzero(there)):
-        result[position] = RankedStrength(
-            Interval(
-                plain[position].strength.value,
-                float(quiet[position]),
-                float(limits[0, at]),
-                float(limits[1, at]),
-                NOISE_CORRECTED,
-                len(drawn),
-            ),
-            plain[position].rank,
-            float(np.floor(places[0, at])),
-            float(np.ceil(places[1, at])),
+        result[position] = replace(
+            plain[position],
+            corrected=float(quiet[position]),
+            low=float(limits[0, at]),
+            high=float(limits[1, at]),
+            method=NOISE_CORRECTED,
+            resamples=len(drawn),
+            note="",
+            rank_low=float(np.floor(places[0, at])),
+            rank_high=float(np.ceil(places[1, at])),
         )
     return tuple(result)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -36,14 +36,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.results import (
-    FRAMEWORK_COLUMNS,
-    Choice,
-    choose_task,
-    is_results,
-    scores_from_results,
-    strategies_in,
-)
+from espnet2_cltm.matrix.framework import is_framework
+from espnet2_cltm.matrix.results import Choice, scores_from_results
+from espnet2_cltm.matrix.results_table import choose_task, is_results, strategies_in
 from espnet2_cltm.matrix.scores import ResultsSource, SeedScores, mean_over_seeds
 from espnet2_cltm.matrix.text_table import (
     TextTable,
@@ -124,7 +119,7 @@ def read_curves(
 
 def _own_results(table: TextTable) -> TextTable:
     """Keep single and double runs, tested on their own language."""
-    if set(table.rows.columns) >= set(FRAMEWORK_COLUMNS):
+    if is_framework(table):
         raise UserError(
             f"{table.path} is a table of the published framework, which does not tell "
             "N: give results.tsv of an experiment made with --regime_budgets, or of "

@@ -29,7 +29,7 @@ Perf(N) over the ``n_paired`` seeds that have both. An empty field is not availa
 ``inf`` is the noise index of a gain that is the same in every seed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -37,9 +37,11 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm import __version__
+from espnet2_cltm.counting import counted
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_json, write_text
+from espnet2_cltm.files import finite, read_json, write_rows
 from espnet2_cltm.matrix.languages import Language
+from espnet2_cltm.matrix.matrix_files import number_text
 from espnet2_cltm.matrix.regime import (
     INDICES,
     NO_GAIN,
@@ -208,7 +210,8 @@ def regime_text(curves: LearningCurves, regime: Regime) -> str:
     indices = regime.indices
     lines = [
         f"Dynamic regime, {curves.source.task}, {label}: "
-        f"{len(curves.languages)} languages, {len(curves.seeds)} seed(s)",
+        f"{counted(len(curves.languages), 'language')}, "
+        f"{counted(len(curves.seeds), 'seed')}",
         f"{'N':>7} {'2N':>7} {'languages':>9} {'Perf(N)':>8} {'gain':>8} "
         f"{'CI_min':>7}  reach {regime.settings.threshold:g}   (CI_min: median)",
     ]
@@ -287,7 +290,7 @@ def _languages(
 
 def _numbers(values: np.ndarray) -> list[float | None]:
     """Turn an array into a list for JSON, which knows neither NaN nor infinity."""
-    return [float(value) if np.isfinite(value) else None for value in values]
+    return [finite(value) for value in values]
 
 
 CURVE_COLUMNS = (
@@ -316,27 +319,22 @@ def write_learning_curves(
     error = standard_error(curves.perf)
     count = np.isfinite(curves.perf).sum(axis=-1)
     column = {n: k for k, n in enumerate(indices.budgets)}
-    lines = ["\t".join(CURVE_COLUMNS)]
+    rows: list[Sequence[str]] = [CURVE_COLUMNS]
     for i, language in enumerate(curves.languages):
         for k in np.flatnonzero(count[i]):
             n = curves.sizes[k]
             gain = [""] * (len(CURVE_COLUMNS) - 5)
             if n in column and indices.n_seeds[i, column[n]]:
                 at = i, column[n]
-                gain = [
-                    _text(indices.gain[at]),
-                    _text(indices.gain_se[at]),
-                    str(indices.n_seeds[at]),
-                    *(_text(getattr(indices, name)[at]) for name in INDICES),
-                    _text(indices.ci_min[at]),
-                ]
-            known = (count[i, k], _text(mean[i, k]), _text(error[i, k]))
-            lines.append("\t".join(map(str, (language, n, *known, *gain))))
-    write_text(path, "\n".join(lines) + "\n")
-
-
-def _text(value: float) -> str:
-    return "" if np.isnan(value) else repr(float(value))
+                numbers = (
+                    number_text(getattr(indices, name)[at])
+                    for name in ("gain", "gain_se", *INDICES, "ci_min")
+                )
+                gain = [next(numbers), next(numbers), str(indices.n_seeds[at])]
+                gain += numbers
+            known = (number_text(mean[i, k]), number_text(error[i, k]))
+            rows.append([language, str(n), str(count[i, k]), *known, *gain])
+    write_rows(path, rows)
 
 
 NUMBER = (int, float, NoneType)

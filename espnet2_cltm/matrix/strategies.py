@@ -21,22 +21,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import write_rows
+from espnet2_cltm.matrix.equivalents import mean_with_interval
 from espnet2_cltm.matrix.layout import MatrixLayout, batch_of
 from espnet2_cltm.matrix.matrix_files import number_text
 from espnet2_cltm.matrix.noise import disturbed, quiet_matrix, seed_noise
 from espnet2_cltm.matrix.properties import PROPERTIES
 from espnet2_cltm.matrix.property_intervals import CELLS_AT_ONCE, FEWEST_SEEDS
-from espnet2_cltm.matrix.results import read_run_strategies
+from espnet2_cltm.matrix.results_table import with_defaults
 from espnet2_cltm.matrix.scores import ResultsSource, SeedScores, mean_over_seeds
 from espnet2_cltm.matrix.text_table import read_text_table, require_columns, to_number
 from espnet2_cltm.matrix.uncertainty import (
     Analysis,
     IntervalSettings,
-    critical_value,
     draw_weights,
 )
-from espnet2_cltm.results_format import COST_COLUMNS, COSTS
+from espnet2_cltm.results_format import COST_COLUMNS, COSTS, KINDS, STRATEGY
 
 FILE = "strategies.tsv"
 PERF, GAIN, TRANSFER, COUNT, COST = "perf", "gain", "transfer", "count", "cost"
@@ -177,9 +177,7 @@ def _scores_compared(
         name: _property(number, analysis.matrix.cltm)
         for name, number in TRANSFER_NUMBERS.items()
     }
-    values |= {
-        "targets_identified": float(analysis.matrix.target_identified.sum()),
-    }
+    values["targets_identified"] = float(analysis.matrix.target_identified.sum())
     if analysis is first:
         return {name: Compared(value) for name, value in values.items()}
     languages = [code for code in scores.languages if code in base.languages]
@@ -230,15 +228,7 @@ def _student(differences: np.ndarray, level: float) -> tuple[float, float, float
         level: Confidence level.
     """
     whole = differences[np.isfinite(differences).all(axis=1)]
-    if not whole.size:
-        return math.nan, math.nan, math.nan
-    by_seed = whole.mean(axis=0)
-    mean, n_seeds = float(by_seed.mean()), len(by_seed)
-    if n_seeds < 2:
-        return mean, math.nan, math.nan
-    error = by_seed.std(ddof=1) / math.sqrt(n_seeds)
-    reach = float(critical_value(level, np.array(n_seeds - 1)) * error)
-    return mean, mean - reach, mean + reach
+    return mean_with_interval(whole.mean(axis=0) if len(whole) else whole, level)
 
 
 def _restricted(
@@ -366,11 +356,20 @@ def read_strategy_costs(
         for name in COST_COLUMNS
     }
     by_run = pd.DataFrame({"run": table.rows["run"], **numbers})
-    runs = read_run_strategies(results, source)
+    runs = _run_strategies(results, source)
     merged = runs.merge(by_run, on="run", how="inner")
     return {
         str(name): of.set_index(_PER_RUN) for name, of in merged.groupby("strategy")
     }
+
+
+def _run_strategies(path: Path, source: ResultsSource) -> pd.DataFrame:
+    """Read whose runs the runs of a matrix are: a line a run and strategy."""
+    rows = with_defaults(read_text_table(path)).rows
+    is_of = (rows["task"] == source.task) & (rows["steps"] == source.steps)
+    is_of &= (rows["budget"] == str(source.budget)) & rows["kind"].isin(KINDS)
+    columns = ["run", *_PER_RUN, STRATEGY]
+    return rows.loc[is_of, columns].drop_duplicates(["run", STRATEGY])
 
 
 def _costs_compared(
@@ -401,15 +400,15 @@ def write_strategies(path: Path, comparison: StrategyComparison) -> None:
     """Write ``strategies.tsv``."""
     suffixes = ("", "_difference", "_low", "_high")
     columns = [f"{m.name}{suffix}" for m in MEASURES for suffix in suffixes]
-    lines = ["\t".join(("task", "strategy", *columns))]
+    rows = [["task", "strategy", *columns]]
     for number, strategy in enumerate(comparison.strategies):
         fields = [comparison.task, strategy]
         for measure in MEASURES:
             one = comparison.numbers[measure.name][number]
             values = (one.value, one.difference, one.low, one.high)
             fields += map(number_text, values)
-        lines.append("\t".join(fields))
-    write_text(path, "\n".join(lines) + "\n")
+        rows.append(fields)
+    write_rows(path, rows)
 
 
 def strategy_sentences(comparison: StrategyComparison) -> list[str]:

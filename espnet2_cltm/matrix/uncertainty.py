@@ -244,10 +244,10 @@ def bootstrap_limits(
         No interval on the diagonal, with one seed or where a run is missing.
     """
     n = len(scores.languages)
-    if not scores.seeds:  # the metric is undefined in every run
-        return BootstrapLimits(np.full((n, n), np.nan), np.full((n, n), np.nan))
-    weights = draw_weights(len(scores.seeds), resamples, seed)
     low, high = np.full((n, n), np.nan), np.full((n, n), np.nan)
+    if not scores.seeds:  # the metric is undefined in every run
+        return BootstrapLimits(low, high)
+    weights = draw_weights(len(scores.seeds), resamples, seed)
     for target in range(n):  # a row at a time: 54 cells of 10,000 are 4 MiB
         self_gain = scores.double[target] - scores.single[target]
         cross_gain = scores.pair[target] - scores.single[target]
@@ -391,7 +391,8 @@ def cell_uncertainty(
     gain, error, df = contrast(moments, CROSS_GAIN)
     reach = critical_value(settings.confidence, df) * error
     p_gain, q_gain = gain_tests(moments)
-    p_one = _off_diagonal(two_sided_p(*contrast(moments, np.array([0.0, -1.0, 1.0]))))
+    p_one = two_sided_p(*contrast(moments, CROSS_GAIN - SELF_GAIN))
+    np.fill_diagonal(p_one, np.nan)
     identified = matrix.reason == ""
     return CellUncertainty(
         settings=settings,
@@ -433,7 +434,7 @@ def cell_fieller_sets(moments: CellMoments, confidence: float) -> RatioSets:
     _, _, df = contrast(
         moments, np.stack([ratio - 1, -ratio, np.ones_like(ratio)], axis=-1)
     )
-    x, d = np.array([-1.0, 0.0, 1.0]), np.array([-1.0, 1.0, 0.0])
+    x, d = CROSS_GAIN, SELF_GAIN
     critical = critical_value(confidence, df)
     critical[np.eye(len(single), dtype=bool)] = np.nan
     return fieller_sets(
@@ -444,10 +445,6 @@ def cell_fieller_sets(moments: CellMoments, confidence: float) -> RatioSets:
         np.einsum("a,...ab,b", x, covariance, d),
         critical,
     )
-
-
-def _off_diagonal(values: np.ndarray) -> np.ndarray:
-    return np.where(np.eye(len(values), dtype=bool), np.nan, values)
 
 
 @dataclass(frozen=True)

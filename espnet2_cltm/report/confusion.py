@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from espnet2_cltm.matrix.results import of_strategy
+from espnet2_cltm.matrix.results_table import of_strategy
 from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.matrix.text_table import (
     read_text_table,

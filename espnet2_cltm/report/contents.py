@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from espnet2_cltm.counting import counted
 from espnet2_cltm.language_codes import is_donor_only
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import Language, display_order, family_pairs
@@ -173,7 +174,7 @@ class Report:
 
     def _line(self, strategy: str) -> str:
         names = self.source.metric_title, self.source.budget_text, strategy
-        n = f"{len(self.matrix.languages)} languages"
+        n = counted(len(self.matrix.languages), "language")
         return ", ".join(part for part in (*names, self.seeds_text, n) if part)
 
     @property
@@ -184,7 +185,7 @@ class Report:
             return ""
         low, high = int(counts.min()), int(counts.max())
         if low == high:
-            return "1 seed" if low == 1 else f"{low} seeds"
+            return counted(low, "seed")
         return f"{low} to {high} seeds a cell"
 
     @property

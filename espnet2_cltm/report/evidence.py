@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from espnet2_cltm.matrix.languages import Language
-from espnet2_cltm.matrix.results import of_strategy
+from espnet2_cltm.matrix.results_table import of_strategy
 from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.matrix.text_table import (
     TextTable,

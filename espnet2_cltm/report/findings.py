@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from espnet2_cltm.counting import agreeing, counted
+from espnet2_cltm.files import finite
 from espnet2_cltm.language_codes import is_donor_only, language_of
 from espnet2_cltm.matrix.alone import NO_SCORES
 from espnet2_cltm.matrix.estimates import SINGLE, TransferMatrix
@@ -78,9 +80,11 @@ def headline(report: Report) -> str:
         return f"{told}; the cells are estimates alone."
     helped, harmed = count["donors_help"], count["donors_harm"]
     if not helped and not harmed:
-        told = f"No donor clearly helps or harms a target, in {_pairs(tested)}"
+        told = f"No donor clearly helps or harms a target, in {counted(tested, 'pair')}"
     else:
-        told = f"Another language's data help in {helped:,} of {_pairs(tested)}"
+        told = (
+            f"Another language's data help in {helped:,} of {counted(tested, 'pair')}"
+        )
         if harmed:
             told += f" and harm in {harmed:,}"
         if helped + harmed < tested:
@@ -88,10 +92,6 @@ def headline(report: Report) -> str:
     if not worth:
         return f"{told}."
     return f"{told}. Where it can be told, a donor's {item} is worth {worth}."
-
-
-def _pairs(number: int) -> str:
-    return "1 pair" if number == 1 else f"{number:,} pairs"
 
 
 def worth_text(report: Report) -> str:
@@ -131,8 +131,10 @@ def _donors_line(report: Report) -> str:
     help_, harm = count["donors_help"], count["donors_harm"]
     unclear = tested - help_ - harm
     return (
-        f"{line} Of {_pairs(tested)}, {help_:,} {_helps(help_)}, "
-        f"{harm:,} {_harms(harm)} and {unclear:,} {_are(unclear)} unclear, "
+        f"{line} Of {counted(tested, 'pair')}, {help_:,} "
+        f"{agreeing(help_, 'helps', 'help')}, {harm:,} "
+        f"{agreeing(harm, 'harms', 'harm')} and {unclear:,} "
+        f"{agreeing(unclear, 'is', 'are')} unclear, "
         f"{CORRECTED}.{mean}"
     )
 
@@ -156,18 +158,13 @@ def _own_data_line(report: Report) -> str:
     unclear = tested - int(np.isin(found, (HELPS, HARMS)).sum())
     if unclear:
         parts.append(f"is unclear for {unclear}")
-    of = "1 target" if tested == 1 else f"{tested} targets"
-    return f"{line} Of {of}, {_and(parts)}, {CORRECTED}.{mean}"
+    return f"{line} Of {counted(tested, 'target')}, {_and(parts)}, {CORRECTED}.{mean}"
 
 
 def _no_gains(report: Report) -> str:
     if not report.matrix.n_seeds.any():
         return NO_SCORES
     return "single, double and pair runs of one target are needed"
-
-
-def _self_gain(matrix: TransferMatrix) -> np.ndarray:
-    return np.diagonal(matrix.self_gain)
 
 
 def _codes(report: Report, chosen: np.ndarray) -> str:
@@ -184,7 +181,7 @@ def _worth_line(report: Report) -> str:
     n = int(possible.sum())
     line = f"What is a donor's {report.source.items.removesuffix('s')} worth?"
     identified = int(matrix.target_identified.sum())
-    lacks = ~matrix.target_identified & np.isnan(_self_gain(matrix))
+    lacks = ~matrix.target_identified & np.isnan(np.diagonal(matrix.self_gain))
     lacking = int((lacks & possible).sum())
     without = f" (without single or double runs: {lacking})" if lacking else ""
     worth = worth_text(report)
@@ -196,8 +193,8 @@ def _worth_line(report: Report) -> str:
     above, below = count["cells_above_one"], count["cells_below_one"]
     if tested:
         lines.append(
-            f"Of {tested:,} {'cell' if tested == 1 else 'cells'}, {above:,} "
-            f"{_are(above)} above 1 and {below:,} below 1, {CORRECTED}."
+            f"Of {counted(tested, 'cell')}, {above:,} {agreeing(above, 'is', 'are')} "
+            f"above 1 and {below:,} below 1, {CORRECTED}."
         )
     unbounded = count["cells_with_unbounded_set"]
     if unbounded:
@@ -239,18 +236,6 @@ def _synthetic_lines(report: Report) -> list[str]:
 
 def _and(parts: list[str]) -> str:
     return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
-
-
-def _helps(number: int) -> str:
-    return "helps" if number == 1 else "help"
-
-
-def _harms(number: int) -> str:
-    return "harms" if number == 1 else "harm"
-
-
-def _are(number: int) -> str:
-    return "is" if number == 1 else "are"
 
 
 def signed(value: float, decimals: int = 3) -> str:
@@ -348,13 +333,9 @@ def strongest(report: Report, verdict: str, most: int = 10) -> list[dict[str, An
                 "cross_gain": float(matrix.cross_gain[cell]),
                 "cross_gain_se": float(matrix.cross_gain_se[cell]),
                 "q": float(uncertainty.q_gain[cell]),
-                "cltm": _known(matrix.cltm[cell]),
+                "cltm": finite(matrix.cltm[cell]),
                 "low": float(fieller.low[cell]) if bounded else None,
                 "high": float(fieller.high[cell]) if bounded else None,
             }
         )
     return found
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

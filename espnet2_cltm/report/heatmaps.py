@@ -19,6 +19,7 @@ from dataclasses import replace
 import matplotlib.figure
 import numpy as np
 
+from espnet2_cltm.counting import counted
 from espnet2_cltm.matrix.languages import Language, describe, display_order
 from espnet2_cltm.matrix.scores import zero_shot_means
 from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE, RatioSets
@@ -217,8 +218,8 @@ def _legend(values: np.ndarray, grey: np.ndarray, scale: ColourScale) -> list[st
     clipped = int((values < scale.low).sum() + (values > scale.high).sum())
     if clipped:
         notes.append(
-            f"Triangles: {clipped} value(s) beyond the ends of the colour scale "
-            f"(lowest {format_value(np.nanmin(values))}, highest "
+            f"Triangles: {counted(clipped, 'value')} beyond the ends of the colour "
+            f"scale (lowest {format_value(np.nanmin(values))}, highest "
             f"{format_value(np.nanmax(values))})."
         )
     return notes

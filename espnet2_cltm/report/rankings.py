@@ -80,12 +80,7 @@ def ranked_languages(report: Report, side: Side) -> list[RankedLanguage]:
     """Return all languages in the order of the matrix."""
     strengths = report.numbers.identified.strengths[side.strength]
     return [
-        RankedLanguage(
-            report.languages[code],
-            one.strength.value,
-            one.strength.low,
-            one.strength.high,
-        )
+        RankedLanguage(report.languages[code], one.value, one.low, one.high)
         for code, one in zip(report.matrix.languages, strengths, strict=True)
     ]
 

@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import asdict
 
 from espnet2_cltm import __version__
+from espnet2_cltm.counting import counted
 from espnet2_cltm.matrix.prediction import BY_LANGUAGE, Prediction, PredictionError
 from espnet2_cltm.matrix.recommendation import (
     ATDS,
@@ -61,8 +62,8 @@ def recommendation_text(
     of_what = f": {measured} measured, {ranking.n_predicted} predicted"
     lines = [
         f"Donors for target {ranking.target} by {by}, from {source}",
-        f"{len(ranking.donors)} donors{of_what * (ranking.quantity != ATDS)}; "
-        f"the best {len(shown)}:",
+        f"{counted(len(ranking.donors), 'donor')}"
+        f"{of_what * (ranking.quantity != ATDS)}; the best {len(shown)}:",
         "",
     ]
     if ranking.not_identified:
@@ -133,6 +134,8 @@ def _remarks(
         remarks.append(
             f"{alike} of {len(ranking.donors)} donors are not distinguishable "
             "from the best, which is one of them."
+            if alike > 1
+            else "Every other donor is distinguishable from the best."
         )
     if any(donor.verdict for donor in ranking.best):
         remarks.append(

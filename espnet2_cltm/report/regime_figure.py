@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from espnet2_cltm.counting import counted
 from espnet2_cltm.matrix.regime import LearningCurves, Regime, standard_error
 from espnet2_cltm.matrix.regime_files import budgets_in_regime, regime_conclusion
 from espnet2_cltm.matrix.scores import mean_over_seeds
@@ -72,10 +73,11 @@ def draw_regime(found: FoundRegime) -> matplotlib.figure.Figure:
         axes.set_xlabel(f"N, {source.unit} (logarithmic)", size=AXIS_SIZE)
     curves.set_ylabel(source.metric_title, size=AXIS_SIZE)
     index.set_ylabel("CI_min, from N to 2N", size=AXIS_SIZE)
-    n, n_seeds = len(found.curves.languages), len(found.curves.seeds)
+    languages, seeds = found.curves.languages, found.curves.seeds
     subtitle = (
-        f"{source.metric_title}, {n} language{'s' * (n > 1)}, {n_seeds} "
-        f"seed{'s' * (n_seeds > 1)}. {regime_conclusion(found.curves, found.regime)}"
+        f"{source.metric_title}, {counted(len(languages), 'language')}, "
+        f"{counted(len(seeds), 'seed')}. "
+        f"{regime_conclusion(found.curves, found.regime)}"
     ).replace("N = ", "N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
     title = f"Learning curves and dynamic regime, {source.task_title}"
     frame(figure, curves, (None, PLOT_HEIGHT), title, subtitle, _notes(found))
@@ -98,7 +100,7 @@ def _notes(found: FoundRegime) -> list[str]:
     )
     beyond = int((regime.indices.ci_min > found.top).sum())
     if beyond:
-        right += f" Triangles: {beyond} value(s) above the axis."
+        right += f" Triangles: {counted(beyond, 'value')} above the axis."
     if regime.is_outlier.any():
         right += " Hollow: N dropped as outlier."
     return [

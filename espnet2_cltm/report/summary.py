@@ -30,6 +30,8 @@ import numpy as np
 import pandas as pd
 
 from espnet2_cltm import __version__
+from espnet2_cltm.counting import counted
+from espnet2_cltm.files import finite
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, TransferMatrix
 from espnet2_cltm.matrix.languages import UNLISTED, Language
 from espnet2_cltm.matrix.properties import (
@@ -38,11 +40,7 @@ from espnet2_cltm.matrix.properties import (
     Property,
     expected_family_share,
 )
-from espnet2_cltm.matrix.property_intervals import (
-    Interval,
-    MatrixNumbers,
-    RankedStrength,
-)
+from espnet2_cltm.matrix.property_intervals import Interval, MatrixNumbers
 from espnet2_cltm.matrix.scores import (
     CrossLanguageScores,
     SeedScores,
@@ -167,18 +165,9 @@ def _numbers(report: Report, numbers: MatrixNumbers) -> dict[str, Any]:
         "expected_family_share": expected_family_share(layout) if has_cells else None,
         "properties": {name: asdict(one) for name, one in numbers.properties.items()},
         "strengths": {
-            code: {name: _ranked(numbers.strengths[name][index]) for name in STRENGTHS}
+            code: {name: asdict(numbers.strengths[name][index]) for name in STRENGTHS}
             for index, code in enumerate(codes)
         },
-    }
-
-
-def _ranked(one: RankedStrength) -> dict[str, Any]:
-    return {
-        **asdict(one.strength),
-        "rank": one.rank,
-        "rank_low": one.rank_low,
-        "rank_high": one.rank_high,
     }
 
 
@@ -195,23 +184,19 @@ def _target(report: Report, index: int, language: Language) -> dict[str, Any]:
     return {
         "name": language.name,
         "family": language.family,
-        "single": _number(single[index]),
-        "double": _number(double[index]),
-        "self_gain": _number(matrix.self_gain[index, index]),
-        "self_gain_se": _number(matrix.self_gain_se[index, index]),
-        "self_gain_q": _number(report.uncertainty.q_gain[index, index]),
+        "single": finite(single[index]),
+        "double": finite(double[index]),
+        "self_gain": finite(matrix.self_gain[index, index]),
+        "self_gain_se": finite(matrix.self_gain_se[index, index]),
+        "self_gain_q": finite(report.uncertainty.q_gain[index, index]),
         "identified": bool(matrix.target_identified[index]),
         "reason": matrix.target_reason[index],
         "best_donor": None if best is None else matrix.languages[best],
-        "best_cltm": None if best is None else _number(donors[best]),
+        "best_cltm": None if best is None else finite(donors[best]),
         "best_cltm_se": (
-            None if best is None else _number(matrix.raw_cltm_se[index, best])
+            None if best is None else finite(matrix.raw_cltm_se[index, best])
         ),
     }
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def mean_available(values: np.ndarray) -> float | None:
@@ -319,7 +304,7 @@ def strongest_languages(report: Report) -> list[str]:
     lines = []
     for label, name in (("Donors", "outgoing_mean"), ("Targets", "incoming_mean")):
         ranked = [
-            (one.rank, code, one.strength)
+            (one.rank, code, one)
             for code, one in zip(codes, strengths[name], strict=True)
             if one.rank is not None
         ]
@@ -371,7 +356,8 @@ def remarks(report: Report) -> list[str]:
     absent = absent_seeds(scores) if isinstance(scores, SeedScores) else []
     if absent:
         lines.append(
-            f"Without a result in some seeds, {len(absent)} run(s): {_some(absent)}"
+            f"Without a result in some seeds, {counted(len(absent), 'run')}: "
+            f"{_some(absent)}"
         )
     cross_language = cross_language_of(scores)
     if cross_language is not None:
@@ -380,7 +366,8 @@ def remarks(report: Report) -> list[str]:
     left_out = [f"{lang} ({why})" for lang, why in report.evidence.left_out.items()]
     if left_out:
         lines.append(
-            f"Could not take part, {len(left_out)} language(s): " + _some(left_out)
+            f"Could not take part, {counted(len(left_out), 'language')}: "
+            f"{_some(left_out)}"
         )
     narrow = narrow_line(report.evidence.data, report.languages)
     lines += [narrow] if narrow else []
@@ -413,9 +400,7 @@ def _by_reason(missing: list[tuple[str, str, str]]) -> list[str]:
     for target, donor, reason in missing:
         cells.setdefault(reason, []).append(f"{target} from {donor}")
     return [
-        f"{names[0]} ({reason})"
-        if len(names) == 1
-        else f"{len(names)} cells ({reason})"
+        f"{names[0] if len(names) == 1 else f'{len(names)} cells'} ({reason})"
         for reason, names in sorted(cells.items(), key=lambda item: -len(item[1]))
     ]
 

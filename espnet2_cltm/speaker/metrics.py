@@ -116,86 +116,12 @@ def count_errors(scores: np.ndarray, is_target: np.ndarray) -> ErrorCounts:
     return ErrorCounts(misses, false_alarms, values)
 
 
-def roc_auc(scores: np.ndarray, is_target: np.ndarray) -> float:
-    """Return the area under the ROC curve.
+def roc_auc(counts: ErrorCounts) -> float:
+    """Return the area under the ROC curve, the normalised Mann-Whitney U.
 
-    Args:
-        scores: (trials,) real numbers.
-        is_target: (trials,) bool.
-
-    Returns:
-        P(target scores higher) + P(scores tie) / 2 over all pairs of a target and a
-        nontarget; the normalised Mann-Whitney U.
-
-    Raises:
-        UserError: See :func:`validate`.
+    It is P(target scores higher) + P(scores tie) / 2 over all pairs of a target and a
+    nontarget.
     """
-    return _roc_auc(count_errors(scores, is_target))
-
-
-def eer(scores: np.ndarray, is_target: np.ndarray) -> float:
-    """Return the equal error rate of the ROC, linear between thresholds.
-
-    Args:
-        scores: (trials,) real numbers.
-        is_target: (trials,) bool.
-
-    Returns:
-        A fraction between 0 and 1, more than 0.5 where targets score lower.
-
-    Raises:
-        UserError: See :func:`validate`.
-    """
-    return _eer(count_errors(scores, is_target))
-
-
-def eer_hull(scores: np.ndarray, is_target: np.ndarray) -> float:
-    """Return the equal error rate on the convex hull of the ROC.
-
-    The hull is what the best calibration of the scores achieves, so the rate does not
-    depend on how to interpolate between thresholds; see Brümmer and de Villiers, The
-    BOSARIS Toolkit, arXiv:1304.2865.
-
-    Args:
-        scores: (trials,) real numbers.
-        is_target: (trials,) bool.
-
-    Returns:
-        A fraction between 0 and 0.5.
-
-    Raises:
-        UserError: See :func:`validate`.
-    """
-    return _eer_hull(count_errors(scores, is_target))
-
-
-def min_dcf(
-    scores: np.ndarray,
-    is_target: np.ndarray,
-    p_target: float,
-    c_miss: float = 1,
-    c_fa: float = 1,
-) -> float:
-    """Return the smallest normalised detection cost over all thresholds.
-
-    Args:
-        scores: (trials,) real numbers.
-        is_target: (trials,) bool.
-        p_target: Prior probability of a target, between 0 and 1.
-        c_miss: Cost of a miss.
-        c_fa: Cost of a false alarm.
-
-    Returns:
-        min (p c_miss P_miss + (1-p) c_fa P_fa) / min(p c_miss, (1-p) c_fa), between 0
-        and 1.
-
-    Raises:
-        UserError: See :func:`validate`.
-    """
-    return _min_dcf(count_errors(scores, is_target), p_target, c_miss, c_fa)
-
-
-def _roc_auc(counts: ErrorCounts) -> float:
     # Trials between two neighbouring thresholds tie. A nontarget is ranked correctly
     # against all targets above it, and counts half against those it ties with.
     tied_nontargets = counts.false_alarms[:-1] - counts.false_alarms[1:]
@@ -204,7 +130,11 @@ def _roc_auc(counts: ErrorCounts) -> float:
     return int((tied_nontargets * targets_right).sum()) / (2 * n_pairs)
 
 
-def _eer(counts: ErrorCounts) -> float:
+def eer(counts: ErrorCounts) -> float:
+    """Return the equal error rate of the ROC, linear between thresholds.
+
+    It is more than 0.5 where targets score lower.
+    """
     # P_miss - P_fa times the number of pairs rises from below 0 to above it.
     misses = counts.misses * counts.n_nontargets
     difference = misses - counts.false_alarms * counts.n_targets
@@ -214,7 +144,13 @@ def _eer(counts: ErrorCounts) -> float:
     return met / ((above + below) * counts.n_targets * counts.n_nontargets)
 
 
-def _eer_hull(counts: ErrorCounts) -> float:
+def eer_hull(counts: ErrorCounts) -> float:
+    """Return the equal error rate on the convex hull of the ROC, at most 0.5.
+
+    The hull is what the best calibration of the scores achieves, so the rate does not
+    depend on how to interpolate between thresholds; see Brümmer and de Villiers, The
+    BOSARIS Toolkit, arXiv:1304.2865.
+    """
     n_targets, n_nontargets = counts.n_targets, counts.n_nontargets
     misses, false_alarms = counts.misses, counts.false_alarms
     # Quickhull, followed only towards the edge that crosses P_miss = P_fa: start with
@@ -239,9 +175,19 @@ def _eer_hull(counts: ErrorCounts) -> float:
     return met / (n_nontargets * (above + below))
 
 
-def _min_dcf(
+def min_dcf(
     counts: ErrorCounts, p_target: float, c_miss: float = 1, c_fa: float = 1
 ) -> float:
+    """Return the smallest normalised detection cost over all thresholds, 0 to 1.
+
+    It is min (p c_miss P_miss + (1-p) c_fa P_fa) / min(p c_miss, (1-p) c_fa).
+
+    Args:
+        counts: Errors at every threshold.
+        p_target: Prior probability of a target, between 0 and 1.
+        c_miss: Cost of a miss.
+        c_fa: Cost of a false alarm.
+    """
     p_miss = counts.misses / counts.n_targets
     p_fa = counts.false_alarms / counts.n_nontargets
     cost_miss, cost_fa = p_target * c_miss, (1 - p_target) * c_fa
@@ -258,22 +204,17 @@ def _at(p_target: float) -> Callable[[ErrorCounts], float]:
     def compute(counts: ErrorCounts) -> float:
         if counts.n_nontargets < fewest_nontargets(p_target):
             return math.nan
-        return _min_dcf(counts, p_target)
+        return min_dcf(counts, p_target)
 
     return compute
 
 
 SPEAKER_METRICS = (
-    Metric("roc_auc", "ROC AUC", _roc_auc),
-    Metric("eer", "1 - EER", _eer, lower_is_better=True),
-    Metric("eer_hull", "1 - EER (convex hull)", _eer_hull, lower_is_better=True),
+    Metric("roc_auc", "ROC AUC", roc_auc, published_as="auc"),
+    Metric("eer", "1 - EER", eer, lower_is_better=True),
+    Metric("eer_hull", "1 - EER (convex hull)", eer_hull, lower_is_better=True),
     *(
-        Metric(
-            f"min_dcf_p{p:g}",
-            f"1 - minDCF (p_target {p:g})",
-            _at(p),
-            lower_is_better=True,
-        )
+        Metric(f"min_dcf_p{p:g}", f"1 - minDCF (p_target {p:g})", _at(p), True)
         for p in P_TARGETS
     ),
 )

@@ -20,6 +20,7 @@ from itertools import accumulate
 
 from espnet2_cltm.corpus.datadir import GENDERS, Utterance
 from espnet2_cltm.corpus.language import person_of
+from espnet2_cltm.counting import agreeing, counted
 from espnet2_cltm.speaker.trials import TrialList
 
 NOBODY_BILINGUAL = "no speaker is heard in both languages"
@@ -75,10 +76,9 @@ def draw_trials(
     for gender, utts_of in by_gender.items():
         single = sum(len(utts) == 1 for utts in utts_of.values())
         if single:
-            verb = "has" if single == 1 else "have"
             left_out.append(
-                f"{_count(single, 'speaker')} of gender {gender} with one utterance "
-                f"{verb} no positive trial"
+                f"{counted(single, 'speaker')} of gender {gender} with one utterance "
+                f"{agreeing(single, 'has', 'have')} no positive trial"
             )
         positives = [
             pair
@@ -262,10 +262,10 @@ def _by_gender(
     left_out = []
     unknown = sum(len(utts_of[name]) for name in utts_of if not stated[name])
     if unknown:
-        left_out.append(f"{_count(unknown, 'utterance')} without a gender")
+        left_out.append(f"{counted(unknown, 'utterance')} without a gender")
     both = [name for name in utts_of if len(stated[name]) > 1]
     if both:
-        left_out.append(f"{_count(len(both), 'speaker')} of two genders ({both[0]})")
+        left_out.append(f"{counted(len(both), 'speaker')} of two genders ({both[0]})")
     return {gender: utts for gender, utts in by_gender.items() if utts}, left_out
 
 
@@ -279,8 +279,9 @@ def _balance(
     """Add as many negatives as a gender has positives, and note what is missing."""
     n_positives = len(positives)
     if len(speakers) == 1:
-        loss = f"its {_count(n_positives, 'positive')} " + (
-            "is left out" if n_positives == 1 else "are left out"
+        loss = (
+            f"its {counted(n_positives, 'positive')} "
+            f"{agreeing(n_positives, 'is', 'are')} left out"
         )
         return [], [
             f"{group} has one speaker ({speakers[0]}), so "
@@ -291,9 +292,9 @@ def _balance(
     n_missing = n_positives - len(negatives)
     if n_missing:
         left_out.append(
-            f"{_count(n_missing, 'negative')} of {group} "
-            f"{'is' if n_missing == 1 else 'are'} missing: its speakers have "
-            f"{_count(between.total, 'pair')} of utterances"
+            f"{counted(n_missing, 'negative')} of {group} "
+            f"{agreeing(n_missing, 'is', 'are')} missing: its speakers have "
+            f"{counted(between.total, 'pair')} of utterances"
         )
     trials = [(*pair, True) for pair in positives]
     return trials + [(*pair, False) for pair in negatives], left_out
@@ -340,7 +341,3 @@ def _random_words(key: str) -> Iterator[int]:
         for start in range(0, len(block), 8):
             yield int.from_bytes(block[start : start + 8], "little")
         counter += 1
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

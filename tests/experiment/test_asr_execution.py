@@ -23,13 +23,7 @@ from espnet2_cltm.task import DrawingRules, UnfitLanguage
 from tests.speech import TINY_ASR, write_dump
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    write_dump(root / "demo", ["es", "tr"], utterances=3)
-    return root
+DUMP = {"languages": ["es", "tr"], "utterances": 3}
 
 
 def settings_of(store, config=TINY_ASR, budget=4, steps="data", **options):

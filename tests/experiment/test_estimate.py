@@ -11,19 +11,13 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.planning import make_plan as plan_runs
 from espnet2_cltm.experiment.planning import write_experiment
 from espnet2_cltm.experiment.settings import Settings
-from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
+from tests.speech import TINY_GENDER, TINY_SPEAKER
 
 RUN, TRAIN, HEARD = 0.5, 0.2, 0.03  # seconds: of a run, of a second trained on, heard
 START = 7.0
 FILES = {"train.yaml": 3000, "predictions/es.tsv": 60 * 4, "train/x": 4097}
 CONFIGS = {"gender": TINY_GENDER, "speaker": TINY_SPEAKER}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    write_dump(root / "demo", ["es", "fi", "tr"])
-    return root
+DUMP = {"languages": ["es", "fi", "tr"]}
 
 
 def experiment(store, task, **config):

@@ -19,7 +19,7 @@ from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import is_done
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.tasks.training import training_arguments
-from tests.speech import TINY_GENDER, TINY_HUBERT, write_dump
+from tests.speech import TINY_GENDER, TINY_HUBERT
 
 DROPOUT_HUBERT = {
     **TINY_HUBERT,
@@ -28,13 +28,6 @@ DROPOUT_HUBERT = {
     "apply_spec_augment": True,
     "mask_time_prob": 0.3,
 }
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    write_dump(root / "demo", ["es", "tr"])
-    return root
 
 
 def new_experiment(root, store, seeds=(42,), config=TINY_GENDER):

@@ -28,18 +28,11 @@ from tests.experiment.kept_experiments import (
     results_of,
     settings_for,
 )
-from tests.speech import write_dump
 
 LANGUAGES = ["es", "fi", "tr"]
 MADE = ("single.es", "double.es", "pair.es+fi", "pair.es+tr")
 CONFIGS = {"gender": {**GENDER, "max_epoch": 1}, "speaker": {**SPEAKER, "max_epoch": 2}}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    write_dump(root / "demo", LANGUAGES, SPEAKERS, utterances=3)
-    return root
+DUMP = {"languages": LANGUAGES, "speakers": SPEAKERS, "utterances": 3}
 
 
 def planned_runs(directory):

@@ -28,17 +28,10 @@ from tests.experiment.kept_experiments import (
     results_of,
     settings_for,
 )
-from tests.speech import write_dump
 
 BOTH = ("gender", "speaker")
 spawn = multiprocessing.get_context("spawn")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    write_dump(root / "demo", ["es", "fi", "tr"], SPEAKERS, utterances=3)
-    return root
+DUMP = {"languages": ["es", "fi", "tr"], "speakers": SPEAKERS, "utterances": 3}
 
 
 def made(root, settings, languages, seeds=(42,), keep_models="none"):

@@ -19,7 +19,7 @@ from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.files import write_text
 from tests.experiment.experiments import end_run
-from tests.speech import TINY_GENDER, write_dump
+from tests.speech import TINY_GENDER
 
 numbers = st.integers(min_value=2, max_value=30)
 shares = st.floats(min_value=0.01, max_value=1)
@@ -106,13 +106,7 @@ def test_a_language_that_is_added_to_a_full_matrix_gets_its_share():
 
 
 LANGS = ["ca", "es", "fi", "tr"]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    write_dump(root / "demo", [*LANGS, "sw"])
-    return root
+DUMP = {"languages": [*LANGS, "sw"]}
 
 
 @pytest.fixture

@@ -22,17 +22,10 @@ from tests.experiment.kept_experiments import (
     results_of,
     settings_for,
 )
-from tests.speech import write_dump
 
 LANGS = ["ca", "es", "tr"]
 METHODS = ("merge", "fedavg", "reptile", "fomaml")
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    write_dump(root / "demo", LANGS, SPEAKERS)
-    return root
+DUMP = {"languages": LANGS, "speakers": SPEAKERS}
 
 
 def for_tr(task, languages, donors=("ca", "es")):

@@ -14,7 +14,7 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan, write_experiment
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
+from tests.speech import TINY_GENDER, TINY_SPEAKER
 
 COMMANDS = {
     "gender": (gender_train, gender_inference, TINY_GENDER),
@@ -25,13 +25,6 @@ COMMANDS = {
     ),
 }
 BFLOAT16 = {"model_conf": {"autocast": "bfloat16"}}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    write_dump(root / "demo", ["es", "tr"])
-    return root
 
 
 def first_run(root, store, task, extra):

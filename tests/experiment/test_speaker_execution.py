@@ -20,6 +20,7 @@ from espnet2_cltm.speaker.spec import SPEAKER
 from espnet2_cltm.speaker.testing import score
 from espnet2_cltm.speaker.trials import read_scores, read_trials
 from espnet2_cltm.task import CALIBRATION_SETS
+from tests.experiment.kept_experiments import SPEAKERS
 from tests.speech import TINY_HUBERT, TINY_SPEAKER, write_dump
 
 CONFIG = {
@@ -56,14 +57,7 @@ ECAPA = {
     "preprocessor_conf": {"target_duration": 0.2},
     "embedding_conf": {"source": "projector", "speeds": [1.0]},
 }
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    speakers = {"train": 3, "dev": 2, "test": 2}
-    write_dump(root / "demo", ["es", "tr"], speakers, utterances=3)
-    return root
+DUMP = {"languages": ["es", "tr"], "speakers": SPEAKERS, "utterances": 3}
 
 
 def new_experiment(root, store, config):

@@ -29,7 +29,7 @@ from espnet2_cltm.registry import _STRATEGIES
 from espnet2_cltm.tasks.model_files import load_model, read_packed_model
 from tests.experiment.experiments import end_run
 from tests.experiment.kept_experiments import make_left, plan_experiment, results_of
-from tests.speech import TINY_GENDER, TINY_HUBERT, write_dump
+from tests.speech import TINY_GENDER, TINY_HUBERT
 
 HUBERT = {
     **TINY_HUBERT,
@@ -49,13 +49,6 @@ OPTIONS = {
     "lora+augment": {},
     "adversarial+llrd+l2sp": {},
 }
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    root = tmp_path_factory.mktemp("store")
-    write_dump(root / "demo", ["es", "tr"])
-    return root
 
 
 def settings_of(store, strategy, conf, **changes):

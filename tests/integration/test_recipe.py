@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from espnet2_cltm.bin import dump_audio, make_plan, prepare_data
+from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.experiment.recipe import resolve
 from espnet2_cltm.experiment.recipe_options import BY_TASK, recipe_options
 from espnet2_cltm.registry import corpus_names, task_names
 from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
@@ -297,7 +300,6 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
         (("--task", "mood"), "--task mood is not known"),
         (("--budget", "many"), "--budget takes a whole number"),
         (("--langs", "es xx"), "(demo): xx"),
-        (("--stagee", "3"), "--stagee is not an option: did you mean --stage?"),
         (("--task", "gender mood"), "--task mood is not known"),
         (("--task", " "), "--task is empty"),
         (("--gender_budget", "0"), "--gender_budget takes a whole number"),
@@ -351,7 +353,6 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
         (("--regime_budgets", "50 100"), "No language can take part in gender"),
         (("--regime_budgets", "1 2", "--tag", TAG), "not for learning curves"),
         (("--seeds", "one"), "--seeds takes whole numbers"),
-        (("--budget", "9999"), "Fewer than two languages, a target and a donor"),
         (("--model", "no/such-hubert"), "no/such-hubert"),
         (("--gender_config", "none.yaml"), "none.yaml"),
         (("--corpus", "kaldi", "--corpus_dir", "x"), "or --budget is missing"),
@@ -360,13 +361,44 @@ def test_changed_configuration_under_a_tag_is_refused(recipe_dir, first_call):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_wrong_option_is_one_sentence(recipe_dir, first_call, options, message):
+def test_wrong_option_is_one_sentence(
+    recipe_dir, first_call, options, message, monkeypatch, capsys
+):
+    monkeypatch.chdir(recipe_dir)
+    monkeypatch.setattr("sys.argv", ["run.sh"])
     given = CONFIGS if "--corpus" in options else OPTIONS
     # A dry run: what is refused too late must not cost a training.
     dry = () if "--dry_run" in options else ("--dry_run", "true")
-    code, output = run_recipe(recipe_dir, *given, "--tag", "wrong", *options, *dry)
+    words = [*map(str, given), "--tag", "wrong", *options, *dry]
+    with pytest.raises(SystemExit) as ended:
+        run_stages(words)
+    assert ended.value.code == 1
+    assert message in capsys.readouterr().err
+
+
+def run_stages(words):
+    """Do what run.sh does of a dry run, in this process."""
+    environment = {"DEMO": "downloads/demo", "cmd_backend": "local"}
+    found = []
+    run_command(lambda: found.append(resolve(words, environment)))
+    stages = {1: prepare_data.main, 2: dump_audio.main, 3: make_plan.main}
+    for number, main in stages.items():
+        if number >= found[0].stage:
+            main(found[0].arguments[f"stage{number}"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--stagee", "3"), "--stagee is not an option: did you mean --stage?"),
+        (("--budget", "9999"), "Fewer than two languages, a target and a donor"),
+    ],
+)
+def test_a_refusal_ends_the_recipe(recipe_dir, first_call, options, message):
+    dry = ("--tag", "wrong", "--dry_run", "true")
+    code, output = run_recipe(recipe_dir, *OPTIONS, *options, *dry)
     assert code == 1
-    assert message in output
+    assert message in output and "Successfully" not in output
     assert "Traceback" not in output
 
 

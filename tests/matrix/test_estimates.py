@@ -233,7 +233,7 @@ def test_cell_whose_own_seeds_have_no_self_gain_is_not_identified():
     matrix = build(scores)
     assert matrix.target_identified[0]
     assert np.isnan(matrix.cltm[0, 1])
-    assert "over the cell's 1 seed(s) is not positive" in matrix.reason[0, 1]
+    assert "over the cell's 1 seed is not positive" in matrix.reason[0, 1]
 
 
 def test_equal_single_and_double_give_no_ratio():

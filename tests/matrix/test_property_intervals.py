@@ -38,7 +38,7 @@ def test_every_property_and_strength_has_value_and_interval():
     assert found.properties.keys() == PROPERTIES.keys()
     assert found.strengths.keys() == STRENGTHS.keys()
     strengths = [one for all_of in found.strengths.values() for one in all_of]
-    for one in (*found.properties.values(), *(one.strength for one in strengths)):
+    for one in (*found.properties.values(), *strengths):
         assert one.low <= one.high
         assert one.note == ""
         assert one.resamples == 120
@@ -149,8 +149,8 @@ def test_missing_runs_leave_intervals_for_what_is_there():
     assert list(found.layout.square) == [0, 2, 3]
     assert all(one.low is not None for one in found.properties.values())
     incoming = found.strengths["incoming_mean"]
-    assert (incoming[4].strength.note, incoming[4].rank) == ("no cell", None)
-    assert incoming[0].strength.low is not None
+    assert (incoming[4].note, incoming[4].rank) == ("no cell", None)
+    assert incoming[0].low is not None
 
 
 def test_equal_runs_in_every_seed_have_intervals_without_width():

@@ -4,9 +4,9 @@ import pytest
 from espnet2_cltm.budget import Seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import cell_moments, estimate
+from espnet2_cltm.matrix.pool_results import read_all_runs
 from espnet2_cltm.matrix.results import (
     Choice,
-    read_all_runs,
     read_every_metric,
     read_published_steps,
     read_scores,
@@ -85,7 +85,7 @@ def test_undefined_value_is_left_out_and_told(tmp_path):
     scores = read_scores(write_results(tmp_path / "r.tsv", rows))
     assert np.isnan(scores.pair[0, 1]).all()
     assert scores.source.undefined == {("pair", "ca", "es"): 2}
-    assert "macro_f1 is undefined (nan) in 2 result(s)" in scores.source.notes[0]
+    assert "macro_f1 is undefined (nan) in 2 results" in scores.source.notes[0]
     assert "pair_ca+es_60_43 on ca" in scores.source.notes[0]
 
 
@@ -246,9 +246,7 @@ def test_cross_language_results_are_kept_apart_from_the_matrix(tmp_path):
             scores.cross_language.perf,
             [[0.55, np.nan], [np.nan, 0.6], [0.5, np.nan], [0.75, np.nan]],
         )
-    assert (
-        "undefined (nan) in 1 result(s), tested on es~zh-CN" in scores.source.notes[0]
-    )
+    assert "undefined (nan) in 1 result, tested on es~zh-CN" in scores.source.notes[0]
 
 
 def test_cross_language_results_of_another_metric_are_left_out(tmp_path):

@@ -218,7 +218,7 @@ def test_values_beyond_the_colours_are_marked_and_counted():
     shown = values(30).clip(0, 1.2)
     shown[0, 1], shown[2, 3] = -12.0, 9.0
     said = notes(transfer(30, shown))
-    assert "Triangles: 2 value(s)" in said
+    assert "Triangles: 2 values" in said
     assert "12.00" in said and "9.00" in said
 
 

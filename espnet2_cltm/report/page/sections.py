@@ -4,7 +4,7 @@ Everything that the page shows beneath its title is one :class:`.Section` of
 :data:`SECTIONS`; see :mod:`espnet2_cltm.report.page.section` for how to add one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -424,91 +424,44 @@ def _downloads(report: Report) -> str:
     return found
 
 
+def _drawn(
+    id: str,
+    title: str,
+    html: Callable[[Report], str | None],
+    data: Callable[[Report], Any] | None = None,
+    **options: Any,
+) -> Section:
+    """Return a section whose script is the file of its name."""
+    script = part(f"{id.replace('-', '_')}.js")
+    return Section(id, title, html, data, script, **options)
+
+
 SECTIONS = [
     Section(
         "the-matrix", "The matrix", _matrix, script=part("matrix.js"), fold="never"
     ),
     Section("in-short", "In short", _in_short, fold="open"),
-    Section(
-        "strategies",
-        "Strategies",
-        strategies_section,
-        data=strategies_data,
-        script=part("strategies.js"),
-    ),
-    Section(
-        "rankings",
-        "Donors and targets",
-        _rankings,
-        data=_rankings_data,
-        script=part("rankings.js"),
-    ),
+    _drawn("strategies", "Strategies", strategies_section, strategies_data),
+    _drawn("rankings", "Donors and targets", _rankings, _rankings_data),
     Section("pairs", "Clearest pairs", _pairs),
     Section("own-data", "Single, double, self-gain", _own_data),
     Section("numbers", "Summary numbers", _numbers),
     Section("origin", "Where transfer comes from", _origin),
-    Section("zero-shot", "Zero-shot", _zero_shot, script=part("zero_shot.js")),
-    Section(
-        "pools",
-        "Targets without data",
-        pools_section,
-        pools_data,
-        part("pools.js"),
-        fold="open",
-    ),
+    _drawn("zero-shot", "Zero-shot", _zero_shot),
+    _drawn("pools", "Targets without data", pools_section, pools_data, fold="open"),
     Section("confusion", "Confusion of classes", _confusion),
-    Section(
-        "scores",
-        "Errors and scores of trials",
-        scores_section,
-        data=scores_data,
-        script=part("verification.js"),
+    _drawn("scores", "Errors and scores of trials", scores_section, scores_data),
+    _drawn("calibration", "Calibration", calibration_section, calibration_data),
+    _drawn(
+        "comparison", "Beside the published matrices", _comparison, _comparison_data
     ),
-    Section(
-        "calibration",
-        "Calibration",
-        calibration_section,
-        data=calibration_data,
-        script=part("calibration.js"),
-    ),
-    Section(
-        "comparison",
-        "Beside the published matrices",
-        _comparison,
-        data=_comparison_data,
-        script=part("comparison.js"),
-    ),
-    Section(
-        "regime",
-        "How large N must be",
-        _regime,
-        data=lambda report: report.regime,
-        script=part("regime.js"),
-    ),
+    _drawn("regime", "How large N must be", _regime, lambda report: report.regime),
     Section("corpus", "Data", data_section),
-    Section(
-        "training",
-        "Trainings",
-        training_section,
-        data=training_data,
-        script=part("training.js"),
-    ),
-    Section(
-        "layers",
-        "Layers of the encoder",
-        layers_section,
-        data=layers_data,
-        script=part("layers.js"),
-    ),
+    _drawn("training", "Trainings", training_section, training_data),
+    _drawn("layers", "Layers of the encoder", layers_section, layers_data),
     Section("gaps", "What is missing", _gaps),
     Section("methods", "Methods", _methods),
     Section("reproduce", "To reproduce", _reproduce),
-    Section(
-        "downloads",
-        "Downloads",
-        _downloads,
-        data=lambda report: report.files,
-        script=part("downloads.js"),
-    ),
+    _drawn("downloads", "Downloads", _downloads, lambda report: report.files),
 ]
 """All sections; a list, to which others are added."""
