@@ -10,7 +10,6 @@ from tests.experiment.test_execution import (
     make_all,
     new_experiment,
     predictions_of,
-    store,  # noqa: F401 (a fixture)
 )
 from tests.speech import TINY_GENDER
 
@@ -26,7 +25,7 @@ def frozen_config(tmp_path, freeze):
 
 
 @pytest.mark.parametrize("freeze", ["cnn", "1", "all"])
-def test_results_do_not_depend_on_what_is_remembered(tmp_path, store, freeze):  # noqa: F811
+def test_results_do_not_depend_on_what_is_remembered(tmp_path, store, freeze):
     config = frozen_config(tmp_path, freeze)
     found = []
     for name, room in (("forgetful", 0), ("mindful", 10**9)):
@@ -39,7 +38,7 @@ def test_results_do_not_depend_on_what_is_remembered(tmp_path, store, freeze):  
     assert found[0] == found[1] != {}
 
 
-def test_a_frozen_run_gives_the_numbers_of_the_commands(tmp_path, store):  # noqa: F811
+def test_a_frozen_run_gives_the_numbers_of_the_commands(tmp_path, store):
     cache_audio(10**9)
     directory = new_experiment(
         tmp_path / "exp", store, config=frozen_config(tmp_path, "cnn")
