@@ -181,19 +181,22 @@ def run(args: argparse.Namespace) -> None:
     settings = settings_from(vars(args))
     if args.layers:
         check_layers(settings.train_config)
-    begun = is_begun(directory)
+    begun, is_known = is_begun(directory), False
     if begun and directory.settings.exists():
         # But for the options, which the data complete: before anything is drawn.
         before = read_settings(directory.settings)
-        check_unchanged(directory.settings, replace(settings, options=before.options))
+        asked = replace(settings, options=before.options)
+        check_unchanged(directory.settings, asked)
+        is_known = asked == before
     languages = choose_languages(settings, args.langs)
-    # Here, for its imports take seconds, and options are refused before.
-    from espnet2_cltm.experiment.execution import build_once
+    if not is_known:
+        # Here, for its imports take seconds, and options are refused before.
+        from espnet2_cltm.experiment.execution import build_once
 
-    highest = max(args.seeds, default=0)
-    for task in settings.tasks:
-        for strategy in strategies_of(settings, task):
-            build_once(settings, task, highest, strategy.name, strategy.is_own)
+        highest = max(args.seeds, default=0)
+        for task in settings.tasks:
+            for strategy in strategies_of(settings, task):
+                build_once(settings, task, highest, strategy.name, strategy.is_own)
 
     def choose(task: str, fit: list[str]) -> list[ChosenPool]:
         assert settings.pools is not None
