@@ -4,10 +4,11 @@ ESPnet's collate function brings along text processing that is of no use to thes
 ``g2p_en``, which takes seconds, downloads data and need not be installed, and
 ``tacotron_cleaner``, which takes two seconds. While the two modules that name them are
 imported, and no longer, stand-ins take their places; the first use of a stand-in
-imports what it stands for.
+imports what it stands for. ESPnet's functions are imported without the type checks that
+typeguard would add to them.
 """
 
-# ruff: noqa: E402, F401 (what is imported, and in this order, is this module's purpose)
+# ruff: noqa: F401 (what is imported, and in this order, is this module's purpose)
 
 import datetime
 import importlib
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import typeguard
 
 
 class _StandIn(ModuleType):
@@ -63,26 +65,23 @@ def importing_later(*names: str) -> Iterator[None]:
             _remove(module)
 
 
-with importing_later("g2p_en"):
-    importlib.import_module("espnet2.text.phoneme_tokenizer")
-with importing_later("tacotron_cleaner", "tacotron_cleaner.cleaners"):
-    importlib.import_module("espnet2.text.cleaner")
-# ESPnet's trainer calls it by its old name in every run.
-warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.autocast", FutureWarning)
-# ESPnet 202609 moved what its tasks take from ESPnet1.
-_is_old = importlib.util.find_spec("espnet.nets") is not None
-NETS = "espnet.nets" if _is_old else "espnet2.legacy.nets"
-with redirect_stdout(StringIO()):  # it prints that Flash Attention is not installed
-    importlib.import_module(f"{NETS}.pytorch_backend.transformer.attention")
+@contextmanager
+def without_type_checks() -> Iterator[None]:
+    """Leave typeguard's checks out of modules that are imported within the block.
 
+    It compiles the functions of ESPnet anew to have every call checked, which takes
+    three seconds of each process. What a user sets is checked in :mod:`.options`.
+    """
+    typechecked = typeguard.typechecked
 
-# ESPnet's list of decoders names one, never used here, that needs packages of its own.
-_S4 = "espnet2.asr.state_spaces.model"
-if _S4 not in sys.modules:
-    sys.modules[_S4] = ModuleType(_S4)
-    sys.modules[_S4].SequenceModel = None  # type: ignore[attr-defined]
-    importlib.import_module("espnet2.asr.decoder.s4_decoder")
-    del sys.modules[_S4]
+    def as_it_is(target: Any = None, **_: Any) -> Any:
+        return as_it_is if target is None else target
+
+    typeguard.typechecked = as_it_is
+    try:
+        yield
+    finally:
+        typeguard.typechecked = typechecked
 
 
 @contextmanager
@@ -105,19 +104,40 @@ def weights_only() -> Iterator[None]:
             os.environ[name] = before
 
 
+# ESPnet's trainer calls it by its old name in every run.
+warnings.filterwarnings("ignore", r"`torch\.cuda\.amp\.autocast", FutureWarning)
 # What ESPnet's checkpoint.pth holds beside tensors and plain values: times, and numbers
 # of numpy. Processes of distributed training import this module too.
 _SAFE: list[Any] = [datetime.timedelta, np.dtype, np.float64, type(np.dtype(float))]
 _SAFE.append(np.float64(0).__reduce__()[0])
 torch.serialization.add_safe_globals(_SAFE)
 
-from espnet2.asr.encoder.abs_encoder import AbsEncoder
-from espnet2.asr.espnet_model import ESPnetASRModel
-from espnet2.tasks import abs_task, asr, spk
-from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
-from espnet2.train.class_choices import ClassChoices
-from espnet2.train.collate_fn import CommonCollateFn
-from espnet2.train.dataset import ESPnetDataset
-from espnet2.train.iterable_dataset import IterableESPnetDataset
-from espnet2.train.preprocessor import SpkPreprocessor
-from espnet2.train.trainer import GradScaler, Trainer, TrainerOptions
+with without_type_checks():
+    with importing_later("g2p_en"):
+        importlib.import_module("espnet2.text.phoneme_tokenizer")
+    with importing_later("tacotron_cleaner", "tacotron_cleaner.cleaners"):
+        importlib.import_module("espnet2.text.cleaner")
+    # ESPnet 202609 moved what its tasks take from ESPnet1.
+    _is_old = importlib.util.find_spec("espnet.nets") is not None
+    NETS = "espnet.nets" if _is_old else "espnet2.legacy.nets"
+    with redirect_stdout(StringIO()):  # it prints that Flash Attention is not installed
+        importlib.import_module(f"{NETS}.pytorch_backend.transformer.attention")
+
+    # ESPnet's list of decoders names one, never used here, that needs more packages.
+    _S4 = "espnet2.asr.state_spaces.model"
+    if _S4 not in sys.modules:
+        sys.modules[_S4] = ModuleType(_S4)
+        sys.modules[_S4].SequenceModel = None  # type: ignore[attr-defined]
+        importlib.import_module("espnet2.asr.decoder.s4_decoder")
+        del sys.modules[_S4]
+
+    from espnet2.asr.encoder.abs_encoder import AbsEncoder
+    from espnet2.asr.espnet_model import ESPnetASRModel
+    from espnet2.tasks import abs_task, asr, spk
+    from espnet2.tasks.abs_task import AbsTask, optim_classes, scheduler_classes
+    from espnet2.train.class_choices import ClassChoices
+    from espnet2.train.collate_fn import CommonCollateFn
+    from espnet2.train.dataset import ESPnetDataset
+    from espnet2.train.iterable_dataset import IterableESPnetDataset
+    from espnet2.train.preprocessor import SpkPreprocessor
+    from espnet2.train.trainer import GradScaler, Trainer, TrainerOptions

@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import typeguard
 
-from espnet2_cltm.tasks.espnet import importing_later
+from espnet2_cltm.tasks.espnet import importing_later, without_type_checks
 
 LATER = ("g2p_en", "tacotron_cleaner", "inflect")
 
@@ -55,17 +56,15 @@ def test_a_module_that_was_imported_before_is_left_alone():
     assert sys.modules["json"] is json
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["label.espnet_task", "speaker.espnet_task", "pretraining.espnet_task"],
-)
-def test_a_task_imports_no_text_processing_and_prints_nothing(module):
+def test_tasks_import_no_text_processing_and_print_nothing():
     code = f"""
-import sys
+import importlib, sys
 stdout = sys.stdout
-import espnet2_cltm.{module}
-assert sys.stdout is stdout
-assert not [name for name in sys.modules if name.split(".")[0] in {LATER}]
+for task in ("label", "speaker", "pretraining"):
+    importlib.import_module(f"espnet2_cltm.{{task}}.espnet_task")
+    assert sys.stdout is stdout
+    loaded = {{name.split(".")[0] for name in sys.modules}}
+    assert not loaded & {{*{LATER}}}, task
 import espnet2.text.cleaner
 assert espnet2.text.cleaner.TextCleaner("tacotron")("jr.") == "JUNIOR"
 """
@@ -73,3 +72,17 @@ assert espnet2.text.cleaner.TextCleaner("tacotron")("jr.") == "JUNIOR"
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_checks_of_types_are_left_out_of_espnet_alone(tmp_path, monkeypatch):
+    code = "from typeguard import typechecked\n@typechecked\ndef f(x: int): return x\n"
+    for name in ("imported_within", "imported_after"):
+        (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with without_type_checks():
+        import imported_within
+    import imported_after
+
+    assert imported_within.f("text") == "text"
+    with pytest.raises(typeguard.TypeCheckError):
+        imported_after.f("text")
