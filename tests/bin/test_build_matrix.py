@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
+from espnet2_cltm.bin import build_matrix
 from espnet2_cltm.bin.build_matrix import get_parser, main
 from espnet2_cltm.matrix.matrix_files import LabelledMatrix, read_published
+from espnet2_cltm.report import heatmaps
 from espnet2_cltm.results_format import COST_COLUMNS
 from tests.matrix.matrix_reader import read_matrix
 from tests.matrix.results_files import perf_rows, write_results
@@ -32,6 +33,18 @@ def perf(kind: str, tested: str, donor: str, seed: int) -> float:
     return base + {"ca": 0.08, "es": 0.05, "tr": -0.02}[donor]
 
 
+@pytest.fixture
+def drawn():
+    """Asked for by tests that look at figures."""
+
+
+@pytest.fixture(autouse=True)
+def others_draw_nothing(request, monkeypatch):
+    """Leave out the figures, which take two seconds, where no test looks at them."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(build_matrix, "write_figures", lambda *_: [])
+
+
 def run(tmp_path, rows, *options) -> Path:
     results = write_results(tmp_path / "results.tsv", rows)
     outdir = tmp_path / "cltm"
@@ -45,7 +58,7 @@ def rows():
     return perf_rows(LANGUAGES, (42, 43, 44, 45), perf)
 
 
-def test_all_files_are_written_and_agree(tmp_path, rows, capsys):
+def test_all_files_are_written_and_agree(tmp_path, rows, capsys, drawn):
     outdir = run(tmp_path, rows)
     assert sorted(path.name for path in outdir.iterdir()) == [
         "cells.tsv",
@@ -159,7 +172,7 @@ def test_building_twice_gives_the_same_bytes(tmp_path, rows):
 
 
 def test_each_strategy_has_a_matrix_and_one_report_compares_them(
-    tmp_path, rows, capsys
+    tmp_path, rows, capsys, drawn, monkeypatch
 ):
     lora = [[f"{r[0]}.lora", *r[1:8], str(float(r[8]) - 0.1), r[9]] for r in rows]
     both = [[*r, "equal", s] for s, of in (("full", rows), ("lora", lora)) for r in of]
@@ -181,6 +194,7 @@ def test_each_strategy_has_a_matrix_and_one_report_compares_them(
     assert 'id="strategy"' in page
     assert 'href="lora/report.html"' in page
     assert 'id="strategy"' not in (outdir / "lora" / "report.html").read_text()
+    monkeypatch.setattr(build_matrix, "write_figures", lambda *_: [])
     run(tmp_path, both, "--resamples", "50", "--strategy", "lora")
     again = json.loads((outdir / "summary.json").read_text())
     assert again["strategy"] == "lora"
@@ -265,7 +279,7 @@ def test_few_cells_are_predicted_without_an_error_of_prediction(tmp_path, capsys
     assert "4 cells that were not measured are not predicted" in capsys.readouterr().out
 
 
-def test_names_may_hold_what_matplotlib_takes_for_mathematics(tmp_path, rows):
+def test_names_may_hold_what_matplotlib_takes_for_mathematics(tmp_path, rows, drawn):
     odd = tmp_path / "odd.yaml"
     odd.write_text("ca: {name: 'Ca$x_{$', family: '$\\frac{$'}\n")
     assert (run(tmp_path, rows, "--languages_conf", str(odd)) / "heatmap.pdf").exists()
@@ -503,13 +517,17 @@ def test_heatmap_of_speaker_verification_says_what_it_shows(
     tmp_path, speaker_rows, monkeypatch
 ):
     drawn = []
-    monkeypatch.setattr(
-        "espnet2_cltm.report.heatmaps.draw_grid",
-        lambda grid: drawn.append(grid) or Figure(),
-    )
+    monkeypatch.setattr(heatmaps, "draw_grid", drawn.append)
+
+    def draw_one(outdir, figures, report):
+        heatmaps.draw_transfer(report)
+        return []
+
+    monkeypatch.setattr(build_matrix, "write_figures", draw_one)
     run(tmp_path, speaker_rows, "--metric", "min_dcf_p0.01")
-    assert drawn[0].title == "Cross-lingual transfer matrix, speaker verification"
-    assert drawn[0].subtitle == (
+    (grid,) = drawn
+    assert grid.title == "Cross-lingual transfer matrix, speaker verification"
+    assert grid.subtitle == (
         "1 - minDCF (p_target 0.01), N = 24 utterances, 4 seeds, 3 languages"
     )
 
@@ -586,7 +604,7 @@ def test_script_needs_neither_torch_nor_espnet(tmp_path, rows):
     assert (tmp_path / "o" / "summary.json").exists()
 
 
-def test_a_published_matrix_is_drawn_and_described(tmp_path, capsys):
+def test_a_published_matrix_is_drawn_and_described(tmp_path, capsys, drawn):
     main(["--matrix", "asr_mhubert", "--task", "asr", "--outdir", str(tmp_path)])
     printed = capsys.readouterr().out
     assert "Known for 9 of 9 targets" in printed
