@@ -9,16 +9,21 @@ That module has
 
 * ``ESPNET_TASK``, the task's class in ESPnet's sense, and ``PREDICTIONS_SUFFIX``;
 * ``build_options(options)``, ESPnet options that build the model before there is data;
-* ``write_training_data(run_dir, train, dev, batch_bins, options)``, which returns
-  ESPnet's data options;
+* ``write_training_data(run_dir, train, dev, batch_bins, options)``, which writes what
+  ESPnet reads of the training utterances ``train`` and the validation sets ``dev``, a
+  :class:`TestSet` for each language of the run, and returns ESPnet's data options;
 * ``criteria(config, languages, tests)``, which returns the criterion that chooses the
-  epoch for each test;
-* ``predict(model, test, predictions, batch_bins, device)``;
+  epoch for each test, those it lacks taking the last: ``config`` is the training
+  configuration, data options included, ``tests`` are names of test sets;
+* ``predict(model, test, predictions, batch_bins, device)``, which writes the file
+  ``predictions`` of a :class:`TestSet`, on ``cpu`` or ``cuda``;
 * ``score(spec, options, test, predictions)``, which returns :class:`Scores`;
-* ``cache_audio(max_bytes)``;
+* ``cache_audio(max_bytes)``, which keeps so many bytes of prepared test audio at most;
 * and where a metric is :attr:`~Metric.calibrated_on` dev sets, ``calibrate(options,
   dev)``, which takes pairs of a dev set and its predictions and returns the numbers of
   a calibration; ``score`` then has the calibrations as a fifth argument.
+
+Options are the task's own, by name; ``batch_bins`` is the most samples in a batch.
 """
 
 import math

@@ -1,4 +1,7 @@
-"""Speech recognition in stage 4: ESPnet's data, transcripts, and scores."""
+"""Speech recognition in stage 4: ESPnet's data, transcripts, and scores.
+
+The functions and their arguments are described in :mod:`espnet2_cltm.task`.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,15 +51,7 @@ def write_training_data(
     batch_bins: int,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write ESPnet's data files and return the options that name them.
-
-    Args:
-        run_dir: Directory of the run.
-        train: Training utterances, in order.
-        dev: Validation sets of the run's languages.
-        batch_bins: Unused; ESPnet's own batches are validated.
-        options: The task's options, tokens included unless each run has its own.
-    """
+    """Write ESPnet's data files and return the options that name them."""
     valid = [utterance for part in dev for utterance in part.utterances]
     write_espnet_data(run_dir / "train", train, "text")
     # ESPnet's command needs validation data even where none are there.
@@ -89,11 +84,6 @@ def criteria(
 
     A pair is tested on each of its languages with the epoch that is best on that
     language's dev set; other tests take the epoch that is best on all dev sets.
-
-    Args:
-        config: The training configuration, data options included.
-        languages: The run's languages.
-        tests: Names of the sets that it is tested on.
     """
     rate, table = config.get("checkpoint", "last"), config.get("valid_utt2lang")
     if rate == "last" or not table:
@@ -107,15 +97,7 @@ def criteria(
 def predict(
     model: CtcModel, test: TestSet, predictions: Path, batch_bins: int, device: str
 ) -> None:
-    """Transcribe every test utterance and write the transcripts.
-
-    Args:
-        model: A trained model.
-        test: The test set.
-        predictions: Table to write.
-        batch_bins: Most samples in a batch.
-        device: ``cpu`` or ``cuda``.
-    """
+    """Transcribe every test utterance and write the transcripts."""
     read_waveform, batches = read_test(test, batch_bins)
     texts = transcribe(model, read_waveform, batches, device)
     write_transcripts(predictions, texts)
@@ -125,12 +107,6 @@ def score(
     spec: TaskSpec, options: Mapping[str, Any], test: TestSet, predictions: Path
 ) -> Scores:
     """Score transcripts against those of the test list.
-
-    Args:
-        spec: The task.
-        options: Its options.
-        test: The test set.
-        predictions: Table that :func:`predict` wrote.
 
     Raises:
         UserError: The table is missing or names other utterances than the list.

@@ -55,12 +55,7 @@ class AsrTrainer(AdaptingTrainer):
     ) -> None:
         """Transcribe the validation utterances and report the error rates.
 
-        Args:
-            model: The model, or DistributedDataParallel around it.
-            iterator: ESPnet's loader of the validation utterances.
-            reporter: Receiver of the statistics.
-            options: Options.
-            distributed_option: Unused; every process does the same.
+        Arguments are ESPnet's.
 
         Raises:
             UserError: An utterance has no language.

@@ -1,4 +1,7 @@
-"""Label tasks in stage 4: ESPnet's data, predictions, and scores."""
+"""Label tasks in stage 4: ESPnet's data, predictions, and scores.
+
+The functions and their arguments are described in :mod:`espnet2_cltm.task`.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,15 +51,7 @@ def write_training_data(
     batch_bins: int,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Write ESPnet's data files and return the options that name them.
-
-    Args:
-        run_dir: Directory of the run.
-        train: Training utterances, in order.
-        dev: Validation sets of the run's languages.
-        batch_bins: Unused; validation is not part of a run.
-        options: The task's options, classes included.
-    """
+    """Write ESPnet's data files and return the options that name them."""
     labels = ("label", "label")
     valid = [utterance for part in dev for utterance in part.utterances]
     write_espnet_data(run_dir / "train", train, labels[0])
@@ -82,15 +77,7 @@ def predict(
     batch_bins: int,
     device: str,
 ) -> None:
-    """Predict every test utterance and write the table of predictions.
-
-    Args:
-        model: A trained model.
-        test: The test set.
-        predictions: Table to write.
-        batch_bins: Most samples in a batch.
-        device: ``cpu`` or ``cuda``.
-    """
+    """Predict every test utterance and write the table of predictions."""
     read_waveform, batches = read_test(test, batch_bins)
     write_predictions(
         predictions, predict_labels(model, read_waveform, batches, device)
@@ -100,12 +87,7 @@ def predict(
 def calibrate(
     options: Mapping[str, Any], dev: Sequence[tuple[TestSet, Path]]
 ) -> list[float]:
-    """Fit a temperature on dev utterances of one language or more.
-
-    Args:
-        options: The task's options, classes included.
-        dev: Dev sets, and the tables of predictions that :func:`predict` wrote.
-    """
+    """Fit a temperature on dev utterances of one language or more."""
     read = [_read(test, predictions, options["classes"]) for test, predictions in dev]
     number = {name: k for k, name in enumerate(options["classes"])}
     truth = [number[name] for reference, _, _ in read for name in reference]
@@ -121,13 +103,6 @@ def score(
     calibrations: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> Scores:
     """Score a table of predictions against the test list's labels.
-
-    Args:
-        spec: The task.
-        options: Its options, classes included.
-        test: The test set.
-        predictions: Table that :func:`predict` wrote.
-        calibrations: What :func:`calibrate` returned.
 
     Raises:
         UserError: The table is missing or names other utterances than the list.

@@ -1,4 +1,7 @@
-"""Speaker verification in stage 4: ESPnet's data, scores of trials, and metrics."""
+"""Speaker verification in stage 4: ESPnet's data, scores of trials, and metrics.
+
+The functions and their arguments are described in :mod:`espnet2_cltm.task`.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,12 +46,7 @@ def build_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def cache_audio(max_bytes: int) -> None:
-    """Keep waveforms, and the output of the encoder's frozen part, in memory.
-
-    Args:
-        max_bytes: Most bytes of trimmed and time-stretched waveforms, and as many of
-            frozen states.
-    """
+    """Keep waveforms, and the output of the encoder's frozen part, in memory."""
     cache_waveforms(max_bytes)
     keep_frozen_states(max_bytes)
 
@@ -63,13 +61,6 @@ def write_training_data(
     """Write ESPnet's data files and return the options that name them.
 
     The classes are the speakers of all the run's utterances.
-
-    Args:
-        run_dir: Directory of the run.
-        train: Training utterances, in order.
-        dev: Validation sets of the run's languages.
-        batch_bins: Most samples in a batch of utterances to embed.
-        options: The task's options.
     """
     write_espnet_data(run_dir / "train", train, "utt2spk")
     utts_of: dict[str, list[str]] = {}
@@ -109,11 +100,6 @@ def criteria(
     language's dev trials, as i+j and j+i would be if trained separately; where the
     language has none, every run takes the last epoch. Other tests take the epoch with
     the lowest mean over the run's languages.
-
-    Args:
-        config: The training configuration, data options included.
-        languages: The run's languages.
-        tests: Names of the sets that it is tested on.
     """
     if config.get("checkpoint", "eer") == "last":
         return {}
@@ -133,15 +119,7 @@ def predict(
     batch_bins: int,
     device: str,
 ) -> None:
-    """Score every trial and write the scores as float32, in the order of the trials.
-
-    Args:
-        model: A trained model.
-        test: The test set.
-        predictions: File to write, in numpy's format.
-        batch_bins: Most samples in a batch.
-        device: ``cpu`` or ``cuda``.
-    """
+    """Score every trial and write the scores as float32, in the order of the trials."""
     audio = {u.utt: u.audio for u in test.utterances}
     embeddings = embed_utterances(
         model,
@@ -157,12 +135,7 @@ def predict(
 def calibrate(
     options: Mapping[str, Any], dev: Sequence[tuple[TestSet, Path]]
 ) -> list[float]:
-    """Fit a calibration on the dev trials of one language or more.
-
-    Args:
-        options: The task's options.
-        dev: Dev sets, and the files of scores that :func:`predict` wrote.
-    """
+    """Fit a calibration on the dev trials of one language or more."""
     scores = [read_predictions(path, test.data, test.data_path) for test, path in dev]
     is_target = [test.data.is_target for test, _ in dev]
     return fit_calibration(np.concatenate(scores), np.concatenate(is_target))
@@ -176,13 +149,6 @@ def score(
     calibrations: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> Scores:
     """Compute the metrics of a test from its scores.
-
-    Args:
-        spec: The task.
-        options: Its options.
-        test: The test set.
-        predictions: File that :func:`predict` wrote.
-        calibrations: What :func:`calibrate` returned.
 
     Raises:
         UserError: The scores are missing, or are not those of the trials.

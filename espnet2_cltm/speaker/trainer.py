@@ -67,12 +67,7 @@ class SpeakerTrainer(AdaptingTrainer):
     ) -> None:
         """Score every trial list and report the EER of each.
 
-        Args:
-            model: The model, or DistributedDataParallel around it.
-            iterator: ESPnet's loader of the validation utterances.
-            reporter: Receiver of the statistics.
-            options: Options, trial lists included.
-            distributed_option: Unused; every process does the same.
+        Arguments are ESPnet's.
 
         Raises:
             UserError: See :func:`read_valid_trials`; or a score is not finite.
