@@ -12,7 +12,7 @@ those of the target's shots alone. An empty field is not known.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -194,7 +194,9 @@ def read_pool_results(
         for target in progress(
             tested.targets, description="Targets without data", unit="target"
         )
-        for score in _of_target(tested, target, _of(chosen, target), settings)
+        for score in _of_target(
+            tested, target, [pool for pool in chosen if pool.target == target], settings
+        )
     ]
     curves = {target: tested.curve(target) for target in tested.targets}
     level = settings.confidence
@@ -247,10 +249,6 @@ def read_all_runs(path: Path | str, source: ResultsSource) -> pd.DataFrame:
         columns=columns,
     )
     return found[np.isfinite(found["perf"])]
-
-
-def _of(chosen: Iterable[ChosenPool], target: str) -> list[ChosenPool]:
-    return [pool for pool in chosen if pool.target == target]
 
 
 def _has_shots(runs: pd.DataFrame, budget: int) -> bool:

@@ -41,6 +41,7 @@ from espnet2_cltm.matrix.properties import (
     expected_family_share,
 )
 from espnet2_cltm.matrix.property_intervals import Interval, MatrixNumbers
+from espnet2_cltm.matrix.relatedness import off_diagonal
 from espnet2_cltm.matrix.scores import (
     CrossLanguageScores,
     SeedScores,
@@ -54,7 +55,6 @@ from espnet2_cltm.matrix.uncertainty import (
     FALSE_DISCOVERY_RATE,
     HARMS,
     HELPS,
-    CellUncertainty,
 )
 from espnet2_cltm.report.contents import Report, grey_targets, possible_targets
 from espnet2_cltm.report.evidence import narrow_line
@@ -97,7 +97,7 @@ def _n_cells(matrix: TransferMatrix) -> int:
 def summarise(report: Report) -> dict[str, Any]:
     """Collect what ``summary.json`` holds; None stands for not available."""
     scores, matrix, uncertainty = report.scores, report.matrix, report.uncertainty
-    source, n = report.source, len(matrix.languages)
+    source, n, settings = report.source, len(matrix.languages), uncertainty.settings
     _, zero_shot = zero_shot_means(scores)
     cross_language = cross_language_of(scores)
     used_seeds = matrix.n_seeds[matrix.n_seeds > 0].tolist()
@@ -120,11 +120,13 @@ def summarise(report: Report) -> dict[str, Any]:
         "identification_level": IDENTIFICATION_LEVEL,
         "confidence": uncertainty.settings.confidence,
         "false_discovery_rate": FALSE_DISCOVERY_RATE,
-        "bootstrap": _bootstrap_settings(uncertainty),
+        # None where the file holds means and variances only.
+        "bootstrap": uncertainty.bootstrap
+        and {"resamples": settings.resamples, "seed": settings.bootstrap_seed},
         "counts": {
             "cells": _n_cells(matrix),
             "cells_estimated": _n_cells(matrix) - len(missing_cells(matrix)),
-            "cells_identified": _off_diagonal_count(matrix.cltm),
+            "cells_identified": int(np.isfinite(off_diagonal(matrix.cltm)).sum()),
             **count_findings(matrix, uncertainty),
             "targets_identified": int(matrix.target_identified.sum()),
             "zero_shot_cells": zero_shot.size,
@@ -147,14 +149,6 @@ def summarise(report: Report) -> dict[str, Any]:
     }
 
 
-def _bootstrap_settings(uncertainty: CellUncertainty) -> dict[str, int] | None:
-    """None where the file holds means and variances only."""
-    if uncertainty.bootstrap is None:
-        return None
-    settings = uncertainty.settings
-    return {"resamples": settings.resamples, "seed": settings.bootstrap_seed}
-
-
 def _numbers(report: Report, numbers: MatrixNumbers) -> dict[str, Any]:
     """Write one version of the summary numbers, see the module's docstring."""
     layout, codes = numbers.layout, report.matrix.languages
@@ -169,10 +163,6 @@ def _numbers(report: Report, numbers: MatrixNumbers) -> dict[str, Any]:
             for index, code in enumerate(codes)
         },
     }
-
-
-def _off_diagonal_count(matrix: np.ndarray) -> int:
-    return int(np.isfinite(matrix[~np.eye(len(matrix), dtype=bool)]).sum())
 
 
 def _target(report: Report, index: int, language: Language) -> dict[str, Any]:

@@ -8,7 +8,7 @@ the utterances and ``batch_bins``, to the last bit. On disk they have Kaldi's fo
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import kaldiio
@@ -69,7 +69,8 @@ def embed_utterances(
     utts = sorted(num_samples)
     row = {utt: index for index, utt in enumerate(utts)}
     sums: np.ndarray | None = None
-    for held in _held_together(num_samples, batch_bins, len(settings.speeds)):
+    at_once = _BATCHES_HELD * batch_bins // len(settings.speeds)
+    for held in length_batches(num_samples, at_once):
         waveforms = _prepare(held, read_waveform, settings, model.ignores_padding)
         lengths = {key: len(waveform) for key, waveform in waveforms.items()}
         normalised: dict[tuple[str, int], np.ndarray] = {}
@@ -116,13 +117,6 @@ def write_embeddings(
         offsets = [line.rstrip("\n").rpartition(":")[2] for line in listed]
     lines = (f"{utt} {ark}:{at}\n" for utt, at in zip(rows, offsets, strict=True))
     write_text(scp, "".join(lines))
-
-
-def _held_together(
-    num_samples: Mapping[str, int], batch_bins: int, n_speeds: int
-) -> Iterator[Sequence[str]]:
-    """Cut the utterances, sorted by length, into parts that fit in memory."""
-    yield from length_batches(num_samples, _BATCHES_HELD * batch_bins // n_speeds)
 
 
 def _prepare(

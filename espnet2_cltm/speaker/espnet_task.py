@@ -197,7 +197,8 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
                 f"init: {args.init} would overwrite the encoder's weights: remove the "
                 "line; each part initialises its own weights."
             )
-        args.spk_num = _count_speakers(args)
+        if args.spk_num is None:
+            args.spk_num = len(read_spk2utt(args.spk2utt))
         frontend = build_part(frontend_choices, args)
         if isinstance(frontend, HubertFrontend):
             frontend.reuses_while_training = not _crops(args)
@@ -235,12 +236,6 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
             autocast=_autocast(args.model_conf),
         )
         return adapt(model, args)
-
-
-def _count_speakers(args: argparse.Namespace) -> int:
-    if args.spk_num is None:
-        return len(read_spk2utt(args.spk2utt))
-    return args.spk_num
 
 
 def _check_topk(args: argparse.Namespace) -> None:
