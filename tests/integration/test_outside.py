@@ -40,9 +40,16 @@ def test_the_recipe_runs_with_what_another_package_adds(site, tmp_path):
     config["strategy"] = "top"
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(config))
     options = "--corpus tones --task register --budget 3 --seeds 1 --nj 1"
-    command = [ROOT / "run.sh", *options.split(), "--register_config", "train.yaml"]
-    env = {**os.environ, "PYTHONPATH": str(site), "CLTM_RECIPE_DIR": str(tmp_path)}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.integration.stages", *options.split()]
+    command += ["--register_config", "train.yaml"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{site}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     exp = tmp_path / "exp/tones_register_n3"
     results = pd.read_csv(exp / "results.tsv", sep="\t")

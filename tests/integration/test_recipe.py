@@ -12,24 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from espnet2_cltm.bin import (
-    build_matrix,
-    dump_audio,
-    find_regime,
-    make_plan,
-    prepare_data,
-    run_plan,
-    score,
-)
-from espnet2_cltm.bin.command_line import run_command
-from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.recipe import resolve
 from espnet2_cltm.experiment.recipe_options import BY_TASK, recipe_options
 from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.experiment.worker import work
 from espnet2_cltm.registry import corpus_names, task_names
 from tests.experiment.test_estimate import timed_as_known
+from tests.integration.stages import do_stages
 from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
 ROOT = Path(__file__).parents[2]
@@ -92,28 +81,9 @@ def run_here(recipe_dir, first_call, monkeypatch, capsys, caplog):
     def run(*options, directory=recipe_dir, make=None):
         monkeypatch.chdir(directory)
         monkeypatch.setattr("sys.argv", ["run.sh"])
-        environment = {
-            **{"DEMO": "downloads/demo", "cmd_backend": "local"},
-            **{"CLTM_ROOT": str(ROOT), "CLTM_RECIPE_DIR": str(directory)},
-        }
-        found = []
         caplog.set_level("INFO")
-        words = [str(word) for word in options]
-        run_command(lambda: found.append(resolve(words, environment)))
-        (recipe,) = found
-        caplog.clear()  # the stages log, the check of the options does not
-        mains = {
-            1: prepare_data.main,
-            2: dump_audio.main,
-            3: make_plan.main,
-            4: (lambda _: make(ExperimentDir(recipe.exp))) if make else run_plan.main,
-            5: score.main,
-        }
-        for stage in range(recipe.stage, min(recipe.stop_stage, 5) + 1):
-            mains[stage](recipe.arguments[f"stage{stage}"])
-        for task in recipe.tasks if recipe.stop_stage == 6 else ():
-            make_matrix = find_regime.main if recipe.is_regime else build_matrix.main
-            make_matrix(recipe.arguments[f"stage6_{task}"])
+        # The stages log, the check of the options does not.
+        do_stages(options, directory, make=make, checked=caplog.clear)
         return "".join([*capsys.readouterr(), caplog.text])
 
     return run
