@@ -35,11 +35,9 @@ TINY_HUBERT = {
     "layerdrop": 0.0,
     "apply_spec_augment": False,
 }
-TINY_GENDER = {
-    "classes": "f m",
+TRAINING = {
     "frontend": "hubert",
     "frontend_conf": {"model": TINY_HUBERT},
-    "projector_conf": {"output_size": 8},
     "optim": "adamw",
     "optim_conf": {"lr": 1.0e-3, "weight_decay": 0.0},
     "grad_clip": 1.0,
@@ -51,44 +49,25 @@ TINY_GENDER = {
     "use_matplotlib": False,
     "num_att_plot": 0,
     "keep_nbest_models": 1,
+}
+TINY_GENDER = {
+    "classes": "f m",
+    "projector_conf": {"output_size": 8},
+    **TRAINING,
     "best_model_criterion": [["valid", "acc", "max"]],
 }
 TINY_SPEAKER = {
-    "frontend": "hubert",
-    "frontend_conf": {"model": TINY_HUBERT},
     "encoder": "identity",
     "pooling": "mean",
     "projector": "linear",
     "projector_conf": {"output_size": 8},
     "loss": "cross_entropy",
     "embedding_conf": {"source": "hidden_layers", "num_layers": 2},
-    "optim": "adamw",
-    "optim_conf": {"lr": 1.0e-3, "weight_decay": 0.0},
-    "grad_clip": 1.0,
-    "max_epoch": 2,
-    "batch_type": "unsorted",
-    "batch_size": 2,
-    "num_workers": 0,
-    "use_tensorboard": False,
-    "use_matplotlib": False,
-    "num_att_plot": 0,
-    "keep_nbest_models": 1,
+    **TRAINING,
     "best_model_criterion": [["valid", "eer", "min"]],
 }
 TINY_ASR = {
-    "frontend": "hubert",
-    "frontend_conf": {"model": TINY_HUBERT},
-    "optim": "adamw",
-    "optim_conf": {"lr": 1.0e-3, "weight_decay": 0.0},
-    "grad_clip": 1.0,
-    "max_epoch": 2,
-    "batch_type": "unsorted",
-    "batch_size": 2,
-    "num_workers": 0,
-    "use_tensorboard": False,
-    "use_matplotlib": False,
-    "num_att_plot": 0,
-    "keep_nbest_models": 1,
+    **TRAINING,
     "best_model_criterion": [["valid", "cer", "min"]],
 }
 

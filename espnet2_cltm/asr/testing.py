@@ -10,11 +10,7 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.asr.espnet_task import AsrTask
-from espnet2_cltm.asr.inference import (
-    read_transcripts,
-    transcribe,
-    write_transcripts,
-)
+from espnet2_cltm.asr.inference import read_transcripts, transcribe, write_transcripts
 from espnet2_cltm.asr.metrics import count_errors, score_counts
 from espnet2_cltm.asr.model import CtcModel
 from espnet2_cltm.asr.tokens import decode_pieces, find_tokens, token_list

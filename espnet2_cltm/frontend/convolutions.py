@@ -199,10 +199,7 @@ class MatrixProducts(nn.Module):
 
 
 def strided_convolution(
-    frames: torch.Tensor,
-    weight: torch.Tensor,
-    bias: torch.Tensor | None,
-    stride: int,
+    frames: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride: int
 ) -> torch.Tensor:
     """Convolve over time without padding, as ``torch.nn.functional.conv1d`` does.
 

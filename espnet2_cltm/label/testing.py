@@ -71,11 +71,7 @@ def criteria(
 
 
 def predict(
-    model: LabelModel,
-    test: TestSet,
-    predictions: Path,
-    batch_bins: int,
-    device: str,
+    model: LabelModel, test: TestSet, predictions: Path, batch_bins: int, device: str
 ) -> None:
     """Predict every test utterance and write the table of predictions."""
     read_waveform, batches = read_test(test, batch_bins)

@@ -120,10 +120,7 @@ def find_origin(
             :func:`espnet2_cltm.matrix.languages.language_distances`.
         settings: Settings of the permutation tests.
     """
-    relations = {
-        SAME_FAMILY: family_relation(languages),
-        **distances,
-    }
+    relations = {SAME_FAMILY: family_relation(languages), **distances}
     permutations = permute_languages(
         len(languages), settings.permutations, settings.seed
     )

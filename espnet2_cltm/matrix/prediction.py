@@ -241,10 +241,7 @@ def _parts_of_languages(
         chosen = np.zeros(len(known), dtype=bool)
         chosen[order[part::folds]] = True
         parts.append(
-            (
-                known & (chosen[:, None] | chosen),
-                known & chosen[:, None] & ~chosen,
-            )
+            (known & (chosen[:, None] | chosen), known & chosen[:, None] & ~chosen)
         )
     return parts
 

@@ -43,11 +43,7 @@ from espnet2_cltm.matrix.noise import (
     resampled,
     seed_noise,
 )
-from espnet2_cltm.matrix.properties import (
-    PROPERTIES,
-    STRENGTHS,
-    why_not_available,
-)
+from espnet2_cltm.matrix.properties import PROPERTIES, STRENGTHS, why_not_available
 from espnet2_cltm.matrix.scores import SeedScores
 from espnet2_cltm.matrix.uncertainty import critical_value, draw_weights, tail_level
 

@@ -10,12 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from espnet2_cltm.matrix.scores import SeedScores, mean_over_seeds
-from espnet2_cltm.matrix.uncertainty import (
-    BOUNDED,
-    LEVEL,
-    critical_value,
-    fieller_sets,
-)
+from espnet2_cltm.matrix.uncertainty import BOUNDED, LEVEL, critical_value, fieller_sets
 
 LEAST_SEEDS = 3
 

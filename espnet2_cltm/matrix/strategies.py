@@ -31,11 +31,7 @@ from espnet2_cltm.matrix.property_intervals import CELLS_AT_ONCE, FEWEST_SEEDS
 from espnet2_cltm.matrix.results_table import with_defaults
 from espnet2_cltm.matrix.scores import ResultsSource, SeedScores, mean_over_seeds
 from espnet2_cltm.matrix.text_table import read_text_table, require_columns, to_number
-from espnet2_cltm.matrix.uncertainty import (
-    Analysis,
-    IntervalSettings,
-    draw_weights,
-)
+from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, draw_weights
 from espnet2_cltm.results_format import COST_COLUMNS, COSTS, KINDS, STRATEGY
 
 FILE = "strategies.tsv"

@@ -289,10 +289,7 @@ def _hear_language(
 
 
 def _hear(
-    settings: ProfileSettings,
-    what: str,
-    chosen: Sequence[Utterance],
-    shown: Any,
+    settings: ProfileSettings, what: str, chosen: Sequence[Utterance], shown: Any
 ) -> tuple[dict[str, Any], str]:
     """Encode some utterances.
 

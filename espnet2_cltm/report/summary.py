@@ -51,11 +51,7 @@ from espnet2_cltm.matrix.scores import (
     zero_shot_means,
 )
 from espnet2_cltm.matrix.strategies import strategy_sentences
-from espnet2_cltm.matrix.uncertainty import (
-    FALSE_DISCOVERY_RATE,
-    HARMS,
-    HELPS,
-)
+from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE, HARMS, HELPS
 from espnet2_cltm.report.contents import Report, grey_targets, possible_targets
 from espnet2_cltm.report.evidence import narrow_line
 from espnet2_cltm.report.findings import (

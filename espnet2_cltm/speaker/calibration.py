@@ -136,11 +136,7 @@ def _at(p_target: float) -> Callable[[ErrorCounts, Sequence[float]], float]:
 
 CALIBRATION_METRICS = (
     Metric(
-        "min_cllr",
-        "1 - min Cllr",
-        min_cllr,
-        lower_is_better=True,
-        of_calibration=True,
+        "min_cllr", "1 - min Cllr", min_cllr, lower_is_better=True, of_calibration=True
     ),
     *(
         Metric(

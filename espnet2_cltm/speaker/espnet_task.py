@@ -61,9 +61,7 @@ projector_choices = ClassChoices(
     optional=True,
 )
 preprocessor_choices = ClassChoices(
-    name="preprocessor",
-    classes={"spk": SpeakerPreprocessor},
-    default="spk",
+    name="preprocessor", classes={"spk": SpeakerPreprocessor}, default="spk"
 )
 loss_choices = ClassChoices(
     name="loss",
@@ -219,10 +217,7 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
             of_utterance = sources.get(embedding.source) or of_utterance
         _check_topk(args)
         loss = build_part(
-            loss_choices,
-            args,
-            nout=of_utterance.output_size(),
-            nclasses=args.spk_num,
+            loss_choices, args, nout=of_utterance.output_size(), nclasses=args.spk_num
         )
         model = SpeakerModel(
             frontend=frontend,

@@ -12,11 +12,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from espnet2_cltm.speaker.metrics import count_errors
-from espnet2_cltm.speaker.trials import (
-    SCORES_SUFFIX,
-    TrialList,
-    read_predictions,
-)
+from espnet2_cltm.speaker.trials import SCORES_SUFFIX, TrialList, read_predictions
 
 BIN_WIDTH = 0.04
 EDGES = np.linspace(-1, 1, round(2 / BIN_WIDTH) + 1).round(2)

@@ -27,10 +27,7 @@ from espnet2_cltm.speaker.embedding import (
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.model import SpeakerModel
-from espnet2_cltm.speaker.trials import (
-    SCORES_SUFFIX,
-    read_predictions,
-)
+from espnet2_cltm.speaker.trials import SCORES_SUFFIX, read_predictions
 from espnet2_cltm.task import Criterion, Scores, TaskSpec, TestSet, score_in_turn
 
 ESPNET_TASK = SpeakerTask
@@ -113,11 +110,7 @@ def criteria(
 
 
 def predict(
-    model: SpeakerModel,
-    test: TestSet,
-    predictions: Path,
-    batch_bins: int,
-    device: str,
+    model: SpeakerModel, test: TestSet, predictions: Path, batch_bins: int, device: str
 ) -> None:
     """Score every trial and write the scores as float32, in the order of the trials."""
     audio = {u.utt: u.audio for u in test.utterances}

@@ -15,12 +15,7 @@ from torch import nn
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.families import LINEAR_LAYERS
 from espnet2_cltm.frontend.frozen_states import CONVOLUTIONS
-from espnet2_cltm.strategies.strategy import (
-    Strategy,
-    encoder_of,
-    is_number,
-    require,
-)
+from espnet2_cltm.strategies.strategy import Strategy, encoder_of, is_number, require
 
 SAVE_CHOICES = ("all", "required_grad_only")
 

@@ -118,9 +118,7 @@ def serve(grid: Grid, context: Context) -> None:
     logging.info("Wrote %s", place / "federated.pth")
 
 
-def _training(
-    config: Mapping[str, object],
-) -> tuple[type[AbsTask], argparse.Namespace]:
+def _training(config: Mapping[str, object]) -> tuple[type[AbsTask], argparse.Namespace]:
     task = find_task(str(config["task"])).code().ESPNET_TASK
     return task, training_arguments(task, str(config["train-config"]))
 

@@ -63,8 +63,7 @@ def length_batches(
 def inference_parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with the options of all inference commands but ``--key_file``."""
     parser = config_argparse.ArgumentParser(
-        description=description,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument("--log_level", default="INFO", type=str.upper)
     parser.add_argument("--output_dir", required=True)

@@ -19,22 +19,14 @@ from espnet2.schedulers.abs_scheduler import (
 )
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.abs_espnet_model import AbsESPnetModel
-from espnet2.train.distributed_utils import (
-    DistributedOption,
-    resolve_distributed_mode,
-)
+from espnet2.train.distributed_utils import DistributedOption, resolve_distributed_mode
 from espnet2.train.reporter import Reporter
 from espnet2.utils.build_dataclass import build_dataclass
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.pooling.meta import MetaLearner
 from espnet2_cltm.pooling.methods import Fomaml, Rounds
-from espnet2_cltm.pooling.rounds import (
-    RoundRecord,
-    federate,
-    one_after_another,
-    pulled,
-)
+from espnet2_cltm.pooling.rounds import RoundRecord, federate, one_after_another, pulled
 from espnet2_cltm.pooling.weights import Weights, trained_weights
 from espnet2_cltm.task import Criterion
 from espnet2_cltm.tasks.espnet import AbsTask, GradScaler

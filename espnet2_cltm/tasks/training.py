@@ -31,10 +31,7 @@ from espnet2.schedulers.abs_scheduler import (
 from espnet2.torch_utils.load_pretrained_model import load_pretrained_model
 from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.abs_espnet_model import AbsESPnetModel
-from espnet2.train.distributed_utils import (
-    DistributedOption,
-    resolve_distributed_mode,
-)
+from espnet2.train.distributed_utils import DistributedOption, resolve_distributed_mode
 from espnet2.train.reporter import Reporter
 from espnet2.utils.build_dataclass import build_dataclass
 

@@ -211,10 +211,7 @@ def scores_section(report: Report) -> str | None:
             ]
         )
         + chart("scores-chart", "ROC, DET and histograms of scores", "wide chart")
-        + folded(
-            "As a table",
-            table("Miss rate at false alarm rates", columns, rows),
-        )
+        + folded("As a table", table("Miss rate at false alarm rates", columns, rows))
     )
 
 

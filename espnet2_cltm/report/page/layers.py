@@ -17,12 +17,7 @@ from espnet2_cltm.report.layers import (
     nearer_to_double,
     weights_by_family,
 )
-from espnet2_cltm.report.page.section import (
-    chart,
-    folded,
-    paragraphs,
-    table,
-)
+from espnet2_cltm.report.page.section import chart, folded, paragraphs, table
 from espnet2_cltm.report.wording import MINUS
 
 

@@ -178,11 +178,7 @@ def _targets(analysis: Analysis) -> list[dict[str, Any]]:
             "reason": with_minus_signs(reason),
         }
         for gain, error, is_grey, reason in zip(
-            gains,
-            errors,
-            grey_targets(matrix),
-            matrix.target_reason,
-            strict=True,
+            gains, errors, grey_targets(matrix), matrix.target_reason, strict=True
         )
     ]
 

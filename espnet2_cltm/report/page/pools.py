@@ -8,13 +8,7 @@ from markupsafe import Markup
 
 from espnet2_cltm.matrix.pool_results import DONOR, PoolResults, PoolScore
 from espnet2_cltm.report.contents import Report
-from espnet2_cltm.report.page.section import (
-    bullets,
-    chart,
-    folded,
-    paragraphs,
-    table,
-)
+from espnet2_cltm.report.page.section import bullets, chart, folded, paragraphs, table
 from espnet2_cltm.report.pools import (
     BESIDE,
     difference_text,
