@@ -34,23 +34,36 @@ if ((stage <= 2 && stop_stage >= 2)); then
     run "${root}/local/dump_audio.py" "${stage2[@]}"
 fi
 
-if ((stage <= 3 && stop_stage >= 3)); then
-    log "Stage 3: draw subsets and write the plan of ${exp}"
-    run "${root}/local/make_plan.py" "${stage3[@]}"
-    [[ ${dry_run} == false ]] || log "Stages 4 to 6 are left out, because of --dry_run true"
-fi
+# Stages 3 to 5, again for each round of an adaptive design.
+planned=""
+while true; do
+    if ((stage <= 3 && stop_stage >= 3)); then
+        log "Stage 3: draw subsets and write the plan of ${exp}"
+        run "${root}/local/make_plan.py" "${stage3[@]}"
+        # An adaptive design is complete when stage 3 adds nothing.
+        if [[ ${design} == adaptive && ${dry_run} == false ]]; then
+            sum=$(cksum <"${exp}/plan.tsv")
+            [[ ${sum} != "${planned}" ]] || break
+            planned=${sum}
+        fi
+        [[ ${dry_run} == false ]] || log "Stages 4 to 6 are left out, because of --dry_run true"
+    fi
 
-if ((stage <= 4 && stop_stage >= 4)); then
-    how="${nj} at a time"
-    [[ ${executor} == local ]] || how=${slurm_config}
-    log "Stage 4: make the runs of ${exp}/plan.tsv (${executor}, ${how}; how far: ${exp}/progress.json)"
-    run "${root}/local/run_plan.py" "${stage4[@]}"
-fi
+    if ((stage <= 4 && stop_stage >= 4)); then
+        how="${nj} at a time"
+        [[ ${executor} == local ]] || how=${slurm_config}
+        log "Stage 4: make the runs of ${exp}/plan.tsv (${executor}, ${how}; how far: ${exp}/progress.json)"
+        run "${root}/local/run_plan.py" "${stage4[@]}"
+    fi
 
-if ((stage <= 5 && stop_stage >= 5)); then
-    log "Stage 5: score the runs of ${exp}"
-    run "${root}/local/score.py" "${stage5[@]}"
-fi
+    if ((stage <= 5 && stop_stage >= 5)); then
+        log "Stage 5: score the runs of ${exp}"
+        run "${root}/local/score.py" "${stage5[@]}"
+    fi
+    if [[ ${design} == full ]] || ((stage > 3 || stop_stage < 5)); then
+        break
+    fi
+done
 
 if ((stage <= 6 && stop_stage >= 6)); then
     for name in ${tasks}; do

@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,10 +24,12 @@ from espnet2_cltm.corpus.audio import SAMPLE_BYTES
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.counting import counted
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.adaptive import ChooseRuns
 from espnet2_cltm.experiment.drawn import Planned, check_same_data
 from espnet2_cltm.experiment.encoder import check_layers
 from espnet2_cltm.experiment.estimate import Workers, estimate_cost
 from espnet2_cltm.experiment.layout import ExperimentDir
+from espnet2_cltm.experiment.pair_selection import Pair
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.planning import (
     is_begun,
@@ -49,6 +51,7 @@ from espnet2_cltm.experiment.strategies import strategies_of
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.pool_choice import choose_pools, rankings_for
 from espnet2_cltm.matrix.results import Choice
+from espnet2_cltm.matrix.rounds import next_round
 from espnet2_cltm.options import add_options
 from espnet2_cltm.pools import ChosenPool
 from espnet2_cltm.results_format import RUN_KINDS
@@ -159,6 +162,28 @@ def _describe_pairs(
     ]
 
 
+def next_rounds(
+    directory: ExperimentDir, settings: Settings, distances: str
+) -> ChooseRuns:
+    """Return the function that chooses the rounds of an adaptive design."""
+
+    def choose(
+        task: str, pairs: Sequence[Pair], made: Mapping[Pair, int], most_seeds: int
+    ) -> dict[Pair, int]:
+        return next_round(
+            directory.results,
+            Choice(task, budget=settings.budget[task]),
+            pairs,
+            made,
+            most_seeds,
+            settings.certainty,
+            settings.pairs_fraction,
+            distances or None,
+        )
+
+    return choose
+
+
 def workers_of(args: argparse.Namespace) -> Workers:
     """Return how many workers the options ask for, and on which devices.
 
@@ -204,7 +229,10 @@ def run(args: argparse.Namespace) -> None:
         rankings = rankings_for(directory.results, choice, fit, args.distances or None)
         return choose_pools(settings.pools, fit, args.seeds, rankings)
 
-    planned = make_plan(settings, languages, args.seeds, directory, choose)
+    planned = make_plan(
+        *(settings, languages, args.seeds, directory, choose),
+        next_rounds(directory, settings, args.distances),
+    )
     if begun:
         check_unchanged(directory.settings, planned.settings)
     log_notes(planned)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.adaptive import FULL_DESIGN
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.merging import merge_experiments
 from espnet2_cltm.experiment.plan import PlannedRun, PlannedStrategy, all_runs
@@ -80,7 +81,8 @@ def count_runs_in_no_plan(plan: Sequence[PlannedRun], settings: Settings) -> int
     Returns:
         0 where only a share of the pairs is measured, and for learning curves.
     """
-    if settings.regime_budgets or settings.pairs_fraction < 1:
+    is_full = settings.design == FULL_DESIGN and settings.pairs_fraction == 1
+    if settings.regime_budgets or not is_full:
         return 0
     planned = {p.run for p in plan}
     wanted = set()

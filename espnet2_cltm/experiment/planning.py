@@ -16,6 +16,7 @@ from espnet2_cltm.corpus.language import person_of
 from espnet2_cltm.corpus.stored import read_split, read_undecoded
 from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.adaptive import ADAPTIVE, ChooseRuns, plan_round
 from espnet2_cltm.experiment.drawn import (
     DrawnLanguage,
     DrawnSet,
@@ -69,6 +70,7 @@ def make_plan(
     seeds: Sequence[int],
     directory: ExperimentDir | None = None,
     choose_pools: Callable[[str, list[str]], list[ChosenPool]] | None = None,
+    choose_runs: ChooseRuns | None = None,
 ) -> Planned:
     """Draw subsets and list all runs, without writing anything.
 
@@ -80,6 +82,8 @@ def make_plan(
             measured, pair runs that are done in it are preferred and stay in the plan.
         choose_pools: Function of (task, its languages) that decides on the donors of
             targets without data, where the settings ask for pools.
+        choose_runs: Function that chooses the pair runs of a round in an adaptive
+            design; without it, all of them are listed.
 
     Raises:
         UserError: The audio store lacks something, or too few languages can take part
@@ -140,7 +144,9 @@ def make_plan(
                 *run.test_languages(fit[task], settings.zero_shot),
                 *run.tests_across(names, settings.zero_shot),
             ]
-            for run in _runs(task, settings, drawn, fit[task], seeds, directory)
+            for run in _runs(
+                task, settings, drawn, fit[task], seeds, directory, choose_runs
+            )
         }
         # Without zero-shot tests, what is a donor only is not tested alone.
         tests = {run: tested for run, tested in tests.items() if tested}
@@ -352,6 +358,7 @@ def _runs(
     languages: Sequence[str],
     seeds: Sequence[int],
     directory: ExperimentDir | None,
+    choose_runs: ChooseRuns | None,
 ) -> list[Run]:
     """List a task's runs, by seed."""
     strategies = strategies_of(settings, task)
@@ -361,6 +368,8 @@ def _runs(
         return curve_runs(task, grids, seeds, settings.steps, strategies)
     budget = settings.budget[task]
     runs = all_runs(task, languages, budget, seeds, settings.steps, strategies)
+    if settings.design == ADAPTIVE and choose_runs:
+        return plan_round(directory, settings, task, runs, choose_runs)
     if settings.pairs_fraction == 1:
         return runs
     made = made_pair_runs(directory, runs)

@@ -17,6 +17,7 @@ from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec
 from espnet2_cltm.corpus.prepare import choose_languages
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.adaptive import ADAPTIVE
 from espnet2_cltm.experiment.encoder import check_layers, read_train_configs
 from espnet2_cltm.experiment.plan import check_grid, read_plan
 from espnet2_cltm.experiment.recipe_options import recipe_options
@@ -100,7 +101,14 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         strategies=read_strategies(values["strategy"]),
         pools=pools,
         pool_methods=read_pool_methods(pools.methods) if pools else {},
+        design=values["design"],
+        certainty=values["certainty"],
     )
+    if grid and settings.design == ADAPTIVE:
+        raise UserError(
+            "--regime_budgets is for learning curves, which have no pairs: leave "
+            "--design adaptive out."
+        )
     for name, n in settings.budget.items():
         if values["shots"] and isinstance(n, Seconds):
             raise UserError(
@@ -211,7 +219,10 @@ class Recipe:
         return "\n".join(lines) + "\n"
 
 
-_SHOWN = ("corpus", "datadir", "dumpdir", "nj", "dry_run", "executor", "slurm_config")
+_SHOWN = (
+    *("corpus", "datadir", "dumpdir", "nj", "dry_run", "executor", "slurm_config"),
+    "design",
+)
 
 
 def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:

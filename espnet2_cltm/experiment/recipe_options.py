@@ -13,6 +13,7 @@ from espnet2_cltm.corpus.options import (
     STAGE_2_OPTIONS,
 )
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment.adaptive import DESIGNS, FULL_DESIGN
 from espnet2_cltm.experiment.plan import STEPS_CHOICES
 from espnet2_cltm.experiment.run_options import RUN_OPTIONS
 from espnet2_cltm.options import (
@@ -119,9 +120,27 @@ STAGE_3_OPTIONS = (
     Option("zero_shot", "test single runs on every language", TRUTH, "true", (3,)),
     Option(
         "pairs_fraction",
-        "share of the pairs of languages that is measured, balanced over languages",
+        "share of the pairs of languages that is measured, balanced over languages; in "
+        "an adaptive design, the largest share of their runs",
         SHARE,
         "1",
+        (3,),
+    ),
+    Option(
+        "design",
+        "which pairs are measured: full (all, or a balanced share) or adaptive (in "
+        "rounds, those that tell most about each target's best three donors, until "
+        "--certainty, or --pairs_fraction of the runs of pairs)",
+        one_of(*DESIGNS),
+        FULL_DESIGN,
+        (3,),
+    ),
+    Option(
+        "certainty",
+        "probability with which the best donors of every target are to be known, where "
+        "an adaptive design ends",
+        SHARE,
+        "0.9",
         (3,),
     ),
     Option("pairs_seed", "seed that draws which pairs", WHOLE, "0", (3,)),

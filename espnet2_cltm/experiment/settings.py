@@ -24,7 +24,7 @@ from espnet2_cltm.task import DrawingRules
 
 # Settings with a value per task, strategy or method, of which there may come more.
 MAY_GROW = ("budget", "options", "train_config", "strategies", "pool_methods")
-MAY_CHANGE = ("pairs_fraction", "regime_budgets", "pools")
+MAY_CHANGE = ("pairs_fraction", "design", "certainty", "regime_budgets", "pools")
 _ONE_MATRIX = {"both": "equal"}  # steps whose runs of a matrix are those of another
 
 
@@ -43,7 +43,8 @@ class Settings:
         test_batch_bins: Most samples in a test batch, on which the last bits of a
             prediction depend.
         train_config: ESPnet training configuration by task, encoder included.
-        pairs_fraction: Share of the pairs of languages that is measured.
+        pairs_fraction: Share of the pairs of languages that is measured; in an adaptive
+            design, the largest share of their runs.
         pairs_seed: Seed that draws these pairs.
         regime_budgets: Every N of learning curves, ascending; empty for a matrix.
         steps: Optimiser steps of the runs, one of ``STEPS_CHOICES``; ``equal`` may
@@ -51,6 +52,9 @@ class Settings:
         strategies: What each strategy changes in a training configuration, by name, see
             :mod:`.strategies`; empty for the configurations' own alone.
         pools: What is asked for targets without data; None for nothing.
+        design: Whether all pairs are measured, or some in rounds, see :mod:`.adaptive`.
+        certainty: Probability with which the best donors of every target are to be
+            known in an adaptive design.
         pool_methods: Options of the ways to make a pool's model, by name.
     """
 
@@ -69,6 +73,8 @@ class Settings:
     strategies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pools: PoolOptions | None = None
     pool_methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    design: str = "full"
+    certainty: float = 0.9
 
     def __post_init__(self) -> None:
         # YAML has lists and mappings only, and seconds as texts.

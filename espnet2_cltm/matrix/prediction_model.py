@@ -22,6 +22,7 @@ Ridge regression on distances, targets and donors has a lower r with left-out ce
 some published matrices, by up to 0.07 (benchmarks/README.md).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,13 +108,47 @@ def draw_matrices(
     Raises:
         ValueError: There are fewer than two measured cells.
     """
+    expected, cells = [], []
+    for sampler, centre, unit in _sweeps(matrix, errors, relations, settings):
+        expected.append(centre + unit * sampler.expected())
+        cells.append(centre + unit * sampler.draw_cells())
+    return MatrixDraws(np.array(expected), np.array(cells))
+
+
+def draw_noiseless(
+    matrix: np.ndarray,
+    errors: np.ndarray,
+    relations: np.ndarray,
+    settings: ModelSettings | None = None,
+) -> np.ndarray:
+    """Draw what cells are: measured ones given their measurement, too.
+
+    Arguments and errors are those of :func:`draw_matrices`.
+
+    Returns:
+        (draws, n, n).
+    """
+    return np.array(
+        [
+            centre + unit * sampler.draw_noiseless()
+            for sampler, centre, unit in _sweeps(matrix, errors, relations, settings)
+        ]
+    )
+
+
+def _sweeps(
+    matrix: np.ndarray,
+    errors: np.ndarray,
+    relations: np.ndarray,
+    settings: ModelSettings | None,
+) -> Iterator[tuple["_Sampler", float, float]]:
+    """Yield a chain's state after each sweep that is kept, and its origin and unit."""
     settings = settings or ModelSettings()
     known = np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
     if known.sum() < 2:
         raise ValueError("the model needs at least two measured cells")
     centre, unit = matrix[known].mean(), matrix[known].std()
     unit = unit if unit > 0 else 1.0
-    expected, cells = [], []
     for place, structure in enumerate(STRUCTURES):
         sampler = _Sampler(
             np.where(known, (matrix - centre) / unit, 0.0),
@@ -127,11 +162,7 @@ def draw_matrices(
         for sweep in range(-settings.burn_in, settings.draws):
             sampler.sweep()
             if sweep >= 0:
-                expected.append(sampler.expected())
-                cells.append(sampler.draw_cells())
-    return MatrixDraws(
-        centre + unit * np.array(expected), centre + unit * np.array(cells)
-    )
+                yield sampler, centre, unit
 
 
 class _Sampler:
@@ -178,6 +209,10 @@ class _Sampler:
         """Return cells with a rest drawn anew."""
         rest = self.generator.standard_t(self.structure.freedom, self.known.shape)
         return self.expected() + rest * np.sqrt(self.scale)[:, None]
+
+    def draw_noiseless(self) -> np.ndarray:
+        """Return cells with a rest drawn anew where they are not measured."""
+        return np.where(self.known > 0, self.cells, self.draw_cells())
 
     def sweep(self) -> None:
         """Draw every part anew."""
