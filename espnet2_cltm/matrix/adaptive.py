@@ -43,7 +43,7 @@ class Measured:
 
     Attributes:
         values: Means over seeds, such as gains; NaN where not measured. The diagonal
-            does not count, nor do rows of what is no target, all NaN.
+            does not count, nor do rows of languages that are not targets, all NaN.
         errors: Their standard errors, NaN where not known.
         noise: Standard deviation of one seed's value; NaN where not known.
         n_seeds: Number of seeds of the pair's runs, symmetric.
@@ -64,7 +64,7 @@ class Standing:
     Attributes:
         best: (n, k), the k donors that have the highest expected values, best first.
         certainty: (n,), the least probability of one of these to be among the best k;
-            1 for what is no target.
+            1 for languages that are not targets.
         worth: (n, n), worth of one more step of seeds for each run in it, symmetric; 0
             where all seeds are made.
     """
@@ -85,7 +85,7 @@ def judge(
     most_seeds: int,
     settings: ModelSettings = SWEEPS,
 ) -> Standing:
-    """Tell which donors are best, how sure that is, and what runs are worth.
+    """Return which donors are best, how sure that is, and what runs are worth.
 
     Args:
         measured: What is known; at least two values.
@@ -178,7 +178,11 @@ def measured_gains(single: np.ndarray, pair: np.ndarray) -> Measured:
 
 
 def first_runs(
-    pairs: Sequence[tuple[int, int]], n: int, most_seeds: int, share: float
+    pairs: Sequence[tuple[int, int]],
+    n: int,
+    most_seeds: int,
+    share: float,
+    most_runs: int | None = None,
 ) -> list[tuple[int, int, int]]:
     """Return the runs of the first round, before anything is known.
 
@@ -187,9 +191,12 @@ def first_runs(
         n: Number of languages.
         most_seeds: Seeds that a pair can have.
         share: Share of the pairs; at least every language is in two.
+        most_runs: Largest number of runs, which goes before that; None for any.
     """
-    count = min(max(round(share * len(pairs)), n), len(pairs))
     step = seeds_of_step(most_seeds)
+    count = min(max(round(share * len(pairs)), n), len(pairs))
+    if most_runs is not None:
+        count = min(count, most_runs // step)
     return [(min(i, j), max(i, j), step) for i, j in pairs[:count]]
 
 

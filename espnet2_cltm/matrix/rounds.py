@@ -54,14 +54,15 @@ def next_round(
         UserError: The results cannot be read.
     """
     languages = sorted({lang for pair in pairs for lang in pair})
+    total, used = len(pairs) * most_seeds, sum(made.values())
+    n_left = round(fraction * total) - used
     if not made:
         places = [(languages.index(i), languages.index(j)) for i, j in pairs]
-        first = first_runs(places, len(languages), most_seeds, FIRST_SHARE)
+        first = first_runs(places, len(languages), most_seeds, FIRST_SHARE, n_left)
         return {(languages[i], languages[j]): n for i, j, n in first}
     measured = _measured(results, choice, languages, made)
     relations = closeness(language_distances(languages, own_file))
     standing = judge(measured, relations, most_seeds)
-    total, used = len(pairs) * most_seeds, sum(made.values())
     is_sure = standing.certainty >= certainty
     logging.info(
         "%s: %d of %d runs of pairs are made (%.0f%%); the best %d donors are known "
@@ -72,8 +73,7 @@ def next_round(
     if is_sure.all():
         return {}
     # To start workers for a few runs takes longer than to make them.
-    n_runs = max(round(ROUND_SHARE * total), len(languages))
-    n_runs = min(n_runs, round(fraction * total) - used)
+    n_runs = min(max(round(ROUND_SHARE * total), len(languages)), n_left)
     chosen = choose_runs(standing, measured.n_seeds, most_seeds, n_runs)
     found = {(languages[i], languages[j]): n for i, j, n in chosen}
     return {pair: found[pair] for pair in pairs if pair in found}

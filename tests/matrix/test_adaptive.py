@@ -108,3 +108,4 @@ def test_the_first_round_has_every_language_in_it():
     pairs = [(i, j) for i in range(N) for j in range(i)]
     runs = first_runs(pairs, N, SEEDS, 0.01)
     assert len(runs) == N and all(i < j and seeds == 2 for i, j, seeds in runs)
+    assert first_runs(pairs, N, SEEDS, 0.01, most_runs=7) == runs[:3]
