@@ -38,8 +38,10 @@ from espnet2_cltm.corpus.truncation import (
 from espnet2_cltm.errors import UserError
 
 SAMPLE_RATE = 16_000
-SAMPLE_BYTES = 2  # in the audio store
 """Samples per second of everything in the store."""
+
+SAMPLE_BYTES = 2
+"""Bytes of a sample in the store."""
 
 MIN_SAMPLES = 400
 """The shortest audio from which HuBERT's CNN makes one frame (25 ms)."""

@@ -67,7 +67,7 @@ def framework_scores(
             table that looks transposed.
 
     Raises:
-        UserError: It is no such table, or of another task or metric.
+        UserError: It is not such a table, or is of another task or metric.
     """
     header, known = set(table.rows.columns), _published_metrics()
     if is_framework(table):

@@ -3,7 +3,7 @@
 The project's ``results.tsv`` is described in :mod:`.results_table`, the published
 framework's tables in :mod:`.framework`. Out of ``results.tsv`` a matrix takes the runs
 of one strategy, and of the design of steps that comes last in :data:`.STEPS`. Pools
-(:mod:`.pool_results`) are no part of it, nor are runs of another N than its pairs';
+(:mod:`.pool_results`) are not part of it, nor are runs of another N than its pairs';
 cross-language trials, of a difficulty of their own, are kept apart.
 """
 

@@ -23,7 +23,7 @@ N_TRAIN = 40  # speakers of two utterances
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Stage 1 of two languages; of ca's train every sixth file is no audio."""
+    """Stage 1 of two languages; every sixth file of ca's train is not audio."""
     root = tmp_path_factory.mktemp("prepared")
     for lang in ("ca", "es"):
         for split, n in (("train", N_TRAIN), ("dev", 4), ("test", 8)):
