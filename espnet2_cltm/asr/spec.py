@@ -54,6 +54,7 @@ class SpeechRecognition(TaskSpec):
 
         Raises:
             UnfitLanguage: There are too few utterances with a transcript.
+            UserError: The smallest runs do not allow so many pieces of words.
         """
         texts, notes = _usable(splits, rules.options)
         seconds = {u.id: u.duration or 0.0 for u in splits["train"]}
@@ -73,8 +74,15 @@ class SpeechRecognition(TaskSpec):
             order = random_order(texts["train"], seed, self.name)
             return order[: _n_first(largest, (seconds[utt] for utt in order))]
 
+        train = {seed: draw(seed) for seed in seeds}
+        if _learns_pieces(rules.options):
+            smallest = min(rules.sizes)
+            for drawn in train.values():
+                n = _n_first(smallest, (seconds[utt] for utt in drawn))
+                of_run = {texts["train"][utt] for utt in drawn[:n]}
+                find_tokens(of_run | {*texts["dev"].values()}, rules.options)
         return LanguageDraw(
-            train={seed: draw(seed) for seed in seeds},
+            train=train,
             dev=list(texts["dev"]),
             test=list(texts["test"]),
             labels={utt: text for of in texts.values() for utt, text in of.items()},
@@ -132,6 +140,11 @@ class SpeechRecognition(TaskSpec):
         # To the millisecond, as utt2dur has it, by which they were drawn.
         seconds = (round(u.num_samples / SAMPLE_RATE, 3) for u in drawn)
         return drawn[: _n_first(n, seconds)]
+
+
+def _learns_pieces(options: Mapping[str, Any]) -> bool:
+    """Return whether every run learns pieces of words from its own transcripts."""
+    return (options["asr_tokens"], options.get("asr_vocabulary")) == ("bpe", "run")
 
 
 def _n_first(n: int, seconds: Iterable[float]) -> int:

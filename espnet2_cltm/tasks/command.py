@@ -54,13 +54,21 @@ def run_training(
 
 
 def _check_data(task: type[AbsTask], args: argparse.Namespace) -> None:
-    """Check that the files of the data are named and there."""
+    """Check that the files of the data are named, once each, and there."""
     for phase in ("train", "valid"):
         option = f"--{phase}_data_path_and_name_and_type"
         triples = getattr(args, option[2:])
         needed = set(task.required_data_names(train=phase == "train", inference=False))
-        for name in sorted(needed - {name for _, name, _ in triples}):
+        named = [name for _, name, _ in triples]
+        for name in sorted(needed - {*named}):
             raise UserError(f"{option} names no {name}: give FILE,{name},TYPE.")
+        for name in named:
+            if named.count(name) > 1:
+                files = " and ".join(path for path, of, _ in triples if of == name)
+                raise UserError(
+                    f"{option} names {name} more than once ({files}): options of the "
+                    "command line are added to those of --config; take one out."
+                )
         shapes = getattr(args, f"{phase}_shape_file")
         if not shapes:
             raise UserError(

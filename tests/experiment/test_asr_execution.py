@@ -122,8 +122,17 @@ def test_pieces_that_the_text_does_not_allow_are_refused(number, allowed):
         "asr_vocabulary": "experiment",
     }
     splits = {"train": [spoken(1, "uno dos tres")], "dev": [], "test": []}
-    with pytest.raises(UserError, match=rf"--asr_pieces {number}: .* {allowed} \d+"):
+    refusal = rf"--asr_pieces {number}: .* {allowed} \d+"
+    with pytest.raises(UserError, match=refusal):
         ASR.settle_options(options, [("es", splits)], 1)
+    texts = ("uno dos tres", "uno", "dos")
+    splits = dict(
+        zip(splits, ([spoken(n, t)] for n, t in enumerate(texts)), strict=True)
+    )
+    splits["train"].append(spoken(4, "cuatro cinco seis"))
+    rules = DrawingRules(1, options=options | {"asr_vocabulary": "run"})
+    with pytest.raises(UserError, match=refusal):
+        ASR.draw(splits, rules, [1])
 
 
 def draw(*train, budget=1):

@@ -189,6 +189,14 @@ def test_without_a_network_the_hub_is_not_asked(monkeypatch):
             ],
             "none.len is missing",
         ),
+        (
+            [
+                *("--train_data_path_and_name_and_type", "a.scp,speech,sound"),
+                *("--train_data_path_and_name_and_type", "a.lab,label,text"),
+                *("--train_data_path_and_name_and_type", "b.scp,speech,sound"),
+            ],
+            "(a.scp and b.scp)",
+        ),
     ],
 )
 def test_data_that_are_not_there_are_named(tmp_path, capsys, options, told):
