@@ -1,9 +1,10 @@
 """Tests measured layer by layer, each result in a file as soon as it is there.
 
 A directory of results holds ``abx.tsv``, a line for each test, kind of features and
-layer; ``contrasts/<test>.<features>.<layer>.tsv``, its errors by pair of labels; and
-``<test>.item``, the items. ``parts/`` holds the lines one by one, so that a call that
-was interrupted goes on where it was; a part whose items have changed is measured again.
+layer; ``contrasts/<test>.<features>.<layer>.tsv``, its errors by pair of labels;
+``speakers/``, the same by speaker, which comparisons take; and ``<test>.item``, the
+items. ``parts/`` holds the lines one by one, so that a call that was interrupted goes
+on where it was; a part whose items have changed is measured again.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from espnet2_cltm.abx.averaging import write_speaker_errors
 from espnet2_cltm.abx.cells import Design, make_cells
 from espnet2_cltm.abx.distances import prepare_frames
 from espnet2_cltm.abx.features import Frames
@@ -77,15 +79,16 @@ class Results:
     def row(self, test: str, features: str, layer: int) -> dict[str, Any] | None:
         """Return a line of ``abx.tsv``; None where it is still to be measured."""
         path = self._part(test, features, layer)
-        if not path.exists():
+        by_speaker = speaker_errors_path(self.outdir, test, features, layer)
+        if not path.exists() or not by_speaker.exists():
             return None
         part = read_json(path, "delete it")
         return part["row"] if part["items"] == self._digests[test] else None
 
     def measure(
-        self, test: Material, frames: Frames, features: str, layer: int
+        self, test: Material, frames: Frames, features: str, layer: int, nj: int = 1
     ) -> dict[str, Any]:
-        """Measure a test with one layer, and write its files.
+        """Measure a test with one layer by so many threads, and write its files.
 
         Raises:
             UserError: Nothing can be compared, or the features do not fit.
@@ -107,6 +110,7 @@ class Results:
             cells,
             setting.distance,
             f"{test.name}, {frames.name}",
+            nj,
         )
         score = collapse(cells, errors, setting.draws, setting.design.seed)
         row = {
@@ -133,6 +137,10 @@ class Results:
             self.outdir / "contrasts" / name,
             score.contrasts.to_csv(sep="\t", index=False, lineterminator="\n"),
         )
+        write_speaker_errors(
+            speaker_errors_path(self.outdir, test.name, features, layer),
+            score.by_speakers,
+        )
         part = {"items": self._digests[test.name], "row": row}
         path = self._part(test.name, features, layer)
         write_text(path, json.dumps(part, indent=1, ensure_ascii=False) + "\n")
@@ -154,6 +162,11 @@ class Results:
 
     def _part(self, test: str, features: str, layer: int) -> Path:
         return self.outdir / "parts" / test / f"{features}.{layer}.json"
+
+
+def speaker_errors_path(outdir: Path, test: str, features: str, layer: int) -> Path:
+    """Return the file of errors by speaker of a directory of results."""
+    return outdir / "speakers" / f"{test}.{features}.{layer}.tsv.gz"
 
 
 def _place(path: Path) -> tuple[str, str, int]:

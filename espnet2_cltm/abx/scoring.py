@@ -1,28 +1,30 @@
-"""The error of each cell, and what they come to.
+"""The error of each cell, and of a whole test.
 
 The error of a cell is the share of its triples in which X is farther from A, of its own
-label, than from B; a tie counts half. Chance is 0.5. As in ZeroSpeech and fastabx,
-errors are averaged over contexts (and speakers of X), then over speakers, then over
-pairs of labels, so that each pair counts the same.
-
-Intervals are percentiles of a bootstrap over speakers: in each draw a speaker counts as
-often as it was drawn, a cell of two speakers as often as both together.
+label, than from B; a tie counts half. Chance is 0.5. :mod:`.averaging` has what they
+come to.
 """
 
 import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from espnet2_cltm.abx.averaging import (
+    FEWEST_SPEAKERS,
+    Average,
+    SpeakerErrors,
+    by_speakers,
+    draw_speakers,
+    error_draws,
+    percentiles,
+)
 from espnet2_cltm.abx.cells import Cells
 from espnet2_cltm.abx.distances import DISTANCES, align
 from espnet2_cltm.progress import progress
-
-LEVEL = 0.95
-FEWEST_SPEAKERS = 3
-"""Fewest speakers that an interval is drawn from."""
 
 _MOST_COSTS = 1 << 23  # frame distances held at once
 
@@ -37,12 +39,14 @@ class Score:
         high: Upper end.
         contrasts: A line for each pair of labels, sorted: ``label`` (of A and X),
             ``other`` (of B), ``error``, ``triples``.
+        by_speakers: What all of this was averaged from.
     """
 
     error: float
     low: float
     high: float
     contrasts: pd.DataFrame
+    by_speakers: SpeakerErrors
 
 
 def cell_errors(
@@ -51,6 +55,7 @@ def cell_errors(
     cells: Cells,
     distance: str,
     description: str,
+    nj: int = 1,
 ) -> np.ndarray:
     """Compute the error of every cell.
 
@@ -60,6 +65,7 @@ def cell_errors(
         cells: Cells.
         distance: One of :data:`.DISTANCES`.
         description: What the progress bar says.
+        nj: Number of threads, on which nothing else depends.
 
     Returns:
         (cells,) errors.
@@ -74,7 +80,7 @@ def cell_errors(
     distances = np.empty(starts[-1], np.float32)
     with progress(description=description, total=len(met), unit="group") as bar:
         for first, last, found in _compare(
-            frames, spans, cells.groups, np.stack([x, y], axis=1), distance
+            frames, spans, cells.groups, np.stack([x, y], axis=1), distance, nj
         ):
             distances[starts[first] : starts[last]] = found
             bar.update(last - first)
@@ -102,6 +108,7 @@ def _compare(
     groups: list[np.ndarray],
     pairs: np.ndarray,
     distance: str,
+    nj: int,
 ) -> Iterator[tuple[int, int, np.ndarray]]:
     """Yield the distances of pairs of groups: first pair, that behind the last, these.
 
@@ -116,10 +123,11 @@ def _compare(
         np.concatenate([np.arange(*spans[item]) for item in group]) for group in groups
     ]
     begins = [np.concatenate([[0], np.cumsum(n_frames[g])[:-1]]) for g in groups]
-    for first, last in itertools.pairwise(edges):
+
+    def compare(part: tuple[int, int]) -> np.ndarray:
         costs, offsets, strides, lengths = [], [], [], []
         filled = 0
-        for x, y in pairs[first:last]:
+        for x, y in pairs[slice(*part)]:
             found = DISTANCES[distance](frames[places[x]], frames[places[y]])
             costs.append(found.ravel())
             corner = begins[x][:, None] * total[y] + begins[y]
@@ -129,7 +137,15 @@ def _compare(
             lengths.append(np.stack([one.ravel() for one in both], axis=1))
             filled += found.size
         parts_of = (costs, offsets, strides, lengths)
-        yield first, last, align(*(np.concatenate(part) for part in parts_of))
+        return align(*(np.concatenate(part) for part in parts_of))
+
+    ranges = list(itertools.pairwise(edges))
+    pool = ThreadPoolExecutor(nj)  # numpy lets go of Python's lock
+    try:
+        for (first, last), found in zip(ranges, pool.map(compare, ranges), strict=True):
+            yield first, last, found
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def collapse(cells: Cells, errors: np.ndarray, draws: int, seed: int) -> Score:
@@ -141,44 +157,16 @@ def collapse(cells: Cells, errors: np.ndarray, draws: int, seed: int) -> Score:
         draws: Draws of the bootstrap; 0 for no interval.
         seed: Its seed.
     """
-    names, speakers = np.unique(cells.speakers, return_inverse=True)
-    of_a, of_x = speakers.reshape(-1, 2).T
-    labels, pair = np.unique(
-        cells.labels[:, 0] + " " + cells.labels[:, 1], return_inverse=True
-    )
-    # Rows of a pair and a speaker of A.
-    row_keys, row = np.unique(pair * len(names) + of_a, return_inverse=True)
-    row_pair, row_speaker = np.divmod(row_keys, len(names))
-
-    def by_pair(weight: np.ndarray) -> np.ndarray:
-        of_cell = weight[of_x]
-        of_row = np.bincount(row, of_cell, len(row_keys))
-        with np.errstate(invalid="ignore"):
-            row_error = np.bincount(row, of_cell * errors, len(row_keys)) / of_row
-        counts = np.where(of_row > 0, weight[row_speaker], 0.0)
-        of_pair = np.bincount(row_pair, counts, len(labels))
-        summed = np.bincount(row_pair, counts * np.nan_to_num(row_error), len(labels))
-        with np.errstate(invalid="ignore"):
-            return summed / of_pair
-
-    everyone = np.ones(len(names))
-    of_pairs = by_pair(everyone)
+    table = by_speakers(cells, errors)
+    speakers = table.speakers
+    average = Average(table, speakers)
+    of_pairs = average.by_pair()
     low = high = np.nan
-    if draws and len(names) >= FEWEST_SPEAKERS:
-        generator = np.random.default_rng(seed)
-        drawn = generator.multinomial(len(names), everyone / len(names), size=draws)
-        values = [by_pair(weight) for weight in drawn.astype(float)]
-        means = [np.nanmean(one) for one in values if not np.isnan(one).all()]
-        tail = (1 - LEVEL) / 2
-        low, high = np.quantile(means, [tail, 1 - tail])
-    split = np.array([label.split(" ") for label in labels])
-    triples = np.bincount(pair, cells.n_triples(), len(labels)).astype(int)
-    contrasts = pd.DataFrame(
-        {
-            "label": split[:, 0],
-            "other": split[:, 1],
-            "error": of_pairs,
-            "triples": triples,
-        }
-    )
-    return Score(float(of_pairs.mean()), float(low), float(high), contrasts)
+    if draws and len(speakers) >= FEWEST_SPEAKERS:
+        weights = draw_speakers(len(speakers), draws, seed)
+        low, high = percentiles(error_draws(average, weights))
+    contrasts = pd.DataFrame(average.pairs, columns=["label", "other"])
+    n_triples = pd.DataFrame(cells.labels).assign(n=cells.n_triples())
+    contrasts["error"] = of_pairs
+    contrasts["triples"] = n_triples.groupby([0, 1], sort=True)["n"].sum().to_numpy()
+    return Score(float(of_pairs.mean()), low, high, contrasts, table)

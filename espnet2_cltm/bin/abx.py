@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espnet2_cltm.abx.averaging import LEVEL
 from espnet2_cltm.abx.cells import CONTEXTS, ON, SPEAKERS, Design
 from espnet2_cltm.abx.distances import DISTANCES
 from espnet2_cltm.abx.features import (
@@ -25,7 +26,6 @@ from espnet2_cltm.abx.inputs import (
 )
 from espnet2_cltm.abx.items import UNITS
 from espnet2_cltm.abx.measuring import Results, Setting, summary
-from espnet2_cltm.abx.scoring import LEVEL
 from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.corpus.options import CODES
@@ -33,6 +33,7 @@ from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import alone_in, claim
 from espnet2_cltm.options import (
+    POSITIVE,
     SEED,
     TEXT,
     WHOLE,
@@ -150,6 +151,7 @@ OPTIONS = (
         WHOLE,
         "1000",
     ),
+    Option("nj", "threads that compare items", POSITIVE, "1"),
     Option("ngpu", "number of GPUs, 0 or 1", WHOLE, "0"),
 )
 
@@ -260,7 +262,7 @@ def _measure(
         if results.row(test.name, features, layer):
             n_skipped += 1
             continue
-        results.measure(test, read(), features, layer)
+        results.measure(test, read(), features, layer, args.nj)
         results.write()
         n_measured += 1
     results.remove_frames(test.name)

@@ -9,7 +9,7 @@ import soundfile
 import yaml
 
 from espnet2_cltm.abx import measuring
-from espnet2_cltm.bin import abx
+from espnet2_cltm.bin import abx, compare_abx
 from espnet2_cltm.corpus.datadir import Utterance, read_table, write_data_dir
 from espnet2_cltm.corpus.phones import Phone
 from espnet2_cltm.files import write_text
@@ -132,6 +132,24 @@ def test_languages_are_told_apart_by_speakers_of_the_same_gender(dump):
     (row,) = results("lang")
     assert (row["test"], row["pairs"], row["items"]) == ("languages", "2", "16")
     assert float(row["error"]) < 0.4
+
+
+def test_features_are_compared_speaker_by_speaker(dump, capsys):
+    run(*FROM_FILES)
+    (dump.parent / "feats").rename(dump.parent / "same")
+    run("--dump", "dump", "--features", "same", "--outdir", "again", "--nj", "2")
+    names = ("out:feats:0", "again:same:0")
+    compare_abx.main([*names, "--draws", "50", "--outfile", "diff.tsv"])
+    with open("diff.tsv", encoding="utf-8") as table:
+        rows = list(csv.DictReader(table, delimiter="\t"))
+    assert [row["test"] for row in rows] == ["es", "sw"]
+    measured = [float(row["error"]) for row in results()]
+    assert [float(row["error"]) for row in rows] == pytest.approx(measured)
+    assert all(float(row[n]) == 0 for row in rows for n in ("difference", "low"))
+    for wrong, said in (("out:feats", "does not name"), ("out:x:1", "but feats:0")):
+        with pytest.raises(SystemExit):
+            compare_abx.main([names[0], wrong])
+        assert said in capsys.readouterr().err
 
 
 def test_labels_choose_what_is_compared(dump, capsys):
