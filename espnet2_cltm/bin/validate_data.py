@@ -36,7 +36,7 @@ def get_parser() -> argparse.ArgumentParser:
         (
             Option(
                 "check_audio",
-                "check that the audio files exist, too (pipes are not run)",
+                "check audio files and pictures, too (pipes are not run)",
                 TRUTH,
                 "false",
             ),

@@ -3,7 +3,9 @@
 ``wav.scp utt2spk spk2utt`` always, with ``segments`` where utterances are parts of
 recordings; ``utt2lang``, ``utt2dur`` (seconds), ``text`` and a
 table ``utt2<label>`` for each label, such as ``utt2gender``, where the value is known;
-``phones.ctm`` where the times of phones are (:mod:`espnet2_cltm.corpus.phones`).
+``phones.ctm`` where the times of phones are (:mod:`espnet2_cltm.corpus.phones`), and
+``image.scp`` for utterances that say what a picture shows: the picture's file, one for
+all captions of a picture.
 A label is one word; ``gender`` is ``f`` or ``m``, one for each speaker, and stands in
 ``spk2gender``, too. Every file is sorted by its first column in the C locale, and an
 utterance id starts with its speaker's id and a dash, as Kaldi's tools expect. What
@@ -25,6 +27,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
 
 GENDERS = ("f", "m")
+IMAGES = "image.scp"
 SPLITS = ("train", "dev", "test")
 RESERVED = (
     *("utt", "spk", "lang", "dur", "num_samples", "num_frames", "uniq", "category"),
@@ -77,6 +80,7 @@ class Utterance:
         speaker: Speaker id, no white space.
         audio: What ``wav.scp`` holds: a path, ``file.ark:offset`` or a pipe.
         segment: Which part of that audio it is, None for the whole.
+        image: Picture that it is a caption of, by its file, or None.
         labels: What is known of it by the label's name, each value one word; a label
             that is not known is left out.
         lang: Language code, or None.
@@ -92,6 +96,7 @@ class Utterance:
     duration: float | None = None
     text: str | None = None
     segment: Segment | None = None
+    image: str | None = None
 
     @property
     def recording(self) -> str:
@@ -153,6 +158,7 @@ def write_data_dir(
         "utt2dur": column(
             lambda row: None if row.duration is None else f"{row.duration:.3f}"
         ),
+        IMAGES: column(lambda row: row.image),
         "text": (
             column(lambda row: row.text or "") if any(row.text for row in rows) else []
         ),
@@ -229,6 +235,7 @@ def read_data_dir(directory: Path | str) -> list[Utterance]:
     languages = _read_optional(directory / "utt2lang")
     durations = _read_durations(directory / "utt2dur")
     texts = _read_optional(directory / "text")
+    images = read_images(directory, named)
     labels = {
         label: (by_utterance.get(label), by_speaker.get(label, {}))
         for label in sorted({*by_utterance, *by_speaker})
@@ -255,6 +262,7 @@ def read_data_dir(directory: Path | str) -> list[Utterance]:
             lang=languages.get(utt),
             duration=durations.get(utt),
             text=texts.get(utt) or None,
+            image=images.get(utt),
         )
         for utt in sorted(named)
     ]
@@ -316,6 +324,35 @@ def read_table(path: Path | str) -> dict[str, str]:
             f"{error.start} of the line): convert the file to UTF-8."
         ) from error
     return table
+
+
+def read_images(directory: Path, known: Container[str]) -> dict[str, str]:
+    """Read ``image.scp``.
+
+    Args:
+        directory: Data directory; without the file no utterance has a picture.
+        known: Ids of all utterances.
+
+    Returns:
+        Files of pictures by utterance.
+
+    Raises:
+        UserError: A line names no picture, or an utterance without audio.
+    """
+    path = directory / IMAGES
+    images = _read_optional(path)
+    for number, (utt, image) in enumerate(images.items(), start=1):
+        if not image:
+            raise UserError(
+                f"{path}, line {number}: {utt} has no picture; write '<utterance> "
+                "<picture file>', or remove the line."
+            )
+        if utt not in known:
+            raise UserError(
+                f"{path}, line {number}: the caption {utt} has no audio in "
+                f"{directory}: correct its id, or remove the line."
+            )
+    return images
 
 
 def read_segments(path: Path, recordings: Container[str]) -> dict[str, Segment]:
@@ -488,7 +525,13 @@ def _check_writable(row: Utterance, directory: Path) -> None:
         )
     if not row.audio:
         raise UserError(f"Utterance {row.id} in {directory} has no audio: give a path.")
-    for kind, text in (("audio", row.audio), ("lang", row.lang), ("text", row.text)):
+    values = {
+        "audio": row.audio,
+        "lang": row.lang,
+        "text": row.text,
+        "picture": row.image,
+    }
+    for kind, text in values.items():
         if text and (_BAD_IN_VALUE.search(text) or not _is_utf8(text)):
             raise UserError(
                 f"Utterance {row.id} in {directory}: its {kind} cannot stand on one "

@@ -3,7 +3,8 @@
 Takes ``conf/demo.yaml``; leaves ``<corpus_dir>/<lang>/<speaker>/<utterance>.wav``,
 16-bit mono at 22.05 kHz, a ``.ctm`` beside each with the times of its phones, and two
 tables for people, ``speakers.tsv`` and ``utterances.tsv`` (with SHA-256 of each WAV
-file, to compare machines).
+file, to compare machines). Pictures that are named in prompts lie in
+``<corpus_dir>/pictures``, the same for all languages.
 
 An utterance's bytes depend on the configuration, its language, speaker and prompt, and
 the version of espeak-ng, which ``made_from.json`` records. Beyond that they rest on
@@ -32,6 +33,7 @@ from espnet2_cltm.corpus.demo_drawing import (
     draw_speakers,
     voice_text,
 )
+from espnet2_cltm.corpus.emoji import Emoji, emoji_names, write_picture
 from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec, LanguageSplits
 from espnet2_cltm.corpus.phones import Phone, read_phones
 from espnet2_cltm.errors import UserError
@@ -48,11 +50,13 @@ class Item:
         id: Its id.
         speaker: Its speaker.
         prompt: What is spoken.
+        emoji: What it names, or None.
     """
 
     id: str
     speaker: Speaker
     prompt: espeak.Prompt
+    emoji: Emoji | None = None
 
     def path(self, directory: Path) -> Path:
         """Return the file of its audio in a language's directory."""
@@ -132,6 +136,11 @@ def speak(items: list[Item], directory: Path, lang: str, nj: int) -> LanguageSpl
             lang=lang,
             duration=(_count_samples(path) or 0) / espeak.SAMPLE_RATE,
             text=item.prompt.text,
+            image=(
+                str(write_picture(item.emoji, directory.parent.absolute() / "pictures"))
+                if item.emoji
+                else None
+            ),
         )
         splits[item.speaker.split].append(utterance)
         phones |= read_phones(path.with_suffix(".ctm"), {item.id}, {})
@@ -165,18 +174,21 @@ def draw_items(
         moods = draw_moods(config, speaker)
         for number, mood in enumerate(moods, start=1):
             kind = config.prompts[(number - 1) % len(config.prompts)]
+            shown = None
+            if given:
+                text = next(given)
+            else:
+                text = draw_prompt(kind, random, spoken, speaker.split)
+                if kind.endswith("emoji"):
+                    shown = emoji_names(spoken)[text]
             prompt = espeak.Prompt(
                 lang=spoken,
                 voice=f"{language_voice}\n{voice_text(speaker, mood)}",
                 rate=speaker.rate,
                 volume=speaker.volume,
-                text=(
-                    next(given)
-                    if given
-                    else draw_prompt(kind, random, spoken, speaker.split)
-                ),
+                text=text,
             )
-            items.append(Item(f"{speaker.id}-{number:02d}", speaker, prompt))
+            items.append(Item(f"{speaker.id}-{number:02d}", speaker, prompt, shown))
     return items
 
 

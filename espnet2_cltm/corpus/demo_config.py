@@ -18,9 +18,13 @@ Range = tuple[int, int]
 MAX_SPEAKERS, MAX_UTTERANCES = 99, 99
 """Per gender and per speaker: ids have two digits."""
 
-PROMPTS = ("number", "date", "times", "digits", "names", "two_names", "emoji")
+PROMPTS = (
+    *("number", "date", "times", "digits", "names", "two_names"),
+    *("emoji", "known_emoji"),
+)
 """Kinds of prompt: a number of five digits; day, month and year; two times of day; six
-single digits; eight names; two names; what an emoji shows, in each split other ones."""
+single digits; eight names; two names; what an emoji shows, in each split other ones;
+what one of train's shows, in every split."""
 
 
 @dataclass(frozen=True)

@@ -204,8 +204,8 @@ def draw_prompt(kind: str, random: Random, lang: str, split: str = "") -> str:
         return f"{one}:{two} {three}:{four}"
     if kind == "digits":
         return " ".join(str(_between(random, 0, 9)) for _ in range(6))
-    if kind == "emoji":
-        shown = list(emoji_names(lang, split))
+    if kind in ("emoji", "known_emoji"):
+        shown = list(emoji_names(lang, split if kind == "emoji" else "train"))
         if not shown:
             raise UserError(
                 f"There are no names of emoji in the language {lang!r}: leave it out, "

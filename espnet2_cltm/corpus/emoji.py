@@ -10,9 +10,11 @@ missing. Splits share no picture, so that a test shows things that training has 
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
+from pathlib import Path
 
 import numpy as np
 
+from espnet2_cltm.files import replacing
 from espnet2_cltm.subsets import random_order
 
 COLUMNS = 24
@@ -77,6 +79,27 @@ def read_pictures() -> np.ndarray:
         sheet = np.asarray(Image.open(path).convert("RGB"))
     rows = sheet.reshape(-1, SIZE, COLUMNS, SIZE, 3).swapaxes(1, 2)
     return rows.reshape(-1, SIZE, SIZE, 3)[: len(read_emoji())]
+
+
+def picture_file(one: Emoji, directory: Path) -> Path:
+    """Return the file of an emoji's picture, named by its code points."""
+    points = "-".join(f"{ord(character):x}" for character in one.character)
+    return directory / f"{points}.png"
+
+
+def write_picture(one: Emoji, directory: Path) -> Path:
+    """Write an emoji's picture as PNG unless it is there, and return its file.
+
+    Raises:
+        UserError: The file system refuses.
+    """
+    from PIL import Image
+
+    path = picture_file(one, directory)
+    if not path.exists():
+        with replacing(path) as temporary:
+            Image.fromarray(read_pictures()[one.number]).save(temporary)
+    return path
 
 
 def emoji_names(lang: str, split: str = "") -> dict[str, Emoji]:

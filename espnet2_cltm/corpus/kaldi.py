@@ -3,9 +3,10 @@
 Each holds ``wav.scp utt2spk``, and ``segments`` where utterances are parts of the
 recordings in ``wav.scp``; ``utt2dur``, ``text`` and labels, ``utt2<label>`` or
 ``spk2<label>``, are taken where they are there (``gender`` is ``m`` or ``f``), and so
-is ``phones.ctm``, which aligners write. All three splits must be there, as ESPnet's
-training wants a dev set. So that languages can be put together, a speaker id gets
-``<lang>-`` in front, whatever it begins with, and an utterance id the new speaker id.
+are ``phones.ctm``, which aligners write, and ``image.scp``, pictures by utterance. All
+three splits must be there, as ESPnet's training wants a dev set. So that languages can
+be put together, a speaker id gets ``<lang>-`` in front, whatever it begins with, and an
+utterance id the new speaker id.
 Audio is taken as it stands in ``wav.scp``: a relative path starts at the directory one
 runs from, a pipe is passed on.
 """
@@ -17,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from espnet2_cltm.corpus.datadir import (
+    IMAGES,
     SPLITS,
     Utterance,
     audio_file,
@@ -72,7 +74,7 @@ def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Pat
     inputs: list[Path] = []
     for split in SPLITS:
         directory = Path(corpus_dir) / lang / split
-        names = ("wav.scp", "utt2spk", "utt2dur", "text", "segments", CTM)
+        names = ("wav.scp", "utt2spk", "utt2dur", "text", "segments", CTM, IMAGES)
         inputs += (directory / name for name in names)
         for prefix in ("utt2", "spk2"):
             inputs += label_tables(directory, prefix).values()
@@ -98,8 +100,8 @@ def load_language(
         options: Not used; every corpus has them.
 
     Raises:
-        UserError: A directory or file is missing or malformed; a speaker of a split
-            has two genders; a phone's time is beyond its audio; more than
+        UserError: A directory, file or picture is missing or malformed; a speaker of
+            a split has two genders; a phone's time is beyond its audio; more than
             half of the audio files of a split are missing, or one is looked for in the
             wrong place.
     """
@@ -188,6 +190,23 @@ def _read_split(directory: Path) -> list[Utterance]:
             f"{directory / 'utt2dur'} has {known} of {len(utterances)} utterances: "
             "complete it, or remove it, as Kaldi's tools drop those that it lacks."
         )
+    return _with_whole_paths(directory, utterances)
+
+
+def _with_whole_paths(directory: Path, utterances: list[Utterance]) -> list[Utterance]:
+    """Give pictures, which no later stage copies, absolute paths."""
+    there: dict[str, bool] = {}
+    for number, utterance in enumerate(utterances):
+        if utterance.image is None:
+            continue
+        path = os.path.abspath(utterance.image)
+        if not there.setdefault(path, os.path.isfile(path)):
+            raise UserError(
+                f"{_place(directory / IMAGES, utterance.id)}: the picture "
+                f"{utterance.image} does not exist: correct its path; a relative one "
+                f"starts at the directory one runs from, {os.getcwd()}."
+            )
+        utterances[number] = replace(utterance, image=path)
     return utterances
 
 

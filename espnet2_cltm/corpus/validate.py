@@ -19,12 +19,14 @@ from pathlib import Path
 
 from espnet2_cltm.corpus.datadir import (
     GENDERS,
+    IMAGES,
     SPLITS,
     audio_file,
     label_tables,
     parse_segment,
 )
 from espnet2_cltm.corpus.phones import CTM, find_faults
+from espnet2_cltm.corpus.pictures import read_picture
 from espnet2_cltm.errors import UserError
 
 REQUIRED = ("wav.scp", "utt2spk")
@@ -59,7 +61,8 @@ def validate_data_dir(
 
     Args:
         directory: Directory that holds ``wav.scp``, ``utt2spk`` and the other files.
-        check_audio: Whether the files in ``wav.scp`` must exist (pipes are not run).
+        check_audio: Whether the files in ``wav.scp`` must exist (pipes are not run),
+            and pictures be such.
         require_labels: Labels whose table must name every utterance.
 
     Returns:
@@ -225,7 +228,8 @@ class _DataDir:
     def __init__(self, directory: Path, only: Sequence[str] = ()):
         self._directory = directory
         self._labels = label_tables(directory, "utt2")
-        paths = [directory / name for name in (*REQUIRED, "spk2utt", *COMPLETE[1:])]
+        names = (*REQUIRED, "spk2utt", *COMPLETE[1:], IMAGES)
+        paths = [directory / name for name in names]
         paths += self._labels.values()
         paths += label_tables(directory, "spk2").values()
         self._is_kaldis = (directory / "spk2utt").exists()
@@ -256,6 +260,7 @@ class _DataDir:
             yield from self._check_named(name)
         if check_audio:
             yield from self._check_audio()
+            yield from self._check_pictures()
 
     def _problem(self, name: str, sentence: str, key: str | None = None) -> Problem:
         """Make a problem of a file, or of the line of a key in it."""
@@ -274,7 +279,8 @@ class _DataDir:
         complete = COMPLETE[1:] if "segments" in self._tables else COMPLETE
         for name in complete:
             yield from self._check_named(name)
-        for name in (*complete, *(f"utt2{label}" for label in self._labels)):
+        labels = (f"utt2{label}" for label in self._labels)
+        for name in (*complete, IMAGES, *labels):
             for utterance in self._values(name):
                 if utterance not in known:
                     sentence = f"{utterance} is not in utt2spk."
@@ -433,6 +439,19 @@ class _DataDir:
             if file is not None and not os.path.isfile(file):
                 sentence = f"audio of {name}, {file}, does not exist."
                 yield self._problem("wav.scp", sentence, name)
+
+    def _check_pictures(self) -> Iterator[Problem]:
+        """Check that the files of image.scp can be read."""
+        faults: dict[str, str] = {"": ""}  # without a value it is reported already
+        for utterance, file in self._values(IMAGES).items():
+            if file not in faults:
+                try:
+                    read_picture(file, size=1)
+                    faults[file] = ""
+                except UserError as error:
+                    faults[file] = str(error)
+            if faults[file]:
+                yield self._problem(IMAGES, faults[file], utterance)
 
 
 def find_data_dirs(directory: Path | str) -> list[Path]:

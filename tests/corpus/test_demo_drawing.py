@@ -175,7 +175,10 @@ def test_the_mean_of_the_vowel_formants_is_the_speakers():
 
 
 @given(
-    st.sampled_from(sorted({*PROMPTS} - {"names", "two_names", "emoji"})), st.integers()
+    st.sampled_from(
+        [kind for kind in PROMPTS if not kind.endswith(("names", "emoji"))]
+    ),
+    st.integers(),
 )
 def test_prompts_but_names_need_no_letters(kind, seed):
     prompt = draw_prompt(kind, random.Random(seed), "es")
