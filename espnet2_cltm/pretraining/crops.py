@@ -5,6 +5,9 @@ have its clusters. What is drawn for an utterance depends on the seed, the epoch
 id, and on the other utterances of its batch, of which babble is made; these are drawn
 from seed and epoch too. So neither the number of loading processes nor an interruption
 changes a training.
+
+Captions of pictures have batches of their own, where training is grounded: whole
+utterances, padded, with the pictures that they tell of. They take turns with crops.
 """
 
 import hashlib
@@ -18,6 +21,7 @@ from espnet2.samplers.abs_sampler import AbsSampler
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.augmentation import Augmentation, Channel
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.pretraining.pictures import Captions
 
 FRAME_SHIFT = 320
 """Samples between the beginnings of HuBERT's frames."""
@@ -27,6 +31,10 @@ SPEAKER = "speaker"
 """Name of the data that an utterance has as a whole."""
 OTHER = "other_"
 """Prefix of the names of another utterance's data."""
+NO_TARGET = -1
+"""In place of a cluster behind an utterance's end."""
+
+_APART = 1 << 32  # between the seeds of two passes over the same batches
 
 
 def count_frames(samples: int) -> int:
@@ -44,6 +52,9 @@ class CropCollate:
         moving: Whether crops move from epoch to epoch; if not, they are those of
             epoch 0, which makes epochs comparable in validation.
         paired: Whether crops of ``other_speech``, with ``other_target``, are added.
+        captions: Captions of pictures, which come in batches of their own and are not
+            cropped; None for none.
+        caption_seconds: Length that captions are cut to.
 
     Attributes:
         epoch: Number of the epoch, set by :class:`EpochIterFactory`.
@@ -56,6 +67,8 @@ class CropCollate:
         augmentation: Augmentation | None,
         moving: bool,
         paired: bool = False,
+        captions: Captions | None = None,
+        caption_seconds: float = 8.0,
     ):
         self.frames = count_frames(round(crop_seconds * SAMPLE_RATE))
         if self.frames < 1:
@@ -68,6 +81,13 @@ class CropCollate:
         self.augmentation = augmentation
         self.moving = moving
         self.paired = paired
+        self.captions = captions
+        longest = count_frames(round(caption_seconds * SAMPLE_RATE))
+        if longest < 1:
+            raise UserError(
+                f"caption_seconds: {caption_seconds} is shorter than a frame (0.025)."
+            )
+        self.caption_samples = (longest - 1) * FRAME_SHIFT + FRAME_LENGTH
         self.epoch = 0
 
     def __call__(
@@ -83,7 +103,10 @@ class CropCollate:
         Returns:
             The ids, and by name: ``speech`` (rows, samples) float32 and clusters (rows,
             frames) int64, rows being crops of all utterances and then, where crops are
-            paired, of all others in the same order; ``speaker`` (batch, 1) int64.
+            paired, of all others in the same order; ``speaker`` (batch, 1) int64. Of
+            captions ``speech``, padded with zeros, and ``target``, with
+            :data:`NO_TARGET`; ``speech_lengths`` (batch,) int64; ``picture`` (batch,
+            size, size, 3) uint8 and ``picture_id`` (batch,) int64.
 
         Raises:
             UserError: An utterance is shorter than a crop, or does not have one cluster
@@ -92,6 +115,8 @@ class CropCollate:
         utts = [utt for utt, _ in data]
         epoch = self.epoch if self.moving else 0
         generators = [utterance_generator(self.seed, epoch, utt) for utt in utts]
+        if self.captions and utts[0] in self.captions.picture_of:
+            return utts, self._pad_captions(data, generators, self.captions)
         speech: list[np.ndarray] = []
         targets: dict[str, list[np.ndarray]] = {}
         channels: list[Channel] | None = None
@@ -117,6 +142,35 @@ class CropCollate:
                 name: torch.from_numpy(np.stack(rows))
                 for name, rows in sorted(targets.items())
             },
+        }
+
+    def _pad_captions(
+        self,
+        data: Collection[tuple[str, dict[str, np.ndarray]]],
+        generators: list[np.random.Generator],
+        captions: Captions,
+    ) -> dict[str, torch.Tensor]:
+        """Pad captions to one length; add their pictures."""
+        numbers = [captions.picture_of[utt] for utt, _ in data]
+        speech, targets = [], []
+        for (utt, row), random in zip(data, generators, strict=True):
+            frames = count_frames(len(row["speech"]))
+            self._check_clusters(utt, {"target": row["target"]}, frames)
+            waveform = row["speech"][: self.caption_samples]
+            if self.augmentation is not None:
+                channel = self.augmentation.draw_channel(random)
+                # No babble: others are of other lengths.
+                waveform = self.augmentation.disturb(waveform, [], channel, random)
+            speech.append(torch.from_numpy(waveform.astype(np.float32, copy=False)))
+            clusters = row["target"][: count_frames(len(waveform))].astype(np.int64)
+            targets.append(torch.from_numpy(clusters))
+        pad = torch.nn.utils.rnn.pad_sequence
+        return {
+            "speech": pad(speech, batch_first=True),
+            "speech_lengths": torch.tensor([len(waveform) for waveform in speech]),
+            "target": pad(targets, batch_first=True, padding_value=NO_TARGET),
+            "picture": torch.from_numpy(captions.pictures[numbers]),
+            "picture_id": torch.tensor(numbers),
         }
 
     def _disturb(
@@ -154,12 +208,16 @@ class CropCollate:
                 f"Utterance {utt} has {samples} samples, crops have {self.samples}: "
                 "leave it out of the shape file, or lower crop_seconds."
             )
-        for name in row.keys() - {"speech"}:
-            if len(row[name]) != count_frames(samples):
+        targets = {name: row[name] for name in row.keys() - {"speech"}}
+        self._check_clusters(utt, targets, count_frames(samples))
+
+    @staticmethod
+    def _check_clusters(utt: str, targets: dict[str, np.ndarray], frames: int) -> None:
+        for name, clusters in targets.items():
+            if len(clusters) != frames:
                 raise UserError(
-                    f"Utterance {utt} has {len(row[name])} clusters in {name} for "
-                    f"{count_frames(samples)} frames: make them from the same audio "
-                    "again."
+                    f"Utterance {utt} has {len(clusters)} clusters in {name} for "
+                    f"{frames} frames: make them from the same audio again."
                 )
 
 
@@ -252,3 +310,34 @@ class GroupedBatches(AbsSampler):
             for part in np.array_split(random.permutation(members), self._parts[group])
         ]
         return [batches[place] for place in random.permutation(len(batches))]
+
+
+class InTurns(AbsSampler):
+    """Draws a batch of one kind and a batch of the other, in turns.
+
+    An epoch has all batches of the kind that has more; the other begins anew.
+
+    Args:
+        one: Batches of one kind.
+        other: Batches of the other kind.
+    """
+
+    def __init__(self, one: AbsSampler, other: AbsSampler):
+        self._kinds = one, other
+
+    def __len__(self) -> int:
+        return 2 * max(map(len, self._kinds))
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        return iter(self.generate(0))
+
+    def generate(self, seed: int) -> list[tuple[str, ...]]:
+        """Return the batches of an epoch, in order."""
+        turns = len(self) // 2
+        drawn: list[list[tuple[str, ...]]] = []
+        for kind in self._kinds:
+            batches: list[tuple[str, ...]] = []
+            while len(batches) < turns:
+                batches += kind.generate(seed + len(batches) * _APART)
+            drawn.append(batches[:turns])
+        return [batch for pair in zip(*drawn, strict=True) for batch in pair]

@@ -12,6 +12,10 @@ later tasks use: linear regression on it has to give what these frames sound lik
 whole (:class:`.SoundSummary`), disturbances included; and crops of two utterances of
 one speaker have to be more alike than crops of two speakers (the contrastive loss of
 SimCLR, arXiv:2002.05709, equation 1).
+
+Captions of pictures, which come in batches of their own, are trained on by masked
+prediction, too, and have to find their pictures (:mod:`.grounding`); nothing is hidden
+from the vectors that are compared.
 """
 
 from collections.abc import Mapping
@@ -22,11 +26,13 @@ from espnet2.torch_utils.device_funcs import force_gatherable
 from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import nn
 
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.frontend.checkpoint import load_hubert
 from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
 from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.pretraining.crops import NO_TARGET
 from espnet2_cltm.pretraining.features import SoundSummary, mean_over
+from espnet2_cltm.pretraining.grounding import Grounding
 
 
 def draw_spans(batch: int, frames: int, share: float, length: int) -> torch.Tensor:
@@ -80,28 +86,63 @@ class MaskedHubert(HubertFrontend):
         # The fastest for backward passes of short crops on a CPU.
         self.hubert.set_attn_implementation("eager")
 
-    def masked(self, crops: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Encode crops of one length with some frames hidden.
+    def masked(
+        self,
+        speech: torch.Tensor,
+        mask: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Encode waveforms with some frames hidden.
 
         Args:
-            crops: (batch, samples) waveforms at 16 kHz, without padding.
+            speech: (batch, samples) waveforms at 16 kHz.
             mask: (batch, frames) bool, true where a frame is hidden.
+            lengths: (batch,) numbers of samples; None where nothing is padded.
 
         Returns:
             (batch, frames, size) last hidden states.
         """
-        lengths = torch.full((len(crops),), crops.shape[1])
+        if lengths is None:
+            lengths = torch.full((len(speech),), speech.shape[1])
         self._mask = mask
         try:
-            features, _ = self(crops, lengths)
+            features, _ = self(speech, lengths)
         finally:
             self._mask = None
         return features
+
+    def heard(
+        self, speech: torch.Tensor, lengths: torch.Tensor, layer: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode waveforms with nothing hidden, in training either.
+
+        Args:
+            speech: (batch, samples) waveforms at 16 kHz.
+            lengths: (batch,) numbers of samples.
+            layer: Number of the hidden state.
+
+        Returns:
+            (batch, frames, size) hidden states, and (batch, frames) bool, true where
+            there is speech.
+        """
+        frames = valid_frames(self.frame_lengths(lengths), speech.device)
+        self._mask = torch.zeros_like(frames)
+        try:
+            states = self._states_of(speech, lengths.tolist(), layer)
+        finally:
+            self._mask = None
+        return states[0], frames
 
     def _no_mask_if_short(self, waveforms: torch.Tensor) -> torch.Tensor | None:
         if self._mask is not None:
             return self._mask
         return super()._no_mask_if_short(waveforms)
+
+
+def valid_frames(lengths: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return (batch, frames) bool, true on the first ``lengths`` of each."""
+    places = torch.arange(int(lengths.max()), device=device)
+    return places.unsqueeze(0) < lengths.to(device).unsqueeze(1)
 
 
 class ClusterHead(nn.Module):
@@ -142,6 +183,10 @@ class MaskedPredictionModel(AbsESPnetModel):
             holds crops in pairs: of all utterances, and then, in the same order, of
             another utterance of each one's speaker.
         contrast_temperature: Divisor of that loss's cosines.
+        grounding_weight: Weight of the loss of finding captions by pictures and
+            pictures by captions. Above 0 some batches are of captions.
+        grounding_conf: Arguments of :class:`.Grounding`.
+        picture_size: Width and height of pictures; needed with ``grounding_weight``.
         code_size: Size of the embeddings that outputs and clusters are compared in.
         mask_share: Share of frames in spans, before spans overlap.
         mask_length: Number of frames in a span.
@@ -159,6 +204,9 @@ class MaskedPredictionModel(AbsESPnetModel):
         summary_weight: float = 0.0,
         contrast_weight: float = 0.0,
         contrast_temperature: float = 0.1,
+        grounding_weight: float = 0.0,
+        grounding_conf: Mapping[str, Any] | None = None,
+        picture_size: int = 0,
         code_size: int = 64,
         mask_share: float = 0.8,
         mask_length: int = 10,
@@ -197,31 +245,49 @@ class MaskedPredictionModel(AbsESPnetModel):
         self.masked_weight = masked_weight
         self.autocast = autocast
         self.extract_feats_in_collect_stats = extract_feats_in_collect_stats
+        self.grounding_weight = grounding_weight
+        if grounding_weight > 0:
+            # The last part to be made, so that the others are as without it.
+            layers = hubert.hubert.config.num_hidden_layers
+            with foreign("grounding_conf cannot be used", "correct it"):
+                self.grounding = Grounding(
+                    size, layers, picture_size, **(grounding_conf or {})
+                )
 
     def forward(
         self,
         speech: torch.Tensor,
         target: torch.Tensor,
         speaker: torch.Tensor | None = None,
+        speech_lengths: torch.Tensor | None = None,
+        picture: torch.Tensor | None = None,
+        picture_id: torch.Tensor | None = None,
         **kwargs: object,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """Compute the loss of a batch; which frames are hidden is drawn here.
 
         Args:
-            speech: (batch, samples) waveforms at 16 kHz, all of one length.
+            speech: (batch, samples) waveforms at 16 kHz, of one length but for
+                captions.
             target: (batch, frames) int64 clusters.
             speaker: (utterances, 1) int64 numbers of the speakers; needed with
                 ``contrast_weight``.
+            speech_lengths: (batch,) numbers of samples of captions.
+            picture: (batch, size, size, 3) uint8 pictures of captions.
+            picture_id: (batch,) int64 numbers, equal where pictures are the same.
             **kwargs: ``utt_id``, which ESPnet adds.
 
         Returns:
             Loss; statistics, of which ``acc`` is the share of masked frames whose
             ``target`` is found, ``acc_heard`` that of the others, ``acc_contrast`` the
-            share of crops whose pair is found; the batch size as weight.
+            share of crops whose pair is found, ``acc_grounding`` that of captions whose
+            picture is; the batch size as weight.
 
         Raises:
             UserError: ``speaker`` is needed and not given.
         """
+        if speech_lengths is not None and not (picture is None or picture_id is None):
+            return self._ground(speech, speech_lengths, target, picture, picture_id)
         if self.contrast_weight > 0 and speaker is None:
             raise UserError(
                 "contrast_weight needs the data speaker: give utt2spk, or set it to 0."
@@ -249,6 +315,38 @@ class MaskedPredictionModel(AbsESPnetModel):
             stats["loss_contrast"] = contrast.detach()
             stats["acc_contrast"] = (logits.argmax(dim=1) == other).float().mean()
         stats["loss"] = loss.detach()
+        return force_gatherable((loss, stats, batch), loss.device)
+
+    def _ground(
+        self,
+        speech: torch.Tensor,
+        lengths: torch.Tensor,
+        target: torch.Tensor,
+        pictures: torch.Tensor,
+        picture_ids: torch.Tensor,
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
+        """Compute the loss of a batch of captions."""
+        lengths = lengths.cpu()
+        batch, frames = target.shape
+        mask = draw_spans(batch, frames, self.mask_share, self.mask_length)
+        mask = mask.to(speech.device)
+        spoken = target != NO_TARGET
+        with encoder_precision(self.autocast, speech.device):
+            hidden = self.hubert.masked(speech, mask, lengths)
+            states, heard = self.hubert.heard(speech, lengths, self.grounding.layer)
+        logits = self.target_head(hidden[spoken].float())
+        loss, stats = self._compare(logits, target[spoken], mask[spoken])
+        grounding, found = self.grounding(
+            self.grounding.embed_speech(states.float(), heard),
+            self.grounding.embed_pictures(pictures),
+            picture_ids,
+        )
+        loss = loss + self.grounding_weight * grounding
+        stats |= {
+            "loss_grounding": grounding.detach(),
+            "acc_grounding": found,
+            "loss": loss.detach(),
+        }
         return force_gatherable((loss, stats, batch), loss.device)
 
     def _summarise(self, speech: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:

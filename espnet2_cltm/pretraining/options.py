@@ -27,6 +27,16 @@ SECONDS = Kind(float, "a number of seconds")
 RATE = Kind(float, "a learning rate, such as 1.5e-3")
 
 
+def _read_weight(text: str) -> float:
+    weight = float(text)
+    if not 0 <= weight < float("inf"):
+        raise ValueError
+    return weight
+
+
+WEIGHT = Kind(_read_weight, "a number from 0 on, such as 0.1")
+
+
 def _option(group: str, name: str, text: str, kind: Kind, default: str = "") -> Option:
     return Option(name, text, kind, default, group=group)
 
@@ -102,6 +112,21 @@ SSL_OPTIONS = (
         "highest learning rate of the second training; empty for the configuration's",
         RATE,
         "1.5e-3",
+    ),
+    _option(
+        "Training",
+        "grounding_weight",
+        "weight of the loss of finding pictures by captions and captions by pictures, "
+        "beside 1 for that of the clusters; above 0 needs a corpus with image.scp",
+        WEIGHT,
+        "0",
+    ),
+    _option(
+        "Training",
+        "image_size",
+        "width and height in pixels that pictures are scaled to",
+        POSITIVE,
+        "32",
     ),
     _option(
         "Training", "steps_per_epoch", "steps between checkpoints", POSITIVE, "200"
@@ -181,7 +206,10 @@ def resolve_ssl(arguments: Sequence[str], environment: Mapping[str, str]) -> str
     """
     options = {option.name: option for option in SSL_OPTIONS}
     texts = parse(arguments, options)
-    check_stages(read_values(texts, options))
+    values = read_values(texts, options)
+    check_stages(values)
+    if not values["grounding_weight"]:
+        texts["grounding_weight"] = "0"  # in one spelling
     corpus = find_corpus(texts["corpus"])
     directory = corpus.choose_directory(texts["corpus_dir"], environment)
     texts["corpus_dir"] = str(directory)

@@ -11,7 +11,9 @@ Targets are made language by language from the audio store of stage 2,
   utterances that are as long as a crop, with the languages mixed; ``other_target.scp``
   and ``other_wav.scp`` have under an utterance's id another utterance of its speaker,
   or itself where there is none; ``utt2lang``, and ``utt2spk`` with numbers in place of
-  names. ``wav.scp`` comes last: a split that has one is complete.
+  names. All but ``utt2num_samples`` have captions of pictures that are shorter, too,
+  and ``utt2num_samples.captions`` has them all. ``wav.scp`` comes last: a split that
+  has one is complete.
 
 Clusters depend on the audio, the settings and the seed, not on the number of
 processes.
@@ -42,10 +44,12 @@ from espnet2_cltm.pretraining.features import (
     Mfcc,
     check_frames,
 )
+from espnet2_cltm.pretraining.pictures import SPLITS, captions_of
 from espnet2_cltm.progress import progress
 
 FEATURES = ("mfcc", "layer")
-SPLITS = ("train", "dev")
+SHORTEST_CAPTION = 0.2
+"""Seconds; captions are trained on as a whole."""
 
 BATCH_FRAMES = 10_000
 """Frames in each step of mini-batch k-means."""
@@ -251,6 +255,7 @@ class _Row(NamedTuple):
 def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
     """Write a training's tables for a split, and return a line about them."""
     rows: list[_Row] = []
+    short_captions: list[_Row] = []
     n_short = 0
     shortest = max(settings.min_seconds * SAMPLE_RATE, FRAME_LENGTH)
     for lang in settings.langs:
@@ -260,19 +265,25 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
             continue
         lengths = read_lengths(directory, audio)
         speakers = read_table(directory / "utt2spk")
+        captions = captions_of(directory)
         for utt, target in read_table(piece(outdir, lang, split)).items():
-            if lengths[utt] < shortest:
-                n_short += 1
-                continue
             speaker = (lang, speakers[utt])
-            rows.append(_Row(utt, audio[utt], target, lengths[utt], speaker))
+            row = _Row(utt, audio[utt], target, lengths[utt], speaker)
+            if row.samples >= shortest:
+                rows.append(row)
+            elif utt in captions and row.samples >= SHORTEST_CAPTION * SAMPLE_RATE:
+                short_captions.append(row)
+            else:
+                n_short += 1
     if not rows:
         raise UserError(
             f"{settings.dump} has no utterance of {settings.min_seconds} s or more in "
             f"{split}: training needs some there."
         )
     rows.sort()
-    duplicate = next((a.utt for a, b in itertools.pairwise(rows) if a.utt == b.utt), "")
+    every = sorted([*rows, *short_captions])
+    pairs = itertools.pairwise(every)
+    duplicate = next((a.utt for a, b in pairs if a.utt == b.utt), "")
     if duplicate:
         raise UserError(
             f"The utterance {duplicate} is in two languages of {settings.dump}: make "
@@ -280,10 +291,10 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
         )
     # ESPnet makes batches of neighbours: neighbours must not be one speaker's.
     mixed = sorted(rows, key=lambda row: _draw_key(settings.seed, row.utt))
-    other = _others(rows)
+    other = {row.utt: row for row in short_captions} | _others(rows)
     numbers = {
         speaker: number
-        for number, speaker in enumerate(sorted({row.speaker for row in rows}))
+        for number, speaker in enumerate(sorted({row.speaker for row in every}))
     }
     tables: dict[str, Callable[[_Row], object]] = {
         "other_target.scp": lambda row: other[row.utt].target,
@@ -292,17 +303,20 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
         "utt2lang": lambda row: row.speaker[0],
         "utt2spk": lambda row: numbers[row.speaker],
         "utt2num_samples": lambda row: row.samples,
+        "utt2num_samples.captions": lambda row: row.samples,
         "wav.scp": lambda row: row.audio,
     }
     for name, value in tables.items():
-        ordered = mixed if name == "utt2num_samples" else rows
+        ordered = mixed if name == "utt2num_samples" else every
         lines = [f"{row.utt} {value(row)}\n" for row in ordered]
         write_text(outdir / split / name, "".join(lines))
     hours = sum(row.samples for row in rows) / SAMPLE_RATE / 3600
-    left_out = f"; {n_short} shorter than {settings.min_seconds} s left out"
-    return f"{outdir / split}: {len(rows)} utterances, {hours:.2f} hours" + (
-        left_out if n_short else ""
-    )
+    line = f"{outdir / split}: {len(rows)} utterances, {hours:.2f} hours"
+    if short_captions:
+        line += f"; {len(short_captions)} shorter captions of pictures"
+    if n_short:
+        line += f"; {n_short} shorter than {settings.min_seconds} s left out"
+    return line
 
 
 def _others(rows: Sequence[_Row]) -> dict[str, _Row]:

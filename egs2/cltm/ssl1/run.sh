@@ -87,6 +87,14 @@ train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option .
     local outdir=$1 targets=$2 clusters=$3 epochs=$4 begin=$5 max_lr=$6 settings mode name
     shift 6
     settings="model ${begin}, ${clusters} clusters, ${epochs} epochs of ${steps_per_epoch}, seed ${seed}"
+    local grounding=() lengths=utt2num_samples
+    if [[ ${grounding_weight} != 0 ]]; then
+        settings+=", grounding_weight ${grounding_weight}"
+        # A batch of captions leaves the parts for speakers unused, and one of speech the pictures'.
+        grounding=(--model_conf grounding_weight="${grounding_weight}" --pictures "${exp}/pictures"
+            --unused_parameters true)
+        lengths=utt2num_samples.captions
+    fi
     if [[ -e ${outdir}/settings.txt && $(<"${outdir}/settings.txt") != "${settings}" ]]; then
         fail "${outdir} holds a training of another setting ($(<"${outdir}/settings.txt")): give another --tag, or delete it."
     fi
@@ -105,7 +113,7 @@ train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option .
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/other_wav.scp,other_speech,kaldi_ark"
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/other_target.scp,other_target,kaldi_ark"
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/utt2spk,speaker,text_int"
-            "--${mode}_shape_file" "${targets}/${name}/utt2num_samples")
+            "--${mode}_shape_file" "${targets}/${name}/${lengths}")
     done
     # The scheduler's steps are counted here, so that it ends with the training.
     local command=(python3 -m espnet2_cltm.bin.hubert_pretrain
@@ -114,7 +122,7 @@ train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option .
         --batch_groups "${targets}/train/utt2lang"
         --num_iters_per_epoch "${steps_per_epoch}" --max_epoch "${epochs}"
         --scheduler_conf total_steps="$((steps_per_epoch * epochs))"
-        ${max_lr:+--scheduler_conf max_lr="${max_lr}"}
+        ${max_lr:+--scheduler_conf max_lr="${max_lr}"} "${grounding[@]}"
         --ngpu "${ngpu}" --seed "${seed}" --resume true --output_dir "${outdir}" "$@")
     log "${outdir}: how far it is stands in ${outdir}/train.log"
     if ! run_training "${outdir}" "${command[@]}"; then
@@ -145,6 +153,10 @@ write_card() {
 if ((stage <= 3 && stop_stage >= 3)); then
     log "Stage 3: clusters of MFCC in ${exp}/first_targets"
     make_targets "${exp}/first_targets" "${first_clusters}" --features mfcc
+    if [[ ${grounding_weight} != 0 ]]; then
+        run python3 -m espnet2_cltm.bin.hubert_pictures --dump "${dump}" --langs "${langs}" \
+            --image_size "${image_size}" --nj "${nj}" --outdir "${exp}/pictures"
+    fi
 fi
 
 if ((stage <= 4 && stop_stage >= 4)); then

@@ -1,0 +1,58 @@
+"""Pictures of a grounded pretraining: read once, all of one size."""
+
+import argparse
+from pathlib import Path
+
+from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.corpus.options import CODES
+from espnet2_cltm.options import POSITIVE, Option, add_options
+from espnet2_cltm.pretraining.pictures import PictureSettings, make_pictures
+from espnet2_cltm.pretraining.targets import choose_languages
+
+OPTIONS = (
+    Option("langs", "language codes; left out, all under --dump", CODES),
+    Option("nj", "number of processes", POSITIVE, "1"),
+    Option(
+        "image_size",
+        "width and height in pixels that pictures are scaled to",
+        POSITIVE,
+        "32",
+    ),
+)
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    parser = Parser(
+        description="Read the pictures that a corpus's image.scp names into one array. "
+        "Only what is missing is read; the command can be interrupted and started "
+        "again at any time.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--dump", required=True, type=Path, help="audio store: <dumpdir>/<corpus>"
+    )
+    parser.add_argument("--outdir", required=True, type=Path)
+    add_options(parser, OPTIONS)
+    return parser
+
+
+def main(cmd: list[str] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        cmd: Options; by default those of the command line.
+    """
+    args = get_parser().parse_args(cmd)
+    configure_logging("WARNING")
+    run_command(lambda: _make(args))
+
+
+def _make(args: argparse.Namespace) -> None:
+    langs = choose_languages(args.dump, args.langs)
+    settings = PictureSettings(str(args.dump), langs, args.image_size)
+    print(make_pictures(settings, args.outdir, args.nj))
+
+
+if __name__ == "__main__":
+    main()
