@@ -117,7 +117,7 @@ def make_plan(
                 )
         usable = {split: utterances for split, (utterances, _) in splits.items()}
         for task in settings.tasks:
-            rules, ordered = settings.rules(task), sorted(set(seeds))
+            rules, ordered = settings.rules(task, lang), sorted(set(seeds))
             grid: tuple[int, ...] = ()
             try:
                 if settings.regime_budgets:
@@ -204,7 +204,7 @@ def needed_audio(
         undecoded = {u.id for u in usable["train"]} - listed.keys()
         missing: set[str] = set()
         for task in settings.tasks if undecoded else ():
-            rules, ordered = settings.rules(task), sorted(set(seeds))
+            rules, ordered = settings.rules(task, lang), sorted(set(seeds))
             utts = find_task(task).audio_needed(usable, rules, ordered)
             missing |= undecoded if utts is None else undecoded.intersection(utts)
         if missing:

@@ -91,13 +91,21 @@ class Settings:
         """Names of the tasks, sorted."""
         return sorted(self.train_config)
 
-    def rules(self, task: str) -> DrawingRules:
-        """Return the rules for drawing a task's subsets and test data."""
+    def rules(self, task: str, lang: str = "") -> DrawingRules:
+        """Return the rules for drawing a task's subsets and test data.
+
+        Args:
+            task: The task.
+            lang: The language, where only some are taken as having no data: others
+                need no shots.
+        """
         grid = self.regime_budgets
+        pools = self.pools
+        is_target = not (lang and pools and pools.targets) or lang in pools.targets
         return DrawingRules(
             budget=grid[-1] if grid else self.budget[task],
             grid=grid,
-            shots=self.pools.few if self.pools else (),
+            shots=pools.few if pools and is_target else (),
             shared_speakers=self.shared_speakers,
             options=self.options.get(task, {}),
             config=self.train_config[task],

@@ -28,6 +28,7 @@ from espnet2_cltm.results_format import JOINT, POOL_SIZES
 
 WIDTH, PLOT_HEIGHT, COLUMNS = 9.2, 2.1, 3
 MOST_PANELS = 12  # of the figure; the page has all
+MOST_NAMED = 5  # donors of a pool in a sentence
 LABEL_SIZE, LEGEND_COLUMNS = 8.0, 4
 BESIDE = 0.07  # between the curves of a panel, so that no interval hides another's
 FROM_ENCODER = "from the encoder alone"
@@ -74,7 +75,11 @@ def pool_sentence(results: PoolResults, target: str, languages: Names) -> str | 
     pool, donor = results.best_pool(target), results.best_donor(target)
     if pool is None:
         return None
-    donors = named(pool.donors, languages)
+    donors = (
+        named(pool.donors, languages)
+        if len(pool.donors) <= MOST_NAMED
+        else f"{len(pool.donors)} languages"
+    )
     text = f"For {languages[target].name} without data: the pool of {donors} "
     text += f"({way_text(pool)}), {_worth(results, pool)}"
     compared = pool.difference("best_donor")

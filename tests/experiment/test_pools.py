@@ -146,6 +146,9 @@ def test_pools_of_two_machines_are_merged(store, tmp_path):
 def test_more_shots_than_there_are_are_refused(store):
     with pytest.raises(UserError, match="--shots 64 does not go with gender in ca"):
         planned(store, shots=(64,))
+    # Donors of the only target need none.
+    with pytest.raises(UserError, match="--shots 64 does not go with gender in tr"):
+        planned(store, shots=(64,), targets=("tr",))
 
 
 def test_a_total_too_small_to_divide_is_refused():
