@@ -6,4 +6,4 @@
 #
 # Both may be set in the environment instead.
 export cmd_backend=${cmd_backend:-local}
-export slurm_config=${slurm_config:-$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/conf/slurm.yaml}
+export slurm_config=${slurm_config:-conf/slurm.yaml}

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Put the Python environment in place and in front. Sourced by run.sh and the recipes,
 # from any directory. The first time this installs into .venv (tools/install.sh); with
-# ESPNET_ROOT set, that ESPnet's environment is used instead.
+# ESPNET_ROOT set, that ESPnet's environment is used instead. The command cltm of an
+# installed package names its own Python, CLTM_PYTHON: nothing is installed then.
 
 CLTM_ROOT=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 export CLTM_ROOT
@@ -17,16 +18,21 @@ for _name in "${!PYTHON@}" "${!NUMBA_@}" "${!TQDM_@}"; do
 done
 unset _name
 
-"${CLTM_ROOT}/tools/install.sh" || return
-
-if [[ -n ${ESPNET_ROOT:-} ]]; then
-    . "${CLTM_ROOT}/tools/activate_espnet.sh" || return 1
+# shellcheck disable=SC2034 # python: run.sh calls it
+if [[ -n ${CLTM_PYTHON:-} ]]; then
+    python=${CLTM_PYTHON}
 else
-    # Not bin/activate: it keeps the place where .venv was made, and changes the prompt.
-    export VIRTUAL_ENV="${CLTM_ROOT}/${CLTM_VENV:-.venv}"
-    export PATH="${VIRTUAL_ENV}/bin:${PATH}"
+    "${CLTM_ROOT}/tools/install.sh" || return
+    python=python3
+    if [[ -n ${ESPNET_ROOT:-} ]]; then
+        . "${CLTM_ROOT}/tools/activate_espnet.sh" || return 1
+    else
+        # Not bin/activate: it keeps the place where .venv was made, and changes the prompt.
+        export VIRTUAL_ENV="${CLTM_ROOT}/${CLTM_VENV:-.venv}"
+        export PATH="${VIRTUAL_ENV}/bin:${PATH}"
+    fi
+    export PYTHONPATH="${CLTM_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"
 fi
-export PYTHONPATH="${CLTM_ROOT}${PYTHONPATH:+:${PYTHONPATH}}"
 
 # Kaldi's order of lines is that of LC_ALL=C (sort, join, comm); Python then still
 # reads and writes UTF-8, which PYTHONUTF8 makes independent of the locale.

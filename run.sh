@@ -5,7 +5,7 @@
 # --help lists the options; they are declared in Python
 # (espnet2_cltm/experiment/recipe_options.py), and checked and completed there (recipe.py),
 # each stage's in an array of its own. The recipes in egs2/ call this script with
-# CLTM_RECIPE_DIR set to their own directory.
+# CLTM_RECIPE_DIR set to their own directory; in an installed package `cltm run` does.
 # shellcheck disable=SC2154 # the variables come from espnet2_cltm.bin.recipe
 set -euo pipefail
 
@@ -16,9 +16,13 @@ CDPATH="" cd -- "${CLTM_RECIPE_DIR:-${root}}"
 set -a # db.sh's and cmd.sh's variables are read by Python
 . "${root}/db.sh"
 . "${root}/cmd.sh"
+for own in ./db.sh ./cmd.sh; do # of the directory of the data and results: they win
+    # shellcheck source=/dev/null
+    [[ ! -f ${own} ]] || . "${own}"
+done
 set +a
 
-options=$(trap '' INT && exec python3 -m espnet2_cltm.bin.recipe "$@") || exit
+options=$(trap '' INT && exec "${python}" -m espnet2_cltm.bin.recipe "$@") || exit
 eval "${options}"
 
 log() { printf '%s (%s) %s\n' "$(date '+%Y-%m-%dT%H:%M:%S')" "${0##*/}" "$*"; }
@@ -26,12 +30,12 @@ start=${SECONDS}
 
 if ((stage <= 1 && stop_stage >= 1)); then
     log "Stage 1: prepare the languages of ${corpus} in ${datadir}/${corpus}"
-    run "${root}/local/prepare_data.py" "${stage1[@]}"
+    run "${python}" "${root}/local/prepare_data.py" "${stage1[@]}"
 fi
 
 if ((stage <= 2 && stop_stage >= 2)); then
     log "Stage 2: decode audio into ${dumpdir}/${corpus}"
-    run "${root}/local/dump_audio.py" "${stage2[@]}"
+    run "${python}" "${root}/local/dump_audio.py" "${stage2[@]}"
 fi
 
 # Stages 3 to 5, again for each round of an adaptive design.
@@ -39,7 +43,7 @@ planned=""
 while true; do
     if ((stage <= 3 && stop_stage >= 3)); then
         log "Stage 3: draw subsets and write the plan of ${exp}"
-        run "${root}/local/make_plan.py" "${stage3[@]}"
+        run "${python}" "${root}/local/make_plan.py" "${stage3[@]}"
         # An adaptive design is complete when stage 3 adds nothing.
         if [[ ${design} == adaptive && ${dry_run} == false ]]; then
             sum=$(cksum <"${exp}/plan.tsv")
@@ -53,12 +57,12 @@ while true; do
         how="${nj} at a time"
         [[ ${executor} == local ]] || how=${slurm_config}
         log "Stage 4: make the runs of ${exp}/plan.tsv (${executor}, ${how}; how far: ${exp}/progress.json)"
-        run "${root}/local/run_plan.py" "${stage4[@]}"
+        run "${python}" "${root}/local/run_plan.py" "${stage4[@]}"
     fi
 
     if ((stage <= 5 && stop_stage >= 5)); then
         log "Stage 5: score the runs of ${exp}"
-        run "${root}/local/score.py" "${stage5[@]}"
+        run "${python}" "${root}/local/score.py" "${stage5[@]}"
     fi
     if [[ ${design} == full ]] || ((stage > 3 || stop_stage < 5)); then
         break
@@ -71,11 +75,11 @@ if ((stage <= 6 && stop_stage >= 6)); then
         out=${exp}/${matrix_or_regime}/${name}
         if [[ ${matrix_or_regime} == regime ]]; then
             log "Stage 6: learning curves and dynamic regime of ${name} in ${out}"
-            run "${root}/local/find_regime.py" "${stage6[@]}"
+            run "${python}" "${root}/local/find_regime.py" "${stage6[@]}"
             log "The regime of ${name}: ${out}/regime.png"
         else
             log "Stage 6: build the matrix of ${name} in ${out}"
-            run "${root}/local/build_matrix.py" "${stage6[@]}"
+            run "${python}" "${root}/local/build_matrix.py" "${stage6[@]}"
             log "The report of ${name}: ${out}/report.html"
         fi
     done

@@ -33,10 +33,10 @@ Corpora: {", ".join(f"`{name}`" for name in corpus_names())}.
 """
 COMMANDS = """# Commands
 
-Each is called as `python -m espnet2_cltm.bin.<name>`, after `. ./path.sh`. Those that
-belong to a stage of the recipe, and some more, are in `local/` as well, as
-`local/<name>.py`. `--help` prints the same on the terminal. Training commands take all
-of ESPnet's training options besides.
+Each is called as `python -m espnet2_cltm.bin.<name>`, after `. ./path.sh`, or, where
+the package is installed, as `cltm <name>`. Those that belong to a stage of the recipe,
+and some more, are in `local/` as well, as `local/<name>.py`. `--help` prints the same
+on the terminal. Training commands take all of ESPnet's training options besides.
 """
 TABLE = "| option | meaning |\n|---|---|\n"
 

@@ -1,4 +1,4 @@
-"""The commands: ``python -m espnet2_cltm.bin.<command>``, and the scripts in local/.
+"""The commands: ``cltm <command>``, ``python -m espnet2_cltm.bin.<command>``, local/.
 
 Importing what a command needs takes seconds. A process that runs one is prepared for
 that here, before anything else is imported; a program that imports a command's
@@ -17,8 +17,9 @@ def _runs_a_command() -> bool:
     processes = sys.modules.get("multiprocessing.process")
     if processes is not None and processes.parent_process() is not None:
         return False
-    script = sys.argv[0] if sys.argv else ""
-    return script == "-m" or os.path.dirname(os.path.abspath(script)).endswith("/local")
+    script = os.path.abspath(sys.argv[0]) if sys.argv else ""
+    directory, name = os.path.split(script)
+    return name in ("-m", "cltm") or directory.endswith("/local")
 
 
 def _put_own_packages_first() -> None:

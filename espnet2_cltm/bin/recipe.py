@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from espnet2_cltm.bin.command_line import run_command
-from espnet2_cltm.experiment.recipe import resolve
+from espnet2_cltm.experiment.recipe import called_as, resolve
 from espnet2_cltm.experiment.recipe_options import help_text
 from espnet2_cltm.pretraining.options import resolve_ssl, ssl_help
 
@@ -18,9 +18,10 @@ def main(cmd: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if cmd is None else cmd)
     is_ssl = arguments[:1] == ["--ssl"]
     arguments = arguments[is_ssl:]
-    sys.argv[0] = "run.sh"  # the name that messages begin with
+    program = called_as(os.environ)
+    sys.argv[0] = program  # the name that messages begin with
     if "--help" in arguments or "-h" in arguments:
-        text = ssl_help() if is_ssl else help_text()
+        text = ssl_help() if is_ssl else help_text(program)
         # run.sh evaluates this, and stops.
         print(f"cat <<'CLTM_HELP'\n{text}CLTM_HELP\nexit 0")
     elif is_ssl:

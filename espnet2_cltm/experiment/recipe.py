@@ -291,7 +291,7 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
         if values["layers"] and settings is not None:
             check_layers({one.name: settings.train_config[one.name] for one in specs})
         if texts["executor"] == "slurm":
-            check_slurm(Path(texts["slurm_config"]), values["ngpu"])
+            check_slurm(Path(values["slurm_config"]), values["ngpu"])
         else:
             check_gpus(values["ngpu"])
     command = _command({**asked, "langs": texts["langs"]}, options, environment)
@@ -435,8 +435,9 @@ def _command(
 
     It has the options that differ from their defaults and may change results.
     """
-    words = ["./run.sh"]
-    if recipe := environment.get("CLTM_RECIPE_DIR"):
+    words = [called_as(environment)]
+    recipe = environment.get("CLTM_RECIPE_DIR")
+    if recipe and words == ["./run.sh"]:
         root = environment.get("CLTM_ROOT", "")
         place = shlex.quote(recipe.removeprefix(f"{root}/"))
         words.insert(0, f"CLTM_RECIPE_DIR={place}")
@@ -444,6 +445,11 @@ def _command(
         if options[name].shapes_result and text != options[name].default:
             words += [f"--{name}", quoted(text)]
     return " ".join(words)
+
+
+def called_as(environment: Mapping[str, str]) -> str:
+    """Return what the recipe is called as; path.sh says what CLTM_PYTHON is."""
+    return "cltm run" if environment.get("CLTM_PYTHON") else "./run.sh"
 
 
 def quoted(text: str) -> str:

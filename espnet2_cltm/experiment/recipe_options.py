@@ -266,7 +266,7 @@ BY_TASK = {
 """Options that every task has, ``--<task>_<name>``: help, kind and stages."""
 
 _HELP = """\
-Usage: ./run.sh [--stage 1] [--stop_stage 6] [--option value ...]
+Usage: {program} [--stage 1] [--stop_stage 6] [--option value ...]
 
 Measures how much speech of one language helps a task in another, and draws the
 cross-lingual transfer matrix of each task. Without options it builds the demo.
@@ -327,10 +327,14 @@ def recipe_options() -> dict[str, Option]:
     return options
 
 
-def help_text() -> str:
-    """Return run.sh's help: every option with its default, by group."""
+def help_text(program: str = "./run.sh") -> str:
+    """Return run.sh's help: every option with its default, by group.
+
+    Args:
+        program: What the recipe is called as.
+    """
     lines = [
-        _HELP,
+        _HELP.format(program=program),
         f"Tasks: {', '.join(task_names())}, and those of conf/tasks/*.yaml.",
         f"Corpora: {', '.join(corpus_names())}.",
     ]

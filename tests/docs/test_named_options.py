@@ -12,10 +12,10 @@ from espnet2_cltm.experiment.recipe_options import recipe_options
 from espnet2_cltm.pretraining.options import SSL_OPTIONS
 
 PACKAGE = Path(espnet2_cltm.__file__).parent
-# Of Slurm, of pip, of style sheets, and in place of any option.
+# Of Slurm, of pip, of style sheets, of cltm itself, and in place of any option.
 FOREIGN = {
     *("help", "parsable", "array", "format", "clusters", "noheader", "state"),
-    *("user", "no", "share", "name", "option", "ssl"),
+    *("user", "no", "share", "name", "option", "ssl", "version"),
 }
 
 

@@ -55,6 +55,8 @@ def commands(code: str) -> Iterator[list[str]]:
 
 def called(words: list[str]) -> tuple[str | None, list[str]]:
     """Return the command of the package that is called, or None, and its arguments."""
+    if words[0] == "cltm" and words[1:]:
+        return words[1], words[2:]
     if words[0] in ("python", "python3") and words[1:2] == ["-m"]:
         words = [" ".join(words[:3]), *words[3:]]
     match = _COMMAND.match(words[0])
@@ -95,7 +97,10 @@ def named(needs_torch: bool) -> list:
     found = []
     for place, words in shell_commands():
         name, arguments = called(words)
-        if name and bool(NEEDS_TORCH.fullmatch(name)) == needs_torch:
+        if (
+            name not in (None, "run")
+            and bool(NEEDS_TORCH.fullmatch(name)) == needs_torch
+        ):
             found.append(pytest.param(name, arguments, id=f"{place}-{name}"))
     return found
 
@@ -114,9 +119,10 @@ def test_commands_with_torch_take_the_arguments_they_are_given(name, arguments):
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param(words[1:], id=place)
+        pytest.param(words[1 + (words[0] == "cltm") :], id=place)
         for place, words in shell_commands()
-        if words[0] == "./run.sh" and "…" not in words
+        if (words[0] == "./run.sh" or words[:2] == ["cltm", "run"])
+        if "…" not in words
     ],
 )
 def test_run_sh_takes_the_options_it_is_given(arguments):
