@@ -45,7 +45,7 @@ def commands(code: str) -> Iterator[list[str]]:
         words: list[str] = []
         with contextlib.suppress(ValueError):  # not shell: an apostrophe in a text
             for word in [*lexer, ";"]:
-                if set(word) <= set(";&|"):
+                if word and set(word) <= set(";&|"):
                     if words:
                         yield words
                     words = []
