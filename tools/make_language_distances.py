@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compute the table of distances between languages from URIEL's feature vectors.
+"""Compute the table of distances between languages from URIEL+'s features.
 
-Takes conf/uriel_languages.yaml and the data inside the package lang2vec 1.1.2; writes
+Takes conf/uriel_languages.yaml and the data inside the package urielplus 1.3.2; writes
 espnet2_cltm/data/languages/distances.tsv, a line an unordered pair, codes sorted. The
 README there tells the formulae. Needs an environment of its own:
 
@@ -9,12 +9,13 @@ README there tells the formulae. Needs an environment of its own:
     distances_env/bin/pip install -r tools/requirements-distances.txt
     distances_env/bin/python tools/make_language_distances.py
 
-It takes half a minute. An empty field is a distance that URIEL does not give. The
+It takes a few minutes. An empty field is a distance that URIEL+ does not give. The
 column ``imputed`` names the distances, separated by commas, that rest on no attested
-feature of one of the two languages, but on those that URIEL predicts.
+feature of one of the two languages, but on those of near and related ones.
 """
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -23,189 +24,160 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+# Beside the sources of URIEL. Not eWAVE, which tells varieties of English apart.
+DATABASES = ("UPDATED_SAPHON", "BDPROTO", "GRAMBANK", "APICS", "GLOTTOLOG")
 COLUMNS = ("geographic", "genetic", "syntactic", "phonological", "inventory")
-# Columns that are angles between binary vectors, with their sets of features.
-FEATURE_SETS = {
-    "syntactic": "syntax",
-    "phonological": "phonology",
-    "inventory": "inventory",
-}
-LARGEST_RESIDUAL = 0.005  # of a language's point, as a share of half the equator
+# Columns that are angles between vectors, with the first letters of their features.
+FEATURE_SETS = {"syntactic": "S_", "phonological": "P_", "inventory": "INV_"}
+NOT_A_FAMILY = "F_Artificial Language"  # no genetic distance from its members
+LEAST_ATTESTED = 1 / 3  # of the table's languages, for a feature to be taken
+NEIGHBOURS = 5  # whose mean stands for a feature that is not attested
 
 
 @dataclass(frozen=True)
-class UrielLanguages:
-    """Which languages the table has.
+class Languages:
+    """What URIEL+ knows of N languages.
 
     Attributes:
-        iso: ISO 639-3 code by language code.
-        isolates: ISO 639-3 codes of languages that are known to have no relative.
-        not_families: Features of the family tree that stand for no family.
+        codes: Glottocodes, sorted.
+        points: (N, 3) unit vectors of their places.
+        groups: (N, groups) 1 for those of the family tree that a language is in.
+        artificial: (N,) whether they were made up.
+        names: (features,) names of features.
+        features: (N, features) 1 where any source attests it, 0 where it is attested
+            to be absent, NaN where no source tells.
     """
 
-    iso: dict[str, str]
-    isolates: frozenset[str]
-    not_families: frozenset[str]
+    codes: np.ndarray
+    points: np.ndarray
+    groups: np.ndarray
+    artificial: np.ndarray
+    names: np.ndarray
+    features: np.ndarray
 
 
-def read_languages(path: Path) -> UrielLanguages:
-    """Read conf/uriel_languages.yaml."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return UrielLanguages(
-        iso=content["languages"],
-        isolates=frozenset(content["isolates"]),
-        not_families=frozenset(content["not_families"]),
+def read_uriel(wanted: set[str]) -> Languages:
+    """Read the languages wanted and all others with a place and attested features."""
+    import urielplus  # writes into its own directory, and a log
+    from urielplus.urielplus import URIELPlus
+
+    logging.disable(logging.INFO)
+    uriel = URIELPlus()
+    uriel.integrate_custom_databases(*DATABASES)
+    # Whose lineage is told twice is in one place all the same.
+    database = Path(urielplus.__file__).parent / "database" / "urielplus_csvs"
+    geography = pd.read_csv(database / "lang_fam_geo.csv").drop_duplicates(
+        "language_id"
+    )
+    places = geography.set_index("language_id")[["latitude", "longitude"]]
+
+    codes = np.array(uriel.langs[1], dtype=str)
+    degrees = places.reindex(codes).to_numpy(dtype=float)
+    features = uriel.data[1].max(axis=-1)
+    known = (features >= 0).any(axis=1) | np.isin(codes, list(wanted))
+    kept = np.flatnonzero(known & np.isfinite(degrees).all(axis=1))
+    kept = kept[np.argsort(codes[kept])]
+    if absent := wanted - set(codes[kept]):
+        sys.exit(f"URIEL+ tells no place of {' '.join(sorted(absent))}.")
+    names, of_family = (np.array(uriel.feats[i], dtype=str) for i in (1, 0))
+    groups = (uriel.data[0][kept, :, 0] == 1).astype(float)
+    return Languages(
+        codes[kept],
+        points_on_sphere(degrees[kept]),
+        groups,
+        groups[:, of_family == NOT_A_FAMILY].any(axis=1),
+        names,
+        np.where(features[kept] < 0, np.nan, features[kept]),
     )
 
 
-def get_features(iso: list[str], feature_set: str) -> tuple[list[str], np.ndarray]:
-    """Ask lang2vec.
-
-    Args:
-        iso: ISO 639-3 codes.
-        feature_set: A name of lang2vec's.
-
-    Returns:
-        The features' names and an array (languages, features), NaN where unknown.
-    """
-    from lang2vec import lang2vec  # slow: reads its data when imported
-
-    found = lang2vec.get_features(iso, feature_set, header=True)
-    values = [[np.nan if x == "--" else float(x) for x in found[code]] for code in iso]
-    return [str(name) for name in found["CODE"]], np.array(values)
-
-
-def points_on_sphere(names: list[str], distances: np.ndarray) -> np.ndarray:
-    """Find the points of languages from their distances to fixed points.
-
-    The cosine of the angle to each fixed point is linear in the point looked for, so
-    least squares find it. Names round the fixed points to whole degrees; with 299 of
-    them, that moves the point by some hundredths of a degree.
-
-    Args:
-        names: ``GC_<latitude>_<longitude>`` of the fixed points, in degrees.
-        distances: (languages, fixed points), shares of half the equator.
-
-    Returns:
-        (languages, 3) unit vectors.
-    """
-    degrees = np.array([[float(x) for x in name.split("_")[1:]] for name in names])
+def points_on_sphere(degrees: np.ndarray) -> np.ndarray:
+    """Return (N, 3) unit vectors of (N, 2) latitudes and longitudes."""
     latitude, longitude = np.radians(degrees).T
-    fixed = np.stack(
-        [
-            np.cos(latitude) * np.cos(longitude),
-            np.cos(latitude) * np.sin(longitude),
-            np.sin(latitude),
-        ],
+    across = np.cos(latitude)
+    return np.stack(
+        [across * np.cos(longitude), across * np.sin(longitude), np.sin(latitude)],
         axis=1,
     )
-    points = np.linalg.lstsq(fixed, np.cos(np.pi * distances).T, rcond=None)[0].T
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    residual = np.abs(np.arccos(np.clip(points @ fixed.T, -1, 1)) / np.pi - distances)
-    if not residual.max() < LARGEST_RESIDUAL:
-        sys.exit(
-            f"URIEL's distances to fixed points are off by {residual.max():.3f} of "
-            "half the equator from every point of a sphere: has their meaning changed?"
-        )
-    return points
 
 
-def great_circle(points: np.ndarray) -> np.ndarray:
-    """Arc between points as a share of half the equator (the antipode is at 1)."""
+def arcs(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the angles, in radians, between (n, d) and (m, d) unit vectors."""
     # Of chords, because the arc cosine of nearly 1 has no digits left.
-    chords = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    return 2 * np.arcsin(np.minimum(chords / 2, 1)) / np.pi
+    chords = np.array([np.linalg.norm(b - vector, axis=1) for vector in a])
+    return 2 * np.arcsin(np.minimum(chords / 2, 1))
 
 
-def tree_distance(ancestors: list[frozenset[str] | None], iso: list[str]) -> np.ndarray:
-    """Share of the two paths from the root of the family tree that is not in common.
+def tree_distances(languages: Languages, own: np.ndarray) -> np.ndarray:
+    """Return the share of two paths from the root of the tree that is not in common.
 
         1 - 2 |common| / (|path a| + |path b|)
 
     A path is the groups a language is in, and the language itself: two languages of
-    the same groups are at a distance above 0, of different families at 1.
+    the same groups are at a distance above 0, of different families, or isolates, at 1.
 
     Args:
-        ancestors: Groups of each language, or None where the tree is not known.
-        iso: The languages themselves.
-    """
-    distance = np.full((len(iso), len(iso)), np.nan)
-    paths = [
-        None if groups is None else groups | {code}
-        for groups, code in zip(ancestors, iso, strict=True)
-    ]
-    for i, a in enumerate(paths):
-        for j, b in enumerate(paths):
-            if a is not None and b is not None:
-                distance[i, j] = 1 - 2 * len(a & b) / (len(a) + len(b))
-    return distance
-
-
-def angular(vectors: np.ndarray) -> np.ndarray:
-    """Angle between vectors without negative entries, as a share of a right angle.
-
-    Args:
-        vectors: (languages, features); a language with NaN gets no distance.
-    """
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    chords = np.linalg.norm(unit[:, None] - unit[None], axis=-1)
-    return 2 * np.arcsin(chords / 2) / (np.pi / 2)
-
-
-def read_ancestors(
-    names: list[str], members: np.ndarray, languages: UrielLanguages, iso: list[str]
-) -> list[frozenset[str] | None]:
-    """Give each language's groups in the family tree, None where not known."""
-    found: list[frozenset[str] | None] = []
-    for code, row in zip(iso, members, strict=True):
-        groups = frozenset(np.array(names)[row == 1].tolist())
-        known = (groups and not groups & languages.not_families) or (
-            code in languages.isolates
-        )
-        found.append(groups if known else None)
-    return found
-
-
-def compute(languages: UrielLanguages) -> dict[str, dict[tuple[str, str], float]]:
-    """Compute all columns, by pair of ISO 639-3 codes."""
-    iso = sorted(set(languages.iso.values()))
-    ancestors = read_ancestors(*get_features(iso, "fam"), languages, iso)
-    matrices = {
-        "geographic": great_circle(points_on_sphere(*get_features(iso, "geo"))),
-        "genetic": tree_distance(ancestors, iso),
-    }
-    for column, features in FEATURE_SETS.items():
-        matrices[column] = angular(get_features(iso, f"{features}_knn")[1])
-    return {
-        column: {
-            (a, b): float(matrix[i, j])
-            for i, a in enumerate(iso)
-            for j, b in enumerate(iso)
-        }
-        for column, matrix in matrices.items()
-    }
-
-
-def find_predicted(languages: UrielLanguages) -> dict[str, set[str]]:
-    """Find the codes of which a set has no attested feature, only predicted ones.
+        languages: All N.
+        own: (n,) indices of those to begin with.
 
     Returns:
-        By column; they are printed, too.
+        (n, N), NaN where one is artificial.
     """
-    iso = sorted(set(languages.iso.values()))
-    predicted = {}
-    for column, features in FEATURE_SETS.items():
-        attested = np.isfinite(get_features(iso, f"{features}_average")[1]).any(axis=1)
-        known = dict(zip(iso, attested.tolist(), strict=True))
-        absent = [
-            code for code in sorted(languages.iso) if not known[languages.iso[code]]
-        ]
-        print(f"{features}: nothing attested of {len(absent)}: {' '.join(absent)}")
-        predicted[column] = set(absent)
-    return predicted
+    groups, artificial = languages.groups, languages.artificial
+    common = groups[own] @ groups.T + (own[:, None] == np.arange(len(groups)))
+    lengths = groups.sum(axis=1) + 1
+    distance = 1 - 2 * common / (lengths[own][:, None] + lengths)
+    return np.where(artificial[own][:, None] | artificial, np.nan, distance)
+
+
+def impute(features: np.ndarray, own: np.ndarray, distances: np.ndarray) -> np.ndarray:
+    """Return (n, features) with the nearest languages' mean where nothing is attested.
+
+    Args:
+        features: (N, features), NaN where not attested.
+        own: (n,) indices of the languages to complete.
+        distances: (n, N) how far all are from these.
+    """
+    complete = features[own].copy()
+    for vector, order in zip(
+        complete, np.argsort(distances, kind="stable"), strict=True
+    ):
+        near = features[order]
+        attested = np.isfinite(near)
+        taken = attested & (np.cumsum(attested, axis=0) <= NEIGHBOURS)
+        mean = np.where(taken, near, 0).sum(axis=0) / taken.sum(axis=0)
+        vector[:] = np.where(np.isfinite(vector), vector, mean)
+    return complete
+
+
+def compute(
+    languages: Languages, own: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Compute the columns for the languages at the indices ``own``.
+
+    Returns:
+        (n, n) distances by column, and (n,) whether nothing is attested, by column
+        that is imputed.
+    """
+    geographic = arcs(languages.points[own], languages.points) / np.pi
+    genetic = tree_distances(languages, own)
+    distances = {"geographic": geographic[:, own], "genetic": genetic[:, own]}
+    nothing = {}
+    nearness = geographic + np.where(np.isfinite(genetic), genetic, 1)
+    for column, prefix in FEATURE_SETS.items():
+        of_set = np.char.startswith(languages.names, prefix)
+        attested = np.isfinite(languages.features[own])
+        taken = of_set & (attested.mean(axis=0) >= LEAST_ATTESTED)
+        print(f"{column}: {taken.sum()} of {of_set.sum()} features")
+        nothing[column] = ~attested[:, taken].any(axis=1)
+        vectors = impute(languages.features[:, taken], own, nearness)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        distances[column] = arcs(vectors, vectors) / (np.pi / 2)
+    return distances, nothing
 
 
 def write_table(path: Path, lines: list[str]) -> None:
@@ -225,14 +197,14 @@ def write_table(path: Path, lines: list[str]) -> None:
 def get_parser() -> argparse.ArgumentParser:
     """Define the options."""
     parser = argparse.ArgumentParser(
-        description="Compute distances between languages from URIEL's vectors.",
+        description="Compute distances between languages from URIEL+'s features.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--languages",
         type=Path,
         default=ROOT / "conf" / "uriel_languages.yaml",
-        help="which languages, with their ISO 639-3 codes",
+        help="which languages, with their glottocodes",
     )
     parser.add_argument(
         "--output",
@@ -246,21 +218,24 @@ def get_parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run from the command line."""
     args = get_parser().parse_args()
-    languages = read_languages(args.languages)
-    distances = compute(languages)
-    predicted = find_predicted(languages)
+    glottocodes = yaml.safe_load(args.languages.read_text(encoding="utf-8"))
+    languages = read_uriel(set(glottocodes.values()))
+    own = np.flatnonzero(np.isin(languages.codes, list(glottocodes.values())))
+    distances, nothing = compute(languages, own)
+    place = {code: i for i, code in enumerate(languages.codes[own])}
+    at = {code: place[glottocode] for code, glottocode in glottocodes.items()}
+    for column, absent in nothing.items():
+        codes = [code for code in sorted(at) if absent[at[code]]]
+        print(f"{column}: nothing attested of {len(codes)}: {' '.join(codes)}")
     lines = ["\t".join(("language_a", "language_b", *COLUMNS, "imputed"))]
-    for a, b in combinations(sorted(languages.iso), 2):
-        pair = (languages.iso[a], languages.iso[b])
-        values = (distances[column][pair] for column in COLUMNS)
+    for a, b in combinations(sorted(at), 2):
+        i, j = at[a], at[b]
+        values = (distances[column][i, j] for column in COLUMNS)
         fields = (f"{abs(x):.6f}" if np.isfinite(x) else "" for x in values)
-        same = languages.iso[a] == languages.iso[b]
-        imputed = ",".join(
-            column for column, codes in predicted.items() if {a, b} & codes and not same
-        )
-        lines.append("\t".join((a, b, *fields, imputed)))
+        marked = (c for c, absent in nothing.items() if i != j and absent[[i, j]].any())
+        lines.append("\t".join((a, b, *fields, ",".join(marked))))
     write_table(args.output, lines)
-    print(f"{len(lines) - 1} pairs of {len(languages.iso)} languages in {args.output}")
+    print(f"{len(lines) - 1} pairs of {len(at)} languages in {args.output}")
 
 
 if __name__ == "__main__":

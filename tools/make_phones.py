@@ -137,16 +137,22 @@ def main() -> None:
     """Run from the command line."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     conf = ROOT / "conf" / "uriel_languages.yaml"
-    iso = yaml.safe_load(conf.read_text(encoding="utf-8"))["languages"]
+    glottocodes = yaml.safe_load(conf.read_text(encoding="utf-8"))
     header, known = read_features()
     voices = language_files()
-    of_iso = {iso[code]: code for code in sorted(iso, reverse=True) if code in voices}
+    voice_of = {
+        glottocodes[code]: code
+        for code in sorted(glottocodes, reverse=True)
+        if code in voices
+    }
     rows, absent = [], []
     with tempfile.TemporaryDirectory() as place:
         speaker = Synthesiser(Path(place))
         found: dict[str, Counter[str]] = {}
-        for code in progress(sorted(iso), description="phones", unit="language"):
-            voice = code if code in voices else of_iso.get(iso[code], "")
+        for code in progress(
+            sorted(glottocodes), description="phones", unit="language"
+        ):
+            voice = code if code in voices else voice_of.get(glottocodes[code], "")
             if voice and voice not in found:
                 try:
                     found[voice] = count_phones(speaker, voice, known)

@@ -219,7 +219,7 @@ def test_imputed_distances_are_marked():
 
 def test_shipped_table_tells_its_source_and_licence():
     attribution = (SHIPPED.parent / "README.md").read_text(encoding="utf-8")
-    for needed in ("CC BY-SA 4.0", "lang2vec", "Littell", "make_language_distances"):
+    for needed in ("CC BY-SA 4.0", "URIEL+", "Khan", "make_language_distances"):
         assert needed in attribution
 
 
