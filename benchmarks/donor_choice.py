@@ -168,9 +168,9 @@ def rankers(
     found: dict[str, Ranker] = {"chance": chance}
     found |= {name: nearest(name) for name in distances}
     found["mean worth to other targets"] = mean_worth
-    found["URIEL, boosted trees"] = boosted_trees
+    found["URIEL+, boosted trees"] = boosted_trees
     if args.model and np.isfinite(cells).sum() >= 4 * FEWEST_MEASURED:
-        found["model, URIEL"] = model(COMING_ALONG, args.seed)
+        found["model, URIEL+"] = model(COMING_ALONG, args.seed)
         found["model, all distances"] = model(tuple(distances), args.seed)
     return found
 

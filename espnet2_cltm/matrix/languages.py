@@ -6,8 +6,8 @@ keeps its code for a name, in the family ``unlisted``.
 
 Distances are shipped in ``espnet2_cltm/data/languages/distances.tsv``, computed from
 URIEL+ (its README tells how): geographic, genetic, syntactic, phonological and
-inventory distance, 0 for the same to 1. A table of the user's own adds pairs or takes the place
-of shipped ones, and may have other distances, such as those that
+inventory distance, 0 for the same to 1. A table of the user's own adds pairs or takes
+the place of shipped ones, and may have other distances, such as those that
 ``local/measure_distances.py`` finds in recordings. Matrices of them are symmetric, in
 the order of some languages; NaN stands for not known, the diagonal is 0.
 """
