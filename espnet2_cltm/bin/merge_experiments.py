@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.counting import agreeing, counted
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.adaptive import FULL_DESIGN
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -62,12 +63,13 @@ def merge(experiments: Sequence[Path], outdir: Path) -> None:
     command = shlex.join(["local/merge_experiments.py", *words])
     write_text(outdir / "command.txt", f"{command}\n")
     n_left = len(runs_left(directory, plan))
-    print(f"{outdir}: {len(plan)} runs planned, {len(plan) - n_left} done.")
+    print(f"{outdir}: {counted(len(plan), 'run')} planned, {len(plan) - n_left} done.")
     n_more = count_runs_in_no_plan(plan, read_settings(directory.settings))
     if n_more:
         print(
-            f"{n_more} runs of its languages and seeds are in no plan; stage 3 adds "
-            "them, and tests on all languages, given all --langs and --seeds and the "
+            f"{counted(n_more, 'run')} of its languages and seeds "
+            f"{agreeing(n_more, 'is', 'are')} in no plan; stage 3 adds the "
+            "rest, and tests on all languages, given all --langs and --seeds and the "
             "experiments' other options."
         )
     stage = 3 if n_more else 4 if n_left else 5

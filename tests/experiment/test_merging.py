@@ -143,7 +143,7 @@ def test_languages_made_apart_grow_together(
     main(["--exp", str(a.root), str(b.root), "--outdir", str(root)])
     output = capsys.readouterr().out
     assert "8 runs planned, 8 done." in output
-    assert "1 runs of its languages and seeds are in no plan" in output
+    assert "1 run of its languages and seeds is in no plan" in output
     assert "--stage 3 " in output
     # Stage 3 adds the pair that neither has, and tests on the other's language, which
     # kept models allow without training.
