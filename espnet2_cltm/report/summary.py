@@ -203,6 +203,7 @@ def summary_text(report: Report) -> str:
 def _table(report: Report) -> list[str]:
     """Show the CLTM of identified targets; where there is none, the gains."""
     matrix, order = report.matrix, report.display_index
+    tested = possible_targets(matrix)
     grey = grey_targets(matrix)
     itself = np.eye(len(order), dtype=bool)
     shown, digits = matrix.cltm, 2
@@ -216,6 +217,7 @@ def _table(report: Report) -> list[str]:
     names = [
         f"{language.code} {language.name}{' †' if grey[index] else ''}"
         for language, index in zip(report.display_languages, order, strict=True)
+        if tested[index]
     ]
     cells = [
         [
@@ -224,6 +226,7 @@ def _table(report: Report) -> list[str]:
             for j in order
         ]
         for i in order
+        if tested[i]
     ]
     table = pd.DataFrame(cells, names, pd.Index(codes, name="target \\ donor"))
     what = FORMULA if digits == 2 else GAIN_FORMULA

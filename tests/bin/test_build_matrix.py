@@ -649,3 +649,4 @@ def test_a_synthetic_donor_is_not_counted_as_a_target(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "Known for 2 of 2 targets" in printed
     assert "without single or double runs" not in printed
+    assert "es@tts" in printed and "\nes@tts" not in printed  # no row of dots
