@@ -2,10 +2,16 @@
 
 import sys
 
-from espnet2_cltm.foreign_imports import MissingESPnet, TorchaudioFitting
+from espnet2_cltm.foreign_imports import (
+    FrontendOffer,
+    MissingESPnet,
+    TorchaudioFitting,
+    offer_frontend,
+)
 
 __version__ = "0.1.0"
 
-# Only where nothing else finds ESPnet, and before anything else finds torchaudio.
+# Only where nothing else finds ESPnet, and before anything else finds what is changed.
 sys.meta_path.append(MissingESPnet())
-sys.meta_path.insert(0, TorchaudioFitting())
+sys.meta_path[:0] = [TorchaudioFitting(), FrontendOffer()]
+offer_frontend()

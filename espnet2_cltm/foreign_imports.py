@@ -1,10 +1,12 @@
-"""Imports of other packages, where an installation is not what it should be.
+"""Imports of other packages, changed on their way.
 
-Imports next to nothing itself: a command has not put its packages first yet.
+Where an installation is not what it should be, and so that ESPnet's own tasks offer the
+frontend. Imports next to nothing itself: a command has not put its packages first yet.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
@@ -61,25 +63,73 @@ class TorchaudioFitting:
         """Find the module that loads torchaudio's compiled part."""
         if fullname != "torchaudio._extension":
             return None
-        spec = PathFinder.find_spec(fullname, path, target)
-        if spec is None or spec.loader is None:
-            return spec
-        load = spec.loader.exec_module
+        return _find(fullname, path, target, _load_what_fits)
 
-        def load_what_fits(module: ModuleType) -> None:
-            try:
-                load(module)
-            except (ImportError, OSError, RuntimeError):
-                # The module itself allows for libraries that are absent.
-                utils = sys.modules[f"{fullname}.utils"]
-                utils._load_lib = lambda library: False  # type: ignore[attr-defined]
-                try:
-                    load(module)
-                except Exception as error:
-                    raise _unfit(error) from error
 
-        spec.loader.exec_module = load_what_fits  # type: ignore[method-assign]
-        return spec
+class FrontendOffer:
+    """Has ESPnet's tasks offer HubertFrontend: ``frontend: ssl`` in their YAML."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Find the module of a task."""
+        if not fullname.startswith(_TASKS):
+            return None
+        return _find(fullname, path, target, _load_and_offer)
+
+
+_TASKS = "espnet2.tasks."
+
+
+def offer_frontend() -> None:
+    """Have the tasks that are imported already offer it, too."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(_TASKS):
+            _offer(module)
+
+
+def _find(
+    fullname: str,
+    path: Sequence[str] | None,
+    target: ModuleType | None,
+    load: Callable[[Callable[[ModuleType], None], ModuleType], None],
+) -> ModuleSpec | None:
+    """Find a module that ``load`` will load, given how it would be and the module."""
+    spec = PathFinder.find_spec(fullname, path, target)
+    if spec is not None and spec.loader is not None:
+        usual = spec.loader.exec_module
+        spec.loader.exec_module = lambda module: load(usual, module)  # type: ignore[method-assign]
+    return spec
+
+
+def _load_what_fits(usual: Callable[[ModuleType], None], module: ModuleType) -> None:
+    try:
+        usual(module)
+    except (ImportError, OSError, RuntimeError):
+        # The module itself allows for libraries that are absent.
+        utils = sys.modules[f"{module.__name__}.utils"]
+        utils._load_lib = lambda library: False  # type: ignore[attr-defined]
+        try:
+            usual(module)
+        except Exception as error:
+            raise _unfit(error) from error
+
+
+def _load_and_offer(usual: Callable[[ModuleType], None], module: ModuleType) -> None:
+    usual(module)
+    _offer(module)
+
+
+def _offer(module: ModuleType) -> None:
+    choices = getattr(module, "frontend_choices", None)
+    if choices is not None:
+        hubert = import_module("espnet2_cltm.frontend.hubert")
+        families = import_module("espnet2_cltm.frontend.families")
+        for name in families.NAMES:
+            choices.classes.setdefault(name, hubert.HubertFrontend)
 
 
 def _unfit(error: Exception) -> UnusablePackageError:

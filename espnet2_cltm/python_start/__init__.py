@@ -1,0 +1,1 @@
+"""What Python starts with where ``cltm python`` has put this directory first."""
