@@ -286,14 +286,14 @@ def _remove_abandoned(path: Path) -> None:
                 remove_if_there(path.with_name(name))
 
 
-def write_text(path: Path | str, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path``, completely or not at all.
+def write_text(path: Path | str, text: str | Iterable[str]) -> None:
+    """Write ``text``, or the parts of one, as UTF-8, completely or not at all.
 
     Raises:
         UserError: The file system refuses, for instance because it is full.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.writelines([text] if isinstance(text, str) else text)
 
 
 def write_rows(path: Path | str, rows: Iterable[Sequence[str]]) -> None:
@@ -302,7 +302,7 @@ def write_rows(path: Path | str, rows: Iterable[Sequence[str]]) -> None:
     Raises:
         UserError: The file system refuses.
     """
-    write_text(path, "".join("\t".join(row) + "\n" for row in rows))
+    write_text(path, ("\t".join(row) + "\n" for row in rows))
 
 
 def remove_if_there(*paths: Path) -> None:

@@ -15,7 +15,6 @@ import csv
 import hashlib
 import operator
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -129,6 +128,7 @@ def load_language(
     barred = barred_speakers(named)
     if options.use_validated and not place.table:
         rows["train"] += _unused_rows(place.directory, clips, named, rejected)
+    del clips["train"]  # the largest; the others are asked for below
     clients = {row.client for table in rows.values() for row in table}
     contradictory = _clients_with_both_genders(rows.values())
     files = find_clips(place, (row.clip for table in rows.values() for row in table))
@@ -252,7 +252,7 @@ def read_columns(
             yield number, "row with fewer fields than the header"
         else:
             values += [""] * (width + 1 - len(values))
-            yield number, [value.strip() for value in pick(values)]
+            yield number, [*map(str.strip, pick(values))]
     if pick is None:
         raise UserError(f"{path} is empty: extract the file from the archive again.")
 
@@ -376,17 +376,17 @@ def _clients_with_both_genders(tables: Iterable[list[Row]]) -> set[str]:
 
 
 def _read_durations(place: Place, tables: Iterable[list[Row]]) -> dict[str, float]:
-    """Seconds by clip, for the clips of the tables; empty without the file."""
+    """Seconds by clip of the tables, 0 where not known; empty without the file."""
     path = place.table or place.directory / "clip_durations.tsv"
     columns = ("audio_file", "duration_ms") if place.table else ("clip", "duration[ms]")
     if not path.exists():
         return {}
-    wanted = {row.clip for table in tables for row in table}
-    durations = {}
+    # Keys of the rows' own strings, so that each name is held once.
+    durations = {row.clip: 0.0 for table in tables for row in table}
     for _, values in read_columns(path, columns[:1], columns[1:]):
-        if isinstance(values, str):
+        if isinstance(values, str) or values[0] not in durations:
             continue
-        if values[0] in wanted and re.fullmatch(r"[1-9]\d*", values[1]):
+        if values[1].isdecimal() and values[1][0] in "123456789":
             durations[values[0]] = int(values[1]) / 1000
     return durations
 
@@ -396,7 +396,7 @@ def _notes(place: Place, files: Mapping[str, str]) -> list[str]:
     suffixes = Counter(
         os.path.splitext(path)[1]
         for clip, path in files.items()
-        if not path.endswith(f"/{clip}")
+        if not path.endswith(clip)
     )
     converted = [
         f"{count} clips are {suffix} files, which the tables name otherwise"
@@ -413,7 +413,7 @@ def _to_utterances(
     durations: dict[str, float],
 ) -> list[Utterance]:
     # Kaldi's tools drop utterances that a partial utt2dur does not name.
-    if not all(row.clip in durations for row in rows):
+    if not all(durations.get(row.clip) for row in rows):
         durations = {}
     return [
         Utterance(

@@ -139,30 +139,26 @@ def find_clips(place: Place, wanted: Iterable[str]) -> dict[str, str]:
     Raises:
         UserError: More than half are not there.
     """
-    names = set(wanted)
-    by_stem = {name.rpartition(".")[0]: name for name in names}
-    found: dict[str, str] = {}
-    converted: dict[str, str] = {}
+    found = dict.fromkeys(wanted, "")
+    for folder, file in _walk(place, len(found)):
+        if file in found:
+            found[file] = f"{folder}/{file}"
+    by_stem = {name.rpartition(".")[0]: name for name in found if not found[name]}
     packed = ""
-    for folder, _, files in os.walk(place.clips):
-        shown: Iterable[str] = files
-        if len(files) > 100_000:
-            description = f"Looking for {len(names)} clips of {place.lang}"
-            shown = progress(files, description=description, unit="file")
-        for file in shown:
-            stem, _, suffix = file.rpartition(".")
-            if file in names:
-                found[file] = f"{folder}/{file}"
-            elif stem in by_stem and f".{suffix.lower()}" in AUDIO_SUFFIXES:
-                converted[by_stem[stem]] = f"{folder}/{file}"
-            elif file.endswith(_PACKED):
-                packed = f"{folder}/{file}"
-    found = converted | found
-    n_missing = len(names) - len(found)
-    if n_missing * 2 > len(names):
+    # Another walk, which few need, takes less than to keep a million other names.
+    for folder, file in _walk(place, len(by_stem)) if by_stem else ():
+        stem, _, suffix = file.rpartition(".")
+        if file in found:
+            continue
+        if stem in by_stem and f".{suffix.lower()}" in AUDIO_SUFFIXES:
+            found[by_stem[stem]] = f"{folder}/{file}"
+        elif file.endswith(_PACKED):
+            packed = f"{folder}/{file}"
+    missing = [name for name, path in found.items() if not path]
+    if len(missing) * 2 > len(found):
         raise UserError(
-            f"{n_missing} of the {len(names)} clips that the tables name are not in "
-            f"{place.clips} (the first is {min(names - found.keys())}): "
+            f"{len(missing)} of the {len(found)} clips that the tables name are not in "
+            f"{place.clips} (the first is {min(missing)}): "
             + (
                 f"extract {packed} and the archives beside it, each where it lies."
                 if packed
@@ -170,7 +166,20 @@ def find_clips(place: Place, wanted: Iterable[str]) -> dict[str, str]:
                 "the language again, with its clips."
             )
         )
+    for name in missing:
+        del found[name]
     return found
+
+
+def _walk(place: Place, n_wanted: int) -> Iterator[tuple[str, str]]:
+    """Yield each file's directory and name."""
+    for folder, _, files in os.walk(place.clips):
+        shown: Iterable[str] = files
+        if len(files) > 100_000:
+            description = f"Looking for {n_wanted} clips of {place.lang}"
+            shown = progress(files, description=description, unit="file")
+        for file in shown:
+            yield folder, file
 
 
 def _search(corpus_dir: Path) -> Iterator[Place]:

@@ -16,7 +16,14 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Container,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -133,6 +140,7 @@ def write_data_dir(
                 "utterance an id of its own."
             )
     labelled = {pair: row.id for row in rows for pair in row.labels.items()}
+    labels = {label for label, _ in labelled}
     for (label, value), utt in labelled.items():
         _check_label(label, value, f"Utterance {utt} in {directory}")
     utts_of: dict[str, list[str]] = {}
@@ -147,30 +155,34 @@ def write_data_dir(
                 "each speaker one gender or leave the speaker out."
             )
 
-    def column(value: Callable[[Utterance], str | None]) -> list[tuple[str, str]]:
-        return [(row.id, text) for row in rows if (text := value(row)) is not None]
+    # Lines are made as they are written: all tables together are a multiple of what
+    # the utterances take.
+    def column(value: Callable[[Utterance], str | None]) -> Iterator[tuple[str, str]]:
+        return ((row.id, text) for row in rows if (text := value(row)) is not None)
 
-    tables = {
+    def label_column(label: str) -> Iterator[tuple[str, str]]:
+        return column(lambda row: row.labels.get(label))
+
+    has_text = any(row.text for row in rows)
+    segments, audio = _tables_of_audio(rows, directory)
+    tables: dict[str, Iterable[tuple[str, str]]] = {
         "utt2spk": column(lambda row: row.speaker),
-        "spk2utt": [(speaker, " ".join(utts_of[speaker])) for speaker in utts_of],
-        "spk2gender": list(genders.items()),
+        "spk2utt": (
+            (speaker, " ".join(utts_of[speaker])) for speaker in sorted(utts_of)
+        ),
+        "spk2gender": sorted(genders.items()),
         "utt2lang": column(lambda row: row.lang),
         "utt2dur": column(
             lambda row: None if row.duration is None else f"{row.duration:.3f}"
         ),
         IMAGES: column(lambda row: row.image),
-        "text": (
-            column(lambda row: row.text or "") if any(row.text for row in rows) else []
-        ),
+        "text": column(lambda row: row.text or "") if has_text else (),
+        **{f"utt2{label}": label_column(label) for label in sorted(labels)},
+        "segments": segments,
+        "wav.scp": ((name, audio[name]) for name in sorted(audio)),
     }
-    for label in sorted({label for label, _ in labelled}):
-        tables[f"utt2{label}"] = [
-            (row.id, row.labels[label]) for row in rows if label in row.labels
-        ]
-    tables["segments"], tables["wav.scp"] = _tables_of_audio(rows, directory)
     times = "".join(ctm_lines(row.id, phones.get(row.id, ())) for row in rows)
     remove_if_there(
-        *(directory / name for name, table in tables.items() if not table),
         *(() if times else [directory / CTM]),
         *(
             path
@@ -182,15 +194,17 @@ def write_data_dir(
     if times:
         write_text(directory / CTM, times)
     for name, table in tables.items():
-        if table:
-            lines = (f"{key} {value}".rstrip() + "\n" for key, value in sorted(table))
-            write_text(directory / name, "".join(lines))
+        lines = (f"{key} {value}".rstrip() + "\n" for key, value in table)
+        if first := next(lines, ""):
+            write_text(directory / name, itertools.chain([first], lines))
+        else:
+            remove_if_there(directory / name)
 
 
 def _tables_of_audio(
     rows: Sequence[Utterance], directory: Path
-) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Return the lines of ``segments`` and of ``wav.scp``."""
+) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Return the lines of ``segments`` and the audio of ``wav.scp``."""
     segments = []
     audio: dict[str, str] = {}
     for row in rows:
@@ -203,7 +217,7 @@ def _tables_of_audio(
                 f"Recording {name} in {directory} has two audio files, {audio[name]} "
                 f"and {row.audio}: give recordings ids of their own."
             )
-    return segments, list(audio.items())
+    return segments, audio
 
 
 def read_data_dir(directory: Path | str) -> list[Utterance]:
@@ -532,7 +546,10 @@ def _check_writable(row: Utterance, directory: Path) -> None:
         "picture": row.image,
     }
     for kind, text in values.items():
-        if text and (_BAD_IN_VALUE.search(text) or not _is_utf8(text)):
+        # What is printable is none of these.
+        if not text or text.isprintable():
+            continue
+        if _BAD_IN_VALUE.search(text) or not _is_utf8(text):
             raise UserError(
                 f"Utterance {row.id} in {directory}: its {kind} cannot stand on one "
                 f"line of UTF-8 text ({text[:80]!r}); remove tabs, line breaks and "

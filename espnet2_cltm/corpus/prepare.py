@@ -296,12 +296,6 @@ def prepare_language(
     many = sum(map(len, language.splits.values())) > _MANY
     for split in progress(SPLITS, description=f"Writing {lang}") if many else SPLITS:
         write_data_dir(directory / split, language.splits[split], language.phones)
-    if problems := validate_language(directory):
-        raise UserError(
-            f"{problems[0]} ({len(problems)} problems in {directory}; "
-            f"'python -m espnet2_cltm.bin.validate_data {directory}' lists them.) "
-            "Correct the corpus and run again."
-        )
     record = {
         "utterances": {s: _count(map(_gender, language.splits[s])) for s in SPLITS},
         "speakers": {s: count_speakers(language.splits[s]) for s in SPLITS},
@@ -310,6 +304,14 @@ def prepare_language(
         "joined": joined,
         "notes": language.notes,
     }
+    # What is read back takes the place of what was written.
+    del language, loaded
+    if problems := validate_language(directory):
+        raise UserError(
+            f"{problems[0]} ({len(problems)} problems in {directory}; "
+            f"'python -m espnet2_cltm.bin.validate_data {directory}' lists them.) "
+            "Correct the corpus and run again."
+        )
     files = [f"{s}/{path.name}" for s in SPLITS for path in (directory / s).iterdir()]
     text = json.dumps(
         {"made_from": made_from, "files": sorted([*files, REJECTED]), **record},

@@ -33,6 +33,8 @@ REQUIRED = ("wav.scp", "utt2spk")
 # These must name every utterance: Kaldi's tools drop what one of them does not name.
 # Tables of labels may be silent where a label is not known.
 COMPLETE = ("wav.scp", "segments", "utt2lang", "utt2dur", "text")
+_BLOCK = 1 << 20
+_SHORT = 24  # characters of a value that others may well share, such as a speaker's id
 
 
 @dataclass(frozen=True)
@@ -124,32 +126,47 @@ class _Table:
     Args:
         path: File.
         in_order: Whether its lines must be in order.
+        words: Ids and short values that other tables have, each held once.
 
     Attributes:
         values: What follows the key.
         problems: Faults of bytes, order, ids and values.
     """
 
-    def __init__(self, path: Path, in_order: bool = False):
+    def __init__(
+        self, path: Path, in_order: bool = False, words: dict[str, str] | None = None
+    ):
         self._path = path
         self._in_order = in_order
+        self._words = {} if words is None else words
         self.values: dict[str, str] = {}
         self.problems: list[Problem] = []
         # Numbers of the lines that gave no entry.
         self._passed_over: set[int] = set()
+        self._previous = ""
+        repeated: list[tuple[int, str]] = []
+        first = 1
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                while content := file.read(_BLOCK) + file.readline():
+                    n_lines = content.count(b"\n")
+                    if not content.endswith(b"\n"):
+                        self._report(
+                            first + n_lines,
+                            "the last line does not end with a line feed.",
+                        )
+                    self._check_characters(content, first)
+                    repeated += self._read(content, first)
+                    first += n_lines
+                if not file.tell():
+                    self._report(None, "the file is empty.")
         except OSError as error:
             self._report(None, f"cannot be read ({error.strerror}).")
             return
-        if not content:
-            self._report(None, "the file is empty.")
-            return
-        if not content.endswith(b"\n"):
-            line = content.count(b"\n") + 1
-            self._report(line, "the last line does not end with a line feed.")
-        self._check_characters(content)
-        self._read(content)
+        for number, key in repeated:
+            self._report(
+                number, f"{key} appears twice, first in line {self.line(key)}."
+            )
         self.problems.sort(key=lambda problem: problem.line or 0)
 
     def line(self, key: str) -> int:
@@ -165,26 +182,28 @@ class _Table:
     def _report(self, line: int | None, sentence: str) -> None:
         self.problems.append(Problem(self._path, line, sentence))
 
-    def _check_characters(self, content: bytes) -> None:
+    def _check_characters(self, content: bytes, first: int) -> None:
         """Check that no line holds NUL, tab, CR, or something that is not UTF-8."""
         named = {b"\0": "NUL", b"\t": "tab", b"\r": "CR"}
         found = {byte: name for byte, name in named.items() if byte in content}
         if not found and _utf8_fault(content) is None:
             return
-        for number, line in enumerate(content.split(b"\n"), start=1):
+        for number, line in enumerate(content.split(b"\n"), start=first):
             for character, name in found.items():
                 if character in line:
                     self._report(number, f"the line holds a {name} character.")
             if fault := _utf8_fault(line):
                 self._report(number, f"the line is not UTF-8 ({fault}).")
 
-    def _read(self, content: bytes) -> None:
+    def _read(self, content: bytes, first: int) -> list[tuple[int, str]]:
+        """Read lines, and return the ids that were there before."""
         # What is reported need not be stumbled over again.
         text = content.decode("utf-8", errors="replace")
         text = text.replace("\t", " ").replace("\r", "").replace("\0", "")
         repeated: list[tuple[int, str]] = []
-        previous = ""
-        for number, line in enumerate(text.removesuffix("\n").split("\n"), start=1):
+        previous = self._previous
+        share = self._words.setdefault
+        for number, line in enumerate(text.removesuffix("\n").split("\n"), start=first):
             key, _, value = line.partition(" ")
             if not key or key in self.values:
                 if key:
@@ -199,13 +218,14 @@ class _Table:
                     number, f"{key} is not in the C locale's order after {previous}."
                 )
             previous = key
-            self.values[key] = value.strip()
-            if not self.values[key] and self._path.name != "text":
-                self._report(number, f"{key} has no value.")
-        for number, key in repeated:
-            self._report(
-                number, f"{key} appears twice, first in line {self.line(key)}."
+            value = value.strip()
+            self.values[share(key, key)] = (
+                share(value, value) if len(value) < _SHORT else value
             )
+            if not value and self._path.name != "text":
+                self._report(number, f"{key} has no value.")
+        self._previous = previous
+        return repeated
 
 
 def _numbers(values: Mapping[str, str]) -> Iterator[tuple[str, float]]:
@@ -233,8 +253,9 @@ class _DataDir:
         paths += self._labels.values()
         paths += label_tables(directory, "spk2").values()
         self._is_kaldis = (directory / "spk2utt").exists()
+        words: dict[str, str] = {}
         self._tables = {
-            path.name: _Table(path, self._is_kaldis)
+            path.name: _Table(path, self._is_kaldis, words)
             for path in paths
             if path.exists() and (not only or path.name in only)
         }
