@@ -157,29 +157,34 @@ def write_data_dir(
 
     # Lines are made as they are written: all tables together are a multiple of what
     # the utterances take.
-    def column(value: Callable[[Utterance], str | None]) -> Iterator[tuple[str, str]]:
-        return ((row.id, text) for row in rows if (text := value(row)) is not None)
+    def column(value: Callable[[Utterance], str | None]) -> Iterator[str]:
+        return (
+            f"{row.id} {text}".rstrip() + "\n"
+            for row in rows
+            if (text := value(row)) is not None
+        )
 
-    def label_column(label: str) -> Iterator[tuple[str, str]]:
+    def label_column(label: str) -> Iterator[str]:
         return column(lambda row: row.labels.get(label))
+
+    def lines(table: Iterable[tuple[str, str]]) -> Iterator[str]:
+        return (f"{key} {value}".rstrip() + "\n" for key, value in table)
 
     has_text = any(row.text for row in rows)
     segments, audio = _tables_of_audio(rows, directory)
-    tables: dict[str, Iterable[tuple[str, str]]] = {
+    tables = {
         "utt2spk": column(lambda row: row.speaker),
-        "spk2utt": (
-            (speaker, " ".join(utts_of[speaker])) for speaker in sorted(utts_of)
-        ),
-        "spk2gender": sorted(genders.items()),
+        "spk2utt": lines((spk, " ".join(utts_of[spk])) for spk in sorted(utts_of)),
+        "spk2gender": lines(sorted(genders.items())),
         "utt2lang": column(lambda row: row.lang),
         "utt2dur": column(
             lambda row: None if row.duration is None else f"{row.duration:.3f}"
         ),
         IMAGES: column(lambda row: row.image),
-        "text": column(lambda row: row.text or "") if has_text else (),
+        "text": column(lambda row: (row.text or "") if has_text else None),
         **{f"utt2{label}": label_column(label) for label in sorted(labels)},
-        "segments": segments,
-        "wav.scp": ((name, audio[name]) for name in sorted(audio)),
+        "segments": lines(segments),
+        "wav.scp": lines((name, audio[name]) for name in sorted(audio)),
     }
     times = "".join(ctm_lines(row.id, phones.get(row.id, ())) for row in rows)
     remove_if_there(
@@ -194,9 +199,8 @@ def write_data_dir(
     if times:
         write_text(directory / CTM, times)
     for name, table in tables.items():
-        lines = (f"{key} {value}".rstrip() + "\n" for key, value in table)
-        if first := next(lines, ""):
-            write_text(directory / name, itertools.chain([first], lines))
+        if head := next(table, ""):
+            write_text(directory / name, itertools.chain([head], table))
         else:
             remove_if_there(directory / name)
 
@@ -512,12 +516,17 @@ def make_inert(text: str) -> str:
 
 def is_id(text: str) -> bool:
     """Return whether ``text`` can be an utterance or speaker id."""
-    return 0 < len(text) <= MAX_ID and not _BAD_IN_ID.search(text)
+    return 0 < len(text) <= MAX_ID and (_is_plain(text) or not _BAD_IN_ID.search(text))
 
 
 def make_id_part(text: str) -> str:
     """Replace every character that cannot stand in an id by an underscore."""
-    return _BAD_IN_ID.sub("_", text) or "_"
+    return (text if _is_plain(text) else _BAD_IN_ID.sub("_", text)) or "_"
+
+
+def _is_plain(text: str) -> bool:
+    """Return at once whether ``text`` has nothing of :data:`_BAD_IN_ID` for sure."""
+    return text.isprintable() and " " not in text
 
 
 def _check_writable(row: Utterance, directory: Path) -> None:

@@ -302,6 +302,8 @@ class _DataDir:
             yield from self._check_named(name)
         labels = (f"utt2{label}" for label in self._labels)
         for name in (*complete, IMAGES, *labels):
+            if self._values(name).keys() <= known.keys():
+                continue
             for utterance in self._values(name):
                 if utterance not in known:
                     sentence = f"{utterance} is not in utt2spk."
@@ -323,10 +325,11 @@ class _DataDir:
                 yield self._problem("segments", sentence, utterance)
 
     def _check_named(self, name: str) -> Iterator[Problem]:
-        if name not in self._tables:
+        known, named = self._values("utt2spk"), self._values(name)
+        if name not in self._tables or known.keys() <= named.keys():
             return
-        for utterance in self._values("utt2spk"):
-            if utterance not in self._values(name):
+        for utterance in known:
+            if utterance not in named:
                 sentence = f"{utterance} is not in {name}."
                 yield self._problem("utt2spk", sentence, utterance)
 
