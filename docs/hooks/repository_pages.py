@@ -22,6 +22,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "benchmarks/README.md": "measurements.md",
     "egs2/cltm/asr1/README.md": "recipes/asr1.md",
+    "egs2/cltm/gap1/README.md": "recipes/gap1.md",
     "egs2/cltm/gender1/README.md": "recipes/gender1.md",
     "egs2/cltm/spk1/README.md": "recipes/spk1.md",
     "egs2/cltm/ssl1/README.md": "recipes/ssl1.md",

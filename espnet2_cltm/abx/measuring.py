@@ -25,7 +25,7 @@ from espnet2_cltm.abx.inputs import Material
 from espnet2_cltm.abx.items import write_items
 from espnet2_cltm.abx.scoring import cell_errors, collapse
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_json, write_text
+from espnet2_cltm.files import read_json, read_rows, write_text
 
 COLUMNS = (
     *("test", "features", "layer", "error", "low", "high", "on", "unit", "speaker"),
@@ -167,6 +167,21 @@ class Results:
 def speaker_errors_path(outdir: Path, test: str, features: str, layer: int) -> Path:
     """Return the file of errors by speaker of a directory of results."""
     return outdir / "speakers" / f"{test}.{features}.{layer}.tsv.gz"
+
+
+def read_results(outdir: Path, remedy: str) -> list[dict[str, str]]:
+    """Read ``abx.tsv``, each line by the names of its columns.
+
+    Args:
+        outdir: Directory of results.
+        remedy: What to do if it cannot be read.
+
+    Raises:
+        UserError: It is missing or damaged.
+    """
+    path = outdir / "abx.tsv"
+    rows = read_rows(path, COLUMNS, "a table of local/abx.py", remedy)
+    return [dict(zip(COLUMNS, row, strict=True)) for row in rows]
 
 
 def _place(path: Path) -> tuple[str, str, int]:

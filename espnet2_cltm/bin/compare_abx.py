@@ -12,10 +12,10 @@ from espnet2_cltm.abx.averaging import (
     compare_errors,
     read_speaker_errors,
 )
-from espnet2_cltm.abx.measuring import COLUMNS, speaker_errors_path
+from espnet2_cltm.abx.measuring import read_results, speaker_errors_path
 from espnet2_cltm.bin.command_line import Parser, run_command
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_rows, write_text
+from espnet2_cltm.files import write_text
 from espnet2_cltm.options import SEED, WHOLE, Option, add_options
 
 OPTIONS = (
@@ -124,11 +124,7 @@ def _read(measured: Measured, test: str) -> SpeakerErrors:
 
 def _tests(measured: Measured) -> dict[str, dict[str, str]]:
     """Return the lines of ``abx.tsv`` of features, by test."""
-    path = measured.outdir / "abx.tsv"
-    rows = [
-        dict(zip(COLUMNS, row, strict=True))
-        for row in read_rows(path, COLUMNS, "a table of local/abx.py", _MADE_BY)
-    ]
+    rows = read_results(measured.outdir, _MADE_BY)
     tests = {
         row["test"]: row
         for row in rows
@@ -137,8 +133,8 @@ def _tests(measured: Measured) -> dict[str, dict[str, str]]:
     if not tests:
         known = dict.fromkeys(f"{row['features']}:{row['layer']}" for row in rows)
         raise UserError(
-            f"{path} has no {measured.features} with layer {measured.layer}, but "
-            f"{', '.join(known)}: {_MADE_BY}."
+            f"{measured.outdir} has no {measured.features} with layer "
+            f"{measured.layer}, but {', '.join(known)}: {_MADE_BY}."
         )
     return tests
 

@@ -18,7 +18,7 @@ from espnet2_cltm.options import (
     add_options,
     one_of,
 )
-from espnet2_cltm.pretraining.options import SECONDS
+from espnet2_cltm.pretraining.options import HOURS, SECONDS
 from espnet2_cltm.pretraining.targets import (
     FEATURES,
     TargetSettings,
@@ -48,6 +48,7 @@ OPTIONS = (
         SECONDS,
         "1.5",
     ),
+    HOURS,
     Option("seed", "seed of utterances and centroids", SEED, "0"),
 )
 
@@ -92,6 +93,7 @@ def _make(args: argparse.Namespace) -> None:
         fit_frames=args.fit_frames,
         min_seconds=args.min_seconds,
         seed=args.seed,
+        hours=args.hours,
     )
     for line in make_targets(settings, args.outdir, args.nj):
         print(line, flush=True)

@@ -2,32 +2,42 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from espnet2_cltm.bin.command_line import run_command
 from espnet2_cltm.experiment.recipe import called_as, resolve
 from espnet2_cltm.experiment.recipe_options import help_text
+from espnet2_cltm.gap.options import gap_help, resolve_gap
 from espnet2_cltm.pretraining.options import resolve_ssl, ssl_help
+
+_RECIPES: Mapping[str, tuple[Callable[[], str], Callable[..., str]]] = {
+    "--ssl": (ssl_help, resolve_ssl),
+    "--gap": (gap_help, resolve_gap),
+}
+
+
+def _resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    return resolve(arguments, environment).shell()
 
 
 def main(cmd: Sequence[str] | None = None) -> None:
     """Resolve the options of run.sh, given as arguments.
 
-    A leading ``--ssl`` selects the pretraining recipe.
+    A leading ``--ssl`` selects the pretraining recipe, ``--gap`` that of the
+    multilingual gap.
     """
     arguments = list(sys.argv[1:] if cmd is None else cmd)
-    is_ssl = arguments[:1] == ["--ssl"]
-    arguments = arguments[is_ssl:]
+    recipe = arguments.pop(0) if arguments and arguments[0] in _RECIPES else ""
     program = called_as(os.environ)
     sys.argv[0] = program  # the name that messages begin with
+    show_help, assignments = _RECIPES.get(
+        recipe, (lambda: help_text(program), _resolve)
+    )
     if "--help" in arguments or "-h" in arguments:
-        text = ssl_help() if is_ssl else help_text(program)
         # run.sh evaluates this, and stops.
-        print(f"cat <<'CLTM_HELP'\n{text}CLTM_HELP\nexit 0")
-    elif is_ssl:
-        run_command(lambda: print(resolve_ssl(arguments, os.environ), end=""))
+        print(f"cat <<'CLTM_HELP'\n{show_help()}CLTM_HELP\nexit 0")
     else:
-        run_command(lambda: print(resolve(arguments, os.environ).shell(), end=""))
+        run_command(lambda: print(assignments(arguments, os.environ), end=""))
 
 
 if __name__ == "__main__":

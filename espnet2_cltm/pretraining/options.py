@@ -37,10 +37,23 @@ def _read_weight(text: str) -> float:
 WEIGHT = Kind(_read_weight, "a number from 0 on, such as 0.1")
 
 
+def _read_hours(text: str) -> float:
+    hours = float(text)
+    if not 0 < hours < float("inf"):
+        raise ValueError
+    return hours
+
+
 def _option(group: str, name: str, text: str, kind: Kind, default: str = "") -> Option:
     return Option(name, text, kind, default, group=group)
 
 
+HOURS = Option(
+    "hours",
+    "hours of each language to train on, of speakers drawn by the seed; left out, all",
+    Kind(_read_hours, "a number of hours above 0, such as 0.5"),
+    group="Data",
+)
 SSL_OPTIONS = (
     _option("Flow", "stage", "first stage", stage_up_to(8), "1"),
     _option("Flow", "stop_stage", "last stage", stage_up_to(8), "8"),
@@ -53,6 +66,7 @@ SSL_OPTIONS = (
         "corpus, in later stages all that are prepared",
         CODES,
     ),
+    HOURS,
     _option(
         "Data",
         "demo_config",

@@ -46,6 +46,7 @@ from espnet2_cltm.pretraining.features import (
 )
 from espnet2_cltm.pretraining.pictures import SPLITS, captions_of
 from espnet2_cltm.progress import progress
+from espnet2_cltm.subsets import lasting, random_order
 
 FEATURES = ("mfcc", "layer")
 SHORTEST_CAPTION = 0.2
@@ -69,6 +70,7 @@ class TargetSettings:
         fit_frames: Number of frames that k-means is fitted on, of whole utterances.
         min_seconds: Shortest utterance that is trained on.
         seed: Seed of the utterances and the first centroids.
+        hours: Hours of each language that are trained on; None for all.
     """
 
     dump: str
@@ -80,6 +82,7 @@ class TargetSettings:
     fit_frames: int
     min_seconds: float
     seed: int
+    hours: float | None = None
 
     def build_features(self) -> FrameFeatures:
         """Return the function from a waveform to the vectors to be clustered."""
@@ -187,9 +190,8 @@ def _draw_sample(settings: TargetSettings) -> list[tuple[str, str]]:
     """Draw utterances, ids with audio locations, until there are enough frames."""
     candidates = []
     for lang in settings.langs:
-        directory = Path(settings.dump) / lang / "train"
-        audio_of = read_table(directory / "wav.scp")
-        lengths = read_lengths(directory, audio_of)
+        audio_of = chosen_audio(settings, lang, "train")
+        lengths = read_lengths(Path(settings.dump) / lang / "train", audio_of)
         candidates += [
             (_draw_key(settings.seed, utt), utt, audio, lengths[utt])
             for utt, audio in audio_of.items()
@@ -217,12 +219,11 @@ def _assign(settings: TargetSettings, outdir: Path, lang: str, split: str) -> No
     """Write the clusters of a language's split."""
     features = _features(settings)
     centroids = np.load(outdir / "kmeans.npy")
-    directory = Path(settings.dump) / lang / split
     write_ark(
         piece(outdir, lang, split),
         (
             (utt, nearest_centroids(_frames(features, utt, audio), centroids))
-            for utt, audio in read_audio(directory).items()
+            for utt, audio in chosen_audio(settings, lang, split).items()
         ),
     )
 
@@ -377,6 +378,41 @@ def read_audio(directory: Path) -> dict[str, str]:
     if directory.name != "train" and not path.exists():
         return {}
     return read_table(path)
+
+
+def chosen_audio(settings: TargetSettings, lang: str, split: str) -> dict[str, str]:
+    """Return the audio locations of what is trained on, by utterance id.
+
+    Where hours are asked for, speakers come in a random order of the seed, each with
+    all utterances, until there is enough: fewer hours are the beginning of more.
+
+    Raises:
+        UserError: The language has fewer hours.
+    """
+    directory = Path(settings.dump) / lang / split
+    audio = read_audio(directory)
+    if settings.hours is None or split != "train":
+        return audio
+    speakers = read_table(directory / "utt2spk")
+    place = {
+        speaker: number
+        for number, speaker in enumerate(
+            random_order({speakers[utt] for utt in audio}, settings.seed, "hours")
+        )
+    }
+    order = sorted(audio, key=lambda utt: (place[speakers[utt]], utt))
+    lengths = read_lengths(directory, audio)
+    # What is too short to be cropped counts as nothing.
+    seconds = [lengths[utt] / SAMPLE_RATE for utt in order]
+    seconds = [length if length >= settings.min_seconds else 0.0 for length in seconds]
+    wanted = settings.hours * 3600
+    if sum(seconds) < wanted:
+        raise UserError(
+            f"{directory} has {sum(seconds) / 3600:.3f} hours in utterances of "
+            f"{settings.min_seconds} s or more: give --hours no more than that."
+        )
+    chosen = {*order[: lasting(seconds, wanted)]}
+    return {utt: location for utt, location in audio.items() if utt in chosen}
 
 
 def choose_languages(dump: Path, wanted: list[str]) -> tuple[str, ...]:

@@ -9,13 +9,14 @@ import pytest
 
 import espnet2_cltm
 from espnet2_cltm.experiment.recipe_options import recipe_options
+from espnet2_cltm.gap.options import GAP_OPTIONS
 from espnet2_cltm.pretraining.options import SSL_OPTIONS
 
 PACKAGE = Path(espnet2_cltm.__file__).parent
 # Of Slurm, of pip, of style sheets, of cltm itself, and in place of any option.
 FOREIGN = {
     *("help", "parsable", "array", "format", "clusters", "noheader", "state"),
-    *("user", "no", "share", "name", "option", "ssl", "version"),
+    *("user", "no", "share", "name", "option", "ssl", "gap", "version"),
 }
 
 
@@ -37,7 +38,8 @@ def messages(tree: ast.AST) -> set[str]:
 
 
 def known_options() -> set[str]:
-    names = {*recipe_options(), *(option.name for option in SSL_OPTIONS), *FOREIGN}
+    recipes = (*SSL_OPTIONS, *GAP_OPTIONS)
+    names = {*recipe_options(), *(option.name for option in recipes), *FOREIGN}
     for path in PACKAGE.glob("bin/*.py"):
         module = importlib.import_module(f"espnet2_cltm.bin.{path.stem}")
         if hasattr(module, "get_parser"):

@@ -14,9 +14,14 @@ from espnet2_cltm.corpus import espeak
 from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.corpus.demo_config import read_config
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.pretraining.crops import count_frames
 from espnet2_cltm.pretraining.features import Mfcc
-from espnet2_cltm.pretraining.targets import nearest_centroids
+from espnet2_cltm.pretraining.targets import (
+    TargetSettings,
+    chosen_audio,
+    nearest_centroids,
+)
 from tests.speech import write_dump
 
 
@@ -76,6 +81,27 @@ def test_centroids_are_about_as_good_as_those_of_full_k_means(dump, made):
     ours = ((frames - centroids[nearest_centroids(frames, centroids)]) ** 2).sum()
     full = KMeans(8, n_init=3, random_state=0).fit(frames).inertia_
     assert ours < 1.15 * full
+
+
+def test_hours_are_whole_speakers_and_fewer_are_the_beginning_of_more(dump):
+    speakers = read_table(dump / "es/train/utt2spk")
+    lengths = read_table(dump / "es/train/utt2num_samples")
+
+    def choose(seconds):
+        settings = TargetSettings(
+            *(str(dump), ("es",), "mfcc", "", 0, 8, 1000, 0.27, 3), seconds / 3600
+        )
+        return chosen_audio(settings, "es", "train").keys()
+
+    def last(utts):
+        counted = [int(lengths[utt]) / 16000 for utt in utts]
+        return sum(seconds for seconds in counted if seconds >= 0.27)
+
+    few, more = choose(0.5), choose(2.0)
+    assert few < more and len({speakers[utt] for utt in few}) == 1
+    assert last(few) >= 0.5 and last(more) >= 2.0
+    with pytest.raises(UserError, match=r"es/train has 0\.0.*--hours"):
+        choose(9 * 3600)
 
 
 def test_utterances_shorter_than_a_crop_are_left_out(dump, made, capsys):

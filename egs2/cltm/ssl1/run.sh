@@ -45,7 +45,7 @@ make_targets() { # <directory> <clusters> [option ...]
     shift 2
     run python3 -m espnet2_cltm.bin.hubert_targets --dump "${dump}" --langs "${langs}" \
         --num_clusters "${clusters}" --fit_frames "${fit_frames}" \
-        --min_seconds "${min_seconds}" --seed "${seed}" --nj "${nj}" \
+        --min_seconds "${min_seconds}" --hours "${hours}" --seed "${seed}" --nj "${nj}" \
         --outdir "${outdir}" "$@"
 }
 
@@ -165,11 +165,11 @@ if ((stage <= 4 && stop_stage >= 4)); then
         git -C "${root}" rev-parse HEAD >"${exp}/commit.txt" 2>/dev/null || true
     train "${exp}/first" "${exp}/first_targets" "${first_clusters}" "${first_epochs}" \
         "${model}" ""
+    export_model "${exp}/first" "${exp}/first/hf" float32
 fi
 
 if ((stage <= 5 && stop_stage >= 5)); then
     log "Stage 5: clusters of layer ${second_layer} of the first model in ${exp}/second_targets"
-    export_model "${exp}/first" "${exp}/first/hf" float32
     make_targets "${exp}/second_targets" "${second_clusters}" --features layer \
         --model "${exp}/first/hf" --layer "${second_layer}"
 fi

@@ -1,0 +1,80 @@
+"""The multilingual gap: tables and figure from the ABX errors of all encoders."""
+
+import argparse
+from pathlib import Path
+
+from espnet2_cltm.abx.averaging import LEVEL
+from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.files import write_rows
+from espnet2_cltm.gap.comparing import (
+    Comparison,
+    Measured,
+    compare,
+    measure,
+    table_of_errors,
+    table_of_gaps,
+)
+from espnet2_cltm.gap.encoders import list_kinds
+from espnet2_cltm.gap.figure import FIGURES, Outcome
+from espnet2_cltm.gap.options import EXPERIMENT_OPTIONS
+from espnet2_cltm.options import DRAWS, Option, add_options
+from espnet2_cltm.report.drawing import write_figures
+from espnet2_cltm.report.wording import level_text
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command's options."""
+    parser = Parser(
+        description="Tell how much worse the multilingual encoder is than the "
+        "monolingual ones, from the ABX errors that stage 4 of egs2/cltm/gap1/run.sh "
+        "leaves: gap.tsv, errors.tsv, gap.png and gap.pdf."
+    )
+    parser.add_argument("--exp", required=True, type=Path, help="experiment")
+    add_options(parser, EXPERIMENT_OPTIONS)
+    draws = f"draws of speakers for the intervals of {level_text(LEVEL)}"
+    add_options(parser, [Option("draws", draws, DRAWS, "1000")])
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    """Compare, write and print."""
+    kinds = list_kinds(args.langs, args.references, args.hours)
+    measured = measure(args.exp, kinds, args.langs, args.seeds, args.draws)
+    gaps = compare(measured, args.langs, args.references)
+    write_rows(args.exp / "errors.tsv", table_of_errors(measured))
+    outcome = Outcome(args.langs, args.references, measured, gaps, args.hours)
+    written = write_figures(args.exp, FIGURES, outcome)
+    write_rows(args.exp / "gap.tsv", table_of_gaps(gaps))
+    print(_summary(measured, gaps))
+    print(f"Written to {args.exp}: gap.tsv, errors.tsv, {', '.join(written)}")
+
+
+def _summary(measured: list[Measured], gaps: list[Comparison]) -> str:
+    """Return the tables for the terminal."""
+    lines = [f"{'encoder':16s} {'language':8s} {'layer':>5s}  ABX error in %"]
+    for one in measured:
+        seeds = " ".join(f"{100 * error:.2f}" for error in one.errors.by_seed)
+        lines.append(
+            f"{one.name:16s} {one.lang:8s} {one.layer:5d}  {100 * one.error:5.2f} "
+            f"({seeds})"
+        )
+    lines += ["", f"{'language':8s} {'gap to':6s} relative difference in %"]
+    for gap in gaps:
+        found = gap.found
+        interval = ""
+        if found.low == found.low:
+            interval = f" [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+        lines.append(
+            f"{gap.lang:8s} {gap.reference:6s} {100 * found.relative:+.1f}{interval}"
+        )
+    return "\n".join(lines)
+
+
+def main(cmd: list[str] | None = None) -> None:
+    """Run from the command line."""
+    args = get_parser().parse_args(cmd)
+    run_command(lambda: run(args))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Stage 5: the layer is dev's choice, the gap is test's; what is missing is named."""
+
+import csv
+
+import pandas as pd
+import pytest
+
+from espnet2_cltm.abx.averaging import SpeakerErrors, write_speaker_errors
+from espnet2_cltm.abx.measuring import COLUMNS, speaker_errors_path
+from espnet2_cltm.bin import multilingual_gap
+from espnet2_cltm.files import write_rows
+
+OPTIONS = ("--langs", "es sw", "--seeds", "0 1", "--references", "mono", "--hours", "1")
+SPEAKERS = ["s1", "s2", "s3", "s4"]
+
+
+def write_abx(directory, features, errors):
+    """Write results of features: errors by language, a list by layer."""
+    rows = [list(COLUMNS)]
+    for lang, of_layers in errors.items():
+        for layer, error in enumerate(of_layers):
+            row = {"test": lang, "features": features, "layer": layer, "error": error}
+            rows.append([str(row.get(name, "")) for name in COLUMNS])
+            table = [
+                ("a", "b", one, other, 1, error * (0.5 if one == "s1" else 1.5))
+                for one, other in zip(
+                    SPEAKERS, SPEAKERS[1:] + SPEAKERS[:1], strict=True
+                )
+            ]
+            names = ["label", "other", "speaker", "x_speaker", "cells", "error"]
+            by_speaker = SpeakerErrors(pd.DataFrame(table, columns=names))
+            path = speaker_errors_path(directory, lang, features, layer)
+            write_speaker_errors(path, by_speaker)
+    previous = directory / "abx.tsv"
+    if previous.exists():
+        rows += [line.split("\t") for line in previous.read_text().splitlines()[1:]]
+    write_rows(previous, rows)
+
+
+@pytest.fixture
+def exp(tmp_path):
+    for split in ("dev", "test"):
+        for features in ("log-mel", "log-mel-cmvn"):
+            directory = tmp_path / "baselines" / f"abx_{split}"
+            write_abx(directory, features, {"es": [0.08], "sw": [0.08]})
+    for seed in (0, 1):
+        for name, error in (("mono_es", 0.04), ("mono_sw", 0.05), ("multi", 0.06)):
+            place = tmp_path / f"{name}_s{seed}"
+            # On dev layer 1 is better, on test layer 0 would be.
+            dev, test = [0.2, 0.1], [0.01, error + 0.01 * seed]
+            write_abx(place / "abx_dev", "hf", {"es": dev, "sw": dev})
+            write_abx(place / "abx_test", "hf", {"es": test, "sw": test})
+    return tmp_path
+
+
+def table(path):
+    with open(path, encoding="utf-8") as opened:
+        return list(csv.DictReader(opened, delimiter="\t"))
+
+
+def test_gaps_are_of_the_layer_that_dev_has_chosen(exp, capsys):
+    multilingual_gap.main(["--exp", str(exp), *OPTIONS, "--draws", "50"])
+    gaps = {row["language"]: row for row in table(exp / "gap.tsv")}
+    assert list(gaps) == ["es", "sw", "mean"]
+    assert float(gaps["es"]["gap"]) == pytest.approx(0.065 / 0.045 - 1, abs=1e-6)
+    both = (0.065 / 0.045 * 0.065 / 0.055) ** 0.5 - 1
+    assert float(gaps["mean"]["gap"]) == pytest.approx(both, abs=1e-6)
+    assert float(gaps["es"]["low"]) < float(gaps["es"]["gap"])
+    assert (gaps["mean"]["seeds"], gaps["mean"]["speakers"]) == ("2", "8")
+    errors = {(r["encoder"], r["language"]): r for r in table(exp / "errors.tsv")}
+    assert errors["multi", "es"]["layer"] == "1"
+    # What a monolingual encoder makes of the other language is reported, too.
+    assert errors["mono_sw", "es"]["by_seed"].split() == ["0.062500", "0.075000"]
+    assert (exp / "gap.png").exists() and (exp / "gap.pdf").exists()
+    assert "+44.4 [" in capsys.readouterr().out
+
+
+def test_what_is_missing_or_of_other_items_is_named(exp, capsys):
+    def refusal():
+        with pytest.raises(SystemExit):
+            multilingual_gap.main(["--exp", str(exp), *OPTIONS])
+        said = capsys.readouterr().err.strip()
+        assert said.count("\n") == 0
+        return said
+
+    path = speaker_errors_path(exp / "multi_s1/abx_test", "es", "hf", 1)
+    errors = pd.read_csv(path, sep="\t")
+    write_speaker_errors(path, SpeakerErrors(errors[1:]))
+    assert "multi_s1" in refusal()
+    path = exp / "mono_sw_s1/abx_dev/abx.tsv"
+    path.write_text(path.read_text().replace("es\thf", "es\tother"))
+    assert "mono_sw_s1/abx_dev lacks layers of hf in es" in refusal()
+    path.unlink()
+    assert "mono_sw_s1/abx_dev/abx.tsv cannot be read" in refusal()
