@@ -5,7 +5,8 @@ from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
 from espnet2_cltm.corpus.options import CODES
-from espnet2_cltm.options import POSITIVE, Option, add_options
+from espnet2_cltm.options import POSITIVE, SEED, Option, add_options
+from espnet2_cltm.pretraining.options import GROUNDING_SHARE
 from espnet2_cltm.pretraining.pictures import PictureSettings, make_pictures
 from espnet2_cltm.pretraining.targets import choose_languages
 
@@ -18,6 +19,8 @@ OPTIONS = (
         POSITIVE,
         "32",
     ),
+    GROUNDING_SHARE,
+    Option("seed", "seed by which these are drawn", SEED, "0"),
 )
 
 
@@ -50,7 +53,9 @@ def main(cmd: list[str] | None = None) -> None:
 
 def _make(args: argparse.Namespace) -> None:
     langs = choose_languages(args.dump, args.langs)
-    settings = PictureSettings(str(args.dump), langs, args.image_size)
+    settings = PictureSettings(
+        str(args.dump), langs, args.image_size, args.grounding_share, args.seed
+    )
     print(make_pictures(settings, args.outdir, args.nj))
 
 

@@ -18,7 +18,7 @@ from espnet2_cltm.options import (
     add_options,
     one_of,
 )
-from espnet2_cltm.pretraining.options import HOURS, SECONDS
+from espnet2_cltm.pretraining.options import GROUNDING_SHARE, HOURS, SECONDS
 from espnet2_cltm.pretraining.targets import (
     FEATURES,
     TargetSettings,
@@ -49,6 +49,7 @@ OPTIONS = (
         "1.5",
     ),
     HOURS,
+    GROUNDING_SHARE,
     Option("seed", "seed of utterances and centroids", SEED, "0"),
 )
 
@@ -94,6 +95,7 @@ def _make(args: argparse.Namespace) -> None:
         min_seconds=args.min_seconds,
         seed=args.seed,
         hours=args.hours,
+        grounding_share=args.grounding_share,
     )
     for line in make_targets(settings, args.outdir, args.nj):
         print(line, flush=True)

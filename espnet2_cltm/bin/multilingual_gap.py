@@ -14,7 +14,7 @@ from espnet2_cltm.gap.comparing import (
     table_of_errors,
     table_of_gaps,
 )
-from espnet2_cltm.gap.encoders import list_kinds
+from espnet2_cltm.gap.encoders import list_groundings, list_kinds
 from espnet2_cltm.gap.figure import FIGURES, Outcome
 from espnet2_cltm.gap.options import EXPERIMENT_OPTIONS
 from espnet2_cltm.options import DRAWS, Option, add_options
@@ -38,11 +38,14 @@ def get_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Compare, write and print."""
-    kinds = list_kinds(args.langs, args.references, args.hours)
+    groundings = list_groundings(args.grounding_weights, args.grounding_shares)
+    kinds = list_kinds(args.langs, args.references, args.hours, groundings)
     measured = measure(args.exp, kinds, args.langs, args.seeds, args.draws)
-    gaps = compare(measured, args.langs, args.references)
+    gaps = compare(measured, args.langs, args.references, groundings)
     write_rows(args.exp / "errors.tsv", table_of_errors(measured))
-    outcome = Outcome(args.langs, args.references, measured, gaps, args.hours)
+    outcome = Outcome(
+        args.langs, args.references, groundings, measured, gaps, args.hours
+    )
     written = write_figures(args.exp, FIGURES, outcome)
     write_rows(args.exp / "gap.tsv", table_of_gaps(gaps))
     print(_summary(measured, gaps))
@@ -58,14 +61,15 @@ def _summary(measured: list[Measured], gaps: list[Comparison]) -> str:
             f"{one.name:16s} {one.lang:8s} {one.layer:5d}  {100 * one.error:5.2f} "
             f"({seeds})"
         )
-    lines += ["", f"{'language':8s} {'gap to':6s} relative difference in %"]
+    lines += ["", f"{'language':8s}  relative difference in %"]
     for gap in gaps:
         found = gap.found
         interval = ""
         if found.low == found.low:
             interval = f" [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
         lines.append(
-            f"{gap.lang:8s} {gap.reference:6s} {100 * found.relative:+.1f}{interval}"
+            f"{gap.lang:8s}  {gap.encoder} to {gap.reference} "
+            f"{100 * found.relative:+.1f}{interval}"
         )
     return "\n".join(lines)
 

@@ -22,7 +22,7 @@ from espnet2_cltm.abx.averaging import (
 from espnet2_cltm.abx.features import LOG_MEL, NORMALISED
 from espnet2_cltm.abx.measuring import read_results, speaker_errors_path
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.gap.encoders import MULTI, Kind, name_of
+from espnet2_cltm.gap.encoders import MULTI, Grounding, Kind, name_of
 from espnet2_cltm.gap.estimates import Errors, Estimate, estimate
 
 BASELINES = "baselines"
@@ -63,9 +63,11 @@ class Comparison:
 
     Attributes:
         lang: Language, or :data:`MEAN`.
-        encoder: The one, without the language, such as ``multi``.
-        reference: The other one, such as ``mono``, of that language.
-        found: Relative difference of the errors: of these two, the gap.
+        encoder: The one, without the language, such as ``multi``, or a gap such as
+            ``multi_g0.1_p1/mono_g0.1_p1``.
+        reference: What it is compared with: ``mono`` or ``part``, of that language; the
+            same without pictures.
+        found: Relative difference of the errors, or of their ratios.
     """
 
     lang: str
@@ -153,23 +155,49 @@ def _items(errors: SpeakerErrors) -> pd.DataFrame:
 
 
 def compare(
-    measured: Sequence[Measured], langs: Sequence[str], references: Sequence[str]
+    measured: Sequence[Measured],
+    langs: Sequence[str],
+    references: Sequence[str],
+    groundings: Sequence[Grounding],
 ) -> list[Comparison]:
-    """Return the gap in each language, and in their mean, to each reference."""
+    """Return all comparisons, each in every language and in their mean.
+
+    First the gaps to each reference with each grounding, then what each grounding does
+    to the errors, then what it does to the gaps.
+    """
     errors = {(one.name, one.lang): one.errors for one in measured}
-    groups = [MULTI, *references]
     of_langs = [
-        {group: errors[name_of(group, lang), lang] for group in groups}
+        {
+            group + grounding.suffix: errors[name_of(group, lang, grounding), lang]
+            for group in (MULTI, *references)
+            for grounding in groundings
+        }
         for lang in langs
     ]
+    gaps, gains, changes = [], [], []
+    for suffix in (grounding.suffix for grounding in groundings):
+        multi = MULTI + suffix
+        gaps += [(multi, group + suffix) for group in references]
+        if suffix and Grounding() in groundings:
+            gains += [(group + suffix, group) for group in (MULTI, *references)]
+            changes += [
+                (f"{multi}/{group}{suffix}", f"{MULTI}/{group}") for group in references
+            ]
     return [
-        Comparison(lang, MULTI, group, estimate(some, {MULTI: 1, group: -1}))
-        for group in references
+        Comparison(lang, one, other, estimate(some, _powers(one, other)))
+        for one, other in [*gaps, *gains, *changes]
         for lang, some in [
             *((lang, [errors]) for lang, errors in zip(langs, of_langs, strict=True)),
             (MEAN, of_langs),
         ]
     ]
+
+
+def _powers(one: str, other: str) -> dict[str, float]:
+    """Return the powers of errors in ``one / other``, each an error or a ratio."""
+    signs = (1.0, -1.0)
+    above = dict(zip(one.split("/"), signs, strict=False))
+    return above | dict(zip(other.split("/"), signs[::-1], strict=False))
 
 
 def table_of_errors(measured: Sequence[Measured]) -> list[list[str]]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from espnet2_cltm.abx.averaging import LEVEL
 from espnet2_cltm.abx.features import LOG_MEL
 from espnet2_cltm.gap.comparing import MEAN, Comparison, Measured
-from espnet2_cltm.gap.encoders import MONO, MULTI, PART, name_of
+from espnet2_cltm.gap.encoders import MONO, MULTI, PART, Grounding, name_of
 from espnet2_cltm.report.colours import FAINT, INK, OKABE_ITO
 from espnet2_cltm.report.drawing import (
     AXIS_SIZE,
@@ -33,6 +33,7 @@ class Outcome:
     Attributes:
         langs: Languages.
         references: Groups that ``multi`` is compared with.
+        groundings: What pictures encoders were shown.
         measured: Errors.
         gaps: Gaps.
         hours: Hours of a monolingual encoder.
@@ -40,6 +41,7 @@ class Outcome:
 
     langs: Sequence[str]
     references: Sequence[str]
+    groundings: Sequence[Grounding]
     measured: Sequence[Measured]
     gaps: Sequence[Comparison]
     hours: float
@@ -58,6 +60,8 @@ def draw_gap(outcome: Outcome) -> matplotlib.figure.Figure:
         "Small dots are seeds. Layers are chosen on dev. Intervals: "
         f"{level_text(LEVEL)}, over speakers and seeds."
     ]
+    if any(grounding.weight for grounding in outcome.groundings):
+        notes.append("Hollow: trained to find pictures by what is said of them, too.")
     frame(
         figure,
         left,
@@ -72,16 +76,18 @@ def draw_gap(outcome: Outcome) -> matplotlib.figure.Figure:
 def _draw_errors(axes: Axes, outcome: Outcome) -> None:
     dress(axes)
     found = {(one.name, one.lang): one for one in outcome.measured}
-    groups = [*outcome.references, MULTI]
-    width = 0.8 / len(groups)
+    every = _series([*outcome.references, MULTI], outcome.groundings)
+    width = 0.8 / len(every)
     for place, lang in enumerate(outcome.langs):
-        for number, group in enumerate(groups):
-            errors = 100 * found[name_of(group, lang), lang].errors.by_seed
-            x = place + (number - (len(groups) - 1) / 2) * width
-            colour = _COLOURS[group]
-            label = group if place == 0 else None
+        for number, (group, grounding) in enumerate(every):
+            errors = 100 * found[name_of(group, lang, grounding), lang].errors.by_seed
+            x = place + (number - (len(every) - 1) / 2) * width
+            colour, fill = _COLOURS[group], _fill(group, grounding)
+            label = group if place == 0 and not grounding.weight else None
             axes.plot(x, errors.mean(), "_", color=colour, ms=16, mew=2, label=label)
-            axes.plot(np.full(len(errors), x), errors, "o", color=colour, ms=3)
+            axes.plot(
+                np.full(len(errors), x), errors, "o", color=colour, mfc=fill, ms=3.5
+            )
         level = 100 * found[LOG_MEL, lang].error
         axes.plot(
             [place - 0.45, place + 0.45],
@@ -97,26 +103,45 @@ def _draw_errors(axes: Axes, outcome: Outcome) -> None:
     axes.legend(loc="lower right", fontsize=NOTE_SIZE, frameon=False, ncols=2)
 
 
+def _series(
+    groups: Sequence[str], groundings: Sequence[Grounding]
+) -> list[tuple[str, Grounding]]:
+    return [(group, grounding) for group in groups for grounding in groundings]
+
+
+def _fill(group: str, grounding: Grounding) -> str:
+    return "white" if grounding.weight else _COLOURS[group]
+
+
 def _draw_gaps(axes: Axes, outcome: Outcome) -> None:
     dress(axes)
     rows = [*outcome.langs, MEAN]
-    step = 0.3
-    for number, reference in enumerate(outcome.references):
-        gaps = {
-            one.lang: one.found for one in outcome.gaps if one.reference == reference
-        }
-        shift = (number - (len(outcome.references) - 1) / 2) * step
+    every = _series(outcome.references, outcome.groundings)
+    step = min(0.3, 0.8 / len(every))
+    gaps = {(one.encoder, one.reference, one.lang): one.found for one in outcome.gaps}
+    for number, (reference, grounding) in enumerate(every):
+        shift = (number - (len(every) - 1) / 2) * step
+        colour, fill = _COLOURS[reference], _fill(reference, grounding)
         for row, lang in enumerate(rows):
-            found = gaps[lang]
-            y, colour = row + shift, _COLOURS[reference]
-            label = f"to {reference}" if row == 0 else None
-            axes.plot(100 * found.relative, y, "o", color=colour, ms=5, label=label)
+            suffix = grounding.suffix
+            found = gaps[MULTI + suffix, reference + suffix, lang]
+            y = row + shift
+            label = f"to {reference}{_shown(grounding)}" if row == 0 else None
             axes.plot([100 * found.low, 100 * found.high], [y, y], color=colour, lw=1.5)
+            axes.plot(
+                100 * found.relative, y, "o", color=colour, mfc=fill, ms=5, label=label
+            )
     axes.axvline(0, color=FAINT, lw=0.6)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_title(f"relative gap of {MULTI}, %", loc="left", size=AXIS_SIZE, color=INK)
     axes.legend(loc="best", fontsize=NOTE_SIZE, frameon=False)
+
+
+def _shown(grounding: Grounding) -> str:
+    if not grounding.weight:
+        return ""
+    return f", pictures of {grounding.share:.0%}, weight {grounding.weight:g}"
 
 
 FIGURES = (Figure("gap", draw_gap),)

@@ -12,13 +12,16 @@ from pathlib import Path
 from espnet2_cltm.corpus.options import CODES, DATADIR, DUMPDIR
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping
-from espnet2_cltm.gap.encoders import REFERENCES, list_kinds
+from espnet2_cltm.gap.encoders import REFERENCES, list_groundings, list_kinds
 from espnet2_cltm.options import (
     NAME,
     SEEDS,
+    SHARE,
     TEXT,
+    Kind,
     Option,
     check_stages,
+    distinct,
     help_lines,
     parse,
     read_values,
@@ -35,6 +38,18 @@ _TRAINING = (
 )
 """Options of the pretraining recipe that all encoders share."""
 
+
+def _read_weights(text: str) -> tuple[float, ...]:
+    weights = distinct(float(word) for word in text.split())
+    if not all(0 <= weight < float("inf") for weight in weights):
+        raise ValueError
+    return tuple(sorted(weights))
+
+
+def _read_shares(text: str) -> tuple[float, ...]:
+    return tuple(sorted(distinct(SHARE.read(word) for word in text.split())))
+
+
 EXPERIMENT_OPTIONS = (
     Option("langs", "language codes, two or more", CODES),
     replace(
@@ -48,6 +63,18 @@ EXPERIMENT_OPTIONS = (
         "what multi is compared with: mono, of as many hours, and part, of the hours "
         "that multi has of the language",
         some_of(*REFERENCES),
+    ),
+    Option(
+        "grounding_weights",
+        "weights of the loss of pictures (egs2/cltm/ssl1's grounding_weight), each for "
+        "an encoder of each kind; 0 for none",
+        Kind(_read_weights, "numbers from 0 on, each once, such as '0 0.1'"),
+    ),
+    Option(
+        "grounding_shares",
+        "shares of the captions whose pictures are shown, each for an encoder of each "
+        "kind and weight above 0",
+        Kind(_read_shares, "shares above 0 and at most 1, each once, such as '0.5 1'"),
     ),
 )
 GAP_OPTIONS = (
@@ -130,13 +157,20 @@ def resolve_gap(arguments: Sequence[str], environment: Mapping[str, str]) -> str
     shared = {name: texts[name] for name in (*_TRAINING, *places)}
     lines = [f"{name}={shlex.quote(text)}" for name, text in texts.items()]
     lines.append("encoders=()\ndeclare -A ssl_options=()")
-    kinds = list_kinds(values["langs"], values["references"], values["hours"])
+    groundings = list_groundings(
+        values["grounding_weights"], values["grounding_shares"]
+    )
+    kinds = list_kinds(
+        values["langs"], values["references"], values["hours"], groundings
+    )
     for seed in values["seeds"]:
         for kind in kinds:
             own = {
                 "langs": " ".join(kind.langs),
                 "hours": f"{kind.hours:g}",
                 "seed": str(seed),
+                "grounding_weight": f"{kind.grounding.weight:g}",
+                "grounding_share": _share(kind.grounding.share),
                 "expdir": str(exp),
                 "tag": kind.directory(seed),
                 "nj": "1",
@@ -146,6 +180,10 @@ def resolve_gap(arguments: Sequence[str], environment: Mapping[str, str]) -> str
             lines.append(f"encoders+=({name})")
             lines.append(f"ssl_options[{name}]={shlex.quote(shlex.join(words))}")
     return "\n".join(lines) + "\n"
+
+
+def _share(share: float) -> str:
+    return "" if share == 1 else f"{share:g}"
 
 
 def _read_config(path: Path) -> dict[str, str]:

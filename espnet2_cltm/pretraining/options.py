@@ -10,6 +10,7 @@ from espnet2_cltm.options import (
     NAME,
     POSITIVE,
     SEED,
+    SHARE,
     TEXT,
     WHOLE,
     Kind,
@@ -53,6 +54,13 @@ HOURS = Option(
     "hours of each language to train on, of speakers drawn by the seed; left out, all",
     Kind(_read_hours, "a number of hours above 0, such as 0.5"),
     group="Data",
+)
+GROUNDING_SHARE = Option(
+    "grounding_share",
+    "share of the captions of each language whose pictures are shown in training, "
+    "drawn by the seed; left out, all",
+    SHARE,
+    group="Training",
 )
 SSL_OPTIONS = (
     _option("Flow", "stage", "first stage", stage_up_to(8), "1"),
@@ -135,6 +143,7 @@ SSL_OPTIONS = (
         WEIGHT,
         "0",
     ),
+    GROUNDING_SHARE,
     _option(
         "Training",
         "image_size",

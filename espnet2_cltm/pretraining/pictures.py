@@ -25,6 +25,7 @@ from espnet2_cltm.corpus.pictures import read_picture
 from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import claim, replacing, write_text
 from espnet2_cltm.progress import progress
+from espnet2_cltm.subsets import random_order
 
 SPLITS = ("train", "dev")
 _CHUNK = 256  # pictures that an interruption may cost each process
@@ -39,11 +40,15 @@ class PictureSettings:
         dump: Audio store of a corpus.
         langs: Languages.
         size: Width and height in pixels.
+        share: Share of a language's captions in train that are shown; None for all.
+        seed: Seed by which these are drawn.
     """
 
     dump: str
     langs: tuple[str, ...]
     size: int
+    share: float | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,8 @@ def _captions(settings: PictureSettings, split: str) -> dict[str, str]:
     """Return the files of pictures by the captions of all languages."""
     found: dict[str, str] = {}
     for lang in settings.langs:
-        found |= captions_of(Path(settings.dump) / lang / split)
+        directory = Path(settings.dump) / lang / split
+        found |= captions_of(directory, settings.share, settings.seed)
     if not found:
         raise UserError(
             f"{settings.dump} has no caption of a picture in {split}: put {IMAGES} "
@@ -128,11 +134,24 @@ def _captions(settings: PictureSettings, split: str) -> dict[str, str]:
     return found
 
 
-def captions_of(directory: Path) -> dict[str, str]:
-    """Return the files of pictures by the captions of a split of the audio store."""
+def captions_of(
+    directory: Path, share: float | None = None, seed: int = 0
+) -> dict[str, str]:
+    """Return the files of pictures by the captions of a split of the audio store.
+
+    Args:
+        directory: ``<lang>/<split>`` of the store.
+        share: Share of train's captions, drawn by the seed; a smaller one is the
+            beginning of a larger one. None for all.
+        seed: Seed of the draw.
+    """
     if not (directory / IMAGES).exists():
         return {}
-    return read_images(directory, read_table(directory / "wav.scp"))
+    files = read_images(directory, read_table(directory / "wav.scp"))
+    if share is None or directory.name != "train":
+        return files
+    drawn = random_order(files, seed, "pictures")[: round(share * len(files))]
+    return {utt: files[utt] for utt in drawn}
 
 
 def _read(files: Sequence[str], size: int, outfile: Path) -> None:

@@ -71,6 +71,8 @@ class TargetSettings:
         min_seconds: Shortest utterance that is trained on.
         seed: Seed of the utterances and the first centroids.
         hours: Hours of each language that are trained on; None for all.
+        grounding_share: Share of the captions whose pictures are shown; None for all.
+            Others are no captions: too short, they are left out.
     """
 
     dump: str
@@ -83,6 +85,7 @@ class TargetSettings:
     min_seconds: float
     seed: int
     hours: float | None = None
+    grounding_share: float | None = None
 
     def build_features(self) -> FrameFeatures:
         """Return the function from a waveform to the vectors to be clustered."""
@@ -266,7 +269,7 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
             continue
         lengths = read_lengths(directory, audio)
         speakers = read_table(directory / "utt2spk")
-        captions = captions_of(directory)
+        captions = captions_of(directory, settings.grounding_share, settings.seed)
         for utt, target in read_table(piece(outdir, lang, split)).items():
             speaker = (lang, speakers[utt])
             row = _Row(utt, audio[utt], target, lengths[utt], speaker)

@@ -10,7 +10,10 @@ from espnet2_cltm.abx.measuring import COLUMNS, speaker_errors_path
 from espnet2_cltm.bin import multilingual_gap
 from espnet2_cltm.files import write_rows
 
-OPTIONS = ("--langs", "es sw", "--seeds", "0 1", "--references", "mono", "--hours", "1")
+OPTIONS = (
+    *("--langs", "es sw", "--seeds", "0 1", "--references", "mono", "--hours", "1"),
+    *("--grounding_weights", "0", "--grounding_shares", "1"),
+)
 SPEAKERS = ["s1", "s2", "s3", "s4"]
 
 
@@ -43,8 +46,10 @@ def exp(tmp_path):
         for features in ("log-mel", "log-mel-cmvn"):
             directory = tmp_path / "baselines" / f"abx_{split}"
             write_abx(directory, features, {"es": [0.08], "sw": [0.08]})
+    errors = {"mono_es": 0.04, "mono_sw": 0.05, "multi": 0.06}
+    errors |= {f"{name}_g0.1_p1": error - 0.01 for name, error in errors.items()}
     for seed in (0, 1):
-        for name, error in (("mono_es", 0.04), ("mono_sw", 0.05), ("multi", 0.06)):
+        for name, error in errors.items():
             place = tmp_path / f"{name}_s{seed}"
             # On dev layer 1 is better, on test layer 0 would be.
             dev, test = [0.2, 0.1], [0.01, error + 0.01 * seed]
@@ -59,8 +64,10 @@ def table(path):
 
 
 def test_gaps_are_of_the_layer_that_dev_has_chosen(exp, capsys):
-    multilingual_gap.main(["--exp", str(exp), *OPTIONS, "--draws", "50"])
-    gaps = {row["language"]: row for row in table(exp / "gap.tsv")}
+    options = (*OPTIONS, "--grounding_weights", "0 0.1")
+    multilingual_gap.main(["--exp", str(exp), *options, "--draws", "50"])
+    rows = table(exp / "gap.tsv")
+    gaps = {row["language"]: row for row in rows[:3]}
     assert list(gaps) == ["es", "sw", "mean"]
     assert float(gaps["es"]["gap"]) == pytest.approx(0.065 / 0.045 - 1, abs=1e-6)
     both = (0.065 / 0.045 * 0.065 / 0.055) ** 0.5 - 1
@@ -72,7 +79,19 @@ def test_gaps_are_of_the_layer_that_dev_has_chosen(exp, capsys):
     # What a monolingual encoder makes of the other language is reported, too.
     assert errors["mono_sw", "es"]["by_seed"].split() == ["0.062500", "0.075000"]
     assert (exp / "gap.png").exists() and (exp / "gap.pdf").exists()
-    assert "+44.4 [" in capsys.readouterr().out
+    assert "multi to mono +44.4 [" in capsys.readouterr().out
+    compared = {(row["encoder"], row["reference"]): row["gap"] for row in rows[::3]}
+    grounded = 0.055 / 0.035
+    assert {names: float(gap) for names, gap in compared.items()} == pytest.approx(
+        {
+            ("multi", "mono"): 0.065 / 0.045 - 1,
+            ("multi_g0.1_p1", "mono_g0.1_p1"): grounded - 1,
+            ("multi_g0.1_p1", "multi"): 0.055 / 0.065 - 1,
+            ("mono_g0.1_p1", "mono"): 0.035 / 0.045 - 1,
+            ("multi_g0.1_p1/mono_g0.1_p1", "multi/mono"): grounded * 0.045 / 0.065 - 1,
+        },
+        abs=1e-6,
+    )
 
 
 def test_what_is_missing_or_of_other_items_is_named(exp, capsys):

@@ -31,6 +31,18 @@ def test_multi_has_as_many_hours_as_mono_and_of_each_language_what_part_has():
     assert f"--model={RECIPE}/conf/hubert_gap.yaml" in options["mono_fi_s0"]
 
 
+def test_every_weight_and_share_of_pictures_has_its_encoders():
+    given = ["--grounding_weights", "0 0.1", "--grounding_shares", "0.5 1"]
+    assigned = resolve_gap(["--seeds", "3", *given], os.environ)
+    names = [name for name in assigned.split() if name.startswith("encoders+=(multi")]
+    assert names == [
+        f"encoders+=(multi{suffix}_s3)" for suffix in ("", "_g0.1_p0.5", "_g0.1_p1")
+    ]
+    assert "--grounding_weight=0.1 --grounding_share=0.5" in assigned
+    with pytest.raises(UserError, match="--grounding_shares takes shares above 0"):
+        resolve_gap(["--grounding_shares", "0 1"], os.environ)
+
+
 def test_what_is_wrong_is_named(tmp_path):
     with pytest.raises(UserError, match="--langs es is one language"):
         resolve_gap(["--langs", "es"], os.environ)

@@ -46,7 +46,7 @@ make_targets() { # <directory> <clusters> [option ...]
     run python3 -m espnet2_cltm.bin.hubert_targets --dump "${dump}" --langs "${langs}" \
         --num_clusters "${clusters}" --fit_frames "${fit_frames}" \
         --min_seconds "${min_seconds}" --hours "${hours}" --seed "${seed}" --nj "${nj}" \
-        --outdir "${outdir}" "$@"
+        --grounding_share "${grounding_share}" --outdir "${outdir}" "$@"
 }
 
 # On a CPU, --train_processes share each batch (ESPnet's distributed training): threads wait
@@ -155,7 +155,8 @@ if ((stage <= 3 && stop_stage >= 3)); then
     make_targets "${exp}/first_targets" "${first_clusters}" --features mfcc
     if [[ ${grounding_weight} != 0 ]]; then
         run python3 -m espnet2_cltm.bin.hubert_pictures --dump "${dump}" --langs "${langs}" \
-            --image_size "${image_size}" --nj "${nj}" --outdir "${exp}/pictures"
+            --image_size "${image_size}" --grounding_share "${grounding_share}" \
+            --seed "${seed}" --nj "${nj}" --outdir "${exp}/pictures"
     fi
 fi
 
