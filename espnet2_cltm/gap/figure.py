@@ -67,7 +67,7 @@ def draw_gap(outcome: Outcome) -> matplotlib.figure.Figure:
         left,
         (None, PLOT_HEIGHT),
         "The multilingual gap",
-        f"phone discrimination (ABX), {seeds} seeds",
+        f"phone discrimination (ABX), {seeds} seed{'s' if seeds > 1 else ''}",
         notes,
     )
     return figure
