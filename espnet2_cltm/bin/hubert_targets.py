@@ -14,6 +14,7 @@ from espnet2_cltm.options import (
     POSITIVE,
     SEED,
     TEXT,
+    TRUTH,
     Option,
     add_options,
     one_of,
@@ -50,6 +51,13 @@ OPTIONS = (
     ),
     HOURS,
     GROUNDING_SHARE,
+    Option(
+        "segments",
+        "whether to write the phone of every frame, from phones.ctm, for articulatory "
+        "targets",
+        TRUTH,
+        "false",
+    ),
     Option("seed", "seed of utterances and centroids", SEED, "0"),
 )
 
@@ -96,6 +104,7 @@ def _make(args: argparse.Namespace) -> None:
         seed=args.seed,
         hours=args.hours,
         grounding_share=args.grounding_share,
+        segments=args.segments or None,
     )
     for line in make_targets(settings, args.outdir, args.nj):
         print(line, flush=True)

@@ -13,27 +13,17 @@ Hausdorff distance (Dubuisson and Jain, ICPR 1994)::
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm import data
+from espnet2_cltm.articulation import FEATURES, REMEDY, read_features
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows
 
-PHONES = Path(data.__file__).parent / "languages" / "phones.tsv"
-FEATURES = PHONES.with_name("articulatory_features.tsv")
+PHONES = FEATURES.with_name("phones.tsv")
 LEAST_SHARE = 0.001
 """Least share of a language's phones that one of its inventory makes up: rarer ones
 are those of foreign names."""
-_FEATURES = (
-    *("syl", "son", "cons", "cont", "delrel", "lat", "nas", "strid", "voi", "sg", "cg"),
-    *("ant", "cor", "distr", "lab", "hi", "lo", "back", "round", "velaric", "tense"),
-    "long",
-)
-_TONES = ("hitone", "hireg")
-_VALUES = {"+": 1.0, "0": 0.0, "-": -1.0}
-_REMEDY = "restore the file, which comes with the package"
 
 
 @lru_cache(maxsize=1)
@@ -41,19 +31,9 @@ def read_phones() -> dict[str, dict[str, int]]:
     """Read how often each language has each segment."""
     found: dict[str, dict[str, int]] = {}
     header = ("language", "segment", "count")
-    for language, segment, count in read_rows(PHONES, header, "a table", _REMEDY):
+    for language, segment, count in read_rows(PHONES, header, "a table", REMEDY):
         found.setdefault(language, {})[segment] = int(count)
     return found
-
-
-@lru_cache(maxsize=1)
-def read_features() -> dict[str, np.ndarray]:
-    """Read the features of each segment: 1, -1, or 0 where it has none."""
-    header = ("segment", *_FEATURES, *_TONES)
-    return {
-        segment: np.array([_VALUES[value] for value in values[: len(_FEATURES)]])
-        for segment, *values in read_rows(FEATURES, header, "a table", _REMEDY)
-    }
 
 
 def inventory(counts: Mapping[str, int]) -> tuple[str, ...]:

@@ -29,10 +29,12 @@ FRAME_LENGTH = 400
 """Samples that a frame hears."""
 SPEAKER = "speaker"
 """Name of the data that an utterance has as a whole."""
+SEGMENT = "segment"
+"""Name of the articulatory targets: rows of the table of features, one a frame."""
 OTHER = "other_"
 """Prefix of the names of another utterance's data."""
 NO_TARGET = -1
-"""In place of a cluster behind an utterance's end."""
+"""In place of a cluster behind an utterance's end, or of a segment that is unknown."""
 
 _APART = 1 << 32  # between the seeds of two passes over the same batches
 
@@ -97,14 +99,15 @@ class CropCollate:
 
         Args:
             data: Utterance ids with ``speech``, (samples,) float32; ``speaker``, where
-                it is given, is (1,) int64; everything else is (frames,) clusters. The
+                it is given, is (1,) int64; everything else is (frames,) clusters, or
+                segments of articulatory targets, called clusters below. The
                 names of another utterance of the speaker begin with ``other_``.
 
         Returns:
             The ids, and by name: ``speech`` (rows, samples) float32 and clusters (rows,
             frames) int64, rows being crops of all utterances and then, where crops are
             paired, of all others in the same order; ``speaker`` (batch, 1) int64. Of
-            captions ``speech``, padded with zeros, and ``target``, with
+            captions ``speech``, padded with zeros, and ``target`` and ``segment``, with
             :data:`NO_TARGET`; ``speech_lengths`` (batch,) int64; ``picture`` (batch,
             size, size, 3) uint8 and ``picture_id`` (batch,) int64.
 
@@ -152,23 +155,28 @@ class CropCollate:
     ) -> dict[str, torch.Tensor]:
         """Pad captions to one length; add their pictures."""
         numbers = [captions.picture_of[utt] for utt, _ in data]
-        speech, targets = [], []
+        speech: list[torch.Tensor] = []
+        targets: dict[str, list[torch.Tensor]] = {}
         for (utt, row), random in zip(data, generators, strict=True):
-            frames = count_frames(len(row["speech"]))
-            self._check_clusters(utt, {"target": row["target"]}, frames)
+            own = {name: row[name] for name in ("target", SEGMENT) if name in row}
+            self._check_clusters(utt, own, count_frames(len(row["speech"])))
             waveform = row["speech"][: self.caption_samples]
             if self.augmentation is not None:
                 channel = self.augmentation.draw_channel(random)
                 # No babble: others are of other lengths.
                 waveform = self.augmentation.disturb(waveform, [], channel, random)
             speech.append(torch.from_numpy(waveform.astype(np.float32, copy=False)))
-            clusters = row["target"][: count_frames(len(waveform))].astype(np.int64)
-            targets.append(torch.from_numpy(clusters))
+            for name, clusters in own.items():
+                clusters = clusters[: count_frames(len(waveform))].astype(np.int64)
+                targets.setdefault(name, []).append(torch.from_numpy(clusters))
         pad = torch.nn.utils.rnn.pad_sequence
         return {
             "speech": pad(speech, batch_first=True),
             "speech_lengths": torch.tensor([len(waveform) for waveform in speech]),
-            "target": pad(targets, batch_first=True, padding_value=NO_TARGET),
+            **{
+                name: pad(rows, batch_first=True, padding_value=NO_TARGET)
+                for name, rows in targets.items()
+            },
             "picture": torch.from_numpy(captions.pictures[numbers]),
             "picture_id": torch.tensor(numbers),
         }

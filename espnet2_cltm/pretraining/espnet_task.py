@@ -6,7 +6,8 @@ Data: ``speech`` (``wav.scp``, 16 kHz), ``target`` (one cluster a frame) and, wh
 of type ``text_int``, everything else is of type ``kaldi_ark``, as
 :mod:`espnet2_cltm.bin.hubert_targets` writes it. Where ``grounding_weight`` is not 0,
 ``--pictures`` names the directory that :mod:`espnet2_cltm.bin.hubert_pictures` makes:
-the captions that it lists have batches of their own.
+the captions that it lists have batches of their own. Where ``feature_weight`` is not 0,
+``segment`` and ``other_segment`` have the phone of each frame.
 """
 
 import argparse
@@ -151,7 +152,10 @@ class PretrainingTask(SpeechTask):
         cls, train: bool = True, inference: bool = False
     ) -> tuple[str, ...]:
         """Name the data that may be given."""
-        return ("speaker", "other_speech", "other_target")
+        return (
+            *("speaker", "other_speech", "other_target"),
+            *("segment", "other_segment"),
+        )
 
     @classmethod
     def build_iter_factory(

@@ -205,6 +205,11 @@ def _describe_targets(exp: Path) -> str:
             "be more alike than those of two speakers: weight "
             f"{weights['contrast_weight']}"
         )
+    if weights.get("feature_weight"):
+        lines.append(
+            "* PanPhon's articulatory features of the phone that is spoken at a frame, "
+            f"to be told from it: weight {weights['feature_weight']}"
+        )
     return "\n".join(lines)
 
 

@@ -16,6 +16,9 @@ SimCLR, arXiv:2002.05709, equation 1).
 Captions of pictures, which come in batches of their own, are trained on by masked
 prediction, too, and have to find their pictures (:mod:`.grounding`); nothing is hidden
 from the vectors that are compared.
+
+Where it is known which phone is spoken, frames can also have to tell its articulatory
+features (:mod:`.articulation`).
 """
 
 from collections.abc import Mapping
@@ -30,6 +33,7 @@ from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.frontend.checkpoint import load_hubert
 from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
 from espnet2_cltm.frontend.hubert import HubertFrontend
+from espnet2_cltm.pretraining.articulation import ArticulatoryHead
 from espnet2_cltm.pretraining.crops import NO_TARGET
 from espnet2_cltm.pretraining.features import SoundSummary, mean_over
 from espnet2_cltm.pretraining.grounding import Grounding
@@ -186,6 +190,8 @@ class MaskedPredictionModel(AbsESPnetModel):
         grounding_weight: Weight of the loss of finding captions by pictures and
             pictures by captions. Above 0 some batches are of captions.
         grounding_conf: Arguments of :class:`.Grounding`.
+        feature_weight: Weight of the loss of articulatory features; masked and heard
+            frames count as they do for ``target``.
         picture_size: Width and height of pictures; needed with ``grounding_weight``.
         code_size: Size of the embeddings that outputs and clusters are compared in.
         mask_share: Share of frames in spans, before spans overlap.
@@ -206,6 +212,7 @@ class MaskedPredictionModel(AbsESPnetModel):
         contrast_temperature: float = 0.1,
         grounding_weight: float = 0.0,
         grounding_conf: Mapping[str, Any] | None = None,
+        feature_weight: float = 0.0,
         picture_size: int = 0,
         code_size: int = 64,
         mask_share: float = 0.8,
@@ -247,12 +254,15 @@ class MaskedPredictionModel(AbsESPnetModel):
         self.extract_feats_in_collect_stats = extract_feats_in_collect_stats
         self.grounding_weight = grounding_weight
         if grounding_weight > 0:
-            # The last part to be made, so that the others are as without it.
+            # Made behind the others, so that these are as without it.
             layers = hubert.hubert.config.num_hidden_layers
             with foreign("grounding_conf cannot be used", "correct it"):
                 self.grounding = Grounding(
                     size, layers, picture_size, **(grounding_conf or {})
                 )
+        self.feature_weight = feature_weight
+        if feature_weight > 0:
+            self.feature_head = ArticulatoryHead(size, masked_weight)
 
     def forward(
         self,
@@ -262,6 +272,7 @@ class MaskedPredictionModel(AbsESPnetModel):
         speech_lengths: torch.Tensor | None = None,
         picture: torch.Tensor | None = None,
         picture_id: torch.Tensor | None = None,
+        segment: torch.Tensor | None = None,
         **kwargs: object,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """Compute the loss of a batch; which frames are hidden is drawn here.
@@ -275,19 +286,25 @@ class MaskedPredictionModel(AbsESPnetModel):
             speech_lengths: (batch,) numbers of samples of captions.
             picture: (batch, size, size, 3) uint8 pictures of captions.
             picture_id: (batch,) int64 numbers, equal where pictures are the same.
+            segment: (batch, frames) int64 rows of the table of articulatory features,
+                :data:`.crops.NO_TARGET` where not known; needed with
+                ``feature_weight``.
             **kwargs: ``utt_id``, which ESPnet adds.
 
         Returns:
             Loss; statistics, of which ``acc`` is the share of masked frames whose
             ``target`` is found, ``acc_heard`` that of the others, ``acc_contrast`` the
             share of crops whose pair is found, ``acc_grounding`` that of captions whose
-            picture is; the batch size as weight.
+            picture is, ``acc_features`` that of masked frames' features that are right;
+            the batch size as weight.
 
         Raises:
-            UserError: ``speaker`` is needed and not given.
+            UserError: ``speaker`` or ``segment`` is needed and not given.
         """
         if speech_lengths is not None and not (picture is None or picture_id is None):
-            return self._ground(speech, speech_lengths, target, picture, picture_id)
+            return self._ground(
+                speech, speech_lengths, target, picture, picture_id, segment
+            )
         if self.contrast_weight > 0 and speaker is None:
             raise UserError(
                 "contrast_weight needs the data speaker: give utt2spk, or set it to 0."
@@ -299,6 +316,7 @@ class MaskedPredictionModel(AbsESPnetModel):
             hidden = self.hubert.masked(speech, mask)
         logits = self.target_head(hidden.flatten(0, 1).float())
         loss, stats = self._compare(logits, target.flatten(), mask.flatten())
+        loss = self._add_features(loss, stats, hidden, segment, mask)
         mean = mean_over(hidden.float(), ~mask)
         if self.summary_weight > 0:
             summary_loss = nn.functional.smooth_l1_loss(
@@ -324,6 +342,7 @@ class MaskedPredictionModel(AbsESPnetModel):
         target: torch.Tensor,
         pictures: torch.Tensor,
         picture_ids: torch.Tensor,
+        segment: torch.Tensor | None,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
         """Compute the loss of a batch of captions."""
         lengths = lengths.cpu()
@@ -336,6 +355,7 @@ class MaskedPredictionModel(AbsESPnetModel):
             states, heard = self.hubert.heard(speech, lengths, self.grounding.layer)
         logits = self.target_head(hidden[spoken].float())
         loss, stats = self._compare(logits, target[spoken], mask[spoken])
+        loss = self._add_features(loss, stats, hidden, segment, mask)
         grounding, found = self.grounding(
             self.grounding.embed_speech(states.float(), heard),
             self.grounding.embed_pictures(pictures),
@@ -348,6 +368,29 @@ class MaskedPredictionModel(AbsESPnetModel):
             "loss": loss.detach(),
         }
         return force_gatherable((loss, stats, batch), loss.device)
+
+    def _add_features(
+        self,
+        loss: torch.Tensor,
+        stats: dict[str, torch.Tensor],
+        hidden: torch.Tensor,
+        segment: torch.Tensor | None,
+        mask: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the loss with that of articulatory features, and note this one."""
+        if not self.feature_weight > 0:
+            return loss
+        if segment is None:
+            raise UserError(
+                "feature_weight needs the data segment: give segment.scp of the "
+                "targets, as run.sh --feature_weight does, or set it to 0."
+            )
+        features, found = self.feature_head(
+            hidden.flatten(0, 1).float(), segment.flatten(), mask.flatten()
+        )
+        stats["loss_features"] = features.detach()
+        stats["acc_features"] = found
+        return loss + self.feature_weight * features
 
     def _summarise(self, speech: torch.Tensor, heard: torch.Tensor) -> torch.Tensor:
         """Return summaries, normalised by the mean and variance of all so far.

@@ -152,6 +152,14 @@ SSL_OPTIONS = (
         "32",
     ),
     _option(
+        "Training",
+        "feature_weight",
+        "weight of the loss of the articulatory features of the phone that is spoken, "
+        "beside 1 for that of the clusters; above 0 needs a corpus with phones.ctm",
+        WEIGHT,
+        "0",
+    ),
+    _option(
         "Training", "steps_per_epoch", "steps between checkpoints", POSITIVE, "200"
     ),
     _option("Training", "first_epochs", "epochs of the first training", POSITIVE, "4"),
@@ -231,8 +239,9 @@ def resolve_ssl(arguments: Sequence[str], environment: Mapping[str, str]) -> str
     texts = parse(arguments, options)
     values = read_values(texts, options)
     check_stages(values)
-    if not values["grounding_weight"]:
-        texts["grounding_weight"] = "0"  # in one spelling
+    for name in ("grounding_weight", "feature_weight"):
+        if not values[name]:
+            texts[name] = "0"  # in one spelling
     corpus = find_corpus(texts["corpus"])
     directory = corpus.choose_directory(texts["corpus_dir"], environment)
     texts["corpus_dir"] = str(directory)

@@ -7,10 +7,12 @@ Targets are made language by language from the audio store of stage 2,
 * ``kmeans.npy``: (clusters, size) float32, fitted on frames of ``train``;
 * ``languages/<lang>.{train,dev}.ark`` with ``.scp``: an int32 vector an utterance; each
   is whole or absent, so that an interruption costs at most those that were being made;
+  for articulatory targets ``<lang>.{train,dev}.segments.ark``, too;
 * ``{train,dev}/{target.scp,wav.scp,utt2num_samples}``: what a training takes, of the
   utterances that are as long as a crop, with the languages mixed; ``other_target.scp``
   and ``other_wav.scp`` have under an utterance's id another utterance of its speaker,
-  or itself where there is none; ``utt2lang``, and ``utt2spk`` with numbers in place of
+  or itself where there is none; ``segment.scp`` and ``other_segment.scp`` for
+  articulatory targets; ``utt2lang``, and ``utt2spk`` with numbers in place of
   names. All but ``utt2num_samples`` have captions of pictures that are shorter, too,
   and ``utt2num_samples.captions`` has them all. ``wav.scp`` comes last: a split that
   has one is complete.
@@ -34,9 +36,14 @@ from sklearn.cluster import MiniBatchKMeans
 from espnet2_cltm.corpus.audio import SAMPLE_RATE, load_audio
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
+from espnet2_cltm.corpus.phones import CTM
 from espnet2_cltm.corpus.stored import read_lengths
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import claim, replacing, write_text
+from espnet2_cltm.pretraining.articulation import (
+    languages_without_phones,
+    segments_of_split,
+)
 from espnet2_cltm.pretraining.crops import FRAME_LENGTH, count_frames
 from espnet2_cltm.pretraining.features import (
     FrameFeatures,
@@ -73,6 +80,7 @@ class TargetSettings:
         hours: Hours of each language that are trained on; None for all.
         grounding_share: Share of the captions whose pictures are shown; None for all.
             Others are no captions: too short, they are left out.
+        segments: Whether there are articulatory targets; None for no.
     """
 
     dump: str
@@ -86,6 +94,7 @@ class TargetSettings:
     seed: int
     hours: float | None = None
     grounding_share: float | None = None
+    segments: bool | None = None
 
     def build_features(self) -> FrameFeatures:
         """Return the function from a waveform to the vectors to be clustered."""
@@ -106,13 +115,17 @@ def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
         Report of what was done or skipped, in lines.
 
     Raises:
-        UserError: ``outdir`` holds other targets, audio is missing or too short, or
-            there are fewer frames than clusters.
+        UserError: ``outdir`` holds other targets, audio is missing or too short, times
+            of phones are missing or wrong, or there are fewer frames than clusters.
     """
     claim(asdict(settings), outdir, "targets")
     if all((outdir / split / "wav.scp").exists() for split in SPLITS):
         return [f"{outdir}: all targets were made before, skipped"]
     done = []
+    if settings.segments:
+        without = languages_without_phones(Path(settings.dump), settings.langs)
+        if without:
+            done.append(f"no {CTM}, so no articulatory targets: {' '.join(without)}")
     with DecodingPool(nj) as pool:
         centroids = outdir / "kmeans.npy"
         if centroids.exists():
@@ -219,14 +232,20 @@ def _extract(
 
 
 def _assign(settings: TargetSettings, outdir: Path, lang: str, split: str) -> None:
-    """Write the clusters of a language's split."""
+    """Write the clusters of a language's split, and first its segments."""
+    audio_of = chosen_audio(settings, lang, split)
+    if settings.segments:
+        directory = Path(settings.dump) / lang / split
+        write_ark(
+            _segments(outdir, lang, split), segments_of_split(directory, audio_of)
+        )
     features = _features(settings)
     centroids = np.load(outdir / "kmeans.npy")
     write_ark(
         piece(outdir, lang, split),
         (
             (utt, nearest_centroids(_frames(features, utt, audio), centroids))
-            for utt, audio in chosen_audio(settings, lang, split).items()
+            for utt, audio in audio_of.items()
         ),
     )
 
@@ -254,6 +273,7 @@ class _Row(NamedTuple):
     target: str
     samples: int
     speaker: tuple[str, str]  # language, and name in it
+    segment: str  # empty without articulatory targets
 
 
 def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
@@ -270,9 +290,12 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
         lengths = read_lengths(directory, audio)
         speakers = read_table(directory / "utt2spk")
         captions = captions_of(directory, settings.grounding_share, settings.seed)
+        segments = (
+            read_table(_segments(outdir, lang, split)) if settings.segments else {}
+        )
         for utt, target in read_table(piece(outdir, lang, split)).items():
-            speaker = (lang, speakers[utt])
-            row = _Row(utt, audio[utt], target, lengths[utt], speaker)
+            speaker, segment = (lang, speakers[utt]), segments.get(utt, "")
+            row = _Row(utt, audio[utt], target, lengths[utt], speaker, segment)
             if row.samples >= shortest:
                 rows.append(row)
             elif utt in captions and row.samples >= SHORTEST_CAPTION * SAMPLE_RATE:
@@ -310,6 +333,12 @@ def _merge(settings: TargetSettings, outdir: Path, split: str) -> str:
         "utt2num_samples.captions": lambda row: row.samples,
         "wav.scp": lambda row: row.audio,
     }
+    if settings.segments:
+        tables = {
+            "other_segment.scp": lambda row: other[row.utt].segment,
+            "segment.scp": lambda row: row.segment,
+            **tables,
+        }
     for name, value in tables.items():
         ordered = mixed if name == "utt2num_samples" else every
         lines = [f"{row.utt} {value(row)}\n" for row in ordered]
@@ -355,6 +384,11 @@ def _draw_key(seed: int, utt: str) -> bytes:
 def piece(outdir: Path, lang: str, split: str) -> Path:
     """Return the ``.scp`` of a language's split; its ``.ark`` lies beside it."""
     return outdir / "languages" / f"{lang}.{split}.scp"
+
+
+def _segments(outdir: Path, lang: str, split: str) -> Path:
+    """Return the ``.scp`` of the segments of a language's split."""
+    return piece(outdir, lang, split).with_suffix(".segments.scp")
 
 
 def write_ark(scp: Path, rows: Iterable[tuple[str, np.ndarray]]) -> None:

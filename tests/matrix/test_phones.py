@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from espnet2_cltm.articulation import read_features
 from espnet2_cltm.corpus.demo_drawing import names_of
 from espnet2_cltm.corpus.espeak import Synthesiser
 from espnet2_cltm.errors import UserError
@@ -15,7 +16,6 @@ from espnet2_cltm.matrix.phones import (
     articulatory_distances,
     inventory,
     inventory_distance,
-    read_features,
     read_phones,
 )
 

@@ -1,4 +1,4 @@
-"""A corpus with pictures, ready for a training."""
+"""A corpus with pictures and some times of phones, ready for a training."""
 
 import pytest
 import yaml
@@ -11,6 +11,14 @@ from tests.pretraining.test_espnet_task import CONFIG
 from tests.speech import write_dump
 
 SIZE = 16
+SPOKEN = "es-f00-00"
+# a, a diphthong without features, a pause, and a vowel in one character.
+CTM = f"""\
+{SPOKEN} 1 0.0100 0.0300 a
+{SPOKEN} 1 0.0400 0.0300 ei
+{SPOKEN} 1 0.0700 0.0300 sil
+{SPOKEN} 1 0.1000 0.0500 \N{LATIN SMALL LETTER A WITH TILDE} 0.9
+"""
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 
 
@@ -29,10 +37,11 @@ def captioned(tmp_path_factory):
             utts = list(read_table(dump / lang / split / "wav.scp"))[::2]
             lines = [f"{utt} {paths[n % 3]}\n" for n, utt in enumerate(utts)]
             (dump / lang / split / "image.scp").write_text("".join(lines))
+    (dump / "es" / "train" / "phones.ctm").write_text(CTM, encoding="utf-8")
     hubert_targets.main(
         [
             *("--dump", str(dump), "--num_clusters", "8", "--min_seconds", "0.32"),
-            *("--outdir", str(root / "targets")),
+            *("--outdir", str(root / "targets"), "--segments", "true"),
         ]
     )
     hubert_pictures.main(

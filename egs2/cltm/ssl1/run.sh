@@ -41,12 +41,13 @@ if ((stage <= 2 && stop_stage >= 1)); then
 fi
 
 make_targets() { # <directory> <clusters> [option ...]
-    local outdir=$1 clusters=$2
+    local outdir=$1 clusters=$2 segments=false
     shift 2
+    [[ ${feature_weight} == 0 ]] || segments=true
     run python3 -m espnet2_cltm.bin.hubert_targets --dump "${dump}" --langs "${langs}" \
         --num_clusters "${clusters}" --fit_frames "${fit_frames}" \
         --min_seconds "${min_seconds}" --hours "${hours}" --seed "${seed}" --nj "${nj}" \
-        --grounding_share "${grounding_share}" --outdir "${outdir}" "$@"
+        --grounding_share "${grounding_share}" --segments "${segments}" --outdir "${outdir}" "$@"
 }
 
 # On a CPU, --train_processes share each batch (ESPnet's distributed training): threads wait
@@ -95,6 +96,11 @@ train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option .
             --unused_parameters true)
         lengths=utt2num_samples.captions
     fi
+    local features=()
+    if [[ ${feature_weight} != 0 ]]; then
+        settings+=", feature_weight ${feature_weight}"
+        features=(--model_conf feature_weight="${feature_weight}")
+    fi
     if [[ -e ${outdir}/settings.txt && $(<"${outdir}/settings.txt") != "${settings}" ]]; then
         fail "${outdir} holds a training of another setting ($(<"${outdir}/settings.txt")): give another --tag, or delete it."
     fi
@@ -114,6 +120,9 @@ train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option .
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/other_target.scp,other_target,kaldi_ark"
             "--${mode}_data_path_and_name_and_type" "${targets}/${name}/utt2spk,speaker,text_int"
             "--${mode}_shape_file" "${targets}/${name}/${lengths}")
+        [[ ${feature_weight} == 0 ]] ||
+            data+=("--${mode}_data_path_and_name_and_type" "${targets}/${name}/segment.scp,segment,kaldi_ark"
+                "--${mode}_data_path_and_name_and_type" "${targets}/${name}/other_segment.scp,other_segment,kaldi_ark")
     done
     # The scheduler's steps are counted here, so that it ends with the training.
     local command=(python3 -m espnet2_cltm.bin.hubert_pretrain
@@ -122,7 +131,7 @@ train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option .
         --batch_groups "${targets}/train/utt2lang"
         --num_iters_per_epoch "${steps_per_epoch}" --max_epoch "${epochs}"
         --scheduler_conf total_steps="$((steps_per_epoch * epochs))"
-        ${max_lr:+--scheduler_conf max_lr="${max_lr}"} "${grounding[@]}"
+        ${max_lr:+--scheduler_conf max_lr="${max_lr}"} "${grounding[@]}" "${features[@]}"
         --ngpu "${ngpu}" --seed "${seed}" --resume true --output_dir "${outdir}" "$@")
     log "${outdir}: how far it is stands in ${outdir}/train.log"
     if ! run_training "${outdir}" "${command[@]}"; then
