@@ -14,8 +14,8 @@ run every time to learn it; ``arks/<name>.ark`` is followed by ``arks/<name>.tsv
 whose presence says that the chunk is done. So nothing is decoded twice, whatever kills
 the program, and a recording that changes is decoded again. The samples depend on
 nothing but the input: not on the number of processes, not on order. Checksums in the
-marker and in ``.fingerprint`` tell later readers which files were changed afterwards;
-those are made again.
+marker and in ``.fingerprint`` tell later readers which files were changed afterwards,
+and these are decoded again.
 
 A part of ``train`` may be asked for. What was decoded before stays, what is missing
 comes in chunks of its own, and ``undecoded.tsv`` lists the others.

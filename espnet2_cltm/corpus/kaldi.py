@@ -194,7 +194,7 @@ def _read_split(directory: Path) -> list[Utterance]:
 
 
 def _with_whole_paths(directory: Path, utterances: list[Utterance]) -> list[Utterance]:
-    """Give pictures, which no later stage copies, absolute paths."""
+    """Make the paths of pictures absolute, as no later stage copies them."""
     there: dict[str, bool] = {}
     for number, utterance in enumerate(utterances):
         if utterance.image is None:

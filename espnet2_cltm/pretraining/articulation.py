@@ -39,7 +39,7 @@ def segments_of_frames(phones: Iterable[Phone], frames: int) -> np.ndarray:
 
     Returns:
         (frames,) int32 rows of the table of features; :data:`.crops.NO_TARGET` where
-        there is no phone, or one without features.
+        nothing is spoken, or a phone whose features are not known.
     """
     row_of = {segment: row for row, segment in enumerate(read_features())}
     middles = (np.arange(frames) * FRAME_SHIFT + FRAME_LENGTH / 2) / SAMPLE_RATE

@@ -7,8 +7,8 @@ InfoNCE with a margin, from the caption to the picture and back::
     s_ij = cos(caption_i, picture_j) / temperature
     L = - mean_i log exp(s_ii - m) / (exp(s_ii - m) + sum_{j: not i's} exp(s_ij)) - ...
 
-with the sum over the other pictures of the batch; another caption's copy of picture i
-is none of them, as it is no wrong answer. The second term has i and j exchanged.
+with the sum over the other pictures of the batch. Another caption's copy of picture i
+is left out, as it is not a wrong answer. The second term has i and j exchanged.
 """
 
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ class VisionModel(nn.Module):
         frozen: Whether it stays as it is; a projection alone is trained then.
 
     Raises:
-        UserError: There is no such model.
+        UserError: The model is not found, or transformers cannot load it.
     """
 
     mean: torch.Tensor
@@ -138,8 +138,8 @@ class Grounding(nn.Module):
         image_encoder_conf: Arguments of :class:`SmallCnn` or :class:`VisionModel`.
 
     Raises:
-        UserError: An argument is not among its choices, or there is no such model, or
-            it does not take pictures of this size.
+        UserError: An argument is not among its choices, or the image encoder is not
+            found or does not take pictures of this size.
     """
 
     def __init__(
