@@ -192,7 +192,7 @@ def _read_config(path: Path) -> dict[str, str]:
     for name in content:
         if name not in _OF_CONFIG:
             raise UserError(
-                f"{path} has {name}, which is none of {', '.join(_OF_CONFIG)}: correct "
+                f"{path} has {name}, which is not one of {', '.join(_OF_CONFIG)}: correct "
                 "it."
             )
     return {
