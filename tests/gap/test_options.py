@@ -48,7 +48,7 @@ def test_what_is_wrong_is_named(tmp_path):
         resolve_gap(["--langs", "es"], os.environ)
     path = tmp_path / "gap.yaml"
     path.write_text("hour: 3\n")
-    with pytest.raises(UserError, match=r"gap\.yaml has hour, which is none of"):
+    with pytest.raises(UserError, match=r"gap\.yaml has hour, which is not one of"):
         resolve_gap(["--gap_config", str(path)], os.environ)
     path.write_text("langs: [es, sw]\nseeds: 0\n")
     with pytest.raises(UserError, match=r"gap\.yaml has no hours"):
