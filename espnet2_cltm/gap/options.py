@@ -192,8 +192,8 @@ def _read_config(path: Path) -> dict[str, str]:
     for name in content:
         if name not in _OF_CONFIG:
             raise UserError(
-                f"{path} has {name}, which is not one of {', '.join(_OF_CONFIG)}: correct "
-                "it."
+                f"{path} has {name}, which is not one of {', '.join(_OF_CONFIG)}: "
+                "correct it."
             )
     return {
         name: " ".join(map(str, value)) if isinstance(value, list) else str(value)
