@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
     """Compare, print, and write."""
     ours, *others = (_parse(text) for text in (args.features, *args.others))
     lines = ["\t".join(HEADER)]
-    for test, other, found in _compare(ours, others, args.draws, args.seed):
+    for test, other, found in compare_measured(ours, others, args.draws, args.seed):
         numbers = (found.error, found.other, found.difference, found.low, found.high)
         counts = (found.pairs, found.speakers)
         names = (test, str(ours), str(other))
@@ -87,10 +87,14 @@ def _parse(text: str) -> Measured:
     return Measured(Path(outdir), features, int(layer))
 
 
-def _compare(
+def compare_measured(
     ours: Measured, others: Sequence[Measured], draws: int, seed: int
 ) -> Iterator[tuple[str, Measured, Difference]]:
-    """Yield each test that both have measured, the others, and the difference."""
+    """Yield each test that both have measured, the others, and the difference.
+
+    Raises:
+        UserError: Nothing was measured on the same, or not alike.
+    """
     our_tests = _tests(ours)
     for other in others:
         tests = _tests(other)

@@ -26,7 +26,7 @@ def strategies_section(report: Report) -> str | None:
     rows = [
         (
             f"Perf, {measure.title}" if measure.kind == PERF else measure.title,
-            *(_text(measure, one) for one in found.numbers[measure.name]),
+            *(compared_text(measure, one) for one in found.numbers[measure.name]),
         )
         for measure in found.known
     ]
@@ -62,7 +62,9 @@ def strategies_section(report: Report) -> str | None:
     )
 
 
-def _text(measure: StrategyMeasure, one: Compared) -> str:
+def compared_text(measure: StrategyMeasure, one: Compared) -> str:
+    """Return a value, its difference to the first strategy and that one's interval."""
+
     def number(value: float, sign: str = "") -> str:
         return f"{value / measure.scale:{sign},.{measure.digits}f}"
 
