@@ -181,12 +181,11 @@ def _describe_data(exp: Path) -> str:
 
 def _describe_targets(exp: Path) -> str:
     lines = []
-    for name in ("first_targets", "second_targets"):
-        directory = exp / name
+    for directory in _list_made(exp, "first_targets", "second_targets"):
         settings = _read_settings(directory)
         what = {
             "mfcc": "MFCC with differences",
-            "layer": f"layer {settings['layer']} of the first model",
+            "layer": f"layer {settings['layer']} of {_name_model(settings['model'])}",
         }[settings["features"]]
         lines.append(
             f"* {settings['num_clusters']} clusters of {what}, k-means on "
@@ -215,17 +214,18 @@ def _describe_targets(exp: Path) -> str:
 
 def _describe_training(exp: Path) -> str:
     lines = []
-    for name in ("first", "second"):
-        config = _read_config(exp / name)
+    for directory in _list_made(exp, "first", "second"):
+        config = _read_config(directory)
         rate = config["scheduler_conf"].get("max_lr", config["optim_conf"]["lr"])
         steps = config["max_epoch"] * config["num_iters_per_epoch"]
+        model = _name_model(config["frontend_conf"]["model"])
         pairs = bool((config["model_conf"] or {}).get("contrast_weight"))
         lines.append(
-            f"* {name}, from {_first_name(config)}: {steps} steps of "
+            f"* {directory.name}, from {model}: {steps} steps of "
             f"{config['batch_size']} {'pairs of ' if pairs else ''}crops of "
             f"{config['crop_seconds']} s, learning rate up to {rate}, "
             f"seed {config['seed']}; "
-            f"{_last_validation(exp / name / 'train.log')}"
+            f"{_last_validation(directory / 'train.log')}"
         )
     return "\n".join(lines)
 
@@ -234,10 +234,21 @@ def _read_config(directory: Path) -> dict[str, Any]:
     return read_mapping(directory / "config.yaml", "ESPnet's configuration", _REMEDY)
 
 
-def _first_name(config: dict) -> str:
-    """Return the name of a training's first model, without the place it lies at."""
-    path = Path(config["frontend_conf"]["model"])
-    return "the first model" if path.parts[-2:] == ("first", "hf") else f"`{path}`"
+def _list_made(exp: Path, first: str, second: str) -> list[Path]:
+    """Return both directories, the first only where there was a first training."""
+    return [
+        exp / name
+        for name in (first, second)
+        if name == second or (exp / name).exists()
+    ]
+
+
+def _name_model(model: str) -> str:
+    """Return a model's name, without the place it lies at if it is the first one."""
+    path = Path(model)
+    if path.parts[-2:] == ("first", "hf"):
+        return "the first model"
+    return f"`{path.name if path.is_dir() else model}`"
 
 
 def _last_validation(log: Path) -> str:

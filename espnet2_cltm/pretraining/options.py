@@ -115,6 +115,13 @@ SSL_OPTIONS = (
     ),
     _option(
         "Training",
+        "first_model",
+        "hub id or directory of a checkpoint in the place of the first training: its "
+        "layer is clustered; left out, there is a first training",
+        TEXT,
+    ),
+    _option(
+        "Training",
         "second_model",
         "what the second training begins with: first, the first model's weights, which "
         "saves time; or as --model",

@@ -27,6 +27,7 @@ fail() {
 
 [[ -r ${ssl_config} ]] || fail "--ssl_config ${ssl_config} cannot be read: correct the path."
 exp=${expdir}/${tag}
+first=${first_model:-${exp}/first/hf}
 dump=${dumpdir}/${corpus}
 start=${SECONDS}
 
@@ -160,8 +161,12 @@ write_card() {
 }
 
 if ((stage <= 3 && stop_stage >= 3)); then
-    log "Stage 3: clusters of MFCC in ${exp}/first_targets"
-    make_targets "${exp}/first_targets" "${first_clusters}" --features mfcc
+    if [[ -n ${first_model} ]]; then
+        log "Stage 3: no clusters of MFCC, because --first_model ${first_model} is trained"
+    else
+        log "Stage 3: clusters of MFCC in ${exp}/first_targets"
+        make_targets "${exp}/first_targets" "${first_clusters}" --features mfcc
+    fi
     if [[ ${grounding_weight} != 0 ]]; then
         run python3 -m espnet2_cltm.bin.hubert_pictures --dump "${dump}" --langs "${langs}" \
             --image_size "${image_size}" --grounding_share "${grounding_share}" \
@@ -169,7 +174,7 @@ if ((stage <= 3 && stop_stage >= 3)); then
     fi
 fi
 
-if ((stage <= 4 && stop_stage >= 4)); then
+if ((stage <= 4 && stop_stage >= 4)) && [[ -z ${first_model} ]]; then
     log "Stage 4: first training in ${exp}/first"
     [[ -e ${exp}/first/settings.txt ]] ||
         git -C "${root}" rev-parse HEAD >"${exp}/commit.txt" 2>/dev/null || true
@@ -179,15 +184,15 @@ if ((stage <= 4 && stop_stage >= 4)); then
 fi
 
 if ((stage <= 5 && stop_stage >= 5)); then
-    log "Stage 5: clusters of layer ${second_layer} of the first model in ${exp}/second_targets"
+    log "Stage 5: clusters of layer ${second_layer} of ${first} in ${exp}/second_targets"
     make_targets "${exp}/second_targets" "${second_clusters}" --features layer \
-        --model "${exp}/first/hf" --layer "${second_layer}"
+        --model "${first}" --layer "${second_layer}"
 fi
 
 if ((stage <= 6 && stop_stage >= 6)); then
     log "Stage 6: second training in ${exp}/second"
     if [[ ${second_model} == first ]]; then
-        second_model=${exp}/first/hf
+        second_model=${first}
     fi
     train "${exp}/second" "${exp}/second_targets" "${second_clusters}" "${second_epochs}" \
         "${second_model}" "${second_max_lr}"
@@ -206,7 +211,7 @@ if ((stage <= 8 && stop_stage >= 8)); then
         log "${exp}/probe.tsv: probed before, skipped"
     else
         run python3 "${root}/benchmarks/probe_features.py" --dump "${stores[@]}" \
-            --model "${exp}/hf" --start "${model}" --outfile "${exp}/probe.tsv"
+            --model "${exp}/hf" --start "${first_model:-${model}}" --outfile "${exp}/probe.tsv"
     fi
     if [[ -n ${abx_dump} ]]; then
         run python3 "${root}/local/abx.py" --dump "${abx_dump}" --model "${exp}/hf" \
