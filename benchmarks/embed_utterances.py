@@ -32,7 +32,7 @@ from espnet2_cltm.speaker.trial_drawing import draw_trials
 
 ROOT = Path(__file__).resolve().parent.parent
 HUBERT = ROOT / "conf/train_speaker.yaml"
-ECAPA = ROOT / "egs2/cltm/spk1/conf/train_ecapa.yaml"
+ECAPA = ROOT / "egs2/cltm/spk1/conf/tuning/train_ecapa.yaml"
 # As in the demo's and the published settings; the cache holds all waveforms.
 BATCH_BINS = 480_000
 CACHE_BYTES = 4 << 30

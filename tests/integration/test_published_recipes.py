@@ -62,7 +62,7 @@ SMALLER = {
 
 
 def config_path(system):
-    return RECIPE / "conf" / f"train_{system}.yaml"
+    return RECIPE / "conf" / "tuning" / f"train_{system}.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -218,16 +218,23 @@ def test_the_published_languages_are_all_known():
 
 
 def arguments_of(directory, *options):
-    """Return what the recipe hands to the repository's run.sh, which is not run."""
-    recipe = directory / "egs2" / "cltm" / "spk1" / "run.sh"
-    recipe.parent.mkdir(parents=True)
-    shutil.copy(RECIPE / "run.sh", recipe)
-    (directory / "run.sh").write_text("#!/bin/sh\nprintf '%s\\0' \"$@\"\n")
-    (directory / "run.sh").chmod(0o755)
+    """Return what the recipe hands to ``cltm run`` in another checkout."""
+    recipe = directory / "egs2" / "cltm" / "spk1"
+    shutil.copytree(RECIPE.parent, recipe.parent, symlinks=True)
+    command = directory / "bin" / "cltm"
+    command.parent.mkdir()
+    command.write_text("#!/bin/sh\nprintf '%s\\0' \"$@\"\n")
+    command.chmod(0o755)
     done = subprocess.run(
-        [recipe, *map(str, options)], capture_output=True, text=True, check=True
+        [recipe / "run.sh", *map(str, options)],
+        env=os.environ | {"PATH": f"{command.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    return done.stdout.split("\0")[:-1]
+    run, *arguments = done.stdout.split("\0")[:-1]
+    assert run == "run"
+    return arguments
 
 
 @pytest.mark.parametrize(

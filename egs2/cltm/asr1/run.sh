@@ -7,7 +7,7 @@ set -euo pipefail
 CLTM_RECIPE_DIR=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
 export CLTM_RECIPE_DIR
 
-exec "${CLTM_RECIPE_DIR}/../../../run.sh" \
+exec "${CLTM_RECIPE_DIR}/cltm.sh" \
     --task asr \
     --corpus common_voice \
     --langs "be ca de en eo es fr mhr ug" \

@@ -11,7 +11,7 @@ languages="ab ar be bn ca ckb cs cy de dv en eo es et eu fa fr fy-NL gl hu hy-AM
  ka kab kmr ky lg lt lv mhr mn mt nl pl pt ro ru rw sl sv-SE sw ta th tr ug uk ur uz yue\
  zh-CN zh-HK zh-TW"
 
-exec "${CLTM_RECIPE_DIR}/../../../run.sh" \
+exec "${CLTM_RECIPE_DIR}/cltm.sh" \
     --task gender \
     --corpus common_voice \
     --langs "${languages}" \

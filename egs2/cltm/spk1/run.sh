@@ -30,7 +30,7 @@ while (($# > 0)); do
         --help | -h)
             printf '%s\n' "Usage: ./run.sh [--system ${system}] [--option value ...]" "" \
                 "  --system ${system}   hubert, ecapa, siamese or speechllm" "" \
-                "and the options of the repository's run.sh, which win over this recipe's:" ""
+                "and the options of the recipe, which win over this recipe's:" ""
             others+=("$1")
             ;;
         *) others+=("$1") ;;
@@ -54,7 +54,7 @@ for ((i = 0; i < ${#others[@]}; i++)); do
     esac
 done
 
-exec "${CLTM_RECIPE_DIR}/../../../run.sh" \
+exec "${CLTM_RECIPE_DIR}/cltm.sh" \
     --task speaker \
     --corpus common_voice \
     --langs "${languages}" \
@@ -66,6 +66,6 @@ exec "${CLTM_RECIPE_DIR}/../../../run.sh" \
     --utts_per_speaker 80 \
     --max_positives 200 \
     --seeds "42 43 44 45 46 47 48 49 50 51" \
-    --speaker_config "conf/train_${system}.yaml" \
+    --speaker_config "conf/tuning/train_${system}.yaml" \
     --tag "speaker_${name}_n${n}" \
     ${others[@]+"${others[@]}"}
