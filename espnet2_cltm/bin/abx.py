@@ -26,7 +26,7 @@ from espnet2_cltm.abx.inputs import (
 )
 from espnet2_cltm.abx.items import UNITS
 from espnet2_cltm.abx.measuring import Results, Setting, summary
-from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.devices import check_gpus
@@ -334,12 +334,7 @@ def _layers_of(
         yield name, layer, read
 
 
-def main(cmd: list[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    configure_logging("WARNING")
-    run_command(lambda: run(args))
-
+main = command(get_parser, run, "WARNING")
 
 if __name__ == "__main__":
     main()

@@ -1,8 +1,15 @@
 #!/usr/bin/env python3
-"""Transcribe speech with a trained model, by CTC's likeliest token of each frame."""
+r"""Transcribe speech with a trained model, by CTC's likeliest token of each frame.
+
+Example::
+
+    python -m espnet2_cltm.bin.asr_inference \
+        --train_config exp/asr_es/config.yaml --model_file exp/asr_es/latest.pth \
+        --data_path_and_name_and_type dump/demo_words/es/test/wav.scp,speech,kaldi_ark \
+        --output_dir exp/asr_es/test
+"""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +17,7 @@ import torch
 
 from espnet2_cltm.asr.espnet_task import AsrTask
 from espnet2_cltm.asr.inference import transcribe, write_transcripts
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.progress import progress
 from espnet2_cltm.tasks.inference import (
     PretrainedModel,
@@ -76,20 +83,7 @@ def inference(args: argparse.Namespace) -> None:
     write_transcripts(Path(args.output_dir) / "text", texts)
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Transcribe.
-
-    Example::
-
-        python -m espnet2_cltm.bin.asr_inference \
-            --train_config exp/asr_es/config.yaml --model_file exp/asr_es/latest.pth \
-            --data_path_and_name_and_type dump/demo_words/es/test/wav.scp,speech,kaldi_ark \
-            --output_dir exp/asr_es/test
-    """  # noqa: E501
-    args = get_parser().parse_args(cmd)
-    configure_logging(args.log_level)
-    run_command(lambda: inference(args))
-
+main = command(get_parser, inference)
 
 if __name__ == "__main__":
     main()

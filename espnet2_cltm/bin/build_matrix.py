@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.bin.results_options import add_results_options, strategy_directories
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.recipe_options import DISTANCES
@@ -420,11 +420,7 @@ def _build_command(args: argparse.Namespace) -> str:
     return shlex.join(words)
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: build(args))
-
+main = command(get_parser, build)
 
 if __name__ == "__main__":
     main()

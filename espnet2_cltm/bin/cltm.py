@@ -1,6 +1,6 @@
 """The command ``cltm`` of the installed package: ``cltm <command> [option ...]``.
 
-Its commands are the modules of this package that have a ``main()``: ``cltm abx`` is
+Its commands are the modules of this package that end in ``main()``: ``cltm abx`` is
 ``python -m espnet2_cltm.bin.abx``. Only the one that is called is imported.
 """
 
@@ -20,18 +20,9 @@ def commands() -> dict[str, str]:
     """Return the first sentence of what each command does, by its name."""
     found = {}
     for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names = {
-            *(node.name for node in tree.body if isinstance(node, ast.FunctionDef)),
-            *(
-                alias.name
-                for node in tree.body
-                if isinstance(node, ast.ImportFrom)
-                for alias in node.names
-            ),
-        }
-        if "main" in names and path.stem not in _NONE_OF_THEM:
-            first = (ast.get_docstring(tree) or "").partition("\n\n")[0]
+        code = path.read_text(encoding="utf-8")
+        if code.endswith("\n    main()\n") and path.stem not in _NONE_OF_THEM:
+            first = (ast.get_docstring(ast.parse(code)) or "").partition("\n\n")[0]
             found[path.stem] = " ".join(first.split())
     return found
 

@@ -8,7 +8,7 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -51,6 +51,46 @@ def run_command(command: Callable[[], None]) -> None:
             _drop_output()
         print(f"{Path(sys.argv[0]).name}: error: {said}", file=sys.stderr)
         sys.exit(1)
+
+
+def entry_point(work: Callable[[list[str]], None]) -> Callable[..., None]:
+    """Return a command's ``main``.
+
+    Args:
+        work: What is done with the arguments.
+
+    Returns:
+        Function of the arguments; given none, it takes those of the command line.
+    """
+
+    def main(cmd: Sequence[str] | None = None) -> None:
+        """Run the command with the arguments given, or those of the command line."""
+        run_command(lambda: work(list(sys.argv[1:] if cmd is None else cmd)))
+
+    return main
+
+
+def command(
+    get_parser: Callable[[], argparse.ArgumentParser],
+    work: Callable[[argparse.Namespace], None],
+    log_level: str | None = None,
+) -> Callable[..., None]:
+    """Return the ``main`` of a command that has a parser.
+
+    Args:
+        get_parser: Function that returns the parser of its options.
+        work: What is done with their values.
+        log_level: Least level that is logged; by default that of ``--log_level``, or
+            else logging stays as it is.
+    """
+
+    def parse_and_work(arguments: list[str]) -> None:
+        args = get_parser().parse_args(arguments)
+        if level := log_level or getattr(args, "log_level", None):
+            configure_logging(level)
+        work(args)
+
+    return entry_point(parse_and_work)
 
 
 def _drop_output() -> None:

@@ -7,10 +7,9 @@ published matrix. Writes ``comparison.txt``, ``scatter.png``, ``scatter.pdf`` an
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.comparison import compare, read_compared
 from espnet2_cltm.matrix.matrix_files import PUBLISHED
@@ -71,11 +70,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"Written to {args.outdir}: comparison.json, comparison.txt, scatter.png/pdf")
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: run(args))
-
+main = command(get_parser, run)
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ from espnet2_cltm.abx.averaging import (
     read_speaker_errors,
 )
 from espnet2_cltm.abx.measuring import read_results, speaker_errors_path
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 from espnet2_cltm.options import SEED, WHOLE, Option, add_options
@@ -153,11 +153,7 @@ def _told(test: str, ours: str, other: str, found: Difference) -> str:
     )
 
 
-def main(cmd: list[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: run(args))
-
+main = command(get_parser, run)
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, entry_point
 from espnet2_cltm.corpus.audio import TELEPHONE_BAND
 from espnet2_cltm.corpus.audio_store import LanguageAudio, dump_language
 from espnet2_cltm.corpus.datadir import SPLITS
@@ -36,16 +36,9 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: list[str] | None = None) -> None:
-    """Run the command.
-
-    Args:
-        cmd: Options; None for those of the command line.
-    """
-    words = sys.argv[1:] if cmd is None else cmd
+def _run(words: Sequence[str]) -> None:
     at = words.index("--") if "--" in words else len(words)
-    args = get_parser().parse_args(words[:at])
-    run_command(lambda: _dump(args, words[at + 1 :]))
+    _dump(get_parser().parse_args(words[:at]), words[at + 1 :])
 
 
 def _dump(args: argparse.Namespace, stage_3: Sequence[str]) -> None:
@@ -166,6 +159,8 @@ def _count(numbers: Counter[str]) -> str:
     ordered = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{number} {name}" for name, number in ordered)
 
+
+main = entry_point(_run)
 
 if __name__ == "__main__":
     main()

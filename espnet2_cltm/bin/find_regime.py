@@ -9,9 +9,8 @@ does all.
 import argparse
 import json
 import math
-from collections.abc import Sequence
 
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.bin.results_options import add_results_options, strategy_directories
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import describe, read_languages
@@ -120,11 +119,7 @@ def _find(args: argparse.Namespace, strategy: str | None) -> None:
     print(f"Written to {args.outdir}: regime.json, learning_curves.tsv, regime.png/pdf")
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: run(args))
-
+main = command(get_parser, run)
 
 if __name__ == "__main__":
     main()

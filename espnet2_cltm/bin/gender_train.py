@@ -2,9 +2,8 @@
 """The short name of label_train for gender identification: --classes is 'f m'."""
 
 import argparse
-from collections.abc import Sequence
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import entry_point
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.tasks.command import run_training
@@ -18,10 +17,7 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Train a gender model."""
-    run_command(lambda: run_training(LabelEspnetTask, cmd, get_parser()))
-
+main = entry_point(lambda cmd: run_training(LabelEspnetTask, cmd, get_parser()))
 
 if __name__ == "__main__":
     main()

@@ -3,36 +3,29 @@
 import argparse
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.frontend.checkpoint import load_hubert
+from espnet2_cltm.options import TEXT, Option, add_options
 from espnet2_cltm.pretraining.export import CardFacts, write_card
+
+OPTIONS = (
+    Option("title", "title", TEXT, "A pretrained HuBERT"),
+    Option("commit", "source code's commit", TEXT, "not known"),
+    Option("command", "recipe's command", TEXT, "./run.sh"),
+)
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the command's options."""
     parser = Parser(
         description="Write <exp>/hf/README.md: data, targets, training, figures.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--exp", required=True, type=Path, help="experiment")
     parser.add_argument(
         "--template", required=True, type=Path, help="text, conf/model_card.md"
     )
-    parser.add_argument("--title", default="A pretrained HuBERT", help="title")
-    parser.add_argument("--commit", default="not known", help="source code's commit")
-    parser.add_argument("--command", default="./run.sh", help="recipe's command")
+    add_options(parser, OPTIONS)
     return parser
-
-
-def main(cmd: list[str] | None = None) -> None:
-    """Run the command.
-
-    Args:
-        cmd: Options; by default those of the command line.
-    """
-    args = get_parser().parse_args(cmd)
-    configure_logging("WARNING")
-    run_command(lambda: _write(args))
 
 
 def _write(args: argparse.Namespace) -> None:
@@ -45,6 +38,8 @@ def _write(args: argparse.Namespace) -> None:
     )
     print(write_card(args.exp, args.template, facts))
 
+
+main = command(get_parser, _write, "WARNING")
 
 if __name__ == "__main__":
     main()

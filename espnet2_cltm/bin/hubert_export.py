@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping
+from espnet2_cltm.options import Option, add_options, one_of
 from espnet2_cltm.pretraining.export import DTYPES, export_hubert
 
 
@@ -15,7 +16,6 @@ def get_parser() -> argparse.ArgumentParser:
     parser = Parser(
         description="Write the encoder of a pretraining as config.json, "
         "preprocessor_config.json and model.safetensors, which --model takes.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--train_config", required=True, type=Path, help="config.yaml of the training"
@@ -26,21 +26,9 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--outdir", required=True, type=Path, help="directory to write to"
     )
-    parser.add_argument(
-        "--dtype", choices=sorted(DTYPES), default="float16", help="precision"
-    )
+    dtype = Option("dtype", "precision", one_of(*sorted(DTYPES)), "float16")
+    add_options(parser, [dtype])
     return parser
-
-
-def main(cmd: list[str] | None = None) -> None:
-    """Run the command.
-
-    Args:
-        cmd: Options; by default those of the command line.
-    """
-    args = get_parser().parse_args(cmd)
-    configure_logging("WARNING")
-    run_command(lambda: _export(args))
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -61,6 +49,8 @@ def _read_model(path: Path) -> str | dict[str, Any]:
             "training's config.yaml."
         ) from error
 
+
+main = command(get_parser, _export, "WARNING")
 
 if __name__ == "__main__":
     main()

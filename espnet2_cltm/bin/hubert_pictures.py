@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.options import POSITIVE, SEED, Option, add_options
 from espnet2_cltm.pretraining.options import GROUNDING_SHARE
@@ -30,7 +30,6 @@ def get_parser() -> argparse.ArgumentParser:
         description="Read the pictures that a corpus's image.scp names into one array. "
         "Only what is missing is read; the command can be interrupted and started "
         "again at any time.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--dump", required=True, type=Path, help="audio store: <dumpdir>/<corpus>"
@@ -40,17 +39,6 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: list[str] | None = None) -> None:
-    """Run the command.
-
-    Args:
-        cmd: Options; by default those of the command line.
-    """
-    args = get_parser().parse_args(cmd)
-    configure_logging("WARNING")
-    run_command(lambda: _make(args))
-
-
 def _make(args: argparse.Namespace) -> None:
     langs = choose_languages(args.dump, args.langs)
     settings = PictureSettings(
@@ -58,6 +46,8 @@ def _make(args: argparse.Namespace) -> None:
     )
     print(make_pictures(settings, args.outdir, args.nj))
 
+
+main = command(get_parser, _make, "WARNING")
 
 if __name__ == "__main__":
     main()

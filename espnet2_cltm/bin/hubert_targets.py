@@ -5,8 +5,7 @@ from pathlib import Path
 
 from espnet2_cltm.bin.command_line import (
     Parser,
-    configure_logging,
-    run_command,
+    command,
 )
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.errors import UserError
@@ -68,7 +67,6 @@ def get_parser() -> argparse.ArgumentParser:
         description="Cluster the frames of a corpus that stage 2 has decoded, and "
         "write the cluster of every frame. Only what is missing is made; the command "
         "can be interrupted and started again at any time.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--dump", required=True, type=Path, help="audio store: <dumpdir>/<corpus>"
@@ -76,17 +74,6 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument("--outdir", required=True, type=Path)
     add_options(parser, OPTIONS)
     return parser
-
-
-def main(cmd: list[str] | None = None) -> None:
-    """Run the command.
-
-    Args:
-        cmd: Options; by default those of the command line.
-    """
-    args = get_parser().parse_args(cmd)
-    configure_logging("WARNING")
-    run_command(lambda: _make(args))
 
 
 def _make(args: argparse.Namespace) -> None:
@@ -109,6 +96,8 @@ def _make(args: argparse.Namespace) -> None:
     for line in make_targets(settings, args.outdir, args.nj):
         print(line, flush=True)
 
+
+main = command(get_parser, _make, "WARNING")
 
 if __name__ == "__main__":
     main()

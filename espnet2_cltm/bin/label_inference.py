@@ -1,14 +1,22 @@
 #!/usr/bin/env python3
-"""Predict a label, and a probability for each class, with a trained model."""
+r"""Predict a label, and a probability for each class, with a trained model.
+
+Example::
+
+    python -m espnet2_cltm.bin.label_inference \
+        --train_config exp/gender_es/config.yaml \
+        --model_file exp/gender_es/latest.pth \
+        --data_path_and_name_and_type dump/demo/es/test/wav.scp,speech,kaldi_ark \
+        --output_dir exp/gender_es/test
+"""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.label.inference import predict_labels, write_predictions
 from espnet2_cltm.progress import progress
@@ -83,21 +91,7 @@ def inference(args: argparse.Namespace) -> None:
     write_predictions(Path(args.output_dir) / "predictions.tsv", predictions)
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Predict labels.
-
-    Example::
-
-        python -m espnet2_cltm.bin.label_inference \
-            --train_config exp/gender_es/config.yaml \
-            --model_file exp/gender_es/latest.pth \
-            --data_path_and_name_and_type dump/demo/es/test/wav.scp,speech,kaldi_ark \
-            --output_dir exp/gender_es/test
-    """
-    args = get_parser().parse_args(cmd)
-    configure_logging(args.log_level)
-    run_command(lambda: inference(args))
-
+main = command(get_parser, inference)
 
 if __name__ == "__main__":
     main()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import humanfriendly
 
-from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.audio import SAMPLE_BYTES
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.counting import counted
@@ -253,12 +253,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{directory.plan}: {len(planned.runs)} runs")
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Plan an experiment."""
-    args = get_parser().parse_args(cmd)
-    configure_logging()
-    run_command(lambda: run(args))
-
+main = command(get_parser, run, "INFO")
 
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
@@ -187,12 +187,7 @@ def halves_sentence(name: str, checks: Mapping[str, HalvesCheck]) -> str:
     return f"{text}; not so: {shown}: too few recordings, or too much alike"
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    configure_logging("WARNING")
-    run_command(lambda: run(args))
-
+main = command(get_parser, run, "WARNING")
 
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.counting import agreeing, counted
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.adaptive import FULL_DESIGN
@@ -104,12 +104,7 @@ def count_runs_in_no_plan(plan: Sequence[PlannedRun], settings: Settings) -> int
     return len(wanted - planned)
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Merge experiments."""
-    args = get_parser().parse_args(cmd)
-    configure_logging("WARNING")
-    run_command(lambda: merge(args.exp, args.outdir))
-
+main = command(get_parser, lambda args: merge(args.exp, args.outdir), "WARNING")
 
 if __name__ == "__main__":
     main()

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from espnet2_cltm.abx.averaging import LEVEL
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.files import write_rows
 from espnet2_cltm.gap.comparing import (
     Comparison,
@@ -74,11 +74,7 @@ def _summary(measured: list[Measured], gaps: list[Comparison]) -> str:
     return "\n".join(lines)
 
 
-def main(cmd: list[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: run(args))
-
+main = command(get_parser, run)
 
 if __name__ == "__main__":
     main()

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.captions import LAYOUTS
 from espnet2_cltm.corpus.datadir import Utterance, write_data_dir
 from espnet2_cltm.errors import UserError
@@ -50,16 +50,6 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: list[str] | None = None) -> None:
-    """Run the command.
-
-    Args:
-        cmd: Options; by default those of the command line.
-    """
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: _prepare(args))
-
-
 def _prepare(args: argparse.Namespace) -> None:
     if not args.table.exists():
         raise UserError(f"--table {args.table} does not exist: correct the path.")
@@ -100,6 +90,8 @@ def _prepare(args: argparse.Namespace) -> None:
         line += f"; {len(missing)} left out, their files missing, first {missing[0]}"
     print(line)
 
+
+main = command(get_parser, _prepare)
 
 if __name__ == "__main__":
     main()

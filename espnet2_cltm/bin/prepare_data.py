@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.language import CorpusOptions
 from espnet2_cltm.corpus.options import DATADIR, NJ, STAGE_1_OPTIONS
 from espnet2_cltm.corpus.prepare import prepare
@@ -38,12 +38,6 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: list[str] | None = None) -> None:
-    """Run the command line; exits with status 1 when a language failed."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: _prepare(args))
-
-
 def _prepare(args: argparse.Namespace) -> None:
     corpus = find_corpus(args.corpus)
     prepare(
@@ -65,6 +59,8 @@ def _prepare(args: argparse.Namespace) -> None:
         announce=lambda line: print(line, flush=True),
     )
 
+
+main = command(get_parser, _prepare)
 
 if __name__ == "__main__":
     main()

@@ -13,13 +13,12 @@ alike these are.
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.bin.results_options import add_choice_options
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.recipe_options import DISTANCES
@@ -256,11 +255,7 @@ def _predict(
     return prediction, error
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: run(args))
-
+main = command(get_parser, run)
 
 if __name__ == "__main__":
     main()

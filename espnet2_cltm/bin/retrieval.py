@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.datadir import SPLITS, read_table
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.errors import UserError
@@ -36,7 +36,6 @@ def get_parser() -> argparse.ArgumentParser:
         description="Measure how often, in a grounded pretraining, captions find their "
         "pictures, pictures their captions, and captions those of the same picture in "
         "another language, among the 1, 5 and 10 nearest, with chance beside it.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "--train_config", required=True, type=Path, help="config.yaml of the training"
@@ -52,17 +51,6 @@ def get_parser() -> argparse.ArgumentParser:
     )
     add_options(parser, OPTIONS)
     return parser
-
-
-def main(cmd: list[str] | None = None) -> None:
-    """Run the command.
-
-    Args:
-        cmd: Options; by default those of the command line.
-    """
-    args = get_parser().parse_args(cmd)
-    configure_logging("WARNING")
-    run_command(lambda: _measure(args))
 
 
 def _measure(args: argparse.Namespace) -> None:
@@ -97,6 +85,8 @@ def _measure(args: argparse.Namespace) -> None:
 def _cell(value: str | float) -> str:
     return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
 
+
+main = command(get_parser, _measure, "WARNING")
 
 if __name__ == "__main__":
     main()

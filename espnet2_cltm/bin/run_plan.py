@@ -2,10 +2,9 @@
 """Stage 4: fine-tune every run of a plan and predict on its test languages."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.experiment.executors import Executor, LocalExecutor
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -57,11 +56,7 @@ def make_executor(args: argparse.Namespace, directory: ExperimentDir) -> Executo
     return SlurmExecutor(directory, settings, config, options)
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Make all runs of a plan."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: make_runs(args))
-
+main = command(get_parser, make_runs)
 
 if __name__ == "__main__":
     main()

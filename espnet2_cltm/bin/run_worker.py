@@ -7,11 +7,10 @@ the same directory, one more joins in.
 
 import argparse
 import signal
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, configure_logging, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.run_options import WORKER_OPTIONS
@@ -37,25 +36,21 @@ def get_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Work on an experiment."""
-    args = get_parser().parse_args(cmd)
-    configure_logging()
+def make_runs(args: argparse.Namespace) -> None:
+    """Make runs until none is left."""
     # The runner's way to end a worker, whatever that is doing; nothing is lost.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    work(
+        ExperimentDir(args.exp),
+        args.ngpu,
+        args.parent,
+        audio_cache_bytes=args.audio_cache * 10**6,
+        layers=args.layers,
+        make=partial(make_run, keep_models=args.keep_models, layers=args.layers),
+    )
 
-    def make_runs() -> None:
-        work(
-            ExperimentDir(args.exp),
-            args.ngpu,
-            args.parent,
-            audio_cache_bytes=args.audio_cache * 10**6,
-            layers=args.layers,
-            make=partial(make_run, keep_models=args.keep_models, layers=args.layers),
-        )
 
-    run_command(make_runs)
-
+main = command(get_parser, make_runs, "INFO")
 
 if __name__ == "__main__":
     main()

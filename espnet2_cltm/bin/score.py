@@ -3,10 +3,9 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.data_table import write_data_table
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -21,9 +20,7 @@ from espnet2_cltm.progress import progress
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the options."""
-    parser = Parser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
     add_options(parser, STAGE_5_OPTIONS)
     return parser
@@ -66,11 +63,7 @@ def score(directory: ExperimentDir, rescore: bool) -> None:
     print(f"{directory.results}: {n_lines} results of {len(plan) - len(left)} runs")
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Gather the scores of an experiment."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: score(ExperimentDir(args.exp), args.rescore))
-
+main = command(get_parser, lambda args: score(ExperimentDir(args.exp), args.rescore))
 
 if __name__ == "__main__":
     main()

@@ -1,8 +1,20 @@
 #!/usr/bin/env python3
-"""Embed utterances with a trained speaker model and, given trials, score them."""
+r"""Embed utterances with a trained speaker model and, given trials, score them.
+
+Example::
+
+    python -m espnet2_cltm.bin.speaker_inference \
+        --train_config exp/speaker_es/config.yaml \
+        --model_file exp/speaker_es/valid.eer.best.pth \
+        --data_path_and_name_and_type dump/demo/es/test/wav.scp,speech,kaldi_ark \
+        --trials exp/demo_speaker_n16/data/speaker/es/test.trials \
+        --output_dir exp/speaker_es/test
+    python -m espnet2_cltm.bin.speaker_score \
+        --trials exp/demo_speaker_n16/data/speaker/es/test.trials \
+        --scores exp/speaker_es/test/scores
+"""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +22,7 @@ import numpy as np
 import torch
 from espnet2.utils.types import str_or_none
 
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.speaker.embedding import (
     embed_utterances,
     score_pairs,
@@ -140,25 +152,7 @@ def inference(args: argparse.Namespace) -> None:
         )
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Embed utterances, and score trials.
-
-    Example::
-
-        python -m espnet2_cltm.bin.speaker_inference \
-            --train_config exp/speaker_es/config.yaml \
-            --model_file exp/speaker_es/valid.eer.best.pth \
-            --data_path_and_name_and_type dump/demo/es/test/wav.scp,speech,kaldi_ark \
-            --trials exp/demo_speaker_n16/data/speaker/es/test.trials \
-            --output_dir exp/speaker_es/test
-        python -m espnet2_cltm.bin.speaker_score \
-            --trials exp/demo_speaker_n16/data/speaker/es/test.trials \
-            --scores exp/speaker_es/test/scores
-    """
-    args = get_parser().parse_args(cmd)
-    configure_logging(args.log_level)
-    run_command(lambda: inference(args))
-
+main = command(get_parser, inference)
 
 if __name__ == "__main__":
     main()

@@ -3,19 +3,16 @@
 
 import argparse
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.speaker.metrics import P_TARGETS, fewest_nontargets, score_trials
 from espnet2_cltm.speaker.trials import read_scores, read_trials
 
 
 def get_parser() -> argparse.ArgumentParser:
     """Return the options."""
-    parser = Parser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument(
         "--trials",
         type=Path,
@@ -54,11 +51,7 @@ def speaker_score(trials_path: Path, scores_path: Path) -> None:
     print(f"trials {n_targets} target, {len(trials) - n_targets} nontarget")
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Score trials."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: speaker_score(args.trials, args.scores))
-
+main = command(get_parser, lambda args: speaker_score(args.trials, args.scores))
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, run_command
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.datadir import read_data_dir
 from espnet2_cltm.corpus.prepare import count_speakers
 from espnet2_cltm.corpus.validate import (
@@ -23,7 +23,6 @@ def get_parser() -> argparse.ArgumentParser:
         "languages, durations, and that the splits of a language share no speaker. "
         "Prints every problem as file:line: sentence and exits with status 1 if there "
         "is one.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "dirs",
@@ -44,12 +43,6 @@ def get_parser() -> argparse.ArgumentParser:
         ),
     )
     return parser
-
-
-def main(cmd: list[str] | None = None) -> None:
-    """Run the command line; exits with status 1 when there is a problem."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: _validate(args))
 
 
 def _validate(args: argparse.Namespace) -> None:
@@ -91,6 +84,8 @@ def _describe(directory: Path) -> str:
     total = sum(speakers.values())
     return f"{len(utterances)} utterances of {total} speakers ({parts})"
 
+
+main = command(get_parser, _validate)
 
 if __name__ == "__main__":
     main()

@@ -63,18 +63,18 @@ def length_batches(
 def inference_parser(description: str) -> argparse.ArgumentParser:
     """Return a parser with the options of all inference commands but ``--key_file``."""
     parser = config_argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--log_level", default="INFO", type=str.upper)
     parser.add_argument("--output_dir", required=True)
     parser.add_argument(
-        "--ngpu", type=int, default=0, help="number of GPUs, 0 for the CPU"
+        "--ngpu", type=int, default=0, help="number of GPUs; 0, the default, is the CPU"
     )
     parser.add_argument(
         "--batch_bins",
         type=int,
         default=480_000,
-        help="most samples in a batch, padding included",
+        help="most samples in a batch, padding included (default: %(default)s)",
     )
     parser.add_argument(
         "--data_path_and_name_and_type",
