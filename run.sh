@@ -10,23 +10,10 @@
 set -euo pipefail
 
 root=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
-CDPATH="" cd -- "${CLTM_RECIPE_DIR:-${root}}"
-. "${root}/tools/signals.sh"
-. "${root}/path.sh"
-set -a # db.sh's and cmd.sh's variables are read by Python
-. "${root}/db.sh"
-. "${root}/cmd.sh"
-for own in ./db.sh ./cmd.sh; do # of the directory of the data and results: they win
-    # shellcheck source=/dev/null
-    [[ ! -f ${own} ]] || . "${own}"
-done
-set +a
+. "${root}/tools/recipe.sh"
 
 options=$(trap '' INT && exec "${python}" -m espnet2_cltm.bin.recipe "$@") || exit
 eval "${options}"
-
-log() { printf '%s (%s) %s\n' "$(date '+%Y-%m-%dT%H:%M:%S')" "${0##*/}" "$*"; }
-start=${SECONDS}
 
 if ((stage <= 1 && stop_stage >= 1)); then
     log "Stage 1: prepare the languages of ${corpus} in ${datadir}/${corpus}"
@@ -85,4 +72,4 @@ if ((stage <= 6 && stop_stage >= 6)); then
     done
 fi
 
-log "Successfully finished. [elapsed=$((SECONDS - start))s]"
+finished

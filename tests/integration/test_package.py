@@ -23,7 +23,7 @@ def files_of_the_package() -> set[str]:
         if "__pycache__" not in place
     }
     return {name for name in found if not name.startswith(TOOLS)} | {
-        f"{TOOLS}signals.sh"
+        f"{TOOLS}{name}" for name in ("recipe.sh", "signals.sh")
     }
 
 
@@ -33,7 +33,7 @@ def test_a_wheel_holds_all_of_the_package_and_nothing_else(built):
         described = {name for name in archive.namelist() if ".dist-info/" in name}
         assert set(archive.namelist()) - described == files_of_the_package()
         # As they are, and none of them a link to what is not there.
-        for name in ("run.sh", "local/score.py", "tools/signals.sh"):
+        for name in ("run.sh", "local/score.py", "tools/recipe.sh"):
             held = archive.read(f"espnet2_cltm/recipe/{name}")
             assert held == (ROOT / name).read_bytes()
 

@@ -5,28 +5,17 @@
 # shellcheck disable=SC2154 # the variables come from espnet2_cltm.bin.recipe
 set -euo pipefail
 
-recipe=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
-root=$(readlink -f -- "${recipe}/../../..")
-cd -- "${recipe}"
-. "${root}/tools/signals.sh"
-. "${root}/path.sh"
-set -a # db.sh's variables are read by Python
-. "${root}/db.sh"
-set +a
+CLTM_RECIPE_DIR=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
+export CLTM_RECIPE_DIR # the recipes that this one calls work here, too
+root=$(readlink -f -- "${CLTM_RECIPE_DIR}/../../..")
+. "${root}/tools/recipe.sh"
 
 # The options are declared, checked and completed in espnet2_cltm/gap/options.py.
 options=$(trap '' INT && exec python3 -m espnet2_cltm.bin.recipe --gap "$@") || exit
 eval "${options}"
 
-log() { printf '%s (%s) %s\n' "$(date '+%Y-%m-%dT%H:%M:%S')" "${0##*/}" "$*"; }
-fail() {
-    printf '%s: error: %s\n' "${0##*/}" "$*" >&2
-    exit 1
-}
-
 exp=${expdir}/${tag}
 dump=${dumpdir}/${corpus}
-start=${SECONDS}
 at_work=0
 
 # Wait until one of the steps at work is over; where one fails, all end.
@@ -69,7 +58,7 @@ measure() { # <directory> [option ...]: ABX on all languages
 
 if ((stage <= 1 && stop_stage >= 1)); then
     log "Stage 1: speech of ${langs} in ${dump}"
-    CLTM_RECIPE_DIR=${recipe} run "${root}/run.sh" --stop_stage 2 --corpus "${corpus}" \
+    run "${root}/run.sh" --stop_stage 2 --corpus "${corpus}" \
         --corpus_dir "${corpus_dir}" --langs "${langs}" --demo_config "${demo_config}" \
         --require_labels "" --datadir "${datadir}" --dumpdir "${dumpdir}" --nj "${nj}"
 fi
@@ -100,4 +89,4 @@ if ((stage <= 5 && stop_stage >= 5)); then
         --grounding_weights "${grounding_weights}" --grounding_shares "${grounding_shares}"
 fi
 
-log "Successfully finished. [elapsed=$((SECONDS - start))s]"
+finished

@@ -6,36 +6,25 @@
 # shellcheck disable=SC2154 # the variables come from espnet2_cltm.bin.recipe
 set -euo pipefail
 
-recipe=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
-root=$(readlink -f -- "${recipe}/../../..")
-cd -- "${recipe}"
-. "${root}/tools/signals.sh"
-. "${root}/path.sh"
-set -a # db.sh's variables are read by Python
-. "${root}/db.sh"
-set +a
+CLTM_RECIPE_DIR=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
+export CLTM_RECIPE_DIR # the recipes that this one calls work here, too
+root=$(readlink -f -- "${CLTM_RECIPE_DIR}/../../..")
+. "${root}/tools/recipe.sh"
 
 # The options are declared, checked and completed in espnet2_cltm/pretraining/options.py.
 options=$(trap '' INT && exec python3 -m espnet2_cltm.bin.recipe --ssl "$@") || exit
 eval "${options}"
 
-log() { printf '%s (%s) %s\n' "$(date '+%Y-%m-%dT%H:%M:%S')" "${0##*/}" "$*"; }
-fail() {
-    printf '%s: error: %s\n' "${0##*/}" "$*" >&2
-    exit 1
-}
-
 [[ -r ${ssl_config} ]] || fail "--ssl_config ${ssl_config} cannot be read: correct the path."
 exp=${expdir}/${tag}
 first=${first_model:-${exp}/first/hf}
 dump=${dumpdir}/${corpus}
-start=${SECONDS}
 
 if ((stage <= 2 && stop_stage >= 1)); then
     last=2
     ((stop_stage >= 2)) || last=1
     log "Stages 1 and 2: prepare the languages of ${corpus}, decode their audio"
-    CLTM_RECIPE_DIR=${recipe} run "${root}/run.sh" --stage "${stage}" --stop_stage "${last}" \
+    run "${root}/run.sh" --stage "${stage}" --stop_stage "${last}" \
         --corpus "${corpus}" --corpus_dir "${corpus_dir}" --langs "${langs}" \
         --demo_config "${demo_config}" --require_labels "" \
         --datadir "${datadir}" --dumpdir "${dumpdir}" --nj "${nj}"
@@ -220,4 +209,4 @@ if ((stage <= 8 && stop_stage >= 8)); then
     write_card
 fi
 
-log "Successfully finished. [elapsed=$((SECONDS - start))s]"
+finished
