@@ -65,6 +65,15 @@ def read_text(path: Path | str, remedy: str) -> str:
         ) from error
 
 
+def file_version(path: Path | str) -> tuple[int, ...]:
+    """Return what tells that a file has not changed; nothing where there is no file."""
+    path = Path(path)
+    if not path.is_file():
+        return ()
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def read_mapping(
     path: Path | str, what: str, remedy: str = "correct its path"
 ) -> dict[str, Any]:

@@ -16,18 +16,20 @@ clusters): it is added to the covariance of the means over seeds.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.matrix.text_table import read_text_table, require_columns
+from espnet2_cltm.files import file_version
+from espnet2_cltm.matrix.text_table import TextTable, read_text_table, require_columns
 from espnet2_cltm.results_format import HELD_OUT_COLUMNS
 
 REMEDY = "run stage 5 again"
 RELATIVE_TOLERANCE = 1e-9  # of a variance beside the largest
-HeldOutValues = dict[tuple[str, str, str], np.ndarray]
+HeldOutValues = dict[tuple[str, str], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,19 @@ class HeldOutScores:
     pair: np.ndarray
 
 
-def read_held_out(path: Path) -> HeldOutValues:
-    """Read a file of stage 5: values by run, test language and metric.
+def read_held_out(path: Path, metric: str) -> HeldOutValues:
+    """Read what a file of stage 5 holds of a metric: by run and test language.
 
     Raises:
         UserError: The file is damaged.
     """
-    table = read_text_table(path, REMEDY)
-    require_columns(table, HELD_OUT_COLUMNS, REMEDY)
-    rows = table.rows
-    keys = zip(rows["run"], rows["test_language"], rows["metric"], strict=True)
+    rows = _read_version(path, file_version(path)).rows
+    rows = rows[rows["metric"] == metric]
+    columns = (rows[name].tolist() for name in ("run", "test_language", "values"))
     found = {}
-    for number, key, text in zip(rows.index, keys, rows["values"], strict=True):
+    for number, *key, text in zip(rows.index, *columns, strict=True):
         try:
-            found[key] = np.array(text.split(), dtype=float)
+            found[key[0], key[1]] = np.array(text.split(), dtype=float)
         except ValueError as error:
             raise UserError(
                 f"{path}, line {number}: values are not numbers ({error}): {REMEDY}."
@@ -69,10 +70,17 @@ def read_held_out(path: Path) -> HeldOutValues:
     return found
 
 
+@lru_cache(maxsize=1)
+def _read_version(path: Path, version: tuple[int, ...]) -> TextTable:
+    """Read the file; the last is kept, of which every metric has a part."""
+    table = read_text_table(path, REMEDY)
+    require_columns(table, HELD_OUT_COLUMNS, REMEDY)
+    return table
+
+
 def arrange_held_out(
     records: pd.DataFrame,
     values: HeldOutValues,
-    metric: str,
     languages: tuple[str, ...],
     seeds: tuple[int, ...],
 ) -> HeldOutScores | None:
@@ -80,16 +88,15 @@ def arrange_held_out(
 
     Args:
         records: Columns ``run``, ``kind``, ``donor``, ``tested`` and ``seed``.
-        values: All that the file holds.
-        metric: Name of the metric.
+        values: What the file holds of their metric.
         languages: The n languages.
         seeds: The s seeds.
     """
     columns = (records[x].tolist() for x in ("run", "kind", "donor", "tested", "seed"))
     found = [
-        (kind, donor, tested, seed, values[run, tested, metric])
+        (kind, donor, tested, seed, values[run, tested])
         for run, kind, donor, tested, seed in zip(*columns, strict=True)
-        if (run, tested, metric) in values
+        if (run, tested) in values
     ]
     if not found:
         return None

@@ -27,14 +27,13 @@ from espnet2_cltm.matrix.equivalents import (
     mean_with_interval,
 )
 from espnet2_cltm.matrix.matrix_files import number_text
-from espnet2_cltm.matrix.results_table import checked, is_cross_language, is_results
-from espnet2_cltm.matrix.scores import ResultsSource, find_metrics
-from espnet2_cltm.matrix.text_table import (
-    read_text_table,
-    to_budget,
-    to_integer,
-    to_number,
+from espnet2_cltm.matrix.results_table import (
+    is_cross_language,
+    is_results,
+    read_results,
 )
+from espnet2_cltm.matrix.scores import ResultsSource, find_metrics
+from espnet2_cltm.matrix.text_table import to_budget, to_integer, to_number
 from espnet2_cltm.matrix.uncertainty import IntervalSettings
 from espnet2_cltm.pools import ChosenPool, chooser_of, read_pools
 from espnet2_cltm.progress import progress
@@ -219,11 +218,10 @@ def read_all_runs(path: Path | str, source: ResultsSource) -> pd.DataFrame:
     Raises:
         UserError: The file can't be read as results.
     """
-    table = read_text_table(path)
+    table = read_results(path)
     columns = ["kind", "languages", "budget", "seed", "tested", "perf", "pool"]
     if not is_results(table):
         return pd.DataFrame(columns=columns)
-    table = checked(table)
     rows = table.rows
     table = table.where(
         (rows["task"] == source.task)
@@ -237,6 +235,7 @@ def read_all_runs(path: Path | str, source: ResultsSource) -> pd.DataFrame:
     values = to_number(table, "value", minimum=metric.minimum, maximum=metric.maximum)
     shots = to_integer(table, "shots")
     rows = table.rows
+    pool = (column.tolist() for column in (rows["size"], rows["method"], shots))
     found = pd.DataFrame(
         {
             **{name: rows[name] for name in ("kind", "languages")},
@@ -244,7 +243,7 @@ def read_all_runs(path: Path | str, source: ResultsSource) -> pd.DataFrame:
             "seed": to_integer(table, "seed"),
             "tested": rows["test_language"],
             "perf": 1 - values if metric.lower_is_better else values,
-            "pool": list(zip(rows["size"], rows["method"], shots, strict=True)),
+            "pool": [*zip(*pool, strict=True)],
         },
         columns=columns,
     )
@@ -271,7 +270,8 @@ class _Tested:
         place = {seed: k for k, seed in enumerate(seeds)}
         of_run = ("kind", "languages", "budget", "tested")
         for *run, pool, seed, perf in zip(
-            *(runs[name] for name in (*of_run, "pool", "seed", "perf")), strict=True
+            *(runs[name].tolist() for name in (*of_run, "pool", "seed", "perf")),
+            strict=True,
         ):
             values = self._perf.setdefault((*run, *pool), self.nothing())
             values[place[seed]] = perf

@@ -22,7 +22,11 @@ import numpy as np
 from espnet2_cltm.files import write_rows
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import DISTANCES, TYPOLOGICAL
-from espnet2_cltm.matrix.prediction_model import ModelSettings, draw_matrices
+from espnet2_cltm.matrix.prediction_model import (
+    STRUCTURES,
+    ModelSettings,
+    draw_matrices,
+)
 from espnet2_cltm.matrix.uncertainty import LEVEL
 from espnet2_cltm.progress import progress
 
@@ -128,14 +132,20 @@ def predict_pairs(
         return None
     if errors is None:
         errors = np.full(matrix.shape, np.nan)
-    drawn = draw_matrices(np.clip(matrix, -LIMIT, LIMIT), errors, relations, settings)
-    cells = np.clip(drawn.cells, -LIMIT, LIMIT)
-    expected = np.clip(drawn.expected, -LIMIT, LIMIT).mean(axis=0)
+    settings = settings or ModelSettings()
+    cells = np.empty((settings.draws * len(STRUCTURES), *matrix.shape))
+    expected, sd, low, high = np.zeros((4, *matrix.shape))
+    clipped = np.clip(matrix, -LIMIT, LIMIT)
+    for k, drawn in enumerate(draw_matrices(clipped, errors, relations, settings)):
+        expected += np.clip(drawn.expected, -LIMIT, LIMIT)
+        np.clip(drawn.cells, -LIMIT, LIMIT, out=cells[k])
+    for target in range(len(matrix)):  # a row at a time, for the memory
+        low[target], high[target] = np.quantile(cells[:, target], TAILS, axis=0)
+        sd[target] = cells[:, target].std(axis=0)
     diagonal = np.eye(len(matrix), dtype=bool)
-    low, high = np.quantile(cells, TAILS, axis=0)
     mean, sd, low, high = (
         np.where(diagonal, np.nan, values)
-        for values in (expected, cells.std(axis=0), low, high)
+        for values in (expected / len(cells), sd, low, high)
     )
     return Prediction(mean, sd, low, high, cells, int(known.sum()))
 
@@ -312,6 +322,8 @@ def predict_missing(
         ),
     )
     wanted &= np.isfinite(prediction.mean)
+    # What nobody reads any more is much memory.
+    prediction = replace(prediction, draws=prediction.draws[:0].copy())
     return MissingPairs(matrix.languages, wanted, prediction, error)
 
 

@@ -77,13 +77,12 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
-class MatrixDraws:
-    """Draws from the posterior, of all structures.
+class MatrixDraw:
+    """A draw from the posterior.
 
     Attributes:
-        expected: (draws, n, n), expected cells.
-        cells: (draws, n, n), cells with a rest drawn anew: what an unmeasured cell may
-            be.
+        expected: (n, n), expected cells.
+        cells: (n, n), cells with a rest drawn anew: what an unmeasured cell may be.
     """
 
     expected: np.ndarray
@@ -95,7 +94,7 @@ def draw_matrices(
     errors: np.ndarray,
     relations: np.ndarray,
     settings: ModelSettings | None = None,
-) -> MatrixDraws:
+) -> Iterator[MatrixDraw]:
     """Fit the model and draw from it.
 
     Args:
@@ -105,14 +104,16 @@ def draw_matrices(
         relations: (n, n, p), standardised, symmetric; 0 where not known.
         settings: How the model is fitted.
 
+    Yields:
+        :attr:`ModelSettings.draws` of each of :data:`STRUCTURES`.
+
     Raises:
         ValueError: There are fewer than two measured cells.
     """
-    expected, cells = [], []
     for sampler, centre, unit in _sweeps(matrix, errors, relations, settings):
-        expected.append(centre + unit * sampler.expected())
-        cells.append(centre + unit * sampler.draw_cells())
-    return MatrixDraws(np.array(expected), np.array(cells))
+        yield MatrixDraw(
+            centre + unit * sampler.expected(), centre + unit * sampler.draw_cells()
+        )
 
 
 def draw_noiseless(

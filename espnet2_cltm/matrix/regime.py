@@ -38,12 +38,16 @@ from scipy.ndimage import gaussian_filter1d
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.framework import is_framework
 from espnet2_cltm.matrix.results import Choice, scores_from_results
-from espnet2_cltm.matrix.results_table import choose_task, is_results, strategies_in
+from espnet2_cltm.matrix.results_table import (
+    choose_task,
+    is_results,
+    read_results,
+    strategies_in,
+)
 from espnet2_cltm.matrix.scores import ResultsSource, SeedScores, mean_over_seeds
 from espnet2_cltm.matrix.text_table import (
     TextTable,
     first_line,
-    read_text_table,
     require_choices,
     shorten,
     to_budget,
@@ -90,7 +94,7 @@ def read_curves(
         UserError: The file can't be read as results, lacks what is asked for, or has
             no N together with its double.
     """
-    table = _own_results(read_text_table(path))
+    table = _own_results(read_results(path))
     task = choose_task(table, task)
     table = table.where(table.rows["task"] == task)
     strategy = strategy or strategies_in(table)[0]

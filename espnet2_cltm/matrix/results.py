@@ -20,12 +20,12 @@ from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.matrix.framework import framework_scores
 from espnet2_cltm.matrix.held_out import arrange_held_out, read_held_out
 from espnet2_cltm.matrix.results_table import (
-    checked,
     choose,
     choose_task,
     is_cross_language,
     is_results,
     of_strategy,
+    read_results,
     strategies_in,
 )
 from espnet2_cltm.matrix.scores import (
@@ -43,7 +43,6 @@ from espnet2_cltm.matrix.scores import (
 from espnet2_cltm.matrix.text_table import (
     TextTable,
     first_line,
-    read_text_table,
     shorten,
     to_budget,
     to_integer,
@@ -90,7 +89,7 @@ def read_scores(path: Path | str, choice: Choice | None = None) -> RunScores:
             it does not hold.
     """
     choice = choice or Choice()
-    table = read_text_table(path)
+    table = read_results(path)
     if is_results(table):
         return scores_from_results(table, choice)
     return framework_scores(table, choice.task, choice.metric, choice.rows)
@@ -105,7 +104,7 @@ def read_every_metric(
     files hold one metric each.
     """
     choice = choice or Choice()
-    table = read_text_table(path)
+    table = read_results(path)
     if not is_results(table):
         return (framework_scores(table, choice.task, choice.metric, choice.rows),)
     table = _lines_of_task(table, choice)
@@ -132,17 +131,17 @@ def read_published_steps(
         Scores of the runs whose steps grow with the data; None where the matrix is made
         of such runs, or there are no others.
     """
-    table = read_text_table(path)
+    table = read_results(path)
     if not is_results(table):
         return None
     table = _lines_of_task(table, choice or Choice())
-    if set(table.rows["steps"]) != {*STEPS}:
+    if {*table.rows["steps"].unique()} != {*STEPS}:
         return None
     return _scores_of_task(table, replace(choice or Choice(), steps="data"))
 
 
 def scores_from_results(table: TextTable, choice: Choice) -> SeedScores:
-    """Check the lines that ``choice`` names and arrange their scores."""
+    """Arrange the scores that ``choice`` names; the table is :func:`.checked`."""
     return _scores_of_task(_lines_of_task(table, choice), choice)
 
 
@@ -151,7 +150,7 @@ def read_strategies_of(path: Path | str, task: str | None) -> list[str | None]:
 
     Arguments and errors are those of :func:`read_scores`.
     """
-    table = read_text_table(path)
+    table = read_results(path)
     if not is_results(table):
         return [None]
     task = choose_task(table, task)
@@ -159,8 +158,7 @@ def read_strategies_of(path: Path | str, task: str | None) -> list[str | None]:
 
 
 def _lines_of_task(table: TextTable, choice: Choice) -> TextTable:
-    """Check all lines and keep those of the task's matrix."""
-    table = checked(table)
+    """Keep the lines of the task's matrix."""
     task = choose_task(table, choice.task)
     table = table.where((table.rows["task"] == task) & (table.rows["kind"] != "pool"))
     strategy = choice.strategy or strategies_in(table)[0]
@@ -175,7 +173,8 @@ def _with_named_eer(table: TextTable) -> TextTable:
     Newer results have both for every test; those of others have no min DCF beside it.
     """
     metric = table.rows["metric"]
-    if not {"eer", "min_dcf_p0.01"} <= set(metric) or (metric == "eer_hull").any():
+    names = {*metric.unique()}
+    if not {"eer", "min_dcf_p0.01"} <= names or "eer_hull" in names:
         return table
     named = metric.replace("eer", "eer_hull")
     return replace(table, rows=table.rows.assign(metric=named))
@@ -192,8 +191,8 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
     budget = choose(
         table, "budget", choice.budget, of_pairs if is_few else budgets, of_task
     )
-    steps = choice.steps or max(table.rows["steps"], key=STEPS.index)
-    trained = _trained_languages(table)
+    steps = choice.steps or max(table.rows["steps"].unique(), key=STEPS.index)
+    _require_languages(table)
     table = table.where(
         (table.rows["metric"] == metric.name)
         & (budgets == budget)
@@ -213,8 +212,7 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
         )
 
     tested = table.rows["test_language"]
-    trained = trained.loc[table.rows.index]
-    first, second = trained[0], trained[1]
+    first, second = _trained_languages(table)
     records = pd.DataFrame(
         {
             "run": table.rows["run"],
@@ -241,13 +239,12 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
         notes=undefined_notes + _negative_notes(records),
     )
     records = records[np.isfinite(records["perf"])]
-    languages = {*first, *second} - {""}
+    languages = {*first.unique(), *second.unique()} - {""}
     scores = collect_seed_scores(records, languages, source)
     path, held_out = table.path.with_name(HELD_OUT), None
     if path.exists():
-        held_out = arrange_held_out(
-            records, read_held_out(path), metric.name, scores.languages, scores.seeds
-        )
+        values = read_held_out(path, metric.name)
+        held_out = arrange_held_out(records, values, scores.languages, scores.seeds)
     return replace(scores, cross_language=cross_language, held_out=held_out)
 
 
@@ -276,13 +273,12 @@ def _choose_metric(table: TextTable, task: str, chosen: str | None) -> Metric:
     return known[name]
 
 
-def _trained_languages(table: TextTable) -> pd.DataFrame:
-    """Split ``languages`` into two columns, the second empty but for pair runs."""
+def _require_languages(table: TextTable) -> None:
+    """Refuse ``languages`` that are no codes, or not as many as the kind of run has."""
     languages, kinds = table.rows["languages"], table.rows["kind"]
-    split: dict[str, tuple[str, str]] = {}
-    for text, kind in sorted(set(zip(languages, kinds, strict=True))):
-        first, _, second = text.partition("+")
-        codes = [first, second] if kind == "pair" else [text]
+    there = table.rows[["languages", "kind"]].drop_duplicates()
+    for text, kind in sorted(there.itertuples(index=False, name=None)):
+        codes = [*text.partition("+")[::2]] if kind == "pair" else [text]
         well_formed = all(map(is_language_code, codes)) and codes == sorted(set(codes))
         if not well_formed:
             line = first_line((languages == text) & (kinds == kind))
@@ -291,9 +287,16 @@ def _trained_languages(table: TextTable) -> pd.DataFrame:
                 f"{table.path}, line {line}: languages is '{text}' in a {kind} run, "
                 f"which has {wanted}."
             )
-        split[text] = (first, second)
-    pairs = languages.map(split)
-    return pd.DataFrame({0: pairs.str[0], 1: pairs.str[1]})
+
+
+def _trained_languages(table: TextTable) -> tuple[pd.Series, pd.Series]:
+    """Split ``languages`` into two columns, the second empty but for pair runs."""
+    languages = table.rows["languages"]
+    split = {text: text.partition("+") for text in languages.unique()}
+    first, second = (
+        languages.map({text: codes[k] for text, codes in split.items()}) for k in (0, 2)
+    )
+    return first, second
 
 
 def _negative_notes(records: pd.DataFrame) -> tuple[str, ...]:

@@ -14,15 +14,19 @@ and more, tab-separated, one line per run, test language and metric.
 """
 
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import file_version
 from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.matrix.text_table import (
     TextTable,
     first_line,
+    read_text_table,
     require_choices,
     require_distinct,
     require_language_codes,
@@ -49,6 +53,24 @@ IDENTITY = [
 ]
 
 
+def read_results(path: Path | str) -> TextTable:
+    """Read a table of results; that of stage 5 is checked and has all columns.
+
+    What was read last is kept as long as the file does not change: a matrix takes its
+    parts out of one table, which may have millions of lines.
+
+    Raises:
+        UserError: The file can't be read, or a line of ``results.tsv`` is damaged.
+    """
+    return _read_version(Path(path), file_version(path))
+
+
+@lru_cache(maxsize=1)
+def _read_version(path: Path, version: tuple[int, ...]) -> TextTable:
+    table = read_text_table(path)
+    return checked(table) if is_results(table) else table
+
+
 def is_results(table: TextTable) -> bool:
     """Return whether the header is that of ``results.tsv``; refuse one without rows."""
     if not {*table.rows.columns, *RESULT_DEFAULTS} >= set(RESULT_COLUMNS):
@@ -57,15 +79,10 @@ def is_results(table: TextTable) -> bool:
     return True
 
 
-def with_defaults(table: TextTable) -> TextTable:
-    """Add the columns that an older file lacks."""
-    lacking = {k: v for k, v in RESULT_DEFAULTS.items() if k not in table.rows}
-    return replace(table, rows=table.rows.assign(**lacking))
-
-
 def checked(table: TextTable) -> TextTable:
     """Check all lines, those of an older version with the columns that they lack."""
-    table = with_defaults(table)
+    lacking = {k: v for k, v in RESULT_DEFAULTS.items() if k not in table.rows}
+    table = replace(table, rows=table.rows.assign(**lacking))
     require_choices(table, "kind", RUN_KINDS)
     require_choices(table, "steps", STEPS)
     across = is_cross_language(table)
@@ -83,7 +100,8 @@ def checked(table: TextTable) -> TextTable:
 
 def is_cross_language(table: TextTable) -> pd.Series:
     """Return, line by line, whether ``test_language`` is a set of such trials."""
-    return table.rows["test_language"].str.contains(ACROSS, regex=False)
+    tested = table.rows["test_language"]
+    return tested.isin([text for text in tested.unique() if ACROSS in text])
 
 
 def _require_cross_language_sets(table: TextTable) -> None:

@@ -28,7 +28,7 @@ from espnet2_cltm.matrix.matrix_files import number_text
 from espnet2_cltm.matrix.noise import disturbed, quiet_matrix, seed_noise
 from espnet2_cltm.matrix.properties import PROPERTIES
 from espnet2_cltm.matrix.property_intervals import CELLS_AT_ONCE, FEWEST_SEEDS
-from espnet2_cltm.matrix.results_table import with_defaults
+from espnet2_cltm.matrix.results_table import read_results
 from espnet2_cltm.matrix.scores import ResultsSource, SeedScores, mean_over_seeds
 from espnet2_cltm.matrix.text_table import read_text_table, require_columns, to_number
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, draw_weights
@@ -361,7 +361,7 @@ def read_strategy_costs(
 
 def _run_strategies(path: Path, source: ResultsSource) -> pd.DataFrame:
     """Read whose runs the runs of a matrix are: a line a run and strategy."""
-    rows = with_defaults(read_text_table(path)).rows
+    rows = read_results(path).rows
     is_of = (rows["task"] == source.task) & (rows["steps"] == source.steps)
     is_of &= (rows["budget"] == str(source.budget)) & rows["kind"].isin(KINDS)
     columns = ["run", *_PER_RUN, STRATEGY]

@@ -143,4 +143,4 @@ def test_values_that_are_not_numbers_are_named(tmp_path):
     row = "\t".join(["run", "es", "macro_f1", "0.5 o.6"])
     path.write_text("\t".join(HELD_OUT_COLUMNS) + f"\n{row}\n")
     with pytest.raises(UserError, match=r"held_out\.tsv, line 2"):
-        read_held_out(path)
+        read_held_out(path, "macro_f1")
