@@ -85,10 +85,10 @@ def seed_noise(scores: SeedScores) -> SeedNoise:
 
 def additive_design(rows: np.ndarray, columns: np.ndarray, n: int) -> np.ndarray:
     """Return the (k, 2 n) indicators of targets and donors of k cells."""
-    languages = np.arange(n)
-    return np.hstack(
-        [rows[:, None] == languages, columns[:, None] == languages]
-    ).astype(float)
+    design = np.zeros((len(rows), 2 * n))
+    cells = np.arange(len(rows))
+    design[cells, rows] = design[cells, n + columns] = 1.0
+    return design
 
 
 def quiet_matrix(

@@ -57,6 +57,9 @@ NORMAL_TAILS = frozenset(
 # Eigenvalues of 10,000 matrices of 54 languages take 5 s.
 COSTLY = frozenset({"spectral_radius", "condition_number"})
 MOST_COSTLY = 2_000  # resamples of these
+# More languages have fewer resamples, as eigenvalues take n^3 steps, down to this many
+# (costly numbers to a quarter), which tell limits to a twentieth of the deviation.
+LARGE, FEWEST = 100, 2_000
 # Lowest share of simulated matrices (9 and 20 languages, 5 and 10 seeds, both tasks,
 # independent and additive cells, test sets without noise and with much) in which a 95%
 # interval held the truth, where it is below 90%: over identified targets, and over all.
@@ -184,6 +187,7 @@ def matrix_numbers_with_intervals(
         return plain
     quiet = quiet_matrix(noise, matrix, layout)
     weights = draw_weights(len(scores.seeds), resamples, seed)
+    weights = weights[: _of_size(len(matrix), resamples, FEWEST)]
     names = [name for name, one in plain.properties.items() if one.value is not None]
     tests = np.random.default_rng((seed, 1))
     draws = _draw(noise, matrix, quiet, layout, weights, tests, names, track)
@@ -206,6 +210,12 @@ def matrix_numbers_with_intervals(
             plain.strengths[name], compute(of_quiet)[0], draws[name], tail, least
         )
     return MatrixNumbers(layout, properties, strengths)
+
+
+def _of_size(n: int, resamples: int, fewest: int) -> int:
+    """Return how many of the resamples a matrix of n languages has."""
+    wanted = int(resamples * min((LARGE / n) ** 3, 1.0))
+    return min(max(wanted, fewest), resamples)
 
 
 def _tail(name: str, level: float, n_seeds: int) -> float:
@@ -263,17 +273,20 @@ def _draw(
     cheap = [*(name for name in names if name not in COSTLY), *STRENGTHS]
     costly = [name for name in names if name in COSTLY - BY_PERCENTILE]
     again = [name for name in names if name in BY_PERCENTILE]
+    most_costly = _of_size(len(matrix), MOST_COSTLY, FEWEST // 4)
     at_once = max(CELLS_AT_ONCE // matrix.size, 1)
     by_test_set = departures_by_test_set(noise, quiet)
     by_test_set[~layout.off_diagonal] = 0.0
     n, _, q = by_test_set.shape
     for start in track(range(0, len(weights), at_once)):
         chunk = weights[start : start + at_once]
-        drawn = tests.normal(size=(len(chunk), n, q)).transpose(1, 2, 0)
-        change = (by_test_set @ drawn).transpose(2, 0, 1)
-        values = disturbed(noise, quiet, layout, chunk).values + change
+        values, change = disturbed(noise, quiet, layout, chunk).values, np.zeros(1)
+        if q:
+            drawn = tests.normal(size=(len(chunk), n, q)).transpose(1, 2, 0)
+            change = (by_test_set @ drawn).transpose(2, 0, 1)
+            values = values + change
         collect(MatrixBatch(layout, values), cheap)
-        few = max(MOST_COSTLY - start, 0)
+        few = max(most_costly - start, 0)
         if few:
             collect(MatrixBatch(layout, values[:few]), costly)
             values = resampled(noise, matrix, layout, chunk[:few]).values + change[:few]

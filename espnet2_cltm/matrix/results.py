@@ -243,8 +243,8 @@ def _scores_of_task(table: TextTable, choice: Choice) -> SeedScores:
     scores = collect_seed_scores(records, languages, source)
     path, held_out = table.path.with_name(HELD_OUT), None
     if path.exists():
-        values = read_held_out(path, metric.name)
-        held_out = arrange_held_out(records, values, scores.languages, scores.seeds)
+        without = read_held_out(path, metric.name)
+        held_out = arrange_held_out(records, without, scores.languages, scores.seeds)
     return replace(scores, cross_language=cross_language, held_out=held_out)
 
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from espnet2_cltm.matrix import property_intervals
 from espnet2_cltm.matrix.estimates import cell_moments, estimate
 from espnet2_cltm.matrix.layout import batch_of, layout_of
 from espnet2_cltm.matrix.noise import quiet_matrix, seed_noise
@@ -210,3 +211,15 @@ def test_noise_of_test_sets_widens_the_intervals():
         mean = numbers(one, resamples=300).properties["mean_off_diagonal"]
         widths.append(mean.high - mean.low)
     assert widths[0] > 1.1 * widths[1]
+
+
+def test_many_languages_have_fewer_resamples_and_say_so(monkeypatch):
+    monkeypatch.setattr(property_intervals, "LARGE", 5)
+    monkeypatch.setattr(property_intervals, "FEWEST", 60)
+    small, large = (
+        numbers(random_scores(4, n=n), resamples=400).properties for n in (5, 6)
+    )
+    assert small["rfd"].resamples == small["spectral_radius"].resamples == 400
+    assert large["rfd"].resamples == int(400 * (5 / 6) ** 3)
+    few = numbers(random_scores(4, n=20), resamples=400).properties
+    assert few["rfd"].resamples == 60
