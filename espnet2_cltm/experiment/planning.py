@@ -9,12 +9,14 @@ import logging
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
+from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_table
 from espnet2_cltm.corpus.language import person_of
 from espnet2_cltm.corpus.stored import read_split, read_undecoded
-from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
+from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.adaptive import ADAPTIVE, ChooseRuns, plan_round
 from espnet2_cltm.experiment.drawn import (
@@ -163,10 +165,8 @@ def make_plan(
                 known = tests.setdefault(run, [])
                 known += sorted(tested - {*known})
         by_seed = sorted(tests, key=lambda run: run.seed)
-        runs += [
-            _measure(run, tests[run], settings, drawn, across, fit[task])
-            for run in by_seed
-        ]
+        measure = _measure(task, settings, drawn, across)
+        runs += [measure(run, tests[run]) for run in by_seed]
     return Planned(settings, linked(runs), drawn, across, left_out, pools)
 
 
@@ -563,34 +563,56 @@ def _draw_across(
 
 
 def _measure(
-    run: Run,
-    tested: Sequence[str],
+    task: str,
     settings: Settings,
     drawn: Mapping[tuple[str, str], DrawnLanguage],
     across: Mapping[tuple[str, str], DrawnSet],
-    languages: Sequence[str],
-) -> PlannedRun:
-    options, cut = settings.options[run.task], find_task(run.task).cut
-    train = [
-        utterance
-        for lang, n in run.parts
-        for utterance in cut(drawn[run.task, lang].train[run.seed], n, options)
-    ]
-    names = [name for task, name in across if task == run.task]
-    sets = {lang: drawn[run.task, lang].test for lang in languages}
-    sets |= {name: across[run.task, name] for name in names}
-    test = [u for name in tested for u in sets[name].utterances]
-    n_utterances, train_seconds = epoch_of(settings, run, train)
-    strategies = strategies_of(settings, run.task) if len(run.languages) == 1 else ()
-    return PlannedRun(
-        run=run,
-        utterances=n_utterances,
-        train_seconds=train_seconds,
-        test_languages=tuple(tested),
-        test_utterances=len(test),
-        test_seconds=total_seconds(test),
-        shared_by=tuple(s.name for s in strategies if s.alone_as == run.strategy),
-    )
+) -> Callable[[Run, Sequence[str]], PlannedRun]:
+    """Return what makes a line of the plan of a task's run and its tests.
+
+    Thousands of runs share their parts and tests, each of which is added up once.
+    """
+    options, cut = settings.options[task], find_task(task).cut
+    strategies = strategies_of(settings, task)
+
+    @cache
+    def trained(lang: str, n: int, seed: int) -> tuple[int, int]:
+        return _amount(cut(drawn[task, lang].train[seed], n, options))
+
+    tests = {
+        name: _amount(one.utterances)
+        for of_all in ({k: one.test for k, one in drawn.items()}, across)
+        for (of_task, name), one in of_all.items()
+        if of_task == task
+    }
+
+    def measure(run: Run, tested: Sequence[str]) -> PlannedRun:
+        train = _total(trained(lang, n, run.seed) for lang, n in run.parts)
+        n_test, test_seconds = _total(tests[name] for name in tested)
+        n_utterances, train_seconds = epoch_of(settings, run, *train)
+        shared = strategies if len(run.languages) == 1 else ()
+        return PlannedRun(
+            run=run,
+            utterances=n_utterances,
+            train_seconds=train_seconds,
+            test_languages=tuple(tested),
+            test_utterances=n_test,
+            test_seconds=test_seconds,
+            shared_by=tuple(s.name for s in shared if s.alone_as == run.strategy),
+        )
+
+    return measure
+
+
+def _amount(utterances: Sequence[ListedUtterance]) -> tuple[int, int]:
+    """Return the number of utterances and of their samples."""
+    return len(utterances), sum(u.num_samples for u in utterances)
+
+
+def _total(amounts: Iterable[tuple[int, int]]) -> tuple[int, float]:
+    """Return the number of utterances of all sets, and their seconds."""
+    counts, samples = zip(*amounts, strict=True)
+    return sum(counts), sum(samples) / SAMPLE_RATE
 
 
 def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> None:

@@ -7,10 +7,9 @@ measures data alone. With ``both``, single and double runs are made in both desi
 which tells how much of the self-gain is of steps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from espnet2_cltm.corpus.utterance_list import ListedUtterance, total_seconds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.plan import Run
 from espnet2_cltm.experiment.settings import Settings
@@ -62,22 +61,22 @@ def steps_config(settings: Settings, run: Run) -> dict[str, Any]:
 
 
 def epoch_of(
-    settings: Settings, run: Run, utterances: Sequence[ListedUtterance]
+    settings: Settings, run: Run, n_utterances: int, seconds: float
 ) -> tuple[int, float]:
     """Return how much a run trains on in an epoch.
 
     Args:
         settings: The experiment's settings.
         run: The run.
-        utterances: Its training utterances.
+        n_utterances: Number of its training utterances.
+        seconds: Their total length.
 
     Returns:
         Number of utterances, each as often as it is used, and seconds of audio.
     """
     steps = steps_config(settings, run)
-    seconds = total_seconds(utterances)
     if not steps:
-        return len(utterances), seconds
+        return n_utterances, seconds
     config = config_of_run(settings, run)
     used = steps["num_iters_per_epoch"] * config.get("batch_size", ESPNET_BATCH_SIZE)
-    return used, seconds * used / len(utterances)
+    return used, seconds * used / n_utterances

@@ -110,6 +110,7 @@ class Report:
         evidence: The data, the trainings and the scores behind the results.
         files: Text of the files to download, by name.
         figures: Names of the files of the figures beside the page.
+        left_out: What a large page does without (:mod:`.page.write`).
     """
 
     analyses: Sequence[Analysis]
@@ -128,6 +129,7 @@ class Report:
     evidence: Evidence = field(default_factory=Evidence)
     files: Mapping[str, str] = field(default_factory=dict)
     figures: Sequence[str] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def main(self) -> Analysis:

@@ -3,8 +3,9 @@
 What every heatmap of the project is drawn from: rows and columns grouped by language
 family, values and their colours, the marks a cell or a row can have, and the colour
 bar. How much is written depends on the number of languages: full names, values and
-second lines where there is room for them. A cell's centre is at whole numbers of the
-axes, row 0 on top, as in an array.
+second lines where there is room for them. Of more than :data:`MOST_WITH_MARKS`
+languages the cells are colours alone. A cell's centre is at whole numbers of the axes,
+row 0 on top, as in an array.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
@@ -34,10 +36,14 @@ from espnet2_cltm.report.wording import format_value
 MOST_WITH_NAMES = 24  # more languages than this are labelled by code alone
 MOST_WITH_VALUES = 20
 MOST_WITH_SECOND_LINES = 6
+MOST_WITH_MARKS = 100  # more have no room for rings, triangles and hatching
 
 SECOND_SIZE = 8.0  # of the second line of a cell, in points
 SECOND_SHARE = 0.92  # of the cell that it may take
 WIDEST_CELL = 1.35  # inches
+CODE_CELL = 0.168  # inches, as wide as a language's code is high
+WIDEST = 14.0  # inches of all cells, unless they were smaller than the next then
+SMALLEST_CELL = 0.05
 BRACKET = 0.06  # inches
 BAR_GAP, BAR_WIDTH, BAR_HEIGHT, BAR_TEXT = 0.3, 0.17, 5.5, 1.42  # inches
 CORNER = 0.34  # from the centre of a cell with text to the marks in its corners
@@ -93,6 +99,11 @@ class Grid:
         return self.size <= MOST_WITH_VALUES
 
     @property
+    def has_marks(self) -> bool:
+        """Whether cells have room for marks."""
+        return self.size <= MOST_WITH_MARKS
+
+    @property
     def faded(self) -> np.ndarray:
         """(r,) bool, the rows that are marked."""
         if self.faded_rows is None:
@@ -126,7 +137,7 @@ def draw_grid(grid: Grid) -> matplotlib.figure.Figure:
     )
     cells = figure.add_subplot(places[0, 1])
     _draw_cells(cells, grid, cell, second_size)
-    size = min(10.0, cell * POINTS * 0.62)
+    size = min(10.0, max(cell, min(CODE_CELL, 1.3 * cell)) * POINTS * 0.62)
     _label(cells, figure.add_subplot(places[0, 0]), grid, "y", size, cell)
     _label(cells, figure.add_subplot(places[1, 1]), grid, "x", size, cell)
     height = min(down, BAR_HEIGHT)
@@ -142,7 +153,8 @@ def _cell_size(grid: Grid) -> tuple[float, float]:
     """Return the side of a cell, and the size of a second line that fits in it."""
     n = grid.size
     if n > MOST_WITH_VALUES:
-        return max(0.168, 8.8 / n), 0.0
+        widest = max(WIDEST / n, SMALLEST_CELL)
+        return min(max(CODE_CELL, 8.8 / n), widest), 0.0
     if n > MOST_WITH_SECOND_LINES:
         return max(0.42, 5.6 / n), 0.0
     cell = 0.95 if n > 3 else 1.15
@@ -156,20 +168,23 @@ def _cell_size(grid: Grid) -> tuple[float, float]:
 def _draw_cells(axes: Axes, grid: Grid, cell: float, second_size: float) -> None:
     """Draw the cells, what is written in them and the lines between families."""
     rows, columns = grid.values.shape
-    axes.pcolormesh(
-        np.arange(columns + 1) - 0.5,
-        np.arange(rows + 1) - 0.5,
-        np.ma.masked_invalid(grid.values),
-        cmap=grid.scale.colormap,
-        norm=grid.scale.norm,
-        edgecolors="white",
-        linewidth=0.8 if grid.has_texts else 0.25,
-    )
-    _draw_missing(axes, grid)
+    if grid.has_marks:
+        axes.pcolormesh(
+            np.arange(columns + 1) - 0.5,
+            np.arange(rows + 1) - 0.5,
+            np.ma.masked_invalid(grid.values),
+            cmap=grid.scale.colormap,
+            norm=grid.scale.norm,
+            edgecolors="white",
+            linewidth=0.8 if grid.has_texts else 0.25,
+        )
+        _draw_missing(axes, grid)
+        _draw_clipped(axes, grid, cell)
+        _draw_rings(axes, grid, cell)
+    else:
+        _draw_image(axes, grid)
     if grid.has_texts:
         _draw_texts(axes, grid, min(11.0, cell * POINTS * 0.30), second_size)
-    _draw_clipped(axes, grid, cell)
-    _draw_rings(axes, grid, cell)
     line: dict[str, Any] = {"color": INK, "linewidth": 0.9 if grid.has_texts else 0.5}
     for _, start, _ in family_runs(grid.rows)[1:]:
         axes.axhline(start - 0.5, **line)
@@ -180,6 +195,15 @@ def _draw_cells(axes: Axes, grid: Grid, cell: float, second_size: float) -> None
     axes.set_ylim(rows - 0.5, -0.5)
     for spine in axes.spines.values():
         spine.set_color(INK)
+
+
+def _draw_image(axes: Axes, grid: Grid) -> None:
+    """Draw the cells as one picture: white without a value, in a faded row grey."""
+    colours = grid.scale.colormap(grid.scale.norm(grid.values))
+    missing = np.isnan(grid.values)
+    colours[missing] = to_rgba("white")
+    colours[missing & grid.faded[:, None]] = to_rgba(NO_VALUE)
+    axes.imshow(colours, interpolation="none", aspect="auto")
 
 
 def _draw_missing(axes: Axes, grid: Grid) -> None:

@@ -30,7 +30,12 @@ from espnet2_cltm.report.colours import (
     transfer_scale,
 )
 from espnet2_cltm.report.contents import Report, grey_targets
-from espnet2_cltm.report.grid import MOST_WITH_SECOND_LINES, Grid, draw_grid
+from espnet2_cltm.report.grid import (
+    MOST_WITH_MARKS,
+    MOST_WITH_SECOND_LINES,
+    Grid,
+    draw_grid,
+)
 from espnet2_cltm.report.wording import (
     MINUS,
     format_limit,
@@ -135,10 +140,13 @@ def transfer_grid(
 
 
 def _ring_note(rings: np.ndarray, tested: np.ndarray) -> str:
-    return (
-        f"○ not told from 0 (q ≥ {FALSE_DISCOVERY_RATE:.3g}, after correction over the "
-        f"matrix): {rings.sum():,} of {tested.sum():,} cells."
+    found = (
+        f"not told from 0 (q ≥ {FALSE_DISCOVERY_RATE:.3g}, after correction over the "
+        f"matrix): {rings.sum():,} of {tested.sum():,} cells"
     )
+    if len(rings) > MOST_WITH_MARKS:
+        return f"{found[0].upper()}{found[1:]}, unmarked here, see cells.tsv."
+    return f"○ {found}."
 
 
 def draw_gains(report: Report) -> matplotlib.figure.Figure | None:
@@ -213,13 +221,15 @@ def _legend(values: np.ndarray, grey: np.ndarray, scale: ColourScale) -> list[st
             "† grey row: target not identified, its self-gain "
             f"Perf(i+i) {MINUS} Perf(i) is not clearly positive."
         )
+    has_marks = len(values) <= MOST_WITH_MARKS
     if (np.isnan(values) & ~grey[:, None]).any():
-        notes.append("Hatched: not available.")
+        notes.append(f"{'Hatched' if has_marks else 'White'}: not available.")
     clipped = int((values < scale.low).sum() + (values > scale.high).sum())
     if clipped:
+        mark = "Triangles: " if has_marks else ""
         notes.append(
-            f"Triangles: {counted(clipped, 'value')} beyond the ends of the colour "
-            f"scale (lowest {format_value(np.nanmin(values))}, highest "
+            f"{mark}{counted(clipped, 'value')} beyond the ends of the colour scale "
+            f"(lowest {format_value(np.nanmin(values))}, highest "
             f"{format_value(np.nanmax(values))})."
         )
     return notes
@@ -279,7 +289,8 @@ def zero_shot_grid(
     if itself.any():
         notes.append("Outlined: trained and tested on the same language.")
     if not there.all():
-        notes.append("Hatched: not available.")
+        is_hatched = max(values.shape) <= MOST_WITH_MARKS
+        notes.append(f"{'Hatched' if is_hatched else 'White'}: not available.")
     if there.any():
         notes.append(
             f"Colours run from the lowest value, {format_value(values[there].min(), 3)}"

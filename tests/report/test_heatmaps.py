@@ -2,13 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.scores import AggregatedScores, ResultsSource
 from espnet2_cltm.matrix.uncertainty import RatioSets, fieller_sets
 from espnet2_cltm.report import heatmaps
 from espnet2_cltm.report.drawing import Figure, write_figures
-from espnet2_cltm.report.grid import draw_grid
+from espnet2_cltm.report.grid import NO_VALUE, draw_grid
 from espnet2_cltm.report.heatmaps import (
     draw_transfer,
     draw_zero_shot,
@@ -220,6 +221,27 @@ def test_values_beyond_the_colours_are_marked_and_counted():
     said = notes(transfer(30, shown))
     assert "Triangles: 2 values" in said
     assert "12.00" in said and "9.00" in said
+
+
+def test_many_languages_are_colours_alone_and_the_notes_say_how_many_are_what():
+    n = 120
+    shown = values(n)
+    shown[0] = shown[1, 5] = np.nan
+    shown[2, 3] = 9.0
+    grey = np.arange(n) == 0
+    figure = transfer(n, shown, q=np.full((n, n), 0.9), not_identified=grey)
+    axes = figure.axes[0]
+    assert not axes.collections and not axes.patches
+    (picture,) = axes.images
+    drawn = picture.get_array()
+    assert drawn[1, 5].tolist() == [1, 1, 1, 1]
+    assert drawn[0, 7].tolist() == pytest.approx(to_rgba(NO_VALUE))
+    tested = n * (n - 1) - n
+    assert f"{tested:,} of {tested:,} cells, unmarked" in notes(figure)
+    assert "White: not available" in notes(figure)
+    assert "beyond the ends" in notes(figure) and "Triangles" not in notes(figure)
+    assert texts(figure).count("l100") == 2
+    assert lie_inside(figure) and max(figure.get_size_inches()) < 18
 
 
 @pytest.mark.parametrize("cell", [0.5, np.nan])

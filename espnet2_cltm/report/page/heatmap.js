@@ -5,6 +5,7 @@ const GREYS = ["missing", "masked", "not-identified"]; // colours of style.css
 const MOST_WITH_NAMES = 24; // more languages than this are labelled by code alone
 const NARROW = 500; // pixels: less has room for codes alone
 const MOST_WITH_VALUES = 20;
+const MOST_WITH_MARKS = 100; // a ring in each of 40,000 cells takes browsers minutes
 const MEANINGS = { 0: "worth nothing", 1: "as good as<br>target data" }; // of CLTM
 const BAR_HEIGHT = 92; // of the colour bar with its title and meanings
 
@@ -38,8 +39,7 @@ cltm.drawHeatmap = async function (chart, view, order, options) {
       colorbar: colourBar(view, barLength, options.bar ?? barTitle(view)),
     },
     { ...common, z: cells(view.grey), zmin: 0, zmax: 2, showscale: false, colorscale: GREYS.map((name, k) => [k / 2, cltm.colour(name)]) },
-    cellTexts(view, order, n),
-    unclearCells(view, order, size),
+    ...(n <= MOST_WITH_MARKS ? [cellTexts(view, order, n), unclearCells(view, order, size)] : []),
   ];
   const width = left + Math.max(n * size + families.width, barLength) + 16;
   const margin = { l: left, r: width - left - n * size, t: top, b: bottom, autoexpand: false };

@@ -49,7 +49,7 @@ function drawMatrix() {
     document.getElementById(id).textContent = name[0].toUpperCase() + name.slice(1);
   document.getElementById("legend-predicted").hidden = !view.predicted.flat().some(Boolean);
   const isUnclear = (i, j) => view.values[i][j] !== null && cltm.isUnclear(view, i, j);
-  document.getElementById("legend-unclear").hidden = !shownOrder.some((i) => shownOrder.some((j) => isUnclear(i, j)));
+  document.getElementById("legend-unclear").hidden = shownOrder.length > MOST_WITH_MARKS || !shownOrder.some((i) => shownOrder.some((j) => isUnclear(i, j)));
   const present = new Set(view.grey.flat());
   document.getElementById("legend-missing").hidden = !present.has(GREY.missing);
   document.getElementById("legend-masked").hidden = !present.has(GREY.masked);

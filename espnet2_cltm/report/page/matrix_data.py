@@ -17,6 +17,7 @@ from espnet2_cltm.matrix.scores import SeedScores, zero_shot_means
 from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE, Analysis
 from espnet2_cltm.report.colours import gain_scale, perf_scale, transfer_scale
 from espnet2_cltm.report.contents import Report, grey_targets
+from espnet2_cltm.report.page.section import OTHER_METRICS, OTHER_SEEDS, SEEDS
 from espnet2_cltm.report.wording import with_minus_signs
 
 PERF_DIGITS = 5
@@ -29,10 +30,14 @@ def matrix_data(report: Report) -> dict[str, Any]:
     reasons = {"": 0}
     rivals = rivals_shown(report)
     main, *others = report.analyses
+    if OTHER_METRICS in report.left_out:
+        others = []
     # Strategies are shown in the same colours.
     beside = [main, *rivals.values()]
-    metrics = [metric_data(main, reasons, beside)]
-    metrics += [metric_data(analysis, reasons) for analysis in others]
+    with_seeds = SEEDS not in report.left_out
+    of_others = OTHER_SEEDS not in report.left_out
+    metrics = [metric_data(main, reasons, beside, with_seeds)]
+    metrics += [metric_data(one, reasons, (), of_others) for one in others]
     if report.missing is not None:
         metrics[0]["predicted"] = predicted_cells(report.missing)
     elsewhere = zero_shot_square(report.main)[~np.eye(len(described), dtype=bool)]
@@ -45,8 +50,8 @@ def matrix_data(report: Report) -> dict[str, Any]:
         "metrics": metrics,
         "strategy": main.scores.source.strategy,
         "rivals": [
-            {"name": name, "metric": metric_data(analysis, reasons, beside)}
-            for name, analysis in rivals.items()
+            {"name": name, "metric": metric_data(one, reasons, beside, of_others)}
+            for name, one in rivals.items()
         ],
         "reasons": list(reasons),
         "has_zero_shot": bool(np.isfinite(elsewhere).any()),
@@ -76,7 +81,10 @@ def rivals_shown(report: Report) -> dict[str, Analysis]:
 
 
 def metric_data(
-    analysis: Analysis, reasons: dict[str, int], beside: Sequence[Analysis] = ()
+    analysis: Analysis,
+    reasons: dict[str, int],
+    beside: Sequence[Analysis] = (),
+    with_seeds: bool = True,
 ) -> dict[str, Any]:
     """Collect everything the page shows of one metric.
 
@@ -84,6 +92,7 @@ def metric_data(
         analysis: Analysis of the metric.
         reasons: Numbers of the sentences that many cells share; new ones are added.
         beside: All analyses that have the colours of this one in common.
+        with_seeds: Whether scores are shown seed by seed.
     """
     scores, matrix = analysis.scores, analysis.matrix
     zero_shot = zero_shot_square(analysis)
@@ -128,7 +137,7 @@ def metric_data(
             "zero_shot": perf_scale(together(zero_shot_square)).for_page(),
         },
     }
-    if isinstance(scores, SeedScores):
+    if with_seeds and isinstance(scores, SeedScores):
         data |= _seeds(scores)
     return data
 

@@ -69,6 +69,19 @@ class Section:
     fold: Literal["closed", "open", "never"] = "closed"
 
 
+LARGEST = 6 * 2**20
+"""Bytes that a page is to have at most."""
+
+COPY, OTHER_SEEDS, OTHER_METRICS, SEEDS, TABLES = LEAVABLE = (
+    "the copy of cells.tsv",
+    "the seeds of other metrics and strategies (see the results)",
+    "the matrices of other metrics (build them with --metric)",
+    "the seeds of each cell (see the results)",
+    "the matrices as tables (see cltm.csv and zero_shot.csv)",
+)
+"""What a page does without, one after the other, until it is small enough."""
+
+
 def part(name: str) -> str:
     """Return the text of one of the page's own files, such as a script."""
     return PARTS.joinpath(name).read_text(encoding="utf-8")

@@ -41,6 +41,10 @@ from espnet2_cltm.report.page.matrix_data import rivals_shown, zero_shot_square
 from espnet2_cltm.report.page.methods import methods_paragraphs
 from espnet2_cltm.report.page.pools import pools_data, pools_section
 from espnet2_cltm.report.page.section import (
+    COPY,
+    LARGEST,
+    OTHER_SEEDS,
+    TABLES,
     Section,
     bullets,
     chart,
@@ -67,6 +71,8 @@ from espnet2_cltm.report.summary import (
 )
 from espnet2_cltm.report.wording import FORMULA, format_value
 
+NO_SEEDS = "The results hold no single seeds for this cell."
+SEEDS_LEFT_OUT = "This page holds no single seeds for this cell: see the results."
 NONE_MEASURED = (
     "No target has a self-gain, which takes single and double runs of the same target, "
     "so no cell can be estimated: make the runs that are missing first."
@@ -83,7 +89,11 @@ def _in_short(report: Report) -> str:
     if not matrix.target_identified.any():
         unmeasured = int(_without_self_gain(matrix).sum())
         lines.append(NONE_IDENTIFIED if unmeasured < n else NONE_MEASURED)
-    return bullets([*lines, *strongest_languages(report)])
+    lines += strongest_languages(report)
+    if report.left_out:
+        parts = "; ".join(report.left_out)
+        lines.append(f"To stay below {LARGEST / 2**20:g} MiB, this page lacks {parts}")
+    return bullets(lines)
 
 
 def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
@@ -92,6 +102,19 @@ def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
 
 
 def _matrix(report: Report) -> str:
+    return render(
+        "matrix.html.jinja",
+        false_discovery_rate=FALSE_DISCOVERY_RATE,
+        formula=FORMULA,
+        file_stem=f"cltm_{report.source.task}",
+        has_rivals=bool(rivals_shown(report)),
+        no_seeds=SEEDS_LEFT_OUT if OTHER_SEEDS in report.left_out else NO_SEEDS,
+    ) + _table_of_matrix(report)
+
+
+def _table_of_matrix(report: Report) -> Markup:
+    if TABLES in report.left_out:
+        return Markup("")
     languages, index = report.display_languages, report.display_index
     matrix = report.matrix
     differs = report.uncertainty.q_gain < FALSE_DISCOVERY_RATE
@@ -112,13 +135,7 @@ def _matrix(report: Report) -> str:
         caption += "; in brackets: of a target that is not identified"
     if "*" in written:
         caption += f"; *: told from 0, {CORRECTED}"
-    return render(
-        "matrix.html.jinja",
-        false_discovery_rate=FALSE_DISCOVERY_RATE,
-        formula=FORMULA,
-        file_stem=f"cltm_{report.source.task}",
-        has_rivals=bool(rivals_shown(report)),
-    ) + folded(
+    return folded(
         "The matrix as a table",
         _language_table(caption, "target \\ donor", languages, languages, cells),
     )
@@ -288,10 +305,14 @@ def _zero_shot(report: Report) -> str | None:
     values = zero_shot_square(report.main)[order]
     if not np.isfinite(values[~np.eye(len(values), dtype=bool)]).any():
         return None
-    cells = [[f"{x:.3f}" if np.isfinite(x) else "" for x in row] for row in values]
-    languages = report.display_languages
-    caption = f"{report.source.metric_title}, rows tested on, columns trained on"
-    corner = "tested on \\ trained on"
+    found = Markup("")
+    if TABLES not in report.left_out:
+        cells = [[f"{x:.3f}" if np.isfinite(x) else "" for x in row] for row in values]
+        languages = report.display_languages
+        caption = f"{report.source.metric_title}, rows tested on, columns trained on"
+        corner = "tested on \\ trained on"
+        as_table = _language_table(caption, corner, languages, languages, cells)
+        found = folded("As a table", as_table)
     return (
         paragraphs(
             [
@@ -304,9 +325,7 @@ def _zero_shot(report: Report) -> str | None:
             "Heatmap of the zero-shot matrix; the table holds the same numbers",
             "scroll",
         )
-        + folded(
-            "As a table", _language_table(caption, corner, languages, languages, cells)
-        )
+        + found
     )
 
 
@@ -413,7 +432,7 @@ def _reproduce(report: Report) -> str:
 def _downloads(report: Report) -> str:
     buttons = Markup("\n").join(
         Markup('<button type="button" data-file="{0}">{0}</button>').format(name)
-        for name in report.files
+        for name in _copies(report)
     )
     found = Markup("<p data-interactive hidden>In this file:\n{}</p>\n").format(buttons)
     if report.figures:
@@ -422,6 +441,12 @@ def _downloads(report: Report) -> str:
         )
         found += Markup("<p>Beside it, for papers: {}.</p>\n").format(links)
     return found
+
+
+def _copies(report: Report) -> dict[str, str]:
+    """Return the files that the page holds, by name."""
+    left_out = {"cells.tsv"} if COPY in report.left_out else set()
+    return {k: text for k, text in report.files.items() if k not in left_out}
 
 
 def _drawn(
@@ -462,6 +487,6 @@ SECTIONS = [
     Section("gaps", "What is missing", _gaps),
     Section("methods", "Methods", _methods),
     Section("reproduce", "To reproduce", _reproduce),
-    _drawn("downloads", "Downloads", _downloads, lambda report: report.files),
+    _drawn("downloads", "Downloads", _downloads, _copies),
 ]
 """All sections; a list, to which others are added."""

@@ -2,13 +2,15 @@
 
 The page goes through its sections; what it holds besides is the frame around them. The
 plotting library and the data are compressed; the page's scripts unpack them. The same
-contents give the same bytes.
+contents give the same bytes. A page of more than :data:`.LARGEST` bytes does without
+parts that stand elsewhere (:data:`.LEAVABLE`), and says so.
 """
 
 import base64
 import gzip
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from espnet2_cltm.files import write_text
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.findings import headline
 from espnet2_cltm.report.page.matrix_data import matrix_data
-from espnet2_cltm.report.page.section import Section, part, render
+from espnet2_cltm.report.page.section import LARGEST, LEAVABLE, Section, part, render
 from espnet2_cltm.report.page.sections import SECTIONS
 
 # What sections have in common, and the frame around them.
@@ -50,6 +52,18 @@ def write_page(
     Raises:
         UserError: The file cannot be written.
     """
+    page = _page(report, sections)
+    for one in LEAVABLE:
+        if len(page.encode("utf-8")) <= LARGEST:
+            break
+        slimmer = replace(report, left_out=(*report.left_out, one))
+        found = _page(slimmer, sections)
+        if len(found) < len(page):  # else it had no such part
+            report, page = slimmer, found
+    write_text(path, page)
+
+
+def _page(report: Report, sections: Sequence[Section]) -> str:
     written = [(section, section.html(report)) for section in sections]
     shown = [(one, Markup(html)) for one, html in written if html is not None]
     data = page_data(report, [section for section, _ in shown])
@@ -59,7 +73,7 @@ def write_page(
         for section, _ in shown
         if section.script
     ]
-    page = render(
+    return render(
         "report.html.jinja",
         version=__version__,
         title=report.title,
@@ -72,7 +86,6 @@ def write_page(
         library=Markup(_library()),
         data=Markup(_packed(text)),
     )
-    write_text(path, page)
 
 
 def page_data(report: Report, sections: Sequence[Section]) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import pytest
 
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.report.contents import Report
-from espnet2_cltm.report.page.section import Section, paragraphs
+from espnet2_cltm.report.page import write
+from espnet2_cltm.report.page.section import LARGEST, LEAVABLE, Section, paragraphs
 from espnet2_cltm.report.page.sections import SECTIONS
 from espnet2_cltm.report.page.write import page_data, write_page
 from espnet2_cltm.report.provenance import Provenance
@@ -17,7 +18,6 @@ from tests.report.page.html_parts import Parts
 from tests.report.reports import make_report, simulated
 
 HOSTILE = "</script><b onclick='x'>&amp;\"{{ 7*7 }}"
-MOST_BYTES = 6 * 1024 * 1024
 
 
 def parse(path) -> Parts:
@@ -155,6 +155,28 @@ def test_a_section_is_added_by_one_object(three, tmp_path):
     assert json.loads(unpacked(path, "data"))["sections"] == {}
 
 
+def test_a_page_that_is_too_large_does_without_what_stands_elsewhere(
+    tmp_path, monkeypatch
+):
+    cells = "\n".join(map(str, np.random.default_rng(0).random(2_000)))
+    whole = make_report([simulated(16, 5)], files={"cells.tsv": cells})
+    whole = replace(whole, analyses=[whole.main, make_report([simulated(16)]).main])
+    path = tmp_path / "report.html"
+
+    def left_out(largest: int) -> list[str]:
+        monkeypatch.setattr(write, "LARGEST", largest)
+        write_page(path, whole)
+        return [one for one in LEAVABLE if one in path.read_text(encoding="utf-8")]
+
+    assert left_out(LARGEST) == []
+    assert left_out(path.stat().st_size - 1) == [*LEAVABLE[:1]]
+    assert left_out(0) == [*LEAVABLE]
+    data = json.loads(unpacked(path, "data"))
+    assert data["sections"]["downloads"] == {}
+    assert [metric["seeds"] for metric in data["metrics"]] == [None]
+    assert 'class="matrix"' not in path.read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 def test_page_of_54_languages_with_five_metrics_is_at_most_6_mb(tmp_path):
     scores = simulated(54)
@@ -163,4 +185,4 @@ def test_page_of_54_languages_with_five_metrics_is_at_most_6_mb(tmp_path):
     report = replace(report, analyses=[report.main] * 5)
     path = tmp_path / "report.html"
     write_page(path, report)
-    assert path.stat().st_size <= MOST_BYTES
+    assert path.stat().st_size <= LARGEST
