@@ -22,7 +22,8 @@ from espnet2_cltm.tasks.command import run_training
 
 get_parser = PretrainingTask.get_parser
 
-main = entry_point(partial(run_training, PretrainingTask))
+_REMEDY = "run stage 3 or 5 again, which completes the targets, or correct the path"
+main = entry_point(partial(run_training, PretrainingTask, remedy=_REMEDY))
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,7 @@ from espnet2_cltm.gap.comparing import (
     table_of_errors,
     table_of_gaps,
 )
-from espnet2_cltm.gap.encoders import list_groundings, list_kinds
+from espnet2_cltm.gap.encoders import list_additions, list_kinds
 from espnet2_cltm.gap.figure import FIGURES, Outcome
 from espnet2_cltm.gap.options import EXPERIMENT_OPTIONS
 from espnet2_cltm.options import DRAWS, Option, add_options
@@ -38,13 +38,15 @@ def get_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     """Compare, write and print."""
-    groundings = list_groundings(args.grounding_weights, args.grounding_shares)
-    kinds = list_kinds(args.langs, args.references, args.hours, groundings)
+    additions = list_additions(
+        args.grounding_weights, args.grounding_shares, args.feature_weights
+    )
+    kinds = list_kinds(args.langs, args.references, args.hours, additions)
     measured = measure(args.exp, kinds, args.langs, args.seeds, args.draws)
-    gaps = compare(measured, args.langs, args.references, groundings)
+    gaps = compare(measured, args.langs, args.references, additions)
     write_rows(args.exp / "errors.tsv", table_of_errors(measured))
     outcome = Outcome(
-        args.langs, args.references, groundings, measured, gaps, args.hours
+        args.langs, args.references, additions, measured, gaps, args.hours
     )
     written = write_figures(args.exp, FIGURES, outcome)
     write_rows(args.exp / "gap.tsv", table_of_gaps(gaps))

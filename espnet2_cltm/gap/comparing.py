@@ -22,7 +22,7 @@ from espnet2_cltm.abx.averaging import (
 from espnet2_cltm.abx.features import LOG_MEL, NORMALISED
 from espnet2_cltm.abx.measuring import read_results, speaker_errors_path
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.gap.encoders import MULTI, Grounding, Kind, name_of
+from espnet2_cltm.gap.encoders import MULTI, Addition, Kind, name_of
 from espnet2_cltm.gap.estimates import Errors, Estimate, estimate
 
 BASELINES = "baselines"
@@ -66,7 +66,7 @@ class Comparison:
         encoder: The one, without the language, such as ``multi``, or a gap such as
             ``multi_g0.1_p1/mono_g0.1_p1``.
         reference: What it is compared with: ``mono`` or ``part``, of that language; the
-            same without pictures.
+            same with nothing added.
         found: Relative difference of the errors, or of their ratios.
     """
 
@@ -158,27 +158,27 @@ def compare(
     measured: Sequence[Measured],
     langs: Sequence[str],
     references: Sequence[str],
-    groundings: Sequence[Grounding],
+    additions: Sequence[Addition],
 ) -> list[Comparison]:
     """Return all comparisons, each in every language and in their mean.
 
-    First the gaps to each reference with each grounding, then what each grounding does
-    to the errors, then what it does to the gaps.
+    First the gaps to each reference with each addition, then what each addition does to
+    the errors, then what it does to the gaps.
     """
     errors = {(one.name, one.lang): one.errors for one in measured}
     of_langs = [
         {
-            group + grounding.suffix: errors[name_of(group, lang, grounding), lang]
+            group + addition.suffix: errors[name_of(group, lang, addition), lang]
             for group in (MULTI, *references)
-            for grounding in groundings
+            for addition in additions
         }
         for lang in langs
     ]
     gaps, gains, changes = [], [], []
-    for suffix in (grounding.suffix for grounding in groundings):
+    for suffix in (addition.suffix for addition in additions):
         multi = MULTI + suffix
         gaps += [(multi, group + suffix) for group in references]
-        if suffix and Grounding() in groundings:
+        if suffix and Addition() in additions:
             gains += [(group + suffix, group) for group in (MULTI, *references)]
             changes += [
                 (f"{multi}/{group}{suffix}", f"{MULTI}/{group}") for group in references

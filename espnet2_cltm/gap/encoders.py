@@ -3,11 +3,13 @@
 ``mono`` is trained on one language; ``part`` on an n-th of that speech, which is all
 that the multilingual encoder has of the language; ``multi`` on the parts of all n
 languages together, hence on as many hours as ``mono``. All are trained for the same
-number of steps, with each seed, and with each grounding in pictures.
+number of steps, with each seed, and with each addition to the training: pictures,
+articulatory features.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 MONO, PART, MULTI = "mono", "part", "multi"
 REFERENCES = (MONO, PART)
@@ -15,21 +17,28 @@ REFERENCES = (MONO, PART)
 
 
 @dataclass(frozen=True)
-class Grounding:
-    """How much an encoder is made to learn from pictures.
+class Addition:
+    """What an encoder is made to learn beside the clusters.
 
     Attributes:
-        weight: Weight of their loss; 0 for none.
-        share: Share of the captions whose pictures are shown.
+        grounding_weight: Weight of the loss of pictures; 0 for none.
+        grounding_share: Share of the captions whose pictures are shown.
+        feature_weight: Weight of the loss of articulatory features; 0 for none.
     """
 
-    weight: float = 0.0
-    share: float = 1.0
+    grounding_weight: float = 0.0
+    grounding_share: float = 1.0
+    feature_weight: float = 0.0
 
     @property
     def suffix(self) -> str:
-        """End of the names of encoders; empty where there are no pictures."""
-        return f"_g{self.weight:g}_p{self.share:g}" if self.weight else ""
+        """End of the names of encoders; empty where nothing is added."""
+        suffix = ""
+        if self.grounding_weight:
+            suffix += f"_g{self.grounding_weight:g}_p{self.grounding_share:g}"
+        if self.feature_weight:
+            suffix += f"_f{self.feature_weight:g}"
+        return suffix
 
 
 @dataclass(frozen=True)
@@ -40,43 +49,45 @@ class Kind:
         group: ``mono``, ``part`` or ``multi``.
         langs: Languages that they are trained on.
         hours: Hours of each of these.
-        grounding: What pictures it is shown.
+        addition: What they learn beside the clusters.
     """
 
     group: str
     langs: tuple[str, ...]
     hours: float
-    grounding: Grounding = Grounding()
+    addition: Addition = Addition()
 
     @property
     def name(self) -> str:
         """Beginning of their directories' names."""
-        return name_of(self.group, self.langs[0], self.grounding)
+        return name_of(self.group, self.langs[0], self.addition)
 
     def directory(self, seed: int) -> str:
         """Return the name of one encoder's directory."""
         return f"{self.name}_s{seed}"
 
 
-def name_of(group: str, lang: str, grounding: Grounding) -> str:
+def name_of(group: str, lang: str, addition: Addition) -> str:
     """Return the name of a kind of encoder of a language; ``multi`` is one of all."""
     start = group if group == MULTI else f"{group}_{lang}"
-    return start + grounding.suffix
+    return start + addition.suffix
 
 
-def list_groundings(
-    weights: Sequence[float], shares: Sequence[float]
-) -> list[Grounding]:
+def list_additions(
+    grounding_weights: Sequence[float],
+    grounding_shares: Sequence[float],
+    feature_weights: Sequence[float],
+) -> list[Addition]:
     """Return all combinations, once each: a weight of 0 has no shares."""
-    every = (Grounding(w, s) if w else Grounding() for w in weights for s in shares)
-    return list(dict.fromkeys(every))
+    every = product(feature_weights, grounding_weights, grounding_shares)
+    return list(dict.fromkeys(Addition(g, s if g else 1.0, f) for f, g, s in every))
 
 
 def list_kinds(
     langs: Sequence[str],
     references: Sequence[str],
     hours: float,
-    groundings: Sequence[Grounding] = (Grounding(),),
+    additions: Sequence[Addition] = (Addition(),),
 ) -> list[Kind]:
     """Return the kinds of encoders of an experiment.
 
@@ -84,7 +95,7 @@ def list_kinds(
         langs: Languages, two or more.
         references: Some of :data:`REFERENCES`.
         hours: Hours of speech of ``mono`` and of ``multi``.
-        groundings: What pictures they are shown.
+        additions: What they learn beside the clusters.
     """
     each = hours / len(langs)
     trained_on: list[tuple[str, tuple[str, ...], float]] = [
@@ -93,4 +104,4 @@ def list_kinds(
         for lang in langs
     ]
     trained_on.append((MULTI, tuple(langs), each))
-    return [Kind(*one, grounding) for grounding in groundings for one in trained_on]
+    return [Kind(*one, addition) for addition in additions for one in trained_on]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from espnet2_cltm.abx.averaging import LEVEL
 from espnet2_cltm.abx.features import LOG_MEL
 from espnet2_cltm.gap.comparing import MEAN, Comparison, Measured
-from espnet2_cltm.gap.encoders import MONO, MULTI, PART, Grounding, name_of
+from espnet2_cltm.gap.encoders import MONO, MULTI, PART, Addition, name_of
 from espnet2_cltm.report.colours import FAINT, INK, OKABE_ITO
 from espnet2_cltm.report.drawing import (
     AXIS_SIZE,
@@ -33,7 +33,7 @@ class Outcome:
     Attributes:
         langs: Languages.
         references: Groups that ``multi`` is compared with.
-        groundings: What pictures encoders were shown.
+        additions: What encoders learnt beside the clusters.
         measured: Errors.
         gaps: Gaps.
         hours: Hours of a monolingual encoder.
@@ -41,7 +41,7 @@ class Outcome:
 
     langs: Sequence[str]
     references: Sequence[str]
-    groundings: Sequence[Grounding]
+    additions: Sequence[Addition]
     measured: Sequence[Measured]
     gaps: Sequence[Comparison]
     hours: float
@@ -60,8 +60,8 @@ def draw_gap(outcome: Outcome) -> matplotlib.figure.Figure:
         "Small dots are seeds. Layers are chosen on dev. Intervals: "
         f"{level_text(LEVEL)}, over speakers and seeds."
     ]
-    if any(grounding.weight for grounding in outcome.groundings):
-        notes.append("Hollow: trained to find pictures by what is said of them, too.")
+    if any(addition.suffix for addition in outcome.additions):
+        notes.append("Hollow: trained with pictures or articulatory features, too.")
     frame(
         figure,
         left,
@@ -76,14 +76,14 @@ def draw_gap(outcome: Outcome) -> matplotlib.figure.Figure:
 def _draw_errors(axes: Axes, outcome: Outcome) -> None:
     dress(axes)
     found = {(one.name, one.lang): one for one in outcome.measured}
-    every = _series([*outcome.references, MULTI], outcome.groundings)
+    every = _series([*outcome.references, MULTI], outcome.additions)
     width = 0.8 / len(every)
     for place, lang in enumerate(outcome.langs):
-        for number, (group, grounding) in enumerate(every):
-            errors = 100 * found[name_of(group, lang, grounding), lang].errors.by_seed
+        for number, (group, addition) in enumerate(every):
+            errors = 100 * found[name_of(group, lang, addition), lang].errors.by_seed
             x = place + (number - (len(every) - 1) / 2) * width
-            colour, fill = _COLOURS[group], _fill(group, grounding)
-            label = group if place == 0 and not grounding.weight else None
+            colour, fill = _COLOURS[group], _fill(group, addition)
+            label = group if place == 0 and not addition.suffix else None
             axes.plot(x, errors.mean(), "_", color=colour, ms=16, mew=2, label=label)
             axes.plot(
                 np.full(len(errors), x), errors, "o", color=colour, mfc=fill, ms=3.5
@@ -104,29 +104,29 @@ def _draw_errors(axes: Axes, outcome: Outcome) -> None:
 
 
 def _series(
-    groups: Sequence[str], groundings: Sequence[Grounding]
-) -> list[tuple[str, Grounding]]:
-    return [(group, grounding) for group in groups for grounding in groundings]
+    groups: Sequence[str], additions: Sequence[Addition]
+) -> list[tuple[str, Addition]]:
+    return [(group, addition) for group in groups for addition in additions]
 
 
-def _fill(group: str, grounding: Grounding) -> str:
-    return "white" if grounding.weight else _COLOURS[group]
+def _fill(group: str, addition: Addition) -> str:
+    return "white" if addition.suffix else _COLOURS[group]
 
 
 def _draw_gaps(axes: Axes, outcome: Outcome) -> None:
     dress(axes)
     rows = [*outcome.langs, MEAN]
-    every = _series(outcome.references, outcome.groundings)
+    every = _series(outcome.references, outcome.additions)
     step = min(0.3, 0.8 / len(every))
     gaps = {(one.encoder, one.reference, one.lang): one.found for one in outcome.gaps}
-    for number, (reference, grounding) in enumerate(every):
+    for number, (reference, addition) in enumerate(every):
         shift = (number - (len(every) - 1) / 2) * step
-        colour, fill = _COLOURS[reference], _fill(reference, grounding)
+        colour, fill = _COLOURS[reference], _fill(reference, addition)
         for row, lang in enumerate(rows):
-            suffix = grounding.suffix
+            suffix = addition.suffix
             found = gaps[MULTI + suffix, reference + suffix, lang]
             y = row + shift
-            label = f"to {reference}{_shown(grounding)}" if row == 0 else None
+            label = f"to {reference}{_shown(addition)}" if row == 0 else None
             axes.plot([100 * found.low, 100 * found.high], [y, y], color=colour, lw=1.5)
             axes.plot(
                 100 * found.relative, y, "o", color=colour, mfc=fill, ms=5, label=label
@@ -138,10 +138,14 @@ def _draw_gaps(axes: Axes, outcome: Outcome) -> None:
     axes.legend(loc="best", fontsize=NOTE_SIZE, frameon=False)
 
 
-def _shown(grounding: Grounding) -> str:
-    if not grounding.weight:
-        return ""
-    return f", pictures of {grounding.share:.0%}, weight {grounding.weight:g}"
+def _shown(addition: Addition) -> str:
+    text = ""
+    if addition.grounding_weight:
+        text += f", pictures of {addition.grounding_share:.0%}"
+        text += f", weight {addition.grounding_weight:g}"
+    if addition.feature_weight:
+        text += f", features, weight {addition.feature_weight:g}"
+    return text
 
 
 FIGURES = (Figure("gap", draw_gap),)

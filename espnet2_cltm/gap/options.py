@@ -12,7 +12,7 @@ from pathlib import Path
 from espnet2_cltm.corpus.options import CODES, DATADIR, DUMPDIR
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping
-from espnet2_cltm.gap.encoders import REFERENCES, list_groundings, list_kinds
+from espnet2_cltm.gap.encoders import REFERENCES, list_additions, list_kinds
 from espnet2_cltm.options import (
     NAME,
     SEEDS,
@@ -50,6 +50,7 @@ def _read_shares(text: str) -> tuple[float, ...]:
     return tuple(sorted(distinct(SHARE.read(word) for word in text.split())))
 
 
+_WEIGHTS = Kind(_read_weights, "numbers from 0 on, each once, such as '0 0.1'")
 EXPERIMENT_OPTIONS = (
     Option("langs", "language codes, two or more", CODES),
     replace(
@@ -68,13 +69,19 @@ EXPERIMENT_OPTIONS = (
         "grounding_weights",
         "weights of the loss of pictures (egs2/cltm/ssl1's grounding_weight), each for "
         "an encoder of each kind; 0 for none",
-        Kind(_read_weights, "numbers from 0 on, each once, such as '0 0.1'"),
+        _WEIGHTS,
     ),
     Option(
         "grounding_shares",
         "shares of the captions whose pictures are shown, each for an encoder of each "
         "kind and weight above 0",
         Kind(_read_shares, "shares above 0 and at most 1, each once, such as '0.5 1'"),
+    ),
+    Option(
+        "feature_weights",
+        "weights of the loss of articulatory features (egs2/cltm/ssl1's "
+        "feature_weight), each for an encoder of each kind; 0 for none",
+        _WEIGHTS,
     ),
 )
 GAP_OPTIONS = (
@@ -157,11 +164,13 @@ def resolve_gap(arguments: Sequence[str], environment: Mapping[str, str]) -> str
     shared = {name: texts[name] for name in (*_TRAINING, *places)}
     lines = [f"{name}={shlex.quote(text)}" for name, text in texts.items()]
     lines.append("encoders=()\ndeclare -A ssl_options=()")
-    groundings = list_groundings(
-        values["grounding_weights"], values["grounding_shares"]
+    additions = list_additions(
+        values["grounding_weights"],
+        values["grounding_shares"],
+        values["feature_weights"],
     )
     kinds = list_kinds(
-        values["langs"], values["references"], values["hours"], groundings
+        values["langs"], values["references"], values["hours"], additions
     )
     for seed in values["seeds"]:
         for kind in kinds:
@@ -169,8 +178,9 @@ def resolve_gap(arguments: Sequence[str], environment: Mapping[str, str]) -> str
                 "langs": " ".join(kind.langs),
                 "hours": f"{kind.hours:g}",
                 "seed": str(seed),
-                "grounding_weight": f"{kind.grounding.weight:g}",
-                "grounding_share": _share(kind.grounding.share),
+                "grounding_weight": f"{kind.addition.grounding_weight:g}",
+                "grounding_share": _share(kind.addition.grounding_share),
+                "feature_weight": f"{kind.addition.feature_weight:g}",
                 "expdir": str(exp),
                 "tag": kind.directory(seed),
                 "nj": "1",

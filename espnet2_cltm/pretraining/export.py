@@ -170,9 +170,13 @@ def write_card(exp: Path, template: Path, facts: CardFacts) -> Path:
 
 def _describe_data(exp: Path) -> str:
     settings = _read_settings(exp / "second_targets")
+    weights = _read_config(exp / "second").get("model_conf") or {}
+    table = "utt2num_samples"
+    if weights.get("grounding_weight"):
+        table += ".captions"
     lines = []
     for split in ("train", "dev"):
-        lengths = read_table(exp / "second_targets" / split / "utt2num_samples")
+        lengths = read_table(exp / "second_targets" / split / table)
         hours = sum(map(int, lengths.values())) / SAMPLE_RATE / 3600
         lines.append(f"{split} {hours:.2f} hours in {len(lengths)} utterances")
     langs = settings["langs"]
@@ -208,6 +212,13 @@ def _describe_targets(exp: Path) -> str:
         lines.append(
             "* PanPhon's articulatory features of the phone that is spoken at a frame, "
             f"to be told from it: weight {weights['feature_weight']}"
+        )
+    if weights.get("grounding_weight"):
+        picture_of = read_table(exp / "pictures" / "train" / "utt2picture")
+        lines.append(
+            f"* pictures: each of {len(picture_of)} captions in train is to find which "
+            f"of {len({*picture_of.values()})} pictures it tells of, and each picture "
+            f"its caption, among those of a batch: weight {weights['grounding_weight']}"
         )
     return "\n".join(lines)
 

@@ -119,7 +119,9 @@ def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
             of phones are missing or wrong, or there are fewer frames than clusters.
     """
     claim(asdict(settings), outdir, "targets")
-    if all((outdir / split / "wav.scp").exists() for split in SPLITS):
+    # Those of earlier versions lack the table of captions.
+    last = ("utt2num_samples.captions", "wav.scp")
+    if all((outdir / split / name).exists() for split in SPLITS for name in last):
         return [f"{outdir}: all targets were made before, skipped"]
     done = []
     if settings.segments:

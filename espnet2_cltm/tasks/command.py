@@ -19,6 +19,7 @@ def run_training(
     task: type[AbsTask],
     cmd: Sequence[str] | None = None,
     parser: argparse.ArgumentParser | None = None,
+    remedy: str = "",
 ) -> None:
     """Train as ESPnet's command of a task does.
 
@@ -29,6 +30,7 @@ def run_training(
         task: ESPnet task.
         cmd: Arguments; None for those of the command line.
         parser: The task's parser, if it is not its usual one.
+        remedy: What to do where a file of the data is missing.
 
     Raises:
         UserError: An option, a file or the device cannot be used.
@@ -42,7 +44,7 @@ def run_training(
         trains = not (args.print_config or args.collect_stats)
         if args.output_dir is not None and trains:
             if not args.dry_run:
-                _check_data(task, args)
+                _check_data(task, args, remedy)
             check_training(task, args)
             if args.resume:
                 check_checkpoint(Path(args.output_dir) / "checkpoint.pth")
@@ -53,7 +55,9 @@ def run_training(
         torch.distributed.destroy_process_group()
 
 
-def _check_data(task: type[AbsTask], args: argparse.Namespace) -> None:
+def _check_data(
+    task: type[AbsTask], args: argparse.Namespace, remedy: str = ""
+) -> None:
     """Check that the files of the data are named, once each, and there."""
     for phase in ("train", "valid"):
         option = f"--{phase}_data_path_and_name_and_type"
@@ -77,7 +81,8 @@ def _check_data(task: type[AbsTask], args: argparse.Namespace) -> None:
             )
         for path in (*shapes, *(path for path, _, _ in triples)):
             if not Path(path).is_file():
-                raise UserError(f"{path} is missing: correct {option} or its table.")
+                todo = remedy or f"correct {option} or its table"
+                raise UserError(f"{path} is missing: {todo}.")
 
 
 def check_checkpoint(path: Path) -> None:

@@ -13,7 +13,9 @@ from tests.abx.written import write_abx
 OPTIONS = (
     *("--langs", "es sw", "--seeds", "0 1", "--references", "mono", "--hours", "1"),
     *("--grounding_weights", "0", "--grounding_shares", "1"),
+    *("--feature_weights", "0"),
 )
+ADDED = {"_g0.1_p1": 0.01, "_f0.5": 0.02, "_g0.1_p1_f0.5": 0.03}
 
 
 @pytest.fixture
@@ -23,7 +25,11 @@ def exp(tmp_path):
             directory = tmp_path / "baselines" / f"abx_{split}"
             write_abx(directory, features, {"es": [0.08], "sw": [0.08]})
     errors = {"mono_es": 0.04, "mono_sw": 0.05, "multi": 0.06}
-    errors |= {f"{name}_g0.1_p1": error - 0.01 for name, error in errors.items()}
+    errors |= {
+        f"{name}{suffix}": error - less
+        for name, error in errors.items()
+        for suffix, less in ADDED.items()
+    }
     for seed in (0, 1):
         for name, error in errors.items():
             place = tmp_path / f"{name}_s{seed}"
@@ -40,7 +46,7 @@ def table(path):
 
 
 def test_gaps_are_of_the_layer_that_dev_has_chosen(exp, capsys):
-    options = (*OPTIONS, "--grounding_weights", "0 0.1")
+    options = (*OPTIONS, "--grounding_weights", "0 0.1", "--feature_weights", "0 0.5")
     multilingual_gap.main(["--exp", str(exp), *options, "--draws", "50"])
     rows = table(exp / "gap.tsv")
     gaps = {row["language"]: row for row in rows[:3]}
@@ -57,16 +63,18 @@ def test_gaps_are_of_the_layer_that_dev_has_chosen(exp, capsys):
     assert (exp / "gap.png").exists() and (exp / "gap.pdf").exists()
     assert "multi to mono +44.4 [" in capsys.readouterr().out
     compared = {(row["encoder"], row["reference"]): row["gap"] for row in rows[::3]}
-    grounded = 0.055 / 0.035
-    assert {names: float(gap) for names, gap in compared.items()} == pytest.approx(
-        {
-            ("multi", "mono"): 0.065 / 0.045 - 1,
-            ("multi_g0.1_p1", "mono_g0.1_p1"): grounded - 1,
-            ("multi_g0.1_p1", "multi"): 0.055 / 0.065 - 1,
-            ("mono_g0.1_p1", "mono"): 0.035 / 0.045 - 1,
-            ("multi_g0.1_p1/mono_g0.1_p1", "multi/mono"): grounded * 0.045 / 0.065 - 1,
-        },
-        abs=1e-6,
+    expected = {("multi", "mono"): 0.065 / 0.045}
+    for suffix, less in ADDED.items():
+        multi, mono = f"multi{suffix}", f"mono{suffix}"
+        gap = (0.065 - less) / (0.045 - less)
+        expected |= {
+            (multi, mono): gap,
+            (multi, "multi"): (0.065 - less) / 0.065,
+            (mono, "mono"): (0.045 - less) / 0.045,
+            (f"{multi}/{mono}", "multi/mono"): gap * 0.045 / 0.065,
+        }
+    assert {names: float(gap) + 1 for names, gap in compared.items()} == (
+        pytest.approx(expected, abs=1e-6)
     )
 
 

@@ -39,6 +39,16 @@ def test_every_weight_and_share_of_pictures_has_its_encoders():
         f"encoders+=(multi{suffix}_s3)" for suffix in ("", "_g0.1_p0.5", "_g0.1_p1")
     ]
     assert "--grounding_weight=0.1 --grounding_share=0.5" in assigned
+    with_features = resolve_gap(
+        ["--seeds", "3", *given, "--feature_weights", "0 0.5"], os.environ
+    )
+    every = [name for name in with_features.split() if name.startswith("encoders+=(mu")]
+    assert every[:3] == names
+    assert [name.replace("_f0.5", "") for name in every[3:]] == names
+    assert "encoders+=(multi_f0.5_s3)" in every
+    assert "--grounding_weight=0.1 --grounding_share=0.5 --feature_weight=0.5" in (
+        with_features.replace("'", "")
+    )
     with pytest.raises(UserError, match="--grounding_shares takes shares above 0"):
         resolve_gap(["--grounding_shares", "0 1"], os.environ)
 

@@ -163,6 +163,10 @@ def test_only_what_is_missing_is_made(dump, made, capsys):
     assert (made / "languages" / "es.train.ark").stat().st_mtime_ns == kept
     assert (made / "dev" / "wav.scp").exists()
     assert clusters(made).keys() == before.keys()
+    (made / "train" / "utt2num_samples.captions").unlink()  # of an earlier version
+    make(dump, made)
+    assert (made / "train" / "utt2num_samples.captions").exists()
+    capsys.readouterr()
     make(dump, made)
     assert "all targets were made before, skipped" in capsys.readouterr().out
 

@@ -86,7 +86,8 @@ if ((stage <= 5 && stop_stage >= 5)); then
     log "Stage 5: the gap"
     run python3 -m espnet2_cltm.bin.multilingual_gap --exp "${exp}" --langs "${langs}" \
         --hours "${hours}" --seeds "${seeds}" --references "${references}" \
-        --grounding_weights "${grounding_weights}" --grounding_shares "${grounding_shares}"
+        --grounding_weights "${grounding_weights}" --grounding_shares "${grounding_shares}" \
+        --feature_weights "${feature_weights}"
 fi
 
 finished
