@@ -24,7 +24,7 @@ LOG_MEL, NORMALISED = "log-mel", "log-mel-cmvn"
 :data:`NORMALISED` each with zero mean and unit variance over an utterance."""
 
 SLACK = 3
-"""Frames that an item may end behind the last: convolutions leave out the edge."""
+"""Frames that an item may end after the last: convolutions leave out the edge."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,29 @@ def put_together(
     return Frames(name, np.concatenate(parts), starts, lengths, rate)
 
 
+def locate_features(place: Path, files: Iterable[str]) -> dict[str, str]:
+    """Return where the features of files are, sorted by the files' names.
+
+    Args:
+        place: Directory of ``<file>.npy``, or a ``.scp`` of Kaldi matrices.
+        files: Names of files, as items have them.
+
+    Raises:
+        UserError: A file has none.
+    """
+    table = None if place.is_dir() else read_table(place)
+    found = {}
+    for file in sorted(set(files)):
+        path = place / f"{file}.npy"
+        if not (path.exists() if table is None else file in table):
+            raise UserError(
+                f"{place} lacks the features of {file}: add them, or leave its items "
+                "out."
+            )
+        found[file] = str(path) if table is None else table[file]
+    return found
+
+
 def read_features(place: Path, files: Iterable[str], rate: float) -> Frames:
     """Read features from files.
 
@@ -117,23 +140,13 @@ def read_features(place: Path, files: Iterable[str], rate: float) -> Frames:
     Raises:
         UserError: A file's features are missing, cannot be read, or have another shape.
     """
-    table = None if place.is_dir() else read_table(place)
+    load = np.load if place.is_dir() else kaldiio.load_mat
+    located = locate_features(place, files)
 
-    def read(file: str) -> np.ndarray:
-        if table is not None and file not in table:
-            raise UserError(
-                f"{place} lacks the features of {file}: add them, or leave its items "
-                "out."
-            )
-        path = place / f"{file}.npy"
-        if table is None and not path.exists():
-            raise UserError(
-                f"{path} is not there, and items are in {file}: add it, or leave them "
-                "out."
-            )
-        where = str(path) if table is None else table[file]
+    def read(where: str) -> np.ndarray:
         with foreign(f"{where} cannot be read as features", "compute them again"):
-            return np.load(path) if table is None else kaldiio.load_mat(where)
+            return load(where)
 
-    names = progress(sorted(set(files)), description=f"reading {place}", unit="file")
-    return put_together(str(place), ((file, read(file)) for file in names), rate)
+    names = progress(located, description=f"reading {place}", unit="file")
+    features = ((file, read(located[file])) for file in names)
+    return put_together(str(place), features, rate)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet2_cltm.abx.averaging import LEVEL
-from espnet2_cltm.abx.cells import CONTEXTS, ON, SPEAKERS, Design
+from espnet2_cltm.abx.cells import CONTEXTS, ON, SPEAKERS, Design, make_cells
 from espnet2_cltm.abx.distances import DISTANCES
 from espnet2_cltm.abx.features import (
     LOG_MEL,
@@ -15,6 +15,7 @@ from espnet2_cltm.abx.features import (
     NORMALISED,
     RANDOM,
     Frames,
+    locate_features,
     read_features,
 )
 from espnet2_cltm.abx.inputs import (
@@ -72,7 +73,9 @@ LAYERS = Kind(_read_layers, "all, or numbers of layers from 0, such as '2 4'")
 RATE = Kind(_read_rate, "a number above 0, such as 50")
 OPTIONS = (
     Option(
-        "dump", "audio store of stage 2, <dumpdir>/<corpus>, with times of phones", TEXT
+        "dump",
+        "audio store of stage 2, <dumpdir>/<corpus>, for phones with their times",
+        TEXT,
     ),
     Option("langs", "language codes; left out, all under --dump", CODES),
     Option("splits", "splits of --dump, taken together", some_of(*SPLITS), "test"),
@@ -190,8 +193,22 @@ def run(args: argparse.Namespace) -> None:
         args.draws,
     )
     sources = _open_sources(args)
+    if not (args.outdir / "abx.tsv").exists():
+        _check_tests(args, setting.design, tests)
     with alone_in(args.outdir):
         _measure_all(args, setting, tests, sources)
+
+
+def _check_tests(
+    args: argparse.Namespace, design: Design, tests: Sequence[Material]
+) -> None:
+    """Refuse tests without audio, features or triples before anything is written."""
+    for test in tests:
+        if args.model or args.baselines:
+            test.require_audio(args.wav_scp or args.dump)
+        if args.features:
+            locate_features(Path(args.features), test.items["file"])
+        make_cells(test.items, design)
 
 
 def _measure_all(
@@ -230,7 +247,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("--on language needs --dump: an item file names no languages.")
     if args.item and not args.features and not args.wav_scp:
         raise UserError("--item names files without their audio: give --wav_scp.")
-    if args.unit == "triphone" and args.context == "any" and not args.item:
+    is_triphone = args.unit == "triphone" and args.on == "phone" and not args.item
+    if is_triphone and args.context == "any":
         raise UserError(
             "With --context any triphones would differ in their neighbours, too: give "
             "--unit phone with it."

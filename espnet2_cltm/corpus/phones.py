@@ -20,7 +20,7 @@ SILENCES = ("SIL", "sil", "sp", "spn", "<eps>", "<unk>", "")
 """What aligners call silence and noise."""
 
 TOLERANCE = 0.05
-"""Seconds that a phone may end behind its audio: aligners count in frames."""
+"""Seconds that a phone may end after its audio: aligners count in frames."""
 
 _ORDER = 0.0015  # seconds that a phone may begin before the last one's end, by rounding
 _REMEDY = "write '<utterance> 1 <start> <duration> <phone>', in seconds"
@@ -116,7 +116,7 @@ def _parse(
             yield Fault(number, why, "sort the lines, and write each phone once")
         elif phone.end > seconds.get(utt, math.inf) + TOLERANCE:
             why = (
-                f"{utt} has a phone that ends at {phone.end:.3f} s, behind its audio, "
+                f"{utt} has a phone that ends at {phone.end:.3f} s, after its audio, "
                 f"which ends at {seconds[utt]:.3f} s"
             )
             yield Fault(number, why, _REDO)

@@ -159,13 +159,15 @@ def test_labels_choose_what_is_compared(dump, capsys):
     assert "es has no item of 'q'" in said and "a b o" in said
     said = refusal(capsys, *FROM_FILES, "--outdir", "y", "--labels", "a")
     assert "of one phone, 'a'" in said
+    assert not (dump.parent / "y").exists()
 
 
 def test_features_that_are_missing_or_of_another_shape_are_named(dump, capsys):
     missing = dump.parent / "feats/es-s0-0.npy"
     frames = np.load(missing)
     missing.unlink()
-    assert "feats/es-s0-0.npy is not there" in refusal(capsys, *FROM_FILES)
+    assert "feats lacks the features of es-s0-0" in refusal(capsys, *FROM_FILES)
+    assert not (dump.parent / "out").exists()
     np.save(missing, frames[:, :3])
     said = refusal(capsys, *FROM_FILES)
     assert "(99, 4) for es-s0-4, not (frames, 3)" in said
@@ -191,6 +193,7 @@ def test_an_item_file_of_unknown_audio_is_refused(dump, capsys):
     options = ("--item", "out/es.item", "--outdir", "x", "--baselines", "log-mel")
     said = refusal(capsys, *options, "--wav_scp", "wav.scp")
     assert "wav.scp has no audio of es-s0-4" in said
+    assert not (dump.parent / "x").exists()
     assert "--wav_scp" in refusal(capsys, *options)
 
 

@@ -1,8 +1,11 @@
 """Grounding: captions and their pictures are found by each other, and nothing else."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
+import yaml
 from transformers import ViTConfig, ViTModel
 
 from espnet2_cltm.bin import hubert_pictures
@@ -16,6 +19,7 @@ from espnet2_cltm.pretraining.crops import (
     InTurns,
     count_frames,
 )
+from espnet2_cltm.pretraining.export import CardFacts, write_card
 from espnet2_cltm.pretraining.grounding import (
     AttentionPooling,
     Grounding,
@@ -342,3 +346,31 @@ def test_grounding_without_pictures_is_refused(captioned, tmp_path, capsys):
     with pytest.raises(SystemExit):
         train(captioned, tmp_path / "exp", 0.5, pictures=False)
     assert "grounding_weight in model_conf needs pictures" in capsys.readouterr().err
+
+
+def test_targets_of_before_there_were_captions_are_named(captioned, tmp_path, capsys):
+    shutil.copytree(captioned / "targets", tmp_path / "targets")
+    table = tmp_path / "targets" / "train" / "utt2num_samples.captions"
+    table.unlink()
+    with pytest.raises(SystemExit):
+        train(tmp_path, tmp_path / "exp", 0.5)
+    said = capsys.readouterr().err
+    assert f"{table} is missing: run stage 3" in said and said.count("\n") == 1
+
+
+def test_the_card_tells_weight_and_number_of_captions(captioned, grounded, tmp_path):
+    (tmp_path / "second_targets").symlink_to(captioned / "targets")
+    (tmp_path / "pictures").symlink_to(captioned / "pictures")
+    (tmp_path / "second").mkdir()
+    config = yaml.safe_load((grounded[0] / "config.yaml").read_text())
+    config["frontend_conf"]["model"] = "first/hf"
+    (tmp_path / "second" / "config.yaml").write_text(yaml.safe_dump(config))
+    (tmp_path / "second" / "train.log").write_text("[valid] acc=0.5, time=1 second\n")
+    (tmp_path / "card.md").write_text("{data} {targets}")
+    facts = CardFacts("title", "commit", 1, "./run.sh")
+    card = write_card(tmp_path, tmp_path / "card.md", facts).read_text()
+    captions = read_captions(captioned / "pictures", "train").picture_of
+    assert f"each of {len(captions)} captions in train" in card
+    assert f"{len({*captions.values()})} pictures" in card and "weight 0.5" in card
+    lengths = read_table(captioned / "targets" / "train" / "utt2num_samples.captions")
+    assert f"in {len(lengths)} utterances, dev" in card

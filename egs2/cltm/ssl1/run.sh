@@ -150,16 +150,17 @@ write_card() {
 }
 
 if ((stage <= 3 && stop_stage >= 3)); then
+    # First, because a picture that is missing ends it: targets take long.
+    if [[ ${grounding_weight} != 0 ]]; then
+        run python3 -m espnet2_cltm.bin.hubert_pictures --dump "${dump}" --langs "${langs}" \
+            --image_size "${image_size}" --grounding_share "${grounding_share}" \
+            --seed "${seed}" --nj "${nj}" --outdir "${exp}/pictures"
+    fi
     if [[ -n ${first_model} ]]; then
         log "Stage 3: no clusters of MFCC, because --first_model ${first_model} is trained"
     else
         log "Stage 3: clusters of MFCC in ${exp}/first_targets"
         make_targets "${exp}/first_targets" "${first_clusters}" --features mfcc
-    fi
-    if [[ ${grounding_weight} != 0 ]]; then
-        run python3 -m espnet2_cltm.bin.hubert_pictures --dump "${dump}" --langs "${langs}" \
-            --image_size "${image_size}" --grounding_share "${grounding_share}" \
-            --seed "${seed}" --nj "${nj}" --outdir "${exp}/pictures"
     fi
 fi
 
