@@ -135,7 +135,13 @@ def _draw_gaps(axes: Axes, outcome: Outcome) -> None:
     axes.set_yticks(range(len(rows)), rows)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_title(f"relative gap of {MULTI}, %", loc="left", size=AXIS_SIZE, color=INK)
-    axes.legend(loc="best", fontsize=NOTE_SIZE, frameon=False)
+    axes.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, -0.08),
+        borderaxespad=0,
+        fontsize=NOTE_SIZE,
+        frameon=False,
+    )
 
 
 def _shown(addition: Addition) -> str:
