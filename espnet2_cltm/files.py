@@ -305,13 +305,39 @@ def write_text(path: Path | str, text: str | Iterable[str]) -> None:
         file.writelines([text] if isinstance(text, str) else text)
 
 
-def write_rows(path: Path | str, rows: Iterable[Sequence[str]]) -> None:
+def write_rows(path: Path | str, rows: Iterable[Iterable[object]]) -> None:
     """Write a tab-separated table, the names of its columns as the first row.
 
     Raises:
         UserError: The file system refuses.
     """
-    write_text(path, ("\t".join(row) + "\n" for row in rows))
+    write_text(path, ("\t".join(map(str, row)) + "\n" for row in rows))
+
+
+def write_rows_if_any(
+    path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]
+) -> None:
+    """Write a table that has rows; without any, remove one of an earlier call.
+
+    Raises:
+        UserError: The file system refuses.
+    """
+    rows = list(rows)
+    if rows:
+        write_rows(path, [columns, *rows])
+    else:
+        remove_if_there(path)
+
+
+def write_json(path: Path | str, content: Any, allow_nan: bool = False) -> None:
+    """Write a JSON file, in UTF-8, that people can read as well.
+
+    Raises:
+        UserError: The file system refuses.
+        ValueError: There is NaN or infinity, which ``allow_nan`` does not allow.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=allow_nan)
+    write_text(path, f"{text}\n")
 
 
 def remove_if_there(*paths: Path) -> None:
@@ -385,7 +411,7 @@ def claim(settings: Mapping[str, Any], outdir: Path, what: str) -> None:
     path = outdir / "settings.json"
     wanted = json.loads(json.dumps(settings))
     if not path.exists():
-        write_text(path, json.dumps(wanted, indent=2) + "\n")
+        write_json(path, wanted)
         return
     there = read_json(path, f"delete {outdir} and start again")
     different = [name for name in wanted if there.get(name) != wanted[name]]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_rows, remove_if_there, write_text
+from espnet2_cltm.files import read_rows, write_rows_if_any
 from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.options import Kind, distinct, some_of
 from espnet2_cltm.results_format import JOINT, POOL_COLUMNS, POOL_SIZES
@@ -99,19 +99,11 @@ class ChosenPool:
 
 def write_pools(path: Path, pools: Iterable[ChosenPool]) -> None:
     """Write the donors of all pools; the file is removed where there are none."""
-    lines = [
-        "\t".join(
-            (
-                *(one.target, one.pool, "+".join(one.donors)),
-                "" if one.seed is None else str(one.seed),
-            )
-        )
-        for one in pools
-    ]
-    if lines:
-        write_text(path, "\n".join(["\t".join(POOL_COLUMNS), *lines]) + "\n")
-    else:
-        remove_if_there(path)
+    rows = (
+        (p.target, p.pool, "+".join(p.donors), "" if p.seed is None else p.seed)
+        for p in pools
+    )
+    write_rows_if_any(path, POOL_COLUMNS, rows)
 
 
 def read_pools(path: Path) -> list[ChosenPool]:

@@ -4,7 +4,6 @@ Nothing else of ABX needs torch. Frames go to files, a file a layer, so that mem
 holds one layer at a time.
 """
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -18,7 +17,7 @@ import torch
 from espnet2_cltm.abx.features import LOG_MEL, NORMALISED, RANDOM, Frames
 from espnet2_cltm.corpus.audio import SAMPLE_RATE, load_audio
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_json, write_text
+from espnet2_cltm.files import read_json, write_json
 from espnet2_cltm.frontend.checkpoint import describe_encoder, load_encoder
 from espnet2_cltm.frontend.families import windows
 from espnet2_cltm.frontend.hubert import HubertFrontend
@@ -136,7 +135,7 @@ def extract(
                 if layer in opened:
                     opened[layer].write(np.ascontiguousarray(values, np.float32).data)
     content = {"files": files, "n_frames": n_frames, "size": size, "layers": layers}
-    write_text(index, json.dumps(content) + "\n")
+    write_json(index, content)
 
 
 def path_of(directory: Path, layer: int) -> Path:

@@ -8,7 +8,6 @@ on where it was; a part whose items have changed is measured again.
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from espnet2_cltm.abx.inputs import Material
 from espnet2_cltm.abx.items import write_items
 from espnet2_cltm.abx.scoring import cell_errors, collapse
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_json, read_rows, write_text
+from espnet2_cltm.files import read_json, read_rows, write_json, write_rows, write_text
 
 COLUMNS = (
     *("test", "features", "layer", "error", "low", "high", "on", "unit", "speaker"),
@@ -143,15 +142,14 @@ class Results:
         )
         part = {"items": self._digests[test.name], "row": row}
         path = self._part(test.name, features, layer)
-        write_text(path, json.dumps(part, indent=1, ensure_ascii=False) + "\n")
+        write_json(path, part, allow_nan=True)
         return row
 
     def write(self) -> list[dict[str, Any]]:
         """Write ``abx.tsv`` of all parts that are there; return its lines."""
         rows = list(self._rows())
-        lines = ["\t".join(COLUMNS)]
-        lines += ["\t".join(_field(row[name]) for name in COLUMNS) for row in rows]
-        write_text(self.outdir / "abx.tsv", "\n".join(lines) + "\n")
+        fields = ([_field(row[name]) for name in COLUMNS] for row in rows)
+        write_rows(self.outdir / "abx.tsv", [COLUMNS, *fields])
         return rows
 
     def _rows(self) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,6 @@ all.
 """
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.bin.results_options import add_results_options, strategy_directories
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.recipe_options import DISTANCES
-from espnet2_cltm.files import remove_if_there, write_text
+from espnet2_cltm.files import remove_if_there, write_json
 from espnet2_cltm.matrix import pool_results, strategies
 from espnet2_cltm.matrix.alone import analyse_alone
 from espnet2_cltm.matrix.comparison import read_compared
@@ -257,10 +256,7 @@ def _build(
     else:
         write_strategies(args.outdir / strategies.FILE, comparison)
     figures = write_figures(args.outdir, MATRIX_FIGURES, report)
-    write_text(
-        args.outdir / "summary.json",
-        json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-    )
+    write_json(args.outdir / "summary.json", summary)
     report = replace(report, files=_downloads(args.outdir), figures=figures)
     write_page(args.outdir / "report.html", report)
     return report

@@ -6,11 +6,10 @@ published matrix. Writes ``comparison.txt``, ``scatter.png``, ``scatter.pdf`` an
 """
 
 import argparse
-import json
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, command
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import write_json, write_text
 from espnet2_cltm.matrix.comparison import compare, read_compared
 from espnet2_cltm.matrix.matrix_files import PUBLISHED
 from espnet2_cltm.options import DRAWS, WHOLE, Option, add_options
@@ -62,10 +61,7 @@ def run(args: argparse.Namespace) -> None:
     pair = ComparedPair(a, b, comparison, args.largest)
     write_figures(args.outdir, COMPARISON_FIGURES, pair)
     summary = summarise_comparison(a, b, comparison, args.seed)
-    write_text(
-        args.outdir / "comparison.json",
-        json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-    )
+    write_json(args.outdir / "comparison.json", summary)
     print(text)
     print(f"Written to {args.outdir}: comparison.json, comparison.txt, scatter.png/pdf")
 

@@ -15,7 +15,7 @@ from espnet2_cltm.abx.averaging import (
 from espnet2_cltm.abx.measuring import read_results, speaker_errors_path
 from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import write_rows
 from espnet2_cltm.options import SEED, WHOLE, Option, add_options
 
 OPTIONS = (
@@ -67,16 +67,16 @@ def get_parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> None:
     """Compare, print, and write."""
     ours, *others = (_parse(text) for text in (args.features, *args.others))
-    lines = ["\t".join(HEADER)]
+    rows: list[tuple[object, ...]] = [HEADER]
     for test, other, found in compare_measured(ours, others, args.draws, args.seed):
         numbers = (found.error, found.other, found.difference, found.low, found.high)
         counts = (found.pairs, found.speakers)
         names = (test, str(ours), str(other))
         shown = ["" if number != number else repr(number) for number in numbers]
-        lines.append("\t".join([*names, *shown, *map(str, counts)]))
+        rows.append((*names, *shown, *counts))
         print(_told(*names, found))
     if args.outfile:
-        write_text(args.outfile, "\n".join(lines) + "\n")
+        write_rows(args.outfile, rows)
 
 
 def _parse(text: str) -> Measured:

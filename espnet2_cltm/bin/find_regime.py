@@ -7,12 +7,11 @@ does all.
 """
 
 import argparse
-import json
 import math
 
 from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.bin.results_options import add_results_options, strategy_directories
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import write_json
 from espnet2_cltm.matrix.languages import describe, read_languages
 from espnet2_cltm.matrix.regime import (
     IndexSettings,
@@ -111,10 +110,7 @@ def _find(args: argparse.Namespace, strategy: str | None) -> None:
     write_learning_curves(args.outdir / "learning_curves.tsv", curves, regime.indices)
     write_figures(args.outdir, REGIME_FIGURES, FoundRegime(curves, regime))
     summary = summarise_regime(curves, regime, describe(curves.languages, known))
-    write_text(
-        args.outdir / "regime.json",
-        json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-    )
+    write_json(args.outdir / "regime.json", summary)
     print(regime_text(curves, regime))
     print(f"Written to {args.outdir}: regime.json, learning_curves.tsv, regime.png/pdf")
 

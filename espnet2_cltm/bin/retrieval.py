@@ -9,7 +9,7 @@ from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.datadir import SPLITS, read_table
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_mapping, write_text
+from espnet2_cltm.files import read_mapping, write_rows
 from espnet2_cltm.options import Option, add_options, some_of
 from espnet2_cltm.pretraining.espnet_task import PretrainingTask
 from espnet2_cltm.pretraining.pictures import read_captions
@@ -75,9 +75,8 @@ def _measure(args: argparse.Namespace) -> None:
         raise UserError(
             f"{args.dump} has no two captions of one picture, and no picture to find."
         )
-    lines = ["\t".join(COLUMNS)]
-    lines += ["\t".join(_cell(row[name]) for name in COLUMNS) for row in rows]
-    write_text(args.outfile, "\n".join(lines) + "\n")
+    cells = ([_cell(row[name]) for name in COLUMNS] for row in rows)
+    write_rows(args.outfile, [COLUMNS, *cells])
     print(summary(rows))
     print(f"Written to {args.outfile}")
 

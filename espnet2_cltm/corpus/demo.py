@@ -37,7 +37,13 @@ from espnet2_cltm.corpus.emoji import Emoji, emoji_names, write_picture
 from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec, LanguageSplits
 from espnet2_cltm.corpus.phones import Phone, read_phones
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import alone_in, cannot_write, read_json, write_text
+from espnet2_cltm.files import (
+    alone_in,
+    cannot_write,
+    read_json,
+    write_json,
+    write_rows,
+)
 from espnet2_cltm.language_codes import language_of
 from espnet2_cltm.progress import progress
 
@@ -216,7 +222,7 @@ def _make(items: list[Item], directory: Path, lang: str, nj: int) -> None:
         origin.unlink(missing_ok=True)
         _remove_made(directory, lang, "*.wav")
         _remove_made(directory, lang, "*.ctm")
-        write_text(origin, json.dumps(made_from, indent=2) + "\n")
+        write_json(origin, made_from)
     missing = {
         path: item.prompt
         for item in items
@@ -292,7 +298,7 @@ def _write_tables(items: list[Item], directory: Path) -> None:
         ("speakers.tsv", [names, *speakers]),
         ("utterances.tsv", [header, *utterances]),
     ):
-        write_text(directory / file, "".join("\t".join(row) + "\n" for row in rows))
+        write_rows(directory / file, rows)
 
 
 DEMO = CorpusSpec(

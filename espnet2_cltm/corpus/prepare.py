@@ -10,7 +10,6 @@ tables and options are unchanged is not prepared again.
 
 import gc
 import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +37,12 @@ from espnet2_cltm.corpus.synthetic import can_speak, speaking
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.counting import agreeing, counted
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_json, remove_if_there, replacing, write_text
+from espnet2_cltm.files import (
+    read_json,
+    remove_if_there,
+    replacing,
+    write_json,
+)
 from espnet2_cltm.language_codes import (
     CODE_RULE,
     SYNTHETIC,
@@ -328,12 +332,8 @@ def prepare_language(
             "Correct the corpus and run again."
         )
     files = [f"{s}/{path.name}" for s in SPLITS for path in (directory / s).iterdir()]
-    text = json.dumps(
-        {"made_from": made_from, "files": sorted([*files, REJECTED]), **record},
-        indent=1,
-        ensure_ascii=False,
-    )
-    write_text(done, text + "\n")
+    made = {"made_from": made_from, "files": sorted([*files, REJECTED]), **record}
+    write_json(done, made)
     return PreparedLanguage(lang, directory, False, **record)
 
 

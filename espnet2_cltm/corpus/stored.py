@@ -16,7 +16,7 @@ from pathlib import Path
 from espnet2_cltm.corpus.datadir import Utterance, read_data_dir, read_table
 from espnet2_cltm.corpus.pipes import is_pipe
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_text, remove_if_there, write_text
+from espnet2_cltm.files import read_text, write_rows_if_any
 
 FINGERPRINT = ".fingerprint"
 UNDECODED = "undecoded.tsv"
@@ -85,15 +85,12 @@ def read_split(directory: Path) -> tuple[list[Utterance], dict[str, int]]:
 
 def write_undecoded(directory: Path, utterances: Sequence[Utterance]) -> None:
     """Write the list of what is not decoded; without utterances there is none."""
-    if not utterances:
-        remove_if_there(directory / UNDECODED)
-        return
     labels = sorted({label for u in utterances for label in u.labels})
-    lines = ["\t".join([*_NOT_LABELS, *labels])]
-    for u in utterances:
-        values = [u.labels.get(label, "") for label in labels]
-        lines.append("\t".join([u.id, u.speaker, u.lang or "", *values]))
-    write_text(directory / UNDECODED, "\n".join(lines) + "\n")
+    rows = (
+        (u.id, u.speaker, u.lang or "", *(u.labels.get(label, "") for label in labels))
+        for u in utterances
+    )
+    write_rows_if_any(directory / UNDECODED, [*_NOT_LABELS, *labels], rows)
 
 
 def read_undecoded(directory: Path) -> list[Utterance]:

@@ -5,6 +5,7 @@ that matters. ``write_espnet_data`` turns one into the Kaldi files that ESPnet's
 name.
 """
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.stored import is_stored
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_rows, write_text
+from espnet2_cltm.files import read_rows, write_rows, write_text
 
 HEADER = ("utt", "label", "num_samples", "audio", "speaker")
 
@@ -39,12 +40,8 @@ class ListedUtterance:
 
 def write_utterance_list(path: Path, utterances: Sequence[ListedUtterance]) -> None:
     """Write a list, whole or not at all."""
-    lines = ["\t".join(HEADER)]
-    lines += [
-        f"{u.utt}\t{u.label}\t{u.num_samples}\t{u.audio}\t{u.speaker}"
-        for u in utterances
-    ]
-    write_text(path, "\n".join(lines) + "\n")
+    rows = ((u.utt, u.label, u.num_samples, u.audio, u.speaker) for u in utterances)
+    write_rows(path, itertools.chain([HEADER], rows))
 
 
 def read_utterance_list(path: Path) -> list[ListedUtterance]:

@@ -20,7 +20,11 @@ from espnet2_cltm.corpus.utterance_list import (
 from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.files import read_mapping, read_rows, remove_if_there, write_text
+from espnet2_cltm.files import (
+    read_mapping,
+    read_rows,
+    write_rows_if_any,
+)
 from espnet2_cltm.results_format import DATA_COLUMNS
 
 
@@ -34,7 +38,7 @@ def write_data_table(directory: ExperimentDir, plan: Sequence[PlannedRun]) -> No
     for planned in plan:
         for lang in planned.run.languages:
             seeds.setdefault((planned.run.task, lang), set()).add(planned.run.seed)
-    lines = ["\t".join(DATA_COLUMNS)]
+    rows: list[tuple[object, ...]] = []
     store: Path | None = None
     for (task, lang), of_language in sorted(seeds.items()):
         if not directory.utterance_list(task, lang, "test").exists():
@@ -42,12 +46,8 @@ def write_data_table(directory: ExperimentDir, plan: Sequence[PlannedRun]) -> No
         store = store or _store(directory)
         for split, drawn in _splits(directory, task, lang, sorted(of_language)):
             found = _remarks(store / lang / split / "remarks.tsv")
-            fields = (task, lang, split, *_describe(drawn, found))
-            lines.append("\t".join(map(str, fields)))
-    if len(lines) == 1:
-        remove_if_there(directory.data)
-    else:
-        write_text(directory.data, "\n".join(lines) + "\n")
+            rows.append((task, lang, split, *_describe(drawn, found)))
+    write_rows_if_any(directory.data, DATA_COLUMNS, rows)
 
 
 def _store(directory: ExperimentDir) -> Path:

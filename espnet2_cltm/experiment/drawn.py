@@ -19,7 +19,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.settings import Settings
-from espnet2_cltm.files import remove_if_there, write_text
+from espnet2_cltm.files import write_rows_if_any
 from espnet2_cltm.pools import ChosenPool, write_pools
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
@@ -106,17 +106,12 @@ def write_drawn(directory: ExperimentDir, planned: Planned) -> None:
         _write_set(directory, task, name, "test", test)
     for task in planned.settings.tasks:
         write_pools(directory.pools(task), planned.pools.get(task, ()))
-        lines = ["\t".join(LEFT_OUT_COLUMNS)]
-        lines += [
-            f"{lang}\t{' '.join(reason.split())}"
+        left_out = (
+            (lang, " ".join(reason.split()))
             for (of_task, lang), reason in sorted(planned.left_out.items())
             if of_task == task
-        ]
-        path = directory.left_out(task)
-        if len(lines) > 1:
-            write_text(path, "\n".join(lines) + "\n")
-        else:
-            remove_if_there(path)
+        )
+        write_rows_if_any(directory.left_out(task), LEFT_OUT_COLUMNS, left_out)
 
 
 def read_test_set(

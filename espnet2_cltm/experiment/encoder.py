@@ -8,7 +8,6 @@ An encoder that ``experiment.yaml`` describes in full needs neither.
 """
 
 import hashlib
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.files import read_json, read_mapping, write_text
+from espnet2_cltm.files import read_json, read_mapping, write_json
 from espnet2_cltm.frontend.families import NAMES, WITH_MODEL
 
 _CONFIGURATION = ("config.json", "preprocessor_config.json")
@@ -159,8 +158,7 @@ def check_encoder(directory: ExperimentDir, model: Any) -> None:
     known = read_encoders(directory)
     if str(model) not in known:
         known = {**known, str(model): identity}
-        text = json.dumps(dict(sorted(known.items())), indent=1)
-        write_text(directory.encoders, f"{text}\n")
+        write_json(directory.encoders, dict(sorted(known.items())))
     elif known[str(model)] != identity:
         raise UserError(
             f"The encoder {model} has changed since {directory.root} was begun "

@@ -26,7 +26,7 @@ import numpy as np
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.files import remove_if_there, write_text
+from espnet2_cltm.files import remove_if_there, write_rows
 from espnet2_cltm.progress import progress
 from espnet2_cltm.results_format import LAYER_COLUMNS, STRATEGY
 
@@ -76,12 +76,12 @@ class LayerTable:
             remove_if_there(path)
             return False
         self._compare()
-        lines = ["\t".join((*LAYER_COLUMNS, STRATEGY))]
+        rows: list[tuple[object, ...]] = [(*LAYER_COLUMNS, STRATEGY)]
         for (*where, layer, strategy), found in sorted(self._values.items()):
             sd = f"{np.std(found, ddof=1):.4g}" if len(found) > 1 else ""
             numbers = (layer, len(found), f"{np.mean(found):.6g}", sd)
-            lines.append("\t".join(map(str, (*where, *numbers, strategy))))
-        write_text(path, "\n".join(lines) + "\n")
+            rows.append((*where, *numbers, strategy))
+        write_rows(path, rows)
         return self._is_partial
 
     def _take(

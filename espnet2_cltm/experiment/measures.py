@@ -23,7 +23,10 @@ from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.layer_table import LayerTable
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
-from espnet2_cltm.files import remove_if_there, write_text
+from espnet2_cltm.files import (
+    write_rows,
+    write_rows_if_any,
+)
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.results_format import (
     COST_COLUMNS,
@@ -53,7 +56,7 @@ class Measures:
         self.uncalibrated = 0
         self._curves: _Sums = defaultdict(lambda: [0, 0.0])
         self._scores: _Sums = defaultdict(lambda: [0, 0.0])
-        self._costs: list[str] = []
+        self._costs: list[tuple[str, ...]] = []
         self._layers = LayerTable(directory)
 
     def add(self, planned: PlannedRun, metrics: Mapping[str, Any]) -> None:
@@ -69,7 +72,7 @@ class Measures:
         run = planned.run
         if find_task(run.task).calibration_sets and "calibration" not in metrics:
             self.uncalibrated += 1
-        self._costs.append(_costs_line(run, metrics))
+        self._costs.append(_costs_row(run, metrics))
         if run.kind == "pool":  # the report shows no more of it than its scores
             return
         self._layers.add(planned, metrics)
@@ -96,22 +99,17 @@ class Measures:
         Raises:
             UserError: A file of a run is damaged.
         """
-        header = "\t".join((*RUN_COLUMNS, *COST_COLUMNS, "device", STRATEGY))
-        write_text(
-            self.directory.costs, "\n".join([header, *sorted(self._costs)]) + "\n"
-        )
+        header = (*RUN_COLUMNS, *COST_COLUMNS, "device", STRATEGY)
+        write_rows(self.directory.costs, [header, *sorted(self._costs)])
         for path, sums in (
             (self.directory.curves, self._curves),
             (self.directory.scores, self._scores),
         ):
-            if not sums:
-                remove_if_there(path)
-                continue
-            lines = ["\t".join((*MEASURE_COLUMNS, STRATEGY))]
-            for (*where, at, strategy), (n, total) in sorted(sums.items()):
-                fields = (*where, f"{at:g}", str(n), f"{total / n:.6g}", strategy)
-                lines.append("\t".join(fields))
-            write_text(path, "\n".join(lines) + "\n")
+            rows = (
+                (*where, f"{at:g}", n, f"{total / n:.6g}", strategy)
+                for (*where, at, strategy), (n, total) in sorted(sums.items())
+            )
+            write_rows_if_any(path, (*MEASURE_COLUMNS, STRATEGY), rows)
         return self._layers.write()
 
     def _of_scores(self, run: Run, lang: str) -> Iterable[Measure]:
@@ -146,13 +144,13 @@ def _scored(scores: Mapping[str, float]) -> Iterator[Measure]:
             yield METRIC + name, 0.0, value
 
 
-def _costs_line(run: Run, metrics: Mapping[str, Any]) -> str:
+def _costs_row(run: Run, metrics: Mapping[str, Any]) -> tuple[str, ...]:
     costs = {**metrics, **metrics.get("costs", {})}
     of_run = (run.name, run.task, run.kind, "+".join(run.languages), run.budget)
     found = [costs.get(name, "") for name in COST_COLUMNS]
     device = metrics.get("versions", {}).get("device", "")
     fields = (*of_run, run.seed, run.steps, *found, device, run.strategy)
-    return "\t".join(map(str, fields))
+    return tuple(map(str, fields))
 
 
 def _logged(path: Path) -> Iterator[Measure]:

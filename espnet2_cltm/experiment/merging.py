@@ -10,7 +10,6 @@ can be interrupted, and made again when they have grown.
 """
 
 import filecmp
-import json
 import logging
 import os
 import re
@@ -32,7 +31,7 @@ from espnet2_cltm.experiment.settings import (
     read_settings,
     write_settings,
 )
-from espnet2_cltm.files import cannot_write, read_text, write_text
+from espnet2_cltm.files import cannot_write, read_text, write_json, write_text
 from espnet2_cltm.pools import read_pools, write_pools
 from espnet2_cltm.progress import progress
 from espnet2_cltm.results_format import RUN_KINDS
@@ -89,7 +88,7 @@ def merge_experiments(experiments: Sequence[Path], outdir: Path) -> list[Planned
         )
         write_settings(merged.settings, settings)
     if encoders:
-        write_text(merged.encoders, json.dumps(encoders, indent=1) + "\n")
+        write_json(merged.encoders, encoders)
     has_shots = any(settings.pools for settings in all_settings)
     _merge_data(sources, merged, may_grow=bool(curves) or has_shots)
     for task in {task for settings in all_settings for task in settings.tasks}:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from espnet2_cltm.budget import read_budget
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import read_rows, write_text
+from espnet2_cltm.files import read_rows, write_rows
 from espnet2_cltm.language_codes import is_donor_only
 from espnet2_cltm.pooling.methods import MERGE, kind_of
 from espnet2_cltm.results_format import (
@@ -423,7 +423,7 @@ def linked(plan: Sequence[PlannedRun]) -> list[PlannedRun]:
 
 def write_plan(path: Path, plan: Iterable[PlannedRun]) -> None:
     """Write a plan."""
-    lines = ["\t".join(HEADER)]
+    rows: list[tuple[object, ...]] = [HEADER]
     for planned in plan:
         run = planned.run
         fields = (
@@ -446,8 +446,8 @@ def write_plan(path: Path, plan: Iterable[PlannedRun]) -> None:
             run.target,
             run.shots,
         )
-        lines.append("\t".join(map(str, fields)))
-    write_text(path, "\n".join(lines) + "\n")
+        rows.append(fields)
+    write_rows(path, rows)
 
 
 def read_plan(path: Path) -> list[PlannedRun]:

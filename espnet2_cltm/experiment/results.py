@@ -30,7 +30,11 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.measures import Measures
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from espnet2_cltm.files import remove_if_there, write_text
+from espnet2_cltm.files import (
+    write_json,
+    write_rows,
+    write_rows_if_any,
+)
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.results_format import (
     CONFUSION_COLUMNS,
@@ -91,7 +95,7 @@ def read_metrics(path: Path) -> dict[str, Any] | None:
 
 def write_metrics(path: Path, content: dict[str, Any]) -> None:
     """Write a run's ``metrics.json``, completely or not at all."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_json(path, content, allow_nan=True)
 
 
 def is_damaged(path: Path, error: Exception) -> UserError:
@@ -159,8 +163,8 @@ def write_results(
         confusion_path: File of the confusion tables; removed where there are none.
         held_out_path: File of the values without groups of test speakers; likewise.
     """
-    lines: list[str] = []
-    held_out: list[str] = []
+    rows: list[tuple[str, ...]] = []
+    held_out: list[tuple[str, ...]] = []
     by_steps: defaultdict[str, _Confusion] = defaultdict(lambda: defaultdict(Counter))
     for result in results:
         run = result.planned.run
@@ -182,32 +186,25 @@ def write_results(
         confusion = {} if run.kind == "pool" else result.confusion or {}
         for strategy in result.planned.strategies:
             pool = (run.size, run.method, run.shots)
-            lines.append("\t".join(map(str, (*fields, strategy, *pool))))
+            rows.append(tuple(map(str, (*fields, strategy, *pool))))
             for reference, row in confusion.items():
                 found = by_steps[run.steps][(*where, reference, strategy)]
                 found.update(row)
         if result.held_out:
             values = " ".join(f"{value:.{DIGITS}g}" for value in result.held_out)
-            where_held = (run.name, result.test_language, result.metric, values)
-            held_out.append("\t".join(where_held))
-    write_text(path, "\n".join(["\t".join(RESULT_COLUMNS), *sorted(lines)]) + "\n")
+            held_out.append((run.name, result.test_language, result.metric, values))
+    write_rows(path, [RESULT_COLUMNS, *sorted(rows)])
     tables = by_steps[max(by_steps, key=STEPS.index, default=STEPS[0])]
-    if confusion_path is not None and tables:
-        rows = ["\t".join((*CONFUSION_COLUMNS, STRATEGY))]
-        rows += [
-            "\t".join((*where, reference, predicted, str(n), strategy))
+    if confusion_path is not None:
+        counted = (
+            (*where, reference, predicted, n, strategy)
             for (*where, reference, strategy), counts in sorted(tables.items())
             for predicted, n in sorted(counts.items())
-        ]
-        write_text(confusion_path, "\n".join(rows) + "\n")
-    elif confusion_path is not None:
-        remove_if_there(confusion_path)
-    if held_out_path is not None and held_out:
-        rows = ["\t".join(HELD_OUT_COLUMNS), *sorted(held_out)]
-        write_text(held_out_path, "\n".join(rows) + "\n")
-    elif held_out_path is not None:
-        remove_if_there(held_out_path)
-    return len(lines)
+        )
+        write_rows_if_any(confusion_path, (*CONFUSION_COLUMNS, STRATEGY), counted)
+    if held_out_path is not None:
+        write_rows_if_any(held_out_path, HELD_OUT_COLUMNS, sorted(held_out))
+    return len(rows)
 
 
 def _take_scores(

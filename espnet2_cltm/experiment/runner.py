@@ -4,7 +4,6 @@ This process stays light: only the workers import torch and ESPnet. A person at 
 terminal sees the progress in ``progress.json`` (:class:`ProgressFile`).
 """
 
-import json
 import os
 import sys
 import time
@@ -25,7 +24,7 @@ from espnet2_cltm.experiment.states import (
     print_failures,
     without_layers,
 )
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import write_json
 from espnet2_cltm.progress import progress
 
 POLL_SECONDS = 0.5
@@ -235,7 +234,7 @@ class ProgressFile:
             "started": self._started,
             "updated": _now(),
         }
-        write_text(self._path, json.dumps(contents, indent=1) + "\n")
+        write_json(self._path, contents)
 
     def _runs_per_second(self, now: float, n_done: int) -> float:
         """Return the rate over the last minutes, 0 where it is not known."""
