@@ -1,14 +1,18 @@
 """The command cltm: its commands are those of the package."""
 
+import os
 import pkgutil
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 import espnet2_cltm.bin
 from espnet2_cltm import __version__
 from espnet2_cltm.bin.cltm import commands, main
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +56,9 @@ def test_an_unknown_command_is_refused_with_the_nearest(capsys):
 def test_its_version_is_the_packages(capsys):
     main(["--version"])
     assert capsys.readouterr().out == f"cltm {__version__}\n"
+
+
+def test_scripts_in_local_are_commands_and_can_be_called():
+    scripts = list((ROOT / "local").glob("*.py"))
+    assert scripts and {path.stem for path in scripts} <= {*commands()}
+    assert all(os.access(path, os.X_OK) for path in scripts)

@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -97,15 +94,3 @@ def test_permutations_and_their_seed_have_defaults():
 def test_no_label_is_drawn_where_none_is_asked_for(tmp_path, capsys):
     main(["asr_mhubert", "gender_mhubert", "--outdir", str(tmp_path), "--largest", "0"])
     assert "Largest differences" not in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_script_of_the_recipe_is_executable_and_imports_no_torch(tmp_path):
-    script = ROOT / "local" / "compare.py"
-    assert os.access(script, os.X_OK)
-    code = (
-        "import sys; from espnet2_cltm.bin.compare import main\n"
-        f"main(['asr_mhubert', 'gender_mhubert', '--outdir', {str(tmp_path)!r}])\n"
-        "assert not {'torch', 'espnet2', 'librosa'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

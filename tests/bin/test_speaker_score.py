@@ -1,8 +1,5 @@
 """The command that prints the metrics of a score file."""
 
-import subprocess
-import sys
-
 import pytest
 
 from espnet2_cltm.bin.speaker_score import main
@@ -53,13 +50,3 @@ def test_trials_of_one_kind_are_refused(files, capsys):
     with pytest.raises(SystemExit):
         main(["--trials", str(files[0]), "--scores", str(files[1])])
     assert "None of the 1 trials is a nontarget trial" in capsys.readouterr().err
-
-
-def test_torch_is_not_imported():
-    program = (
-        "import sys, espnet2_cltm.bin.speaker_score; print('torch' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "False\n"

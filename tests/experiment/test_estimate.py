@@ -1,5 +1,8 @@
 """What a dry run predicts, from times that are known and from runs that are made."""
 
+import sys
+from functools import partial
+
 import pytest
 
 from espnet2_cltm.bin import make_plan
@@ -7,6 +10,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment import estimate
 from espnet2_cltm.experiment.estimate import Workers, estimate_cost
 from espnet2_cltm.experiment.execution import make_run
+from espnet2_cltm.experiment.executors import LocalExecutor
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.planning import make_plan as plan_runs
 from espnet2_cltm.experiment.planning import write_experiment
@@ -148,7 +152,9 @@ def test_files_take_whole_blocks(store, monkeypatch):
 def test_small_runs_foretell_real_ones(store, tmp_path):
     planned = experiment(store, "speaker")
     made = planned.runs[::7]
+    before = sorted(store.rglob("*"))
     cost = estimate_cost(planned, made, Workers(1, 1))
+    assert sorted(store.rglob("*")) == before
     directory = ExperimentDir(tmp_path / "exp")
     write_experiment(directory, planned)
     for run in made:
@@ -158,9 +164,12 @@ def test_small_runs_foretell_real_ones(store, tmp_path):
     assert 0 < cost.least <= cost.seconds <= cost.most
 
 
-def test_what_runs_cannot_do_is_said_in_their_words(store):
-    planned = experiment(store, "gender", optim="adamx")
-    with pytest.raises(UserError, match="adamx"):
+def test_what_ends_a_worker_is_said_in_its_words(store, monkeypatch):
+    script = "raise SystemExit('run_worker.py: error: optim cannot be adamx.')"
+    worker = partial(LocalExecutor, command=(sys.executable, "-c", script))
+    monkeypatch.setattr(estimate, "LocalExecutor", worker)
+    planned = experiment(store, "gender")
+    with pytest.raises(UserError, match="ended: optim cannot be adamx"):
         estimate_cost(planned, planned.runs, Workers(1, 1))
 
 

@@ -24,6 +24,9 @@ from tests.experiment.kept_experiments import (
 )
 
 BOTH = ("gender", "speaker")
+# Forked where nothing is trained, which is what a forked process may not: imports cost
+# seconds.
+fork = multiprocessing.get_context("fork")
 spawn = multiprocessing.get_context("spawn")
 DUMP = {"languages": ["es", "fi", "tr"], "speakers": SPEAKERS, "utterances": 3}
 
@@ -187,7 +190,7 @@ def grow_until_killed(root, stop_at):
 
 @pytest.mark.parametrize("stop_at", ["before metrics.json", "after the first file"])
 def test_growing_goes_on_after_a_kill(grown, at_once, trained, stop_at):
-    process = spawn.Process(target=grow_until_killed, args=(grown.root, stop_at))
+    process = fork.Process(target=grow_until_killed, args=(grown.root, stop_at))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL

@@ -30,7 +30,7 @@ from tests.experiment.kept_experiments import (
 )
 
 BOTH = ("gender", "speaker")
-spawn = multiprocessing.get_context("spawn")
+fork = multiprocessing.get_context("fork")
 DUMP = {"languages": ["es", "fi", "tr"], "speakers": SPEAKERS, "utterances": 3}
 
 
@@ -174,7 +174,7 @@ def merge_until_killed(experiments, outdir, n_runs):
 def test_a_merge_goes_on_after_a_kill(by_seed, tmp_path, n_runs):
     at_once, a, b = by_seed
     merged = ExperimentDir(tmp_path / "exp")
-    process = spawn.Process(
+    process = fork.Process(
         target=merge_until_killed, args=(roots(a, b), merged.root, n_runs)
     )
     process.start()
