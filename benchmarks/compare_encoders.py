@@ -38,12 +38,7 @@ from espnet2_cltm.matrix.strategies import (
     compare_strategies,
 )
 from espnet2_cltm.matrix.text_table import read_text_table, require_columns
-from espnet2_cltm.matrix.uncertainty import (
-    BOUNDED,
-    Analysis,
-    IntervalSettings,
-    analyse,
-)
+from espnet2_cltm.matrix.uncertainty import BOUNDED, Analysis, IntervalSettings, analyse
 from espnet2_cltm.report.page.strategies import compared_text
 from espnet2_cltm.results_format import DATA
 

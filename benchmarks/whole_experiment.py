@@ -34,10 +34,7 @@ import numpy as np
 import yaml
 
 from espnet2_cltm.bin.command_line import run_command
-from espnet2_cltm.corpus.utterance_list import (
-    ListedUtterance,
-    read_utterance_list,
-)
+from espnet2_cltm.corpus.utterance_list import ListedUtterance, read_utterance_list
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.layout import ExperimentDir

@@ -8,12 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.subsets import (
-    draw_balanced,
-    draw_spread,
-    random_order,
-    whole_turns,
-)
+from espnet2_cltm.subsets import draw_balanced, draw_spread, random_order, whole_turns
 
 
 def balanced(label_of, per_class, seed):

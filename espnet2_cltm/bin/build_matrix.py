@@ -56,11 +56,7 @@ from espnet2_cltm.matrix.prediction import (
     write_predicted,
 )
 from espnet2_cltm.matrix.regime_files import read_regime
-from espnet2_cltm.matrix.results import (
-    Choice,
-    read_every_metric,
-    read_published_steps,
-)
+from espnet2_cltm.matrix.results import Choice, read_every_metric, read_published_steps
 from espnet2_cltm.matrix.scores import (
     RunScores,
     SeedScores,

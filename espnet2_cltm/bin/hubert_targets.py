@@ -3,10 +3,7 @@
 import argparse
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import (
-    Parser,
-    command,
-)
+from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import (

@@ -40,11 +40,7 @@ from espnet2_cltm.experiment.planning import (
 from espnet2_cltm.experiment.recipe import quoted, settings_from
 from espnet2_cltm.experiment.recipe_options import recipe_options
 from espnet2_cltm.experiment.run_options import number_of_workers
-from espnet2_cltm.experiment.settings import (
-    Settings,
-    check_unchanged,
-    read_settings,
-)
+from espnet2_cltm.experiment.settings import Settings, check_unchanged, read_settings
 from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
 from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.experiment.strategies import strategies_of

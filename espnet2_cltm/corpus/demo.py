@@ -37,13 +37,7 @@ from espnet2_cltm.corpus.emoji import Emoji, emoji_names, write_picture
 from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec, LanguageSplits
 from espnet2_cltm.corpus.phones import Phone, read_phones
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import (
-    alone_in,
-    cannot_write,
-    read_json,
-    write_json,
-    write_rows,
-)
+from espnet2_cltm.files import alone_in, cannot_write, read_json, write_json, write_rows
 from espnet2_cltm.language_codes import language_of
 from espnet2_cltm.progress import progress
 

@@ -37,12 +37,7 @@ from espnet2_cltm.corpus.synthetic import can_speak, speaking
 from espnet2_cltm.corpus.validate import validate_language
 from espnet2_cltm.counting import agreeing, counted
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import (
-    read_json,
-    remove_if_there,
-    replacing,
-    write_json,
-)
+from espnet2_cltm.files import read_json, remove_if_there, replacing, write_json
 from espnet2_cltm.language_codes import (
     CODE_RULE,
     SYNTHETIC,

@@ -15,12 +15,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from espnet2_cltm.corpus.mp3 import (
-    first_frame,
-    frame_at,
-    is_mp3_truncated,
-    skip_id3,
-)
+from espnet2_cltm.corpus.mp3 import first_frame, frame_at, is_mp3_truncated, skip_id3
 
 # Sizes that streaming WAV writers leave behind: 2**32 - 1, or close to 2**31 (sox).
 _OPEN_ENDED = 0x7FFFF000

@@ -20,11 +20,7 @@ from espnet2_cltm.corpus.utterance_list import (
 from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.files import (
-    read_mapping,
-    read_rows,
-    write_rows_if_any,
-)
+from espnet2_cltm.files import read_mapping, read_rows, write_rows_if_any
 from espnet2_cltm.results_format import DATA_COLUMNS
 
 

@@ -23,10 +23,7 @@ from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.layer_table import LayerTable
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
-from espnet2_cltm.files import (
-    write_rows,
-    write_rows_if_any,
-)
+from espnet2_cltm.files import write_rows, write_rows_if_any
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.results_format import (
     COST_COLUMNS,

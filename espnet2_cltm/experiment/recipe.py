@@ -27,13 +27,7 @@ from espnet2_cltm.experiment.slurm_settings import check_slurm
 from espnet2_cltm.experiment.steps import check_steps
 from espnet2_cltm.experiment.strategies import config_of, own_strategy, read_strategies
 from espnet2_cltm.files import shipped
-from espnet2_cltm.options import (
-    Option,
-    check_stages,
-    distinct,
-    parse,
-    read_values,
-)
+from espnet2_cltm.options import Option, check_stages, distinct, parse, read_values
 from espnet2_cltm.pooling.methods import read_pool_methods
 from espnet2_cltm.pools import PoolOptions
 from espnet2_cltm.registry import find_corpus, find_task, task_names

@@ -30,11 +30,7 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.measures import Measures
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from espnet2_cltm.files import (
-    write_json,
-    write_rows,
-    write_rows_if_any,
-)
+from espnet2_cltm.files import write_json, write_rows, write_rows_if_any
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.results_format import (
     CONFUSION_COLUMNS,

@@ -21,13 +21,7 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import (
-    read_json,
-    read_mapping,
-    read_text,
-    replacing,
-    write_text,
-)
+from espnet2_cltm.files import read_json, read_mapping, read_text, replacing, write_text
 from espnet2_cltm.frontend.checkpoint import load_hubert
 
 PREFIX = "hubert.hubert."

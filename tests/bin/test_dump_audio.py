@@ -8,12 +8,7 @@ import soundfile
 
 from espnet2_cltm.bin.dump_audio import main
 from espnet2_cltm.bin.prepare_data import main as prepare_data
-from espnet2_cltm.corpus.datadir import (
-    SPLITS,
-    Utterance,
-    read_data_dir,
-    write_data_dir,
-)
+from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir, write_data_dir
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.task import DrawingRules, UnfitLanguage
 from tests.corpus.test_common_voice import make_language, row

@@ -7,12 +7,7 @@ from hypothesis import strategies as st
 
 from espnet2_cltm.corpus import kaldi
 from espnet2_cltm.corpus.datadir import SPLITS, Segment, Utterance
-from espnet2_cltm.corpus.kaldi import (
-    KALDI,
-    list_inputs,
-    list_languages,
-    load_language,
-)
+from espnet2_cltm.corpus.kaldi import KALDI, list_inputs, list_languages, load_language
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, person_of
 from espnet2_cltm.corpus.phones import Phone
 from espnet2_cltm.errors import UserError

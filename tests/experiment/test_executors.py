@@ -10,11 +10,7 @@ import pytest
 
 from espnet2_cltm.bin import run_plan, run_worker
 from espnet2_cltm.experiment import executors
-from espnet2_cltm.experiment.executors import (
-    LocalExecutor,
-    device_of,
-    share_of_cores,
-)
+from espnet2_cltm.experiment.executors import LocalExecutor, device_of, share_of_cores
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.states import RunCounts
 

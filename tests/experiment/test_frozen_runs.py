@@ -6,11 +6,7 @@ from espnet2_cltm.bin import gender_inference, gender_train
 from espnet2_cltm.experiment.encoder import read_train_config
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.label.testing import cache_audio
-from tests.experiment.test_execution import (
-    make_all,
-    new_experiment,
-    predictions_of,
-)
+from tests.experiment.test_execution import make_all, new_experiment, predictions_of
 from tests.speech import TINY_GENDER
 
 

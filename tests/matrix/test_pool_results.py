@@ -4,10 +4,7 @@ import math
 
 import pytest
 
-from espnet2_cltm.matrix.pool_results import (
-    read_pool_results,
-    write_pool_results,
-)
+from espnet2_cltm.matrix.pool_results import read_pool_results, write_pool_results
 from espnet2_cltm.matrix.regime import read_curves
 from espnet2_cltm.matrix.results import Choice, read_scores
 from espnet2_cltm.matrix.uncertainty import IntervalSettings

@@ -16,10 +16,7 @@ from espnet2_cltm.matrix.prediction import (
     predict_pairs,
     write_predicted,
 )
-from espnet2_cltm.matrix.prediction_model import (
-    ModelSettings,
-    draw_matrices,
-)
+from espnet2_cltm.matrix.prediction_model import ModelSettings, draw_matrices
 from espnet2_cltm.matrix.results import read_scores
 from tests.matrix.results_files import write_results
 from tests.report.reports import (

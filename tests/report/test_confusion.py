@@ -3,10 +3,7 @@ import pytest
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.scores import ResultsSource
-from espnet2_cltm.report.confusion import (
-    confusion_tables,
-    read_confusion,
-)
+from espnet2_cltm.report.confusion import confusion_tables, read_confusion
 from espnet2_cltm.results_format import CONFUSION_COLUMNS
 
 

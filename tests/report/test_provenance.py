@@ -3,10 +3,7 @@ import pytest
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.scores import ResultsSource
 from espnet2_cltm.report.page.methods import methods_paragraphs
-from espnet2_cltm.report.provenance import (
-    Provenance,
-    read_provenance,
-)
+from espnet2_cltm.report.provenance import Provenance, read_provenance
 from tests.report.reports import make_report, simulated
 
 SOURCE = ResultsSource("results.tsv", "ab" * 32, "gender", "macro_f1")

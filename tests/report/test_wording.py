@@ -1,10 +1,6 @@
 import pytest
 
-from espnet2_cltm.report.wording import (
-    format_limit,
-    format_value,
-    with_minus_signs,
-)
+from espnet2_cltm.report.wording import format_limit, format_value, with_minus_signs
 
 MINUS = "\N{MINUS SIGN}"
 

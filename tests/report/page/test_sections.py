@@ -11,11 +11,7 @@ from espnet2_cltm.matrix.prediction import predict_missing
 from espnet2_cltm.matrix.results import read_every_metric
 from espnet2_cltm.report.findings import cell_verdicts, headline
 from espnet2_cltm.report.page.section import bullets, paragraphs, table
-from espnet2_cltm.report.page.sections import (
-    NONE_IDENTIFIED,
-    NONE_MEASURED,
-    SECTIONS,
-)
+from espnet2_cltm.report.page.sections import NONE_IDENTIFIED, NONE_MEASURED, SECTIONS
 from espnet2_cltm.report.page.write import page_data
 from espnet2_cltm.report.provenance import Provenance
 from espnet2_cltm.results_format import CONFUSION_COLUMNS
