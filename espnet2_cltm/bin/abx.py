@@ -168,9 +168,7 @@ def get_parser() -> argparse.ArgumentParser:
         "missing is measured; the command can be interrupted and started again at any "
         "time.",
     )
-    parser.add_argument(
-        "--outdir", required=True, type=Path, help="directory to write the results to"
-    )
+    parser.add_path("outdir", "directory to write the results to")
     add_options(parser, OPTIONS)
     return parser
 

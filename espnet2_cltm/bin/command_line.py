@@ -23,6 +23,10 @@ class Parser(argparse.ArgumentParser):
         """Print the sentence and exit with status 2."""
         self.exit(2, f"{self.prog}: error: {message}; --help lists the options.\n")
 
+    def add_path(self, name: str, help: str) -> None:
+        """Add an option that takes a path and has to be given."""
+        self.add_argument(f"--{name}", type=Path, required=True, help=help)
+
 
 def run_command(command: Callable[[], None]) -> None:
     """Run an entry point's work, and print a user's mistake as one sentence.

@@ -6,7 +6,6 @@ published matrix. Writes ``comparison.txt``, ``scatter.png``, ``scatter.pdf`` an
 """
 
 import argparse
-from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.files import write_json, write_text
@@ -45,9 +44,7 @@ def get_parser() -> argparse.ArgumentParser:
     what = "directory that stage 6 wrote, a cltm.csv, or a published matrix's name"
     parser.add_argument("a", metavar="A", help=f"{what}; its intervals are used")
     parser.add_argument("b", metavar="B", help=what)
-    parser.add_argument(
-        "--outdir", type=Path, required=True, help="directory to write the files to"
-    )
+    parser.add_path("outdir", "directory to write the files to")
     add_options(parser, OPTIONS)
     return parser
 

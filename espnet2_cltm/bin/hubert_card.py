@@ -1,7 +1,6 @@
 """Write the model card of a pretrained HuBERT from its experiment's files."""
 
 import argparse
-from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.frontend.checkpoint import load_hubert
@@ -20,10 +19,8 @@ def get_parser() -> argparse.ArgumentParser:
     parser = Parser(
         description="Write <exp>/hf/README.md: data, targets, training, figures.",
     )
-    parser.add_argument("--exp", required=True, type=Path, help="experiment")
-    parser.add_argument(
-        "--template", required=True, type=Path, help="text, conf/model_card.md"
-    )
+    parser.add_path("exp", "experiment")
+    parser.add_path("template", "text, conf/model_card.md")
     add_options(parser, OPTIONS)
     return parser
 

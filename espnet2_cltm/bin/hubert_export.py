@@ -17,15 +17,9 @@ def get_parser() -> argparse.ArgumentParser:
         description="Write the encoder of a pretraining as config.json, "
         "preprocessor_config.json and model.safetensors, which --model takes.",
     )
-    parser.add_argument(
-        "--train_config", required=True, type=Path, help="config.yaml of the training"
-    )
-    parser.add_argument(
-        "--model_file", required=True, type=Path, help="weights, such as latest.pth"
-    )
-    parser.add_argument(
-        "--outdir", required=True, type=Path, help="directory to write to"
-    )
+    parser.add_path("train_config", "config.yaml of the training")
+    parser.add_path("model_file", "weights, such as latest.pth")
+    parser.add_path("outdir", "directory to write to")
     dtype = Option("dtype", "precision", one_of(*sorted(DTYPES)), "float16")
     add_options(parser, [dtype])
     return parser

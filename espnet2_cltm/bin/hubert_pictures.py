@@ -1,7 +1,6 @@
 """Pictures of a grounded pretraining: read once, all of one size."""
 
 import argparse
-from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.options import CODES
@@ -31,10 +30,8 @@ def get_parser() -> argparse.ArgumentParser:
         "Only what is missing is read; the command can be interrupted and started "
         "again at any time.",
     )
-    parser.add_argument(
-        "--dump", required=True, type=Path, help="audio store: <dumpdir>/<corpus>"
-    )
-    parser.add_argument("--outdir", required=True, type=Path)
+    parser.add_path("dump", "audio store: <dumpdir>/<corpus>")
+    parser.add_path("outdir", "directory to write to")
     add_options(parser, OPTIONS)
     return parser
 

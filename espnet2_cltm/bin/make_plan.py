@@ -58,7 +58,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
+    parser.add_path("exp", "exp/<tag>")
     parser.add_argument(
         "--command",
         default="",

@@ -7,7 +7,6 @@ are more alike than it is like any other language.
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -79,16 +78,12 @@ def get_parser() -> argparse.ArgumentParser:
         "transcripts. Only what is missing is made; the command can be interrupted and "
         "started again at any time."
     )
-    parser.add_argument(
-        "--audio",
-        required=True,
-        type=Path,
-        help="directory that holds one of each language: <dumpdir>/<corpus>, Kaldi "
+    parser.add_path(
+        "audio",
+        "directory that holds one of each language: <dumpdir>/<corpus>, Kaldi "
         "directories, or directories of audio files",
     )
-    parser.add_argument(
-        "--outdir", required=True, type=Path, help="directory to write the tables to"
-    )
+    parser.add_path("outdir", "directory to write the tables to")
     add_options(parser, OPTIONS)
     return parser
 

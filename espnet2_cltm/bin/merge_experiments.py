@@ -38,9 +38,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="experiments to be merged, exp/<tag> each; the first says where the audio "
         "lies",
     )
-    parser.add_argument(
-        "--outdir", type=Path, required=True, help="the merged one, exp/<tag>"
-    )
+    parser.add_path("outdir", "the merged one, exp/<tag>")
     return parser
 
 

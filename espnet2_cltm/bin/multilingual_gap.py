@@ -1,7 +1,6 @@
 """The multilingual gap: tables and figure from the ABX errors of all encoders."""
 
 import argparse
-from pathlib import Path
 
 from espnet2_cltm.abx.averaging import LEVEL
 from espnet2_cltm.bin.command_line import Parser, command
@@ -29,7 +28,7 @@ def get_parser() -> argparse.ArgumentParser:
         "monolingual ones, from the ABX errors that stage 4 of egs2/cltm/gap1/run.sh "
         "leaves: gap.tsv, errors.tsv, gap.png and gap.pdf."
     )
-    parser.add_argument("--exp", required=True, type=Path, help="experiment")
+    parser.add_path("exp", "experiment")
     add_options(parser, EXPERIMENT_OPTIONS)
     draws = f"draws of speakers for the intervals of {level_text(LEVEL)}"
     add_options(parser, [Option("draws", draws, DRAWS, "1000")])

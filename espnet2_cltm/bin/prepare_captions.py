@@ -20,19 +20,13 @@ def get_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--layout", required=True, choices=tuple(LAYOUTS), help="layout of the corpus"
     )
-    parser.add_argument(
-        "--table",
-        required=True,
-        type=Path,
-        help="spokencoco: JSON file of the split; flickr8k: wav2capt.txt; speechcoco: "
+    parser.add_path(
+        "table",
+        "spokencoco: JSON file of the split; flickr8k: wav2capt.txt; speechcoco: "
         "directory of JSON files",
     )
-    parser.add_argument(
-        "--audio_root", required=True, type=Path, help="where its audio paths begin"
-    )
-    parser.add_argument(
-        "--image_root", required=True, type=Path, help="where its picture paths begin"
-    )
+    parser.add_path("audio_root", "where its audio paths begin")
+    parser.add_path("image_root", "where its picture paths begin")
     parser.add_argument(
         "--image_prefix",
         default="",
@@ -44,9 +38,7 @@ def get_parser() -> argparse.ArgumentParser:
         help="file with a picture's name a line, such as Flickr_8k.trainImages.txt: "
         "captions of others are left out",
     )
-    parser.add_argument(
-        "--outdir", required=True, type=Path, help="such as captions/en/train"
-    )
+    parser.add_path("outdir", "such as captions/en/train")
     return parser
 
 

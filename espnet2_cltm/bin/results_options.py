@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from espnet2_cltm.bin.command_line import Parser
 from espnet2_cltm.files import shipped
 from espnet2_cltm.matrix.results import read_strategies_of
 from espnet2_cltm.matrix.scores import known_task
@@ -11,9 +12,7 @@ from espnet2_cltm.registry import task_names
 from espnet2_cltm.results_format import FULL
 
 
-def add_results_options(
-    parser: argparse.ArgumentParser, results: str, matrix: str = ""
-) -> None:
+def add_results_options(parser: Parser, results: str, matrix: str = "") -> None:
     """Add which results are read, and where files are written.
 
     Args:
@@ -25,9 +24,7 @@ def add_results_options(
     source.add_argument("--results", type=Path, help=results, required=not matrix)
     if matrix:
         source.add_argument("--matrix", help=matrix)
-    parser.add_argument(
-        "--outdir", type=Path, required=True, help="directory to write the files to"
-    )
+    parser.add_path("outdir", "directory to write the files to")
     add_choice_options(parser)
     parser.add_argument(
         "--languages_conf",

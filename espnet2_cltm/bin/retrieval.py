@@ -37,18 +37,10 @@ def get_parser() -> argparse.ArgumentParser:
         "pictures, pictures their captions, and captions those of the same picture in "
         "another language, among the 1, 5 and 10 nearest, with chance beside it.",
     )
-    parser.add_argument(
-        "--train_config", required=True, type=Path, help="config.yaml of the training"
-    )
-    parser.add_argument(
-        "--model_file", required=True, type=Path, help="weights, such as latest.pth"
-    )
-    parser.add_argument(
-        "--dump", required=True, type=Path, help="audio store: <dumpdir>/<corpus>"
-    )
-    parser.add_argument(
-        "--outfile", required=True, type=Path, help="table to write, such as r.tsv"
-    )
+    parser.add_path("train_config", "config.yaml of the training")
+    parser.add_path("model_file", "weights, such as latest.pth")
+    parser.add_path("dump", "audio store: <dumpdir>/<corpus>")
+    parser.add_path("outfile", "table to write, such as r.tsv")
     add_options(parser, OPTIONS)
     return parser
 

@@ -21,7 +21,7 @@ from espnet2_cltm.options import add_options
 def get_parser() -> argparse.ArgumentParser:
     """Return the parser of the options."""
     parser = Parser(description=__doc__)
-    parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
+    parser.add_path("exp", "exp/<tag>")
     add_options(parser, RUN_OPTIONS)
     return parser
 

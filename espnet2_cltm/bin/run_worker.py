@@ -8,7 +8,6 @@ the same directory, one more joins in.
 import argparse
 import signal
 from functools import partial
-from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.experiment.execution import make_run
@@ -23,7 +22,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = Parser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
+    parser.add_path("exp", "exp/<tag>")
     parser.add_argument(
         "--ngpu", type=int, default=0, choices=(0, 1), help="1 for a GPU (default: 0)"
     )

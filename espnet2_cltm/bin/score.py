@@ -3,7 +3,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.errors import UserError
@@ -21,7 +20,7 @@ from espnet2_cltm.progress import progress
 def get_parser() -> argparse.ArgumentParser:
     """Return the options."""
     parser = Parser(description=__doc__)
-    parser.add_argument("--exp", type=Path, required=True, help="exp/<tag>")
+    parser.add_path("exp", "exp/<tag>")
     add_options(parser, STAGE_5_OPTIONS)
     return parser
 

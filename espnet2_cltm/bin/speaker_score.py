@@ -13,17 +13,12 @@ from espnet2_cltm.speaker.trials import read_scores, read_trials
 def get_parser() -> argparse.ArgumentParser:
     """Return the options."""
     parser = Parser(description=__doc__)
-    parser.add_argument(
-        "--trials",
-        type=Path,
-        required=True,
-        help="Kaldi trial list with lines of '<enrol> <test> target|nontarget'",
+    parser.add_path(
+        "trials", "Kaldi trial list with lines of '<enrol> <test> target|nontarget'"
     )
-    parser.add_argument(
-        "--scores",
-        type=Path,
-        required=True,
-        help="lines of '<enrol> <test> <score>', higher for one speaker, in any order",
+    parser.add_path(
+        "scores",
+        "lines of '<enrol> <test> <score>', higher for one speaker, in any order",
     )
     return parser
 
