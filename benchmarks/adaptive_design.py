@@ -19,11 +19,11 @@ means over repetitions. Single and double runs, which all ways make, are not cou
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.experiment.pair_selection import balanced_order
 from espnet2_cltm.matrix.adaptive import (
     BEST,
@@ -177,11 +177,7 @@ def measure(args: argparse.Namespace) -> None:
             print(f"| {name} | {way} | {' | '.join(cells)} |", flush=True)
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: measure(args))
-
+main = command(get_parser, measure)
 
 if __name__ == "__main__":
     main()

@@ -17,7 +17,7 @@ from statistics import median
 import torch
 from transformers.models.hubert.modeling_hubert import HubertFeatureEncoder
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.frontend.hubert import HubertFrontend
 
 REPEATS = 12
@@ -80,11 +80,7 @@ def measure(args: argparse.Namespace) -> None:
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-def main() -> None:
-    """Measure."""
-    args = get_parser().parse_args()
-    run_command(lambda: measure(args))
-
+main = command(get_parser, measure)
 
 if __name__ == "__main__":
     main()

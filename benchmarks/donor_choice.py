@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import ndcg_score
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.languages import DISTANCES, TYPOLOGICAL, language_distances
 from espnet2_cltm.matrix.matrix_files import PUBLISHED
@@ -202,11 +202,7 @@ def interval(values: np.ndarray, seed: int) -> str:
     return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: measure(args))
-
+main = command(get_parser, measure)
 
 if __name__ == "__main__":
     main()

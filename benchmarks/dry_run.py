@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet2_cltm.bin import make_plan
-from espnet2_cltm.bin.command_line import configure_logging, run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.estimate import Cost, estimate_cost
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -192,12 +192,7 @@ def compare(args: argparse.Namespace) -> None:
         )
 
 
-def main() -> None:
-    """Run the comparison."""
-    args = get_parser().parse_args()
-    configure_logging()
-    run_command(lambda: compare(args))
-
+main = command(get_parser, compare, "INFO")
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ counted separately. Exits with status 1 if the embeddings differ.
 import argparse
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import yaml
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.corpus.datadir import read_data_dir
 from espnet2_cltm.errors import UserError
@@ -155,11 +155,7 @@ def embed_both_ways(args: argparse.Namespace) -> None:
         )
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the benchmark."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: embed_both_ways(args))
-
+main = command(get_parser, embed_both_ways)
 
 if __name__ == "__main__":
     main()

@@ -12,13 +12,13 @@ scores. Exits with status 1 if Fieller's sets or the q-values miss their bars.
 import argparse
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, cell_moments, estimate
 from espnet2_cltm.matrix.uncertainty import (
     BOUNDED,
@@ -223,11 +223,7 @@ def measure(args: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: measure(args))
-
+main = command(get_parser, measure)
 
 if __name__ == "__main__":
     main()

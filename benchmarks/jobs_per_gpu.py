@@ -22,7 +22,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import KINDS, PlannedRun, read_plan, write_plan
@@ -146,11 +146,7 @@ def measure(args: argparse.Namespace) -> None:
         )
 
 
-def main() -> None:
-    """Run the measurement."""
-    args = get_parser().parse_args()
-    run_command(lambda: measure(args))
-
+main = command(get_parser, measure)
 
 if __name__ == "__main__":
     main()

@@ -14,12 +14,11 @@ end, as Markdown.
 
 import argparse
 import time
-from collections.abc import Sequence
 
 import numpy as np
 from sklearn.linear_model import RidgeCV
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.matrix.decomposition import fit_additive
 from espnet2_cltm.matrix.languages import language_distances
 from espnet2_cltm.matrix.matrix_files import PUBLISHED, read_published
@@ -153,11 +152,7 @@ def _standard_error(values: np.ndarray) -> float:
     )
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: measure(args))
-
+main = command(get_parser, measure)
 
 if __name__ == "__main__":
     main()

@@ -30,7 +30,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from transformers import Wav2Vec2FeatureExtractor
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.corpus.audio import SAMPLE_RATE, load_audio
 from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance, read_data_dir
 from espnet2_cltm.errors import UserError
@@ -69,12 +69,6 @@ def get_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--outfile", type=Path, help="table to write, as TSV")
     return parser
-
-
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: _probe(args))
 
 
 def _probe(args: argparse.Namespace) -> None:
@@ -255,6 +249,8 @@ def _speaker_auc(
         values.append(score_trials(scores, trials.is_target).metrics["roc_auc"])
     return float(np.mean(values))
 
+
+main = command(get_parser, _probe)
 
 if __name__ == "__main__":
     main()

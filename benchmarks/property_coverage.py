@@ -13,14 +13,13 @@ published matrices are mostly made of. Takes about a quarter of an hour.
 
 import argparse
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.estimates import cell_moments, estimate
 from espnet2_cltm.matrix.property_intervals import (
@@ -212,11 +211,7 @@ def _report(label: str, counts: dict[str, Count]) -> None:
         )
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run from the command line."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: measure(args))
-
+main = command(get_parser, measure)
 
 if __name__ == "__main__":
     main()

@@ -14,13 +14,12 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.trials import (
@@ -146,11 +145,7 @@ def time_scoring(args: argparse.Namespace) -> None:
         )
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the benchmark."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: time_scoring(args))
-
+main = command(get_parser, time_scoring)
 
 if __name__ == "__main__":
     main()

@@ -33,7 +33,7 @@ from random import Random
 import numpy as np
 import yaml
 
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.corpus.utterance_list import ListedUtterance, read_utterance_list
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import training_utterances
@@ -390,11 +390,7 @@ def compare(args: argparse.Namespace) -> None:
         )
 
 
-def main() -> None:
-    """Run the comparison."""
-    args = get_parser().parse_args()
-    run_command(lambda: compare(args))
-
+main = command(get_parser, compare)
 
 if __name__ == "__main__":
     main()
