@@ -40,13 +40,6 @@ def _read_whole(text: str, least: int = 0, most: float = math.inf) -> int:
     return int(text)
 
 
-def _read_float(text: str, is_inside: Callable[[float], bool]) -> float:
-    value = float(text)
-    if not is_inside(value):
-        raise ValueError
-    return value
-
-
 def _read_truth(text: str) -> bool:
     return {"true": True, "false": False}[text]
 
@@ -131,22 +124,36 @@ SEED = Kind(
 DRAWS = Kind(
     lambda text: _read_whole(text, 1, 100_000), "a whole number from 1 to 100000"
 )
-SHARE = Kind(
-    lambda text: _read_float(text, lambda value: 0 < value <= 1),
-    "a share above 0 and at most 1, such as 0.2",
+
+
+def number(is_inside: Callable[[float], bool], wanted: str) -> Kind:
+    """Return the kind of an option that takes a number within limits."""
+
+    def read(text: str) -> float:
+        value = float(text)
+        if not is_inside(value):
+            raise ValueError
+        return value
+
+    return Kind(read, wanted)
+
+
+def above_zero(wanted: str) -> Kind:
+    """Return the kind of an option that takes a finite number above 0."""
+    return number(lambda value: 0 < value < math.inf, wanted)
+
+
+def from_zero(wanted: str) -> Kind:
+    """Return the kind of an option that takes a finite number from 0 on."""
+    return number(lambda value: 0 <= value < math.inf, wanted)
+
+
+SHARE = number(
+    lambda value: 0 < value <= 1, "a share above 0 and at most 1, such as 0.2"
 )
-PORTION = Kind(
-    lambda text: _read_float(text, lambda value: 0 <= value <= 1),
-    "a share from 0 to 1, such as 0.05",
-)
-LEVEL = Kind(
-    lambda text: _read_float(text, lambda value: 0 < value < 1),
-    "a level between 0 and 1, such as 0.95",
-)
-SECONDS = Kind(
-    lambda text: _read_float(text, lambda value: 0 < value < float("inf")),
-    "a number of seconds above 0, such as 30",
-)
+PORTION = number(lambda value: 0 <= value <= 1, "a share from 0 to 1, such as 0.05")
+LEVEL = number(lambda value: 0 < value < 1, "a level between 0 and 1, such as 0.95")
+SECONDS = above_zero("a number of seconds above 0, such as 30")
 
 
 def stage_up_to(last: int) -> Kind:
@@ -175,6 +182,14 @@ def some_of(*choices: str) -> Kind:
         return tuple(words)
 
     return Kind(read, f"one or more of {', '.join(choices)}, each once", ())
+
+
+def each_once(kind: Kind, wanted: str) -> Kind:
+    """Return the kind of an option that takes several values of a kind, sorted."""
+    return Kind(
+        lambda text: tuple(sorted(distinct(kind.read(word) for word in text.split()))),
+        wanted,
+    )
 
 
 @dataclass(frozen=True)

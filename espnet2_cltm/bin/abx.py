@@ -41,6 +41,7 @@ from espnet2_cltm.options import (
     WORDS,
     Kind,
     Option,
+    above_zero,
     add_options,
     distinct,
     one_of,
@@ -62,15 +63,7 @@ def _read_layers(text: str) -> tuple[int, ...] | None:
     return layers
 
 
-def _read_rate(text: str) -> float:
-    rate = float(text)
-    if not 0 < rate < float("inf"):
-        raise ValueError
-    return rate
-
-
 LAYERS = Kind(_read_layers, "all, or numbers of layers from 0, such as '2 4'")
-RATE = Kind(_read_rate, "a number above 0, such as 50")
 OPTIONS = (
     Option(
         "dump",
@@ -106,7 +99,12 @@ OPTIONS = (
         "a .scp of Kaldi matrices, (frames, size) each",
         TEXT,
     ),
-    Option("frequency", "frames a second of --features", RATE, "50"),
+    Option(
+        "frequency",
+        "frames a second of --features",
+        above_zero("a number above 0, such as 50"),
+        "50",
+    ),
     Option("on", f"what is compared: {' or '.join(ON)}", one_of(*ON), "phone"),
     Option(
         "unit",

@@ -7,7 +7,6 @@ does all.
 """
 
 import argparse
-import math
 
 from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.bin.results_options import add_results_options, strategy_directories
@@ -24,13 +23,12 @@ from espnet2_cltm.matrix.regime_files import (
     summarise_regime,
     write_learning_curves,
 )
-from espnet2_cltm.options import TRUTH, Kind, Option, add_options
+from espnet2_cltm.options import TRUTH, Option, above_zero, add_options, from_zero
 from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.figures import REGIME_FIGURES
 from espnet2_cltm.report.regime_figure import FoundRegime
 
-ABOVE_ZERO = Kind(lambda text: _read_float(text, above_zero=True), "a number above 0")
-FROM_ZERO = Kind(lambda text: _read_float(text), "a number from 0 on")
+ABOVE_ZERO = above_zero("a number above 0")
 OPTIONS = (
     Option(
         "tau",
@@ -59,7 +57,7 @@ OPTIONS = (
     Option(
         "smoothing",
         "standard deviation of the Gaussian, in points of the curve's 200",
-        FROM_ZERO,
+        from_zero("a number from 0 on"),
         str(RegimeSettings.smoothing),
     ),
     Option(
@@ -70,13 +68,6 @@ OPTIONS = (
         str(RegimeSettings.drop_outliers).lower(),
     ),
 )
-
-
-def _read_float(text: str, above_zero: bool = False) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value >= 0) or (above_zero and value == 0):
-        raise ValueError
-    return value
 
 
 def get_parser() -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import (
     POSITIVE,
+    SECONDS,
     SEED,
     TEXT,
     TRUTH,
@@ -14,7 +15,7 @@ from espnet2_cltm.options import (
     add_options,
     one_of,
 )
-from espnet2_cltm.pretraining.options import GROUNDING_SHARE, HOURS, SECONDS
+from espnet2_cltm.pretraining.options import GROUNDING_SHARE, HOURS
 from espnet2_cltm.pretraining.targets import (
     FEATURES,
     TargetSettings,

@@ -18,17 +18,16 @@ from espnet2_cltm.options import (
     SEEDS,
     SHARE,
     TEXT,
-    Kind,
     Option,
     check_stages,
-    distinct,
+    each_once,
     help_lines,
     parse,
     read_values,
     some_of,
     stage_up_to,
 )
-from espnet2_cltm.pretraining.options import HOURS, SSL_OPTIONS
+from espnet2_cltm.pretraining.options import HOURS, SSL_OPTIONS, WEIGHT
 from espnet2_cltm.registry import find_corpus
 
 _SSL = {option.name: option for option in SSL_OPTIONS}
@@ -37,20 +36,7 @@ _TRAINING = (
     *("steps_per_epoch", "first_epochs"),
 )
 """Options of the pretraining recipe that all encoders share."""
-
-
-def _read_weights(text: str) -> tuple[float, ...]:
-    weights = distinct(float(word) for word in text.split())
-    if not all(0 <= weight < float("inf") for weight in weights):
-        raise ValueError
-    return tuple(sorted(weights))
-
-
-def _read_shares(text: str) -> tuple[float, ...]:
-    return tuple(sorted(distinct(SHARE.read(word) for word in text.split())))
-
-
-_WEIGHTS = Kind(_read_weights, "numbers from 0 on, each once, such as '0 0.1'")
+_WEIGHTS = each_once(WEIGHT, "numbers from 0 on, each once, such as '0 0.1'")
 EXPERIMENT_OPTIONS = (
     Option("langs", "language codes, two or more", CODES),
     replace(
@@ -75,7 +61,7 @@ EXPERIMENT_OPTIONS = (
         "grounding_shares",
         "shares of the captions whose pictures are shown, each for an encoder of each "
         "kind and weight above 0",
-        Kind(_read_shares, "shares above 0 and at most 1, each once, such as '0.5 1'"),
+        each_once(SHARE, "shares above 0 and at most 1, each once, such as '0.5 1'"),
     ),
     Option(
         "feature_weights",

@@ -9,13 +9,16 @@ from espnet2_cltm.options import (
     DIRECTORY,
     NAME,
     POSITIVE,
+    SECONDS,
     SEED,
     SHARE,
     TEXT,
     WHOLE,
     Kind,
     Option,
+    above_zero,
     check_stages,
+    from_zero,
     help_lines,
     one_of,
     parse,
@@ -24,25 +27,8 @@ from espnet2_cltm.options import (
 )
 from espnet2_cltm.registry import corpus_names, find_corpus
 
-SECONDS = Kind(float, "a number of seconds")
-RATE = Kind(float, "a learning rate, such as 1.5e-3")
-
-
-def _read_weight(text: str) -> float:
-    weight = float(text)
-    if not 0 <= weight < float("inf"):
-        raise ValueError
-    return weight
-
-
-WEIGHT = Kind(_read_weight, "a number from 0 on, such as 0.1")
-
-
-def _read_hours(text: str) -> float:
-    hours = float(text)
-    if not 0 < hours < float("inf"):
-        raise ValueError
-    return hours
+RATE = above_zero("a learning rate, such as 1.5e-3")
+WEIGHT = from_zero("a number from 0 on, such as 0.1")
 
 
 def _option(group: str, name: str, text: str, kind: Kind, default: str = "") -> Option:
@@ -52,7 +38,7 @@ def _option(group: str, name: str, text: str, kind: Kind, default: str = "") -> 
 HOURS = Option(
     "hours",
     "hours of each language to train on, of speakers drawn by the seed; left out, all",
-    Kind(_read_hours, "a number of hours above 0, such as 0.5"),
+    above_zero("a number of hours above 0, such as 0.5"),
     group="Data",
 )
 GROUNDING_SHARE = Option(
