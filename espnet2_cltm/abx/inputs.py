@@ -10,6 +10,7 @@ from espnet2_cltm.abx.cells import MATCH
 from espnet2_cltm.abx.items import items_of_phones, items_of_utterances, read_items
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.datadir import Utterance, read_table
+from espnet2_cltm.corpus.language import languages_below
 from espnet2_cltm.corpus.phones import CTM, Phone, read_phones
 from espnet2_cltm.corpus.stored import read_split
 from espnet2_cltm.errors import UserError
@@ -149,20 +150,12 @@ def keep_labels(test: Material, labels: Sequence[str]) -> Material:
     return Material(test.name, test.items[test.items["label"].isin(labels)], test.audio)
 
 
-def _choose(dump: Path, langs: Sequence[str], splits: Sequence[str]) -> list[str]:
-    found = sorted(
-        path.name
-        for path in (dump.iterdir() if dump.is_dir() else [])
-        if any((path / split / "wav.scp").exists() for split in splits)
+def _choose(dump: Path, langs: Sequence[str], splits: Sequence[str]) -> tuple[str, ...]:
+    return languages_below(
+        *(dump, langs, lambda d: any((d / s / "wav.scp").exists() for s in splits)),
+        f"decoded audio in {' or '.join(splits)}",
+        "run stages 1 and 2, or correct --dump or --splits",
     )
-    unknown = [lang for lang in langs if lang not in found]
-    if unknown or not found:
-        missing = ", ".join(unknown) or "language"
-        raise UserError(
-            f"{dump} holds no decoded {missing} with {' or '.join(splits)}: run stages "
-            "1 and 2, or correct --dump, --langs or --splits."
-        )
-    return list(langs) or found
 
 
 def _read(directory: Path, splits: Sequence[str]) -> _Speech:

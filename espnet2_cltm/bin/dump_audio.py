@@ -17,6 +17,7 @@ from espnet2_cltm.corpus.audio import TELEPHONE_BAND
 from espnet2_cltm.corpus.audio_store import LanguageAudio, dump_language
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
+from espnet2_cltm.corpus.language import languages_below
 from espnet2_cltm.corpus.options import DATADIR, DUMPDIR, NJ, STAGE_2_OPTIONS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import TEXT, Option, add_options
@@ -43,7 +44,10 @@ def _run(words: Sequence[str]) -> None:
 
 def _dump(args: argparse.Namespace, stage_3: Sequence[str]) -> None:
     data, dump = Path(args.datadir) / args.corpus, Path(args.dumpdir) / args.corpus
-    langs = _choose_languages(data, args.langs)
+    langs = languages_below(
+        *(data, args.langs, _has_a_split, "data directories"),
+        "run stage 1, or correct --datadir or --corpus",
+    )
     stored: dict[str, LanguageAudio] = {}
     failed = []
     with DecodingPool(args.nj) as pool:
@@ -90,6 +94,10 @@ def _dump(args: argparse.Namespace, stage_3: Sequence[str]) -> None:
         )
 
 
+def _has_a_split(data: Path) -> bool:
+    return any((data / split / "wav.scp").exists() for split in SPLITS)
+
+
 def _has_splits(data: Path) -> bool:
     return all((data / split / "wav.scp").exists() for split in SPLITS)
 
@@ -107,26 +115,6 @@ def _needed(stage_3: Sequence[str], langs: Sequence[str]) -> dict[str, set[str]]
     options = stage_3_parser().parse_args(stage_3)
     settings = settings_from(vars(options))
     return needed_audio(settings, langs, options.seeds, ExperimentDir(options.exp))
-
-
-def _choose_languages(corpus: Path, wanted: Sequence[str]) -> list[str]:
-    known = sorted(
-        path.name
-        for path in (corpus.iterdir() if corpus.is_dir() else [])
-        if any((path / split / "wav.scp").exists() for split in SPLITS)
-    )
-    if not known:
-        raise UserError(
-            f"{corpus} holds no data directories of any language: run stage 1, or "
-            "correct --datadir or --corpus."
-        )
-    unknown = [lang for lang in wanted if lang not in known]
-    if unknown:
-        raise UserError(
-            f"{corpus} has no {', '.join(unknown)}, only {', '.join(known)}: correct "
-            "--langs, or run stage 1 for what is missing."
-        )
-    return list(dict.fromkeys(wanted)) or known
 
 
 def _describe(audio: LanguageAudio) -> str:

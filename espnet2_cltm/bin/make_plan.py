@@ -22,8 +22,8 @@ import humanfriendly
 from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.corpus.audio import SAMPLE_BYTES
 from espnet2_cltm.corpus.datadir import SPLITS
+from espnet2_cltm.corpus.language import languages_below
 from espnet2_cltm.counting import counted
-from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.adaptive import ChooseRuns
 from espnet2_cltm.experiment.drawn import Planned, check_same_data
 from espnet2_cltm.experiment.encoder import check_layers
@@ -75,24 +75,14 @@ def choose_languages(settings: Settings, langs: Sequence[str]) -> list[str]:
         UserError: The store does not hold one of them.
     """
     store = Path(settings.dumpdir) / settings.corpus
-    found = sorted(p for p in store.iterdir() if p.is_dir()) if store.is_dir() else []
-    known = [
-        p.name
-        for p in found
-        if all((p / split / "wav.scp").exists() for split in SPLITS)
-    ]
-    if not known:
-        raise UserError(f"{store} holds no language: run stages 1 and 2 first.")
-    for lang in {p.name for p in found} - set(known) if not langs else ():
-        logging.warning("%s is left out: stage 2 has not finished it", lang)
-    asked = list(langs) or known
-    for lang in asked:
-        if lang not in known:
-            raise UserError(
-                f"The language {lang} is not in {store}: run stages 1 and 2 for it, or "
-                f"give --langs some of {' '.join(known)}."
-            )
-    return asked
+    known = languages_below(
+        *(store, langs, lambda p: all((p / s / "wav.scp").exists() for s in SPLITS)),
+        *("decoded audio", "run stages 1 and 2 first"),
+    )
+    for path in () if langs else sorted(store.iterdir()):
+        if path.is_dir() and path.name not in known:
+            logging.warning("%s is left out: stage 2 has not finished it", path.name)
+    return list(known)
 
 
 def describe(planned: Planned) -> str:

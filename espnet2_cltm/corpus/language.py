@@ -6,7 +6,7 @@ package, or another package declares it by an entry point of the group
 (``--labels``), required labels and limits are stage 1's, and hold for every corpus.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,3 +170,34 @@ def person_of(speaker: str, lang: str) -> str:
     is. What stands in for a language has speakers of its own.
     """
     return speaker if is_donor_only(lang) else speaker.removeprefix(f"{lang}-")
+
+
+def languages_below(
+    directory: Path,
+    wanted: Sequence[str],
+    has_some: Callable[[Path], bool],
+    what: str,
+    remedy: str,
+) -> tuple[str, ...]:
+    """Return the languages whose directories below one have something: all, or some.
+
+    Args:
+        directory: Directory with a directory for each language.
+        wanted: Language codes; empty for all that are there.
+        has_some: Function that says of a language's directory whether it has any.
+        what: What it has, for the message.
+        remedy: What to do where it is missing, likewise.
+
+    Raises:
+        UserError: No language has any, or not all that are wanted.
+    """
+    places = directory.iterdir() if directory.is_dir() else ()
+    known = sorted(path.name for path in places if has_some(path))
+    if not known:
+        raise UserError(f"{directory} holds no {what}: {remedy}.")
+    if unknown := [lang for lang in wanted if lang not in known]:
+        raise UserError(
+            f"{directory} has no {what} of {', '.join(unknown)}, only of "
+            f"{', '.join(known)}: correct --langs, or {remedy}."
+        )
+    return tuple(dict.fromkeys(wanted)) or tuple(known)

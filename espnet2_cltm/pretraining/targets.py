@@ -36,6 +36,7 @@ from sklearn.cluster import MiniBatchKMeans
 from espnet2_cltm.corpus.audio import SAMPLE_RATE, load_audio
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
+from espnet2_cltm.corpus.language import languages_below
 from espnet2_cltm.corpus.phones import CTM
 from espnet2_cltm.corpus.stored import read_lengths
 from espnet2_cltm.errors import UserError
@@ -454,25 +455,13 @@ def chosen_audio(settings: TargetSettings, lang: str, split: str) -> dict[str, s
     return {utt: location for utt, location in audio.items() if utt in chosen}
 
 
-def choose_languages(dump: Path, wanted: list[str]) -> tuple[str, ...]:
+def choose_languages(dump: Path, wanted: Sequence[str]) -> tuple[str, ...]:
     """Return the languages that targets are made of: those wanted, or all.
 
     Raises:
         UserError: None, or not all of those wanted, have been decoded.
     """
-    known = sorted(
-        path.name
-        for path in (dump.iterdir() if dump.is_dir() else [])
-        if (path / "train" / "wav.scp").exists()
+    return languages_below(
+        *(dump, wanted, lambda path: (path / "train" / "wav.scp").exists()),
+        *("decoded audio", "run stages 1 and 2, or correct --dump"),
     )
-    if not known:
-        raise UserError(
-            f"{dump} holds no decoded language: run stages 1 and 2, or correct --dump."
-        )
-    unknown = [lang for lang in wanted if lang not in known]
-    if unknown:
-        raise UserError(
-            f"{dump} has no {', '.join(unknown)}, only {', '.join(known)}: correct "
-            "--langs, or run stages 1 and 2 for what is missing."
-        )
-    return tuple(dict.fromkeys(wanted)) or tuple(known)

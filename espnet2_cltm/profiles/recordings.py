@@ -22,6 +22,7 @@ from espnet2_cltm.corpus.audio import (
 )
 from espnet2_cltm.corpus.common_voice_layouts import AUDIO_SUFFIXES
 from espnet2_cltm.corpus.datadir import Utterance, read_data_dir
+from espnet2_cltm.corpus.language import languages_below
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.language_codes import is_language_code
 from espnet2_cltm.subsets import random_order
@@ -39,29 +40,16 @@ def find_languages(directory: Path, wanted: Sequence[str] = ()) -> tuple[str, ..
     Raises:
         UserError: There are none, or not all that are wanted.
     """
-    remedy = (
+    return languages_below(
+        *(directory, wanted, _has_recordings, "recordings"),
         "give a directory that has one for each language, with audio files, a Kaldi "
-        "directory, or what stage 2 left in --dumpdir"
+        "directory, or what stage 2 left in --dumpdir",
     )
-    if not directory.is_dir():
-        raise UserError(f"{directory} is not a directory: {remedy}.")
-    known = sorted(
-        path.name
-        for path in directory.iterdir()
-        if is_language_code(path.name) and path.is_dir() and _has_recordings(path)
-    )
-    if not known:
-        raise UserError(f"{directory} holds no recordings of a language: {remedy}.")
-    unknown = [lang for lang in wanted if lang not in known]
-    if unknown:
-        raise UserError(
-            f"{directory} has no recordings of {' '.join(unknown)}, only of "
-            f"{' '.join(known)}: correct --langs."
-        )
-    return tuple(dict.fromkeys(wanted)) or tuple(known)
 
 
 def _has_recordings(directory: Path) -> bool:
+    if not (is_language_code(directory.name) and directory.is_dir()):
+        return False
     return _tables(directory) is not None or any(_audio_files(directory))
 
 

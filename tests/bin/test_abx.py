@@ -205,8 +205,8 @@ def test_an_item_file_of_unknown_audio_is_refused(dump, capsys):
         ((*FROM_FILES, "--model", "m"), "--model and --features exclude each other"),
         ((*FROM_FILES, "--unit", "triphone"), "give --unit phone"),
         ((*FROM_FILES, "--baselines", "random"), "--baselines random is --model"),
-        ((*FROM_FILES, "--langs", "fi"), "no decoded fi"),
-        ((*FROM_FILES, "--splits", "dev"), "no decoded language with dev"),
+        ((*FROM_FILES, "--langs", "fi"), "no decoded audio in test of fi"),
+        ((*FROM_FILES, "--splits", "dev"), "no decoded audio in dev"),
         ((*FROM_FILES, "--on", "language", "--match", "age"), "has no age"),
     ],
 )

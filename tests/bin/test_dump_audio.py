@@ -78,7 +78,8 @@ def test_an_unknown_language_is_refused_with_the_known_ones(recipe, capsys):
     with pytest.raises(SystemExit) as status:
         main(["--corpus", "demo", "--langs", "ur xx"])
     assert status.value.code == 1
-    assert "data/demo has no xx, only ca, es, ur: correct" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "data/demo has no data directories of xx, only of ca, es, ur: " in said
     assert not (recipe / "dump").exists()
 
 

@@ -144,7 +144,7 @@ def test_a_test_speaker_lost_to_corrupt_clips_gives_no_trial(recipe, tmp_path):
         (("--task", "mood"), "--task mood is not known"),
         (("--task", " "), "--task is empty"),
         (("--seeds", "one"), "--seeds: takes whole numbers"),
-        (("--langs", "ca xx"), "The language xx is not in"),
+        (("--langs", "ca xx"), "no decoded audio of xx, only of"),
         (("--langs", "ca es", "--speaker_budget", "9"), 'give --task "gender"'),
         (("--speaker_config", "none.yaml"), "none.yaml cannot be read"),
         (("--cross_language_trials", "true"), "give --shared_speakers true as well"),

@@ -175,7 +175,7 @@ def test_only_what_is_missing_is_made(dump, made, capsys):
     ("options", "message"),
     [
         (["--num_clusters", "9"], "of another setting (num_clusters: 8, now 9)"),
-        (["--langs", "xx"], "has no xx, only es, tr: correct --langs"),
+        (["--langs", "xx"], "no decoded audio of xx, only of es, tr: correct --langs"),
         (["--features", "layer"], "--features layer needs a HuBERT: give --model."),
     ],
 )
@@ -203,9 +203,7 @@ def test_too_little_audio_is_refused(dump, tmp_path, capsys, options, message):
 def test_a_corpus_without_audio_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit):
         make(tmp_path / "none", tmp_path / "targets")
-    assert (
-        "none holds no decoded language: run stages 1 and 2" in capsys.readouterr().err
-    )
+    assert "none holds no decoded audio: run stages 1 and 2" in capsys.readouterr().err
 
 
 def test_settings_tell_what_the_targets_are(made):

@@ -157,7 +157,7 @@ def test_unusable_recordings_are_counted(spoken, tmp_path, capsys):
 def test_bad_input_is_one_sentence(spoken, made, tmp_path, capsys):
     out = ("--outdir", tmp_path / "out")
     message = refused(capsys, "--audio", tmp_path / "absent", *out)
-    assert "absent is not a directory" in message
+    assert "absent holds no recordings" in message
     (tmp_path / "empty" / "es").mkdir(parents=True)
     message = refused(capsys, "--audio", tmp_path / "empty", *out)
     assert "holds no recordings" in message
