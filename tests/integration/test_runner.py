@@ -74,8 +74,15 @@ def start(directory, *options, nj=2):
     )
 
 
+def workers_of(runner):
+    found = subprocess.run(
+        ["pgrep", "-P", str(runner.pid)], capture_output=True, text=True, check=True
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
 def finish(process):
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=1800)
     return process.returncode, output
 
 
@@ -119,17 +126,25 @@ def test_killed_at_random_moments_it_ends_with_the_same_results(
 ):
     directory = new_experiment(tmp_path, store, SEEDS, tuple(CONFIGS))
     moments = random.Random(1)
-    for _ in range(N_KILLS):
+    for number in range(N_KILLS):
         before = n_done(directory)
         process = start(directory)
         # Imports take seconds: the clock runs from the first run that gets done.
         while n_done(directory) == before and process.poll() is None:
             time.sleep(0.05)
         time.sleep(moments.uniform(0, 0.3))
-        os.killpg(process.pid, signal.SIGKILL)
+        workers = workers_of(process)
+        if number % 2:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:  # the runner alone: its workers stop by themselves
+            os.kill(process.pid, signal.SIGKILL)
         finish(process)
+        deadline = time.monotonic() + 60
+        while any(Path(f"/proc/{pid}").exists() for pid in workers):
+            assert time.monotonic() < deadline, "a worker went on without its runner"
+            time.sleep(0.2)
         assert runs_left(directory, read_plan(directory.plan)), "killed too late"
-    code, output = finish(start(directory))
+    code, output = finish(start(directory, nj=1))
     assert code == 0, output
     assert score(directory) == undisturbed
 
@@ -152,31 +167,11 @@ def test_a_killed_worker_is_named_and_the_other_takes_over(
     runner = start(directory)
     while not runs_made(directory) and runner.poll() is None:
         time.sleep(0.05)
-    worker = subprocess.run(
-        ["pgrep", "-P", str(runner.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()[0]
-    os.kill(int(worker), signal.SIGKILL)
+    os.kill(workers_of(runner)[0], signal.SIGKILL)
     code, output = finish(runner)
     assert code == 0, output
     assert "A worker ended with SIGKILL (out of memory?)" in output
     assert score(directory) == of_gender(undisturbed)
-
-
-def test_workers_stop_when_their_runner_is_killed(store, tmp_path):
-    directory = new_experiment(tmp_path, store)
-    runner = start(directory)
-    while not runs_made(directory) and runner.poll() is None:
-        time.sleep(0.05)
-    workers = subprocess.run(
-        ["pgrep", "-P", str(runner.pid)], capture_output=True, text=True, check=True
-    ).stdout.split()
-    os.kill(runner.pid, signal.SIGKILL)
-    finish(runner)
-    deadline = time.monotonic() + 60
-    while any(Path(f"/proc/{pid}").exists() for pid in workers):
-        assert time.monotonic() < deadline, "a worker went on without its runner"
-        time.sleep(0.2)
-    assert n_done(directory) < len(read_plan(directory.plan))
 
 
 def test_a_failing_run_stops_no_other_and_is_named(store, tmp_path):
@@ -184,7 +179,7 @@ def test_a_failing_run_stops_no_other_and_is_named(store, tmp_path):
     listed = directory.train_list("gender", "fi", 43)
     whole = listed.read_text()
     listed.write_text(whole.replace("wav.ark", "none.ark"))
-    code, output = finish(start(directory))
+    code, output = finish(start(directory, nj=1))
     assert code == 1
     failed = {p.parent.name for p in directory.root.glob("runs/*/failed.txt")}
     assert failed == {
@@ -204,7 +199,7 @@ def test_a_failing_run_stops_no_other_and_is_named(store, tmp_path):
     assert code == 0 and "9 runs planned, 5 done before, 4 failed before." in output
     assert output.count(" failed: ") == 4
     listed.write_text(whole)
-    code, output = finish(start(directory))
+    code, output = finish(start(directory, nj=1))
     assert code == 0, output
     assert "9 runs planned, 5 done before" in output
     assert not list(directory.root.glob("runs/*/failed.txt"))
