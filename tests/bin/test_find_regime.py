@@ -1,10 +1,13 @@
 """The search for the dynamic regime at the terminal, and the files it leaves."""
 
 import csv
+import io
 import json
 import math
+import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -44,16 +47,20 @@ def results(path, grid=GRID, langs=LANGS, seeds=SEEDS):
     return write_results(path, rows)
 
 
-@pytest.fixture
-def found(tmp_path, capsys):
-    outdir = tmp_path / "regime"
-    path = results(tmp_path / "results.tsv")
-    main(["--results", str(path), "--outdir", str(outdir), "--languages_conf", CONF])
-    return outdir, json.loads((outdir / "regime.json").read_text()), capsys.readouterr()
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    root = tmp_path_factory.mktemp("regime")
+    path, outdir = results(root / "results.tsv"), root / "regime"
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        main(
+            ["--results", str(path), "--outdir", str(outdir), "--languages_conf", CONF]
+        )
+    regime = json.loads((outdir / "regime.json").read_text())
+    return outdir, regime, (out.getvalue(), err.getvalue())
 
 
 def test_files_are_written_and_the_suggestion_printed(found):
-    outdir, regime, printed = found
+    outdir, regime, (out, err) = found
     assert sorted(path.name for path in outdir.iterdir()) == [
         "learning_curves.tsv",
         "regime.json",
@@ -61,9 +68,9 @@ def test_files_are_written_and_the_suggestion_printed(found):
         "regime.png",
     ]
     assert regime["suggested_n"] in regime["regime"]
-    assert regime["conclusion"] in printed.out
-    assert f"Suggested: N = {regime['suggested_n']} utterances per class" in printed.out
-    assert printed.err == ""
+    assert regime["conclusion"] in out
+    assert f"Suggested: N = {regime['suggested_n']} utterances per class" in out
+    assert err == ""
 
 
 def test_the_json_holds_all_that_is_drawn(found):
@@ -115,20 +122,21 @@ def test_the_table_has_a_line_for_every_language_and_n(found):
 
 
 @pytest.mark.slow
-def test_the_same_results_give_the_same_bytes_under_any_hash_seed(tmp_path):
-    path = results(tmp_path / "results.tsv")
-    written = []
-    for hash_seed in ("1", "2"):
-        outdir = tmp_path / hash_seed
-        command = [sys.executable, ROOT / "local" / "find_regime.py"]
-        subprocess.run(
-            [*command, "--results", path, "--outdir", outdir, "--languages_conf", CONF],
-            env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed},
-            check=True,
-            capture_output=True,
-        )
-        written.append({p.name: p.read_bytes() for p in outdir.iterdir()})
-    assert written[0] == written[1]
+def test_the_same_results_give_the_same_bytes_under_any_hash_seed(tmp_path, found):
+    here = os.environ.get("PYTHONHASHSEED")
+    command = [sys.executable, ROOT / "local" / "find_regime.py"]
+    command += ["--results", found[0].parent / "results.tsv", "--outdir", tmp_path]
+    subprocess.run(
+        [*command, "--languages_conf", CONF],
+        env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "2" if here == "1" else "1"},
+        check=True,
+        capture_output=True,
+    )
+    written, other = (
+        {path.name: path.read_bytes() for path in outdir.iterdir()}
+        for outdir in (found[0], tmp_path)
+    )
+    assert written == other
 
 
 def test_one_seed_leaves_null_where_there_is_no_error(tmp_path):
