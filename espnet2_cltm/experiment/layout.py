@@ -43,9 +43,19 @@ from espnet2_cltm.results_format import (
 )
 
 
+class _Below:
+    """A path below the experiment's directory."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __get__(self, experiment: "ExperimentDir", _: type) -> Path:
+        return experiment.root / self._name
+
+
 @dataclass(frozen=True)
 class ExperimentDir:
-    """Paths of one experiment.
+    """Paths of one experiment; what lies there is said above.
 
     Attributes:
         root: ``exp/<tag>``.
@@ -53,90 +63,23 @@ class ExperimentDir:
 
     root: Path
 
-    @property
-    def settings(self) -> Path:
-        """Return the file of the settings that all runs have in common."""
-        return self.root / "experiment.yaml"
-
-    @property
-    def encoders(self) -> Path:
-        """Return the file of the encoders' identities when the first run was made."""
-        return self.root / "encoders.json"
-
-    @property
-    def command(self) -> Path:
-        """Return the file of the command that makes the experiment."""
-        return self.root / "command.txt"
-
-    @property
-    def plan(self) -> Path:
-        """Return the table of all runs."""
-        return self.root / "plan.tsv"
-
-    @property
-    def claims(self) -> Path:
-        """Return the file whose byte locks are claims on runs."""
-        return self.root / "claims"
-
-    @property
-    def results(self) -> Path:
-        """Return the table of all results."""
-        return self.root / "results.tsv"
-
-    @property
-    def confusion(self) -> Path:
-        """Return the file of label tasks' confusion tables."""
-        return self.root / "confusion.tsv"
-
-    @property
-    def held_out(self) -> Path:
-        """Return the file of results without groups of test speakers."""
-        return self.root / HELD_OUT
-
-    @property
-    def data(self) -> Path:
-        """Return the table of what is trained, validated and tested on."""
-        return self.root / DATA
-
-    @property
-    def curves(self) -> Path:
-        """Return the file of training curves and chosen epochs."""
-        return self.root / CURVES
-
-    @property
-    def scores(self) -> Path:
-        """Return the file of the distribution of scores."""
-        return self.root / SCORES
-
-    @property
-    def costs(self) -> Path:
-        """Return the table of what each run cost."""
-        return self.root / COSTS
-
-    @property
-    def layer_table(self) -> Path:
-        """Return the file of what runs did to each layer."""
-        return self.root / LAYERS
-
-    @property
-    def runs(self) -> Path:
-        """Return the directory of all runs."""
-        return self.root / "runs"
-
-    @property
-    def progress(self) -> Path:
-        """Return the file of the progress of stage 4."""
-        return self.root / "progress.json"
-
-    @property
-    def slurm(self) -> Path:
-        """Return the directory of the Slurm jobs' scripts and logs."""
-        return self.root / "slurm"
-
-    @property
-    def logs(self) -> Path:
-        """Return the directory of the worker processes' logs."""
-        return self.root / "logs"
+    settings = _Below("experiment.yaml")
+    encoders = _Below("encoders.json")
+    command = _Below("command.txt")
+    plan = _Below("plan.tsv")
+    claims = _Below("claims")
+    results = _Below("results.tsv")
+    confusion = _Below("confusion.tsv")
+    held_out = _Below(HELD_OUT)
+    data = _Below(DATA)
+    curves = _Below(CURVES)
+    scores = _Below(SCORES)
+    costs = _Below(COSTS)
+    layer_table = _Below(LAYERS)
+    runs = _Below("runs")
+    progress = _Below("progress.json")
+    slurm = _Below("slurm")
+    logs = _Below("logs")
 
     def train_list(self, task: str, lang: str, seed: int) -> Path:
         """Return the list of utterances that a seed draws from a language."""
