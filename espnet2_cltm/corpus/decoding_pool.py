@@ -29,10 +29,13 @@ class DecodingPool:
 
     Args:
         nj: Number of processes.
+        apart: Whether a single process is another than the caller's. Then a crash in
+            it is one sentence, and what libraries print stays off the terminal.
     """
 
-    def __init__(self, nj: int):
+    def __init__(self, nj: int, apart: bool = True):
         self._nj = nj
+        self._apart = apart or nj > 1
         self._executor: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> "DecodingPool":
@@ -55,6 +58,12 @@ class DecodingPool:
         Raises:
             UserError: A process was killed. What a call raises is passed on.
         """
+        if not self._apart:
+            results = []
+            for index, (function, *arguments) in enumerate(calls):
+                results.append(function(*arguments))
+                on_done(index)
+            return results
         if self._executor is None:
             try:
                 self._executor = ProcessPoolExecutor(

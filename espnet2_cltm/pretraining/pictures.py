@@ -89,7 +89,7 @@ def make_pictures(settings: PictureSettings, outdir: Path, nj: int) -> str:
         if not file.exists()
     ]
     with (
-        DecodingPool(nj) as pool,
+        DecodingPool(nj, apart=False) as pool,
         progress(
             description="reading pictures",
             total=len(made),

@@ -129,7 +129,7 @@ def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
         without = languages_without_phones(Path(settings.dump), settings.langs)
         if without:
             done.append(f"no {CTM}, so no articulatory targets: {' '.join(without)}")
-    with DecodingPool(nj) as pool:
+    with DecodingPool(nj, apart=False) as pool:
         centroids = outdir / "kmeans.npy"
         if centroids.exists():
             done.append(f"{centroids}: fitted before, skipped")

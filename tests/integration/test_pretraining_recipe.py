@@ -50,7 +50,7 @@ def setting(tmp_path):
     training |= {"batch_size": 4, "crop_seconds": 1.0}
     (tmp_path / "train.yaml").write_text(yaml.safe_dump(training))
     return [
-        *("--demo_config", tmp_path / "corpus.yaml", "--nj", 2),
+        *("--demo_config", tmp_path / "corpus.yaml", "--nj", 1),
         *("--corpus_dir", tmp_path / "downloads", "--datadir", tmp_path / "data"),
         *("--dumpdir", tmp_path / "dump", "--expdir", tmp_path / "exp"),
         *("--model", tmp_path / "tiny.yaml", "--ssl_config", tmp_path / "train.yaml"),
