@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from espnet2_cltm.bin.build_matrix import main as build_matrix
 from espnet2_cltm.bin.recommend import get_parser, main
 from espnet2_cltm.matrix.matrix_files import read_published
+from espnet2_cltm.matrix.prediction_model import ModelSettings
 from tests.matrix.results_files import perf_rows, write_results
 
 pytestmark = pytest.mark.slow
@@ -30,6 +32,15 @@ def perf(kind: str, tested: str, donor: str, seed: int) -> float:
         return base + (0.0 if tested == "tr" else 0.1) + (seed % 2) * 0.002
     gain = {"ca": 0.08, "es": 0.05, "tr": -0.02, "eu": 0.01}[donor]
     return base + gain + 0.002 * noise
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch):
+    """Few draws of the model, and no figure, which no test looks at."""
+    few = partial(ModelSettings, burn_in=20, draws=60)
+    monkeypatch.setattr("espnet2_cltm.bin.recommend.ModelSettings", few)
+    figures = "espnet2_cltm.bin.build_matrix.write_figures"
+    monkeypatch.setattr(figures, lambda *_: [])
 
 
 @pytest.fixture
