@@ -215,7 +215,7 @@ def test_times_of_phones_go_with_what_is_stored(language, pool):
     assert dump_language(language, store_of(language), pool).n_decoded == 0
     assert (store_of(language) / "dev/phones.ctm").read_text() == ctm.read_text()
     ctm.write_text("dev0-000 1 0.1 0.1 a\ndev0-000 1 0.2 0.9 b\n")
-    with pytest.raises(UserError, match=r"phones\.ctm, line 2: dev0-000 .* behind"):
+    with pytest.raises(UserError, match=r"phones\.ctm, line 2: dev0-000 .* after"):
         dump_language(language, store_of(language), pool)
     assert not (store_of(language) / "dev/wav.scp").exists()
     ctm.unlink()

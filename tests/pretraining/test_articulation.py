@@ -190,7 +190,7 @@ def test_times_of_phones_may_be_of_more_than_is_trained_on(captioned):
 @pytest.mark.parametrize(
     ("ctm", "message"),
     [
-        (CTM.replace("0.0500", "9.0"), "line 4: es-f00-00 .* ends at 9.100 s, behind"),
+        (CTM.replace("0.0500", "9.0"), "line 4: es-f00-00 .* ends at 9.100 s, after"),
         (f"{SPOKEN} 1 0.0 0.1 AH0\n", "features are known, but AH0: spell phones"),
     ],
 )
