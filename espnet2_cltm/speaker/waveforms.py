@@ -48,9 +48,10 @@ def trim_silence(waveform: np.ndarray, top_db: float | None) -> np.ndarray:
         )
     if len(waveform) <= MIN_SAMPLES:
         return waveform
-    _, (start, end) = librosa.effects.trim(
+    _, limits = librosa.effects.trim(
         waveform, top_db=top_db, frame_length=TRIM_FRAME, hop_length=TRIM_HOP
     )
+    start, end = map(int, limits)
     lacking = MIN_SAMPLES - (end - start)
     if lacking > 0:
         start = min(max(start - lacking // 2, 0), len(waveform) - MIN_SAMPLES)

@@ -110,7 +110,8 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("ESPNET_ROOT", "PYTHON", "TORCH_INDEX_URL", "PYTHONPATH")
+        if name
+        not in ("ESPNET_ROOT", "PYTHON", "CLTM_VENV", "TORCH_INDEX_URL", "PYTHONPATH")
     }
     made.python("3.11")
     made.environment = kept | {

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "egs2" / "cltm" / "ssl1"
 needs_installation = pytest.mark.skipif(
-    not (ROOT / ".venv" / "bin" / "python").exists(),
+    not (ROOT / os.environ.get("CLTM_VENV", ".venv") / "bin" / "python").exists(),
     reason="needs the environment of tools/install.sh",
 )
 

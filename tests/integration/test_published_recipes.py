@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "egs2" / "cltm" / "spk1"
 SYSTEMS = ("hubert", "ecapa", "siamese", "speechllm")
-INSTALLED = ROOT / ".venv" / "bin" / "python"
+INSTALLED = ROOT / os.environ.get("CLTM_VENV", ".venv") / "bin" / "python"
 needs_installation = pytest.mark.skipif(
     not INSTALLED.exists(), reason="needs the environment of tools/install.sh"
 )

@@ -22,7 +22,7 @@ from tests.integration.stages import do_stages
 from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
 ROOT = Path(__file__).parents[2]
-INSTALLED = ROOT / ".venv" / "bin" / "python"
+INSTALLED = ROOT / os.environ.get("CLTM_VENV", ".venv") / "bin" / "python"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(

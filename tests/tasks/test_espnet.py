@@ -58,7 +58,7 @@ def test_a_module_that_was_imported_before_is_left_alone():
 
 def test_tasks_import_no_text_processing_and_print_nothing():
     code = f"""
-import importlib, sys
+import importlib.util, sys
 stdout = sys.stdout
 for task in ("label", "speaker", "pretraining"):
     importlib.import_module(f"espnet2_cltm.{{task}}.espnet_task")
@@ -66,7 +66,8 @@ for task in ("label", "speaker", "pretraining"):
     loaded = {{name.split(".")[0] for name in sys.modules}}
     assert not loaded & {{*{LATER}}}, task
 import espnet2.text.cleaner
-assert espnet2.text.cleaner.TextCleaner("tacotron")("jr.") == "JUNIOR"
+if importlib.util.find_spec("tacotron_cleaner"):
+    assert espnet2.text.cleaner.TextCleaner("tacotron")("jr.") == "JUNIOR"
 """
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
