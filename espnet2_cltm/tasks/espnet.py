@@ -17,7 +17,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from types import ModuleType
 from typing import Any
@@ -120,7 +120,8 @@ with without_type_checks():
     # ESPnet 202609 moved what its tasks take from ESPnet1.
     _is_old = importlib.util.find_spec("espnet.nets") is not None
     NETS = "espnet.nets" if _is_old else "espnet2.legacy.nets"
-    with redirect_stdout(StringIO()):  # it prints that Flash Attention is not installed
+    # It prints that Flash Attention is not installed, since 202609 as an error.
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         importlib.import_module(f"{NETS}.pytorch_backend.transformer.attention")
 
     # ESPnet's list of decoders names one, never used here, that needs more packages.
