@@ -26,7 +26,7 @@ import numpy as np
 
 from espnet2_cltm.abx.features import LOG_MEL, NORMALISED, RANDOM
 from espnet2_cltm.abx.measuring import read_results
-from espnet2_cltm.bin.command_line import run_command
+from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.bin.compare_abx import Measured, compare_measured
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.results import Choice, read_scores
@@ -189,7 +189,7 @@ def compare_abx(directories: Mapping[str, Path]) -> Iterator[list[str]]:
 
 
 def test_data(exp: Path, task: str) -> dict[str, tuple[str, ...]]:
-    """Return what an experiment tests on, by language; nothing where it doesn't say."""
+    """Return what an experiment tests on, by language; empty if it does not say."""
     if not (exp / DATA).exists():
         return {}
     rows = read_text_table(exp / DATA).rows
@@ -248,11 +248,7 @@ def compare(args: argparse.Namespace) -> None:
             show(compare_task({name: of[task] for name, of in found.items()}))
 
 
-def main(cmd: Sequence[str] | None = None) -> None:
-    """Run the comparison."""
-    args = get_parser().parse_args(cmd)
-    run_command(lambda: compare(args))
-
+main = command(get_parser, compare)
 
 if __name__ == "__main__":
     main()

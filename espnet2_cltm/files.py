@@ -66,7 +66,7 @@ def read_text(path: Path | str, remedy: str) -> str:
 
 
 def file_version(path: Path | str) -> tuple[int, ...]:
-    """Return what tells that a file has not changed; nothing where there is no file."""
+    """Return what changes whenever a file does, or nothing if the file is missing."""
     path = Path(path)
     if not path.is_file():
         return ()

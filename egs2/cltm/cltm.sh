@@ -7,4 +7,8 @@ root=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../..
 if [[ -d ${root}/espnet2_cltm ]]; then
     exec "${root}/run.sh" "$@"
 fi
+if ! command -v cltm >/dev/null; then
+    printf '%s: error: the command cltm is missing: install the package (pip install).\n' "${0##*/}" >&2
+    exit 1
+fi
 exec cltm run "$@"

@@ -24,7 +24,7 @@ def perf(encoder):
 
 @pytest.fixture(scope="module")
 def experiments(tmp_path_factory):
-    """Give the arguments of two encoders' experiments, and the directory."""
+    """Return the arguments of two encoders' experiments, and their directory."""
     root = tmp_path_factory.mktemp("encoders")
     for encoder in SINGLE:
         (root / encoder).mkdir()

@@ -30,7 +30,7 @@ while (($# > 0)); do
         --help | -h)
             printf '%s\n' "Usage: ./run.sh [--system ${system}] [--option value ...]" "" \
                 "  --system ${system}   hubert, ecapa, siamese or speechllm" "" \
-                "and the options of the recipe, which win over this recipe's:" ""
+                "and the options of cltm.sh, which win over those that this script gives:" ""
             others+=("$1")
             ;;
         *) others+=("$1") ;;
