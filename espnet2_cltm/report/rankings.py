@@ -19,7 +19,7 @@ from espnet2_cltm.report.drawing import AXIS_SIZE, dress, frame, new_figure
 from espnet2_cltm.report.grid import MOST_WITH_NAMES, language_label
 
 GUIDE = "#dcdcdc"
-WIDTH = 10.6  # inches
+WIDTH = 10.7  # inches
 LEAST_REACH = 1.0  # of CLTM, how far beyond the values intervals are shown
 SMALLEST_RANGE = 0.2  # of CLTM, shown in any case
 
