@@ -23,6 +23,8 @@ import yaml
 
 from espnet2_cltm.errors import UserError, foreign
 
+YAML_ENDINGS = (".yaml", ".yml")
+
 _MOST_NODES = 1_000_000
 """Values in a YAML file, aliases counted with all that they stand for."""
 

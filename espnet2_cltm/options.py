@@ -8,6 +8,7 @@ import argparse
 import difflib
 import math
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -322,6 +323,27 @@ def _name(word: str) -> str | None:
     if not word.startswith("--"):
         return None
     return word[2:].partition("=")[0].replace("-", "_")
+
+
+def as_asked(texts: Mapping[str, str], options: Mapping[str, Option]) -> list[str]:
+    """Return the words of a command that asks for these results.
+
+    Args:
+        texts: Texts by name.
+        options: Known options by name. Those with their default, and those that no
+            result depends on, are left out.
+    """
+    words = []
+    for name, text in texts.items():
+        if options[name].shapes_result and text != options[name].default:
+            words += [f"--{name}", quoted(text)]
+    return words
+
+
+def quoted(text: str) -> str:
+    """Quote a text as a person would."""
+    is_plain = re.fullmatch(r"[\w./:+ -]+", text) and " " in text
+    return f'"{text}"' if is_plain else shlex.quote(text)
 
 
 def read_values(

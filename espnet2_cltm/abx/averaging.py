@@ -10,6 +10,7 @@ two kinds of features that were measured on the same items are compared draw by 
 """
 
 import gzip
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def read_speaker_errors(path: Path) -> SpeakerErrors:
     Raises:
         UserError: The file is missing or damaged.
     """
-    types = {name: str for name in _KEY} | {"cells": int, "error": float}
+    types: dict[Hashable, type[object]] = dict.fromkeys(_KEY, str)
+    types |= {"cells": int, "error": float}
     with foreign(f"{path} cannot be read", "measure it with local/abx.py"):
         table = pd.read_csv(path, sep="\t", dtype=types, keep_default_na=False)
     if list(table.columns) != _COLUMNS or not len(table):
@@ -106,8 +108,8 @@ class Average:
         of_pair = table.groupby(["label", "other"], sort=True)
         self.pairs = np.array(list(of_pair.groups))
         # Rows of a pair and a speaker of A.
-        rows = of_pair.ngroup().to_numpy() * len(speakers)
-        rows += table["speaker"].map(place).to_numpy(int)
+        of_a = table["speaker"].map(place).to_numpy(int)
+        rows = of_pair.ngroup().to_numpy(int) * len(speakers) + of_a
         keys, self._row = np.unique(rows, return_inverse=True)
         self._row_pair, self._row_speaker = np.divmod(keys, len(speakers))
 

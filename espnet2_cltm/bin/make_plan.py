@@ -37,7 +37,7 @@ from espnet2_cltm.experiment.planning import (
     make_plan,
     write_experiment,
 )
-from espnet2_cltm.experiment.recipe import quoted, settings_from
+from espnet2_cltm.experiment.recipe import settings_from
 from espnet2_cltm.experiment.recipe_options import recipe_options
 from espnet2_cltm.experiment.run_options import number_of_workers
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, read_settings
@@ -48,7 +48,7 @@ from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.pool_choice import choose_pools, rankings_for
 from espnet2_cltm.matrix.results import Choice
 from espnet2_cltm.matrix.rounds import next_round
-from espnet2_cltm.options import add_options
+from espnet2_cltm.options import add_options, quoted
 from espnet2_cltm.pools import ChosenPool
 from espnet2_cltm.results_format import RUN_KINDS
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.files import read_json, read_mapping, write_json
+from espnet2_cltm.files import YAML_ENDINGS, read_json, read_mapping, write_json
 from espnet2_cltm.frontend.families import NAMES, WITH_MODEL
 
 _CONFIGURATION = ("config.json", "preprocessor_config.json")
@@ -134,7 +134,7 @@ def read_train_config(
     encoder = model if model is not None else frontend_conf.get("model")
     if encoder is None:
         raise UserError(f"{path} names no encoder: set frontend_conf.model or --model.")
-    if isinstance(encoder, str) and encoder.endswith((".yaml", ".yml")):
+    if isinstance(encoder, str) and encoder.endswith(YAML_ENDINGS):
         encoder = read_mapping(Path(encoder), "an encoder's configuration")
     frontend_conf["model"] = encoder
     if freeze is not None and frontend_of(config) in NAMES:

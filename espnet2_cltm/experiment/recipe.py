@@ -5,7 +5,6 @@ stage runs and returns the arguments of each stage's script. The options are dec
 :mod:`.recipe_options`.
 """
 
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -27,7 +26,14 @@ from espnet2_cltm.experiment.slurm_settings import check_slurm
 from espnet2_cltm.experiment.steps import check_steps
 from espnet2_cltm.experiment.strategies import config_of, own_strategy, read_strategies
 from espnet2_cltm.files import shipped
-from espnet2_cltm.options import Option, check_stages, distinct, parse, read_values
+from espnet2_cltm.options import (
+    Option,
+    as_asked,
+    check_stages,
+    distinct,
+    parse,
+    read_values,
+)
 from espnet2_cltm.pooling.methods import read_pool_methods
 from espnet2_cltm.pools import PoolOptions
 from espnet2_cltm.registry import find_corpus, find_task, task_names
@@ -435,18 +441,9 @@ def _command(
         root = environment.get("CLTM_ROOT", "")
         place = shlex.quote(recipe.removeprefix(f"{root}/"))
         words.insert(0, f"CLTM_RECIPE_DIR={place}")
-    for name, text in asked.items():
-        if options[name].shapes_result and text != options[name].default:
-            words += [f"--{name}", quoted(text)]
-    return " ".join(words)
+    return " ".join([*words, *as_asked(asked, options)])
 
 
 def called_as(environment: Mapping[str, str]) -> str:
     """Return what the recipe is called as; path.sh says what CLTM_PYTHON is."""
     return "cltm run" if environment.get("CLTM_PYTHON") else "./run.sh"
-
-
-def quoted(text: str) -> str:
-    """Quote a text as a person would."""
-    is_plain = re.fullmatch(r"[\w./:+ -]+", text) and " " in text
-    return f'"{text}"' if is_plain else shlex.quote(text)

@@ -38,7 +38,7 @@ from transformers.utils import logging as transformers_logging
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError, foreign
-from espnet2_cltm.files import is_git_lfs_pointer, read_mapping
+from espnet2_cltm.files import YAML_ENDINGS, is_git_lfs_pointer, read_mapping
 from espnet2_cltm.frontend.convolutions import convolution_of
 from espnet2_cltm.frontend.families import (
     FAMILIES,
@@ -56,7 +56,6 @@ Face's layout, with a model card."""
 LOWEST, HIGHEST = 60.0, 7400.0
 """Centre of the first and the last band of a filterbank, in Hz."""
 
-_YAML = {".yaml", ".yml"}
 _PATIENCE_SECONDS = 10.0
 
 _stands_in = False
@@ -180,7 +179,7 @@ def standing_in() -> Iterator[None]:
 
 def is_stood_in_for(model: str) -> bool:
     """Return whether a model is on the hub alone, within :func:`standing_in`."""
-    if not _stands_in or Path(model).exists() or Path(model).suffix in _YAML:
+    if not _stands_in or Path(model).exists() or model.endswith(YAML_ENDINGS):
         return False
     with foreign(f"{model!r} cannot be a hub id", "correct it"):
         return not isinstance(try_to_load_from_cache(model, "config.json"), str)
@@ -230,7 +229,7 @@ def _read_once(key: str) -> EncoderCheckpoint:
     model, overrides = json.loads(key)
     if isinstance(model, dict):
         return _draw(model, overrides, source="model in frontend_conf")
-    if Path(model).suffix in _YAML:
+    if model.endswith(YAML_ENDINGS):
         fields = read_mapping(model, "an encoder's configuration", "correct --model")
         return _draw(fields, overrides, source=model)
     return _read_pretrained(model, overrides)

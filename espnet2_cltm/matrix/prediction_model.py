@@ -195,7 +195,7 @@ class _Sampler:
         self.rows = self._normal(n, self.width) * 0.1  # target_i, u_i
         self.columns = self._normal(n, self.width) * 0.1  # donor_j, v_j
         self.covariance = 0.3 * np.eye(2 * self.width)
-        self.covariance_priors = np.ones(2 * self.width)
+        self.covariance_priors: np.ndarray = np.ones(2 * self.width)
         self.pair = np.zeros((n, n))
         self.pair_variance = PAIR_VARIANCE
         self.weights = np.ones((n, n))

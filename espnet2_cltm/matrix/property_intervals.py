@@ -280,7 +280,8 @@ def _draw(
     n, _, q = by_test_set.shape
     for start in track(range(0, len(weights), at_once)):
         chunk = weights[start : start + at_once]
-        values, change = disturbed(noise, quiet, layout, chunk).values, np.zeros(1)
+        values = disturbed(noise, quiet, layout, chunk).values
+        change: np.ndarray = np.zeros(1)
         if q:
             drawn = tests.normal(size=(len(chunk), n, q)).transpose(1, 2, 0)
             change = (by_test_set @ drawn).transpose(2, 0, 1)

@@ -389,8 +389,9 @@ def cells_from_matrix(name: str) -> MeasuredCells:
     compared = read_compared(name)
     labels = compared.matrix
     languages = tuple(dict.fromkeys((*labels.rows, *labels.columns)))
-    found = {key: np.full((len(languages),) * 2, np.nan) for key in READ_COLUMNS}
-    verdict = np.full((len(languages),) * 2, "", dtype=object)
+    unknown: np.ndarray = np.full((len(languages),) * 2, np.nan)
+    found = {key: unknown.copy() for key in READ_COLUMNS}
+    verdict: np.ndarray = np.full((len(languages),) * 2, "", dtype=object)
     reasons: dict[str, str] = {}
     path = Path(name) / "cells.tsv"
     if path.exists():

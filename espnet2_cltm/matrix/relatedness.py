@@ -149,7 +149,7 @@ def _correlations(
     Returns:
         (m, k) and (m, k).
     """
-    x = matrices.reshape(len(matrices), -1)
+    x: np.ndarray = matrices.reshape(len(matrices), -1)
     in_x, in_y = np.isfinite(x).astype(float), np.isfinite(relations).astype(float)
     x, y = np.where(in_x, x, 0.0), np.where(in_y, relations, 0.0)
     k = len(y)

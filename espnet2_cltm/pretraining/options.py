@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from espnet2_cltm.corpus.options import CODES, DATADIR, DUMPDIR
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import YAML_ENDINGS
 from espnet2_cltm.options import (
     DIRECTORY,
     NAME,
@@ -17,6 +19,7 @@ from espnet2_cltm.options import (
     Kind,
     Option,
     above_zero,
+    as_asked,
     check_stages,
     from_zero,
     help_lines,
@@ -31,8 +34,13 @@ RATE = above_zero("a learning rate, such as 1.5e-3")
 WEIGHT = from_zero("a number from 0 on, such as 0.1")
 
 
+# Which results there are, where they lie and what makes them; and a place of one's own.
+_NOT_OF_THE_MODEL = ("Flow", "Resources", "Places")
+
+
 def _option(group: str, name: str, text: str, kind: Kind, default: str = "") -> Option:
-    return Option(name, text, kind, default, group=group)
+    is_shown = group not in _NOT_OF_THE_MODEL and name != "corpus_dir"
+    return Option(name, text, kind, default, group=group, shapes_result=is_shown)
 
 
 HOURS = Option(
@@ -232,6 +240,12 @@ def resolve_ssl(arguments: Sequence[str], environment: Mapping[str, str]) -> str
     texts = parse(arguments, options)
     values = read_values(texts, options)
     check_stages(values)
+    if texts["first_model"].endswith(YAML_ENDINGS):
+        raise UserError(
+            f"--first_model {texts['first_model']} describes random weights, whose "
+            "layers have nothing to cluster: give a checkpoint, or the file as --model."
+        )
+    texts["command"] = " ".join(["./run.sh", *as_asked(texts, options)])
     for name in ("grounding_weight", "feature_weight"):
         if not values[name]:
             texts[name] = "0"  # in one spelling

@@ -381,4 +381,4 @@ def _draw_colour_bar(
     axes.set_title(
         "\n".join(name), loc="left", size=TICK_SIZE, fontweight="bold", pad=8
     )
-    bar.outline.set_color(INK)
+    bar.ax.spines["outline"].set_color(INK)

@@ -79,8 +79,10 @@ def test_the_recipe_leaves_a_checkpoint_its_card_and_its_probes(tmp_path, settin
         "the speaker: the means of crops",
         "from the first model",
         "| demo | log-mel mean+sd |",
+        "--second_layer 1 --min_seconds 1.0",
     ):
         assert fact in card
+    assert "--nj" not in card and "downloads" not in card
     commit = (exp / "commit.txt").read_text().strip()
     assert commit in card
     # Everything is there: the second call makes nothing.
@@ -100,6 +102,10 @@ def test_the_recipe_leaves_a_checkpoint_its_card_and_its_probes(tmp_path, settin
         (["--second_layers", "3"], "did you mean --second_layer?"),
         (["--first_epochs", "0"], "--first_epochs takes a whole number, at least 1"),
         (["--corpus", "timit"], "--corpus timit"),
+        (
+            ["--first_model", "conf/hubert_small.yaml"],
+            "--first_model conf/hubert_small",
+        ),
         (["--ssl_config", "none.yaml"], "--ssl_config none.yaml cannot be read"),
     ],
 )

@@ -115,7 +115,7 @@ train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option .
                 "--${mode}_data_path_and_name_and_type" "${targets}/${name}/other_segment.scp,other_segment,kaldi_ark")
     done
     # The scheduler's steps are counted here, so that it ends with the training.
-    local command=(python3 -m espnet2_cltm.bin.hubert_pretrain
+    local training=(python3 -m espnet2_cltm.bin.hubert_pretrain
         --config "${ssl_config}" --frontend_conf model="${begin}"
         --num_clusters "${clusters}" "${data[@]}"
         --batch_groups "${targets}/train/utt2lang"
@@ -124,7 +124,7 @@ train() { # <directory> <targets> <clusters> <epochs> <model> <max_lr> [option .
         ${max_lr:+--scheduler_conf max_lr="${max_lr}"} "${grounding[@]}" "${features[@]}"
         --ngpu "${ngpu}" --seed "${seed}" --resume true --output_dir "${outdir}" "$@")
     log "${outdir}: how far it is stands in ${outdir}/train.log"
-    if ! run_training "${outdir}" "${command[@]}"; then
+    if ! run_training "${outdir}" "${training[@]}"; then
         tail -n 20 -- "${outdir}/train.log" >&2
         fail "the training in ${outdir} did not finish: see the end of its train.log above, then run the same command again, which goes on after the last whole epoch."
     fi
@@ -141,12 +141,18 @@ export_model() { # <training> <directory> <dtype>
         --model_file "$1/latest.pth" --outdir "$2" --dtype "$3"
 }
 
+# What made the model: the first call that trained, whatever later ones evaluate.
+note_origin() {
+    [[ ! -e ${exp}/command.txt ]] || return 0
+    mkdir -p -- "${exp}"
+    git -C "${root}" rev-parse HEAD >"${exp}/commit.txt" 2>/dev/null || echo "not known" >"${exp}/commit.txt"
+    printf '%s\n' "${command}" >"${exp}/command.txt"
+}
+
 write_card() {
-    local commit
-    commit=$(git -C "${root}" rev-parse HEAD 2>/dev/null || echo "not known")
-    [[ -s ${exp}/commit.txt ]] || printf '%s\n' "${commit}" >"${exp}/commit.txt"
+    note_origin
     run python3 -m espnet2_cltm.bin.hubert_card --exp "${exp}" --template conf/model_card.md \
-        --title "${exp##*/}" --commit "$(<"${exp}/commit.txt")"
+        --title "${exp##*/}" --commit "$(<"${exp}/commit.txt")" --command "$(<"${exp}/command.txt")"
 }
 
 if ((stage <= 3 && stop_stage >= 3)); then
@@ -166,8 +172,7 @@ fi
 
 if ((stage <= 4 && stop_stage >= 4)) && [[ -z ${first_model} ]]; then
     log "Stage 4: first training in ${exp}/first"
-    [[ -e ${exp}/first/settings.txt ]] ||
-        git -C "${root}" rev-parse HEAD >"${exp}/commit.txt" 2>/dev/null || true
+    note_origin
     train "${exp}/first" "${exp}/first_targets" "${first_clusters}" "${first_epochs}" \
         "${model}" ""
     export_model "${exp}/first" "${exp}/first/hf" float32
@@ -181,6 +186,7 @@ fi
 
 if ((stage <= 6 && stop_stage >= 6)); then
     log "Stage 6: second training in ${exp}/second"
+    note_origin
     if [[ ${second_model} == first ]]; then
         second_model=${first}
     fi

@@ -375,7 +375,7 @@ def _comparison(report: Report) -> str | None:
 def _comparison_data(report: Report) -> list[list[list[Any]]]:
     cells = (cells_of_both(found.comparison).round(3) for found in report.published)
     return [
-        one.astype(object).where(one.notna(), None).to_numpy().tolist() for one in cells
+        one.astype(object).replace({np.nan: None}).to_numpy().tolist() for one in cells
     ]
 
 
