@@ -26,6 +26,7 @@ from transformers import AutoFeatureExtractor, AutoModel
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.frontend.batches import in_full_scale
 from espnet2_cltm.frontend.checkpoint import (
     hub_is_reachable,
     is_stood_in_for,
@@ -34,7 +35,6 @@ from espnet2_cltm.frontend.checkpoint import (
     unreadable,
 )
 from espnet2_cltm.frontend.frozen_states import FrozenStates
-from espnet2_cltm.frontend.hubert import in_full_scale
 
 SOURCES = ("inputs", "last")
 

@@ -98,3 +98,11 @@ def norm_of_transformer(encoder: Encoder, behind: bool) -> Any:
     """
     is_behind = getattr(encoder.config, "do_stable_layer_norm", False)
     return getattr(encoder.encoder, "layer_norm", None) if is_behind == behind else None
+
+
+def receptive_field(config: Any) -> int:
+    """Return the number of samples that make one frame."""
+    n_samples = 1
+    for kernel, stride in reversed(windows(config)):
+        n_samples = (n_samples - 1) * stride + kernel
+    return n_samples

@@ -12,43 +12,43 @@ each configuration.
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from math import isfinite, prod
 from typing import Any, TypeVar
 
 import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import nn
-from transformers import PretrainedConfig, SeamlessM4TFeatureExtractor
 
-from espnet2_cltm.corpus.audio import SAMPLE_RATE
-from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.attention import use_modular_attention
-from espnet2_cltm.frontend.checkpoint import (
-    EncoderCheckpoint,
-    describe_encoder,
-    load_encoder,
+from espnet2_cltm.frontend.batches import (
+    in_full_scale,
+    padded,
+    valid_mask,
+    zero_mean_unit_variance,
 )
+from espnet2_cltm.frontend.checkpoint import load_encoder
 from espnet2_cltm.frontend.convolutions import (
     use_masked_batch_norm,
     use_masked_group_norm,
     use_matrix_products,
 )
 from espnet2_cltm.frontend.encoder_steps import enter_transformer, states_above
-from espnet2_cltm.frontend.families import FAMILIES, has_convolutions, windows
+from espnet2_cltm.frontend.families import (
+    has_convolutions,
+    receptive_field,
+    windows,
+)
 from espnet2_cltm.frontend.frozen_states import (
     CONVOLUTIONS,
     FrozenStates,
     frozen_modules,
 )
 from espnet2_cltm.frontend.log_mel import log_mel
+from espnet2_cltm.frontend.trial import Trial
 
 Lengths = TypeVar("Lengths", int, torch.Tensor)
 LAYER_CHOICES = ("last", "mean", "weighted")
 FREEZE_CHOICES = ("none", "cnn", "all")
-
-FULL_SCALE_16_BIT = 32768
-_LOUDEST = 8.0  # of waveforms in [-1, 1], with much room for what processing adds
 
 _exact: set[str] = set()  # configurations whose features were found right
 
@@ -141,7 +141,7 @@ class HubertFrontend(AbsFrontend):
         key = (
             f"{type(self).__name__} {self.normalize_waveform} {checkpoint.model.config}"
         )
-        trial = None if key in _exact else _Trial(checkpoint)
+        trial = None if key in _exact else Trial(checkpoint)
         self.layers = layers
         self.num_layers = num_layers
         depth = self.hubert.config.num_hidden_layers
@@ -165,7 +165,13 @@ class HubertFrontend(AbsFrontend):
         self.highest_reused: int | None = None
         self._kept: FrozenStates | None = None
         if trial is not None:
-            trial.require_equal_features(self)
+            self.training = False
+            trial.require_equal_features(
+                lambda waveforms, lengths: self._features(
+                    waveforms, lengths, "last", 1
+                )[0]
+            )
+            self.training = True
             _exact.add(key)
         highest = {"none": None, "cnn": CONVOLUTIONS, "all": depth}[freeze]
         if freeze_layers > 0 and freeze != "all":
@@ -309,7 +315,7 @@ class HubertFrontend(AbsFrontend):
         if self._n_frames(min(n_samples)) < 1:
             raise UserError(
                 f"An utterance of {min(n_samples)} samples is too short for this "
-                f"encoder, which needs {_receptive_field(self.hubert.config)}: leave "
+                f"encoder, which needs {receptive_field(self.hubert.config)}: leave "
                 "it out."
             )
         return self._states(
@@ -358,7 +364,7 @@ class HubertFrontend(AbsFrontend):
         longest = max(n_samples)
         n_frames = self._n_frames(longest + self._padding(longest))
         *below, state = (
-            _padded(utterances, n_frames) for utterances in zip(*kept, strict=True)
+            padded(utterances, n_frames) for utterances in zip(*kept, strict=True)
         )
         frame_mask = self._frame_mask(n_samples, state)
         if highest == CONVOLUTIONS:
@@ -407,14 +413,14 @@ class HubertFrontend(AbsFrontend):
             stacked = windows(config)[-1][1]
             rows = zip(n_samples, input.unbind(0), strict=True)
             features = [log_mel(row[:n], stacked) for n, row in rows]
-            return _padded(features, self._n_frames(size))
+            return padded(features, self._n_frames(size))
         input = nn.functional.pad(input, (0, self._padding(input.shape[1])))
         is_padded = min(n_samples) < input.shape[1]
         if self.normalize_waveform:
             mask = None
             if is_padded:
-                mask = _valid_mask(n_samples, input.shape[1], input.device)
-            input = _zero_mean_unit_variance(input, mask)
+                mask = valid_mask(n_samples, input.shape[1], input.device)
+            input = zero_mean_unit_variance(input, mask)
         if self.group_norm is not None:
             kernel, stride = config.conv_kernel[0], config.conv_stride[0]
             self.group_norm.valid_lengths = (
@@ -442,7 +448,7 @@ class HubertFrontend(AbsFrontend):
         n_frames = [self._n_frames(n) for n in n_samples]
         if min(n_frames) == frames.shape[1]:
             return None
-        return _valid_mask(n_frames, frames.shape[1], frames.device)
+        return valid_mask(n_frames, frames.shape[1], frames.device)
 
     def _padding(self, n_samples: int) -> int:
         return -n_samples % self.length_multiple
@@ -466,92 +472,6 @@ class HubertFrontend(AbsFrontend):
         return torch.zeros(batch, n_frames, dtype=torch.bool, device=features.device)
 
 
-class _Trial:
-    """What transformers makes of an utterance, before its modules are exchanged.
-
-    Args:
-        checkpoint: The encoder as it was read.
-    """
-
-    def __init__(self, checkpoint: EncoderCheckpoint):
-        self._config = checkpoint.model.config
-        with self._naming_fields():
-            hop = prod(stride for _, stride in windows(self._config))
-            receptive = _receptive_field(self._config)
-            self._sizes = receptive + 16 * hop, receptive + 40 * hop
-            generator = torch.Generator().manual_seed(0)
-            self._speech = 0.1 * torch.randn(self._sizes[1], generator=generator) + 0.02
-            alone = self._speech[None, : self._sizes[0]]
-            if not has_convolutions(self._config):
-                extractor = SeamlessM4TFeatureExtractor(
-                    stride=windows(self._config)[-1][1]
-                )
-                alone = extractor(
-                    alone[0].numpy(), sampling_rate=SAMPLE_RATE, return_tensors="pt"
-                ).input_features
-            elif checkpoint.normalize_waveform:
-                alone = _zero_mean_unit_variance(alone, None)
-            with torch.no_grad():  # some keep what they compute, to train on later
-                self._features = checkpoint.model(alone).last_hidden_state[0]
-
-    def require_equal_features(self, frontend: HubertFrontend) -> None:
-        """Compare with the frontend's features of the utterance, alone and padded.
-
-        Raises:
-            UserError: They differ, or are not finite.
-        """
-        short, long = self._sizes
-        batch = self._speech.repeat(2, 1)
-        batch[0, short:] = 0.0
-        frontend.training = False
-        with self._naming_fields(), torch.inference_mode():
-            alone, _ = frontend._features(batch[:1], torch.tensor([short]), "last", 1)
-            both, _ = frontend._features(batch, torch.tensor([short, long]), "last", 1)
-            wanted = self._features
-            scale = float(wanted.abs().max())
-            for features in (alone[0], both[0, : len(wanted)]):
-                difference = float((features - wanted).abs().max())
-                if not isfinite(difference):
-                    raise ValueError("they are not finite")
-                if difference > 1e-3 * scale:
-                    share = difference / scale
-                    raise ValueError(f"they differ by {share:.2g} of the largest")
-        frontend.training = True
-
-    def _naming_fields(self) -> AbstractContextManager[None]:
-        usual = describe_encoder(type(self._config)(), True)
-        fields = ", ".join(
-            f"{name}: {value}"
-            for name, value in describe_encoder(self._config, True).items()
-            if value != usual.get(name)
-        )
-        return foreign(
-            "An utterance does not have transformers' own features, alone and in a "
-            f"batch, with a {FAMILIES[self._config.model_type]} of {fields}",
-            "give another, or replace the field with config_overrides",
-        )
-
-
-def _receptive_field(config: PretrainedConfig) -> int:
-    """Return the number of samples that make one frame."""
-    n_samples = 1
-    for kernel, stride in reversed(windows(config)):
-        n_samples = (n_samples - 1) * stride + kernel
-    return n_samples
-
-
-def in_full_scale(waveforms: torch.Tensor) -> torch.Tensor:
-    """Bring waveforms that are in the scale of 16-bit integers to [-1, 1).
-
-    Whole numbers are, of which floats in [-1, 1] have none but silence, and so are, of
-    others (such as speech with noise added), those that are far beyond full scale.
-    """
-    are_whole = (waveforms == waveforms.round()).all(dim=1, keepdim=True)
-    are_loud = waveforms.abs().amax(dim=1, keepdim=True) > _LOUDEST
-    scaled = waveforms / FULL_SCALE_16_BIT
-    return torch.where(are_whole | are_loud, scaled, waveforms)
-
-
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise UserError(
@@ -566,34 +486,3 @@ def _check_range(name: str, value: int, lowest: int, highest: int) -> None:
             f"{name}: {value} in frontend_conf must lie between {lowest} and "
             f"{highest} for this encoder."
         )
-
-
-def _padded(utterances: Sequence[torch.Tensor], n_frames: int) -> torch.Tensor:
-    """Put (frames, size) of several utterances into one (batch, n_frames, size)."""
-    rows = [nn.functional.pad(u, (0, 0, 0, n_frames - len(u))) for u in utterances]
-    return torch.stack(rows)
-
-
-def _valid_mask(
-    lengths: Sequence[int], size: int, device: torch.device
-) -> torch.Tensor:
-    positions = torch.arange(size, device=device)
-    return positions.unsqueeze(0) < torch.tensor(lengths, device=device).unsqueeze(1)
-
-
-def _zero_mean_unit_variance(
-    waveforms: torch.Tensor, mask: torch.Tensor | None
-) -> torch.Tensor:
-    """Normalise each waveform as transformers' feature extractor does.
-
-    The constant 1e-7 is ``Wav2Vec2FeatureExtractor.zero_mean_unit_var_norm``'s.
-    """
-    if mask is None:
-        mean = waveforms.mean(dim=1, keepdim=True)
-        variance = waveforms.var(dim=1, correction=0, keepdim=True)
-        return (waveforms - mean) / torch.sqrt(variance + 1e-7)
-    count = mask.sum(dim=1, keepdim=True)
-    mean = (waveforms * mask).sum(dim=1, keepdim=True) / count
-    centred = (waveforms - mean) * mask
-    variance = centred.square().sum(dim=1, keepdim=True) / count
-    return centred / torch.sqrt(variance + 1e-7)

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
+from transformers.models.hubert.modeling_hubert import HubertEncoder
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.hubert import HubertFrontend
@@ -186,6 +187,19 @@ def test_random_encoder_is_the_same_whatever_was_drawn_before():
     assert not torch.equal(
         first.hubert.get_parameter(weight), other.hubert.get_parameter(weight)
     )
+
+
+def test_no_random_number_is_drawn_by_an_encoder_that_draws_in_evaluation(monkeypatch):
+    forward = HubertEncoder.forward
+
+    def drawing(*args, **options):
+        torch.rand([])
+        return forward(*args, **options)
+
+    monkeypatch.setattr(HubertEncoder, "forward", drawing)
+    before = torch.get_rng_state()
+    HubertFrontend({**SMALL, "intermediate_size": 60})  # not tried before
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_two_frontends_of_one_checkpoint_share_no_weights(tmp_path):
