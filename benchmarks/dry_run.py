@@ -26,8 +26,8 @@ from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.estimate import Cost, estimate_cost
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.planning import write_experiment
 from espnet2_cltm.experiment.recipe import settings_from
+from espnet2_cltm.experiment.writing import write_experiment
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -29,10 +29,11 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.executors import LocalExecutor
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.results import Result, collect_results, write_results
 from espnet2_cltm.experiment.runner import make_all_runs
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress
 

@@ -33,6 +33,11 @@ def is_donor_only(code: str) -> bool:
     return "@" in code
 
 
+def without_donors(languages: Iterable[str]) -> list[str]:
+    """Return the languages that are tested, without what stands in for one."""
+    return [lang for lang in languages if not is_donor_only(lang)]
+
+
 def find_alike(codes: Iterable[str]) -> tuple[str, str] | None:
     """Find two codes that only differ in case, which some file systems take for one."""
     seen: dict[str, str] = {}

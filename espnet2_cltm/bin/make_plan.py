@@ -31,12 +31,7 @@ from espnet2_cltm.experiment.estimate import Workers, estimate_cost
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.pair_selection import Pair
 from espnet2_cltm.experiment.plan import PlannedRun
-from espnet2_cltm.experiment.planning import (
-    is_begun,
-    log_notes,
-    make_plan,
-    write_experiment,
-)
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.recipe import settings_from
 from espnet2_cltm.experiment.recipe_options import recipe_options
 from espnet2_cltm.experiment.run_options import number_of_workers
@@ -44,6 +39,7 @@ from espnet2_cltm.experiment.settings import Settings, check_unchanged, read_set
 from espnet2_cltm.experiment.slurm_settings import read_slurm_settings
 from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.experiment.strategies import strategies_of
+from espnet2_cltm.experiment.writing import is_begun, log_notes, write_experiment
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.pool_choice import choose_pools, rankings_for
 from espnet2_cltm.matrix.results import Choice

@@ -31,10 +31,10 @@ from espnet2_cltm.experiment.executors import LocalExecutor
 from espnet2_cltm.experiment.layer_sample import sample_seconds
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
-from espnet2_cltm.experiment.planning import write_experiment
 from espnet2_cltm.experiment.results import read_metrics
 from espnet2_cltm.experiment.states import RunCounts, log_lines
 from espnet2_cltm.experiment.strategies import config_of
+from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.pooling.methods import trainings
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task

@@ -19,7 +19,7 @@ from pathlib import Path
 from espnet2_cltm.budget import read_budget
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, write_rows
-from espnet2_cltm.language_codes import is_donor_only
+from espnet2_cltm.language_codes import is_donor_only, without_donors
 from espnet2_cltm.pooling.methods import MERGE, kind_of
 from espnet2_cltm.results_format import (
     FULL,
@@ -212,7 +212,7 @@ class Run:
         """
         all_of_them = self.kind == "single" and zero_shot
         tested = sorted(languages) if all_of_them else self.trained_on
-        return [lang for lang in tested if not is_donor_only(lang)]
+        return without_donors(tested)
 
     def tests_across(self, names: Sequence[str], zero_shot: bool) -> list[str]:
         """Return the tests across languages that the run takes part in.
@@ -277,7 +277,7 @@ def all_runs(
     runs = []
     alone: dict[str, list[tuple[str, ...]]] = {
         "single": [(lang,) for lang in languages],
-        "double": [(lang,) for lang in languages if not is_donor_only(lang)],
+        "double": [(lang,) for lang in without_donors(languages)],
     }
     pairs: list[tuple[str, ...]] = [
         pair for pair in combinations(languages, 2) if not all(map(is_donor_only, pair))

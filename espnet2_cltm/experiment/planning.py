@@ -1,69 +1,32 @@
-"""Planning: which languages take part, what is drawn for them, and which runs.
-
-Splits share no speaker within a language, but a bilingual person may be in one
-language's train or dev and in another's test. People who are tested in any language
-serve for nothing else.
-"""
+"""Planning: which languages take part, what is drawn for them, and which runs."""
 
 import logging
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
-from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_table
-from espnet2_cltm.corpus.language import person_of
-from espnet2_cltm.corpus.stored import read_split, read_undecoded
+from espnet2_cltm.corpus.datadir import Utterance
 from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.adaptive import ADAPTIVE, ChooseRuns, plan_round
-from espnet2_cltm.experiment.drawn import (
-    DrawnLanguage,
-    DrawnSet,
-    Planned,
-    check_same_data,
-    write_drawn,
-)
+from espnet2_cltm.experiment.drawing import draw_across, draw_language
+from espnet2_cltm.experiment.drawn import DrawnLanguage, DrawnSet, Planned
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.pair_selection import made_pair_runs, select_pairs
-from espnet2_cltm.experiment.plan import (
-    PlannedRun,
-    Run,
-    all_runs,
-    curve_runs,
-    doubled,
-    linked,
-    read_plan,
-    write_plan,
-)
+from espnet2_cltm.experiment.plan import PlannedRun, Run, all_runs, curve_runs, linked
 from espnet2_cltm.experiment.pools import pool_runs
-from espnet2_cltm.experiment.settings import (
-    Settings,
-    check_unchanged,
-    read_settings,
-    write_settings,
-)
-from espnet2_cltm.experiment.states import Claims
+from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.shared_speakers import People, people_of, read_language
 from espnet2_cltm.experiment.steps import epoch_of
 from espnet2_cltm.experiment.strategies import strategies_of
-from espnet2_cltm.files import remove_if_there
-from espnet2_cltm.language_codes import is_donor_only
+from espnet2_cltm.experiment.writing import is_begun
+from espnet2_cltm.language_codes import without_donors
 from espnet2_cltm.pools import ChosenPool
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.task import DrawingRules, LanguageDraw, UnfitLanguage
-
-# A split leaves out the people whom another language has in these.
-_BARRED_BY: Mapping[str, tuple[str, ...]] = {
-    "train": ("dev", "test"),
-    "dev": ("test",),
-    "test": (),
-}
-
-People = Mapping[str, Mapping[str, frozenset[str]]]
-"""People in dev and in test, by language and split."""
+from espnet2_cltm.task import UnfitLanguage
 
 
 def make_plan(
@@ -94,14 +57,14 @@ def make_plan(
     if not seeds:
         raise UserError("There is no seed: give --seeds at least one number.")
     languages = sorted(set(languages))
-    people = people_of(settings, languages) if settings.shared_speakers else {}
+    people = people_of(settings, languages)
     settings = _settle_options(settings, languages, people, directory)
     drawn: dict[tuple[str, str], DrawnLanguage] = {}
     left_out: dict[tuple[str, str], str] = {}
     owner: dict[str, str] = {}
     for lang in progress(languages, description="Drawing subsets", unit="lang"):
-        splits, listed = _read_language(settings, lang, people)
-        for split, (utterances, n_barred) in splits.items():
+        splits, n_barred, listed = read_language(settings, lang, people)
+        for split, utterances in splits.items():
             for speaker in {utt.speaker for utt in utterances}:
                 if owner.setdefault(speaker, lang) != lang:
                     raise UserError(
@@ -109,34 +72,29 @@ def make_plan(
                         f"{owner[speaker]} and to another of {lang}: rename one of the "
                         "languages, or its speakers, and run stages 1 to 3 again."
                     )
-            if n_barred:
+            if n_barred[split]:
                 logging.info(
                     "%s, %s: %d utterances by people whom other languages test are "
                     "left out",
                     lang,
                     split,
-                    n_barred,
+                    n_barred[split],
                 )
-        usable = {split: utterances for split, (utterances, _) in splits.items()}
         for task in settings.tasks:
             rules, ordered = settings.rules(task, lang), sorted(set(seeds))
-            grid: tuple[int, ...] = ()
             try:
-                if settings.regime_budgets:
-                    draw, grid = draw_curve(task, usable, rules, ordered)
-                else:
-                    draw = _draw(task, lang, usable, rules, ordered)
+                drawn[task, lang] = draw_language(
+                    task, lang, splits, listed, rules, ordered
+                )
             except UnfitLanguage as error:
                 left_out[task, lang] = error.reason
-            else:
-                drawn[task, lang] = _with_audio(draw, listed, grid, lang)
     fit = {
         task: [lang for drawn_task, lang in drawn if drawn_task == task]
         for task in settings.tasks
     }
     for task in settings.tasks:
         _require_languages(task, settings, fit[task], left_out)
-    across = _draw_across(settings, drawn)
+    across = draw_across(settings, drawn)
     runs = []
     pools: dict[str, list[ChosenPool]] = {}
     for task in settings.tasks:
@@ -195,133 +153,20 @@ def needed_audio(
         UserError: The audio store lacks a language, or the data do not determine an
             option.
     """
-    people = people_of(settings, languages) if settings.shared_speakers else {}
+    people = people_of(settings, languages)
     settings = _settle_options(settings, languages, people, directory)
     needed = {}
     for lang in languages:
-        splits, listed = _read_language(settings, lang, people)
-        usable = {split: utterances for split, (utterances, _) in splits.items()}
-        undecoded = {u.id for u in usable["train"]} - listed.keys()
+        splits, _, listed = read_language(settings, lang, people)
+        undecoded = {u.id for u in splits["train"]} - listed.keys()
         missing: set[str] = set()
         for task in settings.tasks if undecoded else ():
             rules, ordered = settings.rules(task, lang), sorted(set(seeds))
-            utts = find_task(task).audio_needed(usable, rules, ordered)
+            utts = find_task(task).audio_needed(splits, rules, ordered)
             missing |= undecoded if utts is None else undecoded.intersection(utts)
         if missing:
             needed[lang] = missing
     return needed
-
-
-def _draw(
-    task: str,
-    lang: str,
-    splits: Mapping[str, Sequence[Utterance]],
-    rules: DrawingRules,
-    seeds: Sequence[int],
-) -> LanguageDraw:
-    """Draw a language's utterances.
-
-    Raises:
-        UnfitLanguage: The language cannot take part.
-        UserError: It could, but for ``--shots``.
-    """
-    try:
-        return find_task(task).draw(splits, rules, seeds)
-    except UnfitLanguage as error:
-        if rules.shots:
-            find_task(task).draw(splits, replace(rules, shots=()), seeds)
-            raise UserError(
-                f"--shots {' '.join(map(str, rules.shots))} does not go with {task} in "
-                f"{lang}: {error.reason}; give other numbers, or leave {lang} out of "
-                "--langs."
-            ) from error
-        raise
-
-
-def draw_curve(
-    task: str,
-    splits: Mapping[str, Sequence[Utterance]],
-    rules: DrawingRules,
-    seeds: Sequence[int],
-) -> tuple[LanguageDraw, tuple[int, ...]]:
-    """Draw a language's utterances for as much of the grid as it has.
-
-    Args:
-        task: The task.
-        splits: Utterances of ``train``, ``dev`` and ``test``.
-        rules: Rules of the drawing, with the grid.
-        seeds: Seeds of the runs.
-
-    Returns:
-        What is drawn, with a note on what the curve lacks, and every N of the curve.
-
-    Raises:
-        UnfitLanguage: The language has too little for any N and its double.
-    """
-
-    def draw(grid: tuple[int, ...]) -> LanguageDraw:
-        own = replace(rules, budget=grid[-1], grid=grid)
-        return find_task(task).draw(splits, own, seeds)
-
-    try:
-        return draw(rules.grid), rules.grid
-    except UnfitLanguage:
-        pass
-    missing: dict[int, UnfitLanguage] = {}
-    for n in rules.grid:
-        try:
-            draw((n,))
-        except UnfitLanguage as error:
-            missing[n] = error
-    grid = tuple(n for n in rules.grid if n not in missing)
-    first = next(iter(missing.values()))
-    if not doubled(grid):
-        raise first
-    numbers = " ".join(map(str, missing))
-    note = f"the learning curve lacks N = {numbers}: {first.reason}"
-    made = draw(grid)
-    return replace(made, notes=(note, *made.notes)), grid
-
-
-def people_of(settings: Settings, languages: Sequence[str]) -> People:
-    """Return the people in dev and in test of each language."""
-    return {
-        lang: {
-            split: frozenset(
-                person_of(speaker, lang) for speaker in _speakers(settings, lang, split)
-            )
-            for split in ("dev", "test")
-        }
-        for lang in languages
-    }
-
-
-def without_tested(
-    people: People, lang: str, split: str, utterances: Sequence[Utterance]
-) -> list[Utterance]:
-    """Leave out people whom another language tests or, from train, validates on.
-
-    Args:
-        people: People of all languages, or an empty mapping.
-        lang: Language of the utterances.
-        split: Split of the utterances.
-        utterances: The split's utterances.
-    """
-    if not people:
-        return list(utterances)
-    barred = {
-        person
-        for other, splits in people.items()
-        if other != lang
-        for other_split in _BARRED_BY[split]
-        for person in splits[other_split]
-    }
-    return [u for u in utterances if person_of(u.speaker, lang) not in barred]
-
-
-def _speakers(settings: Settings, lang: str, split: str) -> list[str]:
-    path = settings.split_dir(lang, split) / "utt2spk"
-    return list(read_table(path).values()) if path.exists() else []
 
 
 def _settle_options(
@@ -337,8 +182,8 @@ def _settle_options(
 
     def read() -> Iterator[tuple[str, dict[str, list[Utterance]]]]:
         for lang in languages:
-            splits, _ = _read_language(settings, lang, people)
-            yield lang, {split: kept for split, (kept, _) in splits.items()}
+            splits, _, _ = read_language(settings, lang, people)
+            yield lang, splits
 
     options = {}
     for task in settings.tasks:
@@ -387,118 +232,6 @@ def _runs(
     ]
 
 
-def is_begun(directory: ExperimentDir) -> bool:
-    """Return whether an experiment has a run that is done or being made."""
-    names = [path.name for path in directory.runs.glob("*")]
-    if any(directory.metrics(name).exists() for name in names):
-        return True
-    if not directory.claims.exists():
-        return False
-    claims = Claims(directory.claims)
-    is_taken = any(map(claims.is_taken, names))
-    claims.close()
-    return is_taken
-
-
-def write_experiment(directory: ExperimentDir, planned: Planned) -> None:
-    """Write what the runner needs; the plan comes last.
-
-    Args:
-        directory: Directory of a new or growing experiment. One without any run is
-            made anew where its settings or data are others, or damaged.
-        planned: Plan from :func:`make_plan`.
-
-    Raises:
-        UserError: The experiment has runs, and other settings or other data.
-    """
-    try:
-        check_unchanged(directory.settings, planned.settings)
-        check_same_data(directory, planned)
-    except UserError as error:
-        if is_begun(directory):
-            raise
-        logging.warning(
-            "%s is made anew, as it had no run yet, and other settings or data: %s",
-            directory.root,
-            error,
-        )
-        for path in (directory.root / "data", directory.runs):
-            shutil.rmtree(path, ignore_errors=True)
-        remove_if_there(directory.plan, directory.settings, directory.encoders)
-    write_settings(directory.settings, planned.settings)
-    write_drawn(directory, planned)
-    _say_what_leaves(directory, planned.runs)
-    write_plan(directory.plan, planned.runs)
-
-
-def log_notes(planned: Planned) -> None:
-    """Log what is left out of the tasks and why, one line each."""
-    for (task, lang), reason in planned.left_out.items():
-        logging.warning("%s is left out of %s: %s", lang, task, reason)
-    for (task, lang), language in planned.drawn.items():
-        for note in language.notes:
-            logging.info("%s, %s, %s", lang, task, note)
-
-
-def _read_language(
-    settings: Settings, lang: str, people: People
-) -> tuple[dict[str, tuple[list[Utterance], int]], dict[str, tuple[int, str, str]]]:
-    """Read a language from the audio store.
-
-    Returns:
-        By split, the usable utterances, those that are not decoded among them, and the
-        number of those left out because other languages test their speakers; by decoded
-        utterance, length and place of the audio, and speaker.
-    """
-    splits = {}
-    listed = {}
-    for split in SPLITS:
-        directory = settings.split_dir(lang, split)
-        if not (directory / "wav.scp").exists():
-            raise UserError(
-                f"{directory} is not in the audio store: run stages 1 and 2 for "
-                f"{lang}, or remove it from --langs."
-            )
-        decoded, num_samples = read_split(directory)
-        utterances = sorted([*decoded, *read_undecoded(directory)], key=lambda u: u.id)
-        kept = without_tested(people, lang, split, utterances)
-        splits[split] = (kept, len(utterances) - len(kept))
-        for u in decoded:
-            listed[u.id] = (num_samples[u.id], u.audio, u.speaker)
-    return splits, listed
-
-
-def _with_audio(
-    draw: LanguageDraw,
-    listed: Mapping[str, tuple[int, str, str]],
-    grid: tuple[int, ...],
-    lang: str,
-) -> DrawnLanguage:
-    missing = {u for of in draw.train.values() for u in of if u not in listed}
-    if missing:
-        raise UserError(
-            f"{len(missing)} utterances that are drawn from {lang}, {min(missing)} "
-            "first, are not decoded: run stage 2 with the same options as stage 3 (it "
-            "adds what is missing), or with --decode all."
-        )
-
-    def utterances(utts: Sequence[str]) -> list[ListedUtterance]:
-        return [ListedUtterance(utt, draw.labels[utt], *listed[utt]) for utt in utts]
-
-    return DrawnLanguage(
-        train={seed: utterances(utts) for seed, utts in draw.train.items()},
-        dev=DrawnSet(utterances(draw.dev), draw.test_data.get("dev")),
-        test=DrawnSet(utterances(draw.test), draw.test_data.get("test")),
-        notes=draw.notes,
-        grid=grid,
-    )
-
-
-def without_donors(languages: Iterable[str]) -> list[str]:
-    """Return the languages that are tested, without what stands in for one."""
-    return [lang for lang in languages if not is_donor_only(lang)]
-
-
 def _require_languages(
     task: str,
     settings: Settings,
@@ -527,39 +260,6 @@ def _require_languages(
         f"--{task}_budget or add languages"
         + (f', or give --task "{" ".join(others)}".' if others else ".")
     )
-
-
-def _draw_across(
-    settings: Settings, drawn: Mapping[tuple[str, str], DrawnLanguage]
-) -> dict[tuple[str, str], DrawnSet]:
-    across: dict[tuple[str, str], DrawnSet] = {}
-    for task in settings.tasks:
-        spec, rules = find_task(task), settings.rules(task)
-        if not spec.tests_across(rules.options):
-            continue
-        fit = without_donors(lang for of_task, lang in drawn if of_task == task)
-        stored = {lang: read_split(settings.split_dir(lang, "test")) for lang in fit}
-        tests = {lang: utterances for lang, (utterances, _) in stored.items()}
-        for made in spec.draw_across(tests, rules):
-            for note in made.notes:
-                logging.info("%s, %s, test: %s", made.name, task, note)
-            if made.data is None:
-                continue
-            by_id = {}
-            for lang in made.name.split("~"):
-                _, lengths = stored[lang]
-                for u in tests[lang]:
-                    label = person_of(u.speaker, lang)
-                    by_id[u.id] = ListedUtterance(u.id, label, lengths[u.id], u.audio)
-            utterances = [by_id[utt] for utt in made.utts]
-            across[task, made.name] = DrawnSet(utterances, made.data)
-        if not any(made_task == task for made_task, _ in across):
-            logging.warning(
-                "%s: there is no test across languages, as no pair of languages has "
-                "two speakers of one gender who are tested in both",
-                task,
-            )
-    return across
 
 
 def _measure(
@@ -613,22 +313,3 @@ def _total(amounts: Iterable[tuple[int, int]]) -> tuple[int, float]:
     """Return the number of utterances of all sets, and their seconds."""
     counts, samples = zip(*amounts, strict=True)
     return sum(counts), sum(samples) / SAMPLE_RATE
-
-
-def _say_what_leaves(directory: ExperimentDir, runs: Sequence[PlannedRun]) -> None:
-    """Log how many runs of the previous plan are not in the new one."""
-    if not directory.plan.exists():
-        return
-    names = {planned.run.name for planned in runs}
-    try:
-        gone = [p for p in read_plan(directory.plan) if p.run.name not in names]
-    except UserError:  # damaged, and written again now
-        return
-    if gone:
-        logging.warning(
-            "%d runs of the previous plan, %s first, are no longer in the plan; those "
-            "done are kept. To have them in the matrix, give all --langs, --seeds, "
-            "tasks and strategies (and for a curve every N of --regime_budgets).",
-            len(gone),
-            gone[0].run.name,
-        )

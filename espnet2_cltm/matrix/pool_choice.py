@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.language_codes import is_donor_only
+from espnet2_cltm.language_codes import is_donor_only, without_donors
 from espnet2_cltm.matrix.languages import language_distances
 from espnet2_cltm.matrix.prediction import closeness, predict_pairs
 from espnet2_cltm.matrix.recommendation import MeasuredCells, cells_from_results
@@ -47,7 +47,7 @@ def choose_pools(
             there are too few donors.
     """
     languages = sorted(languages)
-    spoken = [lang for lang in languages if not is_donor_only(lang)]
+    spoken = without_donors(languages)
     among = f"the languages that take part are {' '.join(languages)}"
     for target in options.targets:
         if is_donor_only(target):

@@ -11,7 +11,7 @@ from espnet2_cltm.corpus.kaldi import KALDI, list_inputs, list_languages, load_l
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, person_of
 from espnet2_cltm.corpus.phones import Phone
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.planning import without_tested
+from espnet2_cltm.experiment.shared_speakers import without_tested
 
 
 def make_split(directory: Path, speakers: dict[str, str], **files: str) -> None:

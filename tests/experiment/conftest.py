@@ -12,3 +12,22 @@ def store(request, tmp_path_factory):
     dump = getattr(request.module, "DUMP", {"languages": ["es", "tr"]})
     write_dump(root / "demo", **dump)
     return root
+
+
+@pytest.fixture(scope="module")
+def bilingual(tmp_path_factory):
+    """The same people in ca and es, others in tr, with tests across languages."""
+    from espnet2_cltm.experiment.settings import Settings
+    from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
+
+    root = tmp_path_factory.mktemp("bilingual")
+    speakers = {"train": 3, "dev": 2, "test": 2}
+    write_dump(root / "kaldi", ["ca", "es"], speakers)
+    write_dump(root / "kaldi", ["tr"], {"train": 3, "dev": 4, "test": 2})
+    return Settings(
+        "kaldi",
+        str(root),
+        {"gender": 4, "speaker": 8},
+        options={"speaker": {"cross_language_trials": True}},
+        train_config={"gender": TINY_GENDER, "speaker": TINY_SPEAKER},
+    )

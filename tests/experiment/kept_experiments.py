@@ -5,10 +5,11 @@ from pathlib import Path
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import runs_left
+from espnet2_cltm.experiment.writing import write_experiment
 from tests.speech import TINY_GENDER, TINY_HUBERT, TINY_SPEAKER
 
 # Dropout, layer drop and masks draw from every generator there is.

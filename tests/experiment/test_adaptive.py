@@ -9,9 +9,10 @@ from espnet2_cltm.bin.make_plan import next_rounds
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.recipe import resolve
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.files import write_text
 from espnet2_cltm.results_format import RESULT_COLUMNS
 from tests.speech import TINY_GENDER

@@ -15,10 +15,11 @@ from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.steps import steps_config
+from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.task import DrawingRules, UnfitLanguage
 from tests.speech import TINY_ASR, write_dump
 

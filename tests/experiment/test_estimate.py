@@ -13,8 +13,8 @@ from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.executors import LocalExecutor
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.planning import make_plan as plan_runs
-from espnet2_cltm.experiment.planning import write_experiment
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.experiment.writing import write_experiment
 from tests.speech import TINY_GENDER, TINY_SPEAKER
 
 RUN, TRAIN, HEARD = 0.5, 0.2, 0.03  # seconds: of a run, of a second trained on, heard

@@ -13,10 +13,11 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.execution import build_once, make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import is_done
+from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.tasks.training import training_arguments
 from tests.speech import TINY_GENDER, TINY_HUBERT

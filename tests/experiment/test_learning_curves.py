@@ -10,8 +10,9 @@ from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import check_grid, doubled, read_plan
-from espnet2_cltm.experiment.planning import log_notes, make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.writing import log_notes, write_experiment
 from espnet2_cltm.options import AMOUNTS
 from tests.experiment.experiments import end_run
 from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump

@@ -15,8 +15,9 @@ from espnet2_cltm.experiment.pair_selection import (
     select_pairs,
 )
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.files import write_text
 from tests.experiment.experiments import end_run
 from tests.speech import TINY_GENDER

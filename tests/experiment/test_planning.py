@@ -1,9 +1,6 @@
 """From an audio store to subsets and a plan."""
 
-import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -12,19 +9,12 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import read_test_set, training_utterances
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan, write_plan
-from espnet2_cltm.experiment.planning import is_begun, make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
-from tests.experiment.experiments import end_run, fail_run
-from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
+from espnet2_cltm.experiment.writing import write_experiment
+from tests.speech import TINY_GENDER, write_dump
 
 LANGS = ["ca", "es", "tr"]
-CLAIM = """
-import pathlib, sys
-from espnet2_cltm.experiment.states import Claims
-Claims(pathlib.Path(sys.argv[1])).take(sys.argv[2])
-print("taken", flush=True)
-input()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -101,95 +91,12 @@ def test_language_outside_the_audio_store_is_named(settings):
         make_plan(settings, ["ca", "xx"], [42])
 
 
-def test_a_language_and_a_seed_may_be_added(settings, tmp_path):
-    directory = ExperimentDir(tmp_path)
-    write_experiment(directory, make_plan(settings, ["ca", "es"], [42]))
-    before = {p.run for p in read_plan(directory.plan)}
-    write_experiment(directory, make_plan(settings, LANGS, [42, 43]))
-    assert before < {p.run for p in read_plan(directory.plan)}
-
-
-def begin(directory, planned):
-    """Write an experiment, and leave what its first run leaves."""
-    write_experiment(directory, planned)
-    end_run(directory, planned.runs[0])
-
-
-def test_changed_settings_are_refused_before_anything_is_written(settings, tmp_path):
-    directory = ExperimentDir(tmp_path)
-    begin(directory, make_plan(settings, LANGS, [42]))
-    plan = directory.plan.read_bytes()
-    smaller = replace(settings, budget={"gender": 2})
-    with pytest.raises(UserError, match=r"budget\.gender: 4 before, 2 now"):
-        write_experiment(directory, make_plan(smaller, LANGS, [42]))
-    assert directory.plan.read_bytes() == plan
-
-
-def test_an_experiment_without_runs_is_made_anew(settings, tmp_path):
-    directory = ExperimentDir(tmp_path)
-    corrected = replace(settings, budget={"gender": 2})
-    write_experiment(directory, make_plan(settings, LANGS, [42]))
-    fail_run(directory, "gender.single.ca.n4.s42")
-    write_experiment(directory, make_plan(corrected, LANGS, [42]))
-    for damaged in (directory.settings, directory.plan):
-        damaged.write_text("nonsense")
-        write_experiment(directory, make_plan(corrected, LANGS, [42]))
-    assert {p.run.budget for p in read_plan(directory.plan)} == {2}
-    assert not directory.runs.exists()
-
-
-def test_a_run_that_another_process_makes_begins_an_experiment(settings, tmp_path):
-    directory = ExperimentDir(tmp_path)
-    planned = make_plan(settings, LANGS, [42])
-    write_experiment(directory, planned)
-    name = planned.runs[0].run.name
-    directory.run(name).mkdir(parents=True)
-    assert not is_begun(directory)
-    holder = subprocess.Popen(
-        [sys.executable, "-c", CLAIM, str(directory.claims), name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert holder.stdout.readline()
-    assert is_begun(directory)
-    holder.communicate(b"\n")
-    assert not is_begun(directory)
-
-
 def test_one_speaker_id_of_two_languages_is_refused(settings, tmp_path):
     write_dump(tmp_path / "demo", ["zh-TW"])
     shutil.copytree(tmp_path / "demo/zh-TW", tmp_path / "demo/zh")
     own = replace(settings, dumpdir=str(tmp_path))
     with pytest.raises(UserError, match=r"zh-TW-\S+ belongs to one person of zh and"):
         make_plan(own, ["zh", "zh-TW"], [42])
-
-
-def test_audio_that_changed_under_an_experiment_is_refused(settings, tmp_path):
-    write_dump(tmp_path / "dump/demo", ["ca", "es"])
-    directory = ExperimentDir(tmp_path / "exp")
-    own = replace(settings, dumpdir=str(tmp_path / "dump"))
-    begin(directory, make_plan(own, ["ca", "es"], [42]))
-    lengths = tmp_path / "dump/demo/es/test/utt2num_samples"
-    first, *others = lengths.read_text().splitlines(keepends=True)
-    lengths.write_text("".join([first.replace("\n", "0\n"), *others]))
-    with pytest.raises(UserError, match=r"es/test\.tsv would be drawn differently"):
-        write_experiment(directory, make_plan(own, ["ca", "es"], [42]))
-
-
-@pytest.fixture(scope="module")
-def bilingual(tmp_path_factory):
-    """The same people in ca and es, others in tr."""
-    root = tmp_path_factory.mktemp("bilingual")
-    speakers = {"train": 3, "dev": 2, "test": 2}
-    write_dump(root / "kaldi", ["ca", "es"], speakers)
-    write_dump(root / "kaldi", ["tr"], {"train": 3, "dev": 4, "test": 2})
-    return Settings(
-        "kaldi",
-        str(root),
-        {"gender": 4, "speaker": 8},
-        options={"speaker": {"cross_language_trials": True}},
-        train_config={"gender": TINY_GENDER, "speaker": TINY_SPEAKER},
-    )
 
 
 def test_the_same_utterances_of_a_language_are_in_single_and_every_pair(
@@ -270,36 +177,6 @@ def test_no_bilingual_speaker_is_one_line(bilingual, caplog):
     assert message.startswith("speaker: there is no test across languages")
 
 
-def test_trials_that_change_under_an_experiment_are_refused(bilingual, tmp_path):
-    directory = ExperimentDir(tmp_path)
-    planned = make_plan(bilingual, LANGS, [42])
-    begin(directory, planned)
-    for name in ("ca", "ca~es"):
-        path = directory.test_data("speaker", name, "test", ".trials")
-        whole = path.read_text()
-        first, rest = whole.split("\n", 1)
-        path.write_text(f"{rest}{first}\n")
-        with pytest.raises(UserError, match=rf"{name}/test\.trials would be drawn"):
-            write_experiment(directory, planned)
-        path.write_text(whole)
-    write_experiment(directory, planned)
-
-
-def test_fewer_tasks_leave_the_runs_of_the_other_in_peace(bilingual, tmp_path, caplog):
-    directory = ExperimentDir(tmp_path)
-    write_experiment(directory, make_plan(bilingual, LANGS, [42]))
-    fewer = replace(
-        bilingual,
-        budget={"speaker": 8},
-        train_config={"speaker": bilingual.train_config["speaker"]},
-    )
-    write_experiment(directory, make_plan(fewer, LANGS, [42]))
-    assert {p.run.task for p in read_plan(directory.plan)} == {"speaker"}
-    assert re.search(r"9 runs .*gender\.single\.ca\.n4\.s42 first", caplog.text)
-    write_experiment(directory, make_plan(bilingual, LANGS, [42]))
-    assert len(read_plan(directory.plan)) == 18
-
-
 def test_a_task_for_which_the_languages_do_not_do_is_named_with_the_way_out(bilingual):
     settings = replace(bilingual, budget={"gender": 4, "speaker": 13})
     with pytest.raises(UserError) as caught:
@@ -330,23 +207,6 @@ def test_plan_with_an_edited_line_is_refused(settings, tmp_path):
 def test_missing_plan_is_named(tmp_path):
     with pytest.raises(UserError, match=r"plan\.tsv.* run stage 3"):
         read_plan(tmp_path / "plan.tsv")
-
-
-def test_a_damaged_list_is_to_be_deleted_and_then_made_again(bilingual, tmp_path):
-    directory = ExperimentDir(tmp_path)
-    planned = make_plan(bilingual, LANGS, [42])
-    begin(directory, planned)
-    for path in (
-        directory.utterance_list("speaker", "ca", "dev"),
-        directory.test_data("speaker", "es", "test", ".trials"),
-    ):
-        whole = path.read_text()
-        path.write_text("")
-        with pytest.raises(UserError, match="is damaged: delete it and run stage 3"):
-            write_experiment(directory, planned)
-        path.unlink()
-        write_experiment(directory, planned)
-        assert path.read_text() == whole
 
 
 def test_trials_that_contradict_the_speakers_are_refused(bilingual, tmp_path):

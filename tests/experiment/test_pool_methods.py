@@ -9,9 +9,10 @@ import torch
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.pool_methods import train_pool
 from espnet2_cltm.experiment.settings import read_settings
+from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.pooling.methods import read_pool_methods
 from espnet2_cltm.pools import ChosenPool, PoolOptions
 from espnet2_cltm.tasks.model_files import read_packed_model

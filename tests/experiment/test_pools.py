@@ -16,11 +16,12 @@ from espnet2_cltm.experiment.execution import START, make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.merging import merge_experiments
 from espnet2_cltm.experiment.plan import OWN_ALONE, Run, read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.pools import pool_runs
 from espnet2_cltm.experiment.settings import read_settings
 from espnet2_cltm.experiment.states import is_done, runs_left
 from espnet2_cltm.experiment.worker import work
+from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.pools import ChosenPool, PoolOptions, read_pools
 from espnet2_cltm.tasks.model_files import read_packed_model
 from tests.experiment.kept_experiments import (

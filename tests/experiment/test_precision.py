@@ -12,8 +12,9 @@ from espnet2_cltm.bin import (
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.writing import write_experiment
 from tests.speech import TINY_GENDER, TINY_SPEAKER
 
 COMMANDS = {

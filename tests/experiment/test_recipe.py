@@ -6,9 +6,10 @@ import pytest
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.recipe import resolve
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.experiment.writing import write_experiment
 from tests.corpus.test_kaldi import make_split
 from tests.speech import TINY_GENDER, TINY_SPEAKER, write_dump
 

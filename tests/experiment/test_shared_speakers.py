@@ -6,8 +6,9 @@ import pytest
 
 from espnet2_cltm.corpus.datadir import Utterance, read_table
 from espnet2_cltm.corpus.language import person_of
-from espnet2_cltm.experiment.planning import make_plan, without_tested
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.settings import Settings
+from espnet2_cltm.experiment.shared_speakers import without_tested
 from tests.speech import TINY_SPEAKER, write_dump
 
 LANGS = ["ca", "es"]

@@ -13,9 +13,10 @@ from espnet2_cltm.experiment.drawn import read_test_set
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.speaker.spec import SPEAKER
 from espnet2_cltm.speaker.testing import score
 from espnet2_cltm.speaker.trials import read_scores, read_trials

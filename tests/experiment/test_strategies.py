@@ -13,9 +13,10 @@ from espnet2_cltm.experiment.execution import build_once, make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.merging import merge_experiments
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, read_settings
 from espnet2_cltm.experiment.strategies import config_of, read_strategies, strategies_of
+from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.registry import _STRATEGIES
 from espnet2_cltm.tasks.model_files import load_model, read_packed_model

@@ -21,10 +21,11 @@ from espnet2_cltm.experiment.encoder import read_train_config
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.recipe import resolve
 from espnet2_cltm.experiment.results import collect_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
+from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.tasks.training import (
     build_training,

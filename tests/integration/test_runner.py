@@ -16,10 +16,11 @@ import pytest
 from espnet2_cltm.bin.score import score as score_experiment
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
-from espnet2_cltm.experiment.planning import make_plan, write_experiment
+from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.states import runs_left
 from espnet2_cltm.experiment.worker import work
+from espnet2_cltm.experiment.writing import write_experiment
 from tests.speech import TINY_ASR, TINY_GENDER, TINY_SPEAKER, write_dump
 
 pytestmark = pytest.mark.slow
