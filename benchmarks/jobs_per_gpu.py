@@ -25,7 +25,8 @@ from pathlib import Path
 from espnet2_cltm.bin.command_line import command
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import KINDS, PlannedRun, read_plan, write_plan
+from espnet2_cltm.experiment.plan import PlannedRun, read_plan, write_plan
+from espnet2_cltm.results_format import KINDS
 
 QUERY = (
     *("nvidia-smi", "--id=0", "--format=csv,noheader,nounits"),

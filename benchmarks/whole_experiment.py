@@ -38,10 +38,11 @@ from espnet2_cltm.corpus.utterance_list import ListedUtterance, read_utterance_l
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import training_utterances
 from espnet2_cltm.experiment.layout import ExperimentDir
-from espnet2_cltm.experiment.plan import KINDS, Run
+from espnet2_cltm.experiment.plan import Run
 from espnet2_cltm.experiment.settings import read_settings
 from espnet2_cltm.files import write_text
 from espnet2_cltm.progress import progress
+from espnet2_cltm.results_format import KINDS
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "benchmarks" / "conf"
