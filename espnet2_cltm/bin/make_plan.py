@@ -198,7 +198,7 @@ def run(args: argparse.Namespace) -> None:
     languages = choose_languages(settings, args.langs)
     if not is_known:
         # Here, for its imports take seconds, and options are refused before.
-        from espnet2_cltm.experiment.execution import build_once
+        from espnet2_cltm.experiment.run_config import build_once
 
         highest = max(args.seeds, default=0)
         for task in settings.tasks:

@@ -5,7 +5,6 @@ is complete, and a run that was killed has none. A run that lacks nothing but te
 languages that were added later, is tested with its model, if that was kept.
 """
 
-import argparse
 import logging
 import platform
 import tempfile
@@ -22,7 +21,6 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 import espnet2_cltm
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
-from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.calibration import Calibrations, DevSets
 from espnet2_cltm.experiment.costs import (
@@ -36,88 +34,29 @@ from espnet2_cltm.experiment.drawn import (
     read_test_set,
     training_utterances,
 )
+from espnet2_cltm.experiment.kept_models import (
+    extract_start,
+    keep_model,
+    load_kept_model,
+)
 from espnet2_cltm.experiment.layers import measure_layers
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.pool_methods import train_pool
 from espnet2_cltm.experiment.results import DIGITS, read_metrics, write_metrics
+from espnet2_cltm.experiment.run_config import write_train_yaml
 from espnet2_cltm.experiment.settings import Settings
-from espnet2_cltm.experiment.steps import steps_config
-from espnet2_cltm.experiment.strategies import config_of, config_of_run
+from espnet2_cltm.experiment.strategies import config_of_run
 from espnet2_cltm.files import remove_if_there
 from espnet2_cltm.registry import find_task
-from espnet2_cltm.results_format import FULL, JOINT
-from espnet2_cltm.task import Criterion, Scores, TestSet
-from espnet2_cltm.tasks.adaptation import is_out_of_memory, strategy_for_run
-from espnet2_cltm.tasks.model_files import (
-    PackedModel,
-    load_model,
-    pack_model,
-    read_packed_model,
-)
+from espnet2_cltm.results_format import JOINT
+from espnet2_cltm.task import Scores, TestSet
+from espnet2_cltm.tasks.adaptation import is_out_of_memory
 from espnet2_cltm.tasks.training import (
-    Trained,
-    check_training,
     set_backends,
     train_in_memory,
     training_arguments,
-    write_train_config,
 )
-
-START = "start.pth"
-"""Weights that a training goes on with, in its run's directory while it needs them."""
-_ANY_LANGUAGES = ("a", "b")
-"""Stand for a run's languages where no run is made."""
-
-
-def build_once(
-    settings: Settings,
-    task: str,
-    seed: int = 0,
-    strategy: str = FULL,
-    is_own: bool = True,
-) -> None:
-    """Build a task's training once, so that errors of all runs occur before the first.
-
-    The encoder stays in memory for the runs. Options that the data will complete need
-    not be there.
-
-    Args:
-        settings: The experiment's settings.
-        task: Name of the task.
-        seed: The highest seed.
-        strategy: Strategy of the runs.
-        is_own: Whether that is the training configuration's own.
-
-    Raises:
-        UserError: The training configuration or what it names cannot be used.
-    """
-    config = config_of(settings, task, strategy, is_own)
-    try:
-        with _logging_warnings_alone():
-            _build(settings, task, seed, config)
-    except UserError as error:
-        if is_own:
-            raise
-        raise UserError(f"--strategy {strategy}, {task}: {error}") from error
-
-
-def _build(settings: Settings, task: str, seed: int, config: dict[str, Any]) -> None:
-    spec = find_task(task)
-    code = spec.code()
-    options = {**spec.default_options(), **settings.options.get(task, {})}
-    built = {
-        "seed": seed,
-        **code.build_options(options),
-        **strategy_for_run(config, _ANY_LANGUAGES),
-    }
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / f"train_{task}.yaml"
-        write_train_config(code.ESPNET_TASK, {**config, **built}, path)
-        args = training_arguments(
-            code.ESPNET_TASK, path, source=f"The file of --{task}_config"
-        )
-    check_training(code.ESPNET_TASK, args)
 
 
 def make_run(
@@ -183,7 +122,7 @@ def _train_and_test(
     code = find_task(run.task).code()
     utterances = training_utterances(directory, settings, run)
     config = write_train_yaml(directory, settings, run, utterances)
-    start = _extract_start(directory, run)
+    start = extract_start(directory, run)
     args = training_arguments(code.ESPNET_TASK, config, ["--ngpu", str(ngpu)])
     criteria = code.criteria(vars(args), run.trained_on, planned.test_languages)
     sent: dict[str, Any] = {}
@@ -397,143 +336,6 @@ def _recorded(scores: Mapping[str, Scores], languages: Sequence[str]) -> dict[st
     }
 
 
-def keep_model(
-    directory: ExperimentDir,
-    planned: PlannedRun,
-    args: argparse.Namespace,
-    trained: Trained,
-    criteria: Mapping[str, Criterion],
-    checkpoints: Mapping[str, Mapping[str, Any]],
-) -> None:
-    """Pack a tested model with the checkpoints that the tests used, each once.
-
-    Args:
-        directory: The experiment.
-        planned: The run.
-        args: ESPnet's arguments of its training.
-        trained: The trained model and its checkpoints.
-        criteria: Criterion that chose the checkpoint, by test.
-        checkpoints: What :meth:`Trained.use` returned, by test.
-    """
-    weights = {}
-    entries = {}
-    for name in planned.test_languages:
-        file = f"{checkpoints[name]['epoch']}epoch.pth"
-        entries[name] = {"file": file, **checkpoints[name]}
-        if not trained.best:
-            weights[file] = trained.model.state_dict()
-        elif name in criteria:
-            weights[file] = trained.best[criteria[name]].weights
-        else:
-            assert trained.last is not None
-            weights[file] = trained.last.weights
-    run = planned.run
-    path = directory.model(run.name)
-    # What a killed process leaves of a base model is some 100 MB.
-    remove_if_there(*path.parent.glob(f".{path.name}.*"))
-    packed = PackedModel(path, run.task, run.name, run.trained_on, entries)
-    pack_model(path, trained.model, args, weights, packed)
-
-
-def load_kept_model(
-    directory: ExperimentDir, run: Run, language: str | None = None
-) -> tuple[AbsESPnetModel, dict[str, Any]] | None:
-    """Build a run's kept model, as it was tested or for tests that are added later.
-
-    Pairs get no such tests. Those of other runs all use one checkpoint: other languages
-    take the one that is best in the mean over the run's languages, which is a single
-    run's own.
-
-    Args:
-        directory: The experiment.
-        run: The run.
-        language: Language whose test's checkpoint is taken; None for a further test.
-
-    Returns:
-        The model, on the CPU, and the ``checkpoints`` entry of that test; None
-        where the model was not kept or cannot be used, which is logged, and the run
-        must be made again.
-    """
-    path = directory.model(run.name)
-    if (language is None and run.kind == "pair") or not path.exists():
-        return None
-    try:
-        packed = read_packed_model(path)
-        if packed.run != run.name:
-            raise UserError(f"{path} is the model of {packed.run}.")
-        with tempfile.TemporaryDirectory() as extracted:
-            files = packed.extract(extracted, language)
-            model = load_model(find_task(run.task).code().ESPNET_TASK, **files)
-    except UserError as error:
-        logging.warning("%s The run is made again.", error)
-        return None
-    return model, _entry_of_test(packed, language)
-
-
-def _entry_of_test(packed: PackedModel, language: str | None) -> dict[str, Any]:
-    """Return the entry of a test; of None: on another language, or else on its own."""
-    entry = packed.checkpoints[language or _further_test(packed)]
-    return {k: v for k, v in entry.items() if k != "file"}
-
-
-def _further_test(packed: PackedModel) -> str:
-    """Return a test whose checkpoint is that of tests on further languages."""
-    return min(packed.checkpoints, key=lambda name: (name in packed.languages, name))
-
-
-def write_train_yaml(
-    directory: ExperimentDir,
-    settings: Settings,
-    run: Run,
-    utterances: Sequence[ListedUtterance],
-) -> Path:
-    """Write the run's training configuration, data and seed included."""
-    run_dir = directory.run(run.name)
-    code = find_task(run.task).code()
-    dev = [read_test_set(directory, run.task, lang, "dev") for lang in run.trained_on]
-    data = code.write_training_data(
-        run_dir, utterances, dev, settings.test_batch_bins, settings.options[run.task]
-    )
-    adapted = config_of_run(settings, run)
-    init_param = list(adapted.get("init_param") or ())
-    if run.start:
-        own = find_task(run.task).own_weights
-        place = run_dir / START
-        init_param.append(f"{place}:::{own}" if own else str(place))
-    # What a strategy has on several languages alone, as an adversary, stays behind.
-    start = {"init_param": init_param, "ignore_init_mismatch": True}
-    config = {
-        **adapted,
-        **(start if run.start else {}),
-        **strategy_for_run(adapted, run.trained_on),
-        **steps_config(settings, run),
-        "seed": run.seed,
-        **data,
-    }
-    path = run_dir / "train.yaml"
-    write_train_config(code.ESPNET_TASK, config, path)
-    return path
-
-
-def _extract_start(directory: ExperimentDir, run: Run) -> tuple[Path, ...]:
-    """Lay the weights that a run goes on with beside its configuration.
-
-    Returns:
-        Their file, which is needed until they are loaded; nothing for other runs.
-
-    Raises:
-        UserError: The model that has them is damaged or gone.
-    """
-    if run.start is None:
-        return ()
-    packed = read_packed_model(directory.model(run.start.name))
-    place = directory.run(run.name) / START
-    with tempfile.TemporaryDirectory(dir=place.parent) as extracted:
-        files = packed.extract(extracted, _further_test(packed))
-        Path(files["model_file"]).rename(place)
-    return (place,)
-
-
 def versions(ngpu: int) -> dict[str, str]:
     """Return the versions that a run's numbers depend on."""
     return {
@@ -544,18 +346,6 @@ def versions(ngpu: int) -> dict[str, str]:
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name() if ngpu > 0 else platform.machine(),
     }
-
-
-@contextmanager
-def _logging_warnings_alone() -> Iterator[None]:
-    """Leave out what each model tells of itself when it is built."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(max(level, logging.WARNING))
-    try:
-        yield
-    finally:
-        root.setLevel(level)
 
 
 @contextmanager

@@ -16,9 +16,10 @@ import torch
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder import check_encoder
-from espnet2_cltm.experiment.execution import build_once, make_run
+from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, read_plan
+from espnet2_cltm.experiment.run_config import build_once
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.states import Claims, is_done, runs_left
 from espnet2_cltm.experiment.strategies import config_of

@@ -10,7 +10,7 @@ import torch
 from espnet2_cltm.bin import gender_inference, gender_train
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.execution import build_once, make_run
+from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan
@@ -233,26 +233,6 @@ def test_learning_rate_schedules_are_the_command_lines(store, tmp_path, schedule
     assert (output / "predictions.tsv").read_bytes() == directory.predictions(
         planned.run.name, lang, ".tsv"
     ).read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("extra", "message"),
-    [
-        ({"optim": "adamx"}, "optim cannot be 'adamx'"),
-        ({"optim_conf": {"rate": 1}}, "optim: adamw with"),
-        ({"scheduler": "steplr", "scheduler_conf": {}}, "scheduler: steplr with"),
-    ],
-)
-def test_what_would_fail_in_every_run_fails_before_the_first(store, extra, message):
-    settings = Settings(
-        "demo",
-        str(store),
-        {"gender": 2},
-        {"gender": {"classes": ["f", "m"]}},
-        train_config={"gender": {**TINY_GENDER, **extra}},
-    )
-    with pytest.raises(UserError, match=message):
-        build_once(settings, "gender")
 
 
 def test_gpus_that_are_not_there_are_refused():

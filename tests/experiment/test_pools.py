@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from espnet2_cltm.bin import gender_train
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.drawn import training_utterances
-from espnet2_cltm.experiment.execution import START, make_run
+from espnet2_cltm.experiment.execution import make_run
+from espnet2_cltm.experiment.kept_models import START
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.merging import merge_experiments
 from espnet2_cltm.experiment.plan import OWN_ALONE, Run, read_plan

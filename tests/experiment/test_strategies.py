@@ -9,11 +9,12 @@ import yaml
 
 from espnet2_cltm.bin import gender_inference, gender_train
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.experiment.execution import build_once, make_run
+from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.merging import merge_experiments
 from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.planning import make_plan
+from espnet2_cltm.experiment.run_config import build_once
 from espnet2_cltm.experiment.settings import Settings, check_unchanged, read_settings
 from espnet2_cltm.experiment.strategies import config_of, read_strategies, strategies_of
 from espnet2_cltm.experiment.writing import write_experiment
