@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from espnet2_cltm.corpus import audio_store
+from espnet2_cltm.corpus import audio_chunks
 from espnet2_cltm.corpus.audio import load_audio
 from espnet2_cltm.corpus.audio_store import dump_language
 from espnet2_cltm.corpus.datadir import (
@@ -33,16 +33,16 @@ ROOT = Path(__file__).parents[2]
 # As the command does it, but with many small chunks.
 DUMP = """
 import sys
-from espnet2_cltm.corpus import audio_store
+from espnet2_cltm.corpus import audio_chunks
 from espnet2_cltm.bin.dump_audio import main
-audio_store.CHUNK_SIZE = 5
+audio_chunks.CHUNK_SIZE = 5
 main(sys.argv[1:])
 """
 
 
 @pytest.fixture(autouse=True)
 def small_chunks_here(tmp_path, monkeypatch):
-    monkeypatch.setattr(audio_store, "CHUNK_SIZE", 5)
+    monkeypatch.setattr(audio_chunks, "CHUNK_SIZE", 5)
     monkeypatch.chdir(tmp_path)
 
 
