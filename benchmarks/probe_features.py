@@ -31,8 +31,9 @@ from sklearn.preprocessing import StandardScaler
 from transformers import Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.bin.command_line import command
+from espnet2_cltm.corpus.allowed_words import GENDERS
 from espnet2_cltm.corpus.audio import SAMPLE_RATE, load_audio
-from espnet2_cltm.corpus.datadir import GENDERS, SPLITS, Utterance, read_data_dir
+from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 from espnet2_cltm.frontend.checkpoint import EncoderCheckpoint, load_hubert

@@ -24,7 +24,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from espnet2_cltm.corpus.datadir import AudioPlace, parse_audio
+from espnet2_cltm.corpus.audio_places import AudioPlace, parse_audio
 from espnet2_cltm.corpus.mp3 import complete_mp3
 from espnet2_cltm.corpus.pipes import CommandFailed, is_pipe, read_pipe
 from espnet2_cltm.corpus.truncation import (

@@ -30,7 +30,8 @@ from espnet2_cltm.corpus.audio import (
     describe_content,
     open_recording,
 )
-from espnet2_cltm.corpus.datadir import Utterance, parse_audio
+from espnet2_cltm.corpus.audio_places import parse_audio
+from espnet2_cltm.corpus.datadir import Utterance
 from espnet2_cltm.corpus.stored import checksum_of_file
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import replacing, write_text

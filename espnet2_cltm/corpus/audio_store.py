@@ -28,7 +28,8 @@ from espnet2_cltm.corpus.audio_chunks import (
     read_markers,
     read_outcomes,
 )
-from espnet2_cltm.corpus.datadir import SPLITS, Utterance, parse_audio, read_data_dir
+from espnet2_cltm.corpus.audio_places import parse_audio
+from espnet2_cltm.corpus.datadir import SPLITS, Utterance, read_data_dir
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
 from espnet2_cltm.corpus.phones import CTM
 from espnet2_cltm.corpus.pipes import is_pipe, pipe_state

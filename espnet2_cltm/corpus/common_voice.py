@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from espnet2_cltm.corpus.allowed_words import LONGEST_VALUE, make_id_part, make_word
 from espnet2_cltm.corpus.common_voice_layouts import (
     AUDIO_SUFFIXES,
     Place,
@@ -28,13 +29,7 @@ from espnet2_cltm.corpus.common_voice_layouts import (
     find_places,
     list_audio_directories,
 )
-from espnet2_cltm.corpus.datadir import (
-    LONGEST_VALUE,
-    SPLITS,
-    Utterance,
-    make_id_part,
-    make_word,
-)
+from espnet2_cltm.corpus.datadir import SPLITS, Utterance
 from espnet2_cltm.corpus.language import (
     GENDER_OF_VALUE,
     CorpusOptions,

@@ -1,74 +1,42 @@
 """Kaldi data directories: one language, one split, a few sorted text files.
 
 ``wav.scp utt2spk spk2utt`` always, with ``segments`` where utterances are parts of
-recordings; ``utt2lang``, ``utt2dur`` (seconds), ``text`` and a
-table ``utt2<label>`` for each label, such as ``utt2gender``, where the value is known;
-``phones.ctm`` where the times of phones are (:mod:`espnet2_cltm.corpus.phones`), and
-``image.scp`` for utterances that say what a picture shows: the picture's file, one for
-all captions of a picture.
-A label is one word; ``gender`` is ``f`` or ``m``, one for each speaker, and stands in
-``spk2gender``, too. Every file is sorted by its first column in the C locale, and an
-utterance id starts with its speaker's id and a dash, as Kaldi's tools expect. What
-makes a directory valid is checked by :mod:`espnet2_cltm.corpus.validate`.
+recordings; ``utt2lang``, ``utt2dur`` (seconds), ``text`` and a table ``utt2<label>``
+for each label, such as ``utt2gender``, where the value is known; ``phones.ctm`` where
+the times of phones are (:mod:`espnet2_cltm.corpus.phones`), and ``image.scp`` for
+utterances that say what a picture shows: the picture's file, one for all captions of a
+picture. A label is one word (:mod:`espnet2_cltm.corpus.allowed_words`); ``gender`` is
+``f`` or ``m``, one for each speaker, and stands in ``spk2gender``, too. Every file is
+sorted by its first column in the C locale, and an utterance id starts with its
+speaker's id and a dash, as Kaldi's tools expect. What makes a directory valid is
+checked by :mod:`espnet2_cltm.corpus.validate`.
 """
 
 import itertools
 import math
-import os
-import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from espnet2_cltm.corpus.allowed_words import (
+    GENDERS,
+    MAX_ID,
+    check_label,
+    fits_on_line,
+    is_id,
+    is_label,
+    make_word,
+)
+from espnet2_cltm.corpus.audio_places import Segment, parse_segment
 from espnet2_cltm.corpus.phones import CTM, Phone, ctm_lines
-from espnet2_cltm.corpus.pipes import is_pipe
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import remove_if_there, write_text
 
-GENDERS = ("f", "m")
 IMAGES = "image.scp"
 SPLITS = ("train", "dev", "test")
-RESERVED = (
-    *("utt", "spk", "lang", "dur", "num_samples", "num_frames", "uniq", "category"),
-    *("shift", "warp", "sid", "lid"),
-)
-"""What follows ``utt2`` or ``spk2`` in tables of Kaldi's and ESPnet's own."""
-
-MAX_ID = 255
-"""Most characters of an id."""
-
-# A backup, such as utt2gender.old or utt2gender~, is not a table.
-_LABEL = re.compile(r"[^\W\d][\w-]{0,59}")
-LONGEST_VALUE = 80
-"""Most characters of a label's value, which names a class in tables and figures."""
-# What a spreadsheet takes for a formula; a number is none.
-_FORMULA = re.compile(r"[=@]|[+-](?![\d.]+$)")
-# A file whose name ends so is a file. Behind a path: an offset, and a range of samples
-# and one of channels, both inclusive.
-_RANGE = r"(?:(\d+)(?::(\d+))?|:?)"
-_ARK_ENTRY = re.compile(rf"(.+?)(?::(\d+))?(\[{_RANGE}(?:,{_RANGE})?\])?")
 # In bytes; a file such as /dev/zero is one line without end.
 _LONGEST_LINE = 1 << 26
-# A line break inside a value would start a new line, a tab a new column.
-_BAD_IN_VALUE = re.compile(r"[\x00\t\n\r]")
-# Kaldi splits ids at any white space; control characters cannot be seen.
-_BAD_IN_ID = re.compile(r"[\s\x00-\x20\x7f-\x9f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A line of ``segments``: what of a recording an utterance is.
-
-    Attributes:
-        recording: Recording's id in ``wav.scp``.
-        start: First second.
-        end: Second behind the last, or -1 for the recording's end.
-    """
-
-    recording: str
-    start: float
-    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +103,7 @@ def write_data_dir(
     labelled = {pair: row.id for row in rows for pair in row.labels.items()}
     labels = {label for label, _ in labelled}
     for (label, value), utt in labelled.items():
-        _check_label(label, value, f"Utterance {utt} in {directory}")
+        check_label(label, value, f"Utterance {utt} in {directory}")
     utts_of: dict[str, list[str]] = {}
     genders: dict[str, str] = {}
     for row in rows:
@@ -222,8 +190,8 @@ def read_data_dir(directory: Path | str) -> list[Utterance]:
 
     Args:
         directory: Directory that holds at least ``wav.scp`` and ``utt2spk``. Every
-            other ``utt2<label>`` is read but for those of :data:`RESERVED`; where it
-            is missing, ``spk2<label>`` gives the labels.
+            other ``utt2<label>`` is read but for Kaldi's and ESPnet's own; where it is
+            missing, ``spk2<label>`` gives the labels.
 
     Raises:
         UserError: A file is missing or malformed (see :func:`read_table`), or
@@ -396,18 +364,6 @@ def read_segments(path: Path, recordings: Container[str]) -> dict[str, Segment]:
     return segments
 
 
-def parse_segment(value: str) -> Segment | None:
-    """Parse ``recording start end``; None for something else."""
-    try:
-        recording, start, end = value.split()
-        segment = Segment(recording, float(start), float(end))
-    except ValueError:
-        return None
-    in_order = 0 <= segment.start < segment.end < math.inf
-    to_the_end = 0 <= segment.start < math.inf and segment.end == -1
-    return segment if in_order or to_the_end else None
-
-
 def label_tables(directory: Path, prefix: str) -> dict[str, Path]:
     """Find the tables of labels in a directory.
 
@@ -424,102 +380,6 @@ def label_tables(directory: Path, prefix: str) -> dict[str, Path]:
         if path.is_file()
     }
     return {label: path for label, path in found.items() if is_label(label)}
-
-
-@dataclass(frozen=True, slots=True)
-class AudioPlace:
-    """What a value of ``wav.scp`` says.
-
-    Attributes:
-        path: File, or the whole value where it is a command.
-        is_pipe: Whether it is a command.
-        offset: Offset of an entry of an ark in bytes, None for a file of its own.
-        first: First sample that is taken.
-        last: Last sample that is taken, None for the recording's.
-        first_channel: First channel that is taken.
-        last_channel: Last channel that is taken, None for the recording's.
-    """
-
-    path: str
-    is_pipe: bool = False
-    offset: int | None = None
-    first: int = 0
-    last: int | None = None
-    first_channel: int = 0
-    last_channel: int | None = None
-
-    @property
-    def channels(self) -> slice:
-        """Channels that are taken."""
-        last = self.last_channel
-        return slice(self.first_channel, None if last is None else last + 1)
-
-
-def parse_audio(location: str) -> AudioPlace:
-    """Parse a value of ``wav.scp`` as kaldiio does.
-
-    Args:
-        location: ``path``, ``file.ark:offset``, either with a range
-            ``[first:last]`` or ``[first:last,first:last]`` of samples and channels, or
-            ``command |``.
-    """
-    if is_pipe(location):
-        return AudioPlace(location, is_pipe=True)
-    match = _ARK_ENTRY.fullmatch(location)
-    if match is None or location.endswith("/") or os.path.exists(location):
-        return AudioPlace(location)
-    path, offset, _, *ends = match.groups()
-    # A lone number is a range of one.
-    first, last, first_channel, last_channel = ends
-    return AudioPlace(
-        path,
-        offset=None if offset is None else int(offset),
-        first=int(first or 0),
-        last=_last(first, last),
-        first_channel=int(first_channel or 0),
-        last_channel=_last(first_channel, last_channel),
-    )
-
-
-def _last(first: str | None, last: str | None) -> int | None:
-    text = last or first
-    return None if text is None else int(text)
-
-
-def audio_file(location: str) -> str | None:
-    """Return the file that a value of ``wav.scp`` names; None for a pipe."""
-    place = parse_audio(location)
-    return None if place.is_pipe else place.path
-
-
-def is_label(name: str) -> bool:
-    """Return whether ``name`` can be the name of a label."""
-    return bool(_LABEL.fullmatch(name)) and name not in RESERVED
-
-
-def make_word(text: str) -> str:
-    """Make one word of a label's value: white space becomes an underscore."""
-    return make_inert(re.sub(f"{_BAD_IN_ID.pattern}+", "_", text.strip()))
-
-
-def make_inert(text: str) -> str:
-    """Put an apostrophe before what a spreadsheet would run as a formula."""
-    return f"'{text}" if _FORMULA.match(text) else text
-
-
-def is_id(text: str) -> bool:
-    """Return whether ``text`` can be an utterance or speaker id."""
-    return 0 < len(text) <= MAX_ID and (_is_plain(text) or not _BAD_IN_ID.search(text))
-
-
-def make_id_part(text: str) -> str:
-    """Replace every character that cannot stand in an id by an underscore."""
-    return (text if _is_plain(text) else _BAD_IN_ID.sub("_", text)) or "_"
-
-
-def _is_plain(text: str) -> bool:
-    """Return at once whether ``text`` has nothing of :data:`_BAD_IN_ID` for sure."""
-    return text.isprintable() and " " not in text
 
 
 def _check_writable(row: Utterance, directory: Path) -> None:
@@ -548,39 +408,12 @@ def _check_writable(row: Utterance, directory: Path) -> None:
         "picture": row.image,
     }
     for kind, text in values.items():
-        # What is printable is none of these.
-        if not text or text.isprintable():
-            continue
-        if _BAD_IN_VALUE.search(text) or not _is_utf8(text):
+        if text and not fits_on_line(text):
             raise UserError(
                 f"Utterance {row.id} in {directory}: its {kind} cannot stand on one "
                 f"line of UTF-8 text ({text[:80]!r}); remove tabs, line breaks and "
                 "characters that are not UTF-8."
             )
-
-
-def _check_label(label: str, value: str, who: str) -> None:
-    if not is_label(label):
-        raise UserError(
-            f"{who} has the label {label!r}, which cannot name a table utt2<label>: "
-            "choose another name."
-        )
-    if label == "gender" and value not in GENDERS:
-        raise UserError(f"{who} has gender {value!r}: write m or f.")
-    if not is_id(value) or not _is_utf8(value) or len(value) > LONGEST_VALUE:
-        raise UserError(
-            f"{who} has {label} {value!r}: write one word of UTF-8 text, of at most "
-            f"{LONGEST_VALUE} characters."
-        )
-
-
-def _is_utf8(text: str) -> bool:
-    # File names that are not UTF-8 reach Python as lone surrogates.
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _read_optional(path: Path) -> dict[str, str]:

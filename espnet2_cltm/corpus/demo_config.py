@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from espnet2_cltm.corpus.datadir import GENDERS, SPLITS
+from espnet2_cltm.corpus.allowed_words import GENDERS
+from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping
 

@@ -21,7 +21,8 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-from espnet2_cltm.corpus.datadir import GENDERS, SPLITS
+from espnet2_cltm.corpus.allowed_words import GENDERS
+from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.corpus.demo_config import DemoConfig, Range
 from espnet2_cltm.corpus.emoji import emoji_names
 from espnet2_cltm.corpus.espeak import variant_file, voice_lines

@@ -17,12 +17,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from espnet2_cltm.corpus.allowed_words import is_id
+from espnet2_cltm.corpus.audio_places import audio_file
 from espnet2_cltm.corpus.datadir import (
     IMAGES,
     SPLITS,
     Utterance,
-    audio_file,
-    is_id,
     label_tables,
     read_data_dir,
     read_table,

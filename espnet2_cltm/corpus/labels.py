@@ -11,13 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from espnet2_cltm.corpus.datadir import (
-    RESERVED,
-    Utterance,
-    audio_file,
-    is_label,
-    make_word,
-)
+from espnet2_cltm.corpus.allowed_words import RESERVED, is_label, make_word
+from espnet2_cltm.corpus.audio_places import audio_file
+from espnet2_cltm.corpus.datadir import Utterance
 from espnet2_cltm.corpus.language import GENDER_OF_VALUE, LanguageSplits
 from espnet2_cltm.counting import counted
 from espnet2_cltm.errors import UserError, foreign

@@ -18,13 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from espnet2_cltm.corpus.datadir import (
-    GENDERS,
-    SPLITS,
-    Utterance,
-    make_inert,
-    write_data_dir,
-)
+from espnet2_cltm.corpus.allowed_words import GENDERS, make_inert
+from espnet2_cltm.corpus.datadir import SPLITS, Utterance, write_data_dir
 from espnet2_cltm.corpus.labels import join_labels, labels_file
 from espnet2_cltm.corpus.language import (
     CorpusOptions,

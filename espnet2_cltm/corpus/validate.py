@@ -17,14 +17,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from espnet2_cltm.corpus.datadir import (
-    GENDERS,
-    IMAGES,
-    SPLITS,
-    audio_file,
-    label_tables,
-    parse_segment,
-)
+from espnet2_cltm.corpus.allowed_words import GENDERS
+from espnet2_cltm.corpus.audio_places import audio_file, parse_segment
+from espnet2_cltm.corpus.datadir import IMAGES, SPLITS, label_tables
 from espnet2_cltm.corpus.phones import CTM, find_faults
 from espnet2_cltm.corpus.pictures import read_picture
 from espnet2_cltm.errors import UserError

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from espnet2_cltm.corpus.datadir import SPLITS, is_id
+from espnet2_cltm.corpus.allowed_words import is_id
+from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping
 from espnet2_cltm.label.metrics import LABEL_METRICS

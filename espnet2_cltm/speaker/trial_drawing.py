@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from espnet2_cltm.corpus.datadir import GENDERS, Utterance
+from espnet2_cltm.corpus.allowed_words import GENDERS
+from espnet2_cltm.corpus.datadir import Utterance
 from espnet2_cltm.corpus.language import person_of
 from espnet2_cltm.counting import agreeing, counted
 from espnet2_cltm.speaker.trials import TrialList

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from espnet2_cltm.corpus.datadir import is_id
+from espnet2_cltm.corpus.allowed_words import is_id
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 

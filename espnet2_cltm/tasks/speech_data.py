@@ -16,7 +16,8 @@ import kaldiio
 import numpy as np
 
 from espnet2_cltm.corpus.audio import RejectedAudio, read_audio
-from espnet2_cltm.corpus.datadir import parse_audio, read_table
+from espnet2_cltm.corpus.audio_places import parse_audio
+from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.corpus.stored import is_store
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.tasks import espnet

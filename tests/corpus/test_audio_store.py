@@ -19,13 +19,9 @@ import soundfile
 
 from espnet2_cltm.corpus import audio_chunks
 from espnet2_cltm.corpus.audio import load_audio
+from espnet2_cltm.corpus.audio_places import Segment
 from espnet2_cltm.corpus.audio_store import dump_language
-from espnet2_cltm.corpus.datadir import (
-    Segment,
-    Utterance,
-    read_data_dir,
-    write_data_dir,
-)
+from espnet2_cltm.corpus.datadir import Utterance, read_data_dir, write_data_dir
 from espnet2_cltm.corpus.decoding_pool import DecodingPool
 from espnet2_cltm.errors import UserError
 

@@ -5,11 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from espnet2_cltm.corpus.allowed_words import GENDERS, RESERVED
 from espnet2_cltm.corpus.datadir import (
-    GENDERS,
-    RESERVED,
     Utterance,
-    audio_file,
     read_data_dir,
     read_table,
     write_data_dir,
@@ -144,16 +142,6 @@ def test_labels_are_read_from_every_table_but_kaldis_own(tmp_path):
         {"accent": "New_York_City"},
         {"age": "teens"},
     ]
-
-
-def test_the_file_of_a_wav_scp_value(tmp_path):
-    assert audio_file("a/b c.wav") == "a/b c.wav"
-    assert audio_file("a.ark:123") == "a.ark"
-    assert audio_file("a.ark:123[0:400]") == "a.ark"
-    assert audio_file("cat x.wav | ") is None
-    odd = tmp_path / "talk.wav:12"
-    odd.touch()
-    assert audio_file(str(odd)) == str(odd)
 
 
 def test_an_id_that_stands_twice_is_refused(tmp_path):

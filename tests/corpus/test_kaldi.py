@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espnet2_cltm.corpus import kaldi
-from espnet2_cltm.corpus.datadir import SPLITS, Segment, Utterance
+from espnet2_cltm.corpus.audio_places import Segment
+from espnet2_cltm.corpus.datadir import SPLITS, Utterance
 from espnet2_cltm.corpus.kaldi import KALDI, list_inputs, list_languages, load_language
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, person_of
 from espnet2_cltm.corpus.phones import Phone

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from espnet2_cltm.corpus.datadir import is_id
+from espnet2_cltm.corpus.allowed_words import is_id
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.trials import (
     TrialList,
