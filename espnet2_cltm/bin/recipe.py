@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from espnet2_cltm.bin.command_line import run_command
-from espnet2_cltm.experiment.recipe import called_as, resolve
+from espnet2_cltm.calling import recipe_call
+from espnet2_cltm.experiment.recipe import resolve
 from espnet2_cltm.experiment.recipe_options import help_text
 from espnet2_cltm.gap.options import gap_help, resolve_gap
 from espnet2_cltm.pretraining.options import resolve_ssl, ssl_help
@@ -28,7 +29,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv[1:] if cmd is None else cmd)
     recipe = arguments.pop(0) if arguments and arguments[0] in _RECIPES else ""
-    program = called_as(os.environ)
+    program = recipe_call()
     sys.argv[0] = program  # the name that messages begin with
     show_help, assignments = _RECIPES.get(
         recipe, (lambda: help_text(program), _resolve)

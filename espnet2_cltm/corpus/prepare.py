@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from espnet2_cltm.calling import command_call
 from espnet2_cltm.corpus.allowed_words import GENDERS, make_inert
 from espnet2_cltm.corpus.datadir import SPLITS, Utterance, write_data_dir
 from espnet2_cltm.corpus.labels import join_labels, labels_file
@@ -318,7 +319,7 @@ def prepare_language(
     if problems := validate_language(directory):
         raise UserError(
             f"{problems[0]} ({len(problems)} problems in {directory}; "
-            f"'python -m espnet2_cltm.bin.validate_data {directory}' lists them.) "
+            f"'{command_call('validate_data')} {directory}' lists them.) "
             "Correct the corpus and run again."
         )
     files = [f"{s}/{path.name}" for s in SPLITS for path in (directory / s).iterdir()]

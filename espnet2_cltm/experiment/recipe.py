@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet2_cltm.budget import Seconds
+from espnet2_cltm.calling import recipe_call
 from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec
 from espnet2_cltm.corpus.prepare import choose_languages
 from espnet2_cltm.devices import check_gpus
@@ -435,15 +436,10 @@ def _command(
 
     It has the options that differ from their defaults and may change results.
     """
-    words = [called_as(environment)]
+    words = [recipe_call(environment)]
     recipe = environment.get("CLTM_RECIPE_DIR")
     if recipe and words == ["./run.sh"]:
         root = environment.get("CLTM_ROOT", "")
         place = shlex.quote(recipe.removeprefix(f"{root}/"))
         words.insert(0, f"CLTM_RECIPE_DIR={place}")
     return " ".join([*words, *as_asked(asked, options)])
-
-
-def called_as(environment: Mapping[str, str]) -> str:
-    """Return what the recipe is called as; path.sh says what CLTM_PYTHON is."""
-    return "cltm run" if environment.get("CLTM_PYTHON") else "./run.sh"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from espnet2_cltm.calling import command_call
 from espnet2_cltm.counting import agreeing, counted
 from espnet2_cltm.files import finite
 from espnet2_cltm.language_codes import is_donor_only, language_of
@@ -282,8 +283,8 @@ def next_steps(report: Report, results: Path, page: Path) -> list[str]:
     if count["cells_tested"] > 1:
         target = matrix.languages[int(np.nanargmax(_best_gains(matrix)))]
         steps.append(
-            "which donors to take: python3 -m espnet2_cltm.bin.recommend --results "
-            f"{results} --task {task} --target {target}"
+            f"which donors to take: {command_call('recommend')} --results {results} "
+            f"--task {task} --target {target}"
         )
     told = count["donors_help"] + count["donors_harm"]
     if not matrix.n_seeds.any():

@@ -355,7 +355,7 @@ def test_a_corpus_that_breaks_the_rules_is_found_out(release):
     directory = release.parent / "data/common_voice/ca"
     assert str(error.value) == (
         f"{directory}/dev/utt2spk:1: speaker s is also in train. (2 problems in "
-        f"{directory}; 'python -m espnet2_cltm.bin.validate_data {directory}' lists "
+        f"{directory}; 'python3 -m espnet2_cltm.bin.validate_data {directory}' lists "
         "them.) Correct the corpus and run again."
     )
     assert not (directory / "prepared.json").exists()
