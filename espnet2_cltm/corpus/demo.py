@@ -34,6 +34,7 @@ from espnet2_cltm.corpus.demo_drawing import (
     voice_text,
 )
 from espnet2_cltm.corpus.emoji import Emoji, emoji_names, write_picture
+from espnet2_cltm.corpus.espeak_workers import speak_files
 from espnet2_cltm.corpus.language import CorpusOptions, CorpusSpec, LanguageSplits
 from espnet2_cltm.corpus.phones import Phone, read_phones
 from espnet2_cltm.errors import UserError
@@ -229,7 +230,7 @@ def _make(items: list[Item], directory: Path, lang: str, nj: int) -> None:
     table.unlink(missing_ok=True)
     _remove_made(directory, lang, ".*.tmp.*")
     with (
-        closing(espeak.speak_files(missing, nj)) as files,
+        closing(speak_files(missing, nj)) as files,
         progress(
             description=f"speaking {lang}",
             total=len(items),

@@ -16,13 +16,9 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from espnet2_cltm.corpus.espeak import (
-    FOREIGN,
-    Synthesiser,
-    language_files,
-    worker_environment,
-)
+from espnet2_cltm.corpus.espeak import FOREIGN, Synthesiser, language_files
 from espnet2_cltm.corpus.espeak_phones import clean_ipa
+from espnet2_cltm.corpus.espeak_workers import worker_environment
 from espnet2_cltm.errors import UserError
 
 # ruff: noqa: RUF002 (signs of the IPA)

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from espnet2_cltm.corpus import espeak
-from espnet2_cltm.corpus.espeak import Prompt, speak_files
+from espnet2_cltm.corpus.espeak import Prompt
+from espnet2_cltm.corpus.espeak_workers import speak_files
 from espnet2_cltm.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -212,7 +213,7 @@ def test_no_room_for_temporary_files_is_told():
     # /proc takes no new file, also not from root.
     script = (
         "import tempfile; tempfile._candidate_tempdir_list = lambda: ['/proc/self']; "
-        "from espnet2_cltm.corpus.espeak import main; main()"
+        "from espnet2_cltm.corpus.espeak_workers import main; main()"
     )
     worker = subprocess.run(
         [sys.executable, "-c", script],

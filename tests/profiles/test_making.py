@@ -11,6 +11,7 @@ from espnet2_cltm.bin.measure_distances import get_parser, main
 from espnet2_cltm.corpus import espeak
 from espnet2_cltm.corpus.demo_config import read_config
 from espnet2_cltm.corpus.demo_drawing import draw_prompt, draw_speakers, voice_text
+from espnet2_cltm.corpus.espeak_workers import speak_files
 from espnet2_cltm.matrix.languages import language_distances
 from espnet2_cltm.profiles.making import profile_path
 from espnet2_cltm.profiles.profile import read_profile
@@ -40,7 +41,7 @@ def speak(directory: Path, langs, n: int = 24) -> None:
                 text=draw_prompt("two_names", random.Random(f"{lang} {number}"), lang),
             )
             jobs[directory / lang / "clips" / f"{number:02d}.wav"] = prompt
-    assert len(list(espeak.speak_files(jobs, nj=1))) == len(jobs)
+    assert len(list(speak_files(jobs, nj=1))) == len(jobs)
 
 
 @pytest.fixture(scope="module")
