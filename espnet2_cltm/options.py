@@ -45,8 +45,19 @@ def _read_truth(text: str) -> bool:
     return {"true": True, "false": False}[text]
 
 
-def _read_numbers(text: str, most: float = math.inf) -> tuple[int, ...]:
-    return tuple(sorted(distinct(_read_whole(word, 0, most) for word in text.split())))
+def _read_numbers(text: str) -> tuple[int, ...]:
+    return tuple(sorted(distinct(_read_whole(word) for word in text.split())))
+
+
+def _read_seeds(text: str) -> tuple[int, ...]:
+    seeds: list[int] = []
+    for word in text.split():
+        first, dash, last = word.partition("-")
+        begin = _read_whole(first, 0, MAX_SEED)
+        most = min(begin + MOST_SEEDS_AT_ONCE, MAX_SEED)
+        end = _read_whole(last, begin, most) if dash else begin
+        seeds += range(begin, end + 1)
+    return tuple(sorted(distinct(seeds)))
 
 
 def _read_amount(text: str) -> int:
@@ -82,6 +93,7 @@ def _read_matching(pattern: str, most: int) -> Callable[[str], str]:
 
 MAX_SEED = 2**31 - 1
 """Largest seed of a training, to which the number of the epoch is added."""
+MOST_SEEDS_AT_ONCE = 9999
 
 TEXT = Kind(str, "a text")
 CONF_FILE = Kind(lambda text: str(shipped(text)), "the path of a file")
@@ -115,9 +127,9 @@ AMOUNTS = Kind(
     "of seconds such as '30s 60s'",
 )
 SEEDS = Kind(
-    lambda text: _read_numbers(text, MAX_SEED),
+    _read_seeds,
     f"whole numbers from 0 to {MAX_SEED} separated by spaces, each once, such as "
-    "'42 43'",
+    "'42 43', or from one to another, such as 42-51",
 )
 SEED = Kind(
     lambda text: _read_whole(text, 0, MAX_SEED), f"a whole number from 0 to {MAX_SEED}"

@@ -78,7 +78,7 @@ STAGE_3_OPTIONS = (
         "seeds",
         "seeds, each with one run of every kind",
         SEEDS,
-        "42 43 44 45 46 47 48 49 50 51",
+        "42-51",
         (3,),
     ),
     Option(

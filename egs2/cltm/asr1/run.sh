@@ -16,6 +16,6 @@ exec "${CLTM_RECIPE_DIR}/cltm.sh" \
     --steps data \
     --asr_vocabulary run \
     --asr_metric utt_wer \
-    --seeds "42 43 44 45 46 47 48 49 50 51" \
+    --seeds 42-51 \
     --asr_config conf/train_asr.yaml \
     "$@"

@@ -19,7 +19,7 @@ exec "${CLTM_RECIPE_DIR}/cltm.sh" \
     --max_train_utts 20000 \
     --budget 60 \
     --steps data \
-    --seeds "42 43 44 45 46 47 48 49 50 51" \
+    --seeds 42-51 \
     --gender_config conf/train_gender.yaml \
     --tag gender_mhubert147_n60 \
     "$@"

@@ -65,7 +65,7 @@ exec "${CLTM_RECIPE_DIR}/cltm.sh" \
     --steps data \
     --utts_per_speaker 80 \
     --max_positives 200 \
-    --seeds "42 43 44 45 46 47 48 49 50 51" \
+    --seeds 42-51 \
     --speaker_config "conf/tuning/train_${system}.yaml" \
     --tag "speaker_${name}_n${n}" \
     ${others[@]+"${others[@]}"}
