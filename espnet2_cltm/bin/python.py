@@ -13,7 +13,7 @@ def main(cmd: Sequence[str] | None = None) -> None:
 
     Example::
 
-        cltm python -m espnet2.bin.asr_train --config conf/train_asr_hubert.yaml
+        cltm python -m espnet2.bin.asr_train --config conf/train_asr_ssl.yaml
     """
     arguments = list(sys.argv[1:] if cmd is None else cmd)
     places = [str(START), *filter(None, [os.environ.get("PYTHONPATH")])]
