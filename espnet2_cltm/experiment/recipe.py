@@ -288,13 +288,14 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
             texts["corpus_dir"] = str(directory)
         langs = _languages(corpus, values, texts["corpus_dir"], stage)
         texts["langs"] = " ".join(langs)
-    if stage <= 4 <= stop_stage:
-        if values["layers"] and settings is not None:
-            check_layers({one.name: settings.train_config[one.name] for one in specs})
-        if texts["executor"] == "slurm":
-            check_slurm(Path(values["slurm_config"]), values["ngpu"])
-        else:
+    makes_runs = stage <= 4 <= stop_stage
+    if makes_runs and values["layers"] and settings is not None:
+        check_layers({one.name: settings.train_config[one.name] for one in specs})
+    if texts["executor"] == "local":
+        if makes_runs or (values["dry_run"] and stop_stage == 3):
             check_gpus(values["ngpu"])
+    elif makes_runs:
+        check_slurm(Path(values["slurm_config"]), values["ngpu"])
     command = _command({**asked, "langs": texts["langs"]}, options, environment)
     is_regime = settings is not None and bool(settings.regime_budgets)
     arguments_of: dict[str, Sequence[str]] = {

@@ -58,6 +58,17 @@ def test_what_would_do_nothing_is_refused(words, said, tmp_path, monkeypatch):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("words", "counted"),
+    [("", [2]), ("--dry_run true", [2]), ("--stop_stage 3", [])],
+)
+def test_gpus_are_counted_before_runs_are_made_or_timed(words, counted, monkeypatch):
+    asked = []
+    monkeypatch.setattr("espnet2_cltm.experiment.recipe.check_gpus", asked.append)
+    resolved("--ngpu", "2", *words.split())
+    assert asked == counted
+
+
 def experiment(root, task, config, **more):
     write_dump(root / "dump/own", ["ca", "es"])
     budget = {} if more else {task: 4}
