@@ -10,8 +10,8 @@ cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")"
 
 fast=false
 if [[ ${1-} == --python ]]; then
-    if [[ -z ${2-} ]]; then
-        echo "test.sh: error: --python needs a version, such as 3.12." >&2
+    if [[ ! ${2-} =~ ^3\.[0-9]+$ ]]; then
+        echo "test.sh: error: --python takes a version, such as 3.12, not '${2-}'." >&2
         exit 1
     fi
     export CLTM_VENV=.venv-$2 PYTHON=python$2

@@ -8,7 +8,7 @@ set -euo pipefail
 
 root=$(dirname -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")")
 tools=${root}/tools
-venv=$(readlink -f -- "${root}/${CLTM_VENV:-.venv}") # which several checkouts may share
+venv=$(readlink -m -- "${root}/${CLTM_VENV:-.venv}") # which several checkouts may share
 state=${venv}/.cltm # marks .venv as ours, and keeps what is known of its progress
 log=${state}/install.log
 
@@ -88,7 +88,7 @@ find_python() {
  Ubuntu: sudo apt install python3 python3-venv), or name it with --python."
     if [[ -n ${python} ]]; then
         version=$(python_version "${python}")
-        [[ -n ${version} ]] || die "the Python asked for, ${python}, is not a Python that runs. ${remedy}"
+        [[ -n ${version} ]] || die "the Python asked for, ${python}, is missing or does not run. ${remedy}"
         is_suitable "${version}" || die "the Python asked for, ${python}, is Python ${version}. ${remedy}"
         return
     fi

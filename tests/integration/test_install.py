@@ -306,7 +306,7 @@ def test_a_suitable_python_is_found_beside_an_unsuitable_one(checkout):
 
 
 def test_a_python_that_is_none_is_named(checkout):
-    assert "the Python asked for, nowhere, is not a Python that runs" in sentence(
+    assert "the Python asked for, nowhere, is missing or does not run" in sentence(
         checkout.install("--python", "nowhere")
     )
 
@@ -521,7 +521,7 @@ def test_path_sh_stops_the_script_where_installing_fails(checkout):
     outcome = source(checkout, checkout.root / "path.sh", PYTHON="nowhere")
     assert outcome.returncode == 1
     assert outcome.stdout == ""
-    assert "is not a Python that runs" in outcome.stderr
+    assert "is missing or does not run" in outcome.stderr
 
 
 def test_path_sh_keeps_the_callers_settings_from_python_and_the_shell(checkout):
