@@ -111,8 +111,8 @@ def read_label_rows(path: Path) -> list[LabelRow]:
             continue
         if len(fields) != len(names) + 1:
             raise UserError(
-                f"{path}, line {number}, has {len(fields)} fields where the header has "
-                f"{len(names) + 1}: correct the line."
+                f"{path}, line {number}, has {counted(len(fields), 'field')} where the "
+                f"header has {len(names) + 1}: correct the line."
             )
         words = zip(names, map(make_word, fields[1:]), strict=True)
         labels = {name: word for name, word in words if word}
@@ -160,8 +160,8 @@ def join_labels(language: LanguageSplits, path: Path) -> tuple[LanguageSplits, J
                 unusable[utt, "gender"] = f"gender is '{gender[:40]}'"
         if labels.setdefault(utt, stated) != stated:
             raise UserError(
-                f"{path}, lines {first} and {row.line}, say different things of the "
-                f"utterance {utt}: keep one of them."
+                f"{path}, lines {first} and {row.line}, give the utterance {utt} "
+                "different labels: keep one of them."
             )
     if not labels:
         raise UserError(

@@ -177,8 +177,9 @@ class LabelTask(TaskSpec):
             raise UserError(
                 f"The languages have fewer than two classes of {self.label} in common "
                 f"that have {largest} utterances in train and one each in dev and test "
-                f"({has}): lower --{self.name}_budget, choose other --langs, or list "
-                f"the classes in conf/tasks/{self.name}.yaml."
+                f"({has}): give labels of two or more classes, lower "
+                f"--{self.name}_budget, choose other --langs, or list the classes in "
+                f"conf/tasks/{self.name}.yaml."
             )
         return sorted(common)
 
