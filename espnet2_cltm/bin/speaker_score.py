@@ -39,7 +39,8 @@ def speaker_score(trials_path: Path, scores_path: Path) -> None:
         cost = metrics[f"min_dcf_p{p_target:g}"]
         text = f"{cost:.6f}"
         if math.isnan(cost):
-            text = f"not told, it takes {fewest_nontargets(p_target)} nontarget trials"
+            needed = fewest_nontargets(p_target)
+            text = f"not available, as it needs {needed} nontarget trials"
         print(f"min DCF (p_target {p_target:g}) {text}")
     print(f"AUC {metrics['roc_auc']:.6f}")
     n_targets = int(trials.is_target.sum())

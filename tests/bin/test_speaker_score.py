@@ -18,8 +18,8 @@ def test_each_metric_has_its_line(files, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "EER 50.0000 % (linear between thresholds)",
         "EER 25.0000 % (convex hull of the ROC)",
-        "min DCF (p_target 0.01) not told, it takes 990 nontarget trials",
-        "min DCF (p_target 0.05) not told, it takes 190 nontarget trials",
+        "min DCF (p_target 0.01) not available, as it needs 990 nontarget trials",
+        "min DCF (p_target 0.05) not available, as it needs 190 nontarget trials",
         "AUC 0.750000",
         "trials 2 target, 2 nontarget",
     ]
