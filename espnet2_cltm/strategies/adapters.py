@@ -15,7 +15,12 @@ from torch import nn
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.families import LINEAR_LAYERS
 from espnet2_cltm.frontend.frozen_states import CONVOLUTIONS
-from espnet2_cltm.strategies.strategy import Strategy, encoder_of, is_number, require
+from espnet2_cltm.strategies.strategy import (
+    Strategy,
+    encoder_of,
+    require,
+    require_rate,
+)
 
 SAVE_CHOICES = ("all", "required_grad_only")
 
@@ -79,8 +84,7 @@ class Adapters(Strategy):
             save_strategy,
             " or ".join(SAVE_CHOICES),
         )
-        is_rate = lr is None or (is_number(lr) and lr > 0)
-        require(is_rate, "lr", lr, "a number above 0")
+        require_rate(lr)
         self.target_modules = tuple(names)
         self.save_strategy = save_strategy
         self.lr = lr

@@ -1,10 +1,12 @@
 """A part of the encoder, from the waveform up, stays as it was pretrained."""
 
+from typing import Any
+
 from torch import nn
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.frozen_states import CONVOLUTIONS
-from espnet2_cltm.strategies.strategy import Strategy, encoder_of
+from espnet2_cltm.strategies.strategy import Strategy, encoder_of, require_rate
 
 
 class Freeze(Strategy):
@@ -15,12 +17,17 @@ class Freeze(Strategy):
             transformer layers that are frozen together with everything below them.
         reuse: Whether what is frozen is computed once for each utterance and kept in
             memory. SpecAugment is then off where layers are frozen.
+        lr: Learning rate of what follows the encoder; None takes that of
+            ``optim_conf``. It starts from nothing, and a rate that pretrained weights
+            can bear teaches it little.
 
     Raises:
-        UserError: ``part`` is none of these.
+        UserError: ``part`` is none of these, or ``lr`` is not above 0.
     """
 
-    def __init__(self, part: str | int = "cnn", reuse: bool = True):
+    def __init__(
+        self, part: str | int = "cnn", reuse: bool = True, lr: float | None = None
+    ):
         is_number = isinstance(part, int) and not isinstance(part, bool) and part >= 1
         if part not in ("cnn", "all") and not is_number:
             raise UserError(
@@ -29,6 +36,8 @@ class Freeze(Strategy):
             )
         self.part = part
         self.reuse_frozen = reuse
+        require_rate(lr)
+        self.lr = lr
 
     def frozen_prefix(self, model: nn.Module) -> int | None:
         """Return the number of the highest hidden state below the trained part.
@@ -45,3 +54,12 @@ class Freeze(Strategy):
                 f"{depth} transformer layers: lower it."
             )
         return self.part
+
+    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]] | None:
+        """Return what follows the encoder apart where its rate is another."""
+        if self.lr is None:
+            return None
+        of_encoder = list(encoder_of(model).parameters())
+        apart = set(of_encoder)
+        others = [one for one in model.parameters() if one not in apart]
+        return [{"params": others, "lr": self.lr}, {"params": of_encoder}]

@@ -19,7 +19,7 @@ in this order, with ESPnet's command and in an experiment alike:
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import nn
@@ -216,7 +216,13 @@ def require(is_valid: bool, option: str, value: object, wanted: str) -> None:
         raise UserError(f"{option}: {value} in strategy_conf must be {wanted}.")
 
 
-def is_number(value: object) -> bool:
+def require_rate(lr: object) -> None:
+    """Refuse a learning rate that is neither a number above 0 nor None."""
+    is_rate = lr is None or (is_number(lr) and lr > 0)
+    require(is_rate, "lr", lr, "a number above 0")
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
     """Return whether a value is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False

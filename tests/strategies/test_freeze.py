@@ -73,6 +73,23 @@ def test_a_frontend_that_freezes_more_stays_frozen():
     assert all(p.requires_grad for p in layers[2].parameters())
 
 
+def test_what_follows_the_encoder_has_a_rate_of_its_own():
+    model = build_gender_model(config())
+    head, encoder = Freeze("all", lr=0.003).parameter_groups(model)
+    assert head["lr"] == 0.003 and "lr" not in encoder
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    assert {names[one].split(".")[0] for one in encoder["params"]} == {"frontend"}
+    rest = {name for name in names.values() if not name.startswith("frontend.")}
+    assert {names[one] for one in head["params"]} == rest
+    assert Freeze("all").parameter_groups(model) is None
+
+
+@pytest.mark.parametrize("lr", [0, -0.1, float("nan"), "fast", True])
+def test_a_rate_that_is_none_is_refused(lr):
+    with pytest.raises(UserError, match=f"lr: {lr} in strategy_conf"):
+        Freeze("all", lr=lr)
+
+
 @pytest.mark.parametrize("part", [0, -1, True, "most", 1.5, None])
 def test_other_parts_are_refused(part):
     with pytest.raises(UserError, match=f"part: {part} in strategy_conf is unknown"):
@@ -85,7 +102,7 @@ def test_other_parts_are_refused(part):
         ({"strategy_conf": {"part": 4}}, "more than this encoder's 3 transformer"),
         (
             {"strategy_conf": {"parts": 1}},
-            "strategy: freeze has no option parts: give part or reuse",
+            "strategy: freeze has no option parts: give part, reuse or lr",
         ),
         ({"frontend": "default", "frontend_conf": {}}, "set frontend: ssl"),
         ({"strategy": "thaw"}, "strategy: thaw is unknown: give one of adversarial"),
