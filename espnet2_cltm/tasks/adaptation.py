@@ -70,8 +70,8 @@ def _build(name: str, **options: Any) -> Strategy:
     for option in options:
         if option not in known and not takes_any:
             raise UserError(
-                f"strategy: {name} has no option {option}: give "
-                f"{' or '.join(known) or 'none'} in strategy_conf."
+                f"strategy: {name} has no option {option}: "
+                f"strategy_conf takes {', '.join(known) or 'none'}."
             )
     return strategy(**options)
 

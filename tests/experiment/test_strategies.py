@@ -153,7 +153,11 @@ def test_a_strategy_with_effect_is_not_full(full, strategy, store, tmp_path):
         ("adversarial", {"languages": ["es"]}, r"languages: \['es'\] in strategy_conf"),
         ("lora+adversarial", {"adversarial": 3}, "adversarial does not go with"),
         ("lora", {"target_modules": "query"}, "target_modules: query in"),
-        ("full", {"rank": 4}, "strategy: full has no option rank: give none"),
+        (
+            "full",
+            {"rank": 4},
+            "strategy: full has no option rank: strategy_conf takes none",
+        ),
         ("lora+nothing", {}, r"strategy cannot be 'lora\+nothing'"),
     ],
 )

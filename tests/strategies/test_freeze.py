@@ -102,7 +102,7 @@ def test_other_parts_are_refused(part):
         ({"strategy_conf": {"part": 4}}, "more than this encoder's 3 transformer"),
         (
             {"strategy_conf": {"parts": 1}},
-            "strategy: freeze has no option parts: give part, reuse or lr",
+            "strategy: freeze has no option parts: strategy_conf takes part, reuse, lr",
         ),
         ({"frontend": "default", "frontend_conf": {}}, "set frontend: ssl"),
         ({"strategy": "thaw"}, "strategy: thaw is unknown: give one of adversarial"),

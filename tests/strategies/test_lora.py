@@ -166,7 +166,11 @@ def build_optimizers(model, **changes):
         ({"target_modules": []}, {}, r"target_modules: \[\] in strategy_conf"),
         ({"target_modules": ["q_proj", "q"]}, {}, "target_modules: q in"),
         ({"target_modules": "linear"}, {}, "linear in .* give k_proj, v_proj"),
-        ({"ranks": 4}, {}, "strategy: lora has no option ranks: give rank or alpha"),
+        (
+            {"ranks": 4},
+            {},
+            "strategy: lora has no option ranks: strategy_conf takes rank,",
+        ),
         ({}, {"freeze": "all", "reuse_frozen": True}, "layer 1, whose states are"),
         ({}, {"freeze_layers": 1, "reuse_frozen": True}, "layer 1, whose states are"),
     ],
