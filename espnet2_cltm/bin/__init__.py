@@ -74,7 +74,7 @@ def _on_failed_import(
     if not isinstance(error, UserError):
         said = (
             f"a package cannot be imported here ({kind.__name__}: {said}): "
-            "install again as docs/installation.md says, for ./run.sh by rm -rf .venv."
+            "install it again, or let ./run.sh do so after rm -rf .venv."
         )
     name = os.path.basename(sys.argv[0])
     print(f"{'cltm' if name == '-m' else name}: error: {said}", file=sys.stderr)

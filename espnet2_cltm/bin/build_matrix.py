@@ -362,7 +362,7 @@ def _require_cells(path: Path, analysis: Analysis) -> None:
             f"{path} gives none of the {n * (n - 1)} cells of the matrix of "
             f"{scores.source.metric} (the first, {matrix.languages[0]} from "
             f"{matrix.languages[1]}: {matrix.reason[0, 1]}); run stages 4 and 5 to "
-            "their end, or take another N (docs/experiment.md, How large N must be)."
+            "their end, or take another N (--regime_budgets finds it)."
         )
 
 

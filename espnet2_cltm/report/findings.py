@@ -292,7 +292,7 @@ def next_steps(report: Report, results: Path, page: Path) -> list[str]:
     if told < count["cells_tested"] or not count["cells_tested"]:
         steps.append(
             f"to tell more: more seeds (--seeds; here {report.seeds_text}), more test "
-            "speakers, or another N (docs/experiment.md, How large N must be)"
+            "speakers, or another N (--regime_budgets finds it)"
         )
     return steps
 
