@@ -105,7 +105,12 @@ def _worth(results: PoolResults, pool: PoolScore) -> str:
             f"whose worth cannot be told: anything from less than {worth.smallest} to "
             f"more than {worth.largest} {results.unit}"
         )
-    return f"worth {worth.text} {results.unit}"
+    return f"worth {worth.text} {_unit(results, worth.text.endswith(' 1'))}"
+
+
+def _unit(results: PoolResults, is_one: bool) -> str:
+    unit = results.unit
+    return unit.replace("utterances", "utterance") if is_one else unit
 
 
 def _told(difference: Difference, above: str, below: str, unclear: str) -> str:
@@ -122,9 +127,7 @@ def _shots(results: PoolResults, after: Sequence[PoolScore]) -> str:
     )
     score = (helping or harming or after[-1:])[0]
     gain = score.difference("no_shots")
-    unit = results.unit
-    if score.shots == 1:
-        unit = unit.replace("utterances", "utterance")
+    unit = _unit(results, score.shots == 1)
     changed = _told(gain, "better", "worse", "not clearly different")
     return (
         f"with {score.shots} labelled {unit} of its own, {changed} "
