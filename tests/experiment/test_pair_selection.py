@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from espnet2_cltm.errors import UserError
@@ -48,12 +48,15 @@ def test_every_beginning_of_the_order_is_balanced(n):
 
 
 @given(numbers, shares, seeds)
+@example(6, 0.7, 0)
 def test_every_language_is_in_nearly_as_many_pairs_and_in_one_at_least(n, share, seed):
     chosen = select_pairs(codes(n), share, seed)
     counts = degrees(chosen, codes(n))
     assert max(counts) - min(counts) <= 1 and min(counts) >= 1
     assert len(chosen) == number_of_pairs(n, share)
-    assert abs(len(chosen) - share * n * (n - 1) / 2) <= 0.5 or min(counts) == 1
+    # (0.7 of 15 is 10.499999999999998.)
+    off = abs(len(chosen) - share * n * (n - 1) / 2)
+    assert off <= 0.5 + 1e-9 or min(counts) == 1
 
 
 @given(numbers, shares, seeds, st.randoms(use_true_random=False))
