@@ -54,7 +54,7 @@ def _read_seeds(text: str) -> tuple[int, ...]:
     for word in text.split():
         first, dash, last = word.partition("-")
         begin = _read_whole(first, 0, MAX_SEED)
-        most = min(begin + MOST_SEEDS_AT_ONCE, MAX_SEED)
+        most = min(begin + _MOST_IN_A_RANGE, MAX_SEED)
         end = _read_whole(last, begin, most) if dash else begin
         seeds += range(begin, end + 1)
     return tuple(sorted(distinct(seeds)))
@@ -93,7 +93,7 @@ def _read_matching(pattern: str, most: int) -> Callable[[str], str]:
 
 MAX_SEED = 2**31 - 1
 """Largest seed of a training, to which the number of the epoch is added."""
-MOST_SEEDS_AT_ONCE = 9999
+_MOST_IN_A_RANGE = 9999  # seeds, so that a slip of the finger does not fill the memory
 
 TEXT = Kind(str, "a text")
 CONF_FILE = Kind(lambda text: str(shipped(text)), "the path of a file")

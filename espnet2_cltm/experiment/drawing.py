@@ -138,8 +138,8 @@ def draw_across(
             across[task, made.name] = DrawnSet(utterances, made.data)
         if not any(made_task == task for made_task, _ in across):
             logging.warning(
-                "%s: there is no test across languages, as no pair of languages has "
-                "two speakers of one gender who are tested in both",
+                "%s is not tested across languages: no two languages share two test "
+                "speakers of one gender",
                 task,
             )
     return across

@@ -86,8 +86,8 @@ def load_kept_model(
 
     Returns:
         The model, on the CPU, and the ``checkpoints`` entry of that test; None
-        where the model was not kept or cannot be used, which is logged, and the run
-        must be made again.
+        where the model was not kept or cannot be used, which is logged: the run has
+        to be repeated.
     """
     path = directory.model(run.name)
     if (language is None and run.kind == "pair") or not path.exists():
@@ -100,7 +100,7 @@ def load_kept_model(
             files = packed.extract(extracted, language)
             model = load_model(find_task(run.task).code().ESPNET_TASK, **files)
     except UserError as error:
-        logging.warning("%s The run is made again.", error)
+        logging.warning("%s The run will be repeated.", error)
         return None
     return model, _entry_of_test(packed, language)
 

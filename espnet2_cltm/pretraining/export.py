@@ -10,7 +10,6 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -106,34 +105,18 @@ def _config_json(config: HubertConfig) -> str:
     return json.dumps(fields, indent=2, sort_keys=True) + "\n"
 
 
-@dataclass(frozen=True)
-class CardFacts:
-    """Facts that are not in the experiment's files.
-
-    Attributes:
-        title: Title of the card.
-        commit: Commit of the source code that trained.
-        parameters: Number of the encoder's weights.
-        command: Command that made the experiment.
-    """
-
-    title: str
-    commit: str
-    parameters: int
-    command: str
-
-
-def write_card(exp: Path, template: Path, facts: CardFacts) -> Path:
+def write_card(exp: Path, template: Path, parameters: int) -> Path:
     """Write the model card of a pretrained HuBERT, ``<exp>/hf/README.md``.
 
-    It states facts only: data and targets from the targets' directories, training from
+    It states facts only: what made it from ``commit.txt`` and ``command.txt``, data and
+    targets from the targets' directories, training from
     ESPnet's ``config.yaml`` and ``train.log``, figures from ``probe.tsv`` where there
     is one. What people should know besides (limits, licence) is in the template.
 
     Args:
         exp: Experiment of the recipe.
         template: Text with ``{placeholders}``.
-        facts: Facts that are not in the experiment's files.
+        parameters: Number of the encoder's weights.
 
     Returns:
         Path of the card.
@@ -143,8 +126,14 @@ def write_card(exp: Path, template: Path, facts: CardFacts) -> Path:
             placeholder.
     """
     text = read_text(template, "correct its path")
+    made_by = {
+        name: read_text(exp / f"{name}.txt", "run stage 7 of the recipe").strip()
+        for name in ("commit", "command")
+    }
     values = {
-        **vars(facts),
+        **made_by,
+        "title": exp.name,
+        "parameters": parameters,
         "data": _describe_data(exp),
         "targets": _describe_targets(exp),
         "training": _describe_training(exp),

@@ -34,7 +34,7 @@ RATE = above_zero("a learning rate, such as 1.5e-3")
 WEIGHT = from_zero("a number from 0 on, such as 0.1")
 
 
-# Which results there are, where they lie and what makes them; and a place of one's own.
+# Groups that no model depends on. The corpus's directory is a place of the caller's.
 _NOT_OF_THE_MODEL = ("Flow", "Resources", "Places")
 
 

@@ -17,6 +17,7 @@ from espnet2_cltm.frontend.families import LINEAR_LAYERS
 from espnet2_cltm.frontend.frozen_states import CONVOLUTIONS
 from espnet2_cltm.strategies.strategy import (
     Strategy,
+    at_rate,
     encoder_of,
     require,
     require_rate,
@@ -153,11 +154,7 @@ class Adapters(Strategy):
                     "whose states are computed once and kept: set reuse_frozen to "
                     "false in frontend_conf, or freeze fewer layers there."
                 )
-        if self.lr is None:
-            return None
-        apart = set(of_adapters)
-        others = [one for one in model.parameters() if one not in apart]
-        return [{"params": of_adapters, "lr": self.lr}, {"params": others}]
+        return None if self.lr is None else at_rate(model, of_adapters, self.lr)
 
     def on_step(self, model: nn.Module, step: int) -> None:
         """Set the adapters to training mode, also in layers that are frozen."""

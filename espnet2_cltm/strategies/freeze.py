@@ -6,7 +6,7 @@ from torch import nn
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.frozen_states import CONVOLUTIONS
-from espnet2_cltm.strategies.strategy import Strategy, encoder_of, require_rate
+from espnet2_cltm.strategies.strategy import Strategy, at_rate, encoder_of, require_rate
 
 
 class Freeze(Strategy):
@@ -59,7 +59,6 @@ class Freeze(Strategy):
         """Return what follows the encoder apart where its rate is another."""
         if self.lr is None:
             return None
-        of_encoder = list(encoder_of(model).parameters())
-        apart = set(of_encoder)
-        others = [one for one in model.parameters() if one not in apart]
-        return [{"params": others, "lr": self.lr}, {"params": of_encoder}]
+        of_encoder = set(encoder_of(model).parameters())
+        head = [one for one in model.parameters() if one not in of_encoder]
+        return at_rate(model, head, self.lr)

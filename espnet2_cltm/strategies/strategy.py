@@ -222,6 +222,21 @@ def require_rate(lr: object) -> None:
     require(is_rate, "lr", lr, "a number above 0")
 
 
+def at_rate(
+    model: nn.Module, parameters: Collection[nn.Parameter], lr: float
+) -> list[dict[str, Any]]:
+    """Return the optimiser's groups where some parameters have a rate of their own.
+
+    Args:
+        model: The task's model.
+        parameters: Those of its parameters.
+        lr: Their learning rate.
+    """
+    apart = set(parameters)
+    others = [one for one in model.parameters() if one not in apart]
+    return [{"params": list(parameters), "lr": lr}, {"params": others}]
+
+
 def is_number(value: object) -> TypeGuard[int | float]:
     """Return whether a value is a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -153,7 +153,7 @@ def test_a_run_whose_kept_model_cannot_be_used_is_made_again(
     assert trained == [planned.run.name]
     log = (grown.run(planned.run.name) / "train.log").read_text()
     (warning,) = [line for line in log.splitlines() if "WARNING" in line]
-    assert reason in warning and warning.endswith("The run is made again.")
+    assert reason in warning and warning.endswith("The run will be repeated.")
     assert is_done(grown, planned)
     name = planned.run.name
     assert without_times(grown.metrics(name)) == without_times(at_once.metrics(name))

@@ -174,7 +174,7 @@ def test_no_bilingual_speaker_is_one_line(bilingual, caplog):
     planned = make_plan(bilingual, ["ca", "tr"], [42])
     assert not planned.across
     (message,) = caplog.messages
-    assert message.startswith("speaker: there is no test across languages")
+    assert message.startswith("speaker is not tested across languages")
 
 
 def test_a_task_for_which_the_languages_do_not_do_is_named_with_the_way_out(bilingual):

@@ -19,7 +19,7 @@ from espnet2_cltm.pretraining.crops import (
     InTurns,
     count_frames,
 )
-from espnet2_cltm.pretraining.export import CardFacts, write_card
+from espnet2_cltm.pretraining.export import write_card
 from espnet2_cltm.pretraining.grounding import (
     AttentionPooling,
     Grounding,
@@ -367,8 +367,9 @@ def test_the_card_tells_weight_and_number_of_captions(captioned, grounded, tmp_p
     (tmp_path / "second" / "config.yaml").write_text(yaml.safe_dump(config))
     (tmp_path / "second" / "train.log").write_text("[valid] acc=0.5, time=1 second\n")
     (tmp_path / "card.md").write_text("{data} {targets}")
-    facts = CardFacts("title", "commit", 1, "./run.sh")
-    card = write_card(tmp_path, tmp_path / "card.md", facts).read_text()
+    for name in ("commit", "command"):
+        (tmp_path / f"{name}.txt").write_text(f"{name}\n")
+    card = write_card(tmp_path, tmp_path / "card.md", 1).read_text()
     captions = read_captions(captioned / "pictures", "train").picture_of
     assert f"each of {len(captions)} captions in train" in card
     assert f"{len({*captions.values()})} pictures" in card and "weight 0.5" in card

@@ -145,14 +145,15 @@ export_model() { # <training> <directory> <dtype>
 note_origin() {
     [[ ! -e ${exp}/command.txt ]] || return 0
     mkdir -p -- "${exp}"
-    git -C "${root}" rev-parse HEAD >"${exp}/commit.txt" 2>/dev/null || echo "not known" >"${exp}/commit.txt"
-    printf '%s\n' "${command}" >"${exp}/command.txt"
+    [[ -s ${exp}/commit.txt ]] || git -C "${root}" rev-parse HEAD >"${exp}/commit.txt" 2>/dev/null ||
+        echo "not known" >"${exp}/commit.txt"
+    printf '%s\n' "${command}" >"${exp}/command.txt.tmp"
+    mv -- "${exp}/command.txt.tmp" "${exp}/command.txt"
 }
 
 write_card() {
     note_origin
-    run python3 -m espnet2_cltm.bin.hubert_card --exp "${exp}" --template conf/model_card.md \
-        --title "${exp##*/}" --commit "$(<"${exp}/commit.txt")" --command "$(<"${exp}/command.txt")"
+    run python3 -m espnet2_cltm.bin.hubert_card --exp "${exp}" --template conf/model_card.md
 }
 
 if ((stage <= 3 && stop_stage >= 3)); then
