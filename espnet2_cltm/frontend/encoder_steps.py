@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.masking_utils import create_bidirectional_mask
+from transformers import masking_utils
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.convolutions import MaskedBatchNorm
@@ -160,10 +160,8 @@ def _shared_by_layers(
     if hasattr(attention, "rel_attn_embed"):  # WavLM's first layer has it for all
         bias = attention.compute_bias(n_frames, n_frames).repeat(batch, 1, 1)
         return {"attention_mask": frame_mask, "position_bias": bias}
-    shared = {
-        "attention_mask": create_bidirectional_mask(
-            config=encoder.config, inputs_embeds=state, attention_mask=frame_mask
-        )
+    shared: dict[str, Any] = {
+        "attention_mask": _attention_mask(encoder.config, state, frame_mask)
     }
     if hasattr(transformer, "embed_positions"):
         positions = None
@@ -174,6 +172,20 @@ def _shared_by_layers(
         shared["relative_position_embeddings"] = positions
         shared["conv_attention_mask"] = frame_mask
     return shared
+
+
+def _attention_mask(
+    config: Any, state: torch.Tensor, frame_mask: torch.Tensor | None
+) -> Any:
+    """Return the mask of (batch, 1, frames, frames), as transformers makes it."""
+    if hasattr(masking_utils, "create_bidirectional_mask"):
+        return masking_utils.create_bidirectional_mask(config, state, frame_mask)
+    # Before transformers 5 each model made it: what is added to the attention's logits.
+    if frame_mask is None:
+        return None
+    beyond = ~frame_mask[:, None, None, :].expand(-1, 1, state.shape[1], -1)
+    lowest = torch.finfo(state.dtype).min
+    return state.new_zeros(beyond.shape).masked_fill(beyond, lowest)
 
 
 def _is_dropped(layer: nn.Module, probability: float) -> bool:
