@@ -64,6 +64,10 @@ class Tab:
             if self.page.locator(f"#{id} > details:not([open])").count():
                 self.page.click(f"#{id} > details > summary")
 
+    def drawn(self, marks: str, n: int = 1):
+        """Wait for `n` marks of a chart, which Plotly draws a moment later."""
+        self.page.locator(marks).nth(n - 1).wait_for(state="attached")
+
     def cell(self) -> tuple[str, str]:
         """Codes of the chosen target and donor."""
         return tuple(

@@ -148,7 +148,7 @@ def test_a_strategy_is_chosen_and_kept_in_the_address(browser, tmp_path, width):
     assert tab.page.is_disabled("#metric")
     assert "view=gain" in tab.page.evaluate("location.hash")
     tab.page.evaluate("openSection('strategies')")
-    tab.page.wait_for_selector("#strategies-chart .main-svg")
+    tab.drawn("#strategies-chart .main-svg")
     assert tab.page.evaluate(
         "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     )
@@ -395,7 +395,7 @@ def test_zero_shot_cell_shows_the_runs_trained_on_one_and_tested_on_another(
         value = results["macro_f1", "single", "ca", "tr", seed]
         assert table[seed] == {"single": text_of(value, 4)}
     assert tab.page.text_content("#target-label") == "Tested on"
-    assert tab.page.locator("#zero-shot-heatmap .hm image").count() > 0
+    tab.drawn("#zero-shot-heatmap .hm image")
 
 
 def test_everything_can_be_chosen_by_keyboard(tab):
@@ -464,8 +464,7 @@ def test_rankings_comparison_and_regime_are_drawn(tab):
         ("#comparison-0", 1),
         ("#regime-chart", 1),
     ):
-        points = tab.page.locator(f"{chart} .scatterlayer .point")
-        points.nth(marks - 1).wait_for(state="attached")
+        tab.drawn(f"{chart} .scatterlayer .point", marks)
 
 
 def test_without_javascript_tables_are_open_and_told_of(browser, nine, cltm):
@@ -542,14 +541,14 @@ def test_sections_open_are_drawn_then_and_remembered(browser, nine):
     assert page.locator("#numbers table").is_hidden()
     assert page.locator("#ranking-donors .point").count() == 0
     tab.open("rankings")  # drawn before the next click, as it moves what lies below
-    page.wait_for_selector("#ranking-donors .point")
+    tab.drawn("#ranking-donors .point")
     tab.open("numbers")
     page.locator("#numbers table").wait_for()
     page.click("#in-short > details > summary")
     page.reload()
     tab.wait()
     assert page.locator("#numbers table").is_visible()
-    assert page.locator("#ranking-donors .point").count() > 0
+    tab.drawn("#ranking-donors .point")
     assert page.locator("#in-short li").first.is_hidden()
     page.click("nav a[href='#methods']")
     page.locator("#methods p").first.wait_for()
@@ -674,7 +673,7 @@ def test_nothing_is_wider_than_a_phone_but_what_scrolls_by_itself(browser, nine,
     for path in (nine / "cltm" / "report.html", many):
         tab = Tab(browser, path, viewport=phone, has_touch=True).wait()
         tab.page.click("#open-all")
-        tab.page.wait_for_selector("#ranking-donors .point")
+        tab.drawn("#ranking-donors .point")
         wide = tab.page.evaluate(
             """() => [...document.querySelectorAll("body *")].filter((one) =>
                 !one.closest(".scroll, nav, pre, [hidden], .unseen, svg")
@@ -687,7 +686,7 @@ def test_nothing_is_wider_than_a_phone_but_what_scrolls_by_itself(browser, nine,
 
 def test_extreme_intervals_are_clipped_and_said_to_be(opened_many):
     opened_many.open("rankings")
-    opened_many.page.wait_for_selector("#ranking-targets .point")
+    opened_many.drawn("#ranking-targets .point")
     for side in ("donors", "targets"):
         data, low, high, title = opened_many.page.evaluate(
             """side => {
@@ -749,8 +748,7 @@ def test_a_target_without_data_leads_with_what_its_pool_is_worth(browser, tmp_pa
     first = section.locator("li").first.inner_text()
     assert "Catalan" in first
     assert "worth 12 utterances per class" in first
-    tab.page.wait_for_selector("#pools-chart .plotly")
-    assert section.locator("#pools-chart .xtick").count() > 0
+    tab.drawn("#pools-chart .xtick")
     worth = section.locator("table").first
     assert worth.locator("tbody tr").count() == 4
     assert not tab.complaints
