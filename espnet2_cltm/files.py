@@ -44,7 +44,7 @@ def read_text(path: Path | str, remedy: str) -> str:
     """Read a text file.
 
     Args:
-        path: UTF-8 file.
+        path: UTF-8 file, with or without a byte order mark.
         remedy: What to do if the file cannot be read, such as "run stage 3 first".
 
     Raises:
@@ -55,7 +55,7 @@ def read_text(path: Path | str, remedy: str) -> str:
         if path.exists() and not path.is_file() and not path.is_dir():
             # A device or a pipe may have no end.
             raise UserError(f"{path} is not a file, but a device or a pipe: {remedy}.")
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror}): {remedy}."

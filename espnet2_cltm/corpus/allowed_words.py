@@ -27,8 +27,9 @@ _LABEL = re.compile(r"[^\W\d][\w-]{0,59}")
 _FORMULA = re.compile(r"[=@]|[+-](?![\d.]+$)")
 # A line break inside a value would start a new line, a tab a new column.
 _BAD_IN_VALUE = re.compile(r"[\x00\t\n\r]")
-# Kaldi splits ids at any white space; control characters cannot be seen.
-_BAD_IN_ID = re.compile(r"[\s\x00-\x20\x7f-\x9f]")
+# Kaldi splits ids at any white space; control characters and byte order marks cannot be
+# seen.
+_BAD_IN_ID = re.compile(r"[\s\x00-\x20\x7f-\x9f\ufeff]")
 
 
 def is_label(name: str) -> bool:

@@ -4,6 +4,7 @@ Unlike :func:`espnet2_cltm.corpus.datadir.read_table` it goes on after the first
 """
 
 import itertools
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +67,9 @@ class CheckedTable:
                             first + n_lines,
                             "the last line does not end with a line feed.",
                         )
+                    if first == 1 and content.startswith(BOM_UTF8):
+                        content = content.removeprefix(BOM_UTF8)
+                        self._report(1, "the file begins with a byte order mark.")
                     self._check_characters(content, first)
                     repeated += self._read(content, first)
                     first += n_lines

@@ -251,8 +251,8 @@ def read_table(path: Path | str) -> dict[str, str]:
     """Read a Kaldi text file of ``key value`` lines.
 
     Args:
-        path: UTF-8 file; the value is the rest of the line after the first white space
-            and may be empty.
+        path: UTF-8 file, with or without a byte order mark; the value is the rest of
+            the line after the first white space and may be empty.
 
     Returns:
         Values by key, in the file's order. No line is passed over: the first item
@@ -277,7 +277,8 @@ def read_table(path: Path | str) -> dict[str, str]:
                         f"{path}, line {number}, is longer than any list's: give a "
                         "Kaldi text file."
                     )
-                fields = line.decode("utf-8").rstrip("\r\n")
+                encoding = "utf-8-sig" if number == 1 else "utf-8"
+                fields = line.decode(encoding).rstrip("\r\n")
                 key, _, value = fields.partition(" ")
                 if "\t" in key:
                     key, _, value = fields.partition("\t")

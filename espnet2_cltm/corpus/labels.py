@@ -80,7 +80,7 @@ def read_label_rows(path: Path) -> list[LabelRow]:
         path,
         "correct --labels, in which {lang} stands for a language's code; without "
         "{lang}, one table serves all languages",
-    ).removeprefix("\ufeff")
+    )
     lines = text.split("\n")
     if "\t" in lines[0]:
         table = [line.split("\t") for line in lines]

@@ -161,7 +161,9 @@ def test_a_speaker_of_two_genders_is_refused(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a\u3000b", "a\tb", "a\nb", "a\0"])
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a\u3000b", "a\tb", "a\nb", "a\0", "\ufeffa"]
+)
 def test_ids_with_white_space_are_refused(tmp_path, name):
     assert bad(tmp_path, id=name) == (
         f"The utterance id {name!r} in {tmp_path} is empty or holds white space or "
@@ -220,9 +222,9 @@ def test_a_malformed_table_is_refused_with_its_line(tmp_path):
     )
 
 
-def test_a_table_may_have_tabs_crlf_and_no_last_line_feed(tmp_path):
+def test_a_table_may_have_a_mark_tabs_crlf_and_no_last_line_feed(tmp_path):
     path = tmp_path / "wav.scp"
-    path.write_bytes("a\t1 2\r\nb  x\u2028y \r\nc".encode())
+    path.write_bytes("\ufeffa\t1 2\r\nb  x\u2028y \r\nc".encode())
     assert read_table(path) == {"a": "1 2", "b": "x\u2028y", "c": ""}
 
 

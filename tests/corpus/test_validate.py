@@ -135,6 +135,11 @@ CASES = {
             "wav.scp:4: the last line does not end with a line feed.",
         ],
     ),
+    "byte order mark": (
+        "utt2lang",
+        "\ufeffs1-1 ca\ns1-2 ca\ns2-1 ca\ns2-2 ca\n",
+        ["utt2lang:1: the file begins with a byte order mark."],
+    ),
     "no value, no id": (
         "wav.scp",
         "s1-1 a\n\ns1-2\ns2-1 a\n b\ns2-2 a\n",
