@@ -4,9 +4,13 @@ As in ZeroSpeech and fastabx, errors are averaged over contexts (and speakers of
 then over speakers, then over pairs of labels, so that each pair counts the same.
 
 Intervals are percentiles of a bootstrap over speakers: in each draw a speaker counts as
-often as it was drawn, a cell of two speakers as often as both together. Everything that
-an average or an interval takes is in :class:`SpeakerErrors`, which are kept in a file;
-two kinds of features that were measured on the same items are compared draw by draw.
+often as it was drawn, a cell of two speakers as often as both together. Two kinds of
+features that were measured on the same items are compared draw by draw.
+
+Everything that an average or an interval takes is in a table of errors by speaker,
+which is kept in a file. It has, sorted, a line for each pair of labels and pair of
+speakers: ``label`` (of A and X), ``other`` (of B), ``speaker`` (of A), ``x_speaker``,
+the number of ``cells``, which is that of contexts, and their mean ``error``.
 """
 
 import gzip
@@ -29,46 +33,28 @@ _KEY = ["label", "other", "speaker", "x_speaker"]
 _COLUMNS = [*_KEY, "cells", "error"]
 
 
-@dataclass(frozen=True)
-class SpeakerErrors:
-    """Errors by pair of labels and pair of speakers.
-
-    Attributes:
-        table: A line for each, sorted: ``label`` (of A and X), ``other`` (of B),
-            ``speaker`` (of A), ``x_speaker``, the number of ``cells``, which is that of
-            contexts, and their mean ``error``.
-    """
-
-    table: pd.DataFrame
-
-    @property
-    def speakers(self) -> list[str]:
-        """All speakers, sorted."""
-        return sorted({*self.table["speaker"], *self.table["x_speaker"]})
+def speakers_of(errors: pd.DataFrame) -> list[str]:
+    """Return all speakers of a table of errors by speaker, sorted."""
+    return sorted({*errors["speaker"], *errors["x_speaker"]})
 
 
-def by_speakers(cells: Cells, errors: np.ndarray) -> SpeakerErrors:
-    """Average the errors of cells over contexts.
-
-    Args:
-        cells: Cells.
-        errors: (cells,) their errors.
-    """
+def by_speakers(cells: Cells, errors: np.ndarray) -> pd.DataFrame:
+    """Average the (cells,) errors of cells over contexts."""
     names = np.concatenate([cells.labels, cells.speakers], axis=1)
     table = pd.DataFrame(names, columns=_KEY).assign(error=errors)
     grouped = table.groupby(_KEY, sort=True)["error"]
     means = pd.DataFrame({"cells": grouped.size(), "error": grouped.mean()})
-    return SpeakerErrors(means.reset_index())
+    return means.reset_index()
 
 
-def write_speaker_errors(path: Path, errors: SpeakerErrors) -> None:
-    """Write a tab-separated table, compressed."""
-    text = errors.table.to_csv(sep="\t", index=False, lineterminator="\n")
+def write_speaker_errors(path: Path, errors: pd.DataFrame) -> None:
+    """Write a table of errors by speaker, tab-separated and compressed."""
+    text = errors.to_csv(sep="\t", index=False, lineterminator="\n")
     with replacing(path) as temporary:
         temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
-def read_speaker_errors(path: Path) -> SpeakerErrors:
+def read_speaker_errors(path: Path) -> pd.DataFrame:
     """Read what :func:`write_speaker_errors` wrote.
 
     Raises:
@@ -83,23 +69,22 @@ def read_speaker_errors(path: Path) -> SpeakerErrors:
             f"{path} does not have the columns {' '.join(_COLUMNS)}: measure it with "
             "local/abx.py."
         )
-    return SpeakerErrors(table)
+    return table
 
 
 class Average:
     """The error of a test, given how much each speaker counts.
 
     Args:
-        errors: Errors.
-        speakers: Names of all speakers that are weighed, those of ``errors`` among
+        table: Table of errors by speaker.
+        speakers: Names of all speakers that are weighed, those of ``table`` among
             them.
 
     Attributes:
         pairs: (pairs, 2) labels.
     """
 
-    def __init__(self, errors: SpeakerErrors, speakers: list[str]):
-        table = errors.table
+    def __init__(self, table: pd.DataFrame, speakers: list[str]):
         place = {name: number for number, name in enumerate(speakers)}
         self._n_speakers = len(speakers)
         self._of_x = table["x_speaker"].map(place).to_numpy(int)
@@ -184,25 +169,24 @@ class Difference:
 
 
 def compare_errors(
-    ours: SpeakerErrors, other: SpeakerErrors, draws: int, seed: int
+    ours: pd.DataFrame, other: pd.DataFrame, draws: int, seed: int
 ) -> Difference | None:
-    """Compare two errors, speaker by speaker, where both have some.
+    """Compare two tables of errors by speaker, where both have some.
 
     Args:
-        ours: Errors.
-        other: Errors of other features on the same items.
+        ours: Table of some features.
+        other: Table of other features on the same items.
         draws: Draws of the bootstrap; 0 for no interval.
         seed: Its seed.
 
     Returns:
         None where they have nothing in common.
     """
-    common = ours.table[_KEY].merge(other.table[_KEY], on=_KEY)
+    common = ours[_KEY].merge(other[_KEY], on=_KEY)
     if not len(common):
         return None
-    both = [SpeakerErrors(common.merge(one.table, on=_KEY)) for one in (ours, other)]
-    speakers = both[0].speakers
-    averages = [Average(one, speakers) for one in both]
+    speakers = speakers_of(common)
+    averages = [Average(common.merge(one, on=_KEY), speakers) for one in (ours, other)]
     error, others = (average.error() for average in averages)
     low = high = np.nan
     if draws and len(speakers) >= FEWEST_SPEAKERS:

@@ -49,15 +49,6 @@ class Material:
         return {file: self.audio[file] for file in files}
 
 
-@dataclass(frozen=True)
-class _Speech:
-    """Some splits of a language."""
-
-    utterances: list[Utterance]
-    phones: dict[str, list[Phone]]
-    seconds: dict[str, float]
-
-
 def read_phone_tests(
     dump: Path, langs: Sequence[str], splits: Sequence[str], unit: str
 ) -> list[Material]:
@@ -74,15 +65,15 @@ def read_phone_tests(
     """
     tests = []
     for lang in _choose(dump, langs, splits):
-        speech = _read(dump / lang, splits)
-        if not speech.phones:
+        utterances, phones, _ = _read(dump / lang, splits)
+        if not phones:
             raise UserError(
                 f"{dump / lang} has no {CTM} in {' or '.join(splits)}: run stages 1 "
                 "and 2 of a demo again, or put an aligner's beside the wav.scp of your "
                 "own data."
             )
-        items = items_of_phones(speech.utterances, speech.phones, unit)
-        tests.append(Material(lang, items, _audio(speech.utterances)))
+        items = items_of_phones(utterances, phones, unit)
+        tests.append(Material(lang, items, {u.id: u.audio for u in utterances}))
     return tests
 
 
@@ -104,10 +95,10 @@ def read_language_test(
     audio: dict[str, str] = {}
     for lang in _choose(dump, langs, splits):
         speech = _read(dump / lang, splits)
-        items = items_of_utterances(speech.utterances, speech.phones, speech.seconds)
+        items = items_of_utterances(*speech)
         items["label"] = lang
         if match:
-            labels = {u.id: u.labels.get(match) for u in speech.utterances}
+            labels = {u.id: u.labels.get(match) for u in speech[0]}
             items[MATCH] = items["file"].map(labels)
             if items[MATCH].isna().any():
                 utt = items["file"][items[MATCH].isna()].iloc[0]
@@ -116,7 +107,7 @@ def read_language_test(
                     f'compares utterances of one {match}: give another label, or "".'
                 )
         parts.append(items)
-        audio |= _audio(speech.utterances)
+        audio |= {u.id: u.audio for u in speech[0]}
     return Material("languages", pd.concat(parts, ignore_index=True), audio)
 
 
@@ -158,19 +149,17 @@ def _choose(dump: Path, langs: Sequence[str], splits: Sequence[str]) -> tuple[st
     )
 
 
-def _read(directory: Path, splits: Sequence[str]) -> _Speech:
-    speech = _Speech([], {}, {})
+def _read(
+    directory: Path, splits: Sequence[str]
+) -> tuple[list[Utterance], dict[str, list[Phone]], dict[str, float]]:
+    """Return a language's utterances, their phones and their seconds."""
+    utterances: list[Utterance] = []
+    phones: dict[str, list[Phone]] = {}
+    seconds: dict[str, float] = {}
     for split in splits:
-        if not (directory / split / "wav.scp").exists():
-            continue
-        utterances, n_samples = read_split(directory / split)
-        seconds = {utt: n / SAMPLE_RATE for utt, n in n_samples.items()}
-        phones = read_phones(directory / split / CTM, seconds, seconds)
-        speech.utterances.extend(utterances)
-        speech.phones.update(phones)
-        speech.seconds.update(seconds)
-    return speech
-
-
-def _audio(utterances: Sequence[Utterance]) -> dict[str, str]:
-    return {utterance.id: utterance.audio for utterance in utterances}
+        if (directory / split / "wav.scp").exists():
+            of_split, n_samples = read_split(directory / split)
+            utterances += of_split
+            seconds |= {utt: n / SAMPLE_RATE for utt, n in n_samples.items()}
+            phones |= read_phones(directory / split / CTM, n_samples, seconds)
+    return utterances, phones, seconds

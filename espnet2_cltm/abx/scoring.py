@@ -16,11 +16,11 @@ import pandas as pd
 from espnet2_cltm.abx.averaging import (
     FEWEST_SPEAKERS,
     Average,
-    SpeakerErrors,
     by_speakers,
     draw_speakers,
     error_draws,
     percentiles,
+    speakers_of,
 )
 from espnet2_cltm.abx.cells import Cells
 from espnet2_cltm.abx.distances import DISTANCES, align
@@ -39,14 +39,14 @@ class Score:
         high: Upper end.
         contrasts: A line for each pair of labels, sorted: ``label`` (of A and X),
             ``other`` (of B), ``error``, ``triples``.
-        by_speakers: What all of this was averaged from.
+        by_speakers: Table of errors by speaker, which all of this averages.
     """
 
     error: float
     low: float
     high: float
     contrasts: pd.DataFrame
-    by_speakers: SpeakerErrors
+    by_speakers: pd.DataFrame
 
 
 def cell_errors(
@@ -149,16 +149,16 @@ def _compare(
 
 
 def collapse(cells: Cells, errors: np.ndarray, draws: int, seed: int) -> Score:
-    """Average errors over contexts, then speakers, then pairs of labels.
+    """Average (cells,) errors over contexts, then speakers, then pairs of labels.
 
     Args:
         cells: Cells.
-        errors: (cells,) their errors.
+        errors: Their errors.
         draws: Draws of the bootstrap; 0 for no interval.
         seed: Its seed.
     """
     table = by_speakers(cells, errors)
-    speakers = table.speakers
+    speakers = speakers_of(table)
     average = Average(table, speakers)
     of_pairs = average.by_pair()
     low = high = np.nan

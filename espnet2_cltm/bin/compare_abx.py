@@ -8,7 +8,6 @@ from typing import NamedTuple
 from espnet2_cltm.abx.averaging import (
     LEVEL,
     Difference,
-    SpeakerErrors,
     compare_errors,
     read_speaker_errors,
 )
@@ -112,18 +111,17 @@ def compare_measured(
                         f"{test} of {ours} was measured with --{name} {here}, of "
                         f"{other} with {there}: measure both alike."
                     )
-            found = compare_errors(_read(ours, test), _read(other, test), draws, seed)
+            table, others_table = (
+                read_speaker_errors(speaker_errors_path(outdir, test, features, layer))
+                for outdir, features, layer in (ours, other)
+            )
+            found = compare_errors(table, others_table, draws, seed)
             if found is None:
                 raise UserError(
                     f"{test} of {ours} and of {other} have no speakers and phones in "
                     "common: measure both on the same speech."
                 )
             yield test, other, found
-
-
-def _read(measured: Measured, test: str) -> SpeakerErrors:
-    outdir, features, layer = measured
-    return read_speaker_errors(speaker_errors_path(outdir, test, features, layer))
 
 
 def _tests(measured: Measured) -> dict[str, dict[str, str]]:

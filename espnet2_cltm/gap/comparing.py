@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from espnet2_cltm.abx.averaging import (
     Average,
-    SpeakerErrors,
     draw_speakers,
     error_draws,
     read_speaker_errors,
+    speakers_of,
 )
 from espnet2_cltm.abx.features import LOG_MEL, NORMALISED
 from espnet2_cltm.abx.measuring import read_results, speaker_errors_path
@@ -116,9 +115,9 @@ def _measure(
         )
         for place in places
     ]
-    speakers = test[0].speakers
+    speakers = speakers_of(test[0])
     for place, errors in zip(places, test, strict=True):
-        if not _items(errors).equals(_items(test[0])):
+        if not errors.drop(columns="error").equals(test[0].drop(columns="error")):
             raise UserError(
                 f"{place} and {places[0]} have ABX of other items of {lang}: delete "
                 "their abx_test and run stage 4 again."
@@ -148,10 +147,6 @@ def _errors_by_layer(place: Path, features: str, lang: str) -> list[float]:
     if sorted(found) != [*range(len(found))] or not found:
         raise UserError(f"{path} lacks layers of {features} in {lang}: {_REMEDY}.")
     return [found[layer] for layer in sorted(found)]
-
-
-def _items(errors: SpeakerErrors) -> pd.DataFrame:
-    return errors.table.drop(columns="error")
 
 
 def compare(

@@ -10,7 +10,7 @@ changed is heard again.
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -124,14 +124,14 @@ def make_profiles(
         for lang in wanted
         if not _is_heard(_features(outdir, lang), _fingerprint(chosen[lang]))
     ]
-    done: list[str] = []
-    with progress(
-        description="listening",
-        total=len(langs),
-        initial=len(langs) - len(calls),
-        unit="language",
-    ) as bar:
-        done += filter(None, _run(calls, nj, lambda _: bar.update()))
+    n_there = len(langs) - len(calls)
+    with (
+        progress(
+            description="listening", total=len(langs), initial=n_there, unit="language"
+        ) as bar,
+        DecodingPool(nj, apart=False) as pool,
+    ):
+        done = list(filter(None, pool.run(calls, lambda _: bar.update())))
     if not (outdir / "clusters.npz").exists():
         _fit(settings, [_features(outdir, lang) for lang in wanted], outdir)
     clusters = read_clusters(outdir)
@@ -142,20 +142,6 @@ def make_profiles(
     n_there = len(langs) - len(wanted)
     there = f"; {n_there} were made before" if n_there else ""
     return [*done, f"{outdir}: profiles of {len(wanted)} languages made{there}"]
-
-
-def _run(
-    calls: Sequence[tuple[Any, ...]], nj: int, on_done: Callable[[int], object]
-) -> list[str]:
-    """Make calls in ``nj`` processes; in this one, which saves its start, for 1."""
-    if nj > 1:
-        with DecodingPool(nj) as pool:
-            return pool.run(calls, on_done)
-    said = []
-    for place, (function, *arguments) in enumerate(calls):
-        said.append(function(*arguments))
-        on_done(place)
-    return said
 
 
 def read_profiles(

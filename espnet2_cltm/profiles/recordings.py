@@ -5,7 +5,6 @@ or a Kaldi directory (``train/wav.scp``, or ``wav.scp`` itself), or else audio f
 any depth. Files have no speakers; an utterance's id is then its path.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -78,9 +77,7 @@ def list_recordings(directory: Path) -> list[Utterance]:
         found = read_data_dir(tables)
     else:
         found = [
-            Utterance(
-                re.sub(r"\s", "_", str(path.relative_to(directory))), "", str(path)
-            )
+            Utterance(str(path.relative_to(directory)), "", str(path))
             for path in sorted(_audio_files(directory))
         ]
     if not found:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from espnet2_cltm.abx.averaging import SpeakerErrors, write_speaker_errors
+from espnet2_cltm.abx.averaging import write_speaker_errors
 from espnet2_cltm.abx.measuring import COLUMNS, speaker_errors_path
 from espnet2_cltm.files import write_rows
 
@@ -23,9 +23,8 @@ def write_abx(directory, features, errors):
                 )
             ]
             names = ["label", "other", "speaker", "x_speaker", "cells", "error"]
-            by_speaker = SpeakerErrors(pd.DataFrame(table, columns=names))
             path = speaker_errors_path(directory, lang, features, layer)
-            write_speaker_errors(path, by_speaker)
+            write_speaker_errors(path, pd.DataFrame(table, columns=names))
     previous = directory / "abx.tsv"
     if previous.exists():
         rows += [line.split("\t") for line in previous.read_text().splitlines()[1:]]

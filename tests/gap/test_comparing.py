@@ -5,7 +5,7 @@ import csv
 import pandas as pd
 import pytest
 
-from espnet2_cltm.abx.averaging import SpeakerErrors, write_speaker_errors
+from espnet2_cltm.abx.averaging import write_speaker_errors
 from espnet2_cltm.abx.measuring import speaker_errors_path
 from espnet2_cltm.bin import multilingual_gap
 from tests.abx.written import write_abx
@@ -88,7 +88,7 @@ def test_what_is_missing_or_of_other_items_is_named(exp, capsys):
 
     path = speaker_errors_path(exp / "multi_s1/abx_test", "es", "hf", 1)
     errors = pd.read_csv(path, sep="\t")
-    write_speaker_errors(path, SpeakerErrors(errors[1:]))
+    write_speaker_errors(path, errors[1:])
     assert "multi_s1" in refusal()
     path = exp / "mono_sw_s1/abx_dev/abx.tsv"
     path.write_text(path.read_text().replace("es\thf", "es\tother"))
