@@ -77,12 +77,10 @@ class TargetCurve:
 
     Attributes:
         sizes: The k measured N, ascending.
-        seeds: The s seeds.
-        perf: (k, s); NaN where a run is missing.
+        perf: (k, s), by seed; NaN where a run is missing.
     """
 
     sizes: tuple[int, ...]
-    seeds: tuple[int, ...]
     perf: np.ndarray
 
 

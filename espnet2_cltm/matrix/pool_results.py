@@ -315,7 +315,6 @@ class _Tested:
         kept = np.isfinite(perf).any(axis=1)
         return TargetCurve(
             tuple(n for n, keep in zip(at, kept, strict=True) if keep),
-            self.seeds,
             perf[kept],
         )
 

@@ -2,11 +2,10 @@
 
 Takes a square matrix with missing cells (rows targets, columns donors), the measured
 cells' standard errors where known, and the languages' distances. Every cell has an
-estimate, a standard deviation and an interval, and the error that cross-validation
-finds when measured pairs are left out: (i,j) and (j,i) together, since one run measures
-both; or all pairs of a language, for one that has no run at all. Cells beyond ±
-:data:`LIMIT` count as ± :data:`LIMIT`, measured or predicted: a self-gain near 0 makes
-a ratio of any size.
+estimate and an interval, and the error that cross-validation finds when measured pairs
+are left out: (i,j) and (j,i) together, since one run measures both; or all pairs of a
+language, for one that has no run at all. Cells beyond ± :data:`LIMIT` count as
+± :data:`LIMIT`, measured or predicted: a self-gain near 0 makes a ratio of any size.
 
 Stage 6 predicts the cells of identified targets, whose measured cells the model is
 fitted to, and writes ``predicted.tsv``: one line a cell, ``target donor cltm low
@@ -22,8 +21,10 @@ import numpy as np
 from espnet2_cltm.files import write_rows
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import DISTANCES, TYPOLOGICAL
+from espnet2_cltm.matrix.matrix_files import number_text
 from espnet2_cltm.matrix.prediction_model import (
     STRUCTURES,
+    USUAL,
     ModelSettings,
     draw_matrices,
 )
@@ -46,7 +47,6 @@ class Prediction:
 
     Attributes:
         mean: Expected cell.
-        sd: Standard deviation of what the cell may be.
         low: Lower end of the interval at :data:`LEVEL`.
         high: Upper end.
         draws: (draws, n, n), what cells may be, jointly.
@@ -54,7 +54,6 @@ class Prediction:
     """
 
     mean: np.ndarray
-    sd: np.ndarray
     low: np.ndarray
     high: np.ndarray
     draws: np.ndarray
@@ -114,7 +113,7 @@ def predict_pairs(
     matrix: np.ndarray,
     relations: np.ndarray,
     errors: np.ndarray | None = None,
-    settings: ModelSettings | None = None,
+    settings: ModelSettings = USUAL,
 ) -> Prediction | None:
     """Predict every off-diagonal cell from the measured ones.
 
@@ -132,30 +131,27 @@ def predict_pairs(
         return None
     if errors is None:
         errors = np.full(matrix.shape, np.nan)
-    settings = settings or ModelSettings()
     cells = np.empty((settings.draws * len(STRUCTURES), *matrix.shape))
-    expected, sd, low, high = np.zeros((4, *matrix.shape))
+    expected, low, high = np.zeros((3, *matrix.shape))
     clipped = np.clip(matrix, -LIMIT, LIMIT)
     for k, drawn in enumerate(draw_matrices(clipped, errors, relations, settings)):
         expected += np.clip(drawn.expected, -LIMIT, LIMIT)
         np.clip(drawn.cells, -LIMIT, LIMIT, out=cells[k])
     for target in range(len(matrix)):  # a row at a time, for the memory
         low[target], high[target] = np.quantile(cells[:, target], TAILS, axis=0)
-        sd[target] = cells[:, target].std(axis=0)
     diagonal = np.eye(len(matrix), dtype=bool)
-    mean, sd, low, high = (
+    mean, low, high = (
         np.where(diagonal, np.nan, values)
-        for values in (expected / len(cells), sd, low, high)
+        for values in (expected / len(cells), low, high)
     )
-    return Prediction(mean, sd, low, high, cells, int(known.sum()))
+    return Prediction(mean, low, high, cells, int(known.sum()))
 
 
 def cross_validate(
     matrix: np.ndarray,
     relations: np.ndarray,
     errors: np.ndarray | None = None,
-    settings: ModelSettings | None = None,
-    folds: int | None = None,
+    settings: ModelSettings = USUAL,
     watch: Callable[[range], Iterable[int]] = lambda parts: parts,
     leave_out: str = BY_PAIR,
 ) -> PredictionError | None:
@@ -167,7 +163,6 @@ def cross_validate(
         errors: (n, n), standard errors, NaN where not known; a left-out cell's noise
             widens the interval it is held to.
         settings: How the model is fitted; its seed divides pairs or languages, too.
-        folds: Number of parts; None for :data:`FOLDS` or :data:`LANGUAGE_FOLDS`.
         watch: Function that wraps the parts, to show progress.
         leave_out: :data:`BY_PAIR`, or :data:`BY_LANGUAGE`: then all runs with the
             languages of a part are left out, and their cells as targets, with donors
@@ -179,12 +174,11 @@ def cross_validate(
     Raises:
         ValueError: ``leave_out`` is neither.
     """
-    settings = settings or ModelSettings()
     known = np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
     if leave_out == BY_PAIR:
-        parts = _parts_of_pairs(known, folds or FOLDS, settings.seed)
+        parts = _parts_of_pairs(known, settings.seed)
     elif leave_out == BY_LANGUAGE:
-        parts = _parts_of_languages(known, folds or LANGUAGE_FOLDS, settings.seed)
+        parts = _parts_of_languages(known, settings.seed)
     else:
         raise ValueError(f"leave_out is '{leave_out}', not {BY_PAIR} or {BY_LANGUAGE}")
     if len(parts) < 2:
@@ -226,30 +220,30 @@ def cross_validate(
 
 
 def _parts_of_pairs(
-    known: np.ndarray, folds: int, seed: int
+    known: np.ndarray, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Divide the measured pairs; both masks of a part hold both cells of its pairs."""
     pairs = np.argwhere(np.triu(known | known.T, 1))
     order = np.random.default_rng(seed).permutation(len(pairs))
     parts = []
-    for part in range(min(folds, len(pairs))):
+    for part in range(min(FOLDS, len(pairs))):
         out = np.zeros_like(known)
-        out[tuple(pairs[order[part::folds]].T)] = True
+        out[tuple(pairs[order[part::FOLDS]].T)] = True
         out = (out | out.T) & known
         parts.append((out, out))
     return parts
 
 
 def _parts_of_languages(
-    known: np.ndarray, folds: int, seed: int
+    known: np.ndarray, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Divide the targets that have cells: masks of what is left out and judged."""
     targets = np.flatnonzero(known.any(axis=1))
     order = np.random.default_rng(seed).permutation(targets)
     parts = []
-    for part in range(min(folds, len(targets))):
+    for part in range(min(LANGUAGE_FOLDS, len(targets))):
         chosen = np.zeros(len(known), dtype=bool)
-        chosen[order[part::folds]] = True
+        chosen[order[part::LANGUAGE_FOLDS]] = True
         parts.append(
             (known & (chosen[:, None] | chosen), known & chosen[:, None] & ~chosen)
         )
@@ -353,7 +347,6 @@ def write_predicted(path: Path, missing: MissingPairs) -> None:
     found = missing.prediction
     rows: list[Sequence[str]] = [PREDICTED_COLUMNS]
     for i, j in np.argwhere(missing.wanted):
-        numbers = (found.mean[i, j], found.low[i, j], found.high[i, j])
-        texts = map(repr, map(float, numbers))
+        texts = map(number_text, (found.mean[i, j], found.low[i, j], found.high[i, j]))
         rows.append((missing.languages[i], missing.languages[j], *texts))
     write_rows(path, rows)

@@ -76,6 +76,9 @@ class ModelSettings:
     seed: int = 0
 
 
+USUAL = ModelSettings()
+
+
 @dataclass(frozen=True)
 class MatrixDraw:
     """A draw from the posterior.
@@ -93,7 +96,7 @@ def draw_matrices(
     matrix: np.ndarray,
     errors: np.ndarray,
     relations: np.ndarray,
-    settings: ModelSettings | None = None,
+    settings: ModelSettings = USUAL,
 ) -> Iterator[MatrixDraw]:
     """Fit the model and draw from it.
 
@@ -120,7 +123,7 @@ def draw_noiseless(
     matrix: np.ndarray,
     errors: np.ndarray,
     relations: np.ndarray,
-    settings: ModelSettings | None = None,
+    settings: ModelSettings = USUAL,
 ) -> np.ndarray:
     """Draw what cells are: measured ones given their measurement, too.
 
@@ -141,10 +144,9 @@ def _sweeps(
     matrix: np.ndarray,
     errors: np.ndarray,
     relations: np.ndarray,
-    settings: ModelSettings | None,
+    settings: ModelSettings,
 ) -> Iterator[tuple["_Sampler", float, float]]:
     """Yield a chain's state after each sweep that is kept, and its origin and unit."""
-    settings = settings or ModelSettings()
     known = np.isfinite(matrix) & ~np.eye(len(matrix), dtype=bool)
     if known.sum() < 2:
         raise ValueError("the model needs at least two measured cells")

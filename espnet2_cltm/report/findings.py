@@ -32,6 +32,7 @@ from espnet2_cltm.results_format import FULL
 
 CORRECTED = "after correction over the matrix"
 MOST_NAMED = 6  # languages in a sentence
+MOST_LISTED = 10  # of the clearest pairs
 
 
 def cell_verdicts(matrix: TransferMatrix, uncertainty: CellUncertainty) -> np.ndarray:
@@ -239,10 +240,10 @@ def _and(parts: list[str]) -> str:
     return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
 
 
-def signed(value: float, decimals: int = 3) -> str:
+def signed(value: float) -> str:
     """Write a gain, with its sign."""
-    text = format_value(value, decimals)
-    return f"+{text}" if float(f"{value:.{decimals}f}") > 0 else text
+    text = format_value(value, 3)
+    return f"+{text}" if value > 0 and float(text) else text
 
 
 def gains_line(report: Report) -> str:
@@ -254,7 +255,10 @@ def gains_line(report: Report) -> str:
     start, *parts = [
         f"{value} {what}"
         for value, what in (
-            (_mean(single, format_value), "on N of the target's own"),
+            (
+                _mean(single, lambda value: format_value(value, 3)),
+                "on N of the target's own",
+            ),
             (_mean(own, signed), "with N more of it"),
             (_mean(donors, signed), "with N of a donor"),
         )
@@ -262,9 +266,9 @@ def gains_line(report: Report) -> str:
     return f"{report.source.metric_title}, on average: {start}; {', '.join(parts)}"
 
 
-def _mean(values: np.ndarray, write: Callable[[float, int], str]) -> str:
+def _mean(values: np.ndarray, write: Callable[[float], str]) -> str:
     there = values[np.isfinite(values)]
-    return write(there.mean(), 3) if len(there) else "not known"
+    return write(there.mean()) if len(there) else "not known"
 
 
 def next_steps(report: Report, results: Path, page: Path) -> list[str]:
@@ -305,7 +309,7 @@ def _best_gains(matrix: TransferMatrix) -> np.ndarray:
     return np.where(np.isfinite(best), best, np.nan)
 
 
-def strongest(report: Report, verdict: str, most: int = 10) -> list[dict[str, Any]]:
+def strongest(report: Report, verdict: str) -> list[dict[str, Any]]:
     """List the pairs whose cross-gain is clear, the clearest first.
 
     The order is that of evidence: p-values, then the size of the gain.
@@ -313,7 +317,6 @@ def strongest(report: Report, verdict: str, most: int = 10) -> list[dict[str, An
     Args:
         report: The report.
         verdict: ``helps`` or ``harms``.
-        most: Largest number of pairs.
 
     Returns:
         Of each ``target``, ``donor``, ``cross_gain`` and its standard error, ``q``;
@@ -324,7 +327,7 @@ def strongest(report: Report, verdict: str, most: int = 10) -> list[dict[str, An
     p, gain = uncertainty.p_gain[targets, donors], matrix.cross_gain[targets, donors]
     fieller, codes = uncertainty.fieller, matrix.languages
     found = []
-    for k in np.lexsort((-np.abs(gain), p))[:most]:
+    for k in np.lexsort((-np.abs(gain), p))[:MOST_LISTED]:
         cell = int(targets[k]), int(donors[k])
         bounded = fieller.kind[cell] == BOUNDED and np.isfinite(matrix.cltm[cell])
         found.append(

@@ -52,13 +52,13 @@ def way_text(score: PoolScore) -> str:
     return ", ".join(parts)
 
 
-def difference_text(difference: Difference, digits: int = 3) -> str:
+def difference_text(difference: Difference) -> str:
     """Write a difference with its interval; empty where not known."""
     value, low, high = difference
     if math.isnan(value):
         return ""
-    text = f"{value:+.{digits}f}"
-    return text if math.isnan(low) else f"{text} [{low:.{digits}f}, {high:.{digits}f}]"
+    text = f"{value:+.3f}"
+    return text if math.isnan(low) else f"{text} [{low:.3f}, {high:.3f}]"
 
 
 def pool_sentence(results: PoolResults, target: str, languages: Names) -> str | None:

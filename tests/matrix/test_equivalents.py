@@ -20,7 +20,7 @@ SETTINGS = IntervalSettings(resamples=1000)
 
 def curve_of(perf, sizes=(2, 8, 32)):
     perf = np.array(perf, dtype=float)
-    return TargetCurve(sizes, tuple(range(perf.shape[1])), perf)
+    return TargetCurve(sizes, perf)
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=9))
