@@ -128,7 +128,8 @@ def simulate(simulation: Simulation, number: int, args: argparse.Namespace) -> d
         ],
     }
     if number < args.bootstrap_matrices:
-        limits = bootstrap_limits(scores, 0.95, args.resamples, number, moments.shared)
+        settings = IntervalSettings(0.95, args.resamples, number)
+        limits = bootstrap_limits(scores, settings, moments.shared)
         inside = (limits.low <= truth.cltm) & (truth.cltm <= limits.high)
         counted["bootstrap"] = inside[shown]
         counted["bootstrap_bounded"] = np.isfinite(limits.high - limits.low)[shown]

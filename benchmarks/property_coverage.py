@@ -27,6 +27,7 @@ from espnet2_cltm.matrix.property_intervals import (
     matrix_numbers,
     matrix_numbers_with_intervals,
 )
+from espnet2_cltm.matrix.uncertainty import IntervalSettings
 from espnet2_cltm.progress import progress
 from tests.matrix.simulator import (
     Simulation,
@@ -189,9 +190,8 @@ def _simulate(
             ("identified", matrix.cltm),
             ("all", matrix.raw_cltm),
         ):
-            found = matrix_numbers_with_intervals(
-                scores, values, related, LEVEL, args.resamples, number
-            )
+            settings = IntervalSettings(LEVEL, args.resamples, number)
+            found = matrix_numbers_with_intervals(scores, values, related, settings)
             true_values = np.where(np.isfinite(values), truth.cltm, np.nan)
             count(counts[targets], found, matrix_numbers(true_values, related))
     return counts

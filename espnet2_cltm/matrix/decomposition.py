@@ -26,15 +26,11 @@ class AdditiveFit:
         mean: The cell of an average target and an average donor.
         target: (n,) effects of targets, mean 0; NaN without a cell.
         donor: (n,) effects of donors, mean 0; NaN without a cell.
-        n_cells: Number of cells the fit rests on.
-        residual_df: Number of cells less parameters.
     """
 
     mean: float
     target: np.ndarray
     donor: np.ndarray
-    n_cells: int
-    residual_df: int
 
     @property
     def fitted(self) -> np.ndarray:
@@ -88,7 +84,7 @@ def fit_additive(matrix: np.ndarray) -> AdditiveFit | None:
     n = len(matrix)
     centre = values.mean()
     design = additive_design(rows, columns, n)
-    effects, _, rank, _ = np.linalg.lstsq(design, values - centre, rcond=RANK_TOLERANCE)
+    effects = np.linalg.lstsq(design, values - centre, rcond=RANK_TOLERANCE)[0]
     target = np.where(np.isin(np.arange(n), rows), effects[:n], np.nan)
     donor = np.where(np.isin(np.arange(n), columns), effects[n:], np.nan)
     mean_target, mean_donor = np.nanmean(target), np.nanmean(donor)
@@ -96,8 +92,6 @@ def fit_additive(matrix: np.ndarray) -> AdditiveFit | None:
         mean=float(centre + mean_target + mean_donor),
         target=target - mean_target,
         donor=donor - mean_donor,
-        n_cells=len(values),
-        residual_df=len(values) - int(rank),
     )
 
 

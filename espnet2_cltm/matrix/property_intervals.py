@@ -45,7 +45,12 @@ from espnet2_cltm.matrix.noise import (
 )
 from espnet2_cltm.matrix.properties import PROPERTIES, STRENGTHS, why_not_available
 from espnet2_cltm.matrix.scores import SeedScores
-from espnet2_cltm.matrix.uncertainty import critical_value, draw_weights, tail_level
+from espnet2_cltm.matrix.uncertainty import (
+    IntervalSettings,
+    critical_value,
+    draw_weights,
+    tail_level,
+)
 
 NOISE_CORRECTED, PERCENTILE = "noise_corrected", "percentile"
 BY_PERCENTILE = frozenset({"condition_number"})
@@ -159,9 +164,7 @@ def matrix_numbers_with_intervals(
     scores: SeedScores,
     matrix: np.ndarray,
     family_pairs: np.ndarray,
-    level: float,
-    resamples: int,
-    seed: int,
+    settings: IntervalSettings,
     cover_less: Mapping[str, float] = IDENTIFIED_COVER_LESS,
     track: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> MatrixNumbers:
@@ -171,9 +174,7 @@ def matrix_numbers_with_intervals(
         scores: Scores that ``matrix`` was made of.
         matrix: (n, n), estimates, NaN where not available or to be left out.
         family_pairs: (n, n) bool.
-        level: Confidence level, such as 0.95.
-        resamples: Number of resamples.
-        seed: Seed of their draw.
+        settings: How the intervals are made.
         cover_less: Measured coverage of the properties whose intervals cover too
             little, for their notes.
         track: Function that wraps the batches of resamples, to show progress.
@@ -186,8 +187,9 @@ def matrix_numbers_with_intervals(
     if n_seeds < FEWEST_SEEDS:
         return plain
     quiet = quiet_matrix(noise, matrix, layout)
-    weights = draw_weights(len(scores.seeds), resamples, seed)
-    weights = weights[: _of_size(len(matrix), resamples, FEWEST)]
+    level, seed = settings.confidence, settings.bootstrap_seed
+    weights = draw_weights(len(scores.seeds), settings.resamples, seed)
+    weights = weights[: _of_size(len(matrix), settings.resamples, FEWEST)]
     names = [name for name, one in plain.properties.items() if one.value is not None]
     tests = np.random.default_rng((seed, 1))
     draws = _draw(noise, matrix, quiet, layout, weights, tests, names, track)

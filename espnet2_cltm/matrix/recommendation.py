@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import rankdata
 
 from espnet2_cltm.matrix.comparison import read_compared
 from espnet2_cltm.matrix.estimates import PAIR, cell_moments, estimate
 from espnet2_cltm.matrix.matrix_files import read_cells
-from espnet2_cltm.matrix.prediction import Prediction
+from espnet2_cltm.matrix.prediction import TAILS, Prediction
 from espnet2_cltm.matrix.results import Choice, read_scores
 from espnet2_cltm.matrix.uncertainty import (
     BOUNDED,
@@ -145,11 +146,11 @@ class DonorRanking:
         target: The language.
         quantity: Quantity they are ranked by: :data:`CLTM`, :data:`GAIN`, or
             :data:`ATDS`, how alike recordings are.
+        k: Number of donors looked for.
+        donors: All donors that have a value.
         not_identified: Why the target is not identified, though it has a self-gain;
             empty otherwise.
         no_self_gain: Why the target has no self-gain; empty where it has.
-        k: Number of donors looked for.
-        donors: All donors that have a value.
         without_value: Languages that have neither a measurement nor a prediction.
         n_one_seed: Number of measured donors that rest on one seed, which has no
             standard error.
@@ -158,11 +159,11 @@ class DonorRanking:
 
     target: str
     quantity: str
-    not_identified: str
-    no_self_gain: str
     k: int
     donors: tuple[RankedDonor, ...]
-    without_value: tuple[str, ...]
+    not_identified: str = ""
+    no_self_gain: str = ""
+    without_value: tuple[str, ...] = ()
     n_one_seed: int = 0
     measured_exact: bool = False
 
@@ -214,30 +215,25 @@ def rank_donors(
         high = np.where(measured, high, prediction.high[row])
     ranked = np.flatnonzero(np.isfinite(values))
     order = ranked[np.argsort(-values[ranked], kind="stable")]
-    ranks = rankdata(-values[order], method="min").astype(int)
     simulated = _simulate(values, rank_errors, measured, order, prediction, row, seed)
-    certainty = _certainty(simulated, k, len(order))
+    known = pd.DataFrame(
+        {
+            "donor": cells.languages,
+            "measured": measured,
+            "estimate": values,
+            "low": low,
+            "high": high,
+            "gain": cells.gain[row],
+            "verdict": cells.verdict[row],
+        }
+    )
     return DonorRanking(
         target=target,
         quantity=quantity,
+        k=k,
+        donors=_ranked(known.iloc[order], simulated, k),
         not_identified=reason if cells.has_self_gain(target) else "",
         no_self_gain="" if cells.has_self_gain(target) else reason,
-        k=k,
-        donors=tuple(
-            RankedDonor(
-                donor=cells.languages[column],
-                rank=int(ranks[place]),
-                tied=bool((ranks == ranks[place]).sum() > 1),
-                measured=bool(measured[column]),
-                estimate=float(values[column]),
-                low=_limit(low[column]),
-                high=_limit(high[column]),
-                gain=_limit(cells.gain[row, column]),
-                verdict=cells.verdict[row, column],
-                **certainty[place],
-            )
-            for place, column in enumerate(order)
-        ),
         without_value=tuple(
             code
             for column, code in enumerate(cells.languages)
@@ -267,31 +263,25 @@ def rank_alike(
         k: Number of donors looked for.
     """
     order = np.argsort(-similarity, kind="stable")
-    ranks = rankdata(-similarity[order], method="min").astype(int)
-    low, high = np.quantile(drawn[:, order], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    certainty = _certainty(drawn[:, order], k, len(order))
-    return DonorRanking(
-        target=target,
-        quantity=ATDS,
-        not_identified="",
-        no_self_gain="",
-        k=k,
-        donors=tuple(
-            RankedDonor(
-                donor=donors[column],
-                rank=int(ranks[place]),
-                tied=bool((ranks == ranks[place]).sum() > 1),
-                measured=True,
-                estimate=float(similarity[column]),
-                low=float(low[place]),
-                high=float(high[place]),
-                gain=None,
-                verdict="",
-                **certainty[place],
-            )
-            for place, column in enumerate(order)
-        ),
-        without_value=(),
+    low, high = np.quantile(drawn, TAILS, axis=0)
+    known = pd.DataFrame(
+        {"donor": donors, "estimate": similarity, "low": low, "high": high}
+    ).assign(measured=True, gain=np.nan, verdict="")
+    found = _ranked(known.iloc[order], drawn[:, order], k)
+    return DonorRanking(target, ATDS, k, found)
+
+
+def _ranked(
+    known: pd.DataFrame, simulated: np.ndarray | None, k: int
+) -> tuple[RankedDonor, ...]:
+    """Add ranks to what is known of donors, the best first."""
+    ranks = rankdata(-known["estimate"], method="min").astype(int)
+    told = known.astype(object).where(known.notna(), None)
+    rows: list[Any] = told.to_dict("records")
+    certainty = _certainty(simulated, k, len(rows))
+    return tuple(
+        RankedDonor(rank=int(rank), tied=bool((ranks == rank).sum() > 1), **row, **sure)
+        for rank, row, sure in zip(ranks, rows, certainty, strict=True)
     )
 
 
@@ -300,10 +290,6 @@ def _order_errors(cells: MeasuredCells, row: int) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         errors = cells.pair_se[row] / np.abs(cells.self_gain[row])
     return np.where(np.isfinite(errors), errors, cells.cltm_se[row])
-
-
-def _limit(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def _simulate(
@@ -339,9 +325,8 @@ def _certainty(simulated: np.ndarray | None, k: int, count: int) -> list[dict]:
         names = ("among_best", "rank_low", "rank_high", "like_best")
         return [dict.fromkeys(names) for _ in range(count)]
     ranks = rankdata(-simulated, method="min", axis=1).astype(int)
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    limits = np.quantile(ranks, tails, axis=0, method="inverted_cdf")
-    behind = np.quantile(simulated[:, :1] - simulated, tails[0], axis=0)
+    limits = np.quantile(ranks, TAILS, axis=0, method="inverted_cdf")
+    behind = np.quantile(simulated[:, :1] - simulated, TAILS[0], axis=0)
     return [
         {
             "among_best": float((ranks[:, place] <= k).mean()),

@@ -24,6 +24,7 @@ from itertools import permutations as all_orders
 
 import numpy as np
 
+from espnet2_cltm.files import finite
 from espnet2_cltm.matrix.decomposition import fit_additive
 from espnet2_cltm.matrix.uncertainty import benjamini_hochberg
 
@@ -89,7 +90,7 @@ def mantel_p_value(
         None where the correlation is not defined.
     """
     _, p, _ = mantel_tests(off_diagonal(b), off_diagonal(a)[None], permutations)
-    return float(p[0]) if np.isfinite(p[0]) else None
+    return finite(p[0])
 
 
 def off_diagonal(matrix: np.ndarray) -> np.ndarray:
@@ -212,21 +213,18 @@ def relatedness_tests(
     Returns:
         All tests of cells, in the order of ``relations``, then all of pair effects.
     """
-    names = list(relations)
-    known = [off_diagonal(relations[name]) for name in names]
-    tests = [
-        *_test(OF_CELLS, names, off_diagonal(matrix), known, permutations),
-        *_test(
-            OF_PAIR_EFFECTS,
-            names,
-            pair_effects(matrix),
-            [pair_effects(relation) for relation in known],
-            permutations,
-        ),
-    ]
+    tests = []
+    for statistic, part in ((OF_CELLS, off_diagonal), (OF_PAIR_EFFECTS, pair_effects)):
+        cells = part(matrix)
+        known = {name: part(relation) for name, relation in relations.items()}
+        r, p, count = mantel_tests(cells, np.array([*known.values()]), permutations)
+        for k, (name, relation) in enumerate(known.items()):
+            reason = "" if np.isfinite(r[k]) else _reason(statistic, cells, relation)
+            numbers = int(count[k]), finite(r[k]), finite(p[k])
+            tests.append(RelatednessTest(name, statistic, *numbers, None, reason))
     p = np.array([np.nan if test.p is None else test.p for test in tests])
     return tuple(
-        replace(test, q=None if test.p is None else float(value))
+        replace(test, q=finite(value))
         for test, value in zip(tests, benjamini_hochberg(p), strict=True)
     )
 
@@ -249,32 +247,6 @@ def pair_effects(matrix: np.ndarray) -> np.ndarray:
     if not np.nanstd(left) > NOTHING_LEFT * np.nanstd(cells):
         return np.where(np.isfinite(cells), 0.0, np.nan)
     return left
-
-
-def _test(
-    statistic: str,
-    names: list[str],
-    cells: np.ndarray,
-    relations: list[np.ndarray],
-    permutations: LanguagePermutations,
-) -> list[RelatednessTest]:
-    r, p, count = mantel_tests(cells, np.array(relations), permutations)
-    return [
-        RelatednessTest(
-            relation=name,
-            statistic=statistic,
-            n_cells=int(n_cells),
-            r=float(correlation) if np.isfinite(correlation) else None,
-            p=float(p_value) if np.isfinite(correlation) else None,
-            q=None,
-            reason=(
-                "" if np.isfinite(correlation) else _reason(statistic, cells, relation)
-            ),
-        )
-        for name, relation, correlation, p_value, n_cells in zip(
-            names, relations, r, p, count, strict=True
-        )
-    ]
 
 
 def _reason(statistic: str, cells: np.ndarray, relation: np.ndarray) -> str:

@@ -178,6 +178,21 @@ def fieller_sets(
 
 
 @dataclass(frozen=True)
+class IntervalSettings:
+    """How intervals are made.
+
+    Attributes:
+        confidence: Confidence level.
+        resamples: Number of the bootstrap's resamples.
+        bootstrap_seed: Seed of their draw.
+    """
+
+    confidence: float = LEVEL
+    resamples: int = 10_000
+    bootstrap_seed: int = 0
+
+
+@dataclass(frozen=True)
 class BootstrapLimits:
     """Limits of every cell's interval, (n, n).
 
@@ -213,11 +228,7 @@ def tail_level(level: float, n_seeds: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_limits(
-    scores: SeedScores,
-    level: float,
-    resamples: int,
-    seed: int,
-    shared: np.ndarray | None = None,
+    scores: SeedScores, settings: IntervalSettings, shared: np.ndarray | None = None
 ) -> BootstrapLimits:
     """Compute every off-diagonal cell's interval: seeds are drawn with replacement.
 
@@ -234,9 +245,7 @@ def bootstrap_limits(
 
     Args:
         scores: Scores of every run, seed by seed.
-        level: Confidence level, such as 0.95.
-        resamples: Number of resamples.
-        seed: Seed of their draw.
+        settings: How intervals are made.
         shared: (n, n, 3, 3), covariance of the runs' means that the test set makes in
             all seeds alike; every resample has normal noise of it. None is 0.
 
@@ -247,13 +256,14 @@ def bootstrap_limits(
     low, high = np.full((n, n), np.nan), np.full((n, n), np.nan)
     if not scores.seeds:  # the metric is undefined in every run
         return BootstrapLimits(low, high)
-    weights = draw_weights(len(scores.seeds), resamples, seed)
+    seed = settings.bootstrap_seed
+    weights = draw_weights(len(scores.seeds), settings.resamples, seed)
     for target in range(n):  # a row at a time: 54 cells of 10,000 are 4 MiB
         self_gain = scores.double[target] - scores.single[target]
         cross_gain = scores.pair[target] - scores.single[target]
         there = np.isfinite(self_gain) & np.isfinite(cross_gain)
         there[target] = False
-        tails = tail_level(level, there.sum(axis=-1))
+        tails = tail_level(settings.confidence, there.sum(axis=-1))
         denominators = _resample(self_gain, there, weights)
         numerators = _resample(cross_gain, there, weights)
         if shared is not None and shared[target].any():
@@ -307,21 +317,6 @@ def _limits(
 
 
 @dataclass(frozen=True)
-class IntervalSettings:
-    """How intervals are made.
-
-    Attributes:
-        confidence: Confidence level.
-        resamples: Number of the bootstrap's resamples.
-        bootstrap_seed: Seed of their draw.
-    """
-
-    confidence: float = LEVEL
-    resamples: int = 10_000
-    bootstrap_seed: int = 0
-
-
-@dataclass(frozen=True)
 class CellUncertainty:
     """Uncertainty of every cell; arrays are (n, n).
 
@@ -368,7 +363,7 @@ def cell_uncertainty(
     scores: RunScores,
     moments: CellMoments,
     matrix: TransferMatrix,
-    settings: IntervalSettings | None = None,
+    settings: IntervalSettings = IntervalSettings(),
 ) -> CellUncertainty:
     """Compute the uncertainty of every cell of ``matrix``.
 
@@ -378,16 +373,9 @@ def cell_uncertainty(
         matrix: The estimates.
         settings: How intervals are made.
     """
-    settings = settings or IntervalSettings()
     bootstrap = None
     if isinstance(scores, SeedScores):
-        bootstrap = bootstrap_limits(
-            scores,
-            settings.confidence,
-            settings.resamples,
-            settings.bootstrap_seed,
-            moments.shared,
-        )
+        bootstrap = bootstrap_limits(scores, settings, moments.shared)
     gain, error, df = contrast(moments, CROSS_GAIN)
     reach = critical_value(settings.confidence, df) * error
     p_gain, q_gain = gain_tests(moments)

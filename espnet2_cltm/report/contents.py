@@ -59,25 +59,16 @@ def both_numbers(
 ) -> BothNumbers:
     """Compute the summary numbers and, where there are seeds, their intervals."""
     related = family_pairs([languages[code] for code in matrix.languages])
-    if not isinstance(scores, SeedScores):
-        return BothNumbers(
-            matrix_numbers(matrix.cltm, related),
-            matrix_numbers(matrix.raw_cltm, related),
-        )
 
     def of(
         values: np.ndarray, cover_less: Mapping[str, float], targets: str
     ) -> MatrixNumbers:
+        if not isinstance(scores, SeedScores):
+            return matrix_numbers(values, related)
         label = f"summary numbers, {targets} targets"
+        track = partial(progress, description=label, unit="batch")
         return matrix_numbers_with_intervals(
-            scores,
-            values,
-            related,
-            settings.confidence,
-            settings.resamples,
-            settings.bootstrap_seed,
-            cover_less,
-            partial(progress, description=label, unit="batch"),
+            scores, values, related, settings, cover_less, track
         )
 
     identified = of(matrix.cltm, IDENTIFIED_COVER_LESS, "identified")

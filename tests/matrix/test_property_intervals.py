@@ -16,7 +16,7 @@ from espnet2_cltm.matrix.property_intervals import (
     matrix_numbers,
     matrix_numbers_with_intervals,
 )
-from espnet2_cltm.matrix.uncertainty import draw_weights, tail_level
+from espnet2_cltm.matrix.uncertainty import IntervalSettings, draw_weights, tail_level
 from tests.matrix.simulator import Simulation, draw_scores, draw_truth
 from tests.matrix.test_estimates import random_scores
 from tests.matrix.test_noise import repeated
@@ -29,8 +29,9 @@ def related(n: int) -> np.ndarray:
 
 def numbers(scores, level=0.95, resamples=120, seed=0, **options) -> MatrixNumbers:
     matrix = estimate(cell_moments(scores)).raw_cltm
+    settings = IntervalSettings(level, resamples, seed)
     return matrix_numbers_with_intervals(
-        scores, matrix, related(len(matrix)), level, resamples, seed, **options
+        scores, matrix, related(len(matrix)), settings, **options
     )
 
 
@@ -138,7 +139,8 @@ def test_file_without_seeds_says_so():
 def test_matrix_without_cells_has_no_number_and_no_error():
     scores = random_scores(3)
     nothing = np.full((3, 3), np.nan)
-    found = matrix_numbers_with_intervals(scores, nothing, related(3), 0.95, 20, 0)
+    settings = IntervalSettings(resamples=20)
+    found = matrix_numbers_with_intervals(scores, nothing, related(3), settings)
     assert {one.value for one in found.properties.values()} == {None}
     assert {one.note for one in found.properties.values()} == {"no cell"}
 

@@ -153,7 +153,7 @@ def test_unknown_variance_gives_no_set():
 
 def test_limits_agree_with_scipys_bootstrap_of_one_cell():
     scores = random_scores(1, s=10)
-    limits = bootstrap_limits(scores, 0.95, 10_000, 0)
+    limits = bootstrap_limits(scores, IntervalSettings(0.95, 10_000, 0))
     s, d, p = scores.single[0], scores.double[0], scores.pair[0, 1]
     expected = stats.bootstrap(
         (p - s, d - s),
@@ -187,9 +187,9 @@ def test_draws_have_as_many_seeds_as_there_are_and_follow_the_seed():
 
 def test_limits_follow_the_seed_and_little_else():
     scores = random_scores(2)
-    first = bootstrap_limits(scores, 0.95, 2000, 1)
-    again = bootstrap_limits(scores, 0.95, 2000, 1)
-    other = bootstrap_limits(scores, 0.95, 2000, 2)
+    first = bootstrap_limits(scores, IntervalSettings(0.95, 2000, 1))
+    again = bootstrap_limits(scores, IntervalSettings(0.95, 2000, 1))
+    other = bootstrap_limits(scores, IntervalSettings(0.95, 2000, 2))
     np.testing.assert_array_equal(first.low, again.low)
     assert np.nanmax(np.abs(first.low - other.low)) > 0
     assert (first.low < first.high)[~np.eye(3, dtype=bool)].all()
@@ -198,8 +198,8 @@ def test_limits_follow_the_seed_and_little_else():
 
 def test_higher_level_gives_a_wider_interval():
     scores = random_scores(3, s=8)
-    narrow = bootstrap_limits(scores, 0.8, 4000, 1)
-    wide = bootstrap_limits(scores, 0.99, 4000, 1)
+    narrow = bootstrap_limits(scores, IntervalSettings(0.8, 4000, 1))
+    wide = bootstrap_limits(scores, IntervalSettings(0.99, 4000, 1))
     off = ~np.eye(3, dtype=bool)
     assert (wide.low < narrow.low)[off].all()
     assert (wide.high > narrow.high)[off].all()
@@ -208,17 +208,17 @@ def test_higher_level_gives_a_wider_interval():
 def test_self_gain_that_may_be_zero_gives_an_unbounded_interval():
     scores = random_scores(4, s=10)
     scores.double[0] = scores.single[0] + np.linspace(-0.05, 0.055, 10)
-    limits = bootstrap_limits(scores, 0.95, 2000, 0)
+    limits = bootstrap_limits(scores, IntervalSettings(0.95, 2000, 0))
     assert (limits.low[0, 1], limits.high[0, 1]) == (-np.inf, np.inf)
     assert np.isfinite(limits.low[1, 0])
 
 
 def test_cell_uses_the_seeds_that_it_has():
     scores = random_scores(5, s=8)
-    complete = bootstrap_limits(scores, 0.95, 3000, 0)
+    complete = bootstrap_limits(scores, IntervalSettings(0.95, 3000, 0))
     scores.pair[0, 1, 0] = np.nan
     scores.pair[0, 2, 1:] = np.nan
-    limits = bootstrap_limits(scores, 0.95, 3000, 0)
+    limits = bootstrap_limits(scores, IntervalSettings(0.95, 3000, 0))
     assert limits.low[0, 1] != complete.low[0, 1]
     assert np.isfinite(limits.low[0, 1])
     assert np.isnan(limits.low[0, 2])  # one seed
@@ -232,8 +232,8 @@ def test_missing_seed_and_experiment_without_it_agree_closely():
         scores.single[:, kept], scores.double[:, kept], scores.pair[..., kept]
     )
     scores.pair[0, 1, 0] = np.nan
-    a = bootstrap_limits(scores, 0.95, 10_000, 0)
-    b = bootstrap_limits(without, 0.95, 10_000, 0)
+    a = bootstrap_limits(scores, IntervalSettings(0.95, 10_000, 0))
+    b = bootstrap_limits(without, IntervalSettings(0.95, 10_000, 0))
     width = b.high[0, 1] - b.low[0, 1]
     assert a.low[0, 1] == pytest.approx(b.low[0, 1], abs=0.15 * width)
     assert a.high[0, 1] == pytest.approx(b.high[0, 1], abs=0.15 * width)
