@@ -13,7 +13,6 @@ from espnet2_cltm.bin.results_options import add_results_options, strategy_direc
 from espnet2_cltm.files import write_json
 from espnet2_cltm.matrix.languages import describe, read_languages
 from espnet2_cltm.matrix.regime import (
-    IndexSettings,
     RegimeSettings,
     find_regime,
     read_curves,
@@ -34,19 +33,19 @@ OPTIONS = (
         "tau",
         "gain that is enough, as a share of Perf(N)",
         ABOVE_ZERO,
-        str(IndexSettings.tau),
+        str(RegimeSettings.tau),
     ),
     Option(
         "z",
         "gain that is enough, in standard errors",
         ABOVE_ZERO,
-        str(IndexSettings.z),
+        str(RegimeSettings.z),
     ),
     Option(
         "epsilon",
         "gain that is enough, for every factor e in N",
         ABOVE_ZERO,
-        str(IndexSettings.epsilon),
+        str(RegimeSettings.epsilon),
     ),
     Option(
         "threshold",
@@ -92,10 +91,8 @@ def _find(args: argparse.Namespace, strategy: str | None) -> None:
     known = read_languages(args.languages_conf)
     curves = read_curves(args.results, args.task, args.metric, strategy)
     settings = RegimeSettings(
-        IndexSettings(args.tau, args.z, args.epsilon),
-        args.threshold,
-        args.smoothing,
-        args.drop_outliers,
+        *(args.tau, args.z, args.epsilon),
+        *(args.threshold, args.smoothing, args.drop_outliers),
     )
     regime = find_regime(curves, settings)
     write_learning_curves(args.outdir / "learning_curves.tsv", curves, regime.indices)

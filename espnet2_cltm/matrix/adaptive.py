@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from espnet2_cltm.matrix.prediction_model import ModelSettings, draw_noiseless
+from espnet2_cltm.matrix.scores import mean_over_seeds
 
 BEST = 3  # donors that are looked for
 FIRST_SHARE = 0.15  # of the pairs, in the first round
@@ -94,8 +95,8 @@ def judge(
         settings: How the model is fitted.
     """
     n = len(measured.values)
-    unit = _units(measured.values)
-    centred = measured.values - _centres(measured.values)[:, None]
+    centred = measured.values - mean_over_seeds(measured.values)[:, None]
+    unit = _units(centred)
     errors = measured.errors / unit[:, None]
     draws = draw_noiseless(centred / unit[:, None], errors, relations, settings)
     draws[:, np.eye(n, dtype=bool)] = -np.inf
@@ -163,8 +164,7 @@ def measured_gains(single: np.ndarray, pair: np.ndarray) -> Measured:
     gains[np.eye(len(gains), dtype=bool)] = np.nan
     there = np.isfinite(gains)
     counts = there.sum(axis=-1)
-    values = np.where(there, gains, 0.0).sum(axis=-1) / np.maximum(counts, 1)
-    values[counts == 0] = np.nan
+    values = mean_over_seeds(gains)
     squares = np.where(there, (gains - values[..., None]) ** 2, 0.0).sum(axis=(1, 2))
     freedom = np.maximum(counts - 1, 0).sum(axis=1)
     common = squares.sum() / freedom.sum() if freedom.any() else np.nan
@@ -200,18 +200,10 @@ def first_runs(
     return [(min(i, j), max(i, j), step) for i, j in pairs[:count]]
 
 
-def _centres(values: np.ndarray) -> np.ndarray:
-    """Return each target's mean; 0 without a value."""
-    known = np.isfinite(values)
-    return np.where(known, values, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-
-
-def _units(values: np.ndarray) -> np.ndarray:
+def _units(centred: np.ndarray) -> np.ndarray:
     """Return each target's deviation, shrunk to that of the middle target."""
-    known = np.isfinite(values)
-    count = known.sum(axis=1)
-    centred = np.where(known, values - _centres(values)[:, None], 0.0)
-    squares = (centred**2).sum(axis=1)
+    count = np.isfinite(centred).sum(axis=1)
+    squares = (np.nan_to_num(centred) ** 2).sum(axis=1)
     several = count > 1
     middle = (
         np.median(squares[several] / (count - 1)[several]) if several.any() else 1.0

@@ -19,7 +19,7 @@ import numpy as np
 from espnet2_cltm.matrix.estimates import DOUBLE, PAIR, SINGLE, TransferMatrix
 from espnet2_cltm.matrix.held_out import sources_of_test_sets
 from espnet2_cltm.matrix.layout import MatrixBatch, MatrixLayout
-from espnet2_cltm.matrix.scores import RunScores, SeedScores
+from espnet2_cltm.matrix.scores import RunScores, SeedScores, mean_over_seeds
 
 RANK_TOLERANCE = 1e-9  # relative to the largest singular value
 ROUNDS = 20  # of the weighted variance; it settles within ten
@@ -68,7 +68,7 @@ def seed_noise(scores: SeedScores) -> SeedNoise:
     enlarged = np.sqrt(count / np.maximum(count - 1, 1))
     parts = []
     for gain in (self_gain, cross_gain):
-        mean = np.where(there, gain, 0.0).sum(axis=-1) / np.maximum(count, 1)
+        mean = np.nan_to_num(mean_over_seeds(np.where(there, gain, np.nan)))
         departure = np.where(there, gain - mean[..., None], 0.0)
         parts.append((mean, departure * enlarged[..., None]))
     (self_mean, self_noise), (cross_mean, cross_noise) = parts

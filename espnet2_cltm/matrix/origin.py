@@ -34,6 +34,7 @@ from espnet2_cltm.matrix.relatedness import (
 )
 from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE
 
+SEED = 0  # of orders and shuffles
 SAME_FAMILY = "same_family"
 CLUSTER_LEVEL = 0.05
 FEWEST_PERMUTATIONS = 120  # of 5 languages; of 4 no test among several gets below 5%
@@ -59,21 +60,6 @@ RELATION_NAMES = {
 def relation_name(relation: str) -> str:
     """Return a relation's name in a sentence; what is not known here is quoted."""
     return RELATION_NAMES.get(relation, f"distance '{relation}'")
-
-
-@dataclass(frozen=True)
-class OriginSettings:
-    """How the permutation tests are made.
-
-    Attributes:
-        permutations: Number of orders of languages drawn; all where there are no more.
-        shuffles: Number of matrices without structure that clusters are compared with.
-        seed: Seed of both.
-    """
-
-    permutations: int = 10_000
-    shuffles: int = 199
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -108,7 +94,8 @@ def find_origin(
     noise: CellNoise | None,
     languages: Sequence[Language],
     distances: Mapping[str, np.ndarray],
-    settings: OriginSettings = OriginSettings(),
+    n_permutations: int = 10_000,
+    shuffles: int = 199,
 ) -> Origin:
     """Collect everything about where transfer comes from.
 
@@ -118,30 +105,26 @@ def find_origin(
         languages: The n languages, in the order of rows and columns.
         distances: (n, n) by name, from
             :func:`espnet2_cltm.matrix.languages.language_distances`.
-        settings: Settings of the permutation tests.
+        n_permutations: Number of orders of languages drawn; all where there are no
+            more.
+        shuffles: Number of matrices without structure that clusters are compared with.
     """
     relations = {SAME_FAMILY: family_relation(languages), **distances}
-    permutations = permute_languages(
-        len(languages), settings.permutations, settings.seed
-    )
-    clusters = cluster_languages(
-        cells,
-        [language.code for language in languages],
-        settings.shuffles,
-        settings.seed,
-    )
+    permutations = permute_languages(len(languages), n_permutations, SEED)
+    codes = [language.code for language in languages]
+    clusters = cluster_languages(cells, codes, shuffles, SEED)
     return Origin(
         decomposition=decompose(cells, noise),
         relatedness=relatedness_tests(cells, relations, permutations),
         permutations=len(permutations.orders),
         exact=permutations.exact,
         clusters=clusters,
-        family_agreement=_agreement(clusters, languages, settings),
+        family_agreement=_agreement(clusters, languages, n_permutations),
     )
 
 
 def _agreement(
-    clusters: Clusters, languages: Sequence[Language], settings: OriginSettings
+    clusters: Clusters, languages: Sequence[Language], n_permutations: int
 ) -> FamilyAgreement | None:
     """Compare clusters with families; a language without a family is its own."""
     families = {
@@ -157,7 +140,7 @@ def _agreement(
     ]
     if len(members) < 2:
         return None
-    permutations = permute_languages(len(members), settings.permutations, settings.seed)
+    permutations = permute_languages(len(members), n_permutations, SEED)
     of_clusters, of_families = zip(*members, strict=True)
     return family_agreement(of_clusters, of_families, permutations)
 

@@ -29,7 +29,7 @@ least :data:`FEWEST_FOR_OUTLIERS` N that have their double, because quartiles of
 numbers would drop the best N.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -224,18 +224,25 @@ INDICES = ("relative_gain", "noise", "slope")
 
 
 @dataclass(frozen=True)
-class IndexSettings:
-    """What a gain must reach.
+class RegimeSettings:
+    """What a gain must reach, and how a regime is found.
 
     Attributes:
         tau: Gain as a share of Perf(N).
         z: Gain in standard errors.
         epsilon: Gain for every factor e in N.
+        threshold: Median of CI_min from which on an N is in the regime.
+        smoothing: Standard deviation of the Gaussian in points of the curve, which
+            has 200 from the smallest N to the largest; 0 for none.
+        drop_outliers: Whether an N that stands out is dropped.
     """
 
     tau: float = 0.05
     z: float = 1.3
     epsilon: float = 0.05
+    threshold: float = 1.0
+    smoothing: float = 5.0
+    drop_outliers: bool = True
 
 
 @dataclass(frozen=True)
@@ -268,12 +275,13 @@ class GainIndices:
     ci_min: np.ndarray
 
 
-def gain_indices(curves: LearningCurves, settings: IndexSettings) -> GainIndices:
+def gain_indices(curves: LearningCurves, settings: RegimeSettings) -> GainIndices:
     """Compute all gains and indices."""
-    smaller, larger = _paired(curves)
-    difference = larger - smaller
+    at = {n: k for k, n in enumerate(curves.sizes)}
+    doubled = [n for n in curves.sizes if 2 * n in at]
+    smaller = curves.perf[:, [at[n] for n in doubled]]
+    difference = curves.perf[:, [at[2 * n] for n in doubled]] - smaller
     kept = np.isfinite(difference).any(axis=(0, 2))
-    doubled = [n for n in curves.sizes if 2 * n in curves.sizes]
     budgets = tuple(n for n, keep in zip(doubled, kept, strict=True) if keep)
     smaller, difference = smaller[:, kept], difference[:, kept]
     n_seeds = np.isfinite(difference).sum(axis=-1)
@@ -322,37 +330,11 @@ def standard_error(values: np.ndarray) -> np.ndarray:
     return np.where(count > 1, np.sqrt(variance / np.maximum(count, 1)), np.nan)
 
 
-def _paired(curves: LearningCurves) -> tuple[np.ndarray, np.ndarray]:
-    """Return Perf(N) and Perf(2N) of every N with its double, each (n, m, s)."""
-    at = {size: k for k, size in enumerate(curves.sizes)}
-    lower = [k for size, k in at.items() if 2 * size in at]
-    upper = [at[2 * curves.sizes[k]] for k in lower]
-    return curves.perf[:, lower], curves.perf[:, upper]
-
-
 CURVE_POINTS = 200
 OUTLIER_FACTOR = 1.5  # interquartile ranges
 FEWEST_FOR_OUTLIERS = 8
 NO_SMOOTHING = 1e-3  # points: a narrower Gaussian changes nothing, and underflows
 NO_GAIN = "no_gain"
-
-
-@dataclass(frozen=True)
-class RegimeSettings:
-    """How a regime is found.
-
-    Attributes:
-        indices: Settings of the indices.
-        threshold: Median of CI_min from which on an N is in the regime.
-        smoothing: Standard deviation of the Gaussian in points of the curve, which
-            has 200 from the smallest N to the largest; 0 for none.
-        drop_outliers: Whether an N that stands out is dropped.
-    """
-
-    indices: IndexSettings = field(default_factory=IndexSettings)
-    threshold: float = 1.0
-    smoothing: float = 5.0
-    drop_outliers: bool = True
 
 
 @dataclass(frozen=True)
@@ -394,7 +376,7 @@ class Regime:
 
 def find_regime(curves: LearningCurves, settings: RegimeSettings) -> Regime:
     """Find the dynamic regime of learning curves."""
-    indices = gain_indices(curves, settings.indices)
+    indices = gain_indices(curves, settings)
     ci_min = indices.ci_min
     budgets = np.array(indices.budgets)
     median = np.nanmedian(ci_min, axis=0)

@@ -30,6 +30,7 @@ Perf(N) over the ``n_paired`` seeds that have both. An empty field is not availa
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -65,7 +66,7 @@ def summarise_regime(
     curves: LearningCurves, regime: Regime, languages: Mapping[str, Language]
 ) -> dict:
     """Collect what ``regime.json`` holds."""
-    source, settings = curves.source, regime.settings
+    source = curves.source
     return {
         "version": __version__,
         "results_file": source.file,
@@ -75,14 +76,7 @@ def summarise_regime(
         "metric_label": source.metric_title,
         "seeds": list(curves.seeds),
         "notes": list(regime_notes(curves, regime)),
-        "settings": {
-            "tau": settings.indices.tau,
-            "z": settings.indices.z,
-            "epsilon": settings.indices.epsilon,
-            "threshold": settings.threshold,
-            "smoothing": settings.smoothing,
-            "drop_outliers": settings.drop_outliers,
-        },
+        "settings": asdict(regime.settings),
         "languages": _languages(curves, regime, languages),
         "by_n": {
             "n": list(regime.indices.budgets),

@@ -77,7 +77,7 @@ class Choice:
     strategy: str | None = None
 
 
-def read_scores(path: Path | str, choice: Choice | None = None) -> RunScores:
+def read_scores(path: Path | str, choice: Choice = Choice()) -> RunScores:
     """Read scores in whichever known format the file has.
 
     Args:
@@ -88,7 +88,6 @@ def read_scores(path: Path | str, choice: Choice | None = None) -> RunScores:
         UserError: The file can't be read as results, or ``choice`` asks for what
             it does not hold.
     """
-    choice = choice or Choice()
     table = read_results(path)
     if is_results(table):
         return scores_from_results(table, choice)
@@ -96,14 +95,13 @@ def read_scores(path: Path | str, choice: Choice | None = None) -> RunScores:
 
 
 def read_every_metric(
-    path: Path | str, choice: Choice | None = None
+    path: Path | str, choice: Choice = Choice()
 ) -> tuple[RunScores, ...]:
     """Read scores of all known metrics of a task, that of ``choice`` first.
 
     Arguments and errors are those of :func:`read_scores`. The published framework's
     files hold one metric each.
     """
-    choice = choice or Choice()
     table = read_results(path)
     if not is_results(table):
         return (framework_scores(table, choice.task, choice.metric, choice.rows),)
@@ -121,7 +119,7 @@ def read_every_metric(
 
 
 def read_published_steps(
-    path: Path | str, choice: Choice | None = None
+    path: Path | str, choice: Choice = Choice()
 ) -> SeedScores | None:
     """Read the single and double runs of an experiment in both designs of steps.
 
@@ -134,10 +132,10 @@ def read_published_steps(
     table = read_results(path)
     if not is_results(table):
         return None
-    table = _lines_of_task(table, choice or Choice())
+    table = _lines_of_task(table, choice)
     if {*table.rows["steps"].unique()} != {*STEPS}:
         return None
-    return _scores_of_task(table, replace(choice or Choice(), steps="data"))
+    return _scores_of_task(table, replace(choice, steps="data"))
 
 
 def scores_from_results(table: TextTable, choice: Choice) -> SeedScores:

@@ -8,18 +8,18 @@ import pytest
 from espnet2_cltm.matrix.decomposition import decompose
 from espnet2_cltm.matrix.languages import describe, language_distances, read_languages
 from espnet2_cltm.matrix.matrix_files import read_published
-from espnet2_cltm.matrix.origin import OriginSettings, find_origin, origin_sentences
+from espnet2_cltm.matrix.origin import find_origin, origin_sentences
 from tests.matrix.test_decomposition import independent_noise
 
 ROOT = Path(__file__).parents[2]
 KNOWN = read_languages(ROOT / "conf" / "languages.yaml")
-FEW = OriginSettings(permutations=199, shuffles=19)
+FEW = {"n_permutations": 199, "shuffles": 19}
 
 
 def origin_of(cells, codes, errors=None):
     languages = list(describe(codes, KNOWN).values())
     noise = None if errors is None else independent_noise(errors)
-    return find_origin(cells, noise, languages, language_distances(codes), FEW)
+    return find_origin(cells, noise, languages, language_distances(codes), **FEW)
 
 
 @pytest.fixture(scope="module")

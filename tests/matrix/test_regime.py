@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.matrix.regime import (
-    IndexSettings,
     LearningCurves,
     RegimeSettings,
     find_regime,
@@ -198,7 +197,7 @@ def rising(medians, sizes, n_languages=3, seeds=4):
 def test_indices_are_the_formulas_written_out():
     rng = np.random.default_rng(0)
     made = curves(np.sort(rng.uniform(0.4, 0.9, (3, 4, 5)), axis=1))
-    settings = IndexSettings(tau=0.04, z=1.5, epsilon=0.03)
+    settings = RegimeSettings(tau=0.04, z=1.5, epsilon=0.03)
     indices = gain_indices(made, settings)
     assert indices.budgets == (4, 8, 16)
     for i in range(3):
@@ -225,14 +224,14 @@ def test_the_error_of_the_gain_is_that_of_paired_differences():
     # Seeds differ by 0.1, gains by nothing but 0.001: unpaired, all would be noise.
     seeds = np.array([0.5, 0.6, 0.7, 0.8])
     perf = np.stack([seeds, seeds + 0.1 + np.array([0.001, -0.001, 0.001, -0.001])])
-    indices = gain_indices(curves(perf[None], (4, 8)), IndexSettings())
+    indices = gain_indices(curves(perf[None], (4, 8)), RegimeSettings())
     assert indices.gain_se[0, 0] == pytest.approx(0.001 * (4 / 3) ** 0.5 / 2)
 
 
 def test_a_gain_that_is_not_positive_has_ci_min_zero():
     indices = gain_indices(
         curves([[[0.6, 0.6], [0.5, 0.52]], [[0.6, 0.7], [0.6, 0.7]]], (4, 8)),
-        IndexSettings(),
+        RegimeSettings(),
     )
     assert indices.ci_min[:, 0].tolist() == [0, 0]
     assert indices.noise[1, 0] == 0  # 0/0, no gain
@@ -242,7 +241,7 @@ def test_a_gain_that_is_not_positive_has_ci_min_zero():
 def test_seeds_count_only_where_both_sizes_have_them():
     nan = np.nan
     perf = [[[0.5, 0.6, nan], [0.7, nan, 0.9]], [[nan] * 3, [0.5] * 3]]
-    indices = gain_indices(curves(perf, (4, 8)), IndexSettings())
+    indices = gain_indices(curves(perf, (4, 8)), RegimeSettings())
     assert indices.n_seeds[:, 0].tolist() == [1, 0]
     assert indices.gain[0, 0] == pytest.approx(0.2)
     assert np.isnan(indices.ci_min[1, 0])
@@ -259,7 +258,7 @@ def test_one_seed_leaves_out_the_noise_index_and_says_so():
 
 def test_a_score_of_zero_or_below_makes_any_gain_large():
     perf = [[[0.0, 0.0], [0.2, 0.3]], [[-0.2, -0.2], [0.2, 0.3]]]
-    indices = gain_indices(curves(perf, (4, 8)), IndexSettings())
+    indices = gain_indices(curves(perf, (4, 8)), RegimeSettings())
     assert np.isinf(indices.relative_gain).all()
     assert (indices.ci_min > 1).all()
 

@@ -14,7 +14,7 @@ from espnet2_cltm.matrix.languages import (
     read_languages,
 )
 from espnet2_cltm.matrix.noise import cell_noise
-from espnet2_cltm.matrix.origin import OriginSettings, find_origin
+from espnet2_cltm.matrix.origin import find_origin
 from espnet2_cltm.matrix.scores import ResultsSource, RunScores, SeedScores
 from espnet2_cltm.matrix.uncertainty import Analysis, IntervalSettings, analyse
 from espnet2_cltm.report.contents import Report, both_numbers
@@ -25,7 +25,7 @@ from tests.matrix.simulator import Simulation, draw_scores, draw_truth
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "conf" / "languages.yaml"
 FAST = IntervalSettings(resamples=100)
-FEW = OriginSettings(permutations=99, shuffles=9)
+FEW = {"n_permutations": 99, "shuffles": 9}
 
 # Three groups of languages that help each other.
 GROUPS = (("ca", "es", "gl"), ("de", "en", "nl"), ("ky", "tr", "uz"))
@@ -108,7 +108,7 @@ def make_report(
             cell_noise(main.scores, main.matrix),
             described,
             distances,
-            FEW,
+            **FEW,
         ),
         **{
             "provenance": Provenance("./run.sh --corpus demo"),
