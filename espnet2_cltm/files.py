@@ -181,6 +181,15 @@ def finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def for_json(value: Any) -> Any:
+    """Return what may hold NaN and infinity, None in their place, however nested."""
+    if isinstance(value, Mapping):
+        return {key: for_json(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [for_json(one) for one in value]
+    return finite(value) if isinstance(value, float) else value
+
+
 def is_git_lfs_pointer(path: Path) -> bool:
     """Return whether a file stands for one that Git LFS has not fetched."""
     prefix = b"version https://git-lfs.github.com/spec/"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from espnet2_cltm.counting import some
 from espnet2_cltm.matrix.clusters import (
     Clusters,
     FamilyAgreement,
@@ -217,7 +218,7 @@ def _cluster_lines(origin: Origin) -> list[str]:
             f"{len(clusters.members)} they are no more apart than by chance (mean "
             f"silhouette {clusters.silhouette:.2f}, p = {clusters.p:.2g})"
         ]
-    groups = " | ".join(_some(group) for group in clusters.members)
+    groups = " | ".join(some(group, MOST_NAMED, " ") for group in clusters.members)
     apart = "" if clusters.silhouette >= CLEAR_SILHOUETTE else ", not set apart clearly"
     line = (
         f"{len(clusters.members)} clusters of languages by transfer (mean silhouette "
@@ -231,9 +232,3 @@ def _cluster_lines(origin: Origin) -> list[str]:
         f"Clusters and families: adjusted Rand index {agreement.adjusted_rand:.2f} "
         f"(p = {agreement.p:.2g})",
     ]
-
-
-def _some(codes: Sequence[str]) -> str:
-    more = len(codes) - MOST_NAMED
-    text = " ".join(codes[:MOST_NAMED])
-    return f"{text} and {more} more" if more > 0 else text

@@ -40,7 +40,7 @@ import numpy as np
 from espnet2_cltm import __version__
 from espnet2_cltm.counting import counted
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import finite, read_json, write_rows
+from espnet2_cltm.files import for_json, read_json, write_rows
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.matrix_files import number_text
 from espnet2_cltm.matrix.regime import (
@@ -67,7 +67,7 @@ def summarise_regime(
 ) -> dict:
     """Collect what ``regime.json`` holds."""
     source = curves.source
-    return {
+    found = {
         "version": __version__,
         "results_file": source.file,
         "results_sha256": source.sha256,
@@ -80,17 +80,17 @@ def summarise_regime(
         "languages": _languages(curves, regime, languages),
         "by_n": {
             "n": list(regime.indices.budgets),
-            "median": _numbers(regime.median),
+            "median": regime.median.tolist(),
             "n_languages": regime.n_languages.tolist(),
             "n_reaching": regime.n_reaching.tolist(),
             "is_in_regime": regime.is_in_regime.tolist(),
             "is_outlier": regime.is_outlier.tolist(),
-            "mean_perf": _numbers(np.nanmean(regime.indices.perf, axis=0)),
-            "mean_gain": _numbers(np.nanmean(regime.indices.gain, axis=0)),
+            "mean_perf": np.nanmean(regime.indices.perf, axis=0).tolist(),
+            "mean_gain": np.nanmean(regime.indices.gain, axis=0).tolist(),
         },
         "smoothed": {
-            "n": _numbers(regime.curve_n),
-            "ci_min": _numbers(regime.curve),
+            "n": regime.curve_n.tolist(),
+            "ci_min": regime.curve.tolist(),
             "spans": [list(span) for span in regime.spans],
         },
         "regime": budgets_in_regime(regime),
@@ -99,6 +99,7 @@ def summarise_regime(
         "conclusion": regime_conclusion(curves, regime),
         "advice": list(regime_advice(curves, regime)),
     }
+    return for_json(found)
 
 
 def budgets_in_regime(regime: Regime) -> list[int]:
@@ -266,25 +267,20 @@ def _languages(
             "curve": {
                 "n": [curves.sizes[k] for k in there],
                 "n_seeds": count[i, there].tolist(),
-                "mean": _numbers(mean[i, there]),
-                "se": _numbers(error[i, there]),
+                "mean": mean[i, there].tolist(),
+                "se": error[i, there].tolist(),
             },
             "gains": {
                 "n": [indices.budgets[k] for k in gained],
                 "n_seeds": indices.n_seeds[i, gained].tolist(),
                 **{
-                    name: _numbers(getattr(indices, name)[i, gained])
+                    name: getattr(indices, name)[i, gained].tolist()
                     for name in ("gain", "gain_se", *INDICES, "ci_min")
                 },
                 "limit": [limits[i, k] or None for k in gained],
             },
         }
     return summary
-
-
-def _numbers(values: np.ndarray) -> list[float | None]:
-    """Turn an array into a list for JSON, which knows neither NaN nor infinity."""
-    return [finite(value) for value in values]
 
 
 CURVE_COLUMNS = (

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.calling import command_call
-from espnet2_cltm.counting import agreeing, counted
+from espnet2_cltm.counting import agreeing, counted, joined
 from espnet2_cltm.files import finite
 from espnet2_cltm.language_codes import is_donor_only, language_of
 from espnet2_cltm.matrix.alone import NO_SCORES
@@ -160,7 +160,7 @@ def _own_data_line(report: Report) -> str:
     unclear = tested - int(np.isin(found, (HELPS, HARMS)).sum())
     if unclear:
         parts.append(f"is unclear for {unclear}")
-    return f"{line} Of {counted(tested, 'target')}, {_and(parts)}, {CORRECTED}.{mean}"
+    return f"{line} Of {counted(tested, 'target')}, {joined(parts)}, {CORRECTED}.{mean}"
 
 
 def _no_gains(report: Report) -> str:
@@ -234,10 +234,6 @@ def _synthetic_lines(report: Report) -> list[str]:
             told += " Not measured"
         lines.append(f"{told}.")
     return lines
-
-
-def _and(parts: list[str]) -> str:
-    return ", ".join(parts[:-1]) + (" and " if len(parts) > 1 else "") + parts[-1]
 
 
 def signed(value: float) -> str:

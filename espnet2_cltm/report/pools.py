@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import matplotlib.figure
 from matplotlib.lines import Line2D
 
+from espnet2_cltm.counting import joined
 from espnet2_cltm.matrix.equivalents import mean_with_interval
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.pool_results import (
@@ -38,10 +39,7 @@ Names = Mapping[str, Language]
 
 def named(codes: Sequence[str], languages: Names) -> str:
     """Write languages as a list of names: ``Catalan, Portuguese and Spanish``."""
-    names = sorted(languages[code].name for code in codes)
-    if len(names) < 2:
-        return "".join(names)
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    return joined(sorted(languages[code].name for code in codes))
 
 
 def way_text(score: PoolScore) -> str:

@@ -24,13 +24,14 @@ hold the truth too rarely. A strength also has ``rank``, 1 for the strongest, wi
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from espnet2_cltm import __version__
-from espnet2_cltm.counting import counted
+from espnet2_cltm.counting import counted, some
 from espnet2_cltm.files import finite
 from espnet2_cltm.matrix.estimates import IDENTIFICATION_LEVEL, TransferMatrix
 from espnet2_cltm.matrix.languages import UNLISTED, Language
@@ -66,6 +67,7 @@ GAIN_FORMULA = "Perf(i+j) - Perf(i); on the diagonal Perf(i+i) - Perf(i)"
 MOST_IN_TABLE = 12  # languages of the matrix on the terminal
 MOST_NAMED = 5  # of things that are missing
 MOST_RANKED = 3
+_some = partial(some, most=MOST_NAMED, between="; ")
 INTERVALS_NOTE = (
     "In brackets: intervals corrected for the seeds' noise, which moves shares, "
     "extremes and norms, so that a value may lie outside its interval."
@@ -392,8 +394,3 @@ def _by_reason(missing: list[tuple[str, str, str]]) -> list[str]:
         f"{names[0] if len(names) == 1 else f'{len(names)} cells'} ({reason})"
         for reason, names in sorted(cells.items(), key=lambda item: -len(item[1]))
     ]
-
-
-def _some(items: list[str]) -> str:
-    more = len(items) - MOST_NAMED
-    return "; ".join(items[:MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")

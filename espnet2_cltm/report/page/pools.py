@@ -1,11 +1,11 @@
 """The section on targets without data."""
 
-import math
 from dataclasses import asdict
 from typing import Any
 
 from markupsafe import Markup
 
+from espnet2_cltm.files import for_json
 from espnet2_cltm.matrix.pool_results import DONOR, PoolResults, PoolScore
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.page.section import bullets, chart, folded, paragraphs, table
@@ -134,26 +134,10 @@ def pools_data(report: Report) -> dict[str, Any]:
     if report.pools is None:
         return {}
     panels = list(few_shot_panels(report.pools, report.languages))
-
-    def known(value: Any) -> Any:
-        if isinstance(value, list):
-            return [known(one) for one in value]
-        is_nan = isinstance(value, float) and math.isnan(value)
-        return None if is_nan else value
-
     return {
         "ticks": {text: at for at, text in shots_axis(panels).items()},
         "unit": report.pools.unit,
         "metric": report.source.metric_title,
         "beside": BESIDE,
-        "panels": [
-            {
-                "title": panel.title,
-                "curves": [
-                    {name: known(value) for name, value in asdict(curve).items()}
-                    for curve in panel.curves
-                ],
-            }
-            for panel in panels
-        ],
+        "panels": for_json([asdict(panel) for panel in panels]),
     }

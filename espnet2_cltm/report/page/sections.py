@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from espnet2_cltm.files import for_json
 from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.origin import origin_sentences as origin_lines
@@ -374,9 +375,7 @@ def _comparison(report: Report) -> str | None:
 
 def _comparison_data(report: Report) -> list[list[list[Any]]]:
     cells = (cells_of_both(found.comparison).round(3) for found in report.published)
-    return [
-        one.astype(object).replace({np.nan: None}).to_numpy().tolist() for one in cells
-    ]
+    return [for_json(one.to_numpy().tolist()) for one in cells]
 
 
 def _regime(report: Report) -> str | None:

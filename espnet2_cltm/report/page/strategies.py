@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from espnet2_cltm.files import for_json
 from espnet2_cltm.matrix.strategies import (
     PERF,
     Compared,
@@ -82,20 +83,9 @@ def strategies_data(report: Report) -> list[dict[str, Any]]:
     """Return the panels to draw."""
     if report.strategies is None:
         return []
-
-    def known(values: list) -> list:
-        return [
-            None if isinstance(x, float) and not math.isfinite(x) else x for x in values
-        ]
-
-    colours = [
-        COLOURS[k % len(COLOURS)] for k in range(len(report.strategies.strategies))
-    ]
+    names = report.strategies.strategies
+    colours = {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
     return [
-        {"colours": dict(zip(report.strategies.strategies, colours, strict=True))}
-        | {
-            name: known(value) if isinstance(value, list) else value
-            for name, value in asdict(panel).items()
-        }
+        {"colours": colours, **for_json(asdict(panel))}
         for panel in strategy_panels(report.strategies)
     ]
