@@ -26,7 +26,7 @@ from espnet2_cltm.experiment.strategies import config_of
 from espnet2_cltm.files import write_text
 from espnet2_cltm.registry import find_task
 
-WAIT_SECONDS = 0.5
+WAIT_SECONDS, MOST_WAIT_SECONDS = 0.5, 60.0
 # After such an error a process cannot use its GPU any more (PyTorch 2.8 and later).
 _DEVICE_IS_LOST = (
     (torch.AcceleratorError,) if hasattr(torch, "AcceleratorError") else ()
@@ -77,6 +77,7 @@ def work(
         find_task(task).code().cache_audio(audio_cache_bytes)
     claims = Claims(directory.claims)
     made: list[str] = []
+    waited = 0.0
     try:
         while True:
             left = [
@@ -98,7 +99,12 @@ def work(
             if len(made) == n_made_before:
                 # One that others need may have lost its model meanwhile.
                 left += _needed(left)
-                time.sleep(WAIT_SECONDS)
+                # Ever longer: a thousand that wait would keep a file server busy.
+                pause = min(max(WAIT_SECONDS, waited / 10), MOST_WAIT_SECONDS)
+                time.sleep(pause)
+                waited += pause
+            else:
+                waited = 0.0
     finally:
         claims.close()
 

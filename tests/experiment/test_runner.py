@@ -171,6 +171,22 @@ def test_what_is_being_made_is_named_where_no_run_ends(tmp_path, monkeypatch, ca
     assert f"{names[0]} (process {holder.pid})" in capsys.readouterr().err
 
 
+def test_looks_that_take_long_are_rare(tmp_path, monkeypatch):
+    clock, pauses = [0.0], []
+    monkeypatch.setattr(runner.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(runner.time, "sleep", pauses.append)
+    look = runner.RunStates.look
+
+    def slow_look(states, claims):
+        clock[0] += 2.0
+        return look(states, claims)
+
+    monkeypatch.setattr(runner.RunStates, "look", slow_look)
+    directory, names = planned_experiment(tmp_path)
+    make_all_runs(directory, OneRunALook(directory))
+    assert pauses == [18.0] * len(names)
+
+
 def test_the_file_is_not_written_more_than_once_a_second(tmp_path, monkeypatch):
     monkeypatch.setattr("espnet2_cltm.experiment.runner.WRITE_SECONDS", 1.0)
     directory, names = planned_experiment(tmp_path)

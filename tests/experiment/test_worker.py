@@ -1,0 +1,34 @@
+"""Workers that wait for others."""
+
+from espnet2_cltm.errors import UserError
+from espnet2_cltm.experiment import worker
+from tests.experiment.kept_experiments import plan_experiment, settings_for
+from tests.speech import write_dump
+
+
+def test_a_worker_looks_ever_more_rarely_for_runs_that_others_make(
+    tmp_path, monkeypatch
+):
+    write_dump(tmp_path / "store" / "demo", ["es", "fi"])
+    settings = settings_for(tmp_path / "store")
+    directory = plan_experiment(tmp_path / "exp", settings, ["es", "fi"])
+    monkeypatch.setattr(worker.Claims, "take", lambda claims, name: False)
+    pauses = []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        if sum(pauses) > 2000:  # the others have ended
+            monkeypatch.setattr(worker.Claims, "take", lambda claims, name: True)
+
+    monkeypatch.setattr(worker.time, "sleep", sleep)
+
+    def make(directory, settings, planned, ngpu):
+        raise UserError("This test makes no run.")
+
+    worker.work(directory, make=make)
+    assert pauses == sorted(pauses)
+    assert pauses[0] == 0.5 and pauses[-1] == 60
+    assert sum(pause == 0.5 for pause in pauses) > 5
+    assert all(
+        pause <= max(0.5, sum(pauses[:k]) / 10) for k, pause in enumerate(pauses)
+    )
