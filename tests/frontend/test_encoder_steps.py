@@ -36,9 +36,9 @@ def voices(n):
     return waveforms, labels
 
 
-def train(model, waveforms, labels, lr=1e-3):
+def train(model, waveforms, labels):
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for waveform, label in zip(waveforms, labels, strict=True):
         loss, _, _ = model(
             torch.from_numpy(waveform)[None],
@@ -112,22 +112,30 @@ def test_positions_are_right_whatever_the_groups_of_their_convolution(
 
 
 def test_trained_models_agree_with_those_of_float32():
+    # Without dropout, and at a rate at which a rounding does not lead elsewhere: so it
+    # is with all first weights, which each version of transformers draws otherwise.
+    steady = {**TINY_HUBERT, "init_seed": 1}
+    steady |= {f"{part}_dropout": 0.0 for part in ("hidden", "activation", "attention")}
     waveforms, labels = voices(96)
     tests = {f"t{k:02d}": v for k, v in enumerate(voices(140)[0][96:])}
-    predictions, correct = {}, {}
+    female, correct = {}, {}
     for autocast in ("none", "bfloat16"):
         model = build_gender_model(
-            {**TINY_GENDER, "model_conf": {"autocast": autocast}}
+            {
+                **TINY_GENDER,
+                "frontend_conf": {"model": {**steady, "feat_proj_dropout": 0.0}},
+                "model_conf": {"autocast": autocast},
+            }
         )
-        train(model, waveforms, labels, lr=3e-3)
+        train(model, waveforms, labels)
         predicted = predict_labels(model, tests.__getitem__, [[utt] for utt in tests])
-        predictions[autocast] = [p.label for p in predicted]
+        female[autocast] = np.array([p.probabilities["f"] for p in predicted])
         correct[autocast] = np.mean(
             [p.label == "fm"[k % 2] for k, p in enumerate(predicted)]
         )
-    agree = np.mean(np.equal(predictions["none"], predictions["bfloat16"]))
+    difference = np.abs(female["none"] - female["bfloat16"])
     assert correct["none"] > 0.8  # they have learned something
-    assert agree >= 0.95
+    assert 0 < difference.max() < 0.1
     assert abs(correct["none"] - correct["bfloat16"]) <= 0.05
 
 
