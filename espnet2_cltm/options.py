@@ -259,12 +259,7 @@ class Option:
 
 
 def add_options(parser: argparse._ActionsContainer, options: Iterable[Option]) -> None:
-    """Add declared options to a parser of argparse.
-
-    Args:
-        parser: Parser or group to add to.
-        options: Declarations.
-    """
+    """Add declared options to a parser of argparse."""
     for option in options:
         parser.add_argument(
             f"--{option.name}",
@@ -293,7 +288,6 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
 
     Args:
         arguments: Arguments of run.sh; the last of several with one name wins.
-        options: Known options by name.
 
     Returns:
         Texts by name, defaults filled in.

@@ -328,11 +328,7 @@ def recipe_options() -> dict[str, Option]:
 
 
 def help_text(program: str = "./run.sh") -> str:
-    """Return run.sh's help: every option with its default, by group.
-
-    Args:
-        program: What the recipe is called as.
-    """
+    """Return run.sh's help: every option with its default, by group."""
     lines = [
         _HELP.format(program=program),
         f"Tasks: {', '.join(task_names())}, and those of conf/tasks/*.yaml.",

@@ -42,8 +42,6 @@ def make_all_runs(
     """Make every run of the plan that is not done.
 
     Args:
-        directory: The experiment.
-        executor: Executor whose workers make them.
         retry_failed: Whether runs that failed before are made again; otherwise they
             are named and left as they are.
         layers: Whether the executor's workers measure layers.
@@ -180,10 +178,6 @@ class ProgressFile:
     ``seconds_to_go``        time for what is left at that rate, or null
     ``started``, ``updated`` times of this runner's start and of this file (ISO 8601)
     ======================== ========================================================
-
-    Args:
-        directory: The experiment.
-        executor: Name of the executor.
     """
 
     def __init__(self, directory: ExperimentDir, executor: str):
@@ -209,7 +203,6 @@ class ProgressFile:
 
         Args:
             state: ``done``, ``failed`` or ``interrupted``.
-            counts: The last counts.
 
         Raises:
             UserError: The file system refuses.

@@ -95,7 +95,6 @@ class Settings:
         """Return the rules for drawing a task's subsets and test data.
 
         Args:
-            task: The task.
             lang: The language, where only some are taken as having no data: others
                 need no shots.
         """
@@ -176,7 +175,6 @@ def check_unchanged(path: Path, settings: Settings) -> None:
     Args:
         path: The experiment's ``experiment.yaml``; if it is missing, nothing is
             checked.
-        settings: Settings asked for now.
 
     Raises:
         UserError: Something differs; the message lists every difference.

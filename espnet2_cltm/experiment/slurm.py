@@ -70,7 +70,6 @@ class WorkerJob:
 
     Args:
         options: Options of ``run_worker``.
-        n_workers: Number of workers.
     """
 
     def __init__(self, options: Sequence[str], n_workers: int):
@@ -117,9 +116,7 @@ class SlurmExecutor:
 
     Args:
         directory: The experiment, on a file system that the nodes share.
-        settings: What each job asks for.
         config: File of the settings, for messages.
-        options: Further options of ``run_worker``.
     """
 
     name = "slurm"
