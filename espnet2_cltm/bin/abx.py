@@ -27,7 +27,7 @@ from espnet2_cltm.abx.inputs import (
 )
 from espnet2_cltm.abx.items import UNITS
 from espnet2_cltm.abx.measuring import Results, Setting, summary
-from espnet2_cltm.bin.command_line import Parser, command
+from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.corpus.datadir import SPLITS
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.devices import check_gpus
@@ -42,7 +42,6 @@ from espnet2_cltm.options import (
     Kind,
     Option,
     above_zero,
-    add_options,
     distinct,
     one_of,
     some_of,
@@ -157,18 +156,14 @@ OPTIONS = (
 )
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Define the options."""
-    parser = Parser(
-        description="Measure how often a speech sound is nearer to another one of its "
-        "kind than to one of another kind, in the features of an encoder's layers, in "
-        "log-mel, or in features from files (ABX error; chance is 50%). Only what is "
-        "missing is measured; the command can be interrupted and started again at any "
-        "time.",
-    )
-    parser.add_path("outdir", "directory to write the results to")
-    add_options(parser, OPTIONS)
-    return parser
+get_parser = parser_of(
+    "Measure how often a speech sound is nearer to another one of its kind than to one "
+    "of another kind, in the features of an encoder's layers, in log-mel, or in "
+    "features from files (ABX error; chance is 50%). Only what is missing is measured; "
+    "the command can be interrupted and started again at any time.",
+    OPTIONS,
+    outdir="directory to write the results to",
+)
 
 
 def run(args: argparse.Namespace) -> None:

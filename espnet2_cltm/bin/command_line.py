@@ -8,12 +8,13 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from espnet2_cltm.bin import interrupts
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.options import Option, add_options
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,6 +27,27 @@ class Parser(argparse.ArgumentParser):
     def add_path(self, name: str, help: str) -> None:
         """Add an option that takes a path and has to be given."""
         self.add_argument(f"--{name}", type=Path, required=True, help=help)
+
+
+def parser_of(
+    description: str, options: Iterable[Option] = (), **paths: str
+) -> Callable[[], argparse.ArgumentParser]:
+    """Return a command's ``get_parser``, which defines its options.
+
+    Args:
+        description: What the command does, for its help.
+        options: Declared options.
+        **paths: What each path is that has to be given, by its option's name.
+    """
+
+    def get_parser() -> argparse.ArgumentParser:
+        parser = Parser(description=description)
+        for name, text in paths.items():
+            parser.add_path(name, text)
+        add_options(parser, options)
+        return parser
+
+    return get_parser
 
 
 def run_command(command: Callable[[], None]) -> None:

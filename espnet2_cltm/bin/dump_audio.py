@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, entry_point
+from espnet2_cltm.bin.command_line import entry_point, parser_of
 from espnet2_cltm.corpus.audio import TELEPHONE_BAND
 from espnet2_cltm.corpus.audio_store import LanguageAudio, dump_language
 from espnet2_cltm.corpus.datadir import SPLITS
@@ -20,21 +20,16 @@ from espnet2_cltm.corpus.decoding_pool import DecodingPool
 from espnet2_cltm.corpus.language import languages_below
 from espnet2_cltm.corpus.options import DATADIR, DUMPDIR, NJ, STAGE_2_OPTIONS
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.options import TEXT, Option, add_options
+from espnet2_cltm.options import TEXT, Option
 
-
-def get_parser() -> argparse.ArgumentParser:
-    """Build the parser of the command's options."""
-    parser = Parser(
-        description="Decode the recordings of data/<corpus>/<lang>/{train,dev,test} to "
-        "16 kHz mono 16-bit kaldi arks under dump/<corpus>/<lang>. Does only what is "
-        "missing or has changed; can be interrupted and started again at any time. "
-        "Behind a lone -- may stand the options of make_plan.py: what it then would "
-        "not draw is not decoded.",
-    )
-    corpus = Option("corpus", "name of the corpus", TEXT, "demo")
-    add_options(parser, (corpus, *STAGE_2_OPTIONS, DATADIR, DUMPDIR, NJ))
-    return parser
+_corpus = Option("corpus", "name of the corpus", TEXT, "demo")
+get_parser = parser_of(
+    "Decode the recordings of data/<corpus>/<lang>/{train,dev,test} to 16 kHz mono "
+    "16-bit kaldi arks under dump/<corpus>/<lang>. Does only what is missing or has "
+    "changed; can be interrupted and started again at any time. Behind a lone -- may "
+    "stand the options of make_plan.py: what it then would not draw is not decoded.",
+    (_corpus, *STAGE_2_OPTIONS, DATADIR, DUMPDIR, NJ),
+)
 
 
 def _run(words: Sequence[str]) -> None:

@@ -2,19 +2,15 @@
 
 import argparse
 
-from espnet2_cltm.bin.command_line import Parser, command
+from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.frontend.checkpoint import load_hubert
 from espnet2_cltm.pretraining.export import write_card
 
-
-def get_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command's options."""
-    parser = Parser(
-        description="Write <exp>/hf/README.md: data, targets, training, figures.",
-    )
-    parser.add_path("exp", "experiment")
-    parser.add_path("template", "text, conf/model_card.md")
-    return parser
+get_parser = parser_of(
+    "Write <exp>/hf/README.md: data, targets, training, figures.",
+    exp="experiment",
+    template="text, conf/model_card.md",
+)
 
 
 def _write(args: argparse.Namespace) -> None:

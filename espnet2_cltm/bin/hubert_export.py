@@ -4,25 +4,20 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from espnet2_cltm.bin.command_line import Parser, command
+from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping
-from espnet2_cltm.options import Option, add_options, one_of
+from espnet2_cltm.options import Option, one_of
 from espnet2_cltm.pretraining.export import DTYPES, export_hubert
 
-
-def get_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command's options."""
-    parser = Parser(
-        description="Write the encoder of a pretraining as config.json, "
-        "preprocessor_config.json and model.safetensors, which --model takes.",
-    )
-    parser.add_path("train_config", "config.yaml of the training")
-    parser.add_path("model_file", "weights, such as latest.pth")
-    parser.add_path("outdir", "directory to write to")
-    dtype = Option("dtype", "precision", one_of(*sorted(DTYPES)), "float16")
-    add_options(parser, [dtype])
-    return parser
+get_parser = parser_of(
+    "Write the encoder of a pretraining as config.json, preprocessor_config.json and "
+    "model.safetensors, which --model takes.",
+    [Option("dtype", "precision", one_of(*sorted(DTYPES)), "float16")],
+    train_config="config.yaml of the training",
+    model_file="weights, such as latest.pth",
+    outdir="directory to write to",
+)
 
 
 def _export(args: argparse.Namespace) -> None:

@@ -2,9 +2,9 @@
 
 import argparse
 
-from espnet2_cltm.bin.command_line import Parser, command
+from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.corpus.options import CODES
-from espnet2_cltm.options import POSITIVE, SEED, Option, add_options
+from espnet2_cltm.options import POSITIVE, SEED, Option
 from espnet2_cltm.pretraining.options import GROUNDING_SHARE
 from espnet2_cltm.pretraining.pictures import PictureSettings, make_pictures
 from espnet2_cltm.pretraining.targets import choose_languages
@@ -23,17 +23,13 @@ OPTIONS = (
 )
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command's options."""
-    parser = Parser(
-        description="Read the pictures that a corpus's image.scp names into one array. "
-        "Only what is missing is read; the command can be interrupted and started "
-        "again at any time.",
-    )
-    parser.add_path("dump", "audio store: <dumpdir>/<corpus>")
-    parser.add_path("outdir", "directory to write to")
-    add_options(parser, OPTIONS)
-    return parser
+get_parser = parser_of(
+    "Read the pictures that a corpus's image.scp names into one array. Only what is "
+    "missing is read; the command can be interrupted and started again at any time.",
+    OPTIONS,
+    dump="audio store: <dumpdir>/<corpus>",
+    outdir="directory to write to",
+)
 
 
 def _make(args: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from espnet2_cltm.bin.command_line import Parser, command
+from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.options import (
@@ -12,7 +12,6 @@ from espnet2_cltm.options import (
     TEXT,
     TRUTH,
     Option,
-    add_options,
     one_of,
 )
 from espnet2_cltm.pretraining.options import GROUNDING_SHARE, HOURS
@@ -58,17 +57,14 @@ OPTIONS = (
 )
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command's options."""
-    parser = Parser(
-        description="Cluster the frames of a corpus that stage 2 has decoded, and "
-        "write the cluster of every frame. Only what is missing is made; the command "
-        "can be interrupted and started again at any time.",
-    )
-    parser.add_path("dump", "audio store: <dumpdir>/<corpus>")
-    parser.add_path("outdir", "directory to write to")
-    add_options(parser, OPTIONS)
-    return parser
+get_parser = parser_of(
+    "Cluster the frames of a corpus that stage 2 has decoded, and write the cluster of "
+    "every frame. Only what is missing is made; the command can be interrupted and "
+    "started again at any time.",
+    OPTIONS,
+    dump="audio store: <dumpdir>/<corpus>",
+    outdir="directory to write to",
+)
 
 
 def _make(args: argparse.Namespace) -> None:

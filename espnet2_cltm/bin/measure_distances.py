@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import Parser, command
+from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
@@ -22,7 +22,6 @@ from espnet2_cltm.options import (
     SEED,
     TEXT,
     Option,
-    add_options,
     some_of,
 )
 from espnet2_cltm.profiles.making import (
@@ -71,21 +70,15 @@ OPTIONS = (
 )
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command's options."""
-    parser = Parser(
-        description="Measure distances between languages by their recordings, without "
-        "transcripts. Only what is missing is made; the command can be interrupted and "
-        "started again at any time."
-    )
-    parser.add_path(
-        "audio",
-        "directory that holds one of each language: <dumpdir>/<corpus>, Kaldi "
-        "directories, or directories of audio files",
-    )
-    parser.add_path("outdir", "directory to write the tables to")
-    add_options(parser, OPTIONS)
-    return parser
+get_parser = parser_of(
+    "Measure distances between languages by their recordings, without transcripts. "
+    "Only what is missing is made; the command can be interrupted and started again at "
+    "any time.",
+    OPTIONS,
+    audio="directory that holds one of each language: <dumpdir>/<corpus>, Kaldi "
+    "directories, or directories of audio files",
+    outdir="directory to write the tables to",
+)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 import argparse
 
 from espnet2_cltm.abx.averaging import LEVEL
-from espnet2_cltm.bin.command_line import Parser, command
+from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.files import write_rows
 from espnet2_cltm.gap.comparing import (
     Comparison,
@@ -16,23 +16,18 @@ from espnet2_cltm.gap.comparing import (
 from espnet2_cltm.gap.encoders import list_additions, list_kinds
 from espnet2_cltm.gap.figure import FIGURES, Outcome
 from espnet2_cltm.gap.options import EXPERIMENT_OPTIONS
-from espnet2_cltm.options import DRAWS, Option, add_options
+from espnet2_cltm.options import DRAWS, Option
 from espnet2_cltm.report.drawing import write_figures
 from espnet2_cltm.report.wording import level_text
 
-
-def get_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command's options."""
-    parser = Parser(
-        description="Tell how much worse the multilingual encoder is than the "
-        "monolingual ones, from the ABX errors that stage 4 of egs2/cltm/gap1/run.sh "
-        "leaves: gap.tsv, errors.tsv, gap.png and gap.pdf."
-    )
-    parser.add_path("exp", "experiment")
-    add_options(parser, EXPERIMENT_OPTIONS)
-    draws = f"draws of speakers for the intervals of {level_text(LEVEL)}"
-    add_options(parser, [Option("draws", draws, DRAWS, "1000")])
-    return parser
+_draws = f"draws of speakers for the intervals of {level_text(LEVEL)}"
+get_parser = parser_of(
+    "Tell how much worse the multilingual encoder is than the monolingual ones, from "
+    "the ABX errors that stage 4 of egs2/cltm/gap1/run.sh leaves: gap.tsv, errors.tsv, "
+    "gap.png and gap.pdf.",
+    (*EXPERIMENT_OPTIONS, Option("draws", _draws, DRAWS, "1000")),
+    exp="experiment",
+)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from espnet2_cltm.bin.command_line import Parser, command
+from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.corpus.datadir import SPLITS, read_table
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping, write_rows
-from espnet2_cltm.options import Option, add_options, some_of
+from espnet2_cltm.options import Option, some_of
 from espnet2_cltm.pretraining.espnet_task import PretrainingTask
 from espnet2_cltm.pretraining.pictures import read_captions
 from espnet2_cltm.pretraining.retrieval import (
@@ -30,19 +30,16 @@ OPTIONS = (
 )
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command's options."""
-    parser = Parser(
-        description="Measure how often, in a grounded pretraining, captions find their "
-        "pictures, pictures their captions, and captions those of the same picture in "
-        "another language, among the 1, 5 and 10 nearest, with chance beside it.",
-    )
-    parser.add_path("train_config", "config.yaml of the training")
-    parser.add_path("model_file", "weights, such as latest.pth")
-    parser.add_path("dump", "audio store: <dumpdir>/<corpus>")
-    parser.add_path("outfile", "table to write, such as r.tsv")
-    add_options(parser, OPTIONS)
-    return parser
+get_parser = parser_of(
+    "Measure how often, in a grounded pretraining, captions find their pictures, "
+    "pictures their captions, and captions those of the same picture in another "
+    "language, among the 1, 5 and 10 nearest, with chance beside it.",
+    OPTIONS,
+    train_config="config.yaml of the training",
+    model_file="weights, such as latest.pth",
+    dump="audio store: <dumpdir>/<corpus>",
+    outfile="table to write, such as r.tsv",
+)
 
 
 def _measure(args: argparse.Namespace) -> None:

@@ -4,7 +4,7 @@
 import argparse
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, command
+from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.experiment.executors import Executor, LocalExecutor
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -15,15 +15,8 @@ from espnet2_cltm.experiment.run_options import (
 )
 from espnet2_cltm.experiment.runner import make_all_runs
 from espnet2_cltm.experiment.slurm_settings import check_slurm
-from espnet2_cltm.options import add_options
 
-
-def get_parser() -> argparse.ArgumentParser:
-    """Return the parser of the options."""
-    parser = Parser(description=__doc__)
-    parser.add_path("exp", "exp/<tag>")
-    add_options(parser, RUN_OPTIONS)
-    return parser
+get_parser = parser_of(__doc__, RUN_OPTIONS, exp="exp/<tag>")
 
 
 def make_runs(args: argparse.Namespace) -> None:

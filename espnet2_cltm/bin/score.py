@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 """Stage 5: gather the scores of all runs in results.tsv."""
 
-import argparse
 import sys
 
-from espnet2_cltm.bin.command_line import Parser, command
+from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.data_table import write_data_table
 from espnet2_cltm.experiment.layout import ExperimentDir
@@ -13,16 +12,9 @@ from espnet2_cltm.experiment.plan import read_plan
 from espnet2_cltm.experiment.recipe_options import STAGE_5_OPTIONS
 from espnet2_cltm.experiment.results import collect_results, write_results
 from espnet2_cltm.experiment.states import runs_left, without_layers
-from espnet2_cltm.options import add_options
 from espnet2_cltm.progress import progress
 
-
-def get_parser() -> argparse.ArgumentParser:
-    """Return the options."""
-    parser = Parser(description=__doc__)
-    parser.add_path("exp", "exp/<tag>")
-    add_options(parser, STAGE_5_OPTIONS)
-    return parser
+get_parser = parser_of(__doc__, STAGE_5_OPTIONS, exp="exp/<tag>")
 
 
 def score(directory: ExperimentDir, rescore: bool) -> None:

@@ -1,26 +1,18 @@
 #!/usr/bin/env python3
 """Score speaker verification: EER, min DCF and AUC of a trial list's scores."""
 
-import argparse
 import math
 from pathlib import Path
 
-from espnet2_cltm.bin.command_line import Parser, command
+from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.speaker.metrics import P_TARGETS, fewest_nontargets, score_trials
 from espnet2_cltm.speaker.trials import read_scores, read_trials
 
-
-def get_parser() -> argparse.ArgumentParser:
-    """Return the options."""
-    parser = Parser(description=__doc__)
-    parser.add_path(
-        "trials", "Kaldi trial list with lines of '<enrol> <test> target|nontarget'"
-    )
-    parser.add_path(
-        "scores",
-        "lines of '<enrol> <test> <score>', higher for one speaker, in any order",
-    )
-    return parser
+get_parser = parser_of(
+    __doc__,
+    trials="Kaldi trial list with lines of '<enrol> <test> target|nontarget'",
+    scores="lines of '<enrol> <test> <score>', higher for one speaker, in any order",
+)
 
 
 def speaker_score(trials_path: Path, scores_path: Path) -> None:
