@@ -163,14 +163,6 @@ def read_audio(location: str, allow_pipes: bool = False) -> np.ndarray:
     return samples.astype(np.float32) / _INT16_STEPS
 
 
-def decode(location: str) -> np.ndarray:
-    """Decode one recording to int16 [n_samples] at 16 kHz.
-
-    As :func:`decode_recording`, without its remarks.
-    """
-    return decode_recording(location).samples
-
-
 def decode_recording(
     location: str, max_seconds: float = MAX_SECONDS, allow_pipes: bool = True
 ) -> Recording:

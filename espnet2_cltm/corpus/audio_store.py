@@ -15,7 +15,7 @@ comes in chunks of its own, and ``undecoded.tsv`` lists the others.
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,20 +114,18 @@ def dump_language(
                 "correct --datadir."
             )
         there = {name: read_markers(dump / name / "arks") for name in found}
-        needed = {
-            name: utterances
-            if name != "train" or train is None
-            else _among(utterances, {*train}.union(*there[name].values()))
-            for name, utterances in found.items()
-        }
+        needed = dict(found)
+        if train is not None and "train" in found:
+            asked_or_there = {*train}.union(*there["train"].values())
+            needed["train"] = [u for u in found["train"] if u.id in asked_or_there]
         commands = _find_commands(data, needed, allow_pipes)
         states = _run_commands(commands, pool, lang)
         splits = [
             _plan_split(
-                *(utterances, needed[name], there[name], data / name, dump / name),
+                *(found[name], needed[name], there[name], data / name, dump / name),
                 *(max_seconds, states),
             )
-            for name, utterances in found.items()
+            for name in found
         ]
         _remove_leftovers(dump, splits)
         n_decoded = _decode_missing(splits, pool, lang, max_seconds)
@@ -182,10 +180,6 @@ def _run_commands(
             [(pipe_state, command) for command in commands], lambda _: bar.update()
         )
     return dict(zip(commands, states, strict=True))
-
-
-def _among(utterances: Iterable[Utterance], utts: Collection[str]) -> list[Utterance]:
-    return [utterance for utterance in utterances if utterance.id in utts]
 
 
 def _plan_split(

@@ -12,7 +12,7 @@ language the newest is taken.
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from espnet2_cltm.corpus.datadir import SPLITS
@@ -225,19 +225,20 @@ def _places_in(directory: Path, names: Iterable[str], level: int) -> Iterator[Pl
     if named := _OF_ONE_LANGUAGE.fullmatch(lang):
         lang = named["mcv"] or named["cv"]
     missing = [f"{split}.tsv" for split in SPLITS if split not in tables]
-    lacks = ""
-    if missing and "-delta-" in str(directory):
+    if not missing:
+        lacks = ""
+    elif "-delta-" in str(directory):
         lacks = (
             f"{directory} is of a delta release, which holds only what is new in a "
-            "release and no splits: extract the whole release"
+            f"release and no splits: extract the whole release, or leave {lang} out of "
+            "--langs."
         )
-    elif missing:
+    else:
         lacks = (
             f"{directory} has no {' and no '.join(missing)}: extract the whole archive "
-            "of the language"
+            f"of the language, or leave {lang} out of --langs."
         )
-    lacks = f"{lacks}, or leave {lang} out of --langs." if lacks else ""
-    yield Place(lang, directory, level, None, lacks)
+    yield Place(lang, directory, level, lacks=lacks)
 
 
 def _choose(lang: str, places: list[Place]) -> Place:
@@ -254,16 +255,14 @@ def _choose(lang: str, places: list[Place]) -> Place:
             f"{others[0].directory}: give one of them (COMMON_VOICE in db.sh or "
             f"--corpus_dir), or leave {lang} out of --langs."
         )
-        return Place(lang, first.directory, first.level, first.table, lacks)
-    unused = [place for place in whole if place != first]
-    note = ""
-    if unused:
-        note = f"taken from {first.directory}, and not from {unused[0].directory}" + (
-            f" and {len(unused) - 1} other places" if unused[1:] else ""
-        )
-    elif first.level > 1:
-        note = f"taken from {first.directory}"
-    return Place(lang, first.directory, first.level, first.table, first.lacks, note)
+        return replace(first, lacks=lacks)
+    note = f"taken from {first.directory}"
+    if unused := [place for place in whole if place != first]:
+        note += f", and not from {unused[0].directory}"
+        note += f" and {len(unused) - 1} other places" if unused[1:] else ""
+    elif first.level <= 1:
+        note = ""
+    return replace(first, note=note)
 
 
 def _advice(corpus_dir: Path) -> str:

@@ -118,22 +118,23 @@ def write_data_dir(
 
     # Lines are made as they are written: all tables together are a multiple of what
     # the utterances take.
-    def column(value: Callable[[Utterance], str | None]) -> Iterator[str]:
+    def lines(table: Iterable[tuple[str, str | None]]) -> Iterator[str]:
         return (
-            f"{row.id} {text}".rstrip() + "\n"
-            for row in rows
-            if (text := value(row)) is not None
+            f"{key} {value}".rstrip() + "\n"
+            for key, value in table
+            if value is not None
         )
+
+    def column(value: Callable[[Utterance], str | None]) -> Iterator[str]:
+        return lines((row.id, value(row)) for row in rows)
 
     def label_column(label: str) -> Iterator[str]:
         return column(lambda row: row.labels.get(label))
 
-    def lines(table: Iterable[tuple[str, str]]) -> Iterator[str]:
-        return (f"{key} {value}".rstrip() + "\n" for key, value in table)
-
     has_text = any(row.text for row in rows)
     segments, audio = _tables_of_audio(rows, directory)
     tables = {
+        CTM: filter(None, (ctm_lines(r.id, phones.get(r.id, ())) for r in rows)),
         "utt2spk": column(lambda row: row.speaker),
         "spk2utt": lines((spk, " ".join(utts_of[spk])) for spk in sorted(utts_of)),
         "spk2gender": lines(sorted(genders.items())),
@@ -147,18 +148,10 @@ def write_data_dir(
         "segments": lines(segments),
         "wav.scp": lines((name, audio[name]) for name in sorted(audio)),
     }
-    times = "".join(ctm_lines(row.id, phones.get(row.id, ())) for row in rows)
-    remove_if_there(
-        *(() if times else [directory / CTM]),
-        *(
-            path
-            for prefix in ("utt2", "spk2")
-            for path in label_tables(directory, prefix).values()
-            if path.name not in tables
-        ),
-    )
-    if times:
-        write_text(directory / CTM, times)
+    for prefix in ("utt2", "spk2"):
+        for path in label_tables(directory, prefix).values():
+            if path.name not in tables:
+                remove_if_there(path)
     for name, table in tables.items():
         if head := next(table, ""):
             write_text(directory / name, itertools.chain([head], table))

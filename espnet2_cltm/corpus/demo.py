@@ -19,7 +19,7 @@ import json
 import wave
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from random import Random
 
@@ -269,31 +269,23 @@ def _count_samples(path: Path) -> int | None:
 
 
 def _write_tables(items: list[Item], directory: Path) -> None:
-    names = [field.name for field in fields(Speaker)]
     speakers = [
-        [
-            " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            for value in (getattr(speaker, name) for name in names)
-        ]
+        [" ".join(map(str, v)) if isinstance(v, tuple) else v for v in astuple(speaker)]
         for speaker in dict.fromkeys(item.speaker for item in items)
     ]
+    names = [field.name for field in fields(Speaker)]
+    write_rows(directory / "speakers.tsv", [names, *speakers])
     utterances = [
         [
-            item.id,
-            item.speaker.split,
-            item.speaker.gender,
-            str(_count_samples(path := item.path(directory))),
+            *(item.id, item.speaker.split, item.speaker.gender),
+            _count_samples(path := item.path(directory)),
             hashlib.sha256(path.read_bytes()).hexdigest(),
             item.prompt.text,
         ]
         for item in items
     ]
     header = ["id", "split", "gender", "samples", "sha256", "text"]
-    for file, rows in (
-        ("speakers.tsv", [names, *speakers]),
-        ("utterances.tsv", [header, *utterances]),
-    ):
-        write_rows(directory / file, rows)
+    write_rows(directory / "utterances.tsv", [header, *utterances])
 
 
 DEMO = CorpusSpec(

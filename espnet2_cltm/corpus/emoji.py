@@ -81,21 +81,18 @@ def read_pictures() -> np.ndarray:
     return rows.reshape(-1, SIZE, SIZE, 3)[: len(read_emoji())]
 
 
-def picture_file(one: Emoji, directory: Path) -> Path:
-    """Return the file of an emoji's picture, named by its code points."""
-    points = "-".join(f"{ord(character):x}" for character in one.character)
-    return directory / f"{points}.png"
-
-
 def write_picture(one: Emoji, directory: Path) -> Path:
     """Write an emoji's picture as PNG unless it is there, and return its file.
+
+    The file is named by the emoji's code points.
 
     Raises:
         UserError: The file system refuses.
     """
     from PIL import Image
 
-    path = picture_file(one, directory)
+    points = "-".join(f"{ord(character):x}" for character in one.character)
+    path = directory / f"{points}.png"
     if not path.exists():
         with replacing(path) as temporary:
             Image.fromarray(read_pictures()[one.number]).save(temporary)

@@ -23,35 +23,6 @@ _AUDIO_SUFFIX = re.compile(r"\.(mp3|wav|flac|ogg|opus|m4a|sph)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Joined:
-    """What became of a user's table in one language.
-
-    Attributes:
-        path: File of the table.
-        labelled: Number of utterances that it labels, by label.
-        n_rows: Number of its rows.
-        n_unmatched: Number of its rows that no utterance belongs to.
-    """
-
-    path: str
-    labelled: Mapping[str, int]
-    n_rows: int
-    n_unmatched: int
-
-    def __str__(self) -> str:
-        counts = ", ".join(
-            f"{label} of {counted(count, 'utterance')}"
-            for label, count in self.labelled.items()
-        )
-        unmatched = (
-            f"{self.n_unmatched} of its {self.n_rows} rows match no utterance"
-            if self.n_unmatched
-            else "every row matches an utterance"
-        )
-        return f"{self.path} gives {counts or 'no label'}; {unmatched}"
-
-
-@dataclass(frozen=True)
 class LabelRow:
     """One row of a user's table: its line, what it is about, and its labels."""
 
@@ -120,8 +91,10 @@ def read_label_rows(path: Path) -> list[LabelRow]:
     return rows
 
 
-def join_labels(language: LanguageSplits, path: Path) -> tuple[LanguageSplits, Joined]:
+def join_labels(language: LanguageSplits, path: Path) -> tuple[LanguageSplits, str]:
     """Join a user's table to a language; it takes precedence over the corpus.
+
+    Returned, too, is a sentence on how many utterances and rows belong together.
 
     Args:
         language: The language.
@@ -179,8 +152,15 @@ def join_labels(language: LanguageSplits, path: Path) -> tuple[LanguageSplits, J
         for split, utterances in language.splits.items()
     }
     labelled = Counter(label for stated in labels.values() for label in stated)
-    joined = Joined(str(path), dict(sorted(labelled.items())), len(rows), n_unmatched)
-    return replace(language, splits=splits, unusable=unusable), joined
+    counts = ", ".join(
+        f"{label} of {counted(count, 'utterance')}"
+        for label, count in sorted(labelled.items())
+    )
+    unmatched = "every row matches an utterance"
+    if n_unmatched:
+        unmatched = f"{n_unmatched} of its {len(rows)} rows match no utterance"
+    said = f"{path} gives {counts or 'no label'}; {unmatched}"
+    return replace(language, splits=splits, unusable=unusable), said
 
 
 class _Index:

@@ -287,8 +287,8 @@ def prepare_language(
     language = loaded or _load(corpus, corpus_dir, lang, options)
     joined = ""
     if options.labels:
-        language, what = join_labels(language, labels_file(options.labels, lang))
-        joined = str(what)
+        path = labels_file(options.labels, lang)
+        language, joined = join_labels(language, path)
     language, unlabelled = leave_out_unlabelled(language, options.require_labels)
     language = _apply_limits(language, options)
     _write_rejected(directory / REJECTED, language.rejected)

@@ -64,29 +64,18 @@ class _Container:
 
 _RIFF = _Container(12, "<4sI", b"data")
 _RIFX = _Container(12, ">4sI", b"data", total=(">I", 4, 8))
+_AIFF = _Container(12, ">4sI", b"SSND", total=(">I", 4, 8))
+_W64 = _Container(
+    40, "<4s12xQ", b"data", align=8, counts_header=True, total=("<Q", 16, 0)
+)
+_CAF = _Container(8, ">4sQ", b"data", align=1, total=None)
 _CONTAINERS: Mapping[tuple[bytes, int, bytes], tuple[str, _Container | None]] = {
     (b"RIFF", 8, b"WAVE"): ("wav", _RIFF),
     (b"RIFX", 8, b"WAVE"): ("wav", _RIFX),
     (b"RF64", 8, b"WAVE"): ("wav", _RIFF),
-    (b"FORM", 8, b"AIF"): (
-        "aiff",
-        _Container(12, ">4sI", b"SSND", total=(">I", 4, 8)),
-    ),
-    (b"riff\x2e\x91\xcf\x11", 24, b"wave"): (
-        "w64",
-        _Container(
-            40,
-            "<4s12xQ",
-            b"data",
-            align=8,
-            counts_header=True,
-            total=("<Q", 16, 0),
-        ),
-    ),
-    (b"caff", 4, b"\0\x01"): (
-        "caf",
-        _Container(8, ">4sQ", b"data", align=1, total=None),
-    ),
+    (b"FORM", 8, b"AIF"): ("aiff", _AIFF),
+    (b"riff\x2e\x91\xcf\x11", 24, b"wave"): ("w64", _W64),
+    (b"caff", 4, b"\0\x01"): ("caf", _CAF),
     (b".snd", 0, b""): ("au", None),
     (b"dns.", 0, b""): ("au", None),
     (b"NIST_1A\n", 0, b""): ("sphere", None),
@@ -143,17 +132,13 @@ def is_truncated(content: bytes) -> bool:
     data = _find_data(content)
     if data is None:
         return True
-    return _promises_more(data) and not data.is_in_whole_container
+    return data.promises_more and not data.is_in_whole_container
 
 
 def announces_too_much(content: bytes) -> bool:
     """Return whether a header promises more audio than its whole file can hold."""
     data = _find_data(content)
-    return data is not None and _promises_more(data) and data.is_in_whole_container
-
-
-def _promises_more(data: "_Data") -> bool:
-    return data.declared is not None and data.declared > data.available
+    return data is not None and data.promises_more and data.is_in_whole_container
 
 
 def declared_flac_samples(content: bytes) -> int | None:
@@ -187,6 +172,10 @@ class _Data:
     declared: int | None
     available: int
     is_in_whole_container: bool = False
+
+    @property
+    def promises_more(self) -> bool:
+        return self.declared is not None and self.declared > self.available
 
 
 def close_wav_header(content: bytes) -> bytes:

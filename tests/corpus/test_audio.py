@@ -17,7 +17,6 @@ from espnet2_cltm.corpus.audio import (
     TELEPHONE_BAND,
     RejectedAudio,
     check_content,
-    decode,
     decode_part,
     decode_recording,
     describe_content,
@@ -34,6 +33,10 @@ def noise(n_samples, channels=1, scale=0.1):
 
 def sine(hertz, rate, seconds=1.0, amplitude=0.5):
     return amplitude * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)
+
+
+def decode(location):
+    return decode_recording(location).samples
 
 
 def reason_of(location):

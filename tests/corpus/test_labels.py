@@ -93,9 +93,8 @@ def test_labels_come_before_the_corpuss_own_and_are_counted(tmp_path):
         {"age": "teens", "mood": "bad"},
         {"age": "teens"},
     ]
-    assert what.labelled == {"age": 1, "mood": 2}
-    assert (what.n_rows, what.n_unmatched) == (3, 1)
-    assert "1 of its 3 rows" in str(what)
+    assert what.startswith(f"{path} gives age of 1 utterance, mood of 2 utterances;")
+    assert "1 of its 3 rows" in what
 
 
 def test_genders_are_f_and_m_however_they_are_written(tmp_path):
@@ -155,5 +154,5 @@ def test_emotions_of_real_speech_are_joined(lang, labelled):
     joined, what = join_labels(
         loaded, labels_file(f"{CV_REAL}/{{lang}}/emotion.tsv", lang)
     )
-    assert what.labelled == {"emotion": labelled} and what.n_unmatched == 0
+    assert f"emotion of {labelled} utterances; every row matches" in what
     assert all("emotion" in u.labels for rows in joined.splits.values() for u in rows)

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from espnet2.train.distributed_utils import DistributedOption
 
-from espnet2_cltm.corpus.audio import decode
+from espnet2_cltm.corpus.audio import decode_recording
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.tasks.espnet import CommonCollateFn, Trainer
 from espnet2_cltm.tasks.inference import UtteranceReader
@@ -225,4 +225,4 @@ def test_a_cut_file_is_named(tmp_path):
     Path(path).write_bytes(content)
     with pytest.raises(UserError, match="truncated"):
         UtteranceReader([triple(tmp_path, path, "sound")]).read("utt")
-    assert len(decode(write_sound(tmp_path, 16000, "a.wav"))) == 16000
+    assert len(decode_recording(write_sound(tmp_path, 16000, "a.wav")).samples) == 16000
