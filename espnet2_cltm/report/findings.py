@@ -93,7 +93,7 @@ def headline(report: Report) -> str:
             told += "; the others are unclear"
     if not worth:
         return f"{told}."
-    return f"{told}. Where it can be told, a donor's {item} is worth {worth}."
+    return f"{told}. Where this can be estimated, a donor's {item} is worth {worth}."
 
 
 def worth_text(report: Report) -> str:
@@ -227,7 +227,7 @@ def _synthetic_lines(report: Report) -> list[str]:
                 told += f" [{format_limit(low)}, {format_limit(high)}]"
         elif np.isfinite(gain):
             told += (
-                f" It cannot be told, as more of {name} itself does not clearly help; "
+                f" That cannot be said, as more of {name} itself does not clearly help; "
                 f"N of {donor} change its score by {signed(gain)}"
             )
         else:

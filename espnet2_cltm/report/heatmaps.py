@@ -141,7 +141,7 @@ def transfer_grid(
 
 def _ring_note(rings: np.ndarray, tested: np.ndarray) -> str:
     found = (
-        f"cannot be told from 0 (q ≥ {FALSE_DISCOVERY_RATE:.3g}, after correction over "
+        f"not clearly different from 0 (q ≥ {FALSE_DISCOVERY_RATE:.3g}, after correction over "
         f"the matrix): {rings.sum():,} of {tested.sum():,} cells"
     )
     if len(rings) > MOST_WITH_MARKS:

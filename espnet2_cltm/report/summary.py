@@ -232,7 +232,7 @@ def _table(report: Report) -> list[str]:
     ]
     table = pd.DataFrame(cells, names, pd.Index(codes, name="target \\ donor"))
     what = FORMULA if digits == 2 else GAIN_FORMULA
-    marks = [f"* told from 0, {CORRECTED}"] if "*" in str(cells) else []
+    marks = [f"* clearly different from 0, {CORRECTED}"] if "*" in str(cells) else []
     marks += ["† not identified"] if grey.any() else []
     text = table.to_string(col_space=7).splitlines()
     return [what, *text, *(["; ".join(marks)] if marks else [])]

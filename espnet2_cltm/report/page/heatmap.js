@@ -88,7 +88,7 @@ function cellTexts(view, order, n) {
   return { ...trace, textfont: { size: n <= 6 ? 14 : n <= 12 ? 12 : 9, color: colours } };
 }
 
-// Small rings on the cells that are not told from 0, as in the figure for papers.
+// Small rings on the cells that do not clearly differ from 0, as in the figure for papers.
 function unclearCells(view, order, size) {
   const trace = { type: "scatter", mode: "markers", hoverinfo: "skip", x: [], y: [] };
   const colours = [];

@@ -60,15 +60,15 @@ cltm.offeredMatrices = (metrics) =>
 
 cltm.MASKS = {
   none: { label: "all cells", shows: () => true },
-  zero: { label: "cells told from 0", shows: (metric, i, j) => isBelow(metric.q_gain[i][j]) },
-  one: { label: "cells told from 1", shows: (metric, i, j) => isBelow(metric.q_one[i][j]) },
+  zero: { label: "cells clearly different from 0", shows: (metric, i, j) => isBelow(metric.q_gain[i][j]) },
+  one: { label: "cells clearly different from 1", shows: (metric, i, j) => isBelow(metric.q_one[i][j]) },
 };
 
 function isBelow(q) {
   return q !== null && q < cltm.data.false_discovery_rate;
 }
 
-// Whether a cell was tested and not told from 0; the diagonal is about the self-gain.
+// Whether a cell was tested and does not clearly differ from 0; the diagonal is about the self-gain.
 cltm.isUnclear = function (view, i, j) {
   if (!view.kind.hasTests || view.predicted[i][j] || (i === j && view.kind.isCltm)) return false;
   const q = view.metric.q_gain[i][j];

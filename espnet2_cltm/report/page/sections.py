@@ -135,7 +135,7 @@ def _table_of_matrix(report: Report) -> Markup:
     if "(" in written:
         caption += "; in brackets: of a target that is not identified"
     if "*" in written:
-        caption += f"; *: told from 0, {CORRECTED}"
+        caption += f"; *: clearly different from 0, {CORRECTED}"
     return folded(
         "The matrix as a table",
         _language_table(caption, "target \\ donor", languages, languages, cells),
@@ -211,7 +211,7 @@ def _pairs(report: Report) -> str | None:
             ("Donors that harm", f"No donor clearly harms, {CORRECTED}.", HARMS),
         )
     ]
-    caption = "The clearest first; CLTM and its interval where they can be told"
+    caption = "The clearest first; CLTM and its interval where there is one"
     return side_by_side(
         (
             heading,
