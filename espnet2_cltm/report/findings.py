@@ -227,8 +227,8 @@ def _synthetic_lines(report: Report) -> list[str]:
                 told += f" [{format_limit(low)}, {format_limit(high)}]"
         elif np.isfinite(gain):
             told += (
-                f" That cannot be said, as more of {name} itself does not clearly help; "
-                f"N of {donor} change its score by {signed(gain)}"
+                f" That cannot be said, as more of {name} itself does not clearly "
+                f"help; N of {donor} change its score by {signed(gain)}"
             )
         else:
             told += " Not measured"

@@ -141,8 +141,8 @@ def transfer_grid(
 
 def _ring_note(rings: np.ndarray, tested: np.ndarray) -> str:
     found = (
-        f"not clearly different from 0 (q ≥ {FALSE_DISCOVERY_RATE:.3g}, after correction over "
-        f"the matrix): {rings.sum():,} of {tested.sum():,} cells"
+        f"not clearly different from 0 (q ≥ {FALSE_DISCOVERY_RATE:.3g}, after "
+        f"correction over the matrix): {rings.sum():,} of {tested.sum():,} cells"
     )
     if len(rings) > MOST_WITH_MARKS:
         return f"{found[0].upper()}{found[1:]}, unmarked here, see cells.tsv."
