@@ -1,5 +1,10 @@
 """What stages 3 to 5 write and stage 6 reads: kinds of runs, files and columns."""
 
+
+def _columns(names: str) -> tuple[str, ...]:
+    return tuple(names.split())
+
+
 KINDS = ("single", "double", "pair")
 """Kinds of runs that make a matrix."""
 
@@ -15,22 +20,9 @@ JOINT = "joint"
 STEPS = ("data", "equal")
 """Designs of a run's optimiser steps; of two in one file, the last makes the matrix."""
 
-RESULT_COLUMNS = (
-    "run",
-    "task",
-    "kind",
-    "languages",
-    "budget",
-    "seed",
-    "test_language",
-    "metric",
-    "value",
-    "n_test",
-    "steps",
-    "strategy",
-    "size",
-    "method",
-    "shots",
+RESULT_COLUMNS = _columns(
+    "run task kind languages budget seed test_language metric value n_test steps "
+    "strategy size method shots"
 )
 
 FULL = "full"
@@ -52,16 +44,8 @@ HELD_OUT = "held_out.tsv"  # beside results.tsv
 HELD_OUT_COLUMNS = ("run", "test_language", "metric", "values")
 
 DATA = "data.tsv"  # beside results.tsv, as the two below
-DATA_COLUMNS = (
-    "task",
-    "language",
-    "split",
-    "speakers",
-    "utterances",
-    "seconds",
-    "items",
-    "narrow",
-    "remarks",
+DATA_COLUMNS = _columns(
+    "task language split speakers utterances seconds items narrow remarks"
 )
 
 LEFT_OUT = "data/{task}/left_out.tsv"  # below results.tsv
@@ -71,17 +55,7 @@ POOLS = "data/{task}/pools.tsv"  # below results.tsv
 POOL_COLUMNS = ("target", "pool", "donors", "seed")
 
 CURVES, SCORES = "curves.tsv", "scores.tsv"
-MEASURE_COLUMNS = (
-    "task",
-    "kind",
-    "budget",
-    "steps",
-    "language",
-    "measure",
-    "at",
-    "runs",
-    "mean",
-)
+MEASURE_COLUMNS = _columns("task kind budget steps language measure at runs mean")
 
 COSTS = "costs.tsv"
 RUN_COLUMNS = ("run", "task", "kind", "languages", "budget", "seed", "steps")
@@ -104,27 +78,10 @@ COST_COLUMNS = (
 )
 """Costs of a run, empty where not known; behind them ``device`` and ``strategy``."""
 LAYERS = "layers.tsv"
-LAYER_COLUMNS = (
-    "task",
-    "kind",
-    "languages",
-    "budget",
-    "steps",
-    "language",
-    "measure",
-    "layer",
-    "runs",
-    "mean",
-    "sd",
+LAYER_COLUMNS = _columns(
+    "task kind languages budget steps language measure layer runs mean sd"
 )
 
-CONFUSION_COLUMNS = (
-    "task",
-    "kind",
-    "languages",
-    "budget",
-    "test_language",
-    "reference",
-    "predicted",
-    "count",
+CONFUSION_COLUMNS = _columns(
+    "task kind languages budget test_language reference predicted count"
 )

@@ -8,9 +8,10 @@ languages that were added later, is tested with its model, if that was kept.
 import logging
 import platform
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,201 +82,193 @@ def make_run(
     directory.failure(name).unlink(missing_ok=True)
     directory.run(name).mkdir(parents=True, exist_ok=True)
     metrics = read_metrics(directory.metrics(name))
-    log = directory.run(name) / "train.log"
-    with (
-        _logging_to(log, mode="w" if metrics is None else "a"),
-        CostMeter(ngpu) as meter,
-    ):
-        if metrics is not None:
-            is_tested = set(planned.test_languages) <= metrics["test"].keys()
-            lacks_layers = layers and is_tested and "layers" not in metrics
-            add = _add_layers if lacks_layers else _add_tests
-            is_lost = planned.needed_by and not directory.model(name).exists()
-            if not is_lost and add(directory, settings, planned, ngpu, metrics, meter):
-                return
-        _train_and_test(directory, settings, planned, ngpu, keep_models, layers, meter)
+    mode = "w" if metrics is None else "a"
+    with _logging_to(directory.log(name), mode), CostMeter(ngpu) as meter:
+        making = _Making(directory, settings, planned, ngpu, meter)
+        is_lost = planned.needed_by and not directory.model(name).exists()
+        if metrics is None or is_lost or not making.add(metrics, layers):
+            making.train_and_test(keep_models, layers)
     for needed in planned.needs:
         others = map(directory.metrics, needed.needed_by)
         if not needed.run.is_kept(keep_models) and all(p.exists() for p in others):
             remove_if_there(directory.model(needed.run.name))
 
 
-def _train_and_test(
-    directory: ExperimentDir,
-    settings: Settings,
-    planned: PlannedRun,
-    ngpu: int,
-    keep_models: str,
-    layers: bool,
-    meter: CostMeter,
-) -> None:
-    """Train a run's model, test it, and write its ``metrics.json``.
-
-    The run's directory also gets ``train.yaml``, with which the task's own command does
-    the same training, ``train.log``, the predictions and, if asked for, the model and
-    the views of its layers.
-    """
-    run = planned.run
-    code = find_task(run.task).code()
-    utterances = training_utterances(directory, settings, run)
-    config = write_train_yaml(directory, settings, run, utterances)
-    start = extract_start(directory, run)
-    args = training_arguments(code.ESPNET_TASK, config, ["--ngpu", str(ngpu)])
-    criteria = code.criteria(vars(args), run.trained_on, planned.test_languages)
-    sent: dict[str, Any] = {}
-    if run.method == JOINT or run.shots:
-        trained = train_in_memory(code.ESPNET_TASK, args, criteria.values())
-    else:
-        trained, sent = train_pool(directory, settings, run, args, criteria.values())
-    remove_if_there(*start)
-    train_seconds, train_cpu_seconds = meter.lap()
-    scores: dict[str, Scores] = {}
-    checkpoints: dict[str, Any] = {}
-    calibrations: dict[str, Calibrations] = {}
-    test = _Test(directory, settings, run, trained.model, ngpu)
-    with tempfile.TemporaryDirectory() as place:
-        dev = DevSets(directory, settings, run, test.predict, place)
-        for name in planned.test_languages:
-            checkpoints[name] = trained.use(criteria.get(name))
-            calibrations[name] = dev.calibrate(name, checkpoints[name]["epoch"])
-            scores[name] = test.score(name, calibrations[name])
-    logging.info("Tested on %s", ", ".join(scores))
-    if run.is_kept(keep_models) or planned.needed_by:
-        keep_model(directory, planned, args, trained, criteria, checkpoints)
-    test_seconds, test_cpu_seconds = meter.lap()
-    costs = {
-        "train_cpu_seconds": round(train_cpu_seconds, 3),
-        "test_cpu_seconds": round(test_cpu_seconds, 3),
-        **meter.costs(),
-        **inference_costs(
-            run.task,
-            trained.model,
-            read_test_set(directory, run.task, planned.test_languages[0]),
-            _device(ngpu),
-        ),
-        **model_costs(trained.model),
-        **({"sent_bytes": sent["bytes_down"] + sent["bytes_up"]} if sent else {}),
-    }
-    done = {
-        "run": run.name,
-        "utterances": len(utterances),
-        **_recorded(scores, run.trained_on),
-        "calibration": calibrations,
-        "checkpoints": checkpoints,
-        "validation": trained.validation,
-        "train_seconds": round(train_seconds, 3),
-        "test_seconds": round(test_seconds, 3),
-        "costs": costs,
-        **({"rounds": sent} if sent else {}),
-        "versions": versions(ngpu),
-    }
-    if layers:
-
-        def model_of(lang: str) -> tuple[int, AbsESPnetModel]:
-            return trained.use(criteria.get(lang))["epoch"], trained.model
-
-        done["layers"] = measure_layers(directory, settings, run, model_of)
-    write_metrics(directory.metrics(run.name), done)
-
-
-def _add_tests(
-    directory: ExperimentDir,
-    settings: Settings,
-    planned: PlannedRun,
-    ngpu: int,
-    metrics: dict[str, Any],
-    meter: CostMeter,
-) -> bool:
-    """Test a finished run's kept model where the run was not tested yet.
-
-    Returns:
-        Whether there was a model to test.
-    """
-    run = planned.run
-    kept = load_kept_model(directory, run)
-    if kept is None:
-        return False
-    model, checkpoint = kept
-    added = [name for name in planned.test_languages if name not in metrics["test"]]
-    scores: dict[str, Scores] = {}
-    checkpoints = dict(metrics["checkpoints"])
-    set_backends(config_of_run(settings, run))
-    model.to(_device(ngpu))
-    calibrations = dict(metrics.get("calibration", {}))
-    one = _Test(directory, settings, run, model, ngpu)
-    with tempfile.TemporaryDirectory() as place:
-        dev = DevSets(directory, settings, run, one.predict, place)
-        for name in added:
-            calibrations[name] = dev.calibrate(name, checkpoint["epoch"])
-            scores[name] = one.score(name, calibrations[name])
-            checkpoints[name] = checkpoint
-    new = _recorded(scores, run.trained_on)
-    test = {**metrics["test"], **new["test"]}
-    logging.info("Tested the kept model on %s", ", ".join(added))
-    seconds, cpu_seconds = meter.lap()
-    costs = {"test_cpu_seconds": round(cpu_seconds, 3), **meter.costs()}
-    # In the order of a run that makes all tests at once.
-    gone = [name for name in test if name not in planned.test_languages]
-    order = [*planned.test_languages, *gone]
-    confusion = {**metrics.get("confusion", {}), **new.get("confusion", {})}
-    confusion = {name: confusion[name] for name in order if name in confusion}
-    done = {
-        **metrics,
-        "test": {name: test[name] for name in order},
-        **({"confusion": confusion} if confusion else {}),
-        "calibration": {n: calibrations[n] for n in order if n in calibrations},
-        "checkpoints": {name: checkpoints[name] for name in order},
-        "test_seconds": round(metrics["test_seconds"] + seconds, 3),
-        **({"costs": add_costs(metrics["costs"], costs)} if "costs" in metrics else {}),
-        "added_tests": [
-            *metrics.get("added_tests", ()),
-            {"languages": added, "versions": versions(ngpu)},
-        ],
-    }
-    write_metrics(directory.metrics(run.name), done)
-    return True
-
-
-def _add_layers(
-    directory: ExperimentDir,
-    settings: Settings,
-    planned: PlannedRun,
-    ngpu: int,
-    metrics: dict[str, Any],
-    meter: CostMeter,
-) -> bool:
-    """Measure the layers of a finished run's kept model.
-
-    Returns:
-        Whether there was a model to measure.
-    """
-    run = planned.run
-    kept = {lang: load_kept_model(directory, run, lang) for lang in run.trained_on}
-
-    def model_of(lang: str) -> tuple[int, AbsESPnetModel]:
-        model, checkpoint = kept[lang]  # type: ignore[misc]
-        return checkpoint["epoch"], model.to(_device(ngpu))
-
-    if None in kept.values():
-        return False
-    set_backends(config_of_run(settings, run))
-    measured = measure_layers(directory, settings, run, model_of)
-    logging.info("Measured the layers of the kept model")
-    write_metrics(directory.metrics(run.name), {**metrics, "layers": measured})
-    return True
-
-
 @dataclass(frozen=True)
-class _Test:
-    """Tests of a run's model, with the weights that are in it."""
+class _Making:
+    """A run in the making."""
 
     directory: ExperimentDir
     settings: Settings
-    run: Run
-    model: AbsESPnetModel
+    planned: PlannedRun
     ngpu: int
+    meter: CostMeter
 
-    def score(self, name: str, calibrations: Calibrations) -> Scores:
+    @property
+    def run(self) -> Run:
+        return self.planned.run
+
+    @property
+    def device(self) -> str:
+        return "cuda" if self.ngpu > 0 else "cpu"
+
+    def train_and_test(self, keep_models: str, layers: bool) -> None:
+        """Train the run's model, test it, and write its ``metrics.json``.
+
+        The run's directory also gets ``train.yaml``, with which the task's own command
+        does the same training, ``train.log``, the predictions and, if asked for, the
+        model and the views of its layers.
+        """
+        directory, settings = self.directory, self.settings
+        planned, run = self.planned, self.run
+        code = find_task(run.task).code()
+        utterances = training_utterances(directory, settings, run)
+        config = write_train_yaml(directory, settings, run, utterances)
+        start = extract_start(directory, run)
+        args = training_arguments(code.ESPNET_TASK, config, ["--ngpu", str(self.ngpu)])
+        criteria = code.criteria(vars(args), run.trained_on, planned.test_languages)
+        sent: dict[str, Any] = {}
+        if run.method == JOINT or run.shots:
+            trained = train_in_memory(code.ESPNET_TASK, args, criteria.values())
+        else:
+            trained, sent = train_pool(
+                directory, settings, run, args, criteria.values()
+            )
+        remove_if_there(*start)
+        train_seconds, train_cpu_seconds = self.meter.lap()
+        tested = self._test(
+            trained.model,
+            planned.test_languages,
+            lambda name: trained.use(criteria.get(name)),
+        )
+        logging.info("Tested on %s", ", ".join(planned.test_languages))
+        if run.is_kept(keep_models) or planned.needed_by:
+            keep_model(
+                directory, planned, args, trained, criteria, tested["checkpoints"]
+            )
+        test_seconds, test_cpu_seconds = self.meter.lap()
+        costs = {
+            "train_cpu_seconds": round(train_cpu_seconds, 3),
+            "test_cpu_seconds": round(test_cpu_seconds, 3),
+            **self.meter.costs(),
+            **inference_costs(
+                run.task,
+                trained.model,
+                read_test_set(directory, run.task, planned.test_languages[0]),
+                self.device,
+            ),
+            **model_costs(trained.model),
+            **({"sent_bytes": sent["bytes_down"] + sent["bytes_up"]} if sent else {}),
+        }
+        done = {
+            "run": run.name,
+            "utterances": len(utterances),
+            **tested,
+            "validation": trained.validation,
+            "train_seconds": round(train_seconds, 3),
+            "test_seconds": round(test_seconds, 3),
+            "costs": costs,
+            **({"rounds": sent} if sent else {}),
+            "versions": versions(self.ngpu),
+        }
+        if layers:
+
+            def model_of(lang: str) -> tuple[int, AbsESPnetModel]:
+                return trained.use(criteria.get(lang))["epoch"], trained.model
+
+            done["layers"] = measure_layers(directory, settings, run, model_of)
+        write_metrics(directory.metrics(run.name), done)
+
+    def add(self, metrics: dict[str, Any], layers: bool) -> bool:
+        """Add what a finished run lacks; return whether there is a model for it."""
+        is_tested = set(self.planned.test_languages) <= metrics["test"].keys()
+        lacks_layers = layers and is_tested and "layers" not in metrics
+        added = (self._add_layers if lacks_layers else self._add_tests)(metrics)
+        if added is not None:
+            write_metrics(self.directory.metrics(self.run.name), {**metrics, **added})
+        return added is not None
+
+    def _add_tests(self, metrics: dict[str, Any]) -> dict[str, Any] | None:
+        """Test the kept model where the run was not tested yet."""
+        kept = load_kept_model(self.directory, self.run)
+        if kept is None:
+            return None
+        model, checkpoint = kept
+        languages = self.planned.test_languages
+        added = [name for name in languages if name not in metrics["test"]]
+        set_backends(config_of_run(self.settings, self.run))
+        new = self._test(model.to(self.device), added, lambda name: checkpoint)
+        logging.info("Tested the kept model on %s", ", ".join(added))
+        seconds, cpu_seconds = self.meter.lap()
+        costs = {"test_cpu_seconds": round(cpu_seconds, 3), **self.meter.costs()}
+        # In the order of a run that makes all tests at once.
+        order = dict.fromkeys([*languages, *metrics["test"]])
+        tested = {}
+        for part in ("test", "confusion", "calibration", "checkpoints"):
+            found = {**metrics.get(part, {}), **new.get(part, {})}
+            if found:
+                tested[part] = {name: found[name] for name in order if name in found}
+        if "costs" in metrics:
+            tested["costs"] = add_costs(metrics["costs"], costs)
+        return {
+            **tested,
+            "test_seconds": round(metrics["test_seconds"] + seconds, 3),
+            "added_tests": [
+                *metrics.get("added_tests", ()),
+                {"languages": added, "versions": versions(self.ngpu)},
+            ],
+        }
+
+    def _add_layers(self, metrics: dict[str, Any]) -> dict[str, Any] | None:
+        """Measure the layers of the kept model."""
+        run = self.run
+        kept = {
+            lang: load_kept_model(self.directory, run, lang) for lang in run.trained_on
+        }
+
+        def model_of(lang: str) -> tuple[int, AbsESPnetModel]:
+            model, checkpoint = kept[lang]  # type: ignore[misc]
+            return checkpoint["epoch"], model.to(self.device)
+
+        if None in kept.values():
+            return None
+        set_backends(config_of_run(self.settings, run))
+        measured = measure_layers(self.directory, self.settings, run, model_of)
+        logging.info("Measured the layers of the kept model")
+        return {"layers": measured}
+
+    def _test(
+        self,
+        model: AbsESPnetModel,
+        names: Sequence[str],
+        use: Callable[[str], dict[str, Any]],
+    ) -> dict[str, Any]:
+        """Test a model, and return what ``metrics.json`` records of it.
+
+        Args:
+            names: What it is tested on.
+            use: Function that puts the weights for a test into the model, and returns
+                the test's entry of ``checkpoints``.
+        """
+        scores: dict[str, Scores] = {}
+        checkpoints: dict[str, Any] = {}
+        calibrations: dict[str, Calibrations] = {}
+        with tempfile.TemporaryDirectory() as place:
+            predict = partial(self._predict, model)
+            dev = DevSets(self.directory, self.settings, self.run, predict, place)
+            for name in names:
+                checkpoints[name] = use(name)
+                calibrations[name] = dev.calibrate(name, checkpoints[name]["epoch"])
+                scores[name] = self._score(model, name, calibrations[name])
+        return {
+            **_recorded(scores, self.run.trained_on),
+            "calibration": calibrations,
+            "checkpoints": checkpoints,
+        }
+
+    def _score(
+        self, model: AbsESPnetModel, name: str, calibrations: Calibrations
+    ) -> Scores:
         """Predict on a test language, write the predictions and score them."""
         run = self.run
         spec = find_task(run.task)
@@ -284,19 +277,21 @@ class _Test:
             test_set = by_speakers(test_set)
         suffix = spec.code().PREDICTIONS_SUFFIX
         predictions = self.directory.predictions(run.name, name, suffix)
-        self.predict(test_set, predictions)
+        self._predict(model, test_set, predictions)
         options = self.settings.options[run.task]
         return spec.score(options, test_set, predictions, calibrations)
 
-    def predict(self, test_set: TestSet, predictions: Path) -> None:
+    def _predict(
+        self, model: AbsESPnetModel, test_set: TestSet, predictions: Path
+    ) -> None:
         """Predict on a test or dev set and write the predictions."""
         try:
             find_task(self.run.task).code().predict(
-                self.model,
+                model,
                 test_set,
                 predictions,
                 batch_bins=self.settings.test_batch_bins,
-                device=_device(self.ngpu),
+                device=self.device,
             )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -307,10 +302,6 @@ class _Test:
                 f"utterance {longest.utt} has {longest.num_samples / SAMPLE_RATE:.1f} "
                 "s: lower --test_batch_bins, or leave longer utterances out."
             ) from error
-
-
-def _device(ngpu: int) -> str:
-    return "cuda" if ngpu > 0 else "cpu"
 
 
 def _recorded(scores: Mapping[str, Scores], languages: Sequence[str]) -> dict[str, Any]:

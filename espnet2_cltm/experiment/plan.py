@@ -35,24 +35,10 @@ STEPS_CHOICES = (*STEPS, "both")
 KEEP_CHOICES = ("none", "single", "all")
 """Runs whose trained model is kept (``--keep_models``)."""
 HEADER = (
-    "run",
-    "task",
-    "kind",
-    "languages",
-    "budget",
-    "seed",
-    "utterances",
-    "train_seconds",
-    "test_languages",
-    "test_utterances",
-    "test_seconds",
-    "steps",
-    "strategy",
-    "shared_by",
-    "size",
-    "method",
-    "target",
-    "shots",
+    *("run", "task", "kind", "languages", "budget", "seed"),
+    *("utterances", "train_seconds"),
+    *("test_languages", "test_utterances", "test_seconds"),
+    *("steps", "strategy", "shared_by", "size", "method", "target", "shots"),
 )
 MOST_NAMED = 6  # donors in a run's name, which is the name of a directory
 

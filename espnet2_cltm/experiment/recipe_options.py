@@ -5,6 +5,8 @@ Those of stages 1 and 2 are in :mod:`espnet2_cltm.corpus.options`, those of stag
 here.
 """
 
+from dataclasses import replace
+
 from espnet2_cltm.corpus.options import (
     DATADIR,
     DECODE,
@@ -72,144 +74,120 @@ FLOW_OPTIONS = (
         "Data",
     ),
 )
+
+
+def _of_stage_3(name: str, text: str, kind: Kind = TEXT, default: str = "") -> Option:
+    return Option(name, text, kind, default, (3,))
+
+
 STAGE_3_OPTIONS = (
     Option("budget", "N of a single run, in the unit of each task", POSITIVE),
-    Option(
-        "seeds",
-        "seeds, each with one run of every kind",
-        SEEDS,
-        "42-51",
-        (3,),
-    ),
-    Option(
+    _of_stage_3("seeds", "seeds, each with one run of every kind", SEEDS, "42-51"),
+    _of_stage_3(
         "model",
         "encoder (HuBERT, wav2vec 2.0, XLS-R, WavLM, w2v-BERT, data2vec-audio, "
         "UniSpeech): hub id, directory, or YAML file of a small random one; left out, "
         "the one in the training configuration",
-        TEXT,
-        "",
-        (3,),
     ),
-    Option(
+    _of_stage_3(
         "freeze",
         "part of the encoder to keep fixed, computed once for each utterance: none, "
         "cnn, all or the number of lowest transformer layers; left out, as in the "
         "training configuration",
         FREEZE,
-        "",
-        (3,),
     ),
-    Option(
+    _of_stage_3(
         "steps",
         "optimiser steps of a run: equal (those of a double run, for all), data (as "
         "published: twice the data, twice the steps) or both (equal, and single and "
         "double runs as data, too)",
         one_of(*STEPS_CHOICES),
         "equal",
-        (3,),
     ),
-    Option(
+    _of_stage_3(
         "strategy",
         "how the encoder is adapted, such as 'full lora llrd' or 'lora+augment': files "
         "conf/strategies/<name>.yaml, each laid over the training configuration, for "
         "runs and a matrix of its own; left out, as the training configuration says",
         WORDS,
-        "",
-        (3,),
     ),
-    Option("zero_shot", "test single runs on every language", TRUTH, "true", (3,)),
-    Option(
+    _of_stage_3("zero_shot", "test single runs on every language", TRUTH, "true"),
+    _of_stage_3(
         "pairs_fraction",
         "share of the pairs of languages that is measured, balanced over languages; in "
         "an adaptive design, the largest share of their runs",
         SHARE,
         "1",
-        (3,),
     ),
-    Option(
+    _of_stage_3(
         "design",
         "which pairs are measured: full (all, or a balanced share) or adaptive (in "
         "rounds, those that tell most about each target's best three donors, until "
         "--certainty, or --pairs_fraction of the runs of pairs)",
         one_of(*DESIGNS),
         FULL_DESIGN,
-        (3,),
     ),
-    Option(
+    _of_stage_3(
         "certainty",
         "probability with which the best donors of every target are to be known, where "
         "an adaptive design ends",
         SHARE,
         "0.9",
-        (3,),
     ),
-    Option("pairs_seed", "seed that draws which pairs", WHOLE, "0", (3,)),
-    Option(
+    _of_stage_3("pairs_seed", "seed that draws which pairs", WHOLE, "0"),
+    _of_stage_3(
         "regime_budgets",
         "every N of learning curves, such as '4 8 16 32', in place of a matrix: a "
         "single run of every language at every N, tested on that language; at least "
         "one N needs its double in the list, and --budget is not used",
         AMOUNTS,
-        "",
-        (3,),
     ),
-    Option(
+    _of_stage_3(
         "pools",
         "pools of donors for targets taken as having no data: all (other languages), "
         "nearest:3, recommended:3 (as predicted from the results that there are), "
         "random:3, donors joined by '+'; each is trained without its target and tested "
         "on it",
         POOLS_KIND,
-        "",
-        (3,),
     ),
-    Option(
+    _of_stage_3(
         "pool_sizes",
         "what N counts in a pool: each (donor), total (of all donors) or both",
         SIZES_KIND,
         "each",
-        (3,),
     ),
-    Option(
+    _of_stage_3(
         "pool_targets",
         "languages taken as having no data; left out, every language in turn",
         WORDS,
-        "",
-        (3,),
     ),
-    Option(
+    _of_stage_3(
         "pool_method",
         "how one model is made of a pool's donors: joint (one training on all), merge "
         "(their single runs averaged), fedavg, fedprox, reptile, fomaml, one or more; "
         "files conf/pool_methods/<name>.yaml hold their options",
         WORDS,
         "joint",
-        (3,),
     ),
-    Option("pools_seed", "seed that draws random pools", WHOLE, "0", (3,)),
-    Option(
+    _of_stage_3("pools_seed", "seed that draws random pools", WHOLE, "0"),
+    _of_stage_3(
         "shots",
         "numbers of the target's own utterances, such as '1 2 4 8', in the unit of N: "
         "training goes on with them after each pool, and as many are trained on from "
         "the encoder alone",
         NUMBERS,
-        "",
-        (3,),
     ),
-    Option(
+    _of_stage_3(
         "shared_speakers",
         "treat speakers of one name, apart from <lang>-, as one person in all "
         "languages, and train on nobody who is tested; left out, the corpus decides",
         TRUTH,
-        "",
-        (3,),
     ),
-    Option(
+    _of_stage_3(
         "test_batch_bins",
         "most samples in a test batch (affects memory, and the last bits of results)",
         POSITIVE,
         "480000",
-        (3,),
     ),
     Option(
         "tag",
@@ -287,15 +265,7 @@ def task_options(spec: TaskSpec) -> list[Option]:
 
 
 def _of_task(option: Option, spec: TaskSpec) -> Option:
-    return Option(
-        option.name,
-        f"{spec.name}: {option.help}",
-        option.kind,
-        option.default,
-        (3,),
-        option.group,
-        option.shapes_result,
-    )
+    return replace(option, help=f"{spec.name}: {option.help}", stages=(3,))
 
 
 def recipe_options() -> dict[str, Option]:

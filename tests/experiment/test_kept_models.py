@@ -68,13 +68,13 @@ def grown(kept, settings, tmp_path):
 def trained(monkeypatch):
     """Names of the runs that are trained, in order."""
     names = []
-    train = execution._train_and_test
+    train = execution._Making.train_and_test
 
-    def note(directory, settings, planned, *others):
-        names.append(planned.run.name)
-        train(directory, settings, planned, *others)
+    def note(making, *others):
+        names.append(making.run.name)
+        train(making, *others)
 
-    monkeypatch.setattr(execution, "_train_and_test", note)
+    monkeypatch.setattr(execution._Making, "train_and_test", note)
     return names
 
 

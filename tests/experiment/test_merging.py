@@ -132,13 +132,13 @@ def test_languages_made_apart_grow_together(
 ):
     at_once, a, b = by_language
     trained = []
-    train = execution._train_and_test
+    train = execution._Making.train_and_test
 
-    def note(directory, settings, planned, *others):
-        trained.append(planned.run.name)
-        train(directory, settings, planned, *others)
+    def note(making, *others):
+        trained.append(making.run.name)
+        train(making, *others)
 
-    monkeypatch.setattr(execution, "_train_and_test", note)
+    monkeypatch.setattr(execution._Making, "train_and_test", note)
     root = tmp_path / "exp"
     main(["--exp", str(a.root), str(b.root), "--outdir", str(root)])
     output = capsys.readouterr().out
