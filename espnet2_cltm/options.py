@@ -115,7 +115,7 @@ TRUTH = Kind(_read_truth, "true or false")
 WHOLE = Kind(_read_whole, "a whole number, at least 0")
 POSITIVE = Kind(lambda text: _read_whole(text, 1), "a whole number, at least 1")
 NUMBERS = Kind(
-    _read_numbers, "whole numbers separated by spaces, each once, such as '42 43'"
+    _read_numbers, "whole numbers separated by spaces, each once, such as '1 2 4'"
 )
 AMOUNT = Kind(
     _read_amount,

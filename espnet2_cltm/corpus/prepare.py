@@ -232,9 +232,9 @@ def choose_languages(
     missing = [lang for lang in langs if lang not in known]
     if unknown := [lang for lang in missing if not can_speak(lang)]:
         raise UserError(
-            f"Not in {corpus_dir} ({corpus.name}): {' '.join(unknown)}. Choose from "
-            f"{' '.join(filter(is_language_code, sorted(known)))} with --langs, or a "
-            f"language of espeak-ng's with @{SYNTHETIC} behind it."
+            f"{' '.join(unknown)} of --langs is not in {corpus_dir} ({corpus.name}): "
+            f"choose from {' '.join(filter(is_language_code, sorted(known)))}; "
+            f"<lang>@{SYNTHETIC} is synthetic speech of a language."
         )
     return chosen
 

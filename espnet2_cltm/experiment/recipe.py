@@ -26,7 +26,7 @@ from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.slurm_settings import check_slurm
 from espnet2_cltm.experiment.steps import check_steps
 from espnet2_cltm.experiment.strategies import config_of, own_strategy, read_strategies
-from espnet2_cltm.files import shipped
+from espnet2_cltm.files import read_text, shipped
 from espnet2_cltm.options import (
     Option,
     as_asked,
@@ -235,16 +235,9 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
     """
     options = recipe_options()
     asked = parse(arguments, options)
-    texts = dict(asked)
+    texts = parse([*_of_cmd_sh(environment), *arguments], options)
     if texts["corpus"] == options["corpus"].default:
         texts["corpus"] = _demo_of(choose_tasks(texts["task"].split()))
-    texts["executor"] = environment.get("cmd_backend") or texts["executor"]
-    texts["slurm_config"] = environment.get("slurm_config") or texts["slurm_config"]
-    if texts["executor"] not in ("local", "slurm"):
-        raise UserError(
-            f"cmd_backend={texts['executor']} in cmd.sh is not known: set it to local "
-            "or slurm."
-        )
     values = read_values(texts, options)
     stage, stop_stage = values["stage"], values["stop_stage"]
     check_stages(values)
@@ -284,6 +277,13 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
             texts["corpus_dir"] = str(directory)
         langs = _languages(corpus, values, texts["corpus_dir"], stage)
         texts["langs"] = " ".join(langs)
+        is_matrix = settings and not settings.regime_budgets
+        if is_matrix and stop_stage >= 3 and len(langs) == 1:
+            raise UserError(
+                f"{langs[0]} is the only language, and a matrix needs a target and a "
+                "donor: name two or more with --langs."
+            )
+    _check_files(texts, stage)
     makes_runs = stage <= 4 <= stop_stage
     if makes_runs and values["layers"] and settings is not None:
         check_layers({one.name: settings.train_config[one.name] for one in specs})
@@ -311,6 +311,21 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
         arguments_of[f"stage6_{spec.name}"] = _stage_6(spec, texts, exp, is_regime)
     tasks = tuple(spec.name for spec in specs)
     return Recipe(stage, stop_stage, texts, tasks, exp, is_regime, arguments_of)
+
+
+def _of_cmd_sh(environment: Mapping[str, str]) -> list[str]:
+    """Return what cmd.sh sets, as arguments in front of those that are given.
+
+    Raises:
+        UserError: It names an executor that is not known.
+    """
+    backend = environment.get("cmd_backend") or "local"
+    if backend not in ("local", "slurm"):
+        raise UserError(
+            f"cmd_backend={backend} in cmd.sh is not known: set it to local or slurm."
+        )
+    config = environment.get("slurm_config")
+    return [f"--executor={backend}", *([f"--slurm_config={config}"] if config else [])]
 
 
 def _knows_n(values: Mapping[str, Any]) -> bool:
@@ -373,6 +388,16 @@ def _languages(
         config = corpus.choose_config(values["demo_config"] or "")
         return corpus.default_languages(CorpusOptions(config=config))
     return choose_languages(corpus, Path(corpus_dir)) if stage == 1 else ()
+
+
+def _check_files(texts: Mapping[str, str], stage: int) -> None:
+    """Refuse a table that a stage would miss, which may be hours later."""
+    names = ["languages_conf", "distances"]
+    if stage == 1 and "{lang}" not in texts["labels"]:
+        names.append("labels")
+    for name in names:
+        if texts[name]:
+            read_text(texts[name], f"correct --{name}")
 
 
 def _check_metric(spec: TaskSpec, name: str | None) -> None:

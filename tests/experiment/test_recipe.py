@@ -130,11 +130,34 @@ def test_stage_2_is_told_what_stage_3_draws(words, is_told):
     assert stage_3 == (" ".join(stages["stage3"]) if is_told else "")
 
 
+def test_what_is_given_goes_before_what_cmd_sh_sets(monkeypatch):
+    monkeypatch.setattr("espnet2_cltm.experiment.recipe.check_slurm", lambda *_: None)
+    of_cmd_sh = {"cmd_backend": "local", "slurm_config": "conf/of_cmd.yaml"}
+    words = ["--executor", "slurm", "--slurm_config", "conf/mine.yaml"]
+    for given, executor, config in (([], "local", "of_cmd"), (words, "slurm", "mine")):
+        texts = resolve(given, ENVIRONMENT | of_cmd_sh).texts
+        assert texts["executor"] == executor
+        assert texts["slurm_config"] == f"conf/{config}.yaml"
+
+
+@pytest.mark.parametrize("name", ["labels", "distances", "languages_conf"])
+def test_a_table_that_is_not_there_is_refused_before_stage_1(name):
+    with pytest.raises(UserError, match=rf"^nope\.tsv .*: correct --{name}\."):
+        resolved(f"--{name}", "nope.tsv")
+
+
+def test_one_language_is_refused_before_stage_1():
+    with pytest.raises(UserError, match=r"^es is the only language.*--langs"):
+        resolved("--langs", "es")
+    assert resolved("--langs", "es", "--stop_stage", "2")
+    assert resolved("--langs", "es", "--task", "gender", "--regime_budgets", "2 4")
+
+
 def test_values_reach_the_stages_whatever_they_begin_with():
-    shell = resolved("--labels", "-x.tsv", "--corpus_dir", "$(touch x)").shell()
+    shell = resolved("--labels", "-{lang}.tsv", "--corpus_dir", "$(touch x)").shell()
     (line,) = (line for line in shell.splitlines() if line.startswith("stage1="))
     words = shlex.split(line.removeprefix("stage1=(").removesuffix(")"))
-    assert "--labels=-x.tsv" in words and "--corpus_dir=$(touch x)" in words
+    assert "--labels=-{lang}.tsv" in words and "--corpus_dir=$(touch x)" in words
 
 
 def test_speech_recognition_has_a_demo_of_its_own():
