@@ -196,11 +196,12 @@ def read_data_dir(directory: Path | str) -> list[Utterance]:
     speakers = read_table(directory / "utt2spk")
     named = segments if segments else audio
     if named.keys() != speakers.keys():
+        files = ["segments" if segments else "wav.scp", "utt2spk"]
         odd = min(named.keys() ^ speakers.keys())
+        present, absent = files if odd in named else reversed(files)
         raise UserError(
-            f"Utterance {odd} is in only one of "
-            f"{'segments' if segments else 'wav.scp'} and utt2spk in {directory}: both "
-            "must name the same utterances."
+            f"Utterance {odd} of {directory / present} is not in {absent}: both must "
+            "name the same utterances."
         )
     by_utterance = _read_labels(directory, "utt2")
     by_speaker = _read_labels(directory, "spk2")

@@ -454,6 +454,6 @@ def _counts(counts: dict[str, int], unit: str, has_gender: bool) -> str:
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
-    """For instance ``3 (clip missing 1, gender not given 2)``."""
-    parts = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items()))
+    """For instance ``3 (clip missing: 1, gender not given: 2)``."""
+    parts = ", ".join(f"{reason}: {count}" for reason, count in sorted(counts.items()))
     return f"{sum(counts.values())} ({parts})"

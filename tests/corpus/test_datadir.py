@@ -248,8 +248,8 @@ def test_different_utterances_in_two_files_are_refused(tmp_path):
     write_data_dir(tmp_path, [Utterance("a-1", "a", "a.wav")])
     (tmp_path / "utt2spk").write_text("a-2 a\n")
     assert refusal(read_data_dir, tmp_path) == (
-        f"Utterance a-1 is in only one of wav.scp and utt2spk in {tmp_path}: both must "
-        "name the same utterances."
+        f"Utterance a-1 of {tmp_path}/wav.scp is not in utt2spk: both must name the "
+        "same utterances."
     )
 
 

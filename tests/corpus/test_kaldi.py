@@ -267,8 +267,8 @@ def test_an_utterance_in_one_file_alone_is_refused(corpus):
     with (corpus / "ca/test/utt2spk").open("a") as lines:
         lines.write("s4-3 s4\n")
     assert refusal(corpus) == (
-        f"Utterance s4-3 is in only one of wav.scp and utt2spk in {corpus}/ca/test: "
-        "both must name the same utterances."
+        f"Utterance s4-3 of {corpus}/ca/test/utt2spk is not in wav.scp: both must name "
+        "the same utterances."
     )
 
 

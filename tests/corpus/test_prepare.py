@@ -81,7 +81,7 @@ def test_one_line_a_language_counts_what_is_kept_and_dropped(release):
         "[1/1] ca: train 12 utterances (6 f + 6 m) from 4 speakers (2 f + 2 m); "
         "dev 12 utterances (6 f + 6 m) from 4 speakers (2 f + 2 m); "
         "test 12 utterances (6 f + 6 m) from 4 speakers (2 f + 2 m); "
-        "dropped 2 (gender is 'other' 1, gender not given 1)"
+        "dropped 2 (gender is 'other': 1, gender not given: 1)"
     ]
 
 
@@ -136,8 +136,8 @@ def test_limits_are_balanced_listed_and_the_same_every_time(release):
     assert sorted(genders["train"].values()) == [2, 3]
     assert genders["dev"] == genders["test"] == {"f": 2, "m": 2}
     assert line.endswith(
-        "dropped 25 (gender is 'other' 1, gender not given 1, over the limit of 4 16, "
-        "over the limit of 5 7)"
+        "dropped 25 (gender is 'other': 1, gender not given: 1, over the limit of 4: "
+        "16, over the limit of 5: 7)"
     )
     rejected = (directory / "rejected.tsv").read_text().splitlines()
     assert rejected[1:] == sorted(rejected[1:])
@@ -224,9 +224,9 @@ def test_several_labels_may_be_required(release):
     make_language(release, "ca", **tables)
     lines = run(release, ["ca"], require_labels=("gender", "age"))
     assert len(lines) == 1
-    assert lines[0].endswith("dropped 12 (age not given 12)")
+    assert lines[0].endswith("dropped 12 (age not given: 12)")
     lines = run(release, ["es"], require_labels=("gender", "age"))
-    assert "train 12 utterances" in lines[0] and "gender not given 1" in lines[0]
+    assert "train 12 utterances" in lines[0] and "gender not given: 1" in lines[0]
     assert "no usable utterance of train and dev and test has" in lines[1]
     assert "age" in lines[1]
 
@@ -297,7 +297,7 @@ def test_a_split_that_is_empty_for_other_reasons_is_reported(release):
         run(release, ["ca"])
     rejected = release.parent / "data/common_voice/ca/rejected.tsv"
     assert str(error.value) == (
-        f"{release}/ca: no utterance of dev is left (4 (speaker is also in test 4) "
+        f"{release}/ca: no utterance of dev is left (4 (speaker is also in test: 4) "
         f"dropped; see {rejected}): leave ca out of --langs, or complete its data."
     )
     assert rejected.read_text().count("\tspeaker is also in test\n") == 4
@@ -483,7 +483,7 @@ def test_a_directory_whose_name_is_no_language_code_is_refused(tmp_path, corpus,
         f"has {CODE_RULE}: rename it, or choose other languages with --langs."
     )
     assert choose_languages(corpus, tmp_path, ["aa"]) == ["aa"]
-    with pytest.raises(UserError, match="^xx of --langs .*: choose from aa;"):
+    with pytest.raises(UserError, match=r"^xx of --langs .*: choose from aa;"):
         choose_languages(corpus, tmp_path, ["xx"])
 
 
