@@ -77,7 +77,7 @@ MEASURES = (
     _cost("trainable_parameters", "parameters trained", digits=0),
     _cost("stored_bytes", "MB to store", scale=1e6, digits=2),
     _cost("seconds", "seconds a run", "train_seconds", "test_seconds"),
-    _cost("cpu_seconds", "CPU seconds a run", "train_cpu_seconds", "test_cpu_seconds"),
+    _cost("cpu_seconds", "CPU seconds per run", "train_cpu_seconds", "test_cpu_seconds"),
     _cost("gpu_seconds", "GPU seconds a run"),
     _cost("latency_seconds", "ms an utterance", scale=1e-3),
     _cost("peak_bytes", "MB of memory", scale=1e6, digits=0),
