@@ -76,10 +76,12 @@ MEASURES = (
     StrategyMeasure("targets_identified", "targets identified", COUNT, digits=0),
     _cost("trainable_parameters", "parameters trained", digits=0),
     _cost("stored_bytes", "MB to store", scale=1e6, digits=2),
-    _cost("seconds", "seconds a run", "train_seconds", "test_seconds"),
-    _cost("cpu_seconds", "CPU seconds per run", "train_cpu_seconds", "test_cpu_seconds"),
-    _cost("gpu_seconds", "GPU seconds a run"),
-    _cost("latency_seconds", "ms an utterance", scale=1e-3),
+    _cost("seconds", "seconds per run", "train_seconds", "test_seconds"),
+    _cost(
+        "cpu_seconds", "CPU seconds per run", "train_cpu_seconds", "test_cpu_seconds"
+    ),
+    _cost("gpu_seconds", "GPU seconds per run"),
+    _cost("latency_seconds", "ms per utterance", scale=1e-3),
     _cost("peak_bytes", "MB of memory", scale=1e6, digits=0),
     _cost("gpu_peak_bytes", "MB of GPU memory", scale=1e6, digits=0),
 )
