@@ -144,14 +144,7 @@ def path_of(directory: Path, layer: int) -> Path:
 
 
 def read_layer(name: str, directory: Path, layer: int, rate: float) -> Frames:
-    """Read the features of a layer that :func:`extract` wrote.
-
-    Args:
-        name: What messages call them.
-        directory: Its directory.
-        layer: Number of the layer.
-        rate: Frames a second.
-    """
+    """Read the features of a layer that :func:`extract` wrote."""
     index = read_json(directory / "index.json", f"delete {directory}")
     values = np.fromfile(path_of(directory, layer), np.float32)
     begins = np.concatenate([[0], np.cumsum(index["n_frames"])]).tolist()

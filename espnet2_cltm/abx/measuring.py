@@ -170,10 +170,6 @@ def speaker_errors_path(outdir: Path, test: str, features: str, layer: int) -> P
 def read_results(outdir: Path, remedy: str) -> list[dict[str, str]]:
     """Read ``abx.tsv``, each line by the names of its columns.
 
-    Args:
-        outdir: Directory of results.
-        remedy: What to do if it cannot be read.
-
     Raises:
         UserError: It is missing or damaged.
     """

@@ -151,11 +151,7 @@ def _compare(
 def collapse(cells: Cells, errors: np.ndarray, draws: int, seed: int) -> Score:
     """Average (cells,) errors over contexts, then speakers, then pairs of labels.
 
-    Args:
-        cells: Cells.
-        errors: Their errors.
-        draws: Draws of the bootstrap; 0 for no interval.
-        seed: Its seed.
+    Without draws of the bootstrap there is no interval.
     """
     table = by_speakers(cells, errors)
     speakers = speakers_of(table)

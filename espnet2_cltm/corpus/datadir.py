@@ -301,14 +301,11 @@ def read_table(path: Path | str) -> dict[str, str]:
 
 
 def read_images(directory: Path, known: Container[str]) -> dict[str, str]:
-    """Read ``image.scp``.
+    """Read the files of pictures by utterance from ``image.scp``, if there is one.
 
     Args:
-        directory: Data directory; without the file no utterance has a picture.
+        directory: Data directory.
         known: Ids of all utterances.
-
-    Returns:
-        Files of pictures by utterance.
 
     Raises:
         UserError: A line names no picture, or an utterance without audio.
@@ -330,14 +327,11 @@ def read_images(directory: Path, known: Container[str]) -> dict[str, str]:
 
 
 def read_segments(path: Path, recordings: Container[str]) -> dict[str, Segment]:
-    """Read Kaldi's ``segments``.
+    """Read segments by utterance from Kaldi's ``segments``, if there is one.
 
     Args:
-        path: File of lines ``utterance recording start end``; it may be missing.
+        path: File of lines ``utterance recording start end``.
         recordings: Ids in ``wav.scp``.
-
-    Returns:
-        Segments by utterance.
 
     Raises:
         UserError: A line is something else, or names an unknown recording.
@@ -360,14 +354,9 @@ def read_segments(path: Path, recordings: Container[str]) -> dict[str, Segment]:
 
 
 def label_tables(directory: Path, prefix: str) -> dict[str, Path]:
-    """Find the tables of labels in a directory.
+    """Find the tables ``utt2<label>`` or ``spk2<label>`` in a directory, by label.
 
-    Args:
-        directory: Directory; it may be missing.
-        prefix: ``utt2`` or ``spk2``.
-
-    Returns:
-        Files by label.
+    The directory may be missing.
     """
     found = {
         path.name.removeprefix(prefix): path

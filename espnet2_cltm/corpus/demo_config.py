@@ -103,9 +103,6 @@ _LIMITS = {
 def read_config(path: Path | None) -> DemoConfig:
     """Read and check the demo corpus's YAML file.
 
-    Args:
-        path: File, usually ``conf/demo.yaml``.
-
     Raises:
         UserError: No file is given, it cannot be read, or a value is missing,
             unknown or out of range.

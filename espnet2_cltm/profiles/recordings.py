@@ -30,11 +30,7 @@ _SHOWN = 3  # rejected recordings that a message names
 
 
 def find_languages(directory: Path, wanted: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the languages that have recordings below a directory.
-
-    Args:
-        directory: Directory with a directory for each language.
-        wanted: Language codes; empty for all that are there.
+    """Return the languages, all or those wanted, that have recordings in a directory.
 
     Raises:
         UserError: There are none, or not all that are wanted.
@@ -64,10 +60,7 @@ def _audio_files(directory: Path) -> Iterator[Path]:
 
 
 def list_recordings(directory: Path) -> list[Utterance]:
-    """List a language's utterances.
-
-    Args:
-        directory: The language's own directory.
+    """List the utterances in a language's own directory.
 
     Raises:
         UserError: There are none, or a Kaldi directory is malformed.
@@ -140,11 +133,7 @@ class Rejected:
 
 
 def read_waveform(utterance: Utterance, max_seconds: float) -> np.ndarray:
-    """Read the beginning of an utterance.
-
-    Args:
-        utterance: The utterance.
-        max_seconds: Longest beginning.
+    """Read the first so many seconds of an utterance.
 
     Returns:
         (samples,) float32 in [-1, 1) at 16 kHz.

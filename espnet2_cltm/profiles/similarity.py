@@ -118,16 +118,7 @@ def check_halves(
 
 
 def count_ngrams(profile: Profile, n: int, num_clusters: int) -> csr_matrix:
-    """Count the n-grams of tokens of each utterance.
-
-    Args:
-        profile: Profile with the tokens.
-        n: Their length.
-        num_clusters: Number of clusters.
-
-    Returns:
-        (utterances, num_clusters ** n).
-    """
+    """Count the n-grams of each utterance's tokens: (utterances, num_clusters ** n)."""
     utterance = np.repeat(np.arange(len(profile.lengths)), profile.lengths)
     last = len(utterance) - n + 1
     if last <= 0:
