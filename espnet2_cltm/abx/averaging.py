@@ -173,7 +173,7 @@ def compare_errors(
 ) -> Difference | None:
     """Compare tables of errors by speaker of two features, where both have some.
 
-    Without draws there is no interval, and None where they have nothing in common.
+    None where they have nothing in common; without draws there is no interval.
     """
     common = ours[_KEY].merge(other[_KEY], on=_KEY)
     if not len(common):

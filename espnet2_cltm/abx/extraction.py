@@ -124,7 +124,7 @@ def extract(
     n_frames, size = [], 0
     with ExitStack() as stack:
         opened = {
-            layer: stack.enter_context(path_of(directory, layer).open("wb"))
+            layer: stack.enter_context((directory / f"{layer}.f32").open("wb"))
             for layer in layers
         }
         for file in progress(files, description=description, unit="utt"):
@@ -138,15 +138,10 @@ def extract(
     write_json(index, content)
 
 
-def path_of(directory: Path, layer: int) -> Path:
-    """Return the file of a layer's frames, float32."""
-    return directory / f"{layer}.f32"
-
-
 def read_layer(name: str, directory: Path, layer: int, rate: float) -> Frames:
     """Read the features of a layer that :func:`extract` wrote."""
     index = read_json(directory / "index.json", f"delete {directory}")
-    values = np.fromfile(path_of(directory, layer), np.float32)
+    values = np.fromfile(directory / f"{layer}.f32", np.float32)
     begins = np.concatenate([[0], np.cumsum(index["n_frames"])]).tolist()
     return Frames(
         name,

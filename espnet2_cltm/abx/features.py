@@ -73,36 +73,6 @@ class Frames:
         return np.stack([starts + first, starts + behind], axis=1)
 
 
-def put_together(
-    name: str, features: Iterable[tuple[str, np.ndarray]], rate: float
-) -> Frames:
-    """Put the features of files one after another.
-
-    Args:
-        name: What messages call them.
-        features: Files, and (frames, size) features of each.
-        rate: Frames a second.
-
-    Raises:
-        UserError: A file's features have another shape.
-    """
-    parts: list[np.ndarray] = []
-    starts, lengths = {}, {}
-    total = 0
-    for file, values in features:
-        size = parts[0].shape[1] if parts else None
-        if values.ndim != 2 or size not in (None, values.shape[1]):
-            wanted = f"(frames, {'size' if size is None else size})"
-            raise UserError(
-                f"{name} has features of the shape {values.shape} for {file}, not "
-                f"{wanted}: compute them again."
-            )
-        starts[file], lengths[file] = total, len(values)
-        total += len(values)
-        parts.append(values.astype(np.float32))
-    return Frames(name, np.concatenate(parts), starts, lengths, rate)
-
-
 def locate_features(place: Path, files: Iterable[str]) -> dict[str, str]:
     """Return where the features of files are, sorted by the files' names.
 
@@ -130,11 +100,21 @@ def read_features(place: Path, files: Iterable[str], rate: float) -> Frames:
     """
     load = np.load if place.is_dir() else kaldiio.load_mat
     located = locate_features(place, files)
-
-    def read(where: str) -> np.ndarray:
+    parts: list[np.ndarray] = []
+    starts, lengths = {}, {}
+    total = 0
+    for file in progress(located, description=f"reading {place}", unit="file"):
+        where = located[file]
         with foreign(f"{where} cannot be read as features", "compute them again"):
-            return load(where)
-
-    names = progress(located, description=f"reading {place}", unit="file")
-    features = ((file, read(located[file])) for file in names)
-    return put_together(str(place), features, rate)
+            values = np.asarray(load(where), np.float32)
+        size = parts[0].shape[1] if parts else None
+        if values.ndim != 2 or size not in (None, values.shape[1]):
+            wanted = f"(frames, {'size' if size is None else size})"
+            raise UserError(
+                f"{place} has features of the shape {values.shape} for {file}, not "
+                f"{wanted}: compute them again."
+            )
+        starts[file], lengths[file] = total, len(values)
+        total += len(values)
+        parts.append(values)
+    return Frames(str(place), np.concatenate(parts), starts, lengths, rate)

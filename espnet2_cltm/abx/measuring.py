@@ -148,7 +148,7 @@ class Results:
     def write(self) -> list[dict[str, Any]]:
         """Write ``abx.tsv`` of all parts that are there; return its lines."""
         rows = list(self._rows())
-        fields = ([_field(row[name]) for name in COLUMNS] for row in rows)
+        fields = (["" if row[c] is None else row[c] for c in COLUMNS] for row in rows)
         write_rows(self.outdir / "abx.tsv", [COLUMNS, *fields])
         return rows
 
@@ -185,10 +185,6 @@ def _place(path: Path) -> tuple[str, str, int]:
 
 def _digest(test: Material) -> str:
     return hashlib.sha256(test.items.to_csv(index=False).encode()).hexdigest()
-
-
-def _field(value: Any) -> str:
-    return "" if value is None else str(value)
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> str:

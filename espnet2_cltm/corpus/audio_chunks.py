@@ -34,7 +34,7 @@ from espnet2_cltm.corpus.audio_places import parse_audio
 from espnet2_cltm.corpus.datadir import Utterance
 from espnet2_cltm.corpus.stored import checksum_of_file
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import replacing, write_text
+from espnet2_cltm.files import replacing, write_rows
 
 CHUNK_SIZE = 200
 """Utterances a chunk: the most work that a kill can cost each process."""
@@ -80,7 +80,7 @@ def decode_chunk(
     Raises:
         UserError: The file system refuses to give or take a file.
     """
-    lines = []
+    rows: list[tuple[object, ...]] = []
     checksum_of_ark = 0
     opened: OpenRecording | None = None  # kept for the next segment
     with replacing(ark) as temporary:
@@ -92,8 +92,9 @@ def decode_chunk(
                         opened = open_recording(utterance.audio)
                     recording = _decode_utterance(utterance, opened, max_seconds)
                 except RejectedAudio as error:
-                    fields = [utterance.id, "0", "0", "", error.reason, error.detail]
-                    lines.append("\t".join([*fields, ""]))
+                    rows.append(
+                        (utterance.id, 0, 0, "", error.reason, error.detail, "")
+                    )
                     continue
                 except MemoryError:
                     raise UserError(
@@ -108,12 +109,10 @@ def decode_chunk(
                 kaldiio.save_ark(entry, {utterance.id: (SAMPLE_RATE, samples)})
                 entries.write(entry.getbuffer())
                 checksum_of_ark = zlib.crc32(entry.getbuffer(), checksum_of_ark)
-                fields = [utterance.id, str(offset), str(len(samples))]
-                fields += [checksum(samples), "", "", "; ".join(recording.remarks)]
-                lines.append("\t".join(fields))
+                place = (utterance.id, offset, len(samples), checksum(samples))
+                rows.append((*place, "", "", "; ".join(recording.remarks)))
         size = temporary.stat().st_size
-    lines.insert(0, f"{size} {checksum_of_ark:08x}")
-    write_text(marker, "".join(f"{line}\n" for line in lines))
+    write_rows(marker, [(f"{size} {checksum_of_ark:08x}",), *rows])
 
 
 def _decode_utterance(

@@ -15,6 +15,7 @@ checked by :mod:`espnet2_cltm.corpus.validate`.
 import itertools
 import math
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -424,13 +425,19 @@ def _read_labels(directory: Path, prefix: str) -> dict[str, dict[str, str]]:
 def _read_durations(path: Path) -> dict[str, float]:
     durations = {}
     for number, (key, value) in enumerate(_read_optional(path).items(), start=1):
-        try:
-            durations[key] = float(value)
-        except ValueError:
-            durations[key] = math.nan
-        if not 0 < durations[key] < math.inf:
+        duration = parse_duration(value)
+        if duration is None:
             raise UserError(
                 f"{path}, line {number}: {key} has duration {value!r}; write seconds, "
                 "more than 0."
             )
+        durations[key] = duration
     return durations
+
+
+def parse_duration(value: str) -> float | None:
+    """Parse a value of ``utt2dur``, seconds above 0; None for something else."""
+    with suppress(ValueError):
+        if 0 < (duration := float(value)) < math.inf:
+            return duration
+    return None

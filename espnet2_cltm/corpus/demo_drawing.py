@@ -235,16 +235,11 @@ def names_of(lang: str) -> tuple[str, ...]:
         Names, each once, sorted by code point.
 
     Raises:
-        UserError: The package babel is missing, or CLDR has too few names.
+        UserError: CLDR has too few names.
     """
-    try:
-        from babel import Locale
-        from babel.core import UnknownLocaleError
-    except ImportError as error:
-        raise UserError(
-            f"Prompts of the kind 'names' need the package babel, which is missing "
-            f"({error}): install it, or take 'names' out of the corpus's prompts."
-        ) from error
+    from babel import Locale
+    from babel.core import UnknownLocaleError
+
     try:
         locale = Locale.parse(lang, sep="-")
     except (UnknownLocaleError, ValueError):

@@ -18,7 +18,7 @@ from espnet2_cltm.corpus.datadir import Utterance, write_data_dir
 from espnet2_cltm.corpus.phones import read_phones
 from espnet2_cltm.corpus.stored import FINGERPRINT, checksums_of_tables, write_undecoded
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import write_text
+from espnet2_cltm.files import write_rows, write_text
 
 
 @dataclass(frozen=True)
@@ -77,18 +77,11 @@ def write_split(split: Split, outcomes: list[Outcome]) -> None:
     if is_complete(split):
         return
     kept = [outcome for outcome in outcomes if not outcome.reason]
-    tables = {
-        "rejected.tsv": _rejected_table(outcomes),
-        "remarks.tsv": "utt\tremark\n"
-        + "".join(
-            f"{one.utterance.id}\t{remark}\n" for one in kept for remark in one.remarks
-        ),
-        "utt2num_samples": "".join(
-            f"{one.utterance.id} {one.n_samples}\n" for one in kept
-        ),
-    }
-    for name, text in tables.items():
-        write_text(split.directory / name, text)
+    _write_rejected(split.directory, outcomes)
+    remarks = [(one.utterance.id, remark) for one in kept for remark in one.remarks]
+    write_rows(split.directory / "remarks.tsv", [("utt", "remark"), *remarks])
+    lengths = "".join(f"{one.utterance.id} {one.n_samples}\n" for one in kept)
+    write_text(split.directory / "utt2num_samples", lengths)
     decoded = {one.utterance.id for one in outcomes}
     left = [u for u in split.utterances if u.id not in decoded]
     write_undecoded(split.directory, left)
@@ -133,7 +126,7 @@ def refuse_losses(
     """
     for directory, of_split in outcomes.items():
         mark_incomplete(directory)
-        write_text(directory / "rejected.tsv", _rejected_table(of_split))
+        _write_rejected(directory, of_split)
     lost, total = rejected.total(), sum(map(len, outcomes.values()))
     reason, n_reason = max(rejected.items(), key=lambda item: (item[1], item[0]))
     example = next(o for of in outcomes.values() for o in of if o.reason == reason)
@@ -148,13 +141,11 @@ def refuse_losses(
     )
 
 
-def _rejected_table(outcomes: list[Outcome]) -> str:
-    lines = [
-        f"{one.utterance.id}\t{one.utterance.audio}\t{_why(one)}\n"
-        for one in outcomes
-        if one.reason
-    ]
-    return "utt\taudio\treason\n" + "".join(lines)
+def _write_rejected(directory: Path, outcomes: list[Outcome]) -> None:
+    rejected = (
+        (o.utterance.id, o.utterance.audio, _why(o)) for o in outcomes if o.reason
+    )
+    write_rows(directory / "rejected.tsv", [("utt", "audio", "reason"), *rejected])
 
 
 def _why(outcome: Outcome) -> str:

@@ -8,16 +8,19 @@ lines and ids; without, it is as a user writes it by hand, which stage 1 puts in
 Other files are not looked at.
 """
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from espnet2_cltm.corpus.allowed_words import GENDERS
 from espnet2_cltm.corpus.audio_places import audio_file, parse_segment
 from espnet2_cltm.corpus.checked_table import CheckedTable, Problem
-from espnet2_cltm.corpus.datadir import IMAGES, SPLITS, label_tables
+from espnet2_cltm.corpus.datadir import (
+    IMAGES,
+    SPLITS,
+    label_tables,
+    parse_duration,
+)
 from espnet2_cltm.corpus.phones import CTM, find_faults
 from espnet2_cltm.corpus.pictures import read_picture
 from espnet2_cltm.errors import UserError
@@ -90,12 +93,6 @@ def validate_language(
     for split in splits.values():
         problems += validate_data_dir(split, check_audio, require_labels)
     return problems + validate_splits(splits)
-
-
-def _numbers(values: Mapping[str, str]) -> Iterator[tuple[str, float]]:
-    for key, value in values.items():
-        with suppress(ValueError):
-            yield key, float(value)
 
 
 class _DataDir:
@@ -289,11 +286,7 @@ class _DataDir:
     def _check_durations(self) -> Iterator[Problem]:
         """Check that durations are numbers above 0."""
         for utterance, value in self._values("utt2dur").items():
-            try:
-                duration = float(value)
-            except ValueError:
-                duration = math.nan
-            if value and not 0 < duration < math.inf:
+            if value and parse_duration(value) is None:
                 sentence = (
                     f"duration of {utterance} is '{value}', not a number of seconds "
                     "above 0."
@@ -305,7 +298,8 @@ class _DataDir:
         path = self._directory / CTM
         if not path.exists():
             return
-        seconds = dict(_numbers(self._values("utt2dur")))
+        durations = self._values("utt2dur").items()
+        seconds = {u: s for u, d in durations if (s := parse_duration(d)) is not None}
         try:
             for fault in find_faults(path, self._values("utt2spk"), seconds):
                 yield Problem(path, fault.line, f"{fault.why}.")

@@ -35,7 +35,7 @@ from espnet2_cltm.options import (
     parse,
     read_values,
 )
-from espnet2_cltm.pooling.methods import read_pool_methods
+from espnet2_cltm.pooling.methods import read_pool_method
 from espnet2_cltm.pools import PoolOptions
 from espnet2_cltm.registry import find_corpus, find_task, task_names
 from espnet2_cltm.task import TaskSpec
@@ -98,7 +98,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         steps=values["steps"],
         strategies=read_strategies(values["strategy"]),
         pools=pools,
-        pool_methods=read_pool_methods(pools.methods) if pools else {},
+        pool_methods={m: read_pool_method(m) for m in pools.methods} if pools else {},
         design=values["design"],
         certainty=values["certainty"],
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import matplotlib.figure
 import numpy as np
@@ -76,7 +77,7 @@ def draw_gap(outcome: Outcome) -> matplotlib.figure.Figure:
 def _draw_errors(axes: Axes, outcome: Outcome) -> None:
     dress(axes)
     found = {(one.name, one.lang): one for one in outcome.measured}
-    every = _series([*outcome.references, MULTI], outcome.additions)
+    every = list(product([*outcome.references, MULTI], outcome.additions))
     width = 0.8 / len(every)
     for place, lang in enumerate(outcome.langs):
         for number, (group, addition) in enumerate(every):
@@ -103,12 +104,6 @@ def _draw_errors(axes: Axes, outcome: Outcome) -> None:
     axes.legend(loc="lower right", fontsize=NOTE_SIZE, frameon=False, ncols=2)
 
 
-def _series(
-    groups: Sequence[str], additions: Sequence[Addition]
-) -> list[tuple[str, Addition]]:
-    return [(group, addition) for group in groups for addition in additions]
-
-
 def _fill(group: str, addition: Addition) -> str:
     return "white" if addition.suffix else _COLOURS[group]
 
@@ -116,7 +111,7 @@ def _fill(group: str, addition: Addition) -> str:
 def _draw_gaps(axes: Axes, outcome: Outcome) -> None:
     dress(axes)
     rows = [*outcome.langs, MEAN]
-    every = _series(outcome.references, outcome.additions)
+    every = list(product(outcome.references, outcome.additions))
     step = min(0.3, 0.8 / len(every))
     gaps = {(one.encoder, one.reference, one.lang): one.found for one in outcome.gaps}
     for number, (reference, addition) in enumerate(every):

@@ -160,12 +160,13 @@ def resolve_gap(arguments: Sequence[str], environment: Mapping[str, str]) -> str
     )
     for seed in values["seeds"]:
         for kind in kinds:
+            share = kind.addition.grounding_share
             own = {
                 "langs": " ".join(kind.langs),
                 "hours": f"{kind.hours:g}",
                 "seed": str(seed),
                 "grounding_weight": f"{kind.addition.grounding_weight:g}",
-                "grounding_share": _share(kind.addition.grounding_share),
+                "grounding_share": "" if share == 1 else f"{share:g}",
                 "feature_weight": f"{kind.addition.feature_weight:g}",
                 "expdir": str(exp),
                 "tag": kind.directory(seed),
@@ -176,10 +177,6 @@ def resolve_gap(arguments: Sequence[str], environment: Mapping[str, str]) -> str
             lines.append(f"encoders+=({name})")
             lines.append(f"ssl_options[{name}]={shlex.quote(shlex.join(words))}")
     return "\n".join(lines) + "\n"
-
-
-def _share(share: float) -> str:
-    return "" if share == 1 else f"{share:g}"
 
 
 def _read_config(path: Path) -> dict[str, str]:

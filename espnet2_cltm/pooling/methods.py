@@ -8,7 +8,7 @@ torch, so that options are checked before anything else.
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -175,19 +175,12 @@ METHODS: Mapping[str, type[Method]] = {
 """Ways by name."""
 
 
-def read_pool_methods(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Read files of ``conf/pool_methods/``.
-
-    Returns:
-        Their options by name, all filled in.
+def read_pool_method(name: str) -> dict[str, Any]:
+    """Return the options in a file of ``conf/pool_methods/``, all filled in.
 
     Raises:
-        UserError: The file of a name is missing, or cannot be used.
+        UserError: The file is missing, or cannot be used.
     """
-    return {name: _read(name) for name in names}
-
-
-def _read(name: str) -> dict[str, Any]:
     path = shipped(DIRECTORY / f"{name}.yaml")
     if not re.fullmatch(r"[\w-]+", name) or not path.exists():
         known = sorted({*METHODS, *(file.stem for file in DIRECTORY.glob("*.yaml"))})

@@ -28,7 +28,6 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.profiles.logme import log_evidence
 from espnet2_cltm.profiles.profile import Profile
 
-MEASURES = ("atds", "covariance", "logme")
 NOT_ENOUGH = 2  # utterances of each class, fewer than which say nothing of a label
 
 
@@ -274,3 +273,4 @@ _FUNCTIONS: dict[str, Callable[[Sequence[Part], MeasureSettings], np.ndarray]] =
     "covariance": _covariances,
     "logme": _shared_heads,
 }
+MEASURES = tuple(_FUNCTIONS)

@@ -29,7 +29,7 @@ from flwr.serverapp import Grid, ServerApp
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import replacing, write_text
-from espnet2_cltm.pooling.methods import Rounds, method_of, read_pool_methods
+from espnet2_cltm.pooling.methods import Rounds, method_of, read_pool_method
 from espnet2_cltm.pooling.rounds import federate
 from espnet2_cltm.pooling.weights import Weights, trained_weights
 from espnet2_cltm.registry import find_task
@@ -82,7 +82,7 @@ def serve(grid: Grid, context: Context) -> None:
     config = context.run_config
     task, args = _training(config)
     name = str(config["pool-method"])
-    method = method_of(name, read_pool_methods([name])[name])
+    method = method_of(name, read_pool_method(name))
     if not isinstance(method, Rounds):
         raise UserError(
             f"--pool_method {name} has no rounds: give fedavg, fedprox or reptile."

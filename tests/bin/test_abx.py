@@ -127,6 +127,14 @@ def test_kaldi_matrices_are_features_too(dump):
     assert results("ark")[0]["error"] == results()[0]["error"]
 
 
+def test_audio_in_place_of_features_is_named(dump, capsys):
+    utts = [path.stem for path in dump.parent.glob("feats/*.npy")]
+    sound = (16000, np.zeros(400, np.int16))
+    kaldiio.save_ark("w.ark", dict.fromkeys(utts, sound), scp="wav.scp")
+    said = refusal(capsys, "--dump", "dump", "--features", "wav.scp", "--outdir", "x")
+    assert "cannot be read as features" in said
+
+
 def test_languages_are_told_apart_by_speakers_of_the_same_gender(dump):
     run(*FROM_FILES, "--on", "language", "--outdir", "lang")
     (row,) = results("lang")

@@ -2,7 +2,6 @@
 
 import random
 import re
-import sys
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -228,11 +227,3 @@ def test_a_prompt_is_eight_names_of_the_language():
 def test_a_language_with_too_few_names_is_refused(lang):
     with pytest.raises(UserError, match=rf"names in the language '{lang}', too few"):
         names_of(lang)
-
-
-def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "babel", None)
-    names_of.cache_clear()
-    with pytest.raises(UserError, match="need the package babel, which is missing"):
-        names_of("fi")
-    names_of.cache_clear()

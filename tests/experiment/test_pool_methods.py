@@ -13,7 +13,7 @@ from espnet2_cltm.experiment.planning import make_plan
 from espnet2_cltm.experiment.pool_methods import train_pool
 from espnet2_cltm.experiment.settings import read_settings
 from espnet2_cltm.experiment.writing import write_experiment
-from espnet2_cltm.pooling.methods import read_pool_methods
+from espnet2_cltm.pooling.methods import read_pool_method
 from espnet2_cltm.pools import ChosenPool, PoolOptions
 from espnet2_cltm.tasks.model_files import read_packed_model
 from espnet2_cltm.tasks.training import training_arguments
@@ -39,7 +39,7 @@ def planned(store, methods, tasks=("gender",), chosen=for_tr, own=None, **option
         store,
         tasks,
         pools=PoolOptions(**asked),
-        pool_methods=read_pool_methods(methods) | (own or {}),
+        pool_methods={m: read_pool_method(m) for m in methods} | (own or {}),
         steps="equal",
     )
     return make_plan(settings, LANGS, [42], choose_pools=chosen)

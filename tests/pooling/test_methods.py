@@ -8,7 +8,7 @@ from espnet2_cltm.pooling.methods import (
     DIRECTORY,
     METHODS,
     method_of,
-    read_pool_methods,
+    read_pool_method,
     trainings,
 )
 
@@ -16,8 +16,7 @@ from espnet2_cltm.pooling.methods import (
 def test_every_way_has_a_file_of_its_name():
     names = sorted(path.stem for path in shipped(DIRECTORY).glob("*.yaml"))
     assert names == sorted(METHODS)
-    content = read_pool_methods(names)
-    methods = {name: method_of(name, content[name]) for name in names}
+    methods = {name: method_of(name, read_pool_method(name)) for name in names}
     assert all(isinstance(methods[name], METHODS[name]) for name in names)
     assert methods["fedprox"].mu > 0 == methods["fedavg"].mu
     assert methods["reptile"].step < 1 == methods["fedavg"].step
@@ -48,13 +47,13 @@ def test_a_file_of_ones_own_varies_a_way(tmp_path, monkeypatch):
     (tmp_path / DIRECTORY).mkdir(parents=True)
     path = tmp_path / DIRECTORY / "fedavg_median.yaml"
     path.write_text("aggregation: median\n")
-    content = read_pool_methods(["fedavg_median"])["fedavg_median"]
+    content = read_pool_method("fedavg_median")
     assert method_of("fedavg_median", content).aggregation == "median"
     path.write_text("trim: x\n")
     with pytest.raises(UserError, match=r"fedavg_median\.yaml: trim: x"):
-        read_pool_methods(["fedavg_median"])
+        read_pool_method("fedavg_median")
     with pytest.raises(UserError, match=r"fedsgd.*fedavg fedavg_median"):
-        read_pool_methods(["fedsgd"])
+        read_pool_method("fedsgd")
 
 
 @pytest.mark.parametrize(
