@@ -8,7 +8,6 @@ from espnet2_cltm.corpus.datadir import read_data_dir
 from espnet2_cltm.corpus.prepare import count_speakers
 from espnet2_cltm.corpus.validate import (
     find_data_dirs,
-    group_splits,
     validate_data_dir,
     validate_splits,
 )
@@ -64,11 +63,9 @@ def _validate(args: argparse.Namespace) -> None:
         count += len(problems)
         if not problems:
             print(f"{directory}: valid, {_describe(directory)}", flush=True)
-    for splits in group_splits(directories):
-        problems = validate_splits(splits)
-        for problem in problems:
-            print(problem, flush=True)
-        count += len(problems)
+    for problem in validate_splits(directories):
+        print(problem, flush=True)
+        count += 1
     if count:
         raise UserError(
             f"{count} problem{'s' if count > 1 else ''} in {len(directories)} data "

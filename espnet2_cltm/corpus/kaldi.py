@@ -113,22 +113,15 @@ def load_language(
             {utt.id: utt.duration for utt in utterances if utt.duration},
         )
         missing = _missing_audio(directory, utterances)
-        splits[split] = []
-        for utterance in utterances:
-            if utterance.id in missing:
-                rejected.append(Rejection(split, utterance.id, "audio file missing"))
-            else:
-                splits[split].append(utterance)
+        rejected += (Rejection(split, u, "audio file missing") for u in sorted(missing))
+        splits[split] = [u for u in utterances if u.id not in missing]
     barred = barred_speakers(
         {split: {utt.speaker for utt in utts} for split, utts in splits.items()}
     )
     for split, utterances in splits.items():
-        splits[split] = []
-        for utterance in utterances:
-            if reason := barred[split].get(utterance.speaker):
-                rejected.append(Rejection(split, utterance.id, reason))
-            else:
-                splits[split].append(utterance)
+        reasons = [(u, barred[split].get(u.speaker)) for u in utterances]
+        rejected += (Rejection(split, u.id, reason) for u, reason in reasons if reason)
+        splits[split] = [u for u, reason in reasons if not reason]
     new_ids = _new_ids(itertools.chain.from_iterable(splits.values()), lang)
     own_names: dict[str, str] = {}
     phones: dict[str, list[Phone]] = {}

@@ -51,29 +51,31 @@ def validate_data_dir(
     return list(_DataDir(directory).check(check_audio, require_labels))
 
 
-def validate_splits(directories: Mapping[str, Path]) -> list[Problem]:
+def validate_splits(directories: Iterable[Path]) -> list[Problem]:
     """Check that no speaker is in two splits of one language.
 
     Args:
-        directories: Data directories by split name; one without ``utt2spk`` is passed
-            over, as :func:`validate_data_dir` reports it.
+        directories: Data directories; those named ``train``, ``dev`` and ``test`` in
+            the same place belong together. One without ``utt2spk`` is passed over, as
+            :func:`validate_data_dir` reports it.
 
     Returns:
         A problem for each speaker of a split that an earlier one has.
     """
     problems = []
-    home: dict[str, str] = {}
-    for split, directory in directories.items():
-        path = Path(directory) / "utt2spk"
-        if not path.is_file():
+    home: dict[tuple[Path, str], str] = {}
+    for directory in directories:
+        language, split = directory.parent, directory.name
+        path = directory / "utt2spk"
+        if split not in SPLITS or not path.is_file():
             continue
         table = CheckedTable(path)
         firsts: dict[str, str] = {}
         for utterance, speaker in table.values.items():
             firsts.setdefault(speaker, utterance)
         for speaker, utterance in firsts.items():
-            if home.setdefault(speaker, split) != split:
-                sentence = f"speaker {speaker} is also in {home[speaker]}."
+            if (first := home.setdefault((language, speaker), split)) != split:
+                sentence = f"speaker {speaker} is also in {first}."
                 problems.append(Problem(path, table.line(utterance), sentence))
     return problems
 
@@ -88,9 +90,9 @@ def validate_language(
     directory: Path | str, check_audio: bool = False, require_labels: Sequence[str] = ()
 ) -> list[Problem]:
     """Check train, dev and test of a language, each alone and against each other."""
-    splits = {split: Path(directory) / split for split in SPLITS}
+    splits = [Path(directory) / split for split in SPLITS]
     problems = []
-    for split in splits.values():
+    for split in splits:
         problems += validate_data_dir(split, check_audio, require_labels)
     return problems + validate_splits(splits)
 
@@ -350,20 +352,3 @@ def find_data_dirs(directory: Path | str) -> list[Path]:
             if entry.is_dir():
                 found += find_data_dirs(entry)
     return found
-
-
-def group_splits(directories: Iterable[Path]) -> list[dict[str, Path]]:
-    """Put together the directories that are splits of one language.
-
-    Args:
-        directories: Data directories; those named ``train``, ``dev`` and ``test`` in
-            the same place belong together.
-
-    Returns:
-        For each language, its directories by split.
-    """
-    groups: dict[Path, dict[str, Path]] = {}
-    for directory in directories:
-        if directory.name in SPLITS:
-            groups.setdefault(directory.parent, {})[directory.name] = directory
-    return list(groups.values())

@@ -5,7 +5,6 @@ import pytest
 from espnet2_cltm.corpus.datadir import Utterance, read_data_dir, write_data_dir
 from espnet2_cltm.corpus.validate import (
     find_data_dirs,
-    group_splits,
     validate_data_dir,
     validate_language,
     validate_splits,
@@ -298,8 +297,11 @@ def test_splits_that_share_a_speaker_are_named(tmp_path):
         f"{tmp_path}/test/utt2spk:1: speaker a is also in train.",
         f"{tmp_path}/test/utt2spk:2: speaker c is also in dev.",
     ]
-    splits = {split: tmp_path / split for split in ("train", "dev", "test")}
-    assert [str(problem) for problem in validate_splits(splits)] == expected
+    others = tmp_path / "other/test"
+    write_data_dir(others, [Utterance("a-1", "a", "a.wav")])
+    splits = [tmp_path / split for split in ("train", "dev", "test")]
+    found = validate_splits([*splits, others, tmp_path])
+    assert [str(problem) for problem in found] == expected
     assert [str(problem) for problem in validate_language(tmp_path)] == expected
 
 
@@ -317,9 +319,6 @@ def test_data_directories_are_found_below_a_directory(data, tmp_path):
     assert find_data_dirs(root) == expected
     assert find_data_dirs(data) == [data]
     assert find_data_dirs(tmp_path / "nowhere") == []
-    assert group_splits([*expected[:2], data]) == [
-        {"train": expected[0], "dev": expected[1]}
-    ]
 
 
 def test_a_file_of_many_repeated_lines_does_not_take_for_ever(data):
