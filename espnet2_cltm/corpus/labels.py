@@ -40,8 +40,9 @@ def read_label_rows(path: Path) -> list[LabelRow]:
     """Read a user's table.
 
     Args:
-        path: UTF-8 text, tab- or comma-separated (then with quotes where a value holds
-            a comma), header first. An empty cell is not a label.
+        path: UTF-8 text, tab- or comma-separated, header first. Values may be in quotes
+            where there are commas, or where the header is. An empty cell is not a
+            label.
 
     Raises:
         UserError: The file is missing, has no column of labels, a column's name
@@ -53,11 +54,12 @@ def read_label_rows(path: Path) -> list[LabelRow]:
         "{lang}, one table serves all languages",
     )
     lines = text.split("\n")
-    if "\t" in lines[0]:
+    separator = "\t" if "\t" in lines[0] else ","
+    if separator == "\t" and lines[0][0] != '"':
         table = [line.split("\t") for line in lines]
     else:
         with foreign(f"{path} is not a table", "correct the file"):
-            table = list(csv.reader(lines))
+            table = list(csv.reader(lines, delimiter=separator))
     names = [make_word(name) for name in table[0][1:]]
     if not names:
         raise UserError(

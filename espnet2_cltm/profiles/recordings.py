@@ -144,7 +144,14 @@ def read_waveform(utterance: Utterance, max_seconds: float) -> np.ndarray:
     """
     segment = utterance.segment
     seconds = None if segment is None else (segment.start, segment.end)
-    samples = decode_part(open_recording(utterance.audio), seconds).samples
+    opened = open_recording(utterance.audio)
+    try:
+        samples = decode_part(opened, seconds).samples
+    except RejectedAudio as error:
+        if not error.reason.startswith("longer than"):
+            raise
+        start = 0.0 if segment is None else segment.start
+        samples = decode_part(opened, (start, start + max_seconds)).samples
     samples = samples[: int(max_seconds * SAMPLE_RATE)]
     check_content(samples)
     return samples.astype(np.float32) / (1 << 15)

@@ -84,6 +84,17 @@ def test_columns_become_labels_of_one_word_and_empty_cells_none(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    "text", ['clip\tmood\n"a\tso so\n', '"clip"\t"mood"\n"""a"\t"so so"\n']
+)
+def test_quotes_are_taken_off_where_the_header_has_them(tmp_path, text):
+    path = tmp_path / "labels.tsv"
+    path.write_text(text)
+    assert [(row.key, row.labels) for row in read_label_rows(path)] == [
+        ('"a', {"mood": "so_so"})
+    ]
+
+
 def test_labels_come_before_the_corpuss_own_and_are_counted(tmp_path):
     path = tmp_path / "labels.tsv"
     path.write_text("utt\tage\tmood\n0.wav\tforty\tgood\n1.wav\t\tbad\nx.wav\tten\t\n")

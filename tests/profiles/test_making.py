@@ -15,7 +15,11 @@ from espnet2_cltm.corpus.espeak_workers import speak_files
 from espnet2_cltm.matrix.languages import language_distances
 from espnet2_cltm.profiles.making import profile_path
 from espnet2_cltm.profiles.profile import read_profile
-from espnet2_cltm.profiles.recordings import choose_recordings, list_recordings
+from espnet2_cltm.profiles.recordings import (
+    choose_recordings,
+    list_recordings,
+    read_waveform,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -145,6 +149,13 @@ def test_files_whose_names_differ_in_a_blank_alone_are_two_recordings(tmp_path):
     for name in ("a b.wav", "a_b.wav"):
         (tmp_path / name).touch()
     assert len(choose_recordings(list_recordings(tmp_path), 6, seed=1)) == 2
+
+
+def test_the_beginning_of_an_hour_is_heard(tmp_path):
+    noise = np.random.default_rng(0).normal(0, 0.1, 3600 * 1000)
+    soundfile.write(tmp_path / "a.wav", noise, 1000)
+    (long,) = list_recordings(tmp_path)
+    assert len(read_waveform(long, 10)) == 10 * 16000
 
 
 def test_unusable_recordings_are_counted(spoken, tmp_path, capsys):
