@@ -36,19 +36,12 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Setting:
-    """How all tests of a directory are measured.
-
-    Attributes:
-        design: What is compared.
-        unit: ``triphone`` or ``phone``; empty where items are neither.
-        distance: One of :data:`.DISTANCES`.
-        draws: Draws of the bootstrap.
-    """
+    """How all tests of a directory are measured."""
 
     design: Design
-    unit: str
+    unit: str  # empty where items are neither phones nor triphones
     distance: str
-    draws: int
+    draws: int  # of the bootstrap
 
 
 class Results:

@@ -175,25 +175,15 @@ def name_speakers(clients: Iterable[str], lang: str) -> dict[str, str]:
     }
 
 
-def read_columns(
+def _read_columns(
     path: Path, required: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> Iterator[tuple[int, list[str] | str]]:
-    """Read columns of a tab-separated table.
+    """Yield line numbers and the values of some columns, stripped.
 
-    Args:
-        path: UTF-8 with or without a byte order mark, LF or CRLF, header first. Quotes
-            are ordinary characters, but where the header is quoted: then a program has
-            saved the table anew, with quotes around values.
-        required: Names of columns that must be there.
-        optional: Names of columns that are empty where they are not there.
-
-    Yields:
-        Line number and the values of ``required`` and ``optional``, stripped; or, for a
-        row that is wider than the header or lacks one of these columns, as a tab or a
-        line break in a sentence makes it, the reason why it is not read.
-
-    Raises:
-        UserError: The table is missing, empty or not UTF-8, or lacks a column.
+    Of a row that is wider than the header or lacks one of these columns, as a tab or a
+    line break in a sentence makes it, it is the reason why it is not read. Quotes are
+    ordinary characters, but where the header is quoted: then a program has saved the
+    table anew, with quotes around values.
     """
     pick: Callable[[list[str]], tuple[str, ...]] | None = None
     width = needed = 0
@@ -284,7 +274,7 @@ def _read_rows(
     labels: dict[tuple[str, ...], dict[str, str]] = {}
     clips: set[str] = set()
     columns = names[:2], (names[2], *_LABEL_COLUMNS, "split")
-    for number, values in read_columns(path, *columns):
+    for number, values in _read_columns(path, *columns):
         if isinstance(values, str) or not values[0] or not values[1]:
             reason = (
                 values
@@ -367,7 +357,7 @@ def _read_durations(place: Place, tables: Iterable[list[Row]]) -> dict[str, floa
         return {}
     # Keys of the rows' own strings, so that each name is held once.
     durations = {row.clip: 0.0 for table in tables for row in table}
-    for _, values in read_columns(path, columns[:1], columns[1:]):
+    for _, values in _read_columns(path, columns[:1], columns[1:]):
         if isinstance(values, str) or values[0] not in durations:
             continue
         if values[1].isdecimal() and values[1][0] in "123456789":

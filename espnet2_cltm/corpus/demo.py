@@ -45,14 +45,7 @@ from espnet2_cltm.progress import progress
 
 @dataclass(frozen=True)
 class Item:
-    """One utterance to be made.
-
-    Attributes:
-        id: Its id.
-        speaker: Its speaker.
-        prompt: What is spoken.
-        emoji: What it names, or None.
-    """
+    """One utterance to be made, and the emoji that it names, if any."""
 
     id: str
     speaker: Speaker

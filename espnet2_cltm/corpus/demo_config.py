@@ -45,12 +45,7 @@ class VoiceRanges:
 
 @dataclass(frozen=True)
 class SplitSize:
-    """How large a split is.
-
-    Attributes:
-        speakers: Number of speakers of each gender.
-        utterances: Number of utterances of each speaker.
-    """
+    """How large a split is: speakers of each gender, utterances of each speaker."""
 
     speakers: int
     utterances: int

@@ -163,17 +163,16 @@ class Synthesiser:
         text = prompt.text.encode("utf-8")
         # Without a pause at its end, an utterance with an echo is cut short.
         flags = _UTF8 | _END_PAUSE
-        for name, status in (
-            ("voice", self.set_voice(prompt.voice)),
-            ("rate", library.espeak_SetParameter(_RATE, prompt.rate, 0)),
-            ("volume", library.espeak_SetParameter(_VOLUME, prompt.volume, 0)),
-            (
-                "text",
-                library.espeak_Synth(
-                    text, len(text) + 1, 0, _CHARACTERS, 0, flags, None, None
-                ),
+        size = len(text) + 1
+        statuses = {
+            "voice": self.set_voice(prompt.voice),
+            "rate": library.espeak_SetParameter(_RATE, prompt.rate, 0),
+            "volume": library.espeak_SetParameter(_VOLUME, prompt.volume, 0),
+            "text": library.espeak_Synth(
+                *(text, size, 0, _CHARACTERS, 0, flags, None, None)
             ),
-        ):
+        }
+        for name, status in statuses.items():
             if status != 0:
                 raise RuntimeError(f"espeak-ng refused the {name}: status {status}")
         speech = b"".join(self._chunks).rstrip(b"\0")

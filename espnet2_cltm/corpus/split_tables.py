@@ -23,23 +23,14 @@ from espnet2_cltm.files import write_rows, write_text
 
 @dataclass(frozen=True)
 class Split:
-    """One split: where it goes, what it is made of.
-
-    Attributes:
-        directory: The split in the store.
-        utterances: All that it may hold, sorted by id.
-        done: Chunks that are there.
-        missing: Chunks to be decoded.
-        fingerprint: Hash of what the tables are made from.
-        phones: Times of phones in the data directory.
-    """
+    """One split: where it goes in the store, what it is made of."""
 
     directory: Path
-    utterances: list[Utterance]
+    utterances: list[Utterance]  # all that it may hold, sorted by id
     done: list[Chunk]
     missing: list[Chunk]
-    fingerprint: str
-    phones: Path
+    fingerprint: str  # of what the tables are made from
+    phones: Path  # in the data directory
 
     @property
     def chunks(self) -> list[Chunk]:

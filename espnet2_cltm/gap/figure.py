@@ -29,23 +29,14 @@ _COLOURS = dict(zip((MONO, PART, MULTI), OKABE_ITO, strict=False))
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the figure shows.
-
-    Attributes:
-        langs: Languages.
-        references: Groups that ``multi`` is compared with.
-        additions: What encoders learnt beside the clusters.
-        measured: Errors.
-        gaps: Gaps.
-        hours: Hours of a monolingual encoder.
-    """
+    """What the figure shows."""
 
     langs: Sequence[str]
     references: Sequence[str]
     additions: Sequence[Addition]
     measured: Sequence[Measured]
     gaps: Sequence[Comparison]
-    hours: float
+    hours: float  # of a monolingual encoder
 
 
 def draw_gap(outcome: Outcome) -> matplotlib.figure.Figure:

@@ -108,12 +108,7 @@ def choose_recordings(
 
 @dataclass
 class Rejected:
-    """What could not be used of some recordings.
-
-    Attributes:
-        reasons: Number of recordings by reason.
-        examples: A few of them, each with its reason.
-    """
+    """What could not be used of some recordings: reasons, and a few examples."""
 
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)

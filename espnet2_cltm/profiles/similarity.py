@@ -33,17 +33,11 @@ NOT_ENOUGH = 2  # utterances of each class, fewer than which say nothing of a la
 
 @dataclass(frozen=True)
 class MeasureSettings:
-    """What similarities depend on besides the profiles.
+    """What similarities depend on besides the profiles."""
 
-    Attributes:
-        ngram: Length of the n-grams of ``atds``.
-        num_clusters: Number of clusters of the profiles.
-        label: Name of the label of ``logme``.
-    """
-
-    ngram: int
+    ngram: int  # length of the n-grams of ``atds``
     num_clusters: int
-    label: str
+    label: str  # of ``logme``
 
 
 Part = tuple[Profile, int | None]
