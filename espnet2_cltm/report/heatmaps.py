@@ -15,14 +15,15 @@ by itself, so its colours run from the smallest value to the largest.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import matplotlib.figure
 import numpy as np
 
 from espnet2_cltm.counting import counted
-from espnet2_cltm.matrix.languages import Language, describe, display_order
+from espnet2_cltm.matrix.languages import describe, display_order
 from espnet2_cltm.matrix.scores import zero_shot_means
-from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE, RatioSets
+from espnet2_cltm.matrix.uncertainty import BOUNDED, FALSE_DISCOVERY_RATE
 from espnet2_cltm.report.colours import (
     ColourScale,
     gain_scale,
@@ -40,7 +41,6 @@ from espnet2_cltm.report.wording import (
     MINUS,
     format_limit,
     format_value,
-    level_text,
     with_minus_signs,
 )
 
@@ -60,82 +60,52 @@ NOTE = (
 
 def draw_transfer(report: Report) -> matplotlib.figure.Figure:
     """Draw the transfer matrix."""
-    matrix, uncertainty = report.matrix, report.uncertainty
-    index = report.display_index
-    square = np.ix_(index, index)
-    sets = uncertainty.fieller
-    return draw_grid(
-        transfer_grid(
-            report.display_languages,
-            matrix.cltm[square],
-            report.title,
-            report.subtitle,
-            not_identified=grey_targets(matrix)[index],
-            sets=RatioSets(sets.kind[square], sets.low[square], sets.high[square]),
-            confidence=uncertainty.settings.confidence,
-            q=uncertainty.q_gain[square],
-            items=report.source.items,
-            notes=(with_minus_signs(NOTE.format(items=report.source.items)),),
-        )
-    )
-
-
-def transfer_grid(
-    languages: Sequence[Language],
-    values: np.ndarray,
-    title: str,
-    subtitle: str,
-    *,
-    not_identified: np.ndarray | None = None,
-    sets: RatioSets | None = None,
-    confidence: float = 0.95,
-    q: np.ndarray | None = None,
-    items: str = "utterances",
-    notes: tuple[str, ...] = (),
-) -> Grid:
-    """Arrange a transfer matrix for drawing.
-
-    Args:
-        languages: The n languages in the order of display.
-        values: (n, n) CLTM, rows targets, columns donors; NaN where not available.
-        title: First line.
-        subtitle: Second line.
-        not_identified: (n,) bool, rows to grey out.
-        sets: (n, n) confidence sets of the values.
-        confidence: Confidence level of the sets.
-        q: (n, n) q-values of the gains, NaN where there is none.
-        items: What N counts.
-        notes: Further sentences beneath the picture.
-    """
+    matrix, found = report.matrix, report.uncertainty
+    square = np.ix_(report.display_index, report.display_index)
+    values, q = matrix.cltm[square], found.q_gain[square]
     n = len(values)
-    grey = np.zeros(n, dtype=bool) if not_identified is None else not_identified
+    grey = grey_targets(matrix)[report.display_index]
     itself = np.eye(n, dtype=bool)
-    q = np.full((n, n), np.nan) if q is None else q
     tested = np.isfinite(values) & np.isfinite(q) & ~itself
     same_as_zero = tested & ~(q < FALSE_DISCOVERY_RATE)
     scale = transfer_scale(values[~itself])
-    intervals, legend = None, []
-    if sets is not None and n <= MOST_WITH_SECOND_LINES:
-        intervals = _intervals(np.where(np.isfinite(values), sets.kind, ""), sets)
-        if (intervals == "").all():
-            intervals = None
-        else:
-            legend.append(_intervals_note(intervals, confidence))
+    intervals, notes = None, []
+    if n <= MOST_WITH_SECOND_LINES:
+        sets = found.fieller
+        kind = np.where(np.isfinite(values), sets.kind[square], "")
+        if (kind != "").any():
+            intervals = _intervals(kind, sets.low[square], sets.high[square])
+            notes.append(_intervals_note(intervals, report.level))
     if same_as_zero.any():
-        legend.append(_ring_note(same_as_zero, tested))
-    return Grid(
-        rows=tuple(languages),
-        columns=tuple(languages),
+        notes.append(_ring_note(same_as_zero, tested))
+    return _draw_pairs(
+        report,
         values=values,
         scale=scale,
         second_lines=intervals,
         faded_rows=grey,
         dotted=same_as_zero,
-        row_title=r"$\mathbf{target}\ i$ (tested)",
-        column_title=rf"$\mathbf{{donor}}\ j$ (adds $N$ {items})",
-        title=title,
-        subtitle=subtitle,
-        notes=(*legend, *_legend(values, grey, scale), *notes),
+        title=report.title,
+        note=NOTE,
+        notes=(*notes, *_legend(values, grey, scale)),
+    )
+
+
+def _draw_pairs(
+    report: Report, *, note: str, notes: Sequence[str], **parts: Any
+) -> matplotlib.figure.Figure:
+    """Draw what donors add to targets; ``note`` says what that is."""
+    languages, items = tuple(report.display_languages), report.source.items
+    return draw_grid(
+        Grid(
+            rows=languages,
+            columns=languages,
+            row_title=r"$\mathbf{target}\ i$ (tested)",
+            column_title=rf"$\mathbf{{donor}}\ j$ (adds $N$ {items})",
+            subtitle=report.subtitle,
+            notes=(*notes, with_minus_signs(note.format(items=items))),
+            **parts,
+        )
     )
 
 
@@ -174,40 +144,30 @@ def draw_gains(report: Report) -> matplotlib.figure.Figure | None:
         notes.append(f"In brackets: {report.level} interval.")
     if rings.any():
         notes.append(_ring_note(rings & ~itself, np.isfinite(q) & ~itself))
-    return draw_grid(
-        Grid(
-            rows=tuple(report.display_languages),
-            columns=tuple(report.display_languages),
-            values=values,
-            scale=scale,
-            decimals=GAIN_DECIMALS if n <= MOST_WITH_THREE_DECIMALS else 2,
-            second_lines=intervals,
-            dotted=rings,
-            outlined=itself & np.isfinite(values),
-            row_title=r"$\mathbf{target}\ i$ (tested)",
-            column_title=rf"$\mathbf{{donor}}\ j$ (adds $N$ {report.source.items})",
-            title=f"Does a donor help? {report.source.task_title.capitalize()}",
-            subtitle=report.subtitle,
-            notes=(
-                *notes,
-                *_legend(values, np.zeros(n, dtype=bool), scale),
-                with_minus_signs(GAINS_NOTE.format(items=report.source.items)),
-            ),
-        )
+    return _draw_pairs(
+        report,
+        values=values,
+        scale=scale,
+        decimals=GAIN_DECIMALS if n <= MOST_WITH_THREE_DECIMALS else 2,
+        second_lines=intervals,
+        dotted=rings,
+        outlined=itself & np.isfinite(values),
+        title=f"Does a donor help? {report.source.task_title.capitalize()}",
+        note=GAINS_NOTE,
+        notes=(*notes, *_legend(values, np.zeros(n, dtype=bool), scale)),
     )
 
 
-def _intervals(kind: np.ndarray, sets: RatioSets) -> np.ndarray:
+def _intervals(kind: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Write confidence sets: (n, n) str, empty where there is none."""
     lines = np.where(kind == "", "", UNBOUNDED).astype(object)
-    for i, j in np.argwhere(kind == BOUNDED):
-        limits = format_limit(sets.low[i, j]), format_limit(sets.high[i, j])
-        lines[i, j] = f"[{limits[0]}, {limits[1]}]"
+    for cell in zip(*np.nonzero(kind == BOUNDED), strict=True):
+        lines[cell] = f"[{format_limit(low[cell])}, {format_limit(high[cell])}]"
     return lines
 
 
-def _intervals_note(intervals: np.ndarray, confidence: float) -> str:
-    note = f"In brackets: {level_text(confidence)} interval (Fieller)"
+def _intervals_note(intervals: np.ndarray, level: str) -> str:
+    note = f"In brackets: {level} interval (Fieller)"
     if (intervals == UNBOUNDED).any():
         note += f"; {UNBOUNDED}: no finite one, because the self-gain is too uncertain"
     return f"{note}."
@@ -243,69 +203,33 @@ def draw_zero_shot(report: Report) -> matplotlib.figure.Figure | None:
     trained = report.display_languages
     rows = [codes.index(language.code) for language in tested]
     values = means.T[np.ix_(rows, report.display_index)]
-    if not np.isfinite(values[~_same_language(tested, trained)]).any():
-        return None
-    return draw_grid(
-        zero_shot_grid(
-            tested,
-            trained,
-            values,
-            scores.source.metric_title,
-            f"Zero-shot performance, {scores.source.task_title}",
-            report.subtitle,
-        )
-    )
-
-
-def _same_language(
-    tested: Sequence[Language], trained: Sequence[Language]
-) -> np.ndarray:
-    """(m, n) bool."""
-    return np.array([[row.code == column.code for column in trained] for row in tested])
-
-
-def zero_shot_grid(
-    tested: Sequence[Language],
-    trained: Sequence[Language],
-    values: np.ndarray,
-    name: str,
-    title: str,
-    subtitle: str,
-) -> Grid:
-    """Arrange zero-shot performance for drawing.
-
-    Args:
-        tested: The m languages tested on, in the order of display.
-        trained: The n languages trained on, in the order of display.
-        values: (m, n) Perf, rows tested on, columns trained on; NaN where not
-            available.
-        name: Name of Perf, such as ``macro F1``.
-        title: First line.
-        subtitle: Second line.
-    """
+    same = np.array([[row.code == one.code for one in trained] for row in tested])
     there = np.isfinite(values)
-    itself = _same_language(tested, trained) & there
+    if not (there & ~same).any():
+        return None
+    itself = same & there
     notes = []
     if itself.any():
         notes.append("Outlined: trained and tested on the same language.")
     if not there.all():
         is_hatched = max(values.shape) <= MOST_WITH_MARKS
         notes.append(f"{'Hatched' if is_hatched else 'White'}: not available.")
-    if there.any():
-        notes.append(
-            f"Colours run from the lowest value, {format_value(values[there].min(), 3)}"
-            f", to the highest, {format_value(values[there].max(), 3)}."
+    notes.append(
+        f"Colours run from the lowest value, {format_value(values[there].min(), 3)}"
+        f", to the highest, {format_value(values[there].max(), 3)}."
+    )
+    return draw_grid(
+        Grid(
+            rows=tuple(tested),
+            columns=tuple(trained),
+            values=values,
+            scale=perf_scale(values, with_minus_signs(scores.source.metric_title)),
+            decimals=3 if max(values.shape) <= MOST_WITH_THREE_DECIMALS else 2,
+            outlined=itself,
+            row_title=r"$\mathbf{tested}$ on",
+            column_title=r"$\mathbf{trained}$ on",
+            title=f"Zero-shot performance, {scores.source.task_title}",
+            subtitle=report.subtitle,
+            notes=tuple(notes),
         )
-    return Grid(
-        rows=tuple(tested),
-        columns=tuple(trained),
-        values=values,
-        scale=perf_scale(values, with_minus_signs(name)),
-        decimals=3 if max(values.shape) <= MOST_WITH_THREE_DECIMALS else 2,
-        outlined=itself,
-        row_title=r"$\mathbf{tested}$ on",
-        column_title=r"$\mathbf{trained}$ on",
-        title=title,
-        subtitle=subtitle,
-        notes=tuple(notes),
     )

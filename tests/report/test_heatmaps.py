@@ -1,21 +1,17 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
 from espnet2_cltm.matrix.languages import Language
-from espnet2_cltm.matrix.scores import AggregatedScores, ResultsSource
+from espnet2_cltm.matrix.scores import AggregatedScores, ResultsSource, SeedScores
 from espnet2_cltm.matrix.uncertainty import RatioSets, fieller_sets
 from espnet2_cltm.report import heatmaps
 from espnet2_cltm.report.drawing import Figure, write_figures
-from espnet2_cltm.report.grid import NO_VALUE, draw_grid
-from espnet2_cltm.report.heatmaps import (
-    draw_transfer,
-    draw_zero_shot,
-    transfer_grid,
-    zero_shot_grid,
-)
+from espnet2_cltm.report.grid import NO_VALUE
+from espnet2_cltm.report.heatmaps import draw_transfer, draw_zero_shot
 from tests.report.figure_texts import boxes, lie_inside, overlap, texts
 from tests.report.reports import make_report, simulated
 
@@ -34,15 +30,60 @@ def values(n: int) -> np.ndarray:
     return drawn
 
 
-def transfer(n: int, cltm: np.ndarray | None = None, **changes):
-    shown = values(n) if cltm is None else cltm
-    return draw_grid(transfer_grid(languages(n), shown, "Title", "macro F1", **changes))
+def transfer(
+    n: int,
+    cltm: np.ndarray | None = None,
+    q: np.ndarray | None = None,
+    sets: RatioSets | None = None,
+    not_identified: np.ndarray | None = None,
+    level: str = "95%",
+):
+    """Draw cells of which no scores are known."""
+    nothing = np.full((n, n), np.nan)
+    grey = np.zeros(n, dtype=bool) if not_identified is None else not_identified
+    report = SimpleNamespace(
+        matrix=SimpleNamespace(
+            cltm=values(n) if cltm is None else cltm,
+            target_identified=~grey,
+            self_gain=np.ones((n, n)),
+        ),
+        uncertainty=SimpleNamespace(
+            fieller=sets or RatioSets(np.full((n, n), ""), nothing, nothing),
+            q_gain=nothing if q is None else q,
+        ),
+        source=SimpleNamespace(items="utterances"),
+        display_languages=languages(n),
+        display_index=list(range(n)),
+        title="Title",
+        subtitle="macro F1",
+        level=level,
+    )
+    return draw_transfer(report)
 
 
-def zero_shot(perf: np.ndarray, name: str = "macro F1"):
+def zero_shot(
+    perf: np.ndarray, metric: str = "macro_f1", task: str = "gender", more=()
+):
+    """Draw scores of runs, (tested, trained), the former and more languages."""
     tested, trained = map(languages, perf.shape)
-    grid = zero_shot_grid(tested, trained, perf, name, "Zero-shot", "N = 60, 10 seeds")
-    return draw_grid(grid)
+    tested = (*tested[: len(tested) - len(more)], *more)
+    scores = SeedScores(
+        source=ResultsSource("results.tsv", "", task, metric),
+        languages=tuple(one.code for one in trained),
+        test_languages=tuple(one.code for one in tested),
+        seeds=(0,),
+        zero_shot=perf.T[..., None],
+        double=np.full((len(trained), 1), np.nan),
+        pair=np.full((len(trained), len(trained), 1), np.nan),
+    )
+    report = SimpleNamespace(
+        scores=scores,
+        languages={one.code: one for one in tested},
+        display_languages=trained,
+        display_index=list(range(len(trained))),
+        subtitle="N = 60, 10 seeds",
+    )
+    return draw_zero_shot(report)
 
 
 def uniform(*shape: int) -> np.ndarray:
@@ -94,9 +135,17 @@ def test_no_text_of_a_transfer_matrix_is_cut_and_no_labels_overlap(n):
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (5, 3), (9, 9), (54, 50)])
-@pytest.mark.parametrize("name", ["macro F1", "1 - minDCF (p_target 0.01)"])
-def test_no_text_of_a_zero_shot_matrix_is_cut_and_no_titles_overlap(shape, name):
-    figure = zero_shot(uniform(*shape), name)
+@pytest.mark.parametrize(
+    ("task", "metric", "name"),
+    [
+        ("gender", "macro_f1", "macro F1"),
+        ("speaker", "min_dcf_p0.01", "1 - minDCF (p_target 0.01)"),
+    ],
+)
+def test_no_text_of_a_zero_shot_matrix_is_cut_and_no_titles_overlap(
+    shape, task, metric, name
+):
+    figure = zero_shot(uniform(*shape), metric, task)
     assert lie_inside(figure)
     cells = figure.axes[0]
     (bar,) = cells.child_axes
@@ -136,7 +185,7 @@ def test_every_kind_of_unbounded_interval_says_so():
     written = texts(transfer(4, sets=sets))
     assert written.count("unbounded") == (sets.kind != "bounded").sum()
     half_line = intervals(3, **{"half-line": (0, 1)})
-    figure = transfer(3, sets=half_line, confidence=0.9)
+    figure = transfer(3, sets=half_line, level="90%")
     assert texts(figure).count("unbounded") == 1
     assert "90% interval (Fieller); unbounded:" in notes(figure)
 
@@ -265,10 +314,9 @@ def test_picture_of_54_languages_is_sharp_and_small(tmp_path):
 
 
 def test_a_language_on_both_axes_is_outlined_wherever_it_stands():
-    a, b, c = languages(3)
-    d = Language("zz", "Zulu", "Other")
-    grid = zero_shot_grid((b, c, d, a), (a, b, c), np.full((4, 3), 0.7), "F1", "", "")
-    assert frames(draw_grid(grid)) == [(0, 1), (1, 2), (3, 0)]
+    other = Language("zz", "Zulu", "Another")
+    figure = zero_shot(np.full((4, 3), 0.7), more=[other])
+    assert frames(figure) == [(1, 0), (2, 1), (3, 2)]
 
 
 def test_a_missing_cell_is_hatched_not_outlined():
