@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.stats import pearsonr, rankdata, spearmanr
 
 from espnet2_cltm.counting import counted
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.files import finite
 from espnet2_cltm.matrix.matrix_files import (
     PUBLISHED,
     LabelledMatrix,
@@ -192,50 +192,37 @@ class IntervalCheck:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A cell that differs: CLTM in A and B, B - A, A's interval (None if none)."""
-
-    target: str
-    donor: str
-    a: float
-    b: float
-    difference: float
-    a_low: float | None
-    a_high: float | None
-
-
-@dataclass(frozen=True)
 class Comparison:
-    """Everything about two matrices; arrays are (n, n), NaN on the diagonal.
+    """Everything about two matrices.
 
     Attributes:
-        languages: The n languages in common, sorted.
-        a: All estimates of A, identified or not.
-        b: All estimates of B.
-        a_low: Lower ends of A's intervals.
-        a_high: Upper ends.
-        identified: Cells that are identified in both.
+        languages: The languages in common, sorted.
+        cells: Off-diagonal cells that both have, row by row: ``target``, ``donor``,
+            CLTM in ``a`` and ``b``, whether ``identified`` in both, and ``low`` and
+            ``high`` of A's interval, NaN where there is none.
         permutations: Number of orders of languages that were tried.
         exact: Whether these are all there are.
         agreement: Numbers over identified cells.
         agreement_of_all: Numbers over all estimates; None where these are the same
             cells.
         interval_check: Whether B lies inside A's intervals; None where A has none.
-        differences: All identified cells, largest difference first.
     """
 
     languages: tuple[str, ...]
-    a: np.ndarray
-    b: np.ndarray
-    a_low: np.ndarray
-    a_high: np.ndarray
-    identified: np.ndarray
+    cells: pd.DataFrame
     permutations: int
     exact: bool
     agreement: Agreement
     agreement_of_all: Agreement | None
     interval_check: IntervalCheck | None
-    differences: tuple[Difference, ...]
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """The identified cells with B - A, their ``difference``, the largest first."""
+        cells = self.cells[self.cells["identified"]]
+        cells = cells.assign(difference=cells["b"] - cells["a"])
+        cells = cells.assign(size=-cells["difference"].abs())
+        return cells.sort_values(["size", "target", "donor"]).drop(columns="size")
 
 
 def compare(
@@ -252,7 +239,14 @@ def compare(
     Raises:
         UserError: They have too few languages or cells in common.
     """
-    languages = common_languages(a, b)
+    of_a, of_b = ({*x.matrix.rows, *x.matrix.columns} for x in (a, b))
+    languages = tuple(sorted(of_a & of_b))
+    if len(languages) < FEWEST_LANGUAGES:
+        which = f" ({' '.join(languages)})" if languages else ""
+        raise UserError(
+            f"{a.name} and {b.name} have {counted(len(languages), 'language')} in "
+            f"common{which}; a comparison needs at least {FEWEST_LANGUAGES}."
+        )
     matrix_a, matrix_b = (_square(x.matrix, x.matrix.values, languages) for x in (a, b))
     raw_a, raw_b = (_square(x.matrix, x.raw, languages) for x in (a, b))
     low, high = (_square(a.matrix, ends, languages) for ends in (a.low, a.high))
@@ -268,13 +262,14 @@ def compare(
     agreement_of_all = None
     if both.sum() > identified.sum():
         agreement_of_all = agreement(raw_a, raw_b, permutations)
+    i, j = np.nonzero(both)
+    codes = np.array(languages)
+    numbers = {"a": raw_a, "b": raw_b, "identified": identified}
+    numbers |= {"low": low, "high": high}
+    of_cells = {name: values[i, j] for name, values in numbers.items()}
     return Comparison(
         languages=languages,
-        a=raw_a,
-        b=raw_b,
-        a_low=low,
-        a_high=high,
-        identified=identified,
+        cells=pd.DataFrame({"target": codes[i], "donor": codes[j], **of_cells}),
         permutations=len(permutations.orders),
         exact=permutations.exact,
         agreement=agreement(matrix_a, matrix_b, permutations),
@@ -286,25 +281,7 @@ def compare(
             permutations,
             a.intervals,
         ),
-        differences=_differences(languages, matrix_a, matrix_b, low, high),
     )
-
-
-def common_languages(a: ComparedMatrix, b: ComparedMatrix) -> tuple[str, ...]:
-    """List the languages that both have, as target or donor.
-
-    Raises:
-        UserError: There are fewer than three.
-    """
-    of_a, of_b = ({*x.matrix.rows, *x.matrix.columns} for x in (a, b))
-    languages = tuple(sorted(of_a & of_b))
-    if len(languages) < FEWEST_LANGUAGES:
-        which = f" ({' '.join(languages)})" if languages else ""
-        raise UserError(
-            f"{a.name} and {b.name} have {counted(len(languages), 'language')} in "
-            f"common{which}; a comparison needs at least {FEWEST_LANGUAGES}."
-        )
-    return languages
 
 
 def _square(
@@ -395,26 +372,3 @@ def _share_inside(
         inside = ((low <= b) & (b <= high)).sum(axis=(1, 2))
         count = (np.isfinite(low) & np.isfinite(b)).sum(axis=(1, 2))
         return inside / np.where(count, count, np.nan), count
-
-
-def _differences(
-    languages: tuple[str, ...],
-    a: np.ndarray,
-    b: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-) -> tuple[Difference, ...]:
-    found = [
-        Difference(
-            target=languages[i],
-            donor=languages[j],
-            a=float(a[i, j]),
-            b=float(b[i, j]),
-            difference=float(b[i, j] - a[i, j]),
-            a_low=finite(low[i, j]),
-            a_high=finite(high[i, j]),
-        )
-        for i, j in np.argwhere(np.isfinite(a) & np.isfinite(b))
-    ]
-    found.sort(key=lambda cell: (-abs(cell.difference), cell.target, cell.donor))
-    return tuple(found)

@@ -14,11 +14,11 @@ import pandas as pd
 
 from espnet2_cltm import __version__
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.files import for_json
 from espnet2_cltm.matrix.comparison import (
     Agreement,
     ComparedMatrix,
     Comparison,
-    Difference,
     compare,
     read_compared,
 )
@@ -36,6 +36,9 @@ def summarise_comparison(
     """Collect what ``comparison.json`` holds; None stands for not available."""
     check = comparison.interval_check
     of_all = comparison.agreement_of_all
+    limits = {"low": "a_low", "high": "a_high"}
+    columns = ["target", "donor", "a", "b", "difference", *limits.values()]
+    differences = comparison.differences.rename(columns=limits)[columns]
     return {
         "version": __version__,
         "a": _source(a),
@@ -48,7 +51,7 @@ def summarise_comparison(
         "identified_cells": asdict(comparison.agreement),
         "all_cells": asdict(of_all or comparison.agreement),
         "intervals": asdict(check) if check else None,
-        "differences": [asdict(cell) for cell in comparison.differences],
+        "differences": for_json(differences.to_dict("records")),
     }
 
 
@@ -106,7 +109,7 @@ def comparison_text(
             *_agreement_lines(comparison.agreement_of_all),
         ]
     shown = comparison.differences[:largest]
-    if shown:
+    if len(shown):
         lines += ["", "Largest differences:", *_difference_lines(shown)]
     return "\n".join(lines)
 
@@ -136,23 +139,22 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-0.000", "+0.000")
 
 
-def _difference_lines(cells: tuple[Difference, ...]) -> list[str]:
-    names = [cell_name(cell) for cell in cells]
+def _difference_lines(cells: pd.DataFrame) -> list[str]:
+    names = cell_names(cells)
     width = max(map(len, [*names, "target from donor"]))
     lines = [f"  {'target from donor':<{width}}       A       B   B - A"]
-    for name, cell in zip(names, cells, strict=True):
+    for name, cell in zip(names, cells.itertuples(), strict=True):
         line = f"  {name:<{width}} {cell.a:7.2f} {cell.b:7.2f} {cell.difference:+7.2f}"
-        if cell.a_low is not None and cell.a_high is not None:
-            inside = cell.a_low <= cell.b <= cell.a_high
-            where = "inside" if inside else "outside"
-            line += f"  B {where} A's [{cell.a_low:.2f}, {cell.a_high:.2f}]"
+        if np.isfinite(cell.low):
+            where = "inside" if cell.low <= cell.b <= cell.high else "outside"
+            line += f"  B {where} A's [{cell.low:.2f}, {cell.high:.2f}]"
         lines.append(line)
     return lines
 
 
-def cell_name(cell: Difference) -> str:
-    """Name a cell: ``ca from es``."""
-    return f"{cell.target} from {cell.donor}"
+def cell_names(cells: pd.DataFrame) -> list[str]:
+    """Name cells: ``ca from es``."""
+    return [*(cells["target"] + " from " + cells["donor"])]
 
 
 class PublishedComparison(NamedTuple):
@@ -214,25 +216,3 @@ def agreement_line(comparison: Comparison) -> str:
 
 def _in_brackets(p: float | None) -> str:
     return "" if p is None else f" ({_p(p)})"
-
-
-def cells_of_both(comparison: Comparison) -> pd.DataFrame:
-    """List the cells that both matrices have.
-
-    Returns:
-        Columns ``target``, ``donor``, CLTM in ``a`` and ``b``, whether ``identified``
-        in both, and ``low`` and ``high`` of A's interval, NaN where there is none.
-    """
-    i, j = np.nonzero(np.isfinite(comparison.a) & np.isfinite(comparison.b))
-    codes = np.array(comparison.languages)
-    return pd.DataFrame(
-        {
-            "target": codes[i],
-            "donor": codes[j],
-            "a": comparison.a[i, j],
-            "b": comparison.b[i, j],
-            "identified": comparison.identified[i, j],
-            "low": comparison.a_low[i, j],
-            "high": comparison.a_high[i, j],
-        }
-    )

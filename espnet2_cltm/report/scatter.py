@@ -18,8 +18,7 @@ from espnet2_cltm.matrix.comparison import ComparedMatrix, Comparison
 from espnet2_cltm.report.colours import FAINT, INK
 from espnet2_cltm.report.comparison import (
     agreement_line,
-    cell_name,
-    cells_of_both,
+    cell_names,
     matrix_label,
 )
 from espnet2_cltm.report.drawing import AXIS_SIZE, dress, frame, new_figure, wrap
@@ -51,7 +50,7 @@ class ComparedPair:
 
 def draw_scatter(pair: ComparedPair) -> matplotlib.figure.Figure:
     """Draw two matrices against each other."""
-    cells = cells_of_both(pair.comparison)
+    cells = pair.comparison.cells
     whiskers = bool((cells["identified"] & cells["low"].notna()).any())
     whiskers &= len(cells) <= MOST_WITH_WHISKERS
     figure = new_figure(WIDTH)
@@ -151,10 +150,12 @@ def _draw_labels(
     points = axes.transData.transform(cells[["a", "b"]].to_numpy())
     line = {"arrowstyle": "-", "color": FAINT, "linewidth": 0.5}
     taken: list[Bbox] = []
-    for cell in pair.comparison.differences[: pair.largest]:
+    largest = pair.comparison.differences[: pair.largest]
+    places = largest[["a", "b"]].to_numpy()
+    for name, place in zip(cell_names(largest), places, strict=True):
         label = axes.annotate(
-            cell_name(cell),
-            (cell.a, cell.b),
+            name,
+            place,
             xytext=(0, 0),
             textcoords="offset points",
             size=LABEL_SIZE,

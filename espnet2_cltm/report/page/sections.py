@@ -18,7 +18,7 @@ from espnet2_cltm.matrix.origin import relation_name
 from espnet2_cltm.matrix.relatedness import OF_CELLS
 from espnet2_cltm.matrix.scores import known_task, single_and_double
 from espnet2_cltm.matrix.uncertainty import FALSE_DISCOVERY_RATE, HARMS, HELPS
-from espnet2_cltm.report.comparison import agreement_line, cells_of_both
+from espnet2_cltm.report.comparison import agreement_line
 from espnet2_cltm.report.confusion import confusion_tables
 from espnet2_cltm.report.contents import Report, grey_targets
 from espnet2_cltm.report.findings import (
@@ -374,7 +374,7 @@ def _comparison(report: Report) -> str | None:
 
 
 def _comparison_data(report: Report) -> list[list[list[Any]]]:
-    cells = (cells_of_both(found.comparison).round(3) for found in report.published)
+    cells = (found.comparison.cells.round(3) for found in report.published)
     return [for_json(one.to_numpy().tolist()) for one in cells]
 
 
