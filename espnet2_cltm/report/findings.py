@@ -18,6 +18,7 @@ from espnet2_cltm.files import finite
 from espnet2_cltm.language_codes import is_donor_only, language_of
 from espnet2_cltm.matrix.alone import NO_SCORES
 from espnet2_cltm.matrix.estimates import SINGLE, TransferMatrix
+from espnet2_cltm.matrix.scores import single_and_double
 from espnet2_cltm.matrix.uncertainty import (
     BOUNDED,
     FALSE_DISCOVERY_RATE,
@@ -89,8 +90,8 @@ def headline(report: Report) -> str:
         )
         if harmed:
             told += f" and harm in {harmed:,}"
-        if helped + harmed < tested:
-            told += "; the others are unclear"
+        if unclear := tested - helped - harmed:
+            told += f"; the {agreeing(unclear, 'other is', 'others are')} unclear"
     if not worth:
         return f"{told}."
     return f"{told}. Where this can be estimated, a donor's {item} is worth {worth}."
@@ -247,6 +248,8 @@ def gains_line(report: Report) -> str:
     matrix = report.matrix
     itself = np.eye(len(matrix.languages), dtype=bool)
     single = np.diagonal(matrix.perf[..., SINGLE])
+    # Of a target without double runs the cell is empty, but not the single run.
+    single = np.where(np.isnan(single), single_and_double(report.scores)[0], single)
     own, donors = matrix.gains[itself], matrix.gains[~itself]
     start, *parts = [
         f"{value} {what}"

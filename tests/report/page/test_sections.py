@@ -9,7 +9,7 @@ import pytest
 from espnet2_cltm.matrix.languages import language_distances
 from espnet2_cltm.matrix.prediction import predict_missing
 from espnet2_cltm.matrix.results import read_every_metric
-from espnet2_cltm.report.findings import cell_verdicts, headline
+from espnet2_cltm.report.findings import cell_verdicts, gains_line, headline
 from espnet2_cltm.report.page.section import bullets, paragraphs, table
 from espnet2_cltm.report.page.sections import NONE_IDENTIFIED, NONE_MEASURED, SECTIONS
 from espnet2_cltm.report.page.write import page_data
@@ -247,6 +247,18 @@ def test_targets_without_doubles_are_not_said_to_gain_nothing(tmp_path):
     assert NONE_IDENTIFIED not in said
     assert any("of 3 targets (without single or double runs: 3)" in one for one in said)
     assert section(report, "numbers") is None
+    assert re.search(r"average: 0\.60\d on N of", gains_line(report))
+
+
+def test_one_pair_that_is_unclear_is_one(tmp_path):
+    rows = perf_rows(
+        ("ca", "es"),
+        SEEDS,
+        lambda kind, tested, donor, seed: (
+            0.6 + (kind == "pair") * (0.1 if tested == "ca" else (-1) ** seed * 0.1)
+        ),
+    )
+    assert "1 of 2 pairs; the other is unclear" in headline(report_of(tmp_path, rows))
 
 
 def test_one_target_without_doubles_does_not_count_as_identified(tmp_path):
