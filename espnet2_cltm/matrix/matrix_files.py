@@ -80,13 +80,7 @@ class LabelledMatrix:
 
 
 def write_matrix(path: Path | str, corner: str, matrix: LabelledMatrix) -> None:
-    """Write a matrix as comma-separated text.
-
-    Args:
-        path: File to write.
-        corner: First field of the header: ``target`` or ``train``.
-        matrix: Matrix to write.
-    """
+    """Write comma-separated text; ``corner`` is the first field of the header."""
     lines = [",".join((corner, *matrix.columns))]
     for code, row in zip(matrix.rows, matrix.values, strict=True):
         lines.append(",".join((code, *map(_number, row))))
@@ -325,10 +319,7 @@ def published_path(name: str) -> Path:
 
 
 def read_published(name: str) -> LabelledMatrix:
-    """Read a published matrix.
-
-    Args:
-        name: One of :data:`PUBLISHED`.
+    """Read one of the :data:`PUBLISHED` matrices.
 
     Raises:
         UserError: There is no matrix of this name.

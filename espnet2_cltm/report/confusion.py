@@ -82,11 +82,7 @@ class ConfusionTable:
 
 
 def confusion_tables(counts: pd.DataFrame) -> Iterator[ConfusionTable]:
-    """Sum counts over languages, one table for each kind of run.
-
-    Args:
-        counts: Table of :func:`read_confusion`.
-    """
+    """Sum counts of :func:`read_confusion` over languages, a table a kind of run."""
     if counts.empty:
         return
     classes = sorted({*counts["reference"], *counts["predicted"]})
