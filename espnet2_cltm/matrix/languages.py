@@ -14,18 +14,21 @@ the order of some languages; NaN stands for not known, the diagonal is 0.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from espnet2_cltm import data
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_mapping
 from espnet2_cltm.language_codes import SYNTHETIC, language_of
 from espnet2_cltm.matrix.text_table import (
+    first_line,
     read_text_table,
     require_columns,
+    require_distinct,
     require_language_codes,
     to_number,
 )
@@ -237,25 +240,17 @@ def read_pairs(path: Path | str) -> DistancesOfPairs:
     for column in LANGUAGE_COLUMNS:
         require_language_codes(table, column)
     numbers = [to_number(table, name, empty_is_nan=True, maximum=1) for name in names]
-    first_line: dict[tuple[str, str], int] = {}
-    pairs: DistancesOfPairs = {}
-    for line, a, b, *values in zip(
-        table.rows.index,
-        *(table.rows[column] for column in LANGUAGE_COLUMNS),
-        *numbers,
-        strict=True,
-    ):
-        if a == b:
-            raise UserError(
-                f"{path}, line {line}: a pair of {a} with itself; remove the line (a "
-                "language is at distance 0 from itself)."
-            )
-        pair = (min(a, b), max(a, b))
-        if pair in pairs:
-            raise UserError(
-                f"{path}, lines {first_line[pair]} and {line}: the pair {a} {b} twice; "
-                "remove one of the two."
-            )
-        first_line[pair] = line
-        pairs[pair] = dict(zip(names, values, strict=True))
-    return pairs
+    pairs = table.rows[[*LANGUAGE_COLUMNS]]
+    itself = pairs["language_a"] == pairs["language_b"]
+    if itself.any():
+        line = first_line(itself)
+        raise UserError(
+            f"{path}, line {line}: a pair of {pairs['language_a'][line]} with itself; "
+            "remove the line (a language is at distance 0 from itself)."
+        )
+    pairs = pd.DataFrame(np.sort(pairs, axis=1), pairs.index, LANGUAGE_COLUMNS)
+    require_distinct(replace(table, rows=pairs), LANGUAGE_COLUMNS, "the pair")
+    return {
+        (a, b): dict(zip(names, values, strict=True))
+        for a, b, *values in zip(*pairs.to_numpy().T, *numbers, strict=True)
+    }

@@ -134,9 +134,10 @@ def predict_pairs(
     cells = np.empty((settings.draws * len(STRUCTURES), *matrix.shape))
     expected, low, high = np.zeros((3, *matrix.shape))
     clipped = np.clip(matrix, -LIMIT, LIMIT)
-    for k, drawn in enumerate(draw_matrices(clipped, errors, relations, settings)):
-        expected += np.clip(drawn.expected, -LIMIT, LIMIT)
-        np.clip(drawn.cells, -LIMIT, LIMIT, out=cells[k])
+    draws = draw_matrices(clipped, errors, relations, settings)
+    for k, (of_model, drawn) in enumerate(draws):
+        expected += np.clip(of_model, -LIMIT, LIMIT)
+        np.clip(drawn, -LIMIT, LIMIT, out=cells[k])
     for target in range(len(matrix)):  # a row at a time, for the memory
         low[target], high[target] = np.quantile(cells[:, target], TAILS, axis=0)
     diagonal = np.eye(len(matrix), dtype=bool)
@@ -255,13 +256,9 @@ PREDICTED_COLUMNS = ("target", "donor", "cltm", "low", "high")
 
 @dataclass(frozen=True)
 class MissingPairs:
-    """Predictions of the cells that were not measured.
+    """Predictions of the cells that are ``wanted``, (n, n) bool: not measured ones.
 
-    Attributes:
-        languages: Languages of rows and columns.
-        wanted: (n, n) bool, cells that are predicted.
-        prediction: Prediction of every cell.
-        error: Error found by cross-validation; None where too few cells were measured.
+    Their error, found by cross-validation, is None where too few cells were measured.
     """
 
     languages: tuple[str, ...]

@@ -79,25 +79,12 @@ class ModelSettings:
 USUAL = ModelSettings()
 
 
-@dataclass(frozen=True)
-class MatrixDraw:
-    """A draw from the posterior.
-
-    Attributes:
-        expected: (n, n), expected cells.
-        cells: (n, n), cells with a rest drawn anew: what an unmeasured cell may be.
-    """
-
-    expected: np.ndarray
-    cells: np.ndarray
-
-
 def draw_matrices(
     matrix: np.ndarray,
     errors: np.ndarray,
     relations: np.ndarray,
     settings: ModelSettings = USUAL,
-) -> Iterator[MatrixDraw]:
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Fit the model and draw from it.
 
     Args:
@@ -108,15 +95,15 @@ def draw_matrices(
         settings: How the model is fitted.
 
     Yields:
-        :attr:`ModelSettings.draws` of each of :data:`STRUCTURES`.
+        :attr:`ModelSettings.draws` of each of :data:`STRUCTURES`, both (n, n): expected
+        cells, and with a rest drawn anew, what an unmeasured cell may be.
 
     Raises:
         ValueError: There are fewer than two measured cells.
     """
     for sampler, centre, unit in _sweeps(matrix, errors, relations, settings):
-        yield MatrixDraw(
-            centre + unit * sampler.expected(), centre + unit * sampler.draw_cells()
-        )
+        expected = centre + unit * sampler.expected()
+        yield expected, centre + unit * sampler.draw_cells()
 
 
 def draw_noiseless(

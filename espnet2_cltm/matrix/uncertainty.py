@@ -179,13 +179,7 @@ def fieller_sets(
 
 @dataclass(frozen=True)
 class IntervalSettings:
-    """How intervals are made.
-
-    Attributes:
-        confidence: Confidence level.
-        resamples: Number of the bootstrap's resamples.
-        bootstrap_seed: Seed of their draw.
-    """
+    """How intervals are made: their level, and the resamples of the seeds."""
 
     confidence: float = LEVEL
     resamples: int = 10_000
@@ -194,12 +188,7 @@ class IntervalSettings:
 
 @dataclass(frozen=True)
 class BootstrapLimits:
-    """Limits of every cell's interval, (n, n).
-
-    Attributes:
-        low: Lower limits, infinite where unbounded, NaN where there is no interval.
-        high: Upper limits.
-    """
+    """Ends of cells' intervals, (n, n): infinite where unbounded, NaN without one."""
 
     low: np.ndarray
     high: np.ndarray
@@ -430,14 +419,7 @@ def cell_fieller_sets(moments: CellMoments, confidence: float) -> RatioSets:
 
 @dataclass(frozen=True)
 class Analysis:
-    """A metric's scores and what follows from them.
-
-    Attributes:
-        scores: Scores of every run.
-        moments: Means over seeds and their covariance.
-        matrix: The estimates.
-        uncertainty: Uncertainty of the estimates.
-    """
+    """A metric's scores and what follows from them."""
 
     scores: RunScores
     moments: CellMoments

@@ -25,14 +25,7 @@ SMALLEST_RANGE = 0.2  # of CLTM, shown in any case
 
 
 class RankedLanguage(NamedTuple):
-    """A language's mean CLTM and the interval of it.
-
-    Attributes:
-        language: Language of the row.
-        value: Mean; None where there is none.
-        low: Lower limit, minus infinity where it has none; None without an interval.
-        high: Upper limit, likewise.
-    """
+    """A language's mean CLTM, and the interval of it that may be infinite."""
 
     language: Language
     value: float | None

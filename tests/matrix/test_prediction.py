@@ -122,7 +122,10 @@ def test_a_noisy_cell_counts_less_than_a_sure_one():
     errors[0] = 5.0
     sure, noisy = (
         np.mean(
-            [d.expected for d in draw_matrices(spoilt, given, unrelated(12), SHORT)],
+            [
+                expected
+                for expected, _ in draw_matrices(spoilt, given, unrelated(12), SHORT)
+            ],
             axis=0,
         )
         for given in (np.full((12, 12), 0.01), errors)
