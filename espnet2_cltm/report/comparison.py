@@ -136,11 +136,12 @@ def _difference_lines(cells: pd.DataFrame) -> list[str]:
     names = cell_names(cells)
     width = max(map(len, [*names, "target from donor"]))
     lines = [f"  {'target from donor':<{width}}       A       B   B - A"]
-    for name, cell in zip(names, cells.itertuples(), strict=True):
-        line = f"  {name:<{width}} {cell.a:7.2f} {cell.b:7.2f} {cell.difference:+7.2f}"
-        if np.isfinite(cell.low):
-            where = "inside" if cell.low <= cell.b <= cell.high else "outside"
-            line += f"  B {where} A's [{cell.low:.2f}, {cell.high:.2f}]"
+    numbers = cells[["a", "b", "difference", "low", "high"]].to_numpy()
+    for name, (a, b, difference, low, high) in zip(names, numbers, strict=True):
+        line = f"  {name:<{width}} {a:7.2f} {b:7.2f} {difference:+7.2f}"
+        if np.isfinite(low):
+            where = "inside" if low <= b <= high else "outside"
+            line += f"  B {where} A's [{low:.2f}, {high:.2f}]"
         lines.append(line)
     return lines
 

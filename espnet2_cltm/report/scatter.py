@@ -145,10 +145,10 @@ def _draw_labels(
     taken: list[Bbox] = []
     largest = pair.comparison.differences[: pair.largest]
     places = largest[["a", "b"]].to_numpy()
-    for name, place in zip(cell_names(largest), places, strict=True):
+    for name, (x, y) in zip(cell_names(largest), places, strict=True):
         label = axes.annotate(
             name,
-            place,
+            (x, y),
             xytext=(0, 0),
             textcoords="offset points",
             size=LABEL_SIZE,
