@@ -8,7 +8,7 @@ languages that were added later, is tested with its model, if that was kept.
 import logging
 import platform
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -44,7 +44,7 @@ from espnet2_cltm.experiment.layers import measure_layers
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun, Run
 from espnet2_cltm.experiment.pool_methods import train_pool
-from espnet2_cltm.experiment.results import DIGITS, read_metrics, write_metrics
+from espnet2_cltm.experiment.results import read_metrics, recorded, write_metrics
 from espnet2_cltm.experiment.run_config import write_train_yaml
 from espnet2_cltm.experiment.settings import Settings
 from espnet2_cltm.experiment.strategies import config_of_run
@@ -261,7 +261,7 @@ class _Making:
                 calibrations[name] = dev.calibrate(name, checkpoints[name]["epoch"])
                 scores[name] = self._score(model, name, calibrations[name])
         return {
-            **_recorded(scores, self.run.trained_on),
+            **recorded(scores, self.run.trained_on),
             "calibration": calibrations,
             "checkpoints": checkpoints,
         }
@@ -302,26 +302,6 @@ class _Making:
                 f"utterance {longest.utt} has {longest.num_samples / SAMPLE_RATE:.1f} "
                 "s: lower --test_batch_bins, or leave longer utterances out."
             ) from error
-
-
-def _recorded(scores: Mapping[str, Scores], languages: Sequence[str]) -> dict[str, Any]:
-    """Return what ``metrics.json`` records of tests of a run on some languages."""
-    confusion = {name: s.confusion for name, s in scores.items() if s.confusion}
-    test = {name: {**s.metrics, "n_test": s.n_test} for name, s in scores.items()}
-    held_out = {
-        name: {metric: [round(x, DIGITS) for x in values] for metric, values in found}
-        for name, s in scores.items()
-        if (found := s.held_out.items())
-    }
-    measures = {
-        name: list(scores[name].measures) for name in languages if name in scores
-    }
-    return {
-        "test": test,
-        **({"confusion": confusion} if confusion else {}),
-        **({"measures": measures} if any(measures.values()) else {}),
-        **({"held_out": held_out} if held_out else {}),
-    }
 
 
 def versions(ngpu: int) -> dict[str, str]:

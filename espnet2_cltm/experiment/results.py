@@ -40,6 +40,7 @@ from espnet2_cltm.results_format import (
     STEPS,
     STRATEGY,
 )
+from espnet2_cltm.task import Scores
 
 _Confusion = defaultdict[tuple[str, ...], Counter[str]]
 """Counts of predictions by where, reference and strategy."""
@@ -93,6 +94,26 @@ def read_metrics(path: Path) -> dict[str, Any] | None:
 def write_metrics(path: Path, content: dict[str, Any]) -> None:
     """Write a run's ``metrics.json``, completely or not at all."""
     write_json(path, content, allow_nan=True)
+
+
+def recorded(scores: Mapping[str, Scores], languages: Sequence[str]) -> dict[str, Any]:
+    """Return what ``metrics.json`` records of tests of a run on some languages."""
+    confusion = {name: s.confusion for name, s in scores.items() if s.confusion}
+    test = {name: {**s.metrics, "n_test": s.n_test} for name, s in scores.items()}
+    held_out = {
+        name: {metric: [round(x, DIGITS) for x in values] for metric, values in found}
+        for name, s in scores.items()
+        if (found := s.held_out.items())
+    }
+    measures = {
+        name: list(scores[name].measures) for name in languages if name in scores
+    }
+    return {
+        "test": test,
+        **({"confusion": confusion} if confusion else {}),
+        **({"measures": measures} if any(measures.values()) else {}),
+        **({"held_out": held_out} if held_out else {}),
+    }
 
 
 def is_damaged(path: Path, error: Exception) -> UserError:
@@ -164,17 +185,9 @@ def write_results(
         languages = "+".join(run.languages)
         where = (run.task, run.kind, languages, str(run.budget), result.test_language)
         fields = (
-            run.name,
-            run.task,
-            run.kind,
-            languages,
-            run.budget,
-            run.seed,
-            result.test_language,
-            result.metric,
-            repr(float(result.value)),
-            result.n_test,
-            run.steps,
+            *(run.name, run.task, run.kind, languages, run.budget, run.seed),
+            *(result.test_language, result.metric, repr(float(result.value))),
+            *(result.n_test, run.steps),
         )
         confusion = {} if run.kind == "pool" else result.confusion or {}
         for strategy in result.planned.strategies:
@@ -241,23 +254,13 @@ def _rescore(
     run = planned.run
     spec = find_task(run.task)
     code, options = spec.code(), settings.options[run.task]
-    test, confusion, held_out, measures = {}, {}, {}, {}
+    scores = {}
     for name in planned.test_languages:
         test_set = read_test_set(directory, run.task, name)
-        scores = spec.score(
+        scores[name] = spec.score(
             options,
             by_speakers(test_set) if name in run.trained_on else test_set,
             directory.predictions(run.name, name, code.PREDICTIONS_SUFFIX),
             metrics.get("calibration", {}).get(name, {}),
         )
-        test[name] = {**scores.metrics, "n_test": scores.n_test}
-        if scores.confusion:
-            confusion[name] = scores.confusion
-        held_out[name] = scores.held_out
-        measures[name] = scores.measures
-    return {
-        "test": test,
-        "confusion": confusion,
-        "held_out": held_out,
-        "measures": measures,
-    }
+    return recorded(scores, run.trained_on)

@@ -130,12 +130,15 @@ def test_seeds_give_different_results(store, tmp_path):
     assert len(by_seed) == 2 and by_seed["s1"] != by_seed["s2"]
 
 
-def test_rescoring_the_predictions_gives_the_same_table(finished):
-    results = results_of(finished)
+def test_rescoring_the_predictions_gives_the_same_tables(finished, tmp_path):
     plan = read_plan(finished.plan)
-    again = finished.root / "again.tsv"
-    write_results(again, collect_results(finished, plan, rescore=True))
-    assert again.read_bytes() == results
+    for name in ("first", "again"):
+        results = collect_results(finished, plan, rescore=name == "again")
+        paths = [tmp_path / f"{kind}.{name}" for kind in ("r", "confusion", "held_out")]
+        write_results(paths[0], results, *paths[1:])
+        assert all(path.exists() for path in paths)
+    for path in paths:
+        assert path.read_bytes() == path.with_suffix(".first").read_bytes()
 
 
 def test_results_have_one_sorted_line_a_run_language_and_metric(finished):
