@@ -65,11 +65,7 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def choose_languages(settings: Settings, langs: Sequence[str]) -> list[str]:
-    """Return the languages asked for, or all those in the audio store.
-
-    Raises:
-        UserError: The store does not hold one of them.
-    """
+    """Return the languages asked for, or all those in the audio store."""
     store = Path(settings.dumpdir) / settings.corpus
     known = languages_below(
         *(store, langs, lambda p: all((p / s / "wav.scp").exists() for s in SPLITS)),
@@ -167,11 +163,7 @@ def next_rounds(
 
 
 def workers_of(args: argparse.Namespace) -> Workers:
-    """Return how many workers the options ask for, and on which devices.
-
-    Raises:
-        UserError: The configuration of Slurm is wrong.
-    """
+    """Return how many workers the options ask for, and on which devices."""
     kept = (args.audio_cache, args.keep_models, args.layers)
     if args.executor == "local":
         nj = number_of_workers(args.nj, args.ngpu, args.jobs_per_gpu)

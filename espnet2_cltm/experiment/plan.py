@@ -401,25 +401,13 @@ def write_plan(path: Path, plan: Iterable[PlannedRun]) -> None:
     rows: list[tuple[object, ...]] = [HEADER]
     for planned in plan:
         run = planned.run
+        languages, tests = map("+".join, (run.languages, planned.test_languages))
         fields = (
-            run.name,
-            run.task,
-            run.kind,
-            "+".join(run.languages),
-            run.budget,
-            run.seed,
-            planned.utterances,
-            f"{planned.train_seconds:.2f}",
-            "+".join(planned.test_languages),
-            planned.test_utterances,
-            f"{planned.test_seconds:.2f}",
-            run.steps,
-            run.strategy,
-            " ".join(planned.shared_by),
-            run.size,
-            run.method,
-            run.target,
-            run.shots,
+            *(run.name, run.task, run.kind, languages, run.budget, run.seed),
+            *(planned.utterances, f"{planned.train_seconds:.2f}"),
+            *(tests, planned.test_utterances, f"{planned.test_seconds:.2f}"),
+            *(run.steps, run.strategy, " ".join(planned.shared_by)),
+            *(run.size, run.method, run.target, run.shots),
         )
         rows.append(fields)
     write_rows(path, rows)

@@ -188,11 +188,7 @@ class ProgressFile:
         self._done_at: deque[tuple[float, int]] = deque()  # over the last minutes
 
     def update(self, counts: RunCounts, workers: WorkerCounts) -> None:
-        """Write the file, unless it was written a moment ago.
-
-        Raises:
-            UserError: The file system refuses.
-        """
+        """Write the file, unless it was written a moment ago."""
         now = time.monotonic()
         if now - self._written_at >= WRITE_SECONDS:
             self._write("running", counts, workers, now)
@@ -203,9 +199,6 @@ class ProgressFile:
 
         Args:
             state: ``done``, ``failed`` or ``interrupted``.
-
-        Raises:
-            UserError: The file system refuses.
         """
         self._write(state, counts, WorkerCounts(0), time.monotonic())
 

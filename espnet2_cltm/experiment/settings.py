@@ -131,17 +131,18 @@ class Settings:
 def write_settings(path: Path, settings: Settings) -> None:
     """Write settings as YAML; tasks and strategies that the file has stay in it."""
     content = asdict(settings)
-    content["regime_budgets"] = list(settings.regime_budgets)
-    if settings.pools:
-        content["pools"] = {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in content["pools"].items()
-        }
     if path.exists():
         before = asdict(read_settings(path))
         for name in MAY_GROW:
             content[name] = {**before[name], **content[name]}
-    write_text(path, yaml.safe_dump(content, sort_keys=False))
+    write_text(path, yaml.dump(content, Dumper=_Dumper, sort_keys=False))
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper, which writes tuples as lists."""
+
+
+_Dumper.add_representer(tuple, yaml.SafeDumper.represent_list)
 
 
 def read_settings(path: Path) -> Settings:
