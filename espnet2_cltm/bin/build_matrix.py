@@ -11,7 +11,7 @@ all.
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +20,12 @@ from typing import Any
 import numpy as np
 
 from espnet2_cltm.bin.command_line import Parser, command
-from espnet2_cltm.bin.results_options import add_results_options, strategy_directories
+from espnet2_cltm.bin.results_options import (
+    add_results_options,
+    choice_of,
+    refuse_choice,
+    strategy_directories,
+)
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.recipe_options import DISTANCES
 from espnet2_cltm.files import remove_if_there, write_json
@@ -56,7 +61,7 @@ from espnet2_cltm.matrix.prediction import (
     write_predicted,
 )
 from espnet2_cltm.matrix.regime_files import read_regime
-from espnet2_cltm.matrix.results import Choice, read_every_metric, read_published_steps
+from espnet2_cltm.matrix.results import read_every_metric, read_published_steps
 from espnet2_cltm.matrix.scores import (
     RunScores,
     SeedScores,
@@ -241,14 +246,8 @@ def _build(
     # They are written last: never beside tables that they do not belong to.
     remove_if_there(args.outdir / "report.html", args.outdir / "summary.json")
     _write_tables(args.outdir, main_analysis, missing)
-    if report.pools is None:
-        remove_if_there(args.outdir / pool_results.FILE)
-    else:
-        write_pool_results(args.outdir / pool_results.FILE, report.pools)
-    if comparison is None:
-        remove_if_there(args.outdir / strategies.FILE)
-    else:
-        write_strategies(args.outdir / strategies.FILE, comparison)
+    _write_if_any(args.outdir / pool_results.FILE, write_pool_results, report.pools)
+    _write_if_any(args.outdir / strategies.FILE, write_strategies, comparison)
     figures = write_figures(args.outdir, MATRIX_FIGURES, report)
     write_json(args.outdir / "summary.json", summary)
     report = replace(report, files=_downloads(args.outdir), figures=figures)
@@ -292,7 +291,7 @@ def _steps_share(
     """Compare with the published design, where the experiment has its runs, too."""
     if not isinstance(scores, SeedScores):
         return None
-    choice = replace(_choice(args), strategy=scores.source.strategy)
+    choice = replace(choice_of(args), strategy=scores.source.strategy)
     published = read_published_steps(args.results, choice)
     if published is None:
         return None
@@ -302,22 +301,11 @@ def _steps_share(
 def _analyses(args: argparse.Namespace, settings: IntervalSettings) -> list[Analysis]:
     """Read and analyse the matrix's own metric, and all others of the task."""
     if args.matrix is not None:
-        for option in ("metric", "budget", "strategy"):
-            if getattr(args, option) is not None:
-                raise UserError(
-                    f"--{option} chooses from --results; {args.matrix} is one matrix: "
-                    "leave it out."
-                )
+        refuse_choice(args, "metric", "budget", "strategy")
         compared = read_compared(args.matrix, args.rows or ASK)
         return [analyse_alone(compared, args.task, settings)]
-    first, *others = read_every_metric(args.results, _choice(args))
+    first, *others = read_every_metric(args.results, choice_of(args))
     return [analyse(first, settings), *_other_analyses(others, settings)]
-
-
-def _choice(args: argparse.Namespace) -> Choice:
-    return Choice(
-        *(args.task, args.metric, args.budget), rows=args.rows, strategy=args.strategy
-    )
 
 
 def _other_analyses(
@@ -381,15 +369,16 @@ def _write_tables(
         LabelledMatrix(scores.languages, tested, zero_shot),
     )
     write_cells(outdir / "cells.tsv", matrix, analysis.uncertainty)
-    cross_language = cross_language_of(scores)
-    if cross_language is None:
-        remove_if_there(outdir / "cross_language.csv")
+    across = cross_language_of(scores)
+    _write_if_any(outdir / "cross_language.csv", write_cross_language, across)
+    _write_if_any(outdir / "predicted.tsv", write_predicted, missing)
+
+
+def _write_if_any(path: Path, write: Callable[[Path, Any], None], found: Any) -> None:
+    if found is None:
+        remove_if_there(path)
     else:
-        write_cross_language(outdir / "cross_language.csv", cross_language)
-    if missing is None:
-        remove_if_there(outdir / "predicted.tsv")
-    else:
-        write_predicted(outdir / "predicted.tsv", missing)
+        write(path, found)
 
 
 def _downloads(outdir: Path) -> dict[str, str]:

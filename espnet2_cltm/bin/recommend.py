@@ -19,7 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from espnet2_cltm.bin.command_line import Parser, command
-from espnet2_cltm.bin.results_options import add_choice_options
+from espnet2_cltm.bin.results_options import (
+    add_choice_options,
+    choice_of,
+    refuse_choice,
+)
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.recipe_options import DISTANCES
 from espnet2_cltm.files import shipped, write_text
@@ -51,7 +55,7 @@ from espnet2_cltm.matrix.recommendation import (
     rank_donors,
     with_language,
 )
-from espnet2_cltm.matrix.results import Choice, read_scores
+from espnet2_cltm.matrix.results import read_scores
 from espnet2_cltm.matrix.uncertainty import IntervalSettings
 from espnet2_cltm.options import AMOUNT, POSITIVE, WHOLE, Option, add_options, one_of
 from espnet2_cltm.profiles.options import NGRAM
@@ -173,16 +177,8 @@ def _hear(args: argparse.Namespace) -> "Heard":
 
 def _read(args: argparse.Namespace) -> MeasuredCells:
     if args.results is not None:
-        return cells_from_results(
-            args.results,
-            Choice(args.task, args.metric, args.budget, strategy=args.strategy),
-        )
-    for option in ("task", "metric", "budget", "strategy"):
-        if getattr(args, option) is not None:
-            raise UserError(
-                f"--{option} chooses from --results; {args.matrix} is one matrix: "
-                "leave it out."
-            )
+        return cells_from_results(args.results, choice_of(args))
+    refuse_choice(args, "task", "metric", "budget", "strategy")
     return cells_from_matrix(args.matrix)
 
 
@@ -190,8 +186,7 @@ def _without_data(args: argparse.Namespace) -> list[str]:
     """Return sentences on what pools reach for the target, if the results have any."""
     if args.results is None:
         return []
-    choice = Choice(args.task, args.metric, args.budget, strategy=args.strategy)
-    scores = read_scores(args.results, choice)
+    scores = read_scores(args.results, choice_of(args))
     found = read_pool_results(args.results, scores.source, IntervalSettings())
     if found is None or args.target not in found.targets:
         return []

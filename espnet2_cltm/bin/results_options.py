@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from espnet2_cltm.bin.command_line import Parser
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import shipped
-from espnet2_cltm.matrix.results import read_strategies_of
+from espnet2_cltm.matrix.results import Choice, read_strategies_of
 from espnet2_cltm.matrix.scores import known_task
 from espnet2_cltm.registry import task_names
 from espnet2_cltm.results_format import FULL
@@ -57,6 +58,24 @@ def strategy_directories(
     )
     outdirs = [args.outdir, *(args.outdir / name for name in ordered[1:])]
     return list(zip(ordered, outdirs, strict=True))
+
+
+def choice_of(args: argparse.Namespace) -> Choice:
+    """Return what is chosen from ``--results``."""
+    rows = getattr(args, "rows", None)
+    return Choice(
+        args.task, args.metric, args.budget, rows=rows, strategy=args.strategy
+    )
+
+
+def refuse_choice(args: argparse.Namespace, *options: str) -> None:
+    """Refuse options that choose from ``--results``, where ``--matrix`` is given."""
+    for option in options:
+        if getattr(args, option) is not None:
+            raise UserError(
+                f"--{option} chooses from --results; {args.matrix} is one matrix: "
+                "leave it out."
+            )
 
 
 def add_choice_options(parser: argparse.ArgumentParser) -> None:

@@ -1,7 +1,7 @@
 """Drawing a language's utterances, for a matrix or a learning curve, and across two."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from espnet2_cltm.corpus.datadir import Utterance
@@ -38,36 +38,27 @@ def draw_language(
         UnfitLanguage: The language cannot take part.
         UserError: It could, but for ``--shots``, or what is drawn is not decoded.
     """
+
+    def draw(own: DrawingRules) -> LanguageDraw:
+        return find_task(task).draw(splits, own, seeds)
+
     if rules.grid:
-        return _with_audio(*_draw_curve(task, splits, rules, seeds), listed, lang)
-    return _with_audio(_draw(task, lang, splits, rules, seeds), (), listed, lang)
-
-
-def _draw(
-    task: str,
-    lang: str,
-    splits: Mapping[str, Sequence[Utterance]],
-    rules: DrawingRules,
-    seeds: Sequence[int],
-) -> LanguageDraw:
+        return _with_audio(*_draw_curve(draw, rules), listed, lang)
     try:
-        return find_task(task).draw(splits, rules, seeds)
+        return _with_audio(draw(rules), (), listed, lang)
     except UnfitLanguage as error:
-        if rules.shots:
-            find_task(task).draw(splits, replace(rules, shots=()), seeds)
-            raise UserError(
-                f"--shots {' '.join(map(str, rules.shots))} does not go with {task} in "
-                f"{lang}: {error.reason}; give other numbers, or leave {lang} out of "
-                "--langs."
-            ) from error
-        raise
+        if not rules.shots:
+            raise
+        draw(replace(rules, shots=()))
+        raise UserError(
+            f"--shots {' '.join(map(str, rules.shots))} does not go with {task} in "
+            f"{lang}: {error.reason}; give other numbers, or leave {lang} out of "
+            "--langs."
+        ) from error
 
 
 def _draw_curve(
-    task: str,
-    splits: Mapping[str, Sequence[Utterance]],
-    rules: DrawingRules,
-    seeds: Sequence[int],
+    draw: Callable[[DrawingRules], LanguageDraw], rules: DrawingRules
 ) -> tuple[LanguageDraw, tuple[int, ...]]:
     """Draw for as much of the grid as there is, and return every N of the curve.
 
@@ -76,28 +67,22 @@ def _draw_curve(
     Raises:
         UnfitLanguage: The language has too little for any N and its double.
     """
-
-    def draw(grid: tuple[int, ...]) -> LanguageDraw:
-        own = replace(rules, budget=grid[-1], grid=grid)
-        return find_task(task).draw(splits, own, seeds)
-
-    try:
-        return draw(rules.grid), rules.grid
-    except UnfitLanguage:
-        pass
     missing: dict[int, UnfitLanguage] = {}
-    for n in rules.grid:
-        try:
-            draw((n,))
-        except UnfitLanguage as error:
-            missing[n] = error
+    try:
+        return draw(rules), rules.grid
+    except UnfitLanguage:
+        for n in rules.grid:
+            try:
+                draw(replace(rules, budget=n, grid=(n,)))
+            except UnfitLanguage as error:
+                missing[n] = error
     grid = tuple(n for n in rules.grid if n not in missing)
     first = next(iter(missing.values()))
     if not doubled(grid):
         raise first
     numbers = " ".join(map(str, missing))
     note = f"the learning curve lacks N = {numbers}: {first.reason}"
-    made = draw(grid)
+    made = draw(replace(rules, budget=grid[-1], grid=grid))
     return replace(made, notes=(note, *made.notes)), grid
 
 

@@ -76,6 +76,10 @@ def work(
     claims = Claims(directory.claims)
     made: list[str] = []
     waited = 0.0
+
+    def make_one(planned: PlannedRun) -> None:
+        make(directory, settings, planned, ngpu)
+
     try:
         while True:
             left = [
@@ -90,9 +94,7 @@ def work(
                 if parent is not None and os.getppid() != parent:
                     logging.warning("The runner has ended; this worker stops.")
                     return made
-                if _make_if_free(
-                    directory, settings, planned, claims, ngpu, layers, make
-                ):
+                if _make_if_free(directory, planned, claims, layers, make_one):
                     made.append(planned.run.name)
             if len(made) == n_made_before:
                 # One that others need may have lost its model meanwhile.
@@ -116,12 +118,10 @@ def _needed(left: Sequence[PlannedRun]) -> list[PlannedRun]:
 
 def _make_if_free(
     directory: ExperimentDir,
-    settings: Settings,
     planned: PlannedRun,
     claims: Claims,
-    ngpu: int,
     layers: bool,
-    make: Callable[[ExperimentDir, Settings, PlannedRun, int], None],
+    make: Callable[[PlannedRun], None],
 ) -> bool:
     name = planned.run.name
     if directory.failure(name).exists():
@@ -139,7 +139,7 @@ def _make_if_free(
         if is_done(directory, planned, layers) or directory.failure(name).exists():
             return False
         logging.info("Making %s", name)
-        make(directory, settings, planned, ngpu)
+        make(planned)
         return True
     except UserError as error:
         _report_failure(directory, name, str(error), str(error))
