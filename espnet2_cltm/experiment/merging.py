@@ -306,7 +306,7 @@ def _take_over(source: ExperimentDir, merged: ExperimentDir, name: str) -> None:
         path = temporary / "train.yaml"
         if path.exists():
             text = path.read_text(encoding="utf-8")
-            place = re.search(rf"- (\S+)/runs/{re.escape(name)}/", text)
+            place = re.search(rf"(?m)^[ -]+(\S.*)/runs/{re.escape(name)}/", text)
             if place:
                 text = text.replace(f" {place[1]}/", f" {merged.root}/")
                 write_text(path, text)

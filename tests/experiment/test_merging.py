@@ -50,7 +50,7 @@ def by_seed(store, tmp_path_factory):
     return (
         made(root / "at_once", settings, ["es", "fi"], (42, 43)),
         made(root / "a", settings, ["es", "fi"], (42,), "single"),
-        made(root / "b", settings, ["es", "fi"], (43,)),
+        made(root / "b 2", settings, ["es", "fi"], (43,)),
     )
 
 
