@@ -33,6 +33,7 @@ def foreign(what: str, remedy: str) -> Iterator[None]:
 
     Args:
         what: What cannot be used, such as "model.zip is damaged"; the reason follows.
+        remedy: What to do.
 
     Raises:
         UserError: The block raised something.

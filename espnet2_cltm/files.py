@@ -84,6 +84,7 @@ def read_mapping(
     """Read a YAML file of ``name: value`` lines.
 
     Args:
+        path: The file.
         what: What it should be, such as "a training configuration of ESPnet".
         remedy: What to do if the file cannot be read.
 
@@ -204,6 +205,7 @@ def read_json(path: Path | str, remedy: str) -> Any:
     """Read a JSON file.
 
     Args:
+        path: The file.
         remedy: What to do if the file cannot be read or is damaged.
 
     Raises:
@@ -224,6 +226,7 @@ def read_rows(
     """Read the rows of a tab-separated table.
 
     Args:
+        path: The file.
         header: Names of its columns, in order.
         what: What it should be, such as "a list of utterances".
         remedy: What to do if the file cannot be read or is something else.
@@ -389,6 +392,7 @@ def claim(settings: Mapping[str, Any], outdir: Path, what: str) -> None:
 
     Args:
         settings: Settings that what is there was made with, of values for JSON.
+        outdir: Directory.
         what: What it holds, in the plural.
 
     Raises:

@@ -259,7 +259,12 @@ class Option:
 
 
 def add_options(parser: argparse._ActionsContainer, options: Iterable[Option]) -> None:
-    """Add declared options to a parser of argparse."""
+    """Add declared options to a parser of argparse.
+
+    Args:
+        parser: Parser or group to add to.
+        options: Declarations.
+    """
     for option in options:
         parser.add_argument(
             f"--{option.name}",
@@ -288,6 +293,7 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
 
     Args:
         arguments: Arguments of run.sh; the last of several with one name wins.
+        options: Known options by name.
 
     Returns:
         Texts by name, defaults filled in.

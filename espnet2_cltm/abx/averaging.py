@@ -171,9 +171,16 @@ class Difference:
 def compare_errors(
     ours: pd.DataFrame, other: pd.DataFrame, draws: int, seed: int
 ) -> Difference | None:
-    """Compare tables of errors by speaker of two features, where both have some.
+    """Compare two tables of errors by speaker, where both have some.
 
-    None where they have nothing in common; without draws there is no interval.
+    Args:
+        ours: Table of some features.
+        other: Table of other features on the same items.
+        draws: Draws of the bootstrap; 0 for no interval.
+        seed: Its seed.
+
+    Returns:
+        None where they have nothing in common.
     """
     common = ours[_KEY].merge(other[_KEY], on=_KEY)
     if not len(common):

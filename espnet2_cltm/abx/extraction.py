@@ -139,7 +139,14 @@ def extract(
 
 
 def read_layer(name: str, directory: Path, layer: int, rate: float) -> Frames:
-    """Read the features of a layer that :func:`extract` wrote."""
+    """Read the features of a layer that :func:`extract` wrote.
+
+    Args:
+        name: What messages call them.
+        directory: Its directory.
+        layer: Number of the layer.
+        rate: Frames a second.
+    """
     index = read_json(directory / "index.json", f"delete {directory}")
     values = np.fromfile(directory / f"{layer}.f32", np.float32)
     begins = np.concatenate([[0], np.cumsum(index["n_frames"])]).tolist()

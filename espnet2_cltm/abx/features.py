@@ -46,7 +46,10 @@ class Frames:
     rate: float
 
     def spans(self, items: pd.DataFrame) -> np.ndarray:
-        """Return where the frames of items, all of files that are there, lie.
+        """Return where the frames of items lie.
+
+        Args:
+            items: Items of files that are there.
 
         Returns:
             (items, 2) first frame, and that behind the last; equal where an item is
@@ -76,6 +79,10 @@ class Frames:
 def locate_features(place: Path, files: Iterable[str]) -> dict[str, str]:
     """Return where the features of files are, sorted by the files' names.
 
+    Args:
+        place: Directory of ``<file>.npy``, or a ``.scp`` of Kaldi matrices.
+        files: Names of files, as items have them.
+
     Raises:
         UserError: A file has none.
     """
@@ -93,7 +100,12 @@ def locate_features(place: Path, files: Iterable[str]) -> dict[str, str]:
 
 
 def read_features(place: Path, files: Iterable[str], rate: float) -> Frames:
-    """Read features from a directory of ``<file>.npy``, or a ``.scp``.
+    """Read features from files.
+
+    Args:
+        place: Directory of ``<file>.npy``, or a ``.scp`` of Kaldi matrices.
+        files: Names of files, as items have them.
+        rate: Frames a second.
 
     Raises:
         UserError: A file's features are missing, cannot be read, or have another shape.

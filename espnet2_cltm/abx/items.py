@@ -30,7 +30,13 @@ _MOST_GAP = 0.025  # seconds between neighbours
 
 
 def read_items(path: Path | str) -> pd.DataFrame:
-    """Read an item file of ZeroSpeech: a line for each item, with :data:`COLUMNS`.
+    """Read an item file of ZeroSpeech.
+
+    Args:
+        path: Text file with a header and seven columns, separated by blanks.
+
+    Returns:
+        A line for each item, with :data:`COLUMNS`.
 
     Raises:
         UserError: The file is another, or a line of it is wrong.
@@ -130,6 +136,10 @@ def frames_of(items: pd.DataFrame, rate: float) -> tuple[np.ndarray, np.ndarray]
 
     Those whose middle lies within the item, where frame k of ``rate`` a second has its
     middle at (k + 0.5) / rate, as in fastabx. There may be none.
+
+    Args:
+        items: Items.
+        rate: Frames a second.
     """
 
     # Rounded, as 0.29 * 50 is 14.499999999999998 in binary.

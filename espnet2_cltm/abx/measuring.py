@@ -36,12 +36,19 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Setting:
-    """How all tests of a directory are measured."""
+    """How all tests of a directory are measured.
+
+    Attributes:
+        design: What is compared.
+        unit: ``triphone`` or ``phone``; empty where items are neither.
+        distance: One of :data:`.DISTANCES`.
+        draws: Draws of the bootstrap.
+    """
 
     design: Design
-    unit: str  # empty where items are neither phones nor triphones
+    unit: str
     distance: str
-    draws: int  # of the bootstrap
+    draws: int
 
 
 class Results:
@@ -162,6 +169,10 @@ def speaker_errors_path(outdir: Path, test: str, features: str, layer: int) -> P
 
 def read_results(outdir: Path, remedy: str) -> list[dict[str, str]]:
     """Read ``abx.tsv``, each line by the names of its columns.
+
+    Args:
+        outdir: Directory of results.
+        remedy: What to do if it cannot be read.
 
     Raises:
         UserError: It is missing or damaged.

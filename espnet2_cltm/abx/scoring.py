@@ -151,7 +151,11 @@ def _compare(
 def collapse(cells: Cells, errors: np.ndarray, draws: int, seed: int) -> Score:
     """Average (cells,) errors over contexts, then speakers, then pairs of labels.
 
-    Without draws of the bootstrap there is no interval.
+    Args:
+        cells: Cells.
+        errors: Their errors.
+        draws: Draws of the bootstrap; 0 for no interval.
+        seed: Its seed.
     """
     table = by_speakers(cells, errors)
     speakers = speakers_of(table)

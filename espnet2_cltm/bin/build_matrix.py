@@ -196,6 +196,8 @@ def _build(
     """Estimate and write one matrix.
 
     Args:
+        args: Values of the options.
+        settings: How intervals are made.
         analyses: Analyses of all metrics, the matrix's own first.
         comparison: Comparison of all strategies, where there are several.
         rivals: Analyses of the others by strategy.

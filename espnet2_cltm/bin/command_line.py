@@ -82,6 +82,9 @@ def run_command(command: Callable[[], None]) -> None:
 def entry_point(work: Callable[[list[str]], None]) -> Callable[..., None]:
     """Return a command's ``main``.
 
+    Args:
+        work: What is done with the arguments.
+
     Returns:
         Function of the arguments; given none, it takes those of the command line.
     """
@@ -101,6 +104,8 @@ def command(
     """Return the ``main`` of a command that has a parser.
 
     Args:
+        get_parser: Function that returns the parser of its options.
+        work: What is done with their values.
         log_level: Least level that is logged; by default that of ``--log_level``, or
             else logging stays as it is.
     """

@@ -17,6 +17,7 @@ def add_results_options(parser: Parser, results: str, matrix: str = "") -> None:
     """Add which results are read, and where files are written.
 
     Args:
+        parser: Parser to add to.
         results: Kind of file that is read, for the help text.
         matrix: Help text of ``--matrix``, which may be given instead; empty for none.
     """
@@ -40,6 +41,7 @@ def strategy_directories(
     """Return what is made of results of several strategies, and where.
 
     Args:
+        args: Values of the options.
         first: Strategies in the order of the experiment.
 
     Returns:

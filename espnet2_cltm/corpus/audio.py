@@ -125,6 +125,9 @@ class OpenRecording:
 def load_audio(location: str) -> np.ndarray:
     """Read one recording, usually from the audio store.
 
+    Args:
+        location: What ``wav.scp`` holds: ``file.ark:offset`` or a path.
+
     Returns:
         float32 [n_samples] in [-1, 1) at 16 kHz, exact multiples of 2**-15.
 
@@ -143,6 +146,10 @@ def load_audio(location: str) -> np.ndarray:
 
 def read_audio(location: str, allow_pipes: bool = False) -> np.ndarray:
     """Read one recording of the audio store, or of a user's list.
+
+    Args:
+        location: What ``wav.scp`` holds.
+        allow_pipes: Whether it may be a command.
 
     Returns:
         As :func:`load_audio`.
@@ -181,6 +188,9 @@ def decode_recording(
 
 def open_recording(location: str) -> OpenRecording:
     """Read a recording's file, and say what it is.
+
+    Args:
+        location: What ``wav.scp`` holds.
 
     Raises:
         RejectedAudio: It is missing, not a file, empty, too large, not audio or

@@ -172,7 +172,14 @@ def find_done(
 def cut_chunks(
     utterances: list[Utterance], arks: Path, rows: Mapping[str, str], limit: str
 ) -> list[Chunk]:
-    """Cut utterances, in their order, into chunks; see :func:`find_done`."""
+    """Cut utterances into chunks of :data:`CHUNK_SIZE`.
+
+    Args:
+        utterances: Utterances in the order that they have in the arks.
+        arks: Directory of the arks.
+        rows: What each utterance is decoded from, on a line.
+        limit: The longest utterance, on a line.
+    """
     chunks = []
     for start in range(0, len(utterances), CHUNK_SIZE):
         of_chunk = utterances[start : start + CHUNK_SIZE]

@@ -129,6 +129,10 @@ def find_clips(place: Place, wanted: Iterable[str]) -> dict[str, str]:
     A clip that was converted, for instance to WAV, is found by its name without
     suffix.
 
+    Args:
+        place: The language.
+        wanted: Names of files.
+
     Returns:
         Path by name, for those that are there.
 

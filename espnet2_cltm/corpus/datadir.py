@@ -302,11 +302,14 @@ def read_table(path: Path | str) -> dict[str, str]:
 
 
 def read_images(directory: Path, known: Container[str]) -> dict[str, str]:
-    """Read the files of pictures by utterance from ``image.scp``, if there is one.
+    """Read ``image.scp``.
 
     Args:
-        directory: Data directory.
+        directory: Data directory; without the file no utterance has a picture.
         known: Ids of all utterances.
+
+    Returns:
+        Files of pictures by utterance.
 
     Raises:
         UserError: A line names no picture, or an utterance without audio.
@@ -328,11 +331,14 @@ def read_images(directory: Path, known: Container[str]) -> dict[str, str]:
 
 
 def read_segments(path: Path, recordings: Container[str]) -> dict[str, Segment]:
-    """Read segments by utterance from Kaldi's ``segments``, if there is one.
+    """Read Kaldi's ``segments``.
 
     Args:
-        path: File of lines ``utterance recording start end``.
+        path: File of lines ``utterance recording start end``; it may be missing.
         recordings: Ids in ``wav.scp``.
+
+    Returns:
+        Segments by utterance.
 
     Raises:
         UserError: A line is something else, or names an unknown recording.
@@ -355,9 +361,14 @@ def read_segments(path: Path, recordings: Container[str]) -> dict[str, Segment]:
 
 
 def label_tables(directory: Path, prefix: str) -> dict[str, Path]:
-    """Find the tables ``utt2<label>`` or ``spk2<label>`` in a directory, by label.
+    """Find the tables of labels in a directory.
 
-    The directory may be missing.
+    Args:
+        directory: Directory; it may be missing.
+        prefix: ``utt2`` or ``spk2``.
+
+    Returns:
+        Files by label.
     """
     found = {
         path.name.removeprefix(prefix): path

@@ -45,7 +45,14 @@ from espnet2_cltm.progress import progress
 
 @dataclass(frozen=True)
 class Item:
-    """One utterance to be made, and the emoji that it names, if any."""
+    """One utterance to be made.
+
+    Attributes:
+        id: Its id.
+        speaker: Its speaker.
+        prompt: What is spoken.
+        emoji: What it names, or None.
+    """
 
     id: str
     speaker: Speaker
@@ -58,15 +65,25 @@ class Item:
 
 
 def list_languages(corpus_dir: Path) -> list[str]:
-    """List the codes of all languages that espeak-ng has a voice for."""
+    """List the codes of all languages that espeak-ng has a voice for.
+
+    Args:
+        corpus_dir: Not used; every corpus has it.
+
+    Raises:
+        UserError: The package espeakng_loader is missing or broken.
+    """
     return sorted(espeak.language_files())
 
 
 def default_languages(options: CorpusOptions) -> list[str]:
     """List the languages that are made when none are asked for.
 
+    Args:
+        options: ``config`` is the path of ``conf/demo.yaml``.
+
     Raises:
-        UserError: The configuration is missing or wrong.
+        UserError: The file is missing or wrong.
     """
     return list(read_config(options.config).languages)
 
@@ -75,6 +92,12 @@ def load_language(
     corpus_dir: Path, lang: str, options: CorpusOptions
 ) -> LanguageSplits:
     """Make what is missing of one language, and return its splits.
+
+    Args:
+        corpus_dir: Directory where the audio is put.
+        lang: One of :func:`list_languages`.
+        options: ``config`` is the path of ``conf/demo.yaml``, ``nj`` the number of
+            processes.
 
     Raises:
         UserError: The language is unknown or its numbers are, the configuration is

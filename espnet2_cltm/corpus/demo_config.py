@@ -45,7 +45,12 @@ class VoiceRanges:
 
 @dataclass(frozen=True)
 class SplitSize:
-    """How large a split is: speakers of each gender, utterances of each speaker."""
+    """How large a split is.
+
+    Attributes:
+        speakers: Number of speakers of each gender.
+        utterances: Number of utterances of each speaker.
+    """
 
     speakers: int
     utterances: int
@@ -97,6 +102,9 @@ _LIMITS = {
 
 def read_config(path: Path | None) -> DemoConfig:
     """Read and check the demo corpus's YAML file.
+
+    Args:
+        path: File, usually ``conf/demo.yaml``.
 
     Raises:
         UserError: No file is given, it cannot be read, or a value is missing,

@@ -89,10 +89,15 @@ def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Pat
 def load_language(
     corpus_dir: Path, lang: str, options: CorpusOptions
 ) -> LanguageSplits:
-    """Read one language, whose directory's name becomes ``utt2lang``.
+    """Read one language.
 
     Speakers that two splits share are left out of one of them (see
     :func:`.barred_speakers`).
+
+    Args:
+        corpus_dir: Directory that holds the language directories.
+        lang: Name of one of them; becomes ``utt2lang``.
+        options: Not used; every corpus has them.
 
     Raises:
         UserError: A directory, file or picture is missing or malformed; a speaker of

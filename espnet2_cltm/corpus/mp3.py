@@ -1,7 +1,7 @@
 """MP3: where its frames are, whether they are all there, and how libsndfile reads it.
 
 The bytes are searched for frames of layer III, from behind the tags on, over padding
-and what is left of a frame whose beginning is lost. ``content`` is always a whole file.
+and what is left of a frame whose beginning is lost.
 """
 
 import re
@@ -43,13 +43,21 @@ class Mp3Frame:
 
 @dataclass(frozen=True)
 class _Frames:
-    """All frames of an MP3."""
+    """All frames of an MP3.
+
+    Attributes:
+        start: Offset of the first.
+        first: The first.
+        number: How many there are.
+        end: Offset behind the last.
+        is_cut: Whether the file ends within one.
+    """
 
     start: int
     first: Mp3Frame
     number: int
     end: int
-    is_cut: bool  # the file ends within one
+    is_cut: bool
 
 
 def _all_frames(content: bytes) -> _Frames | None:
@@ -73,7 +81,11 @@ def _all_frames(content: bytes) -> _Frames | None:
 
 
 def is_mp3_truncated(content: bytes) -> bool:
-    """Return whether an MP3 ends within a frame, or before the frames it announces."""
+    """Return whether an MP3 ends within a frame, or before the frames it announces.
+
+    Args:
+        content: Bytes of the whole file.
+    """
     frames = _all_frames(content)
     if frames is None or frames.is_cut:
         return True
@@ -94,6 +106,9 @@ def complete_mp3(content: bytes) -> bytes:
 
     It wants a frame or a tag at the first byte; and where no header counts the frames,
     it takes all for as long as the first, and ends too early.
+
+    Args:
+        content: Bytes of a whole MP3 file.
 
     Returns:
         The same bytes; or a copy that begins with its first frame, or with one that
@@ -127,6 +142,10 @@ def frame_at(content: bytes, position: int) -> Mp3Frame | None:
     """Parse the 4-byte header at ``position``; None if there is none.
 
     Frames in free format, whose length no header tells, are not recognised.
+
+    Args:
+        content: Bytes of a file.
+        position: Offset of the header.
     """
     if position + 4 > len(content) or content[position] != 0xFF:
         return None
@@ -155,6 +174,9 @@ def first_frame(content: bytes) -> tuple[int, Mp3Frame] | None:
 
     There it is believed by itself; behind padding, or the rest of a frame whose
     beginning is lost, only as the first of several in a row.
+
+    Args:
+        content: Bytes of the whole file.
 
     Returns:
         Its offset, and the frame; None where there is none.

@@ -37,7 +37,10 @@ def is_pipe(location: str) -> bool:
 
 
 def read_pipe(location: str) -> Iterator[bytes]:
-    """Run a command of ``wav.scp``, and yield what it writes.
+    """Run a command, and yield what it writes.
+
+    Args:
+        location: What ``wav.scp`` holds: a shell command and ``|``.
 
     Raises:
         CommandFailed: Its status is not 0, or it writes nothing.

@@ -146,7 +146,7 @@ def prepare(
 
     Args:
         corpus: The corpus.
-        corpus_dir: Its directory.
+        corpus_dir: Directory of the corpus.
         langs: Language codes; none for those that the corpus takes by default.
         datadir: Directory that gets ``<corpus>/<lang>/``.
         options: Options for the corpus and for this stage.
@@ -194,7 +194,12 @@ def prepare(
 def choose_languages(
     corpus: CorpusSpec, corpus_dir: Path, langs: Sequence[str] = ()
 ) -> list[str]:
-    """Check languages, none for all, against those that a corpus has.
+    """Check languages against those that a corpus has.
+
+    Args:
+        corpus: The corpus.
+        corpus_dir: Directory of the corpus.
+        langs: Languages asked for; none for all.
 
     Returns:
         The languages in the order asked for, each once.
@@ -255,6 +260,13 @@ def prepare_language(
     options: CorpusOptions,
 ) -> PreparedLanguage:
     """Write one language's data directories, or see that they are there already.
+
+    Args:
+        corpus: The corpus.
+        corpus_dir: Directory of the corpus.
+        lang: Language of the corpus.
+        datadir: Directory that gets ``<corpus>/<lang>/``.
+        options: Options for the corpus and for this stage.
 
     Raises:
         UserError: The corpus cannot be read, a split is empty, the result is not valid

@@ -17,6 +17,9 @@ from espnet2_cltm.corpus.language import LanguageSplits, Rejection
 def barred_speakers(speakers: Mapping[str, Set[str]]) -> dict[str, dict[str, str]]:
     """Find the speakers that must leave a split because another one has them.
 
+    Args:
+        speakers: Speakers by split (``train``, ``dev``, ``test``).
+
     Returns:
         By split, the speakers to leave out, each with the reason.
     """
@@ -39,6 +42,10 @@ def leave_out_unlabelled(
 
     A label that all utterances of a split lack is not required in this language, which
     may serve tasks that don't need it.
+
+    Args:
+        language: The language.
+        required: Names of labels.
 
     Returns:
         The language; and by label (or several, joined by "and") that is not required

@@ -23,14 +23,23 @@ from espnet2_cltm.files import write_rows, write_text
 
 @dataclass(frozen=True)
 class Split:
-    """One split: where it goes in the store, what it is made of."""
+    """One split: where it goes, what it is made of.
+
+    Attributes:
+        directory: The split in the store.
+        utterances: All that it may hold, sorted by id.
+        done: Chunks that are there.
+        missing: Chunks to be decoded.
+        fingerprint: Hash of what the tables are made from.
+        phones: Times of phones in the data directory.
+    """
 
     directory: Path
-    utterances: list[Utterance]  # all that it may hold, sorted by id
+    utterances: list[Utterance]
     done: list[Chunk]
     missing: list[Chunk]
-    fingerprint: str  # of what the tables are made from
-    phones: Path  # in the data directory
+    fingerprint: str
+    phones: Path
 
     @property
     def chunks(self) -> list[Chunk]:

@@ -54,6 +54,9 @@ def checksums_of_tables(directory: Path) -> list[str]:
 def read_split(directory: Path) -> tuple[list[Utterance], dict[str, int]]:
     """Read a split of the store.
 
+    Args:
+        directory: The split's directory, with ``wav.scp``.
+
     Returns:
         Its utterances, and their lengths in samples.
 

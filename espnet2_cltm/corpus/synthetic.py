@@ -27,13 +27,21 @@ FEWEST_TEXTS = 20
 
 
 def can_speak(lang: str) -> bool:
-    """Return whether a code is of synthetic speech that can be made here."""
+    """Return whether a code is of synthetic speech that can be made here.
+
+    Raises:
+        UserError: The package espeakng_loader is missing or broken.
+    """
     base, _, kind = lang.partition("@")
     return kind == SYNTHETIC and voice_file(base) is not None
 
 
 def speaking(corpus: CorpusSpec) -> CorpusSpec:
-    """Return a corpus that speaks the synthetic languages of another."""
+    """Return a corpus that speaks the synthetic languages of another.
+
+    Args:
+        corpus: The corpus whose languages have transcripts.
+    """
     return replace(
         corpus,
         load_language=partial(load_language, corpus),
@@ -79,6 +87,13 @@ def transcripts(
     corpus: CorpusSpec, corpus_dir: Path, lang: str, voice: Path, options: CorpusOptions
 ) -> tuple[list[str], str]:
     """Return what of a language's training transcripts espeak-ng can read.
+
+    Args:
+        corpus: The corpus.
+        corpus_dir: Its directory.
+        lang: The language.
+        voice: espeak-ng's voice file of it.
+        options: Options of stage 1.
 
     Returns:
         The transcripts, each once, sorted, or none where the demo's prompts are to be

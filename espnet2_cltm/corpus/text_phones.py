@@ -36,7 +36,11 @@ def voice_file(lang: str) -> Path | None:
 
 
 def phones_of(texts: Sequence[str], voice: Path) -> list[str]:
-    """Return the phones of transcripts, given the voice file of their language.
+    """Return the phones of texts.
+
+    Args:
+        texts: Transcripts as written.
+        voice: Voice file of their language.
 
     Returns:
         Phones separated by blanks; empty where a text has none, or espeak-ng reads a

@@ -87,6 +87,9 @@ _CONTAINERS: Mapping[tuple[bytes, int, bytes], tuple[str, _Container | None]] = 
 def identify_format(content: bytes) -> str | None:
     """Return an audio file's format, told from its first bytes.
 
+    Args:
+        content: Bytes of the whole file.
+
     Returns:
         ``wav``, ``flac``, ``ogg``, ``mp3``, ``aiff``, ``w64``, ``caf``, ``au``,
         ``sphere``, or None for anything else.
@@ -114,7 +117,10 @@ def name_foreign(content: bytes) -> str | None:
 def is_truncated(content: bytes) -> bool:
     """Return whether a file ends before its headers say it does.
 
-    For FLAC (see :func:`declared_flac_samples`) and for what is not audio it does not.
+    Args:
+        content: Bytes of the whole file. For FLAC (see
+            :func:`declared_flac_samples`) and for what is not audio the answer is
+            False.
     """
     file_format = identify_format(content)
     if file_format == "ogg":
@@ -137,6 +143,9 @@ def announces_too_much(content: bytes) -> bool:
 
 def declared_flac_samples(content: bytes) -> int | None:
     """Read how many samples a FLAC file says it holds (per channel).
+
+    Args:
+        content: Bytes of the whole file.
 
     Returns:
         The number, or None where the encoder did not know it or the file ends
@@ -173,6 +182,9 @@ def close_wav_header(content: bytes) -> bytes:
     """Write the sizes into a WAV header whose writer left them at zero.
 
     libsndfile would find no audio in such a file.
+
+    Args:
+        content: Bytes of a whole WAV file.
 
     Returns:
         The same bytes, or a copy with the sizes filled in.

@@ -81,6 +81,11 @@ def write_espnet_data(
 
     ESPnet takes the utterances, and their order before shuffling, from the shape
     file, ``utt2num_samples``.
+
+    Args:
+        directory: Directory to write to.
+        utterances: The list.
+        label_file: Name of the file of labels.
     """
     for name, value in (
         ("wav.scp", lambda u: u.audio),

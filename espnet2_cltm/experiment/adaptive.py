@@ -36,7 +36,11 @@ def plan_round(
     """Keep the pair runs that are planned already, and those of the next round.
 
     Args:
+        directory: The experiment's directory; None for no experiment.
+        settings: The experiment's settings.
+        task: The task.
         runs: Runs of all languages, pairs and seeds; those that are not of pairs stay.
+        choose: Function that chooses the runs of a round.
     """
     every = [run for run in runs if run.kind == "pair"]
     seeds = sorted({run.seed for run in every})

@@ -29,7 +29,11 @@ class DevSets:
     """The dev sets of a run's languages, predicted once with each epoch's weights.
 
     Args:
+        directory: The experiment.
+        settings: Its settings.
+        run: The run.
         predict: Function of (dev set, file) that predicts with the weights in use.
+        place: Directory for the predictions.
     """
 
     def __init__(
@@ -53,7 +57,12 @@ class DevSets:
         self._place = Path(place)
 
     def calibrate(self, tested: str, epoch: int) -> Calibrations:
-        """Fit the calibrations of a test with the weights in use, those of an epoch."""
+        """Fit the calibrations of a test.
+
+        Args:
+            tested: Name of what is tested.
+            epoch: Epoch of the weights in use.
+        """
         languages = {
             "target": [lang for lang in self._sets if lang == tested],
             "donor": [lang for lang in self._sets if lang != tested],
@@ -83,6 +92,7 @@ def calibration_utterances(
     """Return the utterances of a dev set that calibrate, spread over its list.
 
     Args:
+        utterances: The dev utterances.
         data: Test data of the set, such as trials; None where there are none.
     """
     n = len(utterances)

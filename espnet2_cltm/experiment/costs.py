@@ -109,6 +109,7 @@ class CostMeter:
 
     Args:
         ngpu: 0 for the CPU, 1 for a GPU.
+        powercap: Directory of the energy counters.
     """
 
     def __init__(self, ngpu: int = 0, powercap: Path = POWERCAP):
@@ -205,6 +206,7 @@ def inference_costs(
     and seconds a second of audio.
 
     Args:
+        task: Name of the task.
         model: The model, which has predicted on this device before.
         test: What it was tested on, whose audio is at hand.
         device: ``cpu`` or ``cuda``.
@@ -240,7 +242,12 @@ def _few(spec: TaskSpec, test: TestSet) -> TestSet:
 def add_costs(
     before: Mapping[str, float], more: Mapping[str, float]
 ) -> dict[str, float]:
-    """Add costs of tests that were made later; a sum that lacks a part is left out."""
+    """Add costs of tests that were made later; a sum that lacks a part is left out.
+
+    Args:
+        before: Costs of the run.
+        more: What the later tests cost.
+    """
     kept = {k: v for k, v in before.items() if k not in SUMMED or k in more}
     added = {k: before[k] + more[k] for k in SUMMED if k in kept}
     peaks = {k: max(before[k], more.get(k, 0)) for k in PEAKS if k in before}

@@ -28,6 +28,8 @@ def draw_language(
     """Draw a language's utterances for one task.
 
     Args:
+        task: The task.
+        lang: The language.
         splits: Utterances of ``train``, ``dev`` and ``test``.
         listed: Number of samples, place of the audio and speaker of each utterance
             that is decoded.
@@ -92,6 +94,7 @@ def draw_across(
     """Draw the tests across two languages, where a task has such tests.
 
     Args:
+        settings: The experiment's settings.
         drawn: What is drawn, by (task, language).
 
     Returns:

@@ -120,6 +120,8 @@ def read_test_set(
     """Read a test or dev set that stage 3 wrote.
 
     Args:
+        directory: Directory of the experiment.
+        task: Name of the task.
         name: Language, or ``<language>~<language>``.
         split: ``test`` or ``dev``.
 

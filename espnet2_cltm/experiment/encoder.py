@@ -56,6 +56,7 @@ def check_applies(
 
     Args:
         given: The option and its value.
+        configs: Training configuration by task.
         sources: Where it stands, by task.
         takers: Names of the frontends that it is about.
 
@@ -86,6 +87,9 @@ def check_applies(
 
 def check_layers(configs: Mapping[str, Mapping[str, Any]]) -> None:
     """Refuse ``--layers true`` where no task has a frontend with layers.
+
+    Args:
+        configs: Training configuration by task.
 
     Raises:
         UserError: None has.
@@ -142,6 +146,7 @@ def check_encoder(directory: ExperimentDir, model: Any) -> None:
     """Record the experiment's encoder, or refuse one that has changed since.
 
     Args:
+        directory: The experiment.
         model: ``frontend_conf.model`` of a task, after the encoder has been read.
 
     Raises:

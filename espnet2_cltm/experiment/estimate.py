@@ -148,6 +148,8 @@ def estimate_cost(
 
     Args:
         planned: The experiment's plan, whose utterances the small runs take.
+        left: The runs that are not done.
+        workers: Who will make them.
 
     Raises:
         UserError: A small run failed.
@@ -180,6 +182,12 @@ def make_small_runs(
     planned: Planned, tasks: Sequence[str], workers: Workers, n_left: int
 ) -> SmallRuns:
     """Make small runs of some tasks and read what they left.
+
+    Args:
+        planned: The experiment's plan.
+        tasks: Names of the tasks.
+        workers: Who will make the experiment's runs.
+        n_left: Number of the experiment's runs that are left.
 
     Raises:
         UserError: A run failed, or a worker ended too early.
@@ -222,6 +230,8 @@ def plan_small_runs(planned: Planned, tasks: Sequence[str], together: int) -> Pl
     """Plan small runs in the order in which they are to be made.
 
     Args:
+        planned: The experiment's plan.
+        tasks: Names of the tasks.
         together: Number of equal runs in a row, which are made at the same time.
     """
     runs: list[PlannedRun] = []
@@ -410,6 +420,8 @@ def _rates(
     """Return a sort's seconds for each of :func:`_units`: (3,) float64, none negative.
 
     Args:
+        small: The small runs.
+        sort: Sort of the runs.
         choose: Function that chooses one of the times of runs of one size.
     """
     runs = small.of_sort(sort)

@@ -71,6 +71,9 @@ def make_run(
     """Make what a run lacks: train and test it, or add to it with its kept model.
 
     Args:
+        directory: The experiment.
+        settings: Its settings.
+        planned: The run.
         ngpu: 0 for the CPU, 1 for a GPU.
         keep_models: Runs whose model is kept, one of ``KEEP_CHOICES``.
         layers: Whether its layers are measured, see :mod:`.layers`.

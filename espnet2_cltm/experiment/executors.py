@@ -48,12 +48,18 @@ class Executor(Protocol):
     def start(self, n_left: int) -> None:
         """Start workers, at most one a run, or find those that are still at work.
 
+        Args:
+            n_left: Number of runs to be made.
+
         Raises:
             UserError: They cannot be started.
         """
 
     def look_after(self, counts: RunCounts) -> WorkerCounts:
         """Count the workers, and replace dead ones where that is possible.
+
+        Args:
+            counts: Progress of the experiment.
 
         Raises:
             UserError: Workers cannot be replaced.
@@ -91,6 +97,8 @@ class LocalExecutor:
     keeps to its share of the cores.
 
     Args:
+        directory: The experiment.
+        nj: Number of workers.
         ngpu: Number of GPUs, which the workers share in turn; 0 for the CPU.
         options: Further options of ``run_worker``.
         command: Command that starts a worker; its options are added.
@@ -193,6 +201,7 @@ def device_of(index: int, ngpu: int) -> str:
 
     Args:
         index: Number of the worker, from 0 on.
+        ngpu: Number of GPUs to use.
 
     Returns:
         Value of ``CUDA_VISIBLE_DEVICES``.
@@ -207,6 +216,7 @@ def share_of_cores(index: int, n_workers: int) -> set[int]:
 
     Args:
         index: Number of the worker, from 0 on.
+        n_workers: Number of workers.
 
     Returns:
         Numbers of cores, of those that this process may use.

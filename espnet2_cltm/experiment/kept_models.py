@@ -43,6 +43,10 @@ def keep_model(
     """Pack a tested model with the checkpoints that the tests used, each once.
 
     Args:
+        directory: The experiment.
+        planned: The run.
+        args: ESPnet's arguments of its training.
+        trained: The trained model and its checkpoints.
         criteria: Criterion that chose the checkpoint, by test.
         checkpoints: What :meth:`Trained.use` returned, by test.
     """
@@ -76,6 +80,8 @@ def load_kept_model(
     run's own.
 
     Args:
+        directory: The experiment.
+        run: The run.
         language: Language whose test's checkpoint is taken; None for a further test.
 
     Returns:
@@ -101,6 +107,10 @@ def load_kept_model(
 
 def extract_start(directory: ExperimentDir, run: Run) -> tuple[Path, ...]:
     """Lay the weights that a run goes on with beside its configuration.
+
+    Args:
+        directory: The experiment.
+        run: The run.
 
     Returns:
         Their file, which is needed until they are loaded; nothing for other runs.

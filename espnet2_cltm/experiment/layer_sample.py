@@ -86,6 +86,7 @@ def choose_utterances(
     gives :data:`OF_EACH_SPEAKER` utterances.
 
     Args:
+        utterances: The list.
         n: Number to choose, or all where there are fewer.
     """
     group = OF_EACH_SPEAKER if tells_speakers(utterances) else 1

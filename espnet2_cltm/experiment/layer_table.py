@@ -34,7 +34,11 @@ TO_DOUBLE, TO_DONORS = "cka_double", "cka_donors"
 
 
 class LayerTable:
-    """The table in the making."""
+    """The table in the making.
+
+    Args:
+        directory: The experiment.
+    """
 
     def __init__(self, directory: ExperimentDir):
         self._directory = directory
@@ -43,7 +47,12 @@ class LayerTable:
         self._is_partial = False
 
     def add(self, planned: PlannedRun, metrics: Mapping[str, Any]) -> None:
-        """Take in a run that is done, and the content of its ``metrics.json``."""
+        """Take in a run that is done.
+
+        Args:
+            planned: The run.
+            metrics: Content of its ``metrics.json``.
+        """
         measured = metrics.get("layers", {}).get("measures")
         if not measured:
             self._is_partial |= "layers" not in metrics

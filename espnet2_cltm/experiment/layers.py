@@ -71,6 +71,9 @@ def measure_layers(
     """Measure the layers of a trained run, and write their views.
 
     Args:
+        directory: The experiment.
+        settings: Its settings.
+        run: The run.
         model_for: Function from a language to the epoch and the model, in that epoch's
             state, that are tested on it.
 

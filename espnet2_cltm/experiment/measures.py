@@ -57,7 +57,11 @@ class Measures:
         self._layers = LayerTable(directory)
 
     def add(self, planned: PlannedRun, metrics: Mapping[str, Any]) -> None:
-        """Take in a run that is done, and the content of its ``metrics.json``.
+        """Take in a run that is done.
+
+        Args:
+            planned: The run.
+            metrics: Content of its ``metrics.json``.
 
         Raises:
             UserError: A file of its predictions or of the test data is damaged.

@@ -200,6 +200,8 @@ def _merge_data(
     """Link the utterance lists and trials of all into the merged experiment.
 
     Args:
+        sources: The experiments.
+        merged: The merged one.
         may_grow: Whether of two lists one may be the beginning of the other, as in
             learning curves and with few-shot runs.
 
@@ -251,6 +253,8 @@ def _merge_run(sources: Sequence[Source], merged: ExperimentDir, name: str) -> s
 
     Args:
         sources: The experiments; the merged one may be the first of them.
+        merged: The merged one.
+        name: Name of the run.
 
     Returns:
         What it was made with, in words, once for each version or device.

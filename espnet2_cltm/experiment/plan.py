@@ -251,7 +251,12 @@ def all_runs(
     stopped experiment has complete seeds.
 
     Args:
+        task: Name of the task.
+        languages: Language codes.
+        budget: N.
+        seeds: Seeds of the runs.
         steps: One of :data:`STEPS_CHOICES`; with ``both`` the pairs are ``equal``.
+        strategies: Strategies of the runs.
     """
     languages = sorted(set(languages))
     designs = ("equal", "data") if steps == "both" else (steps,)
@@ -285,6 +290,9 @@ def all_runs(
 
 def check_grid(grid: Sequence[int]) -> None:
     """Refuse a grid that contains 0 or has no gain to measure.
+
+    Args:
+        grid: Numbers of ``--regime_budgets``; empty for a matrix.
 
     Raises:
         UserError: A number is 0, or none has its double in the grid.
@@ -320,8 +328,11 @@ def curve_runs(
     Runs are ordered by seed, so that a stopped experiment has complete seeds.
 
     Args:
+        task: The task.
         grids: Every N by language.
+        seeds: Seeds of the runs.
         steps: One of :data:`STEPS_CHOICES`.
+        strategies: Strategies of the runs.
     """
     return [
         Run(

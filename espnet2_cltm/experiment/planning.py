@@ -40,6 +40,8 @@ def make_plan(
     """Draw subsets and list all runs, without writing anything.
 
     Args:
+        settings: The experiment's settings.
+        languages: Language codes.
         seeds: Seeds, at least one.
         directory: The experiment's directory. Where only a share of the pairs is
             measured, pair runs that are done in it are preferred and stay in the plan.
@@ -139,7 +141,10 @@ def needed_audio(
     needed.
 
     Args:
+        settings: The experiment's settings.
         languages: Languages with whole dev and test in the audio store.
+        seeds: Seeds.
+        directory: The experiment's directory.
 
     Returns:
         Ids of utterances of train by language, those in which anything is missing.

@@ -45,6 +45,8 @@ def train_pool(
     """Make a pool's model by its method.
 
     Args:
+        directory: The experiment.
+        settings: Its settings.
         run: The run, whose ``train.yaml`` is there.
         args: ESPnet's arguments of that file.
         criteria: Criteria that choose an epoch or a round.

@@ -38,9 +38,14 @@ def pool_runs(
     Runs are ordered by seed, and shots follow the pool whose model they go on with.
 
     Args:
+        task: Name of the task.
         chosen: Donors of each target.
         options: What is asked for.
+        targets: The targets.
+        budget: N.
+        seeds: Seeds of the runs.
         steps: Design of the steps, ``data`` or ``equal``.
+        strategies: Strategies of the runs.
         methods: Ways to make a pool's model, by name.
 
     Raises:

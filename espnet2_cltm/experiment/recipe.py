@@ -59,7 +59,10 @@ def choose_tasks(names: Iterable[str]) -> list[TaskSpec]:
 
 
 def settings_from(values: Mapping[str, Any]) -> Settings:
-    """Return the settings of an experiment from the values of stage 3's options.
+    """Return the settings of an experiment from the values of its options.
+
+    Args:
+        values: Values of stage 3's options, by name.
 
     Raises:
         UserError: A task is not known, an option is missing, or options contradict each
@@ -227,6 +230,7 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
     """Check all options of run.sh and derive the arguments of its stages.
 
     Args:
+        arguments: Arguments of run.sh.
         environment: Environment variables: those of db.sh and cmd.sh, and
             ``CLTM_RECIPE_DIR`` of a recipe in ``egs2/``.
 

@@ -298,7 +298,11 @@ def recipe_options() -> dict[str, Option]:
 
 
 def help_text(program: str = "./run.sh") -> str:
-    """Return run.sh's help: every option with its default, by group."""
+    """Return run.sh's help: every option with its default, by group.
+
+    Args:
+        program: What the recipe is called as.
+    """
     lines = [
         _HELP.format(program=program),
         f"Tasks: {', '.join(task_names())}, and those of conf/tasks/*.yaml.",

@@ -132,6 +132,8 @@ def collect_results(
     """Gather the scores of the runs that are done.
 
     Args:
+        directory: Directory of the experiment.
+        plan: Runs of the experiment.
         rescore: Whether to score the predictions again instead of taking the scores in
             ``metrics.json``. A run that lacks a metric of its task is scored again in
             any case, if its predictions are there.
@@ -174,6 +176,8 @@ def write_results(
     """Write ``results.tsv`` and return its number of lines, header not counted.
 
     Args:
+        path: File to write.
+        results: Results of all runs.
         confusion_path: File of the confusion tables; removed where there are none.
         held_out_path: File of the values without groups of test speakers; likewise.
     """

@@ -42,7 +42,10 @@ def build_once(
     not be there.
 
     Args:
+        settings: The experiment's settings.
+        task: Name of the task.
         seed: The highest seed.
+        strategy: Strategy of the runs.
         is_own: Whether that is the training configuration's own.
 
     Raises:

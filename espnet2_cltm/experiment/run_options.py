@@ -79,7 +79,11 @@ RUN_OPTIONS = (
 
 
 def handed_on(args: argparse.Namespace) -> list[str]:
-    """Return the command-line options that every worker gets."""
+    """Return the command-line options that every worker gets.
+
+    Args:
+        args: Parsed :data:`RUN_OPTIONS`.
+    """
     given = {option.name: getattr(args, option.name) for option in WORKER_OPTIONS}
     # Python's True is the recipe's true.
     texts = {k: str(v).lower() if isinstance(v, bool) else v for k, v in given.items()}
@@ -91,6 +95,7 @@ def number_of_workers(nj: int | None, ngpu: int, jobs_per_gpu: int) -> int:
 
     Args:
         nj: ``--nj``; None: ``jobs_per_gpu`` on each GPU, without GPU one a core.
+        ngpu: Number of GPUs.
         jobs_per_gpu: Number of runs made at once on each GPU.
     """
     return nj or ngpu * jobs_per_gpu or len(os.sched_getaffinity(0))

@@ -42,6 +42,8 @@ def make_all_runs(
     """Make every run of the plan that is not done.
 
     Args:
+        directory: The experiment.
+        executor: Executor whose workers make them.
         retry_failed: Whether runs that failed before are made again; otherwise they
             are named and left as they are.
         layers: Whether the executor's workers measure layers.
@@ -178,6 +180,10 @@ class ProgressFile:
     ``seconds_to_go``        time for what is left at that rate, or null
     ``started``, ``updated`` times of this runner's start and of this file (ISO 8601)
     ======================== ========================================================
+
+    Args:
+        directory: The experiment.
+        executor: Name of the executor.
     """
 
     def __init__(self, directory: ExperimentDir, executor: str):
@@ -199,6 +205,10 @@ class ProgressFile:
 
         Args:
             state: ``done``, ``failed`` or ``interrupted``.
+            counts: The last counts.
+
+        Raises:
+            UserError: The file system refuses.
         """
         self._write(state, counts, WorkerCounts(0), time.monotonic())
 

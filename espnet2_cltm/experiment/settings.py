@@ -95,6 +95,7 @@ class Settings:
         """Return the rules for drawing a task's subsets and test data.
 
         Args:
+            task: The task.
             lang: The language, where only some are taken as having no data: others
                 need no shots.
         """
@@ -176,6 +177,7 @@ def check_unchanged(path: Path, settings: Settings) -> None:
     Args:
         path: The experiment's ``experiment.yaml``; if it is missing, nothing is
             checked.
+        settings: Settings asked for now.
 
     Raises:
         UserError: Something differs; the message lists every difference.

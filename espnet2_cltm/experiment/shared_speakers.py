@@ -48,6 +48,7 @@ def without_tested(
         people: People of all languages, or an empty mapping.
         lang: Language of the utterances.
         split: Split of the utterances.
+        utterances: The split's utterances.
     """
     if not people:
         return list(utterances)
@@ -67,6 +68,8 @@ def read_language(
     """Read a language from the audio store.
 
     Args:
+        settings: The experiment's settings.
+        lang: The language.
         people: People of all languages, or an empty mapping.
 
     Returns:

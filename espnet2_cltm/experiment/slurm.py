@@ -70,6 +70,7 @@ class WorkerJob:
 
     Args:
         options: Options of ``run_worker``.
+        n_workers: Number of workers.
     """
 
     def __init__(self, options: Sequence[str], n_workers: int):
@@ -116,7 +117,9 @@ class SlurmExecutor:
 
     Args:
         directory: The experiment, on a file system that the nodes share.
+        settings: What each job asks for.
         config: File of the settings, for messages.
+        options: Further options of ``run_worker``.
     """
 
     name = "slurm"

@@ -116,6 +116,10 @@ def _what_is_wanted(key: str, value: Any, kind: Any) -> str:
 def check_slurm(path: Path, ngpu: int) -> SlurmSettings:
     """Read ``conf/slurm.yaml``, and check that jobs can be submitted from here.
 
+    Args:
+        path: The file.
+        ngpu: ``--ngpu``.
+
     Raises:
         UserError: The file is wrong, contradicts ``--ngpu``, or Slurm is missing.
     """

@@ -39,6 +39,9 @@ class Claims:
     A process must have one instance only: closing any descriptor of the file releases
     all locks of the process.
 
+    Args:
+        path: The experiment's ``claims`` file.
+
     Raises:
         UserError: The file cannot be opened for writing.
     """
@@ -119,6 +122,8 @@ def is_done(
     these are done.
 
     Args:
+        directory: The experiment.
+        planned: The run, and what it is tested on.
         layers: Whether its layers are to be measured (``--layers``).
 
     Raises:
@@ -198,6 +203,8 @@ class RunStates:
     being made, not for each run of the plan.
 
     Args:
+        directory: The experiment.
+        plan: Its runs.
         layers: Whether their layers are to be measured.
     """
 
@@ -269,7 +276,12 @@ def forget_failures(directory: ExperimentDir, plan: Iterable[PlannedRun]) -> Non
 
 
 def print_failures(directory: ExperimentDir, failed: Sequence[str]) -> None:
-    """Print reason and end of the log of a few failed runs, on standard error."""
+    """Print reason and end of the log of a few failed runs, on standard error.
+
+    Args:
+        directory: The experiment.
+        failed: Names of all failed runs.
+    """
     for name in failed[:SHOWN_FAILURES]:
         path, log = directory.failure(name), directory.run(name) / "train.log"
         reason = log_lines(path)[:1] or ["the reason was not written"]

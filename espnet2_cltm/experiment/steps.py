@@ -21,6 +21,11 @@ from espnet2_cltm.tasks.batch_options import ESPNET_BATCH_SIZE, WHOLE_BATCHES_NE
 def check_steps(task: str, steps: str, config: Mapping[str, Any]) -> None:
     """Refuse a training configuration that cannot have equal steps.
 
+    Args:
+        task: Name of the task.
+        steps: Value of ``--steps``.
+        config: ESPnet's options.
+
     Raises:
         UserError: An option makes batches of other sizes.
     """
@@ -37,7 +42,12 @@ def check_steps(task: str, steps: str, config: Mapping[str, Any]) -> None:
 
 
 def steps_config(settings: Settings, run: Run) -> dict[str, Any]:
-    """Return the ESPnet options by which a run takes the steps of its design."""
+    """Return the ESPnet options by which a run takes the steps of its design.
+
+    Args:
+        settings: The experiment's settings.
+        run: The run.
+    """
     if run.steps == "data":
         return {}
     config = config_of_run(settings, run)
@@ -56,6 +66,8 @@ def epoch_of(
     """Return how much a run trains on in an epoch.
 
     Args:
+        settings: The experiment's settings.
+        run: The run.
         n_utterances: Number of its training utterances.
         seconds: Their total length.
 

@@ -140,6 +140,9 @@ def config_of(
     """Return the training configuration of a task's runs.
 
     Args:
+        settings: The experiment's settings.
+        task: Name of the task.
+        strategy: Strategy of the runs.
         is_own: Whether that is the configuration's own.
 
     Raises:

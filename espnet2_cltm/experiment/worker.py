@@ -44,10 +44,12 @@ def work(
     """Make runs until every run of the plan is done or has failed.
 
     Args:
+        directory: The experiment.
         ngpu: 0 for the CPU, 1 for a GPU.
         parent: Process id of the runner; when it has ended, the worker stops.
         audio_cache_bytes: Most bytes of prepared test audio to keep in memory.
         layers: Whether layers are wanted of the runs, see :func:`.is_done`.
+        make: Function that makes one run.
 
     Returns:
         Names of the runs that this worker made.

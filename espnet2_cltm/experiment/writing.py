@@ -35,6 +35,7 @@ def write_experiment(directory: ExperimentDir, planned: Planned) -> None:
     Args:
         directory: Directory of a new or growing experiment. One without any run is
             made anew where its settings or data are others, or damaged.
+        planned: Plan from :func:`.planning.make_plan`.
 
     Raises:
         UserError: The experiment has runs, and other settings or other data.

@@ -84,6 +84,13 @@ def measure(
 ) -> list[Measured]:
     """Read the errors of the baselines and of all kinds of encoders.
 
+    Args:
+        exp: Experiment.
+        kinds: Kinds of encoders.
+        langs: Languages of the speech.
+        seeds: Seeds of the encoders.
+        draws: Draws of speakers.
+
     Raises:
         UserError: Some are missing, or were measured on other items.
     """

@@ -29,14 +29,23 @@ _COLOURS = dict(zip((MONO, PART, MULTI), OKABE_ITO, strict=False))
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the figure shows."""
+    """What the figure shows.
+
+    Attributes:
+        langs: Languages.
+        references: Groups that ``multi`` is compared with.
+        additions: What encoders learnt beside the clusters.
+        measured: Errors.
+        gaps: Gaps.
+        hours: Hours of a monolingual encoder.
+    """
 
     langs: Sequence[str]
     references: Sequence[str]
     additions: Sequence[Addition]
     measured: Sequence[Measured]
     gaps: Sequence[Comparison]
-    hours: float  # of a monolingual encoder
+    hours: float
 
 
 def draw_gap(outcome: Outcome) -> matplotlib.figure.Figure:

@@ -22,7 +22,12 @@ NO_SCORES = "the matrix comes without scores"
 def analyse_alone(
     compared: ComparedMatrix, task: str | None, settings: IntervalSettings
 ) -> Analysis:
-    """Analyse a matrix that is all that is known; a published one tells its task.
+    """Analyse a matrix that is all that is known.
+
+    Args:
+        compared: The matrix.
+        task: Name of its task; None takes that of a published one.
+        settings: How intervals would be made.
 
     Raises:
         UserError: The task is not told.

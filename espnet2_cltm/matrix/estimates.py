@@ -296,7 +296,12 @@ class TransferMatrix:
 def estimate(
     moments: CellMoments, level: float = IDENTIFICATION_LEVEL
 ) -> TransferMatrix:
-    """Estimate every cell from its moments; targets are identified at ``level``."""
+    """Estimate every cell from its moments.
+
+    Args:
+        moments: Means over seeds and their covariance.
+        level: One-sided level of the test that a self-gain is positive.
+    """
     single, double, pair = np.moveaxis(moments.mean, -1, 0)
     self_gain = double - single
     cross_gain = pair - single
@@ -337,7 +342,13 @@ def estimate(
 
 
 def cltm_ratio(single: np.ndarray, double: np.ndarray, pair: np.ndarray) -> np.ndarray:
-    """Normalised transfer; NaN where the self-gain is exactly 0."""
+    """Normalised transfer; NaN where the self-gain is exactly 0.
+
+    Args:
+        single: Perf(i).
+        double: Perf(i+i).
+        pair: Perf(i+j), tested on i.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         cltm = (pair - single) / (double - single)
     return np.where(np.isfinite(cltm), cltm, np.nan)

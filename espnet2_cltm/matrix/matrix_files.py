@@ -80,7 +80,13 @@ class LabelledMatrix:
 
 
 def write_matrix(path: Path | str, corner: str, matrix: LabelledMatrix) -> None:
-    """Write comma-separated text; ``corner`` is the first field of the header."""
+    """Write a matrix as comma-separated text.
+
+    Args:
+        path: File to write.
+        corner: First field of the header: ``target`` or ``train``.
+        matrix: Matrix to write.
+    """
     lines = [",".join((corner, *matrix.columns))]
     for code, row in zip(matrix.rows, matrix.values, strict=True):
         lines.append(",".join((code, *map(_number, row))))
@@ -319,7 +325,10 @@ def published_path(name: str) -> Path:
 
 
 def read_published(name: str) -> LabelledMatrix:
-    """Read one of the :data:`PUBLISHED` matrices.
+    """Read a published matrix.
+
+    Args:
+        name: One of :data:`PUBLISHED`.
 
     Raises:
         UserError: There is no matrix of this name.

@@ -250,6 +250,10 @@ def cell_noise(scores: RunScores, matrix: TransferMatrix) -> CellNoise:
     With seeds, they and the test sets are sources; without, single and double run of
     each target are, and the pair run is the cell's own. NaN where there is no standard
     error.
+
+    Args:
+        scores: Scores that ``matrix`` was made of.
+        matrix: The estimates.
     """
     cells = matrix.raw_cltm
     unknown = ~np.isfinite(matrix.raw_cltm_se)

@@ -111,7 +111,12 @@ def choose_pools(
 
 
 def nearest(languages: Sequence[str], own_file: Path | str | None = None) -> Ranked:
-    """Rank donors by closeness; ``own_file`` has distances that are not shipped."""
+    """Return a ranking of donors by closeness to a target.
+
+    Args:
+        languages: Languages that take part.
+        own_file: Table of distances that are not shipped.
+    """
     distances = language_distances(languages, own_file)
     near = closeness(distances).mean(axis=-1)
     known = np.any([np.isfinite(values) for values in distances.values()], axis=0)

@@ -362,7 +362,11 @@ SHAPE = {
 
 
 def read_regime(path: Path, task: str) -> dict[str, Any]:
-    """Read what a search for the dynamic regime of a task found.
+    """Read what a search for the dynamic regime found.
+
+    Args:
+        path: ``regime.json``.
+        task: Task that it has to be of.
 
     Raises:
         UserError: The file can't be read, is another file, or is of another task.

@@ -80,6 +80,10 @@ class Choice:
 def read_scores(path: Path | str, choice: Choice = Choice()) -> RunScores:
     """Read scores in whichever known format the file has.
 
+    Args:
+        path: The results file.
+        choice: Choice among its results.
+
     Raises:
         UserError: The file can't be read as results, or ``choice`` asks for what
             it does not hold.

@@ -354,7 +354,14 @@ def cell_uncertainty(
     matrix: TransferMatrix,
     settings: IntervalSettings = IntervalSettings(),
 ) -> CellUncertainty:
-    """Compute the uncertainty of every cell of ``matrix``, made of ``moments``."""
+    """Compute the uncertainty of every cell of ``matrix``.
+
+    Args:
+        scores: Scores that ``moments`` were made of.
+        moments: Moments that ``matrix`` was made of.
+        matrix: The estimates.
+        settings: How intervals are made.
+    """
     bootstrap = None
     if isinstance(scores, SeedScores):
         bootstrap = bootstrap_limits(scores, settings, moments.shared)
@@ -428,7 +435,12 @@ class Analysis:
 
 
 def analyse(scores: RunScores, settings: IntervalSettings) -> Analysis:
-    """Estimate the matrix of some scores, and how sure it is."""
+    """Estimate the matrix of some scores, and how sure it is.
+
+    Args:
+        scores: Scores of one task and metric.
+        settings: How intervals are made.
+    """
     moments = cell_moments(scores)
     matrix = estimate(moments)
     uncertainty = cell_uncertainty(scores, moments, matrix, settings)

@@ -65,7 +65,14 @@ class RoundRecord:
 def choose_silos(
     names: Sequence[str], method: Rounds, seed: int, number: int
 ) -> list[str]:
-    """Return the silos of all that train in a round, counted from 0; sorted."""
+    """Return the silos that train in a round, sorted.
+
+    Args:
+        names: Names of all silos.
+        method: Options.
+        seed: Seed of the draw.
+        number: Number of the round, from 0.
+    """
     n = method.for_silos(len(names))
     order = random_order(sorted(names), seed, f"round {number}")
     return sorted(order[:n])

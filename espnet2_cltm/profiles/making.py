@@ -96,7 +96,14 @@ def default_layer(model: str) -> int:
 def make_profiles(
     settings: ProfileSettings, audio: Path, langs: Sequence[str], outdir: Path, nj: int
 ) -> list[str]:
-    """Make the profiles that are missing from ``outdir``, of recordings in ``audio``.
+    """Make the profiles that are missing.
+
+    Args:
+        settings: Settings of the profiles.
+        audio: Directory with a directory of recordings for each language.
+        langs: Languages.
+        outdir: Directory of the profiles.
+        nj: Number of processes.
 
     Returns:
         Report of what was done or skipped, in lines.
@@ -140,7 +147,11 @@ def make_profiles(
 def read_profiles(
     outdir: Path, langs: Sequence[str] = ()
 ) -> tuple[ProfileSettings, dict[str, Profile]]:
-    """Read the profiles of some languages, or of all, from a directory.
+    """Read the profiles of a directory.
+
+    Args:
+        outdir: Directory that :func:`make_profiles` filled.
+        langs: Languages; empty for all.
 
     Raises:
         UserError: There are none, or not all that are asked for.

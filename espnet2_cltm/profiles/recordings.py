@@ -30,7 +30,11 @@ _SHOWN = 3  # rejected recordings that a message names
 
 
 def find_languages(directory: Path, wanted: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the languages, all or those wanted, that have recordings in a directory.
+    """Return the languages that have recordings below a directory.
+
+    Args:
+        directory: Directory with a directory for each language.
+        wanted: Language codes; empty for all that are there.
 
     Raises:
         UserError: There are none, or not all that are wanted.
@@ -60,7 +64,10 @@ def _audio_files(directory: Path) -> Iterator[Path]:
 
 
 def list_recordings(directory: Path) -> list[Utterance]:
-    """List the utterances in a language's own directory.
+    """List a language's utterances.
+
+    Args:
+        directory: The language's own directory.
 
     Raises:
         UserError: There are none, or a Kaldi directory is malformed.
@@ -108,7 +115,12 @@ def choose_recordings(
 
 @dataclass
 class Rejected:
-    """What could not be used of some recordings: reasons, and a few examples."""
+    """What could not be used of some recordings.
+
+    Attributes:
+        reasons: Number of recordings by reason.
+        examples: A few of them, each with its reason.
+    """
 
     reasons: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
@@ -128,7 +140,11 @@ class Rejected:
 
 
 def read_waveform(utterance: Utterance, max_seconds: float) -> np.ndarray:
-    """Read the first so many seconds of an utterance.
+    """Read the beginning of an utterance.
+
+    Args:
+        utterance: The utterance.
+        max_seconds: Longest beginning.
 
     Returns:
         (samples,) float32 in [-1, 1) at 16 kHz.

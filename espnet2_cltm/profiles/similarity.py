@@ -33,11 +33,17 @@ NOT_ENOUGH = 2  # utterances of each class, fewer than which say nothing of a la
 
 @dataclass(frozen=True)
 class MeasureSettings:
-    """What similarities depend on besides the profiles."""
+    """What similarities depend on besides the profiles.
 
-    ngram: int  # length of the n-grams of ``atds``
+    Attributes:
+        ngram: Length of the n-grams of ``atds``.
+        num_clusters: Number of clusters of the profiles.
+        label: Name of the label of ``logme``.
+    """
+
+    ngram: int
     num_clusters: int
-    label: str  # of ``logme``
+    label: str
 
 
 Part = tuple[Profile, int | None]
@@ -111,7 +117,16 @@ def check_halves(
 
 
 def count_ngrams(profile: Profile, n: int, num_clusters: int) -> csr_matrix:
-    """Count the n-grams of each utterance's tokens: (utterances, num_clusters ** n)."""
+    """Count the n-grams of tokens of each utterance.
+
+    Args:
+        profile: Profile with the tokens.
+        n: Their length.
+        num_clusters: Number of clusters.
+
+    Returns:
+        (utterances, num_clusters ** n).
+    """
     utterance = np.repeat(np.arange(len(profile.lengths)), profile.lengths)
     last = len(utterance) - n + 1
     if last <= 0:

@@ -73,7 +73,14 @@ def matrix_label(matrix: ComparedMatrix) -> str:
 def comparison_text(
     a: ComparedMatrix, b: ComparedMatrix, comparison: Comparison, largest: int
 ) -> str:
-    """Write the comparison for the terminal; ``largest``: differences to list."""
+    """Write the comparison for the terminal.
+
+    Args:
+        a: Matrix A.
+        b: Matrix B.
+        comparison: Their comparison.
+        largest: Number of the largest differences that are listed.
+    """
     lines = [
         f"A: {matrix_label(a)}",
         f"B: {matrix_label(b)}",

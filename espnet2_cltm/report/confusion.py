@@ -75,7 +75,11 @@ class ConfusionTable:
 
 
 def confusion_tables(counts: pd.DataFrame) -> Iterator[ConfusionTable]:
-    """Sum counts of :func:`read_confusion` over languages, a table a kind of run."""
+    """Sum counts over languages, one table for each kind of run.
+
+    Args:
+        counts: Table of :func:`read_confusion`.
+    """
     if counts.empty:
         return
     classes = sorted({*counts["reference"], *counts["predicted"]})

@@ -65,6 +65,10 @@ class Evidence:
 def read_evidence(results: Path, source: ResultsSource) -> Evidence:
     """Read what lies beside the results of an experiment.
 
+    Args:
+        results: ``results.tsv``.
+        source: Task, N and steps of the matrix.
+
     Raises:
         UserError: A file is damaged.
     """
@@ -159,7 +163,12 @@ def by_kind(measures: pd.DataFrame, name: str) -> dict[str, pd.DataFrame]:
 def narrow_line(
     data: pd.DataFrame | None, languages: Mapping[str, Language]
 ) -> str | None:
-    """Warn of narrow-band languages beside wide-band ones; None without a mix."""
+    """Warn of narrow-band languages beside wide-band ones; None where there is no mix.
+
+    Args:
+        data: ``data`` of :class:`Evidence`.
+        languages: The matrix's languages by code.
+    """
     if data is None:
         return None
     known = data[data["narrow"].notna() & data["language"].isin(list(languages))]

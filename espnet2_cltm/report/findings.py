@@ -271,7 +271,13 @@ def _mean(values: np.ndarray, write: Callable[[float], str]) -> str:
 
 
 def next_steps(report: Report, results: Path, page: Path) -> list[str]:
-    """Say what to do next, a line each."""
+    """Say what to do next, a line each.
+
+    Args:
+        report: The report.
+        results: The results that it was made of.
+        page: The report page.
+    """
     task, matrix = report.source.task, report.matrix
     if report.source.strategy != FULL:
         task += f" --strategy {report.source.strategy}"
@@ -306,6 +312,10 @@ def strongest(report: Report, verdict: str) -> list[dict[str, Any]]:
     """List the pairs whose cross-gain is clear, the clearest first.
 
     The order is that of evidence: p-values, then the size of the gain.
+
+    Args:
+        report: The report.
+        verdict: ``helps`` or ``harms``.
 
     Returns:
         Of each ``target``, ``donor``, ``cross_gain`` and its standard error, ``q``;

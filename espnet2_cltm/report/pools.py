@@ -62,6 +62,11 @@ def difference_text(difference: Difference) -> str:
 def pool_sentence(results: PoolResults, target: str, languages: Names) -> str | None:
     """Say in one sentence what a target without data can have.
 
+    Args:
+        results: All that is known.
+        target: The target.
+        languages: Names of languages.
+
     Returns:
         None where the target has no pool.
     """

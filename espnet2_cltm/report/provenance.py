@@ -62,6 +62,10 @@ class Provenance:
 def read_provenance(results: Path, source: ResultsSource) -> Provenance:
     """Read what lies beside a results file.
 
+    Args:
+        results: The file.
+        source: What was read from it.
+
     Raises:
         UserError: ``experiment.yaml`` or ``command.txt`` is damaged.
     """
@@ -75,6 +79,9 @@ def read_provenance(results: Path, source: ResultsSource) -> Provenance:
 
 def strategy_order(results: Path) -> tuple[str, ...]:
     """Return the names of an experiment's strategies in their order, if there are any.
+
+    Args:
+        results: The results file.
 
     Raises:
         UserError: ``experiment.yaml`` beside it is damaged.

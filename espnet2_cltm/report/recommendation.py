@@ -47,7 +47,15 @@ def recommendation_text(
     error: PredictionError | None,
     based_on: str = "",
 ) -> str:
-    """Write the best k donors for the terminal; ``based_on`` may be empty."""
+    """Write the best k donors for the terminal.
+
+    Args:
+        source: Where the cells come from.
+        ranking: The donors.
+        prediction: Prediction that those without a measurement rest on.
+        error: Its error.
+        based_on: Sentence about recordings that the ranking rests on; may be empty.
+    """
     shown = ranking.best
     measured = len(ranking.donors) - ranking.n_predicted
     by, column = QUANTITIES[ranking.quantity]

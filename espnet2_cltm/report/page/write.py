@@ -42,7 +42,12 @@ SECTION_SCRIPT = "cltm.sections[{name}] = function (element, data) {{\n{script}\
 def write_page(
     path: Path | str, report: Report, sections: Sequence[Section] = SECTIONS
 ) -> None:
-    """Write the page of a report; a section with nothing to say is left out.
+    """Write the page of a report.
+
+    Args:
+        path: File to write.
+        report: Everything that the page may show.
+        sections: Sections in their order; one with nothing to say is left out.
 
     Raises:
         UserError: The file cannot be written.
