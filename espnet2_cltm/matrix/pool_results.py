@@ -184,7 +184,8 @@ def read_pool_results(
     """
     runs = read_all_runs(path, source)
     chosen = read_pools(path.parent / POOLS.format(task=source.task))
-    if source.budget is None or not (chosen or _has_shots(runs, source.budget)):
+    has_shots = ((runs["kind"] == "single") & (runs["budget"] != source.budget)).any()
+    if source.budget is None or not (chosen or has_shots):
         return None
     seeds = tuple(sorted(map(int, runs["seed"].unique())))
     tested = _Tested(runs, seeds, source.budget)
@@ -219,8 +220,8 @@ def read_all_runs(path: Path | str, source: ResultsSource) -> pd.DataFrame:
         UserError: The file can't be read as results.
     """
     table = read_results(path)
-    columns = ["kind", "languages", "budget", "seed", "tested", "perf", "pool"]
     if not is_results(table):
+        columns = ["kind", "languages", "budget", "seed", "tested", "perf", "pool"]
         return pd.DataFrame(columns=columns)
     rows = table.rows
     table = table.where(
@@ -238,20 +239,16 @@ def read_all_runs(path: Path | str, source: ResultsSource) -> pd.DataFrame:
     pool = (column.tolist() for column in (rows["size"], rows["method"], shots))
     found = pd.DataFrame(
         {
-            **{name: rows[name] for name in ("kind", "languages")},
+            "kind": rows["kind"],
+            "languages": rows["languages"],
             "budget": to_budget(table),
             "seed": to_integer(table, "seed"),
             "tested": rows["test_language"],
             "perf": 1 - values if metric.lower_is_better else values,
             "pool": [*zip(*pool, strict=True)],
-        },
-        columns=columns,
+        }
     )
     return found[np.isfinite(found["perf"])]
-
-
-def _has_shots(runs: pd.DataFrame, budget: int) -> bool:
-    return bool(((runs["kind"] == "single") & (runs["budget"] != budget)).any())
 
 
 class _Tested:

@@ -266,7 +266,8 @@ class _Sampler:
         """Draw one side's effects, given the other side's; all languages at once."""
         n, width = others.shape
         design = np.concatenate([np.ones((n, 1)), others[:, 1:]], axis=1)
-        products = (precision @ _products(design)).reshape(n, width, width)
+        pairs = (design[:, :, None] * design[:, None]).reshape(n, -1)
+        products = (precision @ pairs).reshape(n, width, width)
         # A language's two sides are correlated: its own other side is its prior mean.
         pull = (precision * residual) @ design + others @ slope.T @ prior_precision
         lower = np.linalg.cholesky(products + prior_precision)
@@ -341,12 +342,6 @@ class _Sampler:
             self.generator.gamma(1 + n * SCALE_STRENGTH / 2)
             / (1 + SCALE_STRENGTH / 2 * (1 / self.scale).sum())
         )
-
-
-def _products(columns: np.ndarray) -> np.ndarray:
-    """All products of two of k columns: (n, k) to (n, k * k)."""
-    n = len(columns)
-    return (columns[:, :, None] * columns[:, None]).reshape(n, -1)
 
 
 def _conditional(

@@ -23,8 +23,8 @@ import pandas as pd
 
 from espnet2_cltm.files import write_rows
 from espnet2_cltm.matrix.equivalents import mean_with_interval
-from espnet2_cltm.matrix.layout import MatrixLayout, batch_of
-from espnet2_cltm.matrix.matrix_files import number_text
+from espnet2_cltm.matrix.layout import MatrixLayout, batch_of, layout_of
+from espnet2_cltm.matrix.matrix_files import LabelledMatrix, number_text
 from espnet2_cltm.matrix.noise import disturbed, quiet_matrix, seed_noise
 from espnet2_cltm.matrix.properties import PROPERTIES
 from espnet2_cltm.matrix.property_intervals import CELLS_AT_ONCE, FEWEST_SEEDS
@@ -145,13 +145,7 @@ def compare_strategies(
     costs: Mapping[str, pd.DataFrame],
     settings: IntervalSettings,
 ) -> StrategyComparison:
-    """Compare strategies.
-
-    Args:
-        analyses: Analyses of one metric by strategy, with scores by seed.
-        costs: What :func:`read_strategy_costs` found.
-        settings: How intervals are made.
-    """
+    """Compare strategies by name, of one metric, with scores by seed and costs."""
     names = tuple(analyses)
     first = analyses[names[0]]
     found = [
@@ -186,8 +180,8 @@ def _scores_compared(
         name: _student(ours[name] - theirs[name], settings.confidence) for name in ours
     }
     matrices = [
-        _cells(one.matrix.cltm, one.matrix.languages, languages)
-        for one in (analysis, first)
+        LabelledMatrix(one.languages, one.languages, one.cltm).square(languages)
+        for one in (analysis.matrix, first.matrix)
     ]
     differences |= _transfer_differences(both, matrices, settings)
     n_more = values["targets_identified"] - first.matrix.target_identified.sum()
@@ -219,12 +213,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _student(differences: np.ndarray, level: float) -> tuple[float, float, float]:
-    """Return a mean difference with its interval over seeds.
-
-    Args:
-        differences: (cells, seeds); only cells with all seeds count.
-        level: Confidence level.
-    """
+    """Average (cells, seeds) differences of cells with all seeds, with an interval."""
     whole = differences[np.isfinite(differences).all(axis=1)]
     return mean_with_interval(whole.mean(axis=0) if len(whole) else whole, level)
 
@@ -249,22 +238,11 @@ def _restricted(
     )
 
 
-def _cells(
-    matrix: np.ndarray, codes: Sequence[str], languages: Sequence[str]
-) -> np.ndarray:
-    rows = [codes.index(code) for code in languages]
-    return matrix[np.ix_(rows, rows)]
-
-
 def _property(name: str, matrix: np.ndarray) -> float:
-    layout = _layout(np.isfinite(matrix))
+    layout = layout_of(matrix, np.zeros(matrix.shape, dtype=bool))
     if not layout.off_diagonal.any():
         return math.nan
     return float(PROPERTIES[name].compute(batch_of(matrix, layout))[0])
-
-
-def _layout(there: np.ndarray) -> MatrixLayout:
-    return MatrixLayout(there, np.zeros_like(there))
 
 
 def _transfer_differences(
@@ -274,13 +252,10 @@ def _transfer_differences(
 ) -> dict[str, tuple[float, float, float]]:
     """Return mean CLTM and RFD of one matrix less those of another.
 
-    Args:
-        scores: Scores of both, of the same languages and seeds.
-        matrices: Both matrices, NaN where not identified.
-        settings: How intervals are made.
+    Scores are of the same languages and seeds; matrices are NaN where not identified.
     """
     there = np.isfinite(matrices[0]) & np.isfinite(matrices[1])
-    layout = _layout(there)
+    layout = MatrixLayout(there, np.zeros_like(there))
     if not layout.off_diagonal.any():
         return {name: (math.nan, math.nan, math.nan) for name in TRANSFER_NUMBERS}
     n_seeds = len(scores[0].seeds)

@@ -75,7 +75,11 @@ def draw_transfer(report: Report) -> matplotlib.figure.Figure:
         kind = np.where(np.isfinite(values), sets.kind[square], "")
         if (kind != "").any():
             intervals = _intervals(kind, sets.low[square], sets.high[square])
-            notes.append(_intervals_note(intervals, report.level))
+            note = f"In brackets: {report.level} interval (Fieller)"
+            if (intervals == UNBOUNDED).any():
+                note += f"; {UNBOUNDED}: no finite one, because the self-gain is too "
+                note += "uncertain"
+            notes.append(f"{note}.")
     if same_as_zero.any():
         notes.append(_ring_note(same_as_zero, tested))
     return _draw_pairs(
@@ -164,13 +168,6 @@ def _intervals(kind: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarra
     for cell in zip(*np.nonzero(kind == BOUNDED), strict=True):
         lines[cell] = f"[{format_limit(low[cell])}, {format_limit(high[cell])}]"
     return lines
-
-
-def _intervals_note(intervals: np.ndarray, level: str) -> str:
-    note = f"In brackets: {level} interval (Fieller)"
-    if (intervals == UNBOUNDED).any():
-        note += f"; {UNBOUNDED}: no finite one, because the self-gain is too uncertain"
-    return f"{note}."
 
 
 def _legend(values: np.ndarray, grey: np.ndarray, scale: ColourScale) -> list[str]:

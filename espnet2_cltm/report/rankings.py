@@ -110,15 +110,7 @@ def draw_panels(
     subtitle: str,
     interval: str,
 ) -> matplotlib.figure.Figure:
-    """Draw both rankings.
-
-    Args:
-        donors: What each language gives, in any order.
-        targets: What each language gets, in any order.
-        title: First line.
-        subtitle: Second line.
-        interval: What the intervals are, for the legend.
-    """
+    """Draw both rankings, given in any order; ``interval`` is for the legend."""
     ranked = best_first(donors), best_first(targets)
     limits = shown_limits([*ranked[0], *ranked[1]])
     many = max(len(donors), len(targets)) > MOST_WITH_NAMES

@@ -341,7 +341,7 @@ def remarks(report: Report) -> list[str]:
     missing = missing_cells(matrix)
     if missing:
         lines.append(
-            f"Not available, {len(missing)} of {_n_cells(matrix)} cells: "
+            f"Not available, {len(missing):,} of {_n_cells(matrix):,} cells: "
             f"{_some(_by_reason(missing))}"
         )
     absent = absent_seeds(scores) if isinstance(scores, SeedScores) else []

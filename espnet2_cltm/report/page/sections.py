@@ -11,7 +11,6 @@ import numpy as np
 from markupsafe import Markup
 
 from espnet2_cltm.files import for_json
-from espnet2_cltm.matrix.estimates import TransferMatrix
 from espnet2_cltm.matrix.languages import Language
 from espnet2_cltm.matrix.origin import origin_sentences as origin_lines
 from espnet2_cltm.matrix.origin import relation_name
@@ -85,21 +84,15 @@ NONE_IDENTIFIED = (
 
 
 def _in_short(report: Report) -> str:
-    matrix, n = report.matrix, len(report.matrix.languages)
     lines = [f"{means_line(report)}.", *question_lines(report)]
-    if not matrix.target_identified.any():
-        unmeasured = int(_without_self_gain(matrix).sum())
-        lines.append(NONE_IDENTIFIED if unmeasured < n else NONE_MEASURED)
+    if not report.matrix.target_identified.any():
+        measured = np.isfinite(np.diagonal(report.matrix.self_gain)).any()
+        lines.append(NONE_IDENTIFIED if measured else NONE_MEASURED)
     lines += strongest_languages(report)
     if report.left_out:
         parts = "; ".join(report.left_out)
         lines.append(f"To stay below {LARGEST / 2**20:g} MiB, this page lacks {parts}")
     return bullets(lines)
-
-
-def _without_self_gain(matrix: TransferMatrix) -> np.ndarray:
-    """(n,) bool: targets that lack single or double runs."""
-    return ~np.isfinite(np.diagonal(matrix.self_gain))
 
 
 def _matrix(report: Report) -> str:
@@ -402,10 +395,6 @@ def _gaps(report: Report) -> str | None:
     return bullets(lines) if lines else None
 
 
-def _methods(report: Report) -> str:
-    return paragraphs(methods_paragraphs(report))
-
-
 def _reproduce(report: Report) -> str:
     provenance, command = report.provenance, report.provenance.command
     before = Markup("")
@@ -484,7 +473,9 @@ SECTIONS = [
     _drawn("training", "Trainings", training_section, training_data),
     _drawn("layers", "Layers of the encoder", layers_section, layers_data),
     Section("gaps", "What is missing", _gaps),
-    Section("methods", "Methods", _methods),
+    Section(
+        "methods", "Methods", lambda report: paragraphs(methods_paragraphs(report))
+    ),
     Section("reproduce", "To reproduce", _reproduce),
     _drawn("downloads", "Downloads", _downloads, _copies),
 ]
