@@ -10,6 +10,7 @@ of the runs, so that what they reach is what any donors reach.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,11 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.language_codes import is_donor_only, without_donors
 from espnet2_cltm.matrix.languages import language_distances
 from espnet2_cltm.matrix.prediction import closeness, predict_pairs
-from espnet2_cltm.matrix.recommendation import MeasuredCells, cells_from_results
+from espnet2_cltm.matrix.recommendation import (
+    MeasuredCells,
+    cells_from_results,
+    with_language,
+)
 from espnet2_cltm.matrix.results import Choice
 from espnet2_cltm.pools import ALL, ChosenPool, PoolOptions, chooser_of
 from espnet2_cltm.progress import progress
@@ -139,7 +144,13 @@ def recommended(
 
     The ranking raises UserError where there are too few results.
     """
-    cells: list[MeasuredCells] = []
+
+    @cache
+    def measured() -> MeasuredCells:
+        cells = cells_from_results(results, choice)
+        for code in languages:
+            cells = with_language(cells, code)
+        return cells
 
     def rank(target: str) -> list[str]:
         remedy = (
@@ -151,17 +162,12 @@ def recommended(
                 f"--pools recommended needs results, and {results} is not there: "
                 f"{remedy}."
             )
-        cells[:] = cells or [cells_from_results(results, choice)]
-        known = cells[0].languages
-        wider = tuple(dict.fromkeys((*known, *languages)))
-        n = len(wider)
-        values, errors = np.full((n, n), np.nan), np.full((n, n), np.nan)
-        values[: len(known), : len(known)] = cells[0].cltm
-        errors[: len(known), : len(known)] = cells[0].cltm_se
-        row = wider.index(target)
+        cells = measured()
+        row = cells.languages.index(target)
+        values, errors = cells.cltm.copy(), cells.cltm_se.copy()
         for of in (values, errors):
             of[row], of[:, row] = np.nan, np.nan
-        relations = closeness(language_distances(wider, own_file))
+        relations = closeness(language_distances(cells.languages, own_file))
         prediction = predict_pairs(values, relations, errors)
         if prediction is None:
             raise UserError(
@@ -169,7 +175,7 @@ def recommended(
                 f"few measured cells of identified targets to predict from: {remedy}."
             )
         order = np.argsort(-prediction.mean[row], kind="stable")
-        return [wider[k] for k in order if k != row]
+        return [cells.languages[k] for k in order if k != row]
 
     return rank
 

@@ -258,17 +258,16 @@ def _choose_metric(table: TextTable, task: str, chosen: str | None) -> Metric:
                 "--metric)."
             )
         chosen = spec.main_metric(table.rows["metric"].unique()).name
-    name = chosen
     metrics = table.rows["metric"]
-    choose(table, "metric", name, metrics, f" of task {task}")
+    choose(table, "metric", chosen, metrics, f" of task {task}")
     known = find_metrics(task, metrics.unique())
-    if name not in known:
+    if chosen not in known:
         raise UserError(
-            f"{table.path}: metric '{name}' is not known to be better high or low: "
+            f"{table.path}: metric '{chosen}' is not known to be better high or low: "
             f"choose one with --metric; of those that it has, known are "
             f"{', '.join(known) or 'none'}."
         )
-    return known[name]
+    return known[chosen]
 
 
 def _require_languages(table: TextTable) -> None:

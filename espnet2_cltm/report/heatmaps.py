@@ -13,7 +13,7 @@ the single runs, whose own language is outlined. Perf has no value that means so
 by itself, so its colours run from the smallest value to the largest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -141,10 +141,10 @@ def draw_gains(report: Report) -> matplotlib.figure.Figure | None:
     low, high = uncertainty.gain_low[square], uncertainty.gain_high[square]
     notes, intervals = [], None
     if n <= MOST_WITH_SECOND_LINES and np.isfinite(low).any():
-        intervals = np.full((n, n), "", dtype=object)
-        for i, j in np.argwhere(np.isfinite(low)):
-            ends = (format_value(x, GAIN_DECIMALS) for x in (low[i, j], high[i, j]))
-            intervals[i, j] = f"[{', '.join(ends)}]"
+        kind = np.where(np.isfinite(low), BOUNDED, "")
+        intervals = _intervals(
+            kind, low, high, lambda x: format_value(x, GAIN_DECIMALS)
+        )
         notes.append(f"In brackets: {report.level} interval.")
     if rings.any():
         notes.append(_ring_note(rings & ~itself, np.isfinite(q) & ~itself))
@@ -162,11 +162,16 @@ def draw_gains(report: Report) -> matplotlib.figure.Figure | None:
     )
 
 
-def _intervals(kind: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def _intervals(
+    kind: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    write: Callable[[float], str] = format_limit,
+) -> np.ndarray:
     """Write confidence sets: (n, n) str, empty where there is none."""
     lines = np.where(kind == "", "", UNBOUNDED).astype(object)
     for cell in zip(*np.nonzero(kind == BOUNDED), strict=True):
-        lines[cell] = f"[{format_limit(low[cell])}, {format_limit(high[cell])}]"
+        lines[cell] = f"[{write(low[cell])}, {write(high[cell])}]"
     return lines
 
 
