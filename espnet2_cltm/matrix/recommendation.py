@@ -3,7 +3,8 @@
 Takes results, a directory of stage 6 or a matrix alone, and predictions of the cells
 that are missing, and ranks the donors of one target. How sure the ranks are is found by
 simulation: every donor's value is drawn 10,000 times, a measured one from its estimate
-and standard error, a predicted one from the model's draws.
+and standard error by Student's t, as few seeds tell little of their noise, a predicted
+one from the model's draws.
 
 Within one target the single and the double runs are the same for all donors. So the
 errors that count for the order are those of the pair runs only, and a target that is
@@ -215,7 +216,10 @@ def rank_donors(
         high = np.where(measured, high, prediction.high[row])
     ranked = np.flatnonzero(np.isfinite(values))
     order = ranked[np.argsort(-values[ranked], kind="stable")]
-    simulated = _simulate(values, rank_errors, measured, order, prediction, row, seed)
+    df = np.maximum(cells.n_seeds[row] - 1, 1)
+    simulated = _simulate(
+        values, rank_errors, df, measured, order, prediction, row, seed
+    )
     known = pd.DataFrame(
         {
             "donor": cells.languages,
@@ -295,6 +299,7 @@ def _order_errors(cells: MeasuredCells, row: int) -> np.ndarray:
 def _simulate(
     values: np.ndarray,
     errors: np.ndarray,
+    df: np.ndarray,
     measured: np.ndarray,
     order: np.ndarray,
     prediction: Prediction | None,
@@ -310,7 +315,7 @@ def _simulate(
             return None
         errors = np.zeros_like(errors)  # what is measured counts as exact
     generator = np.random.default_rng(seed)
-    noise = generator.standard_normal((SIMULATIONS, len(order)))
+    noise = generator.standard_t(df[order], (SIMULATIONS, len(order)))
     drawn = values[order] + np.where(measured[order], errors[order], 0.0) * noise
     predicted = ~measured[order]
     if predicted.any() and prediction is not None:
