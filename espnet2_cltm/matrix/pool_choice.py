@@ -41,6 +41,12 @@ def choose_pools(
 ) -> list[ChosenPool]:
     """Decide on the donors of every target and pool.
 
+    Args:
+        options: What is asked for.
+        languages: Languages that take part.
+        seeds: Seeds of the runs.
+        rankings: How ``nearest`` and ``recommended`` rank donors, by name.
+
     Raises:
         UserError: A target or a donor is not there, a target is in its own pool, or
             there are too few donors.

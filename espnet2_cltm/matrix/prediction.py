@@ -256,9 +256,13 @@ PREDICTED_COLUMNS = ("target", "donor", "cltm", "low", "high")
 
 @dataclass(frozen=True)
 class MissingPairs:
-    """Predictions of the cells that are ``wanted``, (n, n) bool: not measured ones.
+    """Predictions of the cells that were not measured.
 
-    Their error, found by cross-validation, is None where too few cells were measured.
+    Attributes:
+        languages: Languages of rows and columns.
+        wanted: (n, n) bool, cells that are predicted.
+        prediction: Prediction of every cell.
+        error: Error found by cross-validation; None where too few cells were measured.
     """
 
     languages: tuple[str, ...]

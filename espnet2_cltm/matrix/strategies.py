@@ -145,7 +145,13 @@ def compare_strategies(
     costs: Mapping[str, pd.DataFrame],
     settings: IntervalSettings,
 ) -> StrategyComparison:
-    """Compare strategies by name, of one metric, with scores by seed and costs."""
+    """Compare strategies.
+
+    Args:
+        analyses: Analyses of one metric by strategy, with scores by seed.
+        costs: What :func:`read_strategy_costs` found.
+        settings: How intervals are made.
+    """
     names = tuple(analyses)
     first = analyses[names[0]]
     found = [

@@ -179,7 +179,13 @@ def fieller_sets(
 
 @dataclass(frozen=True)
 class IntervalSettings:
-    """How intervals are made: their level, and the resamples of the seeds."""
+    """How intervals are made.
+
+    Attributes:
+        confidence: Confidence level.
+        resamples: Number of the bootstrap's resamples.
+        bootstrap_seed: Seed of their draw.
+    """
 
     confidence: float = LEVEL
     resamples: int = 10_000
@@ -188,7 +194,12 @@ class IntervalSettings:
 
 @dataclass(frozen=True)
 class BootstrapLimits:
-    """Ends of cells' intervals, (n, n): infinite where unbounded, NaN without one."""
+    """Limits of every cell's interval, (n, n).
+
+    Attributes:
+        low: Lower limits, infinite where unbounded, NaN where there is no interval.
+        high: Upper limits.
+    """
 
     low: np.ndarray
     high: np.ndarray
@@ -426,7 +437,14 @@ def cell_fieller_sets(moments: CellMoments, confidence: float) -> RatioSets:
 
 @dataclass(frozen=True)
 class Analysis:
-    """A metric's scores and what follows from them."""
+    """A metric's scores and what follows from them.
+
+    Attributes:
+        scores: Scores of every run.
+        moments: Means over seeds and their covariance.
+        matrix: The estimates.
+        uncertainty: Uncertainty of the estimates.
+    """
 
     scores: RunScores
     moments: CellMoments

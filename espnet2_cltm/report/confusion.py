@@ -61,7 +61,14 @@ def read_confusion(results: Path, source: ResultsSource) -> pd.DataFrame | None:
 
 @dataclass(frozen=True)
 class ConfusionTable:
-    """The confusion of one kind of run: (n, n) items, rows reference, by class."""
+    """The confusion of one kind of run.
+
+    Attributes:
+        title: Heading.
+        caption: What the runs were trained and tested on.
+        classes: The n classes, sorted.
+        counts: (n, n) items, rows reference, columns predicted.
+    """
 
     title: str
     caption: str

@@ -25,7 +25,14 @@ SMALLEST_RANGE = 0.2  # of CLTM, shown in any case
 
 
 class RankedLanguage(NamedTuple):
-    """A language's mean CLTM, and the interval of it that may be infinite."""
+    """A language's mean CLTM and the interval of it.
+
+    Attributes:
+        language: Language of the row.
+        value: Mean; None where there is none.
+        low: Lower limit, minus infinity where it has none; None without an interval.
+        high: Upper limit, likewise.
+    """
 
     language: Language
     value: float | None
@@ -110,7 +117,15 @@ def draw_panels(
     subtitle: str,
     interval: str,
 ) -> matplotlib.figure.Figure:
-    """Draw both rankings, given in any order; ``interval`` is for the legend."""
+    """Draw both rankings.
+
+    Args:
+        donors: What each language gives, in any order.
+        targets: What each language gets, in any order.
+        title: First line.
+        subtitle: Second line.
+        interval: What the intervals are, for the legend.
+    """
     ranked = best_first(donors), best_first(targets)
     limits = shown_limits([*ranked[0], *ranked[1]])
     many = max(len(donors), len(targets)) > MOST_WITH_NAMES

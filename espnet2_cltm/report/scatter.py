@@ -33,7 +33,14 @@ NEAR = 14  # points that a label is moved rather than cover one more cell
 
 @dataclass(frozen=True)
 class ComparedPair:
-    """Two matrices and their comparison, with ``largest`` differences to label."""
+    """Two matrices and their comparison: what the plot shows.
+
+    Attributes:
+        a: Matrix A.
+        b: Matrix B.
+        comparison: Their comparison.
+        largest: Number of the largest differences that are labelled.
+    """
 
     a: ComparedMatrix
     b: ComparedMatrix
