@@ -9,6 +9,7 @@ import difflib
 import math
 import re
 import shlex
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -272,8 +273,7 @@ def add_options(parser: argparse._ActionsContainer, options: Iterable[Option]) -
             # As a value, since argparse would convert a text.
             default=option.read(option.default),
             metavar="TEXT" if option.kind is TEXT else option.name.upper(),
-            help=option.help.replace("%", "%%")
-            + (f" (default: {option.default})" if option.default else ""),
+            help=_with_default(option).replace("%", "%%"),
         )
 
 
@@ -399,13 +399,15 @@ def help_lines(options: Sequence[Option], groups: Sequence[str]) -> list[str]:
 
 
 def _help_lines(option: Option) -> list[str]:
-    text = option.help + (f" (default: {option.default})" if option.default else "")
-    head = f"  --{option.name}"
-    words = text.split()
-    lines, line = [], f"{head:<26}" if len(head) < 25 else f"{head}  "
-    for word in words:
-        if len(line) + len(word) > 88:
-            lines.append(line.rstrip())
-            line = " " * 26
-        line += f"{word} "
-    return [*lines, line.rstrip()]
+    return textwrap.wrap(
+        _with_default(option),
+        88,
+        initial_indent=f"  --{option.name}  ".ljust(26),
+        subsequent_indent=" " * 26,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _with_default(option: Option) -> str:
+    return option.help + (f" (default: {option.default})" if option.default else "")
