@@ -57,7 +57,7 @@ def make_all_runs(
     states = RunStates(directory, plan, layers)
     claims = Claims(directory.claims)
     try:
-        counts = states.look(claims)
+        counts = states.look(claims, is_first=True)
         failed_before = states.failed
         n_failed = f", {counts.failed} failed before" if failed_before else ""
         print(

@@ -21,6 +21,7 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.plan import PlannedRun
 from espnet2_cltm.experiment.results import read_metrics
 from espnet2_cltm.files import cannot_write, remove_if_there
+from espnet2_cltm.progress import progress
 
 SHOWN_FAILURES = 5
 SHOWN_LOG_LINES = 3
@@ -149,7 +150,8 @@ def runs_left(
     directory: ExperimentDir, plan: Iterable[PlannedRun], layers: bool = False
 ) -> list[PlannedRun]:
     """Return the runs of a plan that are not done, see :func:`is_done`."""
-    return [planned for planned in plan if not is_done(directory, planned, layers)]
+    looked_at = progress(plan, description="Looking at runs", unit="run")
+    return [planned for planned in looked_at if not is_done(directory, planned, layers)]
 
 
 def without_layers(directory: ExperimentDir, plan: Iterable[PlannedRun]) -> str | None:
@@ -221,14 +223,18 @@ class RunStates:
         self._failed: dict[str, PlannedRun] = {}
         self._running: dict[str, int] = {}
 
-    def look(self, claims: Claims) -> RunCounts:
+    def look(self, claims: Claims, is_first: bool = False) -> RunCounts:
         """Return the counts after what has happened since the last look.
 
         Args:
             claims: The experiment's claims, of a process that holds none.
+            is_first: Whether to show progress, as there may be much to read.
         """
         self._running = {}
-        for name in self._begun():
+        names = self._begun()
+        if is_first:
+            names = progress(names, description="Looking at runs", unit="run")
+        for name in names:
             planned = self._open[name]
             if is_done(self._directory, planned, self._layers):
                 del self._open[name]
@@ -262,7 +268,7 @@ class RunStates:
         """Names of the failed runs, in the plan's order."""
         return [p.run.name for p in self._plan if p.run.name in self._failed]
 
-    def _begun(self) -> list[str]:
+    def _begun(self) -> Iterable[str]:
         try:
             with os.scandir(self._directory.runs) as entries:
                 return [entry.name for entry in entries if entry.name in self._open]
