@@ -6,6 +6,7 @@ stage runs and returns the arguments of each stage's script. The options are dec
 """
 
 import shlex
+import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from espnet2_cltm.options import (
     check_stages,
     distinct,
     parse,
+    quoted,
     read_values,
 )
 from espnet2_cltm.pooling.methods import read_pool_method
@@ -271,6 +273,7 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
         names = {planned.run.task for planned in read_plan(exp / "plan.tsv")}
         specs = _choose_planned(specs, names, texts, options)
         texts["corpus"] = settings.corpus
+        _tell_of_other_plan(exp, asked, options)
     for spec in specs:
         _check_metric(spec, values[f"{spec.name}_metric"])
     texts["task"] = " ".join(spec.name for spec in specs)
@@ -363,6 +366,36 @@ def _read_existing(exp: Path) -> Settings:
             + (f", or set --tag to one of {' '.join(made)}." if made else ".")
         )
     return read_settings(exp / "experiment.yaml")
+
+
+def _tell_of_other_plan(
+    exp: Path, asked: Mapping[str, str], options: Mapping[str, Option]
+) -> None:
+    """Name the options of stage 3 that are not those that the plan was made with."""
+    recorded = exp / "command.txt"
+    words = shlex.split(recorded.read_text("utf-8")) if recorded.exists() else []
+    begin = next((k for k, word in enumerate(words) if word.startswith("--")), None)
+    try:
+        planned = parse(words[begin:], options) if begin else dict(asked)
+    except UserError:  # a merge, or a call of another version
+        return
+    for name, text in asked.items():
+        option = options[name]
+        is_of_plan = option.shapes_result and max(option.stages, default=0) == 3
+        if name == "task" or not is_of_plan or text == option.default:
+            continue
+        now, before = option.read(text), option.read(planned[name])
+        if isinstance(now, tuple) and isinstance(before, tuple):
+            is_known = {*now} <= {*before}
+        else:
+            is_known = now == before
+        if not is_known:
+            print(
+                f"--{name} {quoted(text)} has no effect before stage 3 is run with it: "
+                f"{exp} was planned with "
+                + (f"--{name} {quoted(planned[name])}." if planned[name] else "none."),
+                file=sys.stderr,
+            )
 
 
 def _choose_planned(

@@ -89,6 +89,23 @@ def test_later_stages_take_tasks_and_kind_from_the_experiment(tmp_path):
         resolved("--stage", "4", "--task", "speaker", *place)
 
 
+def test_options_that_the_plan_was_made_without_are_named(tmp_path, capsys):
+    place = experiment(tmp_path, "gender", TINY_GENDER)
+    now = ["--stage", "4", *place, "--seeds", "41-43", "--langs", "es ca", "--nj", "3"]
+    resolved(*now)  # not known how it was planned
+    command = tmp_path / "exp/merged/command.txt"
+    command.write_text("local/merge_experiments.py --exp a b --outdir merged\n")
+    resolved(*now)
+    command.write_text('cltm run --seeds "41 42 43" --langs "ca es gl"\n')
+    resolved(*now)
+    assert capsys.readouterr().err == ""
+    command.write_text('./run.sh --seeds "41 42" --langs "ca es"\n')
+    resolved(*now, "--model", "other")
+    seeds, model = sorted(capsys.readouterr().err.splitlines(), reverse=True)
+    assert seeds.startswith("--seeds 41-43 ") and '--seeds "41 42".' in seeds
+    assert model.startswith("--model other ") and "exp/merged was planned" in model
+
+
 def test_a_curve_is_one_without_its_grid_in_the_command(tmp_path):
     grid = {"regime_budgets": (2, 4), "zero_shot": False}
     place = experiment(tmp_path, "speaker", TINY_SPEAKER, **grid)

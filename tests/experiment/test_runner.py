@@ -177,9 +177,9 @@ def test_looks_that_take_long_are_rare(tmp_path, monkeypatch):
     monkeypatch.setattr(runner.time, "sleep", pauses.append)
     look = runner.RunStates.look
 
-    def slow_look(states, claims):
+    def slow_look(states, *args, **options):
         clock[0] += 2.0
-        return look(states, claims)
+        return look(states, *args, **options)
 
     monkeypatch.setattr(runner.RunStates, "look", slow_look)
     directory, names = planned_experiment(tmp_path)
