@@ -193,7 +193,7 @@ def _build(
     comparison: StrategyComparison | None = None,
     rivals: Mapping[str, Analysis] = MappingProxyType({}),
 ) -> Report:
-    """Estimate and write one matrix.
+    """Estimate and write one matrix, and return its report.
 
     Args:
         args: Values of the options.
@@ -201,9 +201,6 @@ def _build(
         analyses: Analyses of all metrics, the matrix's own first.
         comparison: Comparison of all strategies, where there are several.
         rivals: Analyses of the others by strategy.
-
-    Returns:
-        Its report.
     """
     known = read_languages(args.languages_conf)
     main_analysis = analyses[0]

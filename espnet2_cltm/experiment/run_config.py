@@ -2,8 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +51,15 @@ def build_once(
         UserError: The training configuration or what it names cannot be used.
     """
     config = config_of(settings, task, strategy, is_own)
+    logging.disable(logging.INFO)  # what each model tells of itself
     try:
-        with _logging_warnings_alone():
-            _build(settings, task, seed, config)
+        _build(settings, task, seed, config)
     except UserError as error:
         if is_own:
             raise
         raise UserError(f"--strategy {strategy}, {task}: {error}") from error
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _build(settings: Settings, task: str, seed: int, config: dict[str, Any]) -> None:
@@ -111,15 +112,3 @@ def write_train_yaml(
     path = run_dir / "train.yaml"
     write_train_config(code.ESPNET_TASK, config, path)
     return path
-
-
-@contextmanager
-def _logging_warnings_alone() -> Iterator[None]:
-    """Leave out what each model tells of itself when it is built."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(max(level, logging.WARNING))
-    try:
-        yield
-    finally:
-        root.setLevel(level)
