@@ -4,9 +4,7 @@ Text, YAML, JSON and tables are read here; a missing or damaged file raises a
 :class:`.UserError` that names the file, the line where there is one, and what to do.
 
 A file that marks completion must never be half-written, whatever kills the writer.
-Everything here writes to a temporary name in the same directory and renames it, and
-raises a :class:`.UserError` where the file system refuses, for instance because it is
-full.
+Everything here writes to a temporary name in the same directory and renames it.
 """
 
 import fcntl
@@ -46,7 +44,7 @@ def read_text(path: Path | str, remedy: str) -> str:
     """Read a text file.
 
     Args:
-        path: UTF-8 file, with or without a byte order mark.
+        path: UTF-8 file.
         remedy: What to do if the file cannot be read, such as "run stage 3 first".
 
     Raises:
@@ -269,6 +267,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
 
     Yields:
         The temporary path, in the same directory and with the same suffix.
+
+    Raises:
+        UserError: The file system refuses, for instance because it is full.
     """
     path = Path(path)
     place = f"{os.uname().nodename}.{os.getpid()}"
@@ -306,20 +307,32 @@ def _remove_abandoned(path: Path) -> None:
 
 
 def write_text(path: Path | str, text: str | Iterable[str]) -> None:
-    """Write ``text``, or the parts of one, as UTF-8, completely or not at all."""
+    """Write ``text``, or the parts of one, as UTF-8, completely or not at all.
+
+    Raises:
+        UserError: The file system refuses, for instance because it is full.
+    """
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines([text] if isinstance(text, str) else text)
 
 
 def write_rows(path: Path | str, rows: Iterable[Iterable[object]]) -> None:
-    """Write a tab-separated table, the names of its columns as the first row."""
+    """Write a tab-separated table, the names of its columns as the first row.
+
+    Raises:
+        UserError: The file system refuses.
+    """
     write_text(path, ("\t".join(map(str, row)) + "\n" for row in rows))
 
 
 def write_rows_if_any(
     path: Path, columns: Iterable[str], rows: Iterable[Iterable[object]]
 ) -> None:
-    """Write a table that has rows; without any, remove one of an earlier call."""
+    """Write a table that has rows; without any, remove one of an earlier call.
+
+    Raises:
+        UserError: The file system refuses.
+    """
     rows = list(rows)
     if rows:
         write_rows(path, [columns, *rows])
@@ -331,6 +344,7 @@ def write_json(path: Path | str, content: Any, allow_nan: bool = False) -> None:
     """Write a JSON file, in UTF-8, that people can read as well.
 
     Raises:
+        UserError: The file system refuses.
         ValueError: There is NaN or infinity, which ``allow_nan`` does not allow.
     """
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=allow_nan)
@@ -338,7 +352,11 @@ def write_json(path: Path | str, content: Any, allow_nan: bool = False) -> None:
 
 
 def remove_if_there(*paths: Path) -> None:
-    """Remove files, such as those left from an earlier call."""
+    """Remove files, such as those left from an earlier call.
+
+    Raises:
+        UserError: The file system refuses.
+    """
     for path in paths:
         try:
             path.unlink(missing_ok=True)
@@ -363,6 +381,9 @@ def alone_in(directory: Path) -> Iterator[None]:
 
     Args:
         directory: Directory, made if it is missing.
+
+    Raises:
+        UserError: The file system refuses.
     """
     path = directory / ".lock"
     try:

@@ -65,7 +65,11 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def inference(args: argparse.Namespace) -> None:
-    """Transcribe every utterance and write ``<output_dir>/text``."""
+    """Transcribe every utterance and write ``<output_dir>/text``.
+
+    Raises:
+        UserError: A file is missing, or an utterance cannot be read.
+    """
     speech = UtteranceReader(args.data_path_and_name_and_type)
     utts = speech.choose(args.key_file)
     speech2text = Speech2Text.from_options(args)

@@ -73,7 +73,11 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def inference(args: argparse.Namespace) -> None:
-    """Predict every utterance and write ``<output_dir>/predictions.tsv``."""
+    """Predict every utterance and write ``<output_dir>/predictions.tsv``.
+
+    Raises:
+        UserError: A file is missing, or an utterance cannot be read.
+    """
     speech = UtteranceReader(args.data_path_and_name_and_type)
     utts = speech.choose(args.key_file)
     speech2label = Speech2Label.from_options(args)

@@ -65,7 +65,11 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def choose_languages(settings: Settings, langs: Sequence[str]) -> list[str]:
-    """Return the languages asked for, or all those in the audio store."""
+    """Return the languages asked for, or all those in the audio store.
+
+    Raises:
+        UserError: The store does not hold one of them.
+    """
     store = Path(settings.dumpdir) / settings.corpus
     known = languages_below(
         *(store, langs, lambda p: all((p / s / "wav.scp").exists() for s in SPLITS)),
@@ -163,7 +167,11 @@ def next_rounds(
 
 
 def workers_of(args: argparse.Namespace) -> Workers:
-    """Return how many workers the options ask for, and on which devices."""
+    """Return how many workers the options ask for, and on which devices.
+
+    Raises:
+        UserError: The configuration of Slurm is wrong.
+    """
     kept = (args.audio_cache, args.keep_models, args.layers)
     if args.executor == "local":
         nj = number_of_workers(args.nj, args.ngpu, args.jobs_per_gpu)

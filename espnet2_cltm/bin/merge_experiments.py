@@ -43,7 +43,11 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def merge(experiments: Sequence[Path], outdir: Path) -> None:
-    """Merge experiments and say how far the merged one is."""
+    """Merge experiments and say how far the merged one is.
+
+    Raises:
+        UserError: They cannot be merged.
+    """
     directory = ExperimentDir(outdir)
     try:
         NAME.read(outdir.name)  # what --tag takes

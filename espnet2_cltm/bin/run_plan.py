@@ -20,14 +20,22 @@ get_parser = parser_of(__doc__, RUN_OPTIONS, exp="exp/<tag>")
 
 
 def make_runs(args: argparse.Namespace) -> None:
-    """Make all runs of a plan with the chosen executor."""
+    """Make all runs of a plan with the chosen executor.
+
+    Raises:
+        UserError: A run failed, or workers cannot be started or ended too early.
+    """
     directory = ExperimentDir(args.exp)
     executor = make_executor(args, directory)
     make_all_runs(directory, executor, args.retry == "failed", args.layers)
 
 
 def make_executor(args: argparse.Namespace, directory: ExperimentDir) -> Executor:
-    """Return the chosen executor."""
+    """Return the chosen executor.
+
+    Raises:
+        UserError: Its configuration is wrong.
+    """
     options = handed_on(args)
     if args.executor == "local":
         check_gpus(args.ngpu)

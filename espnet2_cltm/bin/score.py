@@ -18,7 +18,11 @@ get_parser = parser_of(__doc__, STAGE_5_OPTIONS, exp="exp/<tag>")
 
 
 def score(directory: ExperimentDir, rescore: bool) -> None:
-    """Write ``results.tsv`` and what lies beside it, and say which runs it lacks."""
+    """Write ``results.tsv`` and what lies beside it, and say which runs it lacks.
+
+    Raises:
+        UserError: No run is done.
+    """
     plan = read_plan(directory.plan)
     left = runs_left(directory, plan)
     if len(left) == len(plan):

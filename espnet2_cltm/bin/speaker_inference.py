@@ -123,7 +123,11 @@ def get_parser() -> argparse.ArgumentParser:
 
 
 def inference(args: argparse.Namespace) -> None:
-    """Write embeddings and, with ``--trials``, ``<output_dir>/scores``."""
+    """Write embeddings and, with ``--trials``, ``<output_dir>/scores``.
+
+    Raises:
+        UserError: A file is missing, or an utterance cannot be read.
+    """
     speech = UtteranceReader(args.data_path_and_name_and_type)
     trials = None if args.trials is None else read_trials(args.trials)
     if trials is None:

@@ -16,7 +16,12 @@ get_parser = parser_of(
 
 
 def speaker_score(trials_path: Path, scores_path: Path) -> None:
-    """Print the metrics of scored trials, one per line."""
+    """Print the metrics of scored trials, one per line.
+
+    Raises:
+        UserError: A file cannot be read, the scores are not those of the trials, or
+            there are no targets or no nontargets.
+    """
     trials = read_trials(trials_path)
     scores = read_scores(scores_path, trials)
     metrics = score_trials(scores, trials.is_target).metrics

@@ -194,7 +194,11 @@ class ProgressFile:
         self._done_at: deque[tuple[float, int]] = deque()  # over the last minutes
 
     def update(self, counts: RunCounts, workers: WorkerCounts) -> None:
-        """Write the file, unless it was written a moment ago."""
+        """Write the file, unless it was written a moment ago.
+
+        Raises:
+            UserError: The file system refuses.
+        """
         now = time.monotonic()
         if now - self._written_at >= WRITE_SECONDS:
             self._write("running", counts, workers, now)

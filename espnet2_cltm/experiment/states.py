@@ -2,8 +2,8 @@
 
 A run is done when its ``metrics.json`` has all that the plan wants, has failed when it
 has a ``failed.txt`` instead, and is being made while a living process claims it. That
-is decided here alone; a damaged ``metrics.json`` raises a :class:`.UserError`. The
-first line of ``failed.txt`` is the reason, the details stand below it.
+is decided here alone. The first line of ``failed.txt`` is the reason, the details stand
+below it.
 """
 
 import errno
@@ -160,6 +160,9 @@ def without_layers(directory: ExperimentDir, plan: Iterable[PlannedRun]) -> str 
     Returns:
         A sentence about the runs that are done, were not measured and whose models were
         not kept; None where there are none.
+
+    Raises:
+        UserError: A run's ``metrics.json`` is damaged.
     """
     lacking = 0
     for planned in plan:
@@ -229,6 +232,9 @@ class RunStates:
         Args:
             claims: The experiment's claims, of a process that holds none.
             is_first: Whether to show progress, as there may be much to read.
+
+        Raises:
+            UserError: A run's ``metrics.json`` is damaged.
         """
         self._running = {}
         names = self._begun()
@@ -277,7 +283,11 @@ class RunStates:
 
 
 def forget_failures(directory: ExperimentDir, plan: Iterable[PlannedRun]) -> None:
-    """Remove the failures of a plan's runs, so that these are left to be made."""
+    """Remove the failures of a plan's runs, so that these are left to be made.
+
+    Raises:
+        UserError: The file system refuses.
+    """
     remove_if_there(*(directory.failure(planned.run.name) for planned in plan))
 
 

@@ -41,7 +41,7 @@ def work(
     layers: bool = False,
     make: Callable[[ExperimentDir, Settings, PlannedRun, int], None] = make_run,
 ) -> list[str]:
-    """Make runs until each of the plan is done or has failed; return the names of ours.
+    """Make runs until every run of the plan is done or has failed.
 
     Args:
         directory: The experiment.
@@ -50,6 +50,9 @@ def work(
         audio_cache_bytes: Most bytes of prepared test audio to keep in memory.
         layers: Whether layers are wanted of the runs, see :func:`.is_done`.
         make: Function that makes one run.
+
+    Returns:
+        Names of the runs that this worker made.
 
     Raises:
         UserError: The plan or the settings cannot be read, or the encoder has changed
