@@ -17,45 +17,23 @@ from espnet2.schedulers.abs_scheduler import (
     AbsBatchStepScheduler,
     AbsEpochStepScheduler,
 )
-from espnet2.torch_utils.set_all_random_seed import set_all_random_seed
 from espnet2.train.abs_espnet_model import AbsESPnetModel
-from espnet2.train.distributed_utils import DistributedOption, resolve_distributed_mode
-from espnet2.train.reporter import Reporter
-from espnet2.utils.build_dataclass import build_dataclass
 
-from espnet2_cltm.errors import UserError
 from espnet2_cltm.pooling.meta import MetaLearner
 from espnet2_cltm.pooling.methods import Fomaml, Rounds
 from espnet2_cltm.pooling.rounds import RoundRecord, federate, one_after_another, pulled
 from espnet2_cltm.pooling.weights import Weights, trained_weights
 from espnet2_cltm.task import Criterion
-from espnet2_cltm.tasks.espnet import AbsTask, GradScaler
+from espnet2_cltm.tasks.espnet import AbsTask
 from espnet2_cltm.tasks.training import (
+    Epochs,
     Trained,
-    build_model,
+    build_iterators,
     build_optimization,
     keep_best,
-    load_init_params,
-    set_backends,
+    start_model,
     train_in_memory,
 )
-
-
-def start_model(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetModel:
-    """Build the model that all silos begin with, which follows from the options.
-
-    Args:
-        task: ESPnet task.
-        args: ESPnet's arguments.
-
-    Raises:
-        UserError: The configuration does not build it.
-    """
-    set_all_random_seed(args.seed)
-    set_backends(vars(args))
-    model = build_model(task, args)
-    load_init_params(model, args)
-    return model
 
 
 class Silo:
@@ -77,10 +55,7 @@ class Silo:
     ):
         self._task, self._args, self._model, self._method = task, args, model, method
         self._begun_with = {n: v.clone() for n, v in model.state_dict().items()}
-        self._distributed = _not_distributed(args)
-        self._iterators = task.build_iter_factory(
-            args=args, distributed_option=self._distributed, mode="train"
-        )
+        self._iterators = build_iterators(task, args, "train")
 
     def __call__(self, weights: Weights, number: int) -> dict[str, torch.Tensor]:
         """Train for a round.
@@ -101,45 +76,16 @@ class Silo:
         n_batches = len(self._iterators.build_iter(before + 1))
         optimizers, schedulers = build_optimization(task, args, model)
         _advance(schedulers, before, before * n_batches // args.accum_grad)
-        options = task.trainer.build_options(args)
-        scaler = GradScaler() if args.use_amp else None
-        reporter = Reporter()
+        training = Epochs(task, args, model, optimizers, schedulers)
+        reporter = training.reporter
         with pulled(model, self._method.mu):
             for epoch in range(before + 1, before + self._method.local_epochs + 1):
-                set_all_random_seed(args.seed + epoch)
                 # ESPnet counts a training's batches from what it reported before.
                 done = {"total_count": (epoch - 1) * n_batches}
                 reporter.stats.setdefault(epoch - 1, {"train": done})
-                reporter.set_epoch(epoch)
-                with reporter.observe("train") as observed:
-                    are_invalid = task.trainer.train_one_epoch(
-                        model=model,
-                        optimizers=optimizers,
-                        schedulers=schedulers,
-                        iterator=self._iterators.build_iter(epoch),
-                        reporter=observed,
-                        scaler=scaler,
-                        summary_writer=None,
-                        options=options,
-                        distributed_option=self._distributed,
-                    )
-                for scheduler in schedulers:
-                    if isinstance(scheduler, AbsEpochStepScheduler):
-                        scheduler.step()
+                training.train(epoch, self._iterators.build_iter(epoch))
                 logging.info(reporter.log_message())
-                if are_invalid:
-                    raise UserError(
-                        f"No step of epoch {epoch} had a finite gradient: lower the "
-                        "learning rate in the training configuration."
-                    )
         return trained_weights(model)
-
-
-def _not_distributed(args: argparse.Namespace) -> DistributedOption:
-    resolve_distributed_mode(args)
-    option = build_dataclass(DistributedOption, args)
-    option.init_options()
-    return option
 
 
 def _advance(schedulers: Iterable[Any], epochs: int, steps: int) -> None:
@@ -184,31 +130,18 @@ def train_in_rounds(
     silos = {n: Silo(task, one, model, method) for n, one in of_silos.items()}
     n_rounds = method.n_rounds(args.max_epoch)
     trained = Trained(model, n_rounds)
-    distributed = _not_distributed(args)
     criteria = sorted(set(criteria))
-    options = task.trainer.build_options(args)
-    reporter = Reporter()
-    iterators = None
-    if criteria:
-        iterators = task.build_iter_factory(
-            args=args, distributed_option=distributed, mode="valid"
-        )
+    training = Epochs(task, args, model)
+    iterators = build_iterators(task, args, "valid") if criteria else None
     begun_with = {name: value.clone() for name, value in model.state_dict().items()}
 
     def validate(number: int, weights: Weights) -> None:
         if iterators is None:
             return
         model.load_state_dict({**begun_with, **weights})
-        reporter.set_epoch(number + 1)
-        with reporter.observe("valid") as observed:
-            task.trainer.validate_one_epoch(
-                model=model,
-                iterator=iterators.build_iter(number + 1),
-                reporter=observed,
-                options=options,
-                distributed_option=distributed,
-            )
-        keep_best(trained, reporter, criteria, number + 1)
+        training.reporter.set_epoch(number + 1)
+        training.validate(iterators.build_iter(number + 1))
+        keep_best(trained, training.reporter, criteria, number + 1)
 
     weights, records = federate(
         trained_weights(model),
@@ -244,15 +177,10 @@ def train_to_adapt(
     Raises:
         UserError: The configuration does not build a model, or a batch is too small.
     """
-    distributed = _not_distributed(args)
-
-    def factory(one: argparse.Namespace) -> Any:
-        return task.build_iter_factory(
-            args=one, distributed_option=distributed, mode="train"
-        )
-
-    joint = factory(args)
-    factories = [factory(one) for _, one in sorted(of_silos.items())]
+    joint = build_iterators(task, args, "train")
+    factories = [
+        build_iterators(task, one, "train") for _, one in sorted(of_silos.items())
+    ]
 
     def batches(epoch: int) -> Iterator[Any]:
         # The first of an epoch changes, or the last would often get one batch less.

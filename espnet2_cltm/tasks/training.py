@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 import yaml
+from espnet2.iterators.abs_iter_factory import AbsIterFactory
 from espnet2.samplers.build_batch_sampler import build_batch_sampler
 from espnet2.schedulers.abs_scheduler import (
     AbsEpochStepScheduler,
@@ -212,61 +213,129 @@ def train_in_memory(
         UserError: The configuration does not build a model, or every step's
             gradient was not finite.
     """
-    resolve_distributed_mode(args)
-    distributed = build_dataclass(DistributedOption, args)
-    distributed.init_options()
+    model = start_model(task, args)
+    training = Epochs(task, args, model, *build_optimization(task, args, model))
+    build_batches = batches or build_iterators(task, args, "train").build_iter
+    criteria = sorted(set(criteria))
+    valid_iterators = build_iterators(task, args, "valid") if criteria else None
+    trained = Trained(model, args.max_epoch)
+    for epoch in range(1, args.max_epoch + 1):
+        training.train(epoch, build_batches(epoch), wrap(model))
+        if valid_iterators is not None:
+            training.validate(valid_iterators.build_iter(epoch))
+        logging.info(training.reporter.log_message())
+        keep_best(trained, training.reporter, criteria, epoch)
+    return trained
+
+
+def start_model(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetModel:
+    """Build the model that a training begins with, which follows from the options.
+
+    Args:
+        task: ESPnet task.
+        args: ESPnet's arguments.
+
+    Raises:
+        UserError: The configuration does not build it.
+    """
     set_all_random_seed(args.seed)
     set_backends(vars(args))
-    model, optimizers, schedulers = build_training(task, args)
+    model = build_model(task, args)
     load_init_params(model, args)
-    train_iter_factory = task.build_iter_factory(
-        args=args, distributed_option=distributed, mode="train"
+    return model
+
+
+def _not_distributed(args: argparse.Namespace) -> DistributedOption:
+    resolve_distributed_mode(args)
+    option = build_dataclass(DistributedOption, args)
+    option.init_options()
+    return option
+
+
+def build_iterators(
+    task: type[AbsTask], args: argparse.Namespace, mode: str
+) -> AbsIterFactory:
+    """Build ESPnet's iterators of the data of a phase, ``train`` or ``valid``."""
+    return task.build_iter_factory(
+        args=args, distributed_option=_not_distributed(args), mode=mode
     )
-    criteria = sorted(set(criteria))
-    valid_iter_factory = (
-        task.build_iter_factory(args=args, distributed_option=distributed, mode="valid")
-        if criteria
-        else None
-    )
-    options = task.trainer.build_options(args)
-    trained = Trained(model, args.max_epoch)
-    scaler = GradScaler() if args.use_amp else None
-    reporter = Reporter()
-    for epoch in range(1, args.max_epoch + 1):
-        set_all_random_seed(args.seed + epoch)
-        reporter.set_epoch(epoch)
-        with reporter.observe("train") as train_reporter:
-            all_steps_are_invalid = task.trainer.train_one_epoch(
-                model=wrap(model),
-                optimizers=optimizers,
-                schedulers=schedulers,
-                iterator=(batches or train_iter_factory.build_iter)(epoch),
-                reporter=train_reporter,
-                scaler=scaler,
+
+
+class Epochs:
+    """ESPnet's trainer on a model, an epoch at a time.
+
+    Args:
+        task: ESPnet task.
+        args: ESPnet's arguments.
+        model: The model, on its device.
+        optimizers: Its optimisers; none where it is validated only.
+        schedulers: Their schedules.
+
+    Attributes:
+        reporter: Statistics of all epochs.
+    """
+
+    def __init__(
+        self,
+        task: type[AbsTask],
+        args: argparse.Namespace,
+        model: AbsESPnetModel,
+        optimizers: Sequence[torch.optim.Optimizer] = (),
+        schedulers: Sequence[Any] = (),
+    ):
+        self._distributed = _not_distributed(args)
+        self._task, self._args, self._model = task, args, model
+        self._optimizers, self._schedulers = optimizers, schedulers
+        self._options = task.trainer.build_options(args)
+        self._scaler = GradScaler() if args.use_amp else None
+        self.reporter = Reporter()
+
+    def train(
+        self, epoch: int, batches: Iterable, model: torch.nn.Module | None = None
+    ) -> None:
+        """Train for an epoch.
+
+        Args:
+            epoch: Its number, from 1.
+            batches: Its batches.
+            model: What is trained in the model's place, with the same parameters.
+
+        Raises:
+            UserError: No step had a finite gradient.
+        """
+        set_all_random_seed(self._args.seed + epoch)
+        self.reporter.set_epoch(epoch)
+        with self.reporter.observe("train") as observed:
+            all_steps_are_invalid = self._task.trainer.train_one_epoch(
+                model=model or self._model,
+                optimizers=self._optimizers,
+                schedulers=self._schedulers,
+                iterator=batches,
+                reporter=observed,
+                scaler=self._scaler,
                 summary_writer=None,
-                options=options,
-                distributed_option=distributed,
+                options=self._options,
+                distributed_option=self._distributed,
             )
-        if valid_iter_factory is not None:
-            with reporter.observe("valid") as valid_reporter:
-                task.trainer.validate_one_epoch(
-                    model=model,
-                    iterator=valid_iter_factory.build_iter(epoch),
-                    reporter=valid_reporter,
-                    options=options,
-                    distributed_option=distributed,
-                )
-        for scheduler in schedulers:
+        for scheduler in self._schedulers:
             if isinstance(scheduler, AbsEpochStepScheduler):
                 scheduler.step()
-        logging.info(reporter.log_message())
-        keep_best(trained, reporter, criteria, epoch)
         if all_steps_are_invalid:
             raise UserError(
                 f"No step of epoch {epoch} had a finite gradient: lower the learning "
                 "rate in the training configuration."
             )
-    return trained
+
+    def validate(self, batches: Iterable) -> None:
+        """Validate the model in the reporter's epoch."""
+        with self.reporter.observe("valid") as observed:
+            self._task.trainer.validate_one_epoch(
+                model=self._model,
+                iterator=batches,
+                reporter=observed,
+                options=self._options,
+                distributed_option=self._distributed,
+            )
 
 
 def keep_best(
@@ -309,7 +378,8 @@ def check_training(task: type[AbsTask], args: argparse.Namespace) -> None:
     trial = copy.deepcopy(args)
     trial.ngpu = 0
     with torch.random.fork_rng(devices=[]), _unlogged():
-        model, _, _ = build_training(task, trial)
+        model = build_model(task, trial)
+        build_optimization(task, trial, model)
         load_init_params(model, trial)
 
 
@@ -367,22 +437,6 @@ def load_init_params(model: torch.nn.Module, args: argparse.Namespace) -> None:
                 f"init_param: {param} holds weights that are not finite, {bad[0]} "
                 "first: give others."
             )
-
-
-def build_training(
-    task: type[AbsTask], args: argparse.Namespace
-) -> tuple[AbsESPnetModel, list[torch.optim.Optimizer], list]:
-    """Build a model with its optimisers and schedulers.
-
-    Returns:
-        The model, on the device where it is trained, its optimisers, and their
-        schedulers.
-
-    Raises:
-        UserError: The configuration does not build them.
-    """
-    model = build_model(task, args)
-    return model, *build_optimization(task, args, model)
 
 
 def build_model(task: type[AbsTask], args: argparse.Namespace) -> AbsESPnetModel:

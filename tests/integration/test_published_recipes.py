@@ -28,7 +28,7 @@ from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.tasks.training import (
-    build_training,
+    build_model,
     training_arguments,
     write_train_config,
 )
@@ -132,7 +132,7 @@ def test_every_system_trains_and_is_tested_as_a_run(
 
 @pytest.mark.parametrize("system", ["ecapa", "siamese"])
 def test_embedding_has_the_published_size_whatever_the_length(system, tmp_path):
-    model, _, _ = build_training(SpeakerTask, arguments(system, tmp_path))
+    model = build_model(SpeakerTask, arguments(system, tmp_path))
     model.eval()
     with torch.inference_mode():
         for n_samples in (4000, 50_000):
