@@ -1,7 +1,7 @@
 """The one exception that is meant for the person at the terminal."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 _MOST_TOLD = 200
@@ -44,6 +44,25 @@ def foreign(what: str, remedy: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise UserError(f"{what} ({reason_of(error)}): {remedy}.") from error
+
+
+def require_known(
+    option: str, value: object, known: Collection[str], place: str = ""
+) -> None:
+    """Refuse an option's value that is not among those known.
+
+    Args:
+        option: Name of the option.
+        value: Its value.
+        known: Values that it may have.
+        place: Where it stands, such as ``in frontend_conf``, for the message.
+
+    Raises:
+        UserError: It is not.
+    """
+    if value not in known:
+        given = f"{option}: {value} {place}".strip()
+        raise UserError(f"{given} is unknown: give one of {', '.join(known)}.")
 
 
 def reason_of(error: BaseException) -> str:

@@ -7,7 +7,6 @@ of ESPnet's task, the frontend ``ssl``, the encoder ``identity`` and the model
 """
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from espnet2_cltm.asr.model import CtcModel, IdentityEncoder
 from espnet2_cltm.asr.text import normalise
 from espnet2_cltm.asr.tokens import BLANK, END, PHONES, TOKEN_TYPES, UNKNOWN
 from espnet2_cltm.asr.trainer import AsrTrainer
-from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.errors import UserError, foreign, require_known
 from espnet2_cltm.files import read_text
 from espnet2_cltm.frontend.families import NAMES
 from espnet2_cltm.tasks.adaptation import AdaptingTask, adapt, strategy_choices
@@ -119,7 +118,7 @@ class AsrTask(AdaptingTask, asr.ASRTask):
     @classmethod
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
-    ) -> Callable[[str, dict[str, Any]], dict[str, np.ndarray]]:
+    ) -> TextPreprocessor:
         """Build what turns ESPnet's data into the model's.
 
         Raises:
@@ -135,19 +134,9 @@ class AsrTask(AdaptingTask, asr.ASRTask):
         """Build ESPnet's model; what CTC adds depends on ``args.seed`` alone.
 
         Raises:
-            UserError: A part cannot be built, ``--init`` is given, or the list of
-                tokens cannot be used.
+            UserError: A part cannot be built, or the list of tokens cannot be used.
         """
-        if args.init is not None:
-            raise UserError(
-                f"init: {args.init} would overwrite the encoder's weights: remove the "
-                "line; each part initialises its own weights."
-            )
-        if args.token_type not in TOKEN_TYPES:
-            raise UserError(
-                f"token_type: {args.token_type} is not known here: give one of "
-                f"{', '.join(TOKEN_TYPES)}."
-            )
+        require_known("token_type", args.token_type, TOKEN_TYPES)
         known = ["last", *(metric.name for metric in metrics_of(args.token_type))]
         if args.checkpoint not in known:
             raise UserError(

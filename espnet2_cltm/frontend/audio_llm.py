@@ -25,7 +25,7 @@ from torch import nn
 from transformers import AutoFeatureExtractor, AutoModel
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
-from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.errors import UserError, foreign, require_known
 from espnet2_cltm.frontend.batches import in_full_scale
 from espnet2_cltm.frontend.checkpoint import (
     hub_is_reachable,
@@ -61,11 +61,7 @@ class AudioLlmFrontend(AbsFrontend):
         self, model: str, source: str = "inputs", seconds: float | None = None
     ):
         super().__init__()
-        if source not in SOURCES:
-            raise UserError(
-                f"source: {source} in frontend_conf is unknown: give one of "
-                f"{', '.join(SOURCES)}."
-            )
+        require_known("source", source, SOURCES, "in frontend_conf")
         if seconds is not None and not seconds >= 0.1:
             raise UserError(
                 f"seconds: {seconds} in frontend_conf must be 0.1 or more, or null."

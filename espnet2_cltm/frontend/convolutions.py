@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from espnet2_cltm.frontend.batches import padded
 from espnet2_cltm.frontend.families import Encoder, has_convolutions
 
 MOST_COPIED = 32
@@ -160,10 +161,7 @@ class MatrixProducts(nn.Module):
             n_frames = (n_frames - conv.kernel_size[0]) // conv.stride[0] + 1
         if len(rows) == 1 and len(rows[0]) == n_frames:
             return rows[0].t().unsqueeze(0)
-        padded = [
-            nn.functional.pad(row, (0, 0, 0, n_frames - len(row))) for row in rows
-        ]
-        return torch.stack(padded).transpose(1, 2)
+        return padded(rows, n_frames).transpose(1, 2)
 
     def _convolve(self, waveform: torch.Tensor) -> torch.Tensor:
         """Return (frames, channels) of one utterance by PyTorch's convolutions."""

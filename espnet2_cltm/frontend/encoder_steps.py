@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from transformers import masking_utils
 
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import require_known
 from espnet2_cltm.frontend.convolutions import MaskedBatchNorm
 from espnet2_cltm.frontend.families import Encoder, norm_of_transformer
 
@@ -33,11 +33,7 @@ def check_autocast(autocast: str) -> None:
     Raises:
         UserError: ``autocast`` is not one of :data:`AUTOCAST_CHOICES`.
     """
-    if autocast not in AUTOCAST_CHOICES:
-        raise UserError(
-            f"autocast: {autocast} in model_conf is unknown: give one of "
-            f"{', '.join(AUTOCAST_CHOICES)}."
-        )
+    require_known("autocast", autocast, AUTOCAST_CHOICES, "in model_conf")
 
 
 def encoder_precision(

@@ -18,7 +18,7 @@ import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from torch import nn
 
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, require_known
 from espnet2_cltm.frontend.attention import use_modular_attention
 from espnet2_cltm.frontend.batches import (
     in_full_scale,
@@ -122,8 +122,8 @@ class HubertFrontend(AbsFrontend):
                 "more."
             )
         self.length_multiple = length_multiple
-        _check_choice("layers", layers, LAYER_CHOICES)
-        _check_choice("freeze", freeze, FREEZE_CHOICES)
+        require_known("layers", layers, LAYER_CHOICES, "in frontend_conf")
+        require_known("freeze", freeze, FREEZE_CHOICES, "in frontend_conf")
         overrides = dict(config_overrides or {})
         if layers != "last" and overrides.setdefault("layerdrop", 0.0) > 0.0:
             raise UserError(
@@ -470,14 +470,6 @@ class HubertFrontend(AbsFrontend):
         if not self.training or is_long or config.mask_time_prob == 0:
             return None
         return torch.zeros(batch, n_frames, dtype=torch.bool, device=features.device)
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise UserError(
-            f"{name}: {value} in frontend_conf is unknown: give one of "
-            f"{', '.join(choices)}."
-        )
 
 
 def _check_range(name: str, value: int, lowest: int, highest: int) -> None:

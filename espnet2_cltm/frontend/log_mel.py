@@ -9,9 +9,8 @@ import torch
 from torchaudio.compliance.kaldi import fbank
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
+from espnet2_cltm.frontend.batches import FULL_SCALE_16_BIT
 from espnet2_cltm.frontend.families import MEL_BANDS
-
-_FULL_SCALE = 32768
 
 
 def log_energies(waveform: torch.Tensor) -> torch.Tensor:
@@ -25,7 +24,7 @@ def log_energies(waveform: torch.Tensor) -> torch.Tensor:
     """
     with torch.no_grad(), torch.autocast(waveform.device.type, enabled=False):
         return fbank(
-            waveform[None].float() * _FULL_SCALE,
+            waveform[None].float() * FULL_SCALE_16_BIT,
             num_mel_bins=MEL_BANDS,
             sample_frequency=SAMPLE_RATE,
         )

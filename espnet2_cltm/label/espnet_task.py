@@ -6,7 +6,7 @@ are chosen by name: ``frontend``, ``pooling``, ``projector``, ``classifier``.
 """
 
 import argparse
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.families import NAMES
-from espnet2_cltm.label.model import AbsClassifier, LabelModel, LinearClassifier
+from espnet2_cltm.label.model import LabelModel, LinearClassifier
 from espnet2_cltm.tasks.adaptation import (
     AdaptingTask,
     AdaptingTrainer,
@@ -57,7 +57,7 @@ projector_choices = ClassChoices(
 classifier_choices = ClassChoices(
     name="classifier",
     classes={"linear": LinearClassifier},
-    type_check=AbsClassifier,
+    type_check=torch.nn.Module,
     default="linear",
 )
 model_choices = ClassChoices(
@@ -128,19 +128,14 @@ class LabelEspnetTask(AdaptingTask):
             choices.add_arguments(group)
 
     @classmethod
-    def build_collate_fn(
-        cls, args: argparse.Namespace, train: bool
-    ) -> Callable[
-        [Collection[tuple[str, dict[str, np.ndarray]]]],
-        tuple[list[str], dict[str, torch.Tensor]],
-    ]:
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> CommonCollateFn:
         """Pad a batch with zeros."""
         return CommonCollateFn(float_pad_value=0.0, int_pad_value=-1)
 
     @classmethod
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
-    ) -> Callable[[str, dict[str, Any]], dict[str, np.ndarray]]:
+    ) -> LabelPreprocessor:
         """Scale waveforms and encode labels."""
         return LabelPreprocessor(args.classes.split())
 

@@ -3,7 +3,6 @@
 Labels are integers in the order of the model's classes.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -16,15 +15,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
 
 
-class AbsClassifier(torch.nn.Module, ABC):
-    """Base of the label task's ``classifier`` choices."""
-
-    @abstractmethod
-    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
-        """Map (batch, input_size) to logits (batch, n_classes)."""
-
-
-class LinearClassifier(AbsClassifier):
+class LinearClassifier(torch.nn.Module):
     """Dropout and one linear layer.
 
     Args:
@@ -66,7 +57,7 @@ class LabelModel(AbsESPnetModel):
         frontend: AbsFrontend,
         pooling: AbsPooling,
         projector: AbsProjector,
-        classifier: AbsClassifier,
+        classifier: torch.nn.Module,
         classes: Sequence[str],
         extract_feats_in_collect_stats: bool = False,
         autocast: str = "none",

@@ -11,7 +11,7 @@ the captions that it lists have batches of their own. Where ``feature_weight`` i
 """
 
 import argparse
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,12 +116,7 @@ class PretrainingTask(SpeechTask):
             choices.add_arguments(group)
 
     @classmethod
-    def build_collate_fn(
-        cls, args: argparse.Namespace, train: bool
-    ) -> Callable[
-        [Collection[tuple[str, dict[str, np.ndarray]]]],
-        tuple[list[str], dict[str, torch.Tensor]],
-    ]:
+    def build_collate_fn(cls, args: argparse.Namespace, train: bool) -> CropCollate:
         """Crop, and in training disturb, the utterances of a batch."""
         return CropCollate(
             crop_seconds=args.crop_seconds,
@@ -136,7 +131,7 @@ class PretrainingTask(SpeechTask):
     @classmethod
     def build_preprocess_fn(
         cls, args: argparse.Namespace, train: bool
-    ) -> Callable[[str, dict[str, Any]], dict[str, np.ndarray]]:
+    ) -> PretrainingPreprocessor:
         """Scale waveforms."""
         return PretrainingPreprocessor()
 

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from transformers import AutoModel, BaseImageProcessor
 
-from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.errors import UserError, foreign, require_known
 from espnet2_cltm.pretraining.features import mean_over
 
 POOLINGS = ("attention", "mean")
@@ -162,11 +162,7 @@ class Grounding(nn.Module):
                 f"layer: {layer} in grounding_conf must lie between 0 and {num_layers} "
                 "for this encoder."
             )
-        if pooling not in POOLINGS:
-            raise UserError(
-                f"pooling: {pooling} in grounding_conf is unknown: give one of "
-                f"{', '.join(POOLINGS)}."
-            )
+        require_known("pooling", pooling, POOLINGS, "in grounding_conf")
         if not temperature > 0:
             raise UserError(
                 f"temperature: {temperature} in grounding_conf must be above 0."

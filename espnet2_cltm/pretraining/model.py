@@ -30,6 +30,7 @@ from espnet2.train.abs_espnet_model import AbsESPnetModel
 from torch import nn
 
 from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.frontend.batches import valid_mask
 from espnet2_cltm.frontend.checkpoint import load_hubert
 from espnet2_cltm.frontend.encoder_steps import check_autocast, encoder_precision
 from espnet2_cltm.frontend.hubert import HubertFrontend
@@ -129,7 +130,8 @@ class MaskedHubert(HubertFrontend):
             (batch, frames, size) hidden states, and (batch, frames) bool, true where
             there is speech.
         """
-        frames = valid_frames(self.frame_lengths(lengths), speech.device)
+        n_frames = self.frame_lengths(lengths).tolist()
+        frames = valid_mask(n_frames, max(n_frames), speech.device)
         self._mask = torch.zeros_like(frames)
         try:
             states = self._states_of(speech, lengths.tolist(), layer)
@@ -141,12 +143,6 @@ class MaskedHubert(HubertFrontend):
         if self._mask is not None:
             return self._mask
         return super()._no_mask_if_short(waveforms)
-
-
-def valid_frames(lengths: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return (batch, frames) bool, true on the first ``lengths`` of each."""
-    places = torch.arange(int(lengths.max()), device=device)
-    return places.unsqueeze(0) < lengths.to(device).unsqueeze(1)
 
 
 class ClusterHead(nn.Module):

@@ -187,14 +187,9 @@ class SpeakerTask(AdaptingTask, spk.SpeakerTask):
         the model can be built again without that file.
 
         Raises:
-            UserError: A part is unknown or cannot be built, ``--init`` is given, or the
-                speakers cannot be read.
+            UserError: A part is unknown or cannot be built, or the speakers cannot be
+                read.
         """
-        if args.init is not None:
-            raise UserError(
-                f"init: {args.init} would overwrite the encoder's weights: remove the "
-                "line; each part initialises its own weights."
-            )
         if args.spk_num is None:
             args.spk_num = len(read_spk2utt(args.spk2utt))
         frontend = build_part(frontend_choices, args)

@@ -175,24 +175,19 @@ def eer_hull(counts: ErrorCounts) -> float:
     return met / (n_nontargets * (above + below))
 
 
-def min_dcf(
-    counts: ErrorCounts, p_target: float, c_miss: float = 1, c_fa: float = 1
-) -> float:
+def min_dcf(counts: ErrorCounts, p_target: float) -> float:
     """Return the smallest normalised detection cost over all thresholds, 0 to 1.
 
-    It is min (p c_miss P_miss + (1-p) c_fa P_fa) / min(p c_miss, (1-p) c_fa).
+    It is min (p P_miss + (1-p) P_fa) / min(p, 1-p), both costs being 1.
 
     Args:
         counts: Errors at every threshold.
         p_target: Prior probability of a target, between 0 and 1.
-        c_miss: Cost of a miss.
-        c_fa: Cost of a false alarm.
     """
     p_miss = counts.misses / counts.n_targets
     p_fa = counts.false_alarms / counts.n_nontargets
-    cost_miss, cost_fa = p_target * c_miss, (1 - p_target) * c_fa
-    cost = cost_miss * p_miss + cost_fa * p_fa
-    return float(cost.min()) / min(cost_miss, cost_fa)
+    cost = p_target * p_miss + (1 - p_target) * p_fa
+    return float(cost.min()) / min(p_target, 1 - p_target)
 
 
 def fewest_nontargets(p_target: float) -> int:

@@ -60,7 +60,7 @@ class EmbeddingSettings:
             problem = f"num_layers: {self.num_layers} must be 1 or more"
         elif not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
             problem = f"speeds: {self.speeds} must be factors between 0.5 and 2"
-        elif self.trim_db is not None and self.trim_db <= 0:
+        elif self.trim_db is not None and not self.trim_db > 0:
             problem = f"trim_db: {self.trim_db} must be above 0, or null"
         elif self.length_multiple < 1:
             problem = f"length_multiple: {self.length_multiple} must be 1 or more"

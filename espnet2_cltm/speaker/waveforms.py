@@ -15,7 +15,6 @@ import numpy as np
 
 from espnet2_cltm.corpus.audio import MIN_SAMPLES
 from espnet2_cltm.corpus.tempo import change_tempo
-from espnet2_cltm.errors import UserError
 
 TRIM_FRAME, TRIM_HOP = 2048, 512
 """Length and shift, in samples, of the frames whose loudness is measured."""
@@ -35,18 +34,8 @@ def trim_silence(waveform: np.ndarray, top_db: float | None) -> np.ndarray:
 
     Returns:
         A view of the waveform, at least MIN_SAMPLES long if the waveform is.
-
-    Raises:
-        UserError: ``top_db`` is not positive.
     """
-    if top_db is None:
-        return waveform
-    if not top_db > 0:
-        raise UserError(
-            f"Silence cannot be trimmed at {top_db} dB: give a positive number, such "
-            "as 20, or null to trim nothing."
-        )
-    if len(waveform) <= MIN_SAMPLES:
+    if top_db is None or len(waveform) <= MIN_SAMPLES:
         return waveform
     _, limits = librosa.effects.trim(
         waveform, top_db=top_db, frame_length=TRIM_FRAME, hop_length=TRIM_HOP

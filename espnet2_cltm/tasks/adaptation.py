@@ -141,8 +141,13 @@ def adapt(model: Model, args: argparse.Namespace) -> Model:
 
     Raises:
         UserError: The strategy is unknown, or cannot be used with its options or with
-            this model.
+            this model; or ESPnet's ``--init`` or ``--use_adapter`` is given.
     """
+    if getattr(args, "init", None) is not None:  # not every task of ESPnet has it
+        raise UserError(
+            f"init: {args.init} would overwrite the encoder's weights: remove the "
+            "line; each part initialises its own weights."
+        )
     if args.use_adapter:
         raise UserError(
             "use_adapter: ESPnet's own adapters do not work in this encoder: leave it "

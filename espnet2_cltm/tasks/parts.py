@@ -8,8 +8,9 @@ import torch
 from espnet2.asr.frontend.abs_frontend import AbsFrontend
 from espnet2.spk.projector.abs_projector import AbsProjector
 
-from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.errors import foreign, require_known
 from espnet2_cltm.frontend.audio_llm import AudioLlmFrontend
+from espnet2_cltm.frontend.batches import FULL_SCALE_16_BIT
 from espnet2_cltm.frontend.families import NAMES
 from espnet2_cltm.frontend.hubert import HubertFrontend
 from espnet2_cltm.tasks.espnet import ClassChoices
@@ -39,11 +40,7 @@ def build_part(choices: ClassChoices, args: argparse.Namespace, **inputs: Any) -
     conf = getattr(args, f"{choices.name}_conf")
     if name is None and choices.optional:
         return None
-    if name not in choices.classes:
-        raise UserError(
-            f"{choices.name}: {name} is unknown: give one of "
-            f"{', '.join(choices.classes)}."
-        )
+    require_known(choices.name, name, choices.classes)
     with foreign(
         f"{choices.name}: {name} cannot be built with {choices.name}_conf", "correct it"
     ):
@@ -85,5 +82,5 @@ def scale_waveform(speech: np.ndarray) -> np.ndarray:
         (samples,) float32.
     """
     if np.issubdtype(speech.dtype, np.integer):
-        return speech.astype(np.float32) / np.float32(32768)
+        return speech.astype(np.float32) / np.float32(FULL_SCALE_16_BIT)
     return speech.astype(np.float32, copy=False)
