@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from espnet2_cltm.asr.model import CtcModel
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
+from espnet2_cltm.frontend.batches import batch_of
 
 
 def transcribe(
@@ -36,10 +36,7 @@ def transcribe(
     model.eval()
     texts: dict[str, str] = {}
     for batch in batches:
-        waveforms = [torch.tensor(read_waveform(utt)) for utt in batch]
-        lengths = torch.tensor([len(waveform) for waveform in waveforms])
-        speech = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
-        found = model.transcribe(speech.to(device), lengths.to(device))
+        found = model.transcribe(*batch_of(map(read_waveform, batch), device))
         texts |= dict(zip(batch, found, strict=True))
     return dict(sorted(texts.items()))
 

@@ -1,7 +1,8 @@
 """Waveforms and frames of utterances of several lengths, in one tensor."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -19,6 +20,15 @@ def in_full_scale(waveforms: torch.Tensor) -> torch.Tensor:
     are_loud = waveforms.abs().amax(dim=1, keepdim=True) > _LOUDEST
     scaled = waveforms / FULL_SCALE_16_BIT
     return torch.where(are_whole | are_loud, scaled, waveforms)
+
+
+def batch_of(
+    waveforms: Iterable[np.ndarray], device: str | torch.device = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return copies of waveforms as one (batch, samples), and their lengths."""
+    rows = [torch.tensor(waveform) for waveform in waveforms]
+    speech = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    return speech.to(device), torch.tensor([len(row) for row in rows], device=device)
 
 
 def padded(utterances: Sequence[torch.Tensor], n_frames: int) -> torch.Tensor:

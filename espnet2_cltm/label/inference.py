@@ -13,6 +13,7 @@ import torch
 
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import read_rows, read_text, write_rows
+from espnet2_cltm.frontend.batches import batch_of
 from espnet2_cltm.label.model import LabelModel
 
 _PROBABILITY = "probability_"
@@ -55,10 +56,7 @@ def predict_labels(
     model.eval()
     predictions = []
     for batch in batches:
-        waveforms = [torch.tensor(read_waveform(utt)) for utt in batch]
-        lengths = torch.tensor([len(waveform) for waveform in waveforms])
-        speech = torch.nn.utils.rnn.pad_sequence(waveforms, batch_first=True)
-        logits = model.logits(speech.to(device), lengths.to(device))
+        logits = model.logits(*batch_of(map(read_waveform, batch), device))
         probabilities = torch.softmax(logits.float(), dim=1).cpu()
         for utt, row in zip(batch, probabilities, strict=True):
             by_class = dict(zip(model.classes, row.tolist(), strict=True))

@@ -19,7 +19,7 @@ from transformers import HubertConfig, HubertModel, Wav2Vec2FeatureExtractor
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.datadir import read_table
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import read_json, read_mapping, read_text, replacing, write_text
 from espnet2_cltm.frontend.checkpoint import load_hubert
 
@@ -80,13 +80,8 @@ def export_hubert(
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    try:
+    with foreign(f"{path} cannot be read as weights", "give the *.pth of a training"):
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises what its file format happens to meet
-        raise UserError(
-            f"{path} cannot be read as weights ({str(error).splitlines()[0]}): give "
-            "the *.pth of a training."
-        ) from error
     return {
         name.removeprefix(PREFIX): value
         for name, value in state.items()

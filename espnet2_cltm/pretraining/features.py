@@ -6,7 +6,7 @@ whole. All of them begin with a waveform of zero mean and unit variance, so that
 do not depend on how loud a recording is.
 """
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import librosa
 import numpy as np
@@ -27,35 +27,30 @@ _HIGHEST, _LOWEST = 400, 80
 """Range of pitches in Hz."""
 
 
-class FrameFeatures(ABC):
-    """A function from an utterance to a vector for every frame."""
-
-    @abstractmethod
-    def __call__(self, waveform: np.ndarray) -> np.ndarray:
-        """Map (samples,) float32 at 16 kHz to (frames, size) float32."""
+FrameFeatures = Callable[[np.ndarray], np.ndarray]
+"""Function from (samples,) float32 at 16 kHz to (frames, size) float32."""
 
 
-class Mfcc(FrameFeatures):
-    """13 mel cepstral coefficients with first and second differences, as HuBERT's.
+def mfcc(waveform: np.ndarray) -> np.ndarray:
+    """Return 13 mel cepstral coefficients with first and second differences.
 
-    They are taken every 10 ms, so that differences span speech sounds, and every
-    second one is kept.
+    As HuBERT's: they are taken every 10 ms, so that differences span speech sounds, and
+    every second one is kept.
+
+    Args:
+        waveform: (samples,) float32 at 16 kHz.
+
+    Returns:
+        (frames, 39) float32.
     """
-
-    def __call__(self, waveform: np.ndarray) -> np.ndarray:
-        """Map (samples,) to (frames, 39)."""
-        cepstra = _cepstra(waveform, FRAME_SHIFT // 2, n_mels=40, n_mfcc=13)
-        # Width 5; "nearest" also serves utterances shorter than that.
-        stacked = np.concatenate(
-            [
-                cepstra,
-                *(
-                    librosa.feature.delta(cepstra, width=5, order=order, mode="nearest")
-                    for order in (1, 2)
-                ),
-            ]
-        )
-        return np.ascontiguousarray(stacked[:, ::2].T, dtype=np.float32)
+    cepstra = _cepstra(waveform, FRAME_SHIFT // 2, n_mels=40, n_mfcc=13)
+    # Width 5; "nearest" also serves utterances shorter than that.
+    differences = (
+        librosa.feature.delta(cepstra, width=5, order=order, mode="nearest")
+        for order in (1, 2)
+    )
+    stacked = np.concatenate([cepstra, *differences])
+    return np.ascontiguousarray(stacked[:, ::2].T, dtype=np.float32)
 
 
 def _cepstra(waveform: np.ndarray, shift: int, n_mels: int, n_mfcc: int) -> np.ndarray:
@@ -77,7 +72,7 @@ def _cepstra(waveform: np.ndarray, shift: int, n_mels: int, n_mfcc: int) -> np.n
     return librosa.feature.mfcc(S=np.log(mel + 1e-5), n_mfcc=n_mfcc)
 
 
-class HiddenLayer(FrameFeatures):
+class HiddenLayer:
     """The output of a transformer layer of a HuBERT.
 
     Args:

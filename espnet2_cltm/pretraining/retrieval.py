@@ -26,6 +26,7 @@ from espnet2_cltm.corpus.datadir import IMAGES, read_table
 from espnet2_cltm.corpus.pictures import read_picture
 from espnet2_cltm.corpus.stored import read_lengths
 from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.batches import batch_of
 from espnet2_cltm.frontend.encoder_steps import encoder_precision
 from espnet2_cltm.pretraining.crops import FRAME_LENGTH
 from espnet2_cltm.pretraining.model import MaskedPredictionModel
@@ -111,11 +112,9 @@ def embed_captions(
     with progress(description="captions", total=len(captions), unit="utt") as bar:
         for first in range(0, len(order), _BATCH):
             chosen = order[first : first + _BATCH]
-            waveforms = [load_audio(captions[n].audio)[:longest] for n in chosen]
-            lengths = torch.tensor([len(waveform) for waveform in waveforms])
-            speech = torch.nn.utils.rnn.pad_sequence(
-                [torch.from_numpy(waveform) for waveform in waveforms], batch_first=True
-            ).to(device)
+            speech, lengths = batch_of(
+                (load_audio(captions[n].audio)[:longest] for n in chosen), device
+            )
             grounding = model.grounding
             with torch.inference_mode():
                 with encoder_precision(model.autocast, device):

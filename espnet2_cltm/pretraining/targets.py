@@ -49,8 +49,8 @@ from espnet2_cltm.pretraining.crops import FRAME_LENGTH, count_frames
 from espnet2_cltm.pretraining.features import (
     FrameFeatures,
     HiddenLayer,
-    Mfcc,
     check_frames,
+    mfcc,
 )
 from espnet2_cltm.pretraining.pictures import SPLITS, captions_of
 from espnet2_cltm.progress import progress
@@ -96,12 +96,6 @@ class TargetSettings:
     hours: float | None = None
     grounding_share: float | None = None
     segments: bool | None = None
-
-    def build_features(self) -> FrameFeatures:
-        """Return the function from a waveform to the vectors to be clustered."""
-        if self.features == "layer":
-            return HiddenLayer(self.model, self.layer)
-        return Mfcc()
 
 
 def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
@@ -376,8 +370,10 @@ def _frames(features: FrameFeatures, utt: str, audio: str) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _features(settings: TargetSettings) -> FrameFeatures:
-    """Return the features, built once a process."""
-    return settings.build_features()
+    """Return what gives the vectors to be clustered, built once a process."""
+    if settings.features == "layer":
+        return HiddenLayer(settings.model, settings.layer)
+    return mfcc
 
 
 def _draw_key(seed: int, utt: str) -> bytes:

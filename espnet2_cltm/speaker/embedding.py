@@ -18,6 +18,7 @@ import torch
 from espnet2_cltm.corpus.bounded_cache import WaveformCache
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import replacing, write_text
+from espnet2_cltm.frontend.batches import batch_of
 from espnet2_cltm.speaker.losses import PairMlp
 from espnet2_cltm.speaker.model import EmbeddingSettings, SpeakerModel
 from espnet2_cltm.speaker.trials import TrialList, cosine_scores
@@ -152,11 +153,7 @@ def _variants(
 def _embed_batch(
     model: SpeakerModel, waveforms: Sequence[np.ndarray], device: str
 ) -> np.ndarray:
-    lengths = torch.tensor([len(waveform) for waveform in waveforms])
-    speech = torch.zeros(len(waveforms), int(lengths.max()))
-    for index, waveform in enumerate(waveforms):
-        speech[index, : len(waveform)] = torch.from_numpy(waveform.copy())
-    embeddings = model.embed(speech.to(device), lengths.to(device))
+    embeddings = model.embed(*batch_of(waveforms, device))
     return torch.nn.functional.normalize(embeddings.float(), dim=1).cpu().numpy()
 
 

@@ -16,7 +16,7 @@ import soundfile
 
 from espnet2_cltm.corpus.audio import SAMPLE_RATE
 from espnet2_cltm.corpus.datadir import read_table
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import read_text
 from espnet2_cltm.tasks.espnet import SpkPreprocessor
 from espnet2_cltm.tasks.parts import scale_waveform
@@ -137,13 +137,10 @@ def _check_rate(path: str | None) -> None:
     """Refuse noise and impulse responses of another rate, which ESPnet ignores."""
     if path is None:  # a line that adds nothing
         return
-    try:
+    with foreign(
+        f"{path}, of noise_info or rir_scp, cannot be read", "correct its path"
+    ):
         rate = soundfile.info(path).samplerate
-    except (soundfile.SoundFileError, OSError) as error:
-        raise UserError(
-            f"{path}, of noise_info or rir_scp, cannot be read ({error}): correct its "
-            "path."
-        ) from error
     if rate != SAMPLE_RATE:
         raise UserError(
             f"{path}, of noise_info or rir_scp, has {rate} Hz: resample it to "

@@ -13,12 +13,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from espnet2_cltm.corpus.allowed_words import is_id
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.files import write_text
 
 SCORES_SUFFIX = ".npy"
@@ -79,16 +80,8 @@ class TrialList:
         return len(self.is_target)
 
 
-@dataclass(frozen=True, eq=False)
-class PairTable:
-    """Lines of ``<enrol> <test> <value>``, as read from a file.
-
-    Attributes:
-        utts: All utterances named, each once, sorted.
-        enrol: (lines,) int64 indices into ``utts``.
-        test: (lines,) int64 indices into ``utts``.
-        value: (lines,) third column, as objects (str) or numbers.
-    """
+class _PairTable(NamedTuple):
+    """Lines of ``<enrol> <test> <value>``: trials, with objects (str) or numbers."""
 
     utts: tuple[str, ...]
     enrol: np.ndarray
@@ -120,10 +113,10 @@ def read_trials(path: Path | str) -> TrialList:
             with itself.
     """
     path = Path(path)
-    table = read_pair_table(path, _TRIAL_FORM, str, _label_mistake)
+    table = _read_pair_table(path, _TRIAL_FORM, str, _label_mistake)
     label, labels = pd.factorize(table.value)
     if not set(labels).issubset(LABELS):
-        raise first_mistake(path, _TRIAL_FORM, _label_mistake)
+        raise _first_mistake(path, _TRIAL_FORM, _label_mistake)
     is_target = np.array([LABELS.index(name) for name in labels], dtype=bool)[label]
     same = np.flatnonzero(table.enrol == table.test)
     if len(same):
@@ -132,7 +125,7 @@ def read_trials(path: Path | str) -> TrialList:
             f"{path}, line {index + 1}: {table.utts[table.enrol[index]]} is paired "
             "with itself; remove the line."
         )
-    refuse_repeated_pairs(path, table)
+    _refuse_repeated_pairs(path, table)
     return TrialList(table.utts, table.enrol, table.test, is_target)
 
 
@@ -142,27 +135,14 @@ def _label_mistake(label: str) -> str | None:
     return f"{label!r} is not a label; write target or nontarget"
 
 
-def pair_keys(enrol: np.ndarray, test: np.ndarray, n_utts: int) -> np.ndarray:
-    """Number pairs of utterances, the same whichever side is called enrol.
-
-    Args:
-        enrol: (pairs,) int64 indices below ``n_utts``.
-        test: (pairs,) int64 indices below ``n_utts``.
-        n_utts: Number of utterances.
-
-    Returns:
-        (pairs,) int64 numbers, equal for pairs of the same two utterances alone.
-    """
+def _pair_keys(enrol: np.ndarray, test: np.ndarray, n_utts: int) -> np.ndarray:
+    """Number pairs of ``n_utts`` utterances, alike whichever side is called enrol."""
     return np.minimum(enrol, test) * n_utts + np.maximum(enrol, test)
 
 
-def refuse_repeated_pairs(path: Path, table: PairTable) -> None:
-    """Refuse a table in which two lines have one pair of utterances, in either order.
-
-    Raises:
-        UserError: There are such lines; it names the first and the line it repeats.
-    """
-    keys = pair_keys(table.enrol, table.test, len(table.utts))
+def _refuse_repeated_pairs(path: Path, table: _PairTable) -> None:
+    """Refuse a table where two lines have one pair of utterances, in either order."""
+    keys = _pair_keys(table.enrol, table.test, len(table.utts))
     ordered = np.sort(keys)
     if not (ordered[1:] == ordered[:-1]).any():
         return
@@ -176,9 +156,9 @@ def refuse_repeated_pairs(path: Path, table: PairTable) -> None:
     )
 
 
-def read_pair_table(
+def _read_pair_table(
     path: Path, form: str, dtype: type, mistake: Callable[[str], str | None]
-) -> PairTable:
+) -> _PairTable:
     """Read a file of ``<enrol> <test> <value>`` lines.
 
     Args:
@@ -200,7 +180,7 @@ def read_pair_table(
         # pandas takes the number of fields from the first line, and would read a
         # column of "True" and "False" as numbers.
         if len(first) != _N_FIELDS or mistake(first[-1]):
-            raise first_mistake(path, form, mistake)
+            raise _first_mistake(path, form, mistake)
         rows = pd.read_csv(
             path,
             sep=" ",
@@ -221,31 +201,24 @@ def read_pair_table(
             "or correct the path."
         ) from error
     except ValueError as error:  # from pandas: number of fields, a value, UTF-8
-        raise first_mistake(path, form, mistake) from error
+        raise _first_mistake(path, form, mistake) from error
     value = rows["value"].to_numpy()
     enrol, enrol_utts = pd.factorize(rows["enrol"].to_numpy())
     test, test_utts = pd.factorize(rows["test"].to_numpy())
     named = set(enrol_utts).union(test_utts)
     if not all(map(is_id, named)):
-        raise first_mistake(path, form, mistake)
+        raise _first_mistake(path, form, mistake)
     utts = tuple(sorted(named))
     row = {utt: index for index, utt in enumerate(utts)}
     enrol_row = np.array([row[utt] for utt in enrol_utts], dtype=np.int64)
     test_row = np.array([row[utt] for utt in test_utts], dtype=np.int64)
-    return PairTable(utts, enrol_row[enrol], test_row[test], value)
+    return _PairTable(utts, enrol_row[enrol], test_row[test], value)
 
 
-def first_mistake(
+def _first_mistake(
     path: Path, form: str, mistake: Callable[[str], str | None]
 ) -> UserError:
-    """Go through a file that cannot be read and return what is wrong in which line.
-
-    Args:
-        path: The file.
-        form: Form of a line.
-        mistake: Function that says what is wrong with a third field, None where it is
-            right.
-    """
+    """Go through a file that cannot be read and return what is wrong in which line."""
     number = 0
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
@@ -347,18 +320,18 @@ def read_scores(path: Path | str, trials: TrialList) -> np.ndarray:
             two; a score belongs to no trial.
     """
     path = Path(path)
-    table = read_pair_table(path, _SCORE_FORM, float, _score_mistake)
+    table = _read_pair_table(path, _SCORE_FORM, float, _score_mistake)
     with np.errstate(over="ignore"):
         scores = table.value.astype(np.float32)
     if not np.isfinite(scores).all():
-        raise first_mistake(path, _SCORE_FORM, _score_mistake)
-    refuse_repeated_pairs(path, table)
+        raise _first_mistake(path, _SCORE_FORM, _score_mistake)
+    _refuse_repeated_pairs(path, table)
     n_utts = len(trials.utts)
     row = {utt: index for index, utt in enumerate(trials.utts)}
     row_of = np.array([row.get(utt, -1) for utt in table.utts])
     enrol, test = row_of[table.enrol], row_of[table.test]
-    scored = np.where((enrol < 0) | (test < 0), -1, pair_keys(enrol, test, n_utts))
-    wanted = pair_keys(trials.enrol, trials.test, n_utts)
+    scored = np.where((enrol < 0) | (test < 0), -1, _pair_keys(enrol, test, n_utts))
+    wanted = _pair_keys(trials.enrol, trials.test, n_utts)
     if not np.array_equal(scored, wanted):
         scores = scores[_line_of_each_trial(path, trials, table, scored, wanted)]
     return scores
@@ -377,30 +350,21 @@ def read_predictions(
     Raises:
         UserError: The scores are missing, or are not those of the trials.
     """
-    try:
-        with predictions.open("rb") as file:
-            scores = np.lib.format.read_array(file, allow_pickle=False)
-    except OSError as error:
-        raise UserError(
-            f"{predictions} cannot be read ({error.strerror}): delete its run's "
-            "directory and run stage 4 again."
-        ) from error
-    except (ValueError, EOFError) as error:
-        raise UserError(
-            f"{predictions} is not a file of scores ({error}): delete its run's "
-            "directory and run stage 4 again."
-        ) from error
+    remedy = "delete its run's directory and run stage 4 again"
+    with (
+        foreign(f"{predictions} cannot be read", remedy),
+        predictions.open("rb") as file,
+    ):
+        scores = np.lib.format.read_array(file, allow_pickle=False)
     if scores.dtype != np.float32 or not np.isfinite(scores).all():
         raise UserError(
             f"{predictions} holds scores that are not finite 32-bit numbers, as after "
-            "a training that diverged: lower the learning rate, or delete the run's "
-            "directory and run stage 4 again."
+            f"a training that diverged: lower the learning rate, or {remedy}."
         )
     if scores.shape != (len(trials),):
         raise UserError(
             f"{predictions} holds scores of shape {scores.shape}, but "
-            f"{trials_path or 'its list'} has {len(trials)} trials: delete the run's "
-            "directory and run stage 4 again."
+            f"{trials_path or 'its list'} has {len(trials)} trials: {remedy}."
         )
     return scores
 
@@ -408,7 +372,7 @@ def read_predictions(
 def _line_of_each_trial(
     path: Path,
     trials: TrialList,
-    table: PairTable,
+    table: _PairTable,
     scored: np.ndarray,
     wanted: np.ndarray,
 ) -> np.ndarray:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.strategies.strategy import Strategy, is_number, require
+from espnet2_cltm.strategies.strategy import Strategy, frontend_of, is_number, require
 
 OF_THE_RUN = "auto"
 
@@ -80,12 +80,7 @@ class Adversarial(Strategy):
         """
         if not self._acts:
             return
-        frontend = getattr(model, "frontend", None)
-        if frontend is None:
-            raise UserError(
-                "strategy: adversarial needs a frontend: name one, or choose another "
-                "strategy."
-            )
+        frontend = frontend_of(model, "adversarial")
         size = frontend.output_size()
         model.adversary = nn.Sequential(
             nn.Linear(size, size), nn.ReLU(), nn.Linear(size, len(self.languages))

@@ -15,9 +15,9 @@ from torch import nn
 
 from espnet2_cltm.corpus.augmentation import Augmentation
 from espnet2_cltm.corpus.tempo import change_tempo
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.frontend.batches import batch_of
 from espnet2_cltm.frontend.hubert import HubertFrontend
-from espnet2_cltm.strategies.strategy import Strategy, is_number, require
+from espnet2_cltm.strategies.strategy import Strategy, frontend_of, is_number, require
 
 
 class Augment(Strategy):
@@ -82,12 +82,7 @@ class Augment(Strategy):
         Raises:
             UserError: The model has no frontend.
         """
-        frontend = getattr(model, "frontend", None)
-        if frontend is None:
-            raise UserError(
-                "strategy: augment needs a frontend: name one, or choose another "
-                "strategy."
-            )
+        frontend = frontend_of(model, "augment")
         self._seed = torch.initial_seed()
         if self.prob == 0:
             return
@@ -122,10 +117,6 @@ class Augment(Strategy):
             return None
         speech, lengths = inputs
         on_cpu = speech.detach().cpu().numpy()
-        disturbed = [
-            torch.from_numpy(self.disturb(row[:length]))
-            for row, length in zip(on_cpu, lengths.tolist(), strict=True)
-        ]
-        padded = nn.utils.rnn.pad_sequence(disturbed, batch_first=True)
-        new_lengths = lengths.new_tensor([len(waveform) for waveform in disturbed])
-        return padded.to(speech), new_lengths
+        rows = zip(on_cpu, lengths.tolist(), strict=True)
+        disturbed = (self.disturb(row[:length]) for row, length in rows)
+        return batch_of(disturbed, speech.device)

@@ -249,6 +249,16 @@ def is_whole(value: object, lowest: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
 
 
+def frontend_of(model: nn.Module, name: str) -> Any:
+    """Return a task model's frontend, of whatever kind; refuse a model without."""
+    frontend = getattr(model, "frontend", None)
+    if frontend is None:
+        raise UserError(
+            f"strategy: {name} needs a frontend: name one, or choose another strategy."
+        )
+    return frontend
+
+
 def encoder_of(model: nn.Module) -> HubertFrontend:
     """Return a task model's encoder.
 

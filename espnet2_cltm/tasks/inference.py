@@ -20,7 +20,7 @@ from espnet2.utils.types import str2triple_str, str_or_none
 from espnet2_cltm.corpus.audio import MIN_SAMPLES, OVERSHOOT
 from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.devices import check_gpus
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.progress import progress
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.tasks.espnet import AbsTask
@@ -261,13 +261,11 @@ class UtteranceReader:
             )
         self.wav_scp = speech[0][0]
         self.utts = tuple(read_table(self.wav_scp))
-        try:
+        with foreign(
+            f"{self.wav_scp} is not a list of type {speech[0][2]}",
+            "correct it, or the type in --data_path_and_name_and_type",
+        ):
             self._dataset = SpeechDataset(speech)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(
-                f"{self.wav_scp} is not a list of type {speech[0][2]} ({error}): "
-                "correct it, or the type in --data_path_and_name_and_type."
-            ) from error
 
     def choose(self, key_file: str | None) -> list[str]:
         """Return the ids in a key file's first column, or all ids where there is none.

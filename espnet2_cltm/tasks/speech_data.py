@@ -36,7 +36,21 @@ def _is_speech(name: str, kind: str) -> bool:
     return name.endswith("speech") and kind in (*ONE_FILE, *SEVERAL_FILES)
 
 
-class SpeechReader(Mapping[str, np.ndarray]):
+class _Reader(Mapping[str, np.ndarray]):
+    """What a Kaldi table names, by utterance."""
+
+    def __init__(self, scp: Path | str):
+        self._scp = Path(scp)
+        self._places = read_table(scp)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+class SpeechReader(_Reader):
     """Waveforms by utterance.
 
     Args:
@@ -48,10 +62,9 @@ class SpeechReader(Mapping[str, np.ndarray]):
     """
 
     def __init__(self, wav_scp: Path | str, kind: str):
-        self._wav_scp = Path(wav_scp)
-        self._audio = read_table(wav_scp)
+        super().__init__(wav_scp)
         self._has_columns = kind in SEVERAL_FILES
-        self._allow_pipes = not is_store(self._wav_scp.parent)
+        self._allow_pipes = not is_store(self._scp.parent)
 
     def __getitem__(self, utt: str) -> np.ndarray:
         """Return a waveform, float32 [n_samples] in [-1, 1) at 16 kHz.
@@ -59,36 +72,26 @@ class SpeechReader(Mapping[str, np.ndarray]):
         Raises:
             UserError: The audio cannot be used.
         """
-        audio = self._audio[utt]
+        audio = self._places[utt]
         try:
             files = audio.split() if self._has_columns else [audio]
             waveforms = [read_audio(file, self._allow_pipes) for file in files]
         except (RejectedAudio, UserError) as error:
             raise UserError(
-                f"The audio of utterance {utt} in {self._wav_scp} cannot be read: "
+                f"The audio of utterance {utt} in {self._scp} cannot be read: "
                 f"{str(error).rstrip('.')}. Correct its line, or take the utterance "
                 "out."
             ) from error
         if len({len(waveform) for waveform in waveforms}) > 1:
             raise UserError(
-                f"The audio of utterance {utt} in {self._wav_scp} has channels of "
+                f"The audio of utterance {utt} in {self._scp} has channels of "
                 "different lengths: correct its line, or take the utterance out."
             )
         return waveforms[0] if len(waveforms) == 1 else np.mean(waveforms, axis=0)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._audio)
 
-    def __len__(self) -> int:
-        return len(self._audio)
-
-
-class _MatrixReader(Mapping[str, np.ndarray]):
+class _MatrixReader(_Reader):
     """Matrices and vectors by utterance; no command is run and nothing unpickled."""
-
-    def __init__(self, scp: str):
-        self._scp = scp
-        self._places = read_table(scp)
 
     def __getitem__(self, utt: str) -> np.ndarray:
         place = parse_audio(self._places[utt])
@@ -106,12 +109,6 @@ class _MatrixReader(Mapping[str, np.ndarray]):
                 "line, or make the file anew."
             ) from error
         return value[1] if isinstance(value, tuple) else value
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
 
 
 class SpeechDataset(ESPnetDataset):

@@ -16,7 +16,7 @@ from espnet2_cltm.corpus.datadir import read_table
 from espnet2_cltm.corpus.demo_config import read_config
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.pretraining.crops import count_frames
-from espnet2_cltm.pretraining.features import Mfcc
+from espnet2_cltm.pretraining.features import mfcc
 from espnet2_cltm.pretraining.targets import (
     TargetSettings,
     chosen_audio,
@@ -62,7 +62,7 @@ def test_every_frame_has_the_nearest_cluster(dump, made):
     for utt, found in clusters(made).items():
         waveform = load_audio(audio[utt])
         assert found.dtype == np.int32 and len(found) == count_frames(len(waveform))
-        frames = Mfcc()(waveform)
+        frames = mfcc(waveform)
         distances = np.linalg.norm(frames[:, None] - centroids, axis=2)
         assert np.all(
             distances.min(axis=1) + 1e-3 >= distances[np.arange(len(frames)), found]
@@ -72,7 +72,7 @@ def test_every_frame_has_the_nearest_cluster(dump, made):
 def test_centroids_are_about_as_good_as_those_of_full_k_means(dump, made):
     frames = np.concatenate(
         [
-            Mfcc()(load_audio(audio))
+            mfcc(load_audio(audio))
             for lang in ("es", "tr")
             for audio in read_table(dump / lang / "train" / "wav.scp").values()
         ]
