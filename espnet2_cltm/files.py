@@ -44,7 +44,7 @@ def read_text(path: Path | str, remedy: str) -> str:
     """Read a text file.
 
     Args:
-        path: UTF-8 file.
+        path: UTF-8 file, with or without a byte order mark.
         remedy: What to do if the file cannot be read, such as "run stage 3 first".
 
     Raises:
