@@ -13,7 +13,7 @@ from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.experiment.execution import make_run
 from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.run_options import WORKER_OPTIONS
-from espnet2_cltm.experiment.worker import work
+from espnet2_cltm.experiment.worker import check_audio, work
 from espnet2_cltm.options import add_options
 
 
@@ -37,10 +37,12 @@ def get_parser() -> argparse.ArgumentParser:
 
 def make_runs(args: argparse.Namespace) -> None:
     """Make runs until none is left."""
+    directory = ExperimentDir(args.exp)
+    check_audio(directory)
     # The runner's way to end a worker, whatever that is doing; nothing is lost.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     work(
-        ExperimentDir(args.exp),
+        directory,
         args.ngpu,
         args.parent,
         audio_cache_bytes=args.audio_cache * 10**6,

@@ -10,9 +10,12 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import torch
 
+from espnet2_cltm.corpus.audio import load_audio
+from espnet2_cltm.corpus.utterance_list import read_utterance_list
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.encoder import check_encoder
@@ -27,10 +30,31 @@ from espnet2_cltm.files import write_text
 from espnet2_cltm.registry import find_task
 
 WAIT_SECONDS, MOST_WAIT_SECONDS = 0.5, 60.0
+TRIED_LISTS = 100  # of utterances, before all audio is taken to be elsewhere
 # After such an error a process cannot use its GPU any more (PyTorch 2.8 and later).
 _DEVICE_IS_LOST = (
     (torch.AcceleratorError,) if hasattr(torch, "AcceleratorError") else ()
 )
+
+
+def check_audio(directory: ExperimentDir) -> None:
+    """Refuse to work where no audio can be read, as every run would fail at once.
+
+    Raises:
+        UserError: Of the lists that are tried, none begins with a recording that is
+            here.
+    """
+    lists = sorted(directory.root.glob("data/*/*/train.*.tsv"))[:TRIED_LISTS]
+    for path in lists:
+        with suppress(UserError, IndexError):
+            load_audio(read_utterance_list(path)[0].audio)
+            return
+    if lists:
+        raise UserError(
+            f"No audio of {directory.root} can be read here ({lists[0]} says where it "
+            "lies): start workers in the directory that run.sh was started in, on a "
+            "machine that sees the audio store."
+        )
 
 
 def work(

@@ -1,9 +1,29 @@
 """Workers that wait for others."""
 
+import shutil
+
+import pytest
+
+from espnet2_cltm.bin import run_worker
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment import worker
 from tests.experiment.kept_experiments import plan_experiment, settings_for
 from tests.speech import write_dump
+
+
+def test_a_worker_that_sees_no_audio_fails_no_run(tmp_path):
+    store = tmp_path / "store"
+    write_dump(store / "demo", ["es", "fi"])
+    directory = plan_experiment(tmp_path / "exp", settings_for(store), ["es", "fi"])
+    shutil.rmtree(store / "demo/es")
+    worker.check_audio(directory)  # those of fi can be made
+    store.rename(tmp_path / "elsewhere")
+    args = run_worker.get_parser().parse_args(["--exp", str(directory.root)])
+    with pytest.raises(
+        UserError, match=r"No audio of .*exp can be read here .*run\.sh"
+    ):
+        run_worker.make_runs(args)
+    assert not directory.runs.exists()
 
 
 def test_a_worker_looks_ever_more_rarely_for_runs_that_others_make(
