@@ -25,7 +25,15 @@ def in_full_scale(waveforms: torch.Tensor) -> torch.Tensor:
 def batch_of(
     waveforms: Iterable[np.ndarray], device: str | torch.device = "cpu"
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return copies of waveforms as one (batch, samples), and their lengths."""
+    """Put copies of waveforms into one tensor.
+
+    Args:
+        waveforms: (samples,) float32 each.
+        device: Device of the result.
+
+    Returns:
+        (batch, samples), zero-padded at the end, and (batch,) numbers of samples.
+    """
     rows = [torch.tensor(waveform) for waveform in waveforms]
     speech = nn.utils.rnn.pad_sequence(rows, batch_first=True)
     return speech.to(device), torch.tensor([len(row) for row in rows], device=device)

@@ -135,7 +135,16 @@ class PairMlp(PairLoss):
     def forward(
         self, x: torch.Tensor, label: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Compute the loss as :class:`ContrastiveLoss` does; scores are split at 0."""
+        """Compute the loss of pairs.
+
+        Args:
+            x: (2, pairs, size) embeddings, not normalised.
+            label: (pairs,) 1 where both utterances are by one speaker, else 0.
+
+        Returns:
+            The loss, the share of pairs on the right side of 0, and the (pairs,)
+            decisions.
+        """
         scores = self.score(*torch.nn.functional.normalize(x, dim=-1))
         loss = torch.nn.functional.binary_cross_entropy_with_logits(
             scores, label.to(scores.dtype)

@@ -250,7 +250,15 @@ def is_whole(value: object, lowest: int) -> bool:
 
 
 def frontend_of(model: nn.Module, name: str) -> Any:
-    """Return a task model's frontend, of whatever kind; refuse a model without."""
+    """Return a task model's frontend, of whatever kind.
+
+    Args:
+        model: The task's model.
+        name: Name of the strategy that needs it, for the message.
+
+    Raises:
+        UserError: The model has none.
+    """
     frontend = getattr(model, "frontend", None)
     if frontend is None:
         raise UserError(
