@@ -72,6 +72,12 @@ class AsrTrainer(AdaptingTrainer):
             predicted |= dict(zip(utts, texts, strict=True))
             rows = zip(utts, batch["text"], batch["text_lengths"], strict=True)
             reference |= {u: bare.text_of(t[:n].tolist()) for u, t, n in rows}
+        if distributed_option.distributed:  # each process has a share of every batch
+            parts: list[Any] = [None] * torch.distributed.get_world_size()
+            torch.distributed.all_gather_object(parts, (reference, predicted))
+            for others in parts:
+                reference |= others[0]
+                predicted |= others[1]
         groups = {"": sorted(reference), **_by_language(reference, options)}
         stats = {}
         for name, utts in groups.items():

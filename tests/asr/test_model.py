@@ -11,6 +11,7 @@ from rapidfuzz.distance import Levenshtein
 
 from espnet2_cltm.asr.espnet_task import AsrTask
 from espnet2_cltm.asr.tokens import token_list
+from espnet2_cltm.asr.trainer import AsrTrainer
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.tasks.espnet import NETS
 from tests.speech import TINY_ASR
@@ -97,6 +98,36 @@ def test_head_depends_on_the_seed_alone():
     weight = first.ctc.ctc_lo.weight
     assert torch.equal(weight, second.ctc.ctc_lo.weight)
     assert not torch.equal(weight, other.ctc.ctc_lo.weight)
+
+
+def test_rates_are_those_of_the_utterances_of_all_processes(model, batch, monkeypatch):
+    speech, lengths, text, text_lengths = batch
+    parts = [["u1", "u3"], ["u2"]]  # what ESPnet gives each of two processes
+
+    def rates(utts, distributed):
+        rows = [int(utt[1:]) - 1 for utt in utts]
+        names = ("speech", "speech_lengths", "text", "text_lengths")
+        chosen = (value[rows] for value in (speech, lengths, text, text_lengths))
+        found = {}
+        AsrTrainer.validate_one_epoch(
+            model,
+            [(utts, dict(zip(names, chosen, strict=True)))],
+            SimpleNamespace(register=found.update),
+            SimpleNamespace(ngpu=0, valid_utt2lang=None),
+            SimpleNamespace(distributed=distributed),
+        )
+        return found
+
+    told = []
+
+    def gather(found, own):
+        told.append(own)
+        found[:] = told[-2:] * (2 // len(told))  # the first hears itself alone
+
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    alone, together = (rates(part, distributed=True) for part in parts)
+    assert together == rates(["u1", "u2", "u3"], distributed=False) != alone
 
 
 def test_audio_shorter_than_its_transcript_is_named(model):
