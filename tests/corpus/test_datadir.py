@@ -146,80 +146,59 @@ def test_labels_are_read_from_every_table_but_kaldis_own(tmp_path):
 
 def test_an_id_that_stands_twice_is_refused(tmp_path):
     rows = [Utterance("a-1", "a", "a.wav"), Utterance("a-1", "a", "b.wav")]
-    assert refusal(write_data_dir, tmp_path / "x", rows) == (
-        f"Utterance a-1 appears twice in {tmp_path}/x: give every utterance an id of "
-        "its own."
-    )
+    sentence = refusal(write_data_dir, tmp_path / "x", rows)
+    assert sentence.startswith(f"Utterance a-1 appears twice in {tmp_path}/x")
     assert not (tmp_path / "x").exists()
 
 
 def test_a_speaker_of_two_genders_is_refused(tmp_path):
     rows = [Utterance(f"a-{g}", "a", "a", {"gender": g}) for g in "fm"]
-    assert refusal(write_data_dir, tmp_path, rows) == (
-        f"Speaker a in {tmp_path} is given as m and as f: give each speaker one gender "
-        "or leave the speaker out."
-    )
+    sentence = refusal(write_data_dir, tmp_path, rows)
+    assert sentence.startswith(f"Speaker a in {tmp_path} is given as m and as f")
 
 
 @pytest.mark.parametrize(
     "name", ["", "a b", "a\u3000b", "a\tb", "a\nb", "a\0", "\ufeffa"]
 )
 def test_ids_with_white_space_are_refused(tmp_path, name):
-    assert bad(tmp_path, id=name) == (
-        f"The utterance id {name!r} in {tmp_path} is empty or holds white space or "
-        "control characters: use letters, digits, '_', '.' and '-'."
-    )
+    sentence = bad(tmp_path, id=name)
+    assert sentence.startswith(f"The utterance id {name!r} in {tmp_path} is empty or")
     assert bad(tmp_path, speaker=name).startswith(f"The speaker id {name!r} in ")
 
 
 def test_values_that_do_not_fit_on_a_line_are_refused(tmp_path):
-    assert bad(tmp_path, text="one\ntwo") == (
-        f"Utterance s-1 in {tmp_path}: its text cannot stand on one line of UTF-8 text "
-        "('one\\ntwo'); remove tabs, line breaks and characters that are not UTF-8."
-    )
+    sentence = bad(tmp_path, text="one\ntwo")
+    assert sentence.startswith(f"Utterance s-1 in {tmp_path}: its text cannot stand")
+    assert "('one\\ntwo')" in sentence
     assert "its audio cannot" in bad(tmp_path, audio=os.fsdecode(b"caf\xe9.wav"))
     assert "its lang cannot" in bad(tmp_path, lang="ca\t")
-    assert bad(tmp_path, audio="") == (
-        f"Utterance s-1 in {tmp_path} has no audio: give a path."
-    )
-    assert bad(tmp_path, labels={"gender": "female"}) == (
-        f"Utterance s-1 in {tmp_path} has gender 'female': write m or f."
-    )
+    assert f"s-1 in {tmp_path} has no audio" in bad(tmp_path, audio="")
+    sentence = bad(tmp_path, labels={"gender": "female"})
+    assert f"s-1 in {tmp_path} has gender 'female'" in sentence
     assert "has age 'thirty two': write one word" in bad(
         tmp_path, labels={"age": "thirty two"}
     )
     for label in ("", "lang", "num_samples", "a/b", "1st"):
         assert f"has the label '{label}'" in bad(tmp_path, labels={label: "x"})
     for duration in (0.0, -1.0, float("nan"), float("inf")):
-        assert bad(tmp_path, duration=duration) == (
-            f"Utterance s-1 in {tmp_path} has duration {duration}: give seconds, more "
-            "than 0."
-        )
+        sentence = bad(tmp_path, duration=duration)
+        assert f"s-1 in {tmp_path} has duration {duration}" in sentence
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_malformed_table_is_refused_with_its_line(tmp_path):
     path = tmp_path / "wav.scp"
-    path.write_bytes(b"a 1\n b\n")
-    assert refusal(read_table, path) == (
-        f"{path}, line 2, has no id in front: remove the line or write '<id> <value>'."
-    )
-    path.write_bytes(b"a 1\n\nb 2\n")
-    assert refusal(read_table, path).startswith(f"{path}, line 2, has no id")
-    path.write_bytes(b"a 1\nb 2\na 3\n")
-    assert refusal(read_table, path) == (
-        f"{path}, line 3: id a appears twice; keep one of the lines."
-    )
-    path.write_bytes(b"a 1\nb caf\xe9\n")
-    assert refusal(read_table, path) == (
-        f"{path}, line 2, is not UTF-8 text (invalid continuation byte at byte 5 of "
-        "the line): convert the file to UTF-8."
-    )
+    for content, said in (
+        (b"a 1\n b\n", ", line 2, has no id"),
+        (b"a 1\n\nb 2\n", ", line 2, has no id"),
+        (b"a 1\nb 2\na 3\n", ", line 3: id a appears twice"),
+        (b"a 1\nb caf\xe9\n", ", line 2, is not UTF-8 text (invalid continuation byte"),
+    ):
+        path.write_bytes(content)
+        assert refusal(read_table, path).startswith(f"{path}{said}")
     path.unlink()
-    assert refusal(read_table, path) == (
-        f"{path} cannot be read (No such file or directory): run the stage that makes "
-        "it, or correct the path."
-    )
+    said = f"{path} cannot be read (No such file or directory)"
+    assert refusal(read_table, path).startswith(said)
 
 
 def test_a_table_may_have_a_mark_tabs_crlf_and_no_last_line_feed(tmp_path):
@@ -233,24 +212,18 @@ def test_malformed_values_are_refused_with_their_line(tmp_path):
     write_data_dir(tmp_path, rows)
     for value in ("soon", "0", "-1", "nan", "inf", ""):
         (tmp_path / "utt2dur").write_text(f"a-1 1.5\na-2 {value}\n")
-        assert refusal(read_data_dir, tmp_path) == (
-            f"{tmp_path}/utt2dur, line 2: a-2 has duration '{value}'; write seconds, "
-            "more than 0."
-        )
+        said = f"{tmp_path}/utt2dur, line 2: a-2 has duration '{value}'"
+        assert refusal(read_data_dir, tmp_path).startswith(said)
     (tmp_path / "utt2gender").write_text("a-1 female\n")
-    assert refusal(read_data_dir, tmp_path) == (
-        f"{tmp_path}/utt2gender, line 1: a-1 has gender 'female'; write m or f, or "
-        "remove the line where it is not known."
-    )
+    said = f"{tmp_path}/utt2gender, line 1: a-1 has gender 'female'"
+    assert refusal(read_data_dir, tmp_path).startswith(said)
 
 
 def test_different_utterances_in_two_files_are_refused(tmp_path):
     write_data_dir(tmp_path, [Utterance("a-1", "a", "a.wav")])
     (tmp_path / "utt2spk").write_text("a-2 a\n")
-    assert refusal(read_data_dir, tmp_path) == (
-        f"Utterance a-1 of {tmp_path}/wav.scp is not in utt2spk: both must name the "
-        "same utterances."
-    )
+    said = f"Utterance a-1 of {tmp_path}/wav.scp is not in utt2spk"
+    assert refusal(read_data_dir, tmp_path).startswith(said)
 
 
 def test_where_nothing_can_be_written_one_sentence_says_so(tmp_path):

@@ -192,17 +192,11 @@ def test_a_shared_speaker_leaves_train(corpus):
 def test_genders_other_than_m_and_f_are_refused_with_their_line(corpus, value):
     path = corpus / "ca/train/utt2gender"
     path.write_text(f"s1-1 f\ns1-2 {value}\n")
-    assert refusal(corpus) == (
-        f"{path}, line 2: s1-2 has gender '{value}'; write m or f, or remove the line "
-        "where it is not known."
-    )
+    assert refusal(corpus).startswith(f"{path}, line 2: s1-2 has gender '{value}'")
     path.unlink()
     path = corpus / "ca/train/spk2gender"
     path.write_text(f"s1 {value}\ns2 m\n")
-    assert refusal(corpus) == (
-        f"{path}, line 1: s1 has gender '{value}'; write m or f, or remove the line "
-        "where it is not known."
-    )
+    assert refusal(corpus).startswith(f"{path}, line 1: s1 has gender '{value}'")
 
 
 def test_a_speaker_of_two_genders_is_refused_with_both_places(corpus):
@@ -248,62 +242,44 @@ def test_segments_are_parts_of_recordings(corpus):
 
 def test_a_missing_split_is_refused(corpus):
     (corpus / "ca/dev").rename(corpus / "ca/valid")
-    assert refusal(corpus) == (
-        f"{corpus}/ca/dev is missing: each language needs train, dev and test; make "
-        "it, with wav.scp, utt2spk and the labels, such as utt2gender."
-    )
+    assert refusal(corpus).startswith(f"{corpus}/ca/dev is missing")
 
 
 @pytest.mark.parametrize("name", ["wav.scp", "utt2spk"])
 def test_a_missing_file_is_refused(corpus, name):
     (corpus / "ca/test" / name).unlink()
-    assert refusal(corpus) == (
-        f"{corpus}/ca/test/{name} is missing: each of train, dev and test needs "
-        "wav.scp and utt2spk."
-    )
+    assert refusal(corpus).startswith(f"{corpus}/ca/test/{name} is missing")
 
 
 def test_an_utterance_in_one_file_alone_is_refused(corpus):
     with (corpus / "ca/test/utt2spk").open("a") as lines:
         lines.write("s4-3 s4\n")
-    assert refusal(corpus) == (
-        f"Utterance s4-3 of {corpus}/ca/test/utt2spk is not in wav.scp: both must name "
-        "the same utterances."
-    )
+    said = f"s4-3 of {corpus}/ca/test/utt2spk is not in wav.scp"
+    assert said in refusal(corpus)
 
 
 def test_an_utterance_without_audio_or_speaker_is_refused(corpus):
     scp = corpus / "ca/test/wav.scp"
     text = scp.read_text()
     scp.write_text(text.splitlines()[0] + "\ns4-2\n")
-    assert refusal(corpus) == (
-        f"{scp}, line 2: s4-2 has no audio; write '<utterance> <path>'."
-    )
+    assert refusal(corpus).startswith(f"{scp}, line 2: s4-2 has no audio")
     scp.write_text(text)
     (corpus / "ca/test/utt2spk").write_text("s4-1 s4\ns4-2 s4 extra\n")
-    assert refusal(corpus) == (
-        f"{corpus}/ca/test/utt2spk, line 2: 's4 extra' cannot be a speaker id; write "
-        "'<utterance> <speaker>', ids without white space."
-    )
+    assert f"{corpus}/ca/test/utt2spk, line 2: 's4 extra' cannot" in refusal(corpus)
 
 
 def test_a_partial_utt2dur_is_refused(corpus):
     (corpus / "ca/dev/utt2dur").write_text("s3-1 1.5\n")
-    assert refusal(corpus) == (
-        f"{corpus}/ca/dev/utt2dur has 1 of 2 utterances: complete it, or remove it, as "
-        "Kaldi's tools drop those that it lacks."
-    )
+    assert f"{corpus}/ca/dev/utt2dur has 1 of 2 utterances" in refusal(corpus)
 
 
 def test_a_path_relative_to_the_data_directory_is_told_apart(corpus, monkeypatch):
     monkeypatch.chdir(corpus)
     dev = corpus / "ca/dev"
     (dev / "wav.scp").write_text("s3-1 ca/dev/s3-1.wav\ns3-2 s3-2.wav\n")
-    assert refusal(corpus) == (
-        f"{dev}/wav.scp, line 2: s3-2.wav does not exist in {corpus}, from where "
-        f"relative paths start, but does in {dev}: write {dev}/s3-2.wav or an absolute "
-        "path."
-    )
+    sentence = refusal(corpus)
+    assert f"{dev}/wav.scp, line 2: s3-2.wav does not exist in {corpus}" in sentence
+    assert f"write {dev}/s3-2.wav" in sentence
 
 
 def test_a_path_relative_to_the_working_directory_is_kept_as_it_is(corpus, monkeypatch):
@@ -323,11 +299,9 @@ def test_a_missing_audio_file_is_rejected_and_most_of_them_are_an_error(corpus):
     assert train / "s1-2.wav" in list_inputs(corpus, "ca", CorpusOptions())
     (train / "s1-1.wav").unlink()
     (train / "s2-2.wav").unlink()
-    assert refusal(corpus) == (
-        f"{train}/wav.scp, line 1: {train}/s1-1.wav does not exist, and so for 3 of 4 "
-        "audio files: correct the paths; relative ones start at the directory one runs "
-        f"from, {Path.cwd()}."
-    )
+    sentence = refusal(corpus)
+    assert f"{train}/wav.scp, line 1: {train}/s1-1.wav does not exist" in sentence
+    assert "3 of 4" in sentence and f"{Path.cwd()}" in sentence
 
 
 def test_pipes_and_archives_are_passed_on(corpus):
@@ -353,10 +327,7 @@ def test_speakers_that_sort_otherwise_than_their_utterances_are_refused(tmp_path
             path.read_text().replace("s1-1 ", "s1-x ").replace("\ns1-2 ", "\ns1-y ")
         )
     assert utterances.read_text().startswith("s1-x ")
-    assert refusal(tmp_path) == (
-        f"Speakers ca-s1 and ca-s1-2 of {tmp_path}/ca/train sort otherwise than their "
-        "utterances, which Kaldi's tools refuse: give speakers ids of one length."
-    )
+    assert f"ca-s1 and ca-s1-2 of {tmp_path}/ca/train sort" in refusal(tmp_path)
 
 
 def test_languages_are_directories_with_a_split(corpus):
@@ -366,25 +337,14 @@ def test_languages_are_directories_with_a_split(corpus):
 
 
 def test_wrong_corpus_directories_are_refused(corpus, tmp_path):
-    with pytest.raises(UserError) as error:
-        list_languages(tmp_path / "nowhere")
-    assert str(error.value) == (
-        f"{tmp_path}/nowhere is not a directory: give with --corpus_dir the directory "
-        "that holds <lang>/train, <lang>/dev and <lang>/test."
-    )
-    with pytest.raises(UserError) as error:
-        list_languages(corpus / "ca")
-    assert str(error.value) == (
-        f"{corpus}/ca holds no <lang>/train, <lang>/dev and <lang>/test: it is one "
-        f"language's directory; give {corpus}."
-    )
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError) as error:
-        list_languages(tmp_path / "empty")
-    assert str(error.value) == (
-        f"{tmp_path}/empty holds no <lang>/train, <lang>/dev and <lang>/test: put each "
-        "language's directories into a directory named after it."
-    )
+    for directory, said in (
+        (tmp_path / "nowhere", "is not a directory"),
+        (corpus / "ca", f"give {corpus}."),
+        (tmp_path / "empty", "put each language's directories"),
+    ):
+        with pytest.raises(UserError, match=f"^{directory} .*{said}"):
+            list_languages(directory)
 
 
 def test_all_three_splits_come_out(corpus):
