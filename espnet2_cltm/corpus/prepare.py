@@ -97,13 +97,12 @@ class PreparedLanguage:
 
     def remarks(self) -> list[str]:
         """Return what else a user should know, one line each."""
-        lines = [f"{self.lang}: {note}" for note in self.notes]
-        lines += [f"{self.lang}: {self.joined}"] if self.joined else []
+        lines = [*self.notes, *filter(None, [self.joined])]
         for label, splits in self.unlabelled.items():
             lines.append(
-                f"{self.lang}: no usable utterance of {' and '.join(splits)} has a "
-                f"known {label}; utterances without it are kept, and stage 3 leaves "
-                f"{self.lang} out of tasks that need it"
+                f"no usable utterance of {' and '.join(splits)} has a known {label}; "
+                f"utterances without it are kept, and stage 3 leaves {self.lang} out "
+                "of tasks that need it"
             )
         if self._has_gender() and "gender" not in self.unlabelled:
             lines += self._scarce_genders()
@@ -129,8 +128,8 @@ class PreparedLanguage:
             return []
         few = "too few" if 0 in counts.values() else "very few"
         return [
-            f"{self.lang}: {few} speakers of a gender ({', '.join(scarce)}); stage 3 "
-            "decides in which tasks it takes part"
+            f"{few} speakers of a gender ({', '.join(scarce)}); stage 3 decides in "
+            "which tasks it takes part"
         ]
 
 
@@ -141,7 +140,7 @@ def prepare(
     datadir: Path | str,
     options: CorpusOptions,
     announce: Callable[[str], None] = print,
-) -> list[PreparedLanguage]:
+) -> None:
     """Prepare languages one after the other; one that fails does not stop the rest.
 
     Args:
@@ -162,7 +161,6 @@ def prepare(
     if corpus.list_unusable and not langs:
         for lang, why in corpus.list_unusable(Path(corpus_dir)).items():
             announce(f"{lang} is not prepared: {why}")
-    prepared: list[PreparedLanguage] = []
     failures: dict[str, UserError] = {}
     for number, lang in enumerate(chosen, start=1):
         place = f"[{number}/{len(chosen)}]"
@@ -172,14 +170,13 @@ def prepare(
             failures[lang] = error
             announce(f"{place} {lang}: failed: {error}")
             continue
-        prepared.append(outcome)
         skipped = (
             f" (skipped: {outcome.directory} is complete and its input and options are "
             "unchanged)"
         )
         announce(f"{place} {outcome.summary()}{skipped if outcome.skipped else ''}")
         for remark in outcome.remarks():
-            announce(f"{place} {remark}")
+            announce(f"{place} {lang}: {remark}")
     if len(failures) == 1 == len(chosen):
         raise failures[chosen[0]]
     if failures:
@@ -188,7 +185,6 @@ def prepare(
             f"({' '.join(failures)}): see the sentence of each above, put it right or "
             "leave the language out of --langs, and run the same command again."
         )
-    return prepared
 
 
 def choose_languages(
