@@ -188,8 +188,9 @@ def read_data_dir(directory: Path | str) -> list[Utterance]:
             missing, ``spk2<label>`` gives the labels.
 
     Raises:
-        UserError: A file is missing or malformed (see :func:`read_table`), or
-            ``wav.scp`` and ``utt2spk`` name different utterances.
+        UserError: A file is missing or malformed (see :func:`read_table`),
+            ``wav.scp`` and ``utt2spk`` name different utterances, or another table
+            names none of them.
     """
     directory = Path(directory)
     audio = read_table(directory / "wav.scp")
@@ -204,11 +205,11 @@ def read_data_dir(directory: Path | str) -> list[Utterance]:
             f"Utterance {odd} of {directory / present} is not in {absent}: both must "
             "name the same utterances."
         )
-    by_utterance = _read_labels(directory, "utt2")
-    by_speaker = _read_labels(directory, "spk2")
+    by_utterance = _read_labels(directory, "utt2", named)
+    by_speaker = _read_labels(directory, "spk2", set(speakers.values()))
     languages = _read_optional(directory / "utt2lang")
-    durations = _read_durations(directory / "utt2dur")
-    texts = _read_optional(directory / "text")
+    durations = _read_durations(directory / "utt2dur", named)
+    texts = _read_about(named, directory / "text")
     images = read_images(directory, named)
     labels = {
         label: (by_utterance.get(label), by_speaker.get(label, {}))
@@ -416,11 +417,24 @@ def _read_optional(path: Path) -> dict[str, str]:
     return read_table(path) if path.exists() else {}
 
 
-def _read_labels(directory: Path, prefix: str) -> dict[str, dict[str, str]]:
+def _read_about(known: Container[str], path: Path) -> dict[str, str]:
+    """Read a table that may be missing, but not be about others alone."""
+    table = _read_optional(path)
+    if table and not any(key in known for key in table):
+        raise UserError(
+            f"{path} names {next(iter(table))}, but nothing of utt2spk: correct its "
+            "ids, or remove the file."
+        )
+    return table
+
+
+def _read_labels(
+    directory: Path, prefix: str, known: Container[str]
+) -> dict[str, dict[str, str]]:
     """Read the tables of labels; an empty one counts as missing."""
     tables = {}
     for label, path in label_tables(directory, prefix).items():
-        table = read_table(path)
+        table = _read_about(known, path)
         for number, (key, value) in enumerate(table.items(), start=1):
             if label == "gender" and value not in GENDERS:
                 raise UserError(
@@ -433,9 +447,9 @@ def _read_labels(directory: Path, prefix: str) -> dict[str, dict[str, str]]:
     return tables
 
 
-def _read_durations(path: Path) -> dict[str, float]:
+def _read_durations(path: Path, known: Container[str]) -> dict[str, float]:
     durations = {}
-    for number, (key, value) in enumerate(_read_optional(path).items(), start=1):
+    for number, (key, value) in enumerate(_read_about(known, path).items(), start=1):
         duration = parse_duration(value)
         if duration is None:
             raise UserError(

@@ -151,6 +151,13 @@ def test_an_id_that_stands_twice_is_refused(tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("name", ["text", "utt2dur", "utt2gender", "spk2gender"])
+def test_a_table_of_other_ids_is_refused(tmp_path, name):
+    write_data_dir(tmp_path, [Utterance("a-1", "a", "a.wav")])
+    (tmp_path / name).write_text(f"rec-1 {'1.5' if name == 'utt2dur' else 'f'}\n")
+    assert refusal(read_data_dir, tmp_path).startswith(f"{tmp_path}/{name} names rec-1")
+
+
 def test_a_speaker_of_two_genders_is_refused(tmp_path):
     rows = [Utterance(f"a-{g}", "a", "a", {"gender": g}) for g in "fm"]
     sentence = refusal(write_data_dir, tmp_path, rows)
