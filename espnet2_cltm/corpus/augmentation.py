@@ -95,10 +95,11 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
+            is_positive = isinstance(value, int | float) and value >= 0
             if name.endswith("_prob"):
-                valid, wanted = _is_share(value), "a probability from 0 to 1"
+                valid, wanted = is_positive and value <= 1, "a probability from 0 to 1"
             elif name == "colour":
-                valid, wanted = _is_deviation(value), "0 or more (dB)"
+                valid, wanted = is_positive, "0 or more (dB)"
             elif name == "babble_voices":
                 valid = isinstance(value, int) and value >= 1
                 wanted = "a whole number from 1 on"
@@ -289,14 +290,6 @@ def _draw(random: np.random.Generator, limits: Range) -> float:
 def _draw_log(random: np.random.Generator, limits: Range) -> float:
     lowest, highest = np.log(limits)
     return float(np.exp(random.uniform(lowest, highest)))
-
-
-def _is_share(value: object) -> bool:
-    return isinstance(value, int | float) and 0 <= value <= 1
-
-
-def _is_deviation(value: object) -> bool:
-    return isinstance(value, int | float) and value >= 0
 
 
 def _is_range(value: object) -> bool:

@@ -339,14 +339,14 @@ def _unused_rows(
 
 
 def _clients_with_both_genders(tables: Iterable[list[Row]]) -> set[str]:
-    stated = {
-        (row.client, gender)
+    first: dict[str, str] = {}
+    return {
+        row.client
         for table in tables
         for row in table
         if (gender := row.labels.get("gender"))
+        and first.setdefault(row.client, gender) != gender
     }
-    counts = Counter(client for client, _ in stated)
-    return {client for client, count in counts.items() if count > 1}
 
 
 def _read_durations(place: Place, tables: Iterable[list[Row]]) -> dict[str, float]:

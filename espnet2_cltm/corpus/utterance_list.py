@@ -64,8 +64,7 @@ def read_utterance_list(path: Path) -> list[ListedUtterance]:
                 f"{path}, line {number}: the audio of {utt} is not file.ark:offset but "
                 f"'{audio[:100]}': run stage 3 again."
             )
-        found = ListedUtterance(utt, label, int(num_samples), audio, speaker)
-        utterances.append(found)
+        utterances.append(ListedUtterance(utt, label, int(num_samples), audio, speaker))
     return utterances
 
 

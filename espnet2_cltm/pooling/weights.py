@@ -45,10 +45,7 @@ def size_of(weights: Weights) -> int:
 
 def not_finite(weights: Weights) -> str | None:
     """Return the name of a weight that is not finite; None where all are."""
-    for name, value in weights.items():
-        if not value.isfinite().all():
-            return name
-    return None
+    return next((n for n, value in weights.items() if not value.isfinite().all()), None)
 
 
 def require_alike(models: Mapping[str, Weights], but: Collection[str] = ()) -> None:
