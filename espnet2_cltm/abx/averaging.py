@@ -39,7 +39,12 @@ def speakers_of(errors: pd.DataFrame) -> list[str]:
 
 
 def by_speakers(cells: Cells, errors: np.ndarray) -> pd.DataFrame:
-    """Average the (cells,) errors of cells over contexts."""
+    """Average the errors of cells over contexts.
+
+    Args:
+        cells: Cells.
+        errors: (cells,) their errors.
+    """
     names = np.concatenate([cells.labels, cells.speakers], axis=1)
     table = pd.DataFrame(names, columns=_KEY).assign(error=errors)
     grouped = table.groupby(_KEY, sort=True)["error"]

@@ -99,7 +99,12 @@ def list_inputs(corpus_dir: Path, lang: str, options: CorpusOptions) -> list[Pat
 def load_language(
     corpus_dir: Path, lang: str, options: CorpusOptions
 ) -> LanguageSplits:
-    """Read one language; the option ``use_validated`` enlarges train.
+    """Read one language.
+
+    Args:
+        corpus_dir: Directory that :func:`.find_place` searches.
+        lang: Language code.
+        options: ``use_validated`` enlarges train.
 
     Returns:
         Utterances ``<lang>-<16 characters for client_id>-<clip>`` with absolute audio
@@ -166,8 +171,14 @@ def name_speakers(clients: Iterable[str], lang: str) -> dict[str, str]:
     """Name clients by short speaker ids of one width.
 
     16 characters of the SHA-256 digest of ``client_id``, whatever that looks like: one
-    client gets the same characters in every language, two get different ones. The
-    language stands in front, so that ids differ between languages.
+    client gets the same characters in every language, two get different ones.
+
+    Args:
+        clients: Values of ``client_id``.
+        lang: Language, put in front, so that ids differ between languages.
+
+    Returns:
+        Speaker ids by client.
     """
     return {
         client: f"{lang}-{hashlib.sha256(client.encode()).hexdigest()[:_ID_WIDTH]}"

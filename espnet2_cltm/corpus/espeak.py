@@ -5,8 +5,7 @@ file's text, a prompt and a rate in, 16-bit mono samples at 22.05 kHz out, with 
 times of their phones.
 
 A process speaks once: :mod:`espnet2_cltm.corpus.espeak_workers` starts one for each
-prompt and writes files. Where the package is missing or broken, everything here raises
-UserError.
+prompt and writes files.
 """
 
 import ctypes
@@ -118,6 +117,9 @@ class Synthesiser:
         directory: Empty directory. It becomes the working directory, because the
             library cuts paths of more than 160 characters short: here it finds its
             data and the voice file under short names.
+
+    Raises:
+        UserError: The package espeakng_loader is missing or broken.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -152,6 +154,9 @@ class Synthesiser:
 
     def speak(self, prompt: Prompt) -> Speech:
         """Speak for the first and only time in this process.
+
+        Args:
+            prompt: What to say, and how.
 
         Raises:
             UserError: espeak-ng lacks the words of this language for the text.
@@ -217,7 +222,11 @@ def _cannot_read(prompt: Prompt, how: str) -> UserError:
 
 @cache
 def load_library() -> ctypes.CDLL:
-    """Load espeak-ng."""
+    """Load espeak-ng.
+
+    Raises:
+        UserError: The package espeakng_loader is missing or broken.
+    """
     path = _loader().get_library_path()
     try:
         library = ctypes.CDLL(path)
@@ -232,12 +241,20 @@ def load_library() -> ctypes.CDLL:
 
 
 def version() -> str:
-    """Return the library's version, on which every sample depends."""
+    """Return the library's version, on which every sample depends.
+
+    Raises:
+        UserError: The package espeakng_loader is missing or broken.
+    """
     return load_library().espeak_Info(None).decode()
 
 
 def data_directory() -> Path:
-    """Return the directory of espeak-ng's voices, rules and phonemes."""
+    """Return the directory of espeak-ng's voices, rules and phonemes.
+
+    Raises:
+        UserError: The package espeakng_loader is missing or broken.
+    """
     loader = _loader()
     try:
         path = Path(loader.get_data_path())
@@ -257,6 +274,9 @@ def language_files() -> dict[str, Path]:
     A voice file names its languages in lines ``language <code> [<priority>]``. Where
     two files name the same code, the lower priority number wins, as in espeak-ng.
     Voices whose dictionary is not in the package are left out.
+
+    Raises:
+        UserError: The package espeakng_loader is missing or broken.
     """
     offers: dict[str, tuple[int, Path]] = {}
     data = data_directory()
