@@ -18,7 +18,7 @@ import hashlib
 import json
 import wave
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, astuple, dataclass, fields, replace
 from pathlib import Path
 from random import Random
@@ -212,7 +212,10 @@ def _make(items: list[Item], directory: Path, lang: str, nj: int) -> None:
             json.dumps([(item.id, asdict(item.prompt)) for item in items]).encode()
         ).hexdigest(),
     }
-    if _made_from_before(origin) != made_from:
+    before = None
+    with suppress(UserError):
+        before = read_json(origin, "make the language again")
+    if before != made_from:
         # In this order, an interruption leaves no file whose origin is in doubt.
         origin.unlink(missing_ok=True)
         _remove_made(directory, lang, "*.wav")
@@ -241,13 +244,6 @@ def _make(items: list[Item], directory: Path, lang: str, nj: int) -> None:
         for _ in files:
             bar.update()
     _write_tables(items, directory)
-
-
-def _made_from_before(path: Path) -> object:
-    try:
-        return read_json(path, "make the language again")
-    except UserError:
-        return None
 
 
 def _remove_made(directory: Path, lang: str, pattern: str) -> None:

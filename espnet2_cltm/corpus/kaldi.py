@@ -238,11 +238,7 @@ def _missing_audio(directory: Path, utterances: list[Utterance]) -> set[str]:
 
 
 def _new_ids(utterances: Iterable[Utterance], lang: str) -> dict[tuple[str, str], str]:
-    """Put language and speaker in front of ids; different ones stay different.
-
-    Returns:
-        New ids by speaker and own id.
-    """
+    """Return new ids, all different, by speaker and own id."""
     new_ids: dict[tuple[str, str], str] = {}
     taken: set[str] = set()
     for speaker, own in sorted((utt.speaker, utt.id) for utt in utterances):

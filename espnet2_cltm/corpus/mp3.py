@@ -43,21 +43,13 @@ class Mp3Frame:
 
 @dataclass(frozen=True)
 class _Frames:
-    """All frames of an MP3.
-
-    Attributes:
-        start: Offset of the first.
-        first: The first.
-        number: How many there are.
-        end: Offset behind the last.
-        is_cut: Whether the file ends within one.
-    """
+    """All frames of an MP3."""
 
     start: int
     first: Mp3Frame
     number: int
     end: int
-    is_cut: bool
+    is_cut: bool  # the file ends within one
 
 
 def _all_frames(content: bytes) -> _Frames | None:

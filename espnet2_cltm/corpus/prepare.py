@@ -161,13 +161,15 @@ def prepare(
     if corpus.list_unusable and not langs:
         for lang, why in corpus.list_unusable(Path(corpus_dir)).items():
             announce(f"{lang} is not prepared: {why}")
-    failures: dict[str, UserError] = {}
+    failed: list[str] = []
     for number, lang in enumerate(chosen, start=1):
         place = f"[{number}/{len(chosen)}]"
         try:
             outcome = prepare_language(corpus, corpus_dir, lang, datadir, options)
         except UserError as error:
-            failures[lang] = error
+            if len(chosen) == 1:
+                raise
+            failed.append(lang)
             announce(f"{place} {lang}: failed: {error}")
             continue
         skipped = (
@@ -177,12 +179,10 @@ def prepare(
         announce(f"{place} {outcome.summary()}{skipped if outcome.skipped else ''}")
         for remark in outcome.remarks():
             announce(f"{place} {lang}: {remark}")
-    if len(failures) == 1 == len(chosen):
-        raise failures[chosen[0]]
-    if failures:
+    if failed:
         raise UserError(
-            f"{len(failures)} of {len(chosen)} languages could not be prepared "
-            f"({' '.join(failures)}): see the sentence of each above, put it right or "
+            f"{len(failed)} of {len(chosen)} languages could not be prepared "
+            f"({' '.join(failed)}): see the sentence of each above, put it right or "
             "leave the language out of --langs, and run the same command again."
         )
 

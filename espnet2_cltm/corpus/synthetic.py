@@ -7,7 +7,6 @@ better synthetic speech puts it where ``--corpus kaldi`` finds it, in a director
 ``<lang>@tts``, and nothing here is used.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import cycle
@@ -76,7 +75,8 @@ def load_language(
     config = read_config(DEMO.choose_config(str(options.config or "")))
     texts, what = transcripts(corpus, corpus_dir, base, voice, options)
     directory = corpus_dir if corpus.is_demo else Path(options.tts_dir) / corpus.name
-    items = draw_items(config, lang, voice, _in_turn(texts, config.seed, lang))
+    order = random_order(texts, config.seed, f"texts of {lang}")
+    items = draw_items(config, lang, voice, cycle(order) if texts else None)
     made = speak(items, directory / lang, lang, options.nj)
     n_speakers = len({item.speaker.id for item in items})
     note = f"spoken by espeak-ng {espeak.version()} in {n_speakers} voices: {what}"
@@ -117,8 +117,3 @@ def transcripts(
         f"the {len(readable)} of {len(texts)} training transcripts of {lang} that it "
         "can read"
     )
-
-
-def _in_turn(texts: list[str], seed: int, lang: str) -> Iterator[str] | None:
-    """Return texts in random order, over and over; None for none."""
-    return cycle(random_order(texts, seed, f"texts of {lang}")) if texts else None

@@ -31,7 +31,6 @@ from espnet2_cltm.profiles.profile import (
     read_arrays,
     read_profile,
     write_arrays,
-    write_profile,
 )
 from espnet2_cltm.profiles.recordings import (
     Rejected,
@@ -137,7 +136,8 @@ def make_profiles(
     clusters = read_clusters(outdir)
     for lang in wanted:
         features = read_arrays(_features(outdir, lang))
-        write_profile(profile_path(outdir, lang), make_profile(features, clusters))
+        profile = make_profile(features, clusters)
+        write_arrays(profile_path(outdir, lang), vars(profile))
         _features(outdir, lang).unlink()
     n_there = len(langs) - len(wanted)
     there = f"; {n_there} were made before" if n_there else ""

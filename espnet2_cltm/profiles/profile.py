@@ -58,11 +58,6 @@ class Profile:
         return np.ones(len(self.utts), bool) if half is None else self.half == half
 
 
-def write_profile(path: Path, profile: Profile) -> None:
-    """Write a profile, whole or not at all."""
-    write_arrays(path, vars(profile))
-
-
 def read_profile(path: Path) -> Profile:
     """Read a profile.
 

@@ -87,7 +87,7 @@ def test_an_unknown_corpus_is_refused_with_the_known_ones(capsys):
 def test_an_unknown_language_is_refused_with_the_known_ones(release, capsys):
     options = ["--corpus", "common_voice", "--corpus_dir", str(release)]
     sentence = refusal(capsys, *options, "--langs", "ca xx")
-    assert f"{release} (common_voice): xx." in sentence and "ca es zh-CN" in sentence
+    assert "xx" in sentence and str(release) in sentence and "ca es zh-CN" in sentence
 
 
 def test_languages_joined_by_plus_are_refused(release, capsys):
