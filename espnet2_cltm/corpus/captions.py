@@ -16,6 +16,7 @@ from pathlib import Path
 
 from espnet2_cltm.corpus.datadir import Utterance, read_table
 from espnet2_cltm.errors import UserError, foreign
+from espnet2_cltm.files import read_text
 
 _REMEDY = "give the corpus's own file, or another --layout"
 
@@ -23,8 +24,7 @@ _REMEDY = "give the corpus's own file, or another --layout"
 def read_spokencoco(table: Path) -> Iterator[Utterance]:
     """Read SpokenCOCO's layout; see the module for it, and :data:`LAYOUTS`."""
     with foreign(f"{table} is not of the layout spokencoco", _REMEDY):
-        rows = json.loads(table.read_text(encoding="utf-8"))["data"]
-        for row in rows:
+        for row in json.loads(read_text(table, _REMEDY))["data"]:
             for caption in row["captions"]:
                 yield _caption(
                     caption["wav"],
@@ -55,7 +55,7 @@ def read_speechcoco(table: Path) -> Iterator[Utterance]:
         raise UserError(f"{table} is not a directory of JSON files: {_REMEDY}.")
     for path in files:
         with foreign(f"{path} is not of the layout speechcoco", _REMEDY):
-            row = json.loads(path.read_text(encoding="utf-8"))
+            row = json.loads(read_text(path, _REMEDY))
             yield _caption(
                 row["wavFilename"],
                 f"{int(row['imgID']):012d}.jpg",

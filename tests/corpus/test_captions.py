@@ -23,7 +23,7 @@ def corpus(tmp_path):
         },
         {"image": "2.jpg", "captions": [{"wav": "b.wav", "speaker": 2}]},
     ]
-    (tmp_path / "coco.json").write_text(json.dumps({"data": coco}))
+    (tmp_path / "coco.json").write_text("\ufeff" + json.dumps({"data": coco}))
     (tmp_path / "wav2capt.txt").write_text("a.wav 1.jpg #0\nb.wav 1.jpg #1\n")
     with open(tmp_path / "wav2capt.txt", "a") as table:
         table.write("c.wav 2.jpg #0\n")

@@ -194,13 +194,9 @@ def test_a_clip_that_is_not_there_is_rejected(tmp_path):
 
 def test_mostly_missing_clips_are_reported_in_one_sentence(tmp_path):
     corpus = make_language(tmp_path, clips=["d.mp3"])
-    with pytest.raises(UserError) as error:
+    said = rf"2 of the 3 clips .* not in {tmp_path}/ca/clips \(the first is e\.mp3\)"
+    with pytest.raises(UserError, match=said):
         load(corpus)
-    assert str(error.value) == (
-        f"2 of the 3 clips that the tables name are not in {tmp_path}/ca/clips (the "
-        "first is e.mp3): it seems not extracted, or not wholly; extract the archive "
-        "of the language again, with its clips."
-    )
 
 
 def test_a_missing_clips_directory_is_reported(tmp_path):
@@ -315,21 +311,14 @@ def test_without_a_gender_column_no_gender_is_known(tmp_path):
 def test_a_missing_indispensable_column_is_reported(tmp_path, missing):
     header = [name for name in HEADER_1 if name != missing]
     corpus = make_language(tmp_path, test=table([row("c", "e.mp3")], header))
-    with pytest.raises(UserError) as error:
+    said = rf"{tmp_path}/ca/test\.tsv has no column '{missing}' .*{', '.join(header)}"
+    with pytest.raises(UserError, match=said):
         load(corpus)
-    assert str(error.value) == (
-        f"{tmp_path}/ca/test.tsv has no column '{missing}' (its columns are: "
-        f"{', '.join(header)}): extract the file from the archive again, or check that "
-        "it is a Common Voice table."
-    )
 
 
 def test_an_empty_table_is_reported(tmp_path):
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError, match=rf"{tmp_path}/ca/test\.tsv is empty"):
         load(make_language(tmp_path, test=""))
-    assert str(error.value) == (
-        f"{tmp_path}/ca/test.tsv is empty: extract the file from the archive again."
-    )
 
 
 def test_a_table_that_is_not_utf8_is_reported_with_its_line(tmp_path):
@@ -342,13 +331,9 @@ def test_a_table_that_is_not_utf8_is_reported_with_its_line(tmp_path):
 
 
 def test_a_missing_validated_table_is_reported(tmp_path):
-    with pytest.raises(UserError) as error:
+    said = rf"{tmp_path}/ca/validated\.tsv cannot be read \(No such file"
+    with pytest.raises(UserError, match=said):
         load(make_language(tmp_path), use_validated=True)
-    assert str(error.value) == (
-        f"{tmp_path}/ca/validated.tsv cannot be read (No such file or directory): "
-        "extract the whole archive of the language, or leave the language out of "
-        "--langs."
-    )
 
 
 def test_ids_are_of_one_width_and_free_of_white_space(tmp_path):
@@ -392,12 +377,9 @@ def test_durations_are_taken_where_all_of_a_split_are_known(tmp_path):
 
 
 def test_a_missing_corpus_directory_is_reported(tmp_path):
-    with pytest.raises(UserError) as error:
+    said = rf"{tmp_path}/nowhere is not a directory: set COMMON_VOICE .* --corpus_dir"
+    with pytest.raises(UserError, match=said):
         list_languages(tmp_path / "nowhere")
-    assert str(error.value) == (
-        f"{tmp_path}/nowhere is not a directory: set COMMON_VOICE in db.sh (or "
-        "--corpus_dir) to an extracted Common Voice release."
-    )
 
 
 TABLE = st.lists(
