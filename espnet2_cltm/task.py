@@ -406,14 +406,21 @@ class TaskSpec(ABC):
         """Import the module that trains and tests.
 
         Raises:
-            UserError: It has none.
+            UserError: It has none, or it cannot be imported.
         """
         if self.module is None:
             raise UserError(
                 f"The task {self.name} has no training of its own: choose another with "
                 "--task."
             )
-        return import_module(self.module)
+        try:
+            return import_module(self.module)
+        except ImportError as error:
+            raise UserError(
+                f"{self.module}, the module of the task {self.name}, cannot be "
+                f"imported ({error}): install what it needs, or correct the package "
+                "that declares the task."
+            ) from error
 
     @property
     def calibration_sets(self) -> list[str]:

@@ -156,7 +156,7 @@ def estimate_cost(
     """
     if not left:
         return Cost(0, workers, 0.0, 0.0, 0.0, 0)
-    logging.info("A few small runs are made, to take their time")
+    logging.info("Timing a few small runs")
     tasks = sorted({p.run.task for p in left})
     small = make_small_runs(planned, tasks, workers, len(left))
     # To hear the sample of the layers takes as long as to test on it.

@@ -2,12 +2,14 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from espnet2_cltm.corpus.datadir import Utterance
+from espnet2_cltm.errors import UserError
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.speaker.spec import SPEAKER
 from espnet2_cltm.task import DrawingRules, UnfitLanguage
@@ -143,3 +145,9 @@ def test_dev_and_test_trials_are_of_their_own_speakers():
         assert all(utt.startswith(f"ca-{name}") for utt in drawn.test_data[name].utts)
     assert drawn.dev == list(drawn.test_data["dev"].utts)
     assert drawn.test == list(drawn.test_data["test"].utts)
+
+
+def test_a_module_that_cannot_be_imported_is_named():
+    spec = replace(SPEAKER, module="cltm_years.testing")
+    with pytest.raises(UserError, match=r"^cltm_years\.testing, .* task speaker"):
+        spec.code()
