@@ -102,7 +102,8 @@ def load_kept_model(
     except UserError as error:
         logging.warning("%s The run will be repeated.", error)
         return None
-    return model, _entry_of_test(packed, language)
+    entry = packed.checkpoints[language or _further_test(packed)]
+    return model, {k: v for k, v in entry.items() if k != "file"}
 
 
 def extract_start(directory: ExperimentDir, run: Run) -> tuple[Path, ...]:
@@ -126,12 +127,6 @@ def extract_start(directory: ExperimentDir, run: Run) -> tuple[Path, ...]:
         files = packed.extract(extracted, _further_test(packed))
         Path(files["model_file"]).rename(place)
     return (place,)
-
-
-def _entry_of_test(packed: PackedModel, language: str | None) -> dict[str, Any]:
-    """Return the entry of a test; of None: on another language, or else on its own."""
-    entry = packed.checkpoints[language or _further_test(packed)]
-    return {k: v for k, v in entry.items() if k != "file"}
 
 
 def _further_test(packed: PackedModel) -> str:

@@ -35,7 +35,7 @@ from espnet2_cltm.task import Measure
 
 LOSS, STEPS, CHOSEN, VALID = "train_loss", "steps", "chosen", "valid_"
 METRIC = "metric_"
-_EPOCH = re.compile(r"(\d+)epoch results: \[train\] (.*?)(?:, \[valid\]|$)")
+_EPOCH = re.compile(r"(?m)(\d+)epoch results: \[train\] (.*?)(?:, \[valid\]|$)")
 _VALUE = re.compile(r"(\w+)=([-+.0-9e]+)")
 _LOGGED = {"loss": LOSS, "total_count": STEPS}
 
@@ -153,15 +153,11 @@ def _costs_row(run: Run, metrics: Mapping[str, Any]) -> tuple[str, ...]:
 def _logged(path: Path) -> Iterator[Measure]:
     """Read the epochs of a training's log; of one that was begun twice, the last."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    epochs = {int(n): line for line in text.splitlines() for n, line in _epoch(line)}
+    epochs = {int(n): found for n, found in _EPOCH.findall(text)}
     for epoch, values in epochs.items():
         for name, value in _VALUE.findall(values):
             if name in _LOGGED:
                 yield _LOGGED[name], epoch, float(value)
-
-
-def _epoch(line: str) -> list[tuple[str, str]]:
-    return _EPOCH.findall(line)
 
 
 def _validated(metrics: Mapping[str, Any], lang: str) -> Iterator[Measure]:

@@ -83,7 +83,7 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         _require_unit(spec, "--regime_budgets", max(grid, default=None))
         spec.check_options(options[spec.name], shared)
     train_config = read_train_configs(
-        {s.name: _config_path(s, values[f"{s.name}_config"]) for s in specs},
+        {s.name: shipped(values[f"{s.name}_config"] or s.train_config) for s in specs},
         values["model"] or None,
         values["freeze"] or None,
     )
@@ -178,10 +178,6 @@ def _require_unit(spec: TaskSpec, option: str, n: int | None) -> None:
             f"{option} is {n}, but {spec.name} does not count seconds: give a number "
             f"of {spec.unit}."
         )
-
-
-def _config_path(spec: TaskSpec, asked: str | None) -> Path:
-    return shipped(asked or spec.train_config)
 
 
 @dataclass(frozen=True)

@@ -78,10 +78,6 @@ class Claims:
             ) from error
         return True
 
-    def is_taken(self, name: str) -> bool:
-        """Return whether another living process has claimed a run, claiming nothing."""
-        return self.holder(name) is not None
-
     def holder(self, name: str) -> int | None:
         """Return the living process that has claimed a run, claiming nothing.
 

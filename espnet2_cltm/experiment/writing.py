@@ -24,7 +24,7 @@ def is_begun(directory: ExperimentDir) -> bool:
     if not directory.claims.exists():
         return False
     claims = Claims(directory.claims)
-    is_taken = any(map(claims.is_taken, names))
+    is_taken = any(claims.holder(name) is not None for name in names)
     claims.close()
     return is_taken
 

@@ -83,7 +83,7 @@ def test_a_run_is_running_while_a_living_process_claims_it(tmp_path, in_other_pr
     process, taken = in_other_process(names[0])
     assert taken == [True]
     assert states.look(claims).running == 1
-    assert not claims.is_taken(names[1])
+    assert claims.holder(names[1]) is None
     process.kill()
     process.join()
     assert states.look(claims).running == 0
