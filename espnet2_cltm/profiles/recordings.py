@@ -60,7 +60,9 @@ def _tables(directory: Path) -> Path | None:
 
 
 def _audio_files(directory: Path) -> Iterator[Path]:
-    return (p for p in directory.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+    # Hidden ones, such as ._a.mp3, are what macOS writes beside a file.
+    visible = (path for path in directory.rglob("*") if path.name[0] != ".")
+    return (path for path in visible if path.suffix.lower() in AUDIO_SUFFIXES)
 
 
 def list_recordings(directory: Path) -> list[Utterance]:

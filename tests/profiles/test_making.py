@@ -145,8 +145,8 @@ def test_recordings_are_of_as_many_speakers_as_there_are(tmp_path):
     assert found != choose_recordings(list_recordings(tmp_path), 6, seed=2)
 
 
-def test_files_whose_names_differ_in_a_blank_alone_are_two_recordings(tmp_path):
-    for name in ("a b.wav", "a_b.wav"):
+def test_every_visible_file_is_a_recording_of_its_own(tmp_path):
+    for name in ("a b.wav", "a_b.wav", "._a_b.wav"):
         (tmp_path / name).touch()
     assert len(choose_recordings(list_recordings(tmp_path), 6, seed=1)) == 2
 
