@@ -30,7 +30,7 @@ def analyse_alone(
         settings: How intervals would be made.
 
     Raises:
-        UserError: The task is not told.
+        UserError: The task is not told, or there is no cell off the diagonal.
     """
     task = task or next(filter(compared.name.startswith, task_names()), None)
     if task is None:
@@ -54,6 +54,11 @@ def analyse_alone(
     has_row = np.array([bool(np.isfinite(row).any()) for row in cells])
     cells[itself & has_row[:, None]] = 1.0
     there = np.isfinite(cells)
+    if not (there & ~itself).any():
+        raise UserError(
+            f"{compared.path} has no value of a target and another language as its "
+            "donor: give a matrix that has one."
+        )
     matrix = replace(
         estimate(moments),
         cltm=cells,

@@ -185,7 +185,8 @@ def _worth_line(report: Report) -> str:
     line = f"What is a donor's {report.source.items.removesuffix('s')} worth?"
     identified = int(matrix.target_identified.sum())
     lacks = ~matrix.target_identified & np.isnan(np.diagonal(matrix.self_gain))
-    lacking = int((lacks & possible).sum())
+    # Of a matrix alone no runs are known at all.
+    lacking = int((lacks & possible).sum()) if matrix.n_seeds.any() else 0
     without = f" (without single or double runs: {lacking})" if lacking else ""
     worth = worth_text(report)
     if not worth:

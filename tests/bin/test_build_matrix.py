@@ -623,6 +623,19 @@ def test_a_matrix_whose_lines_may_be_donors_is_asked_about(tmp_path, capsys, row
     assert read_matrix(tmp_path / "cltm.csv").values[0, 1] == 0.7
 
 
+def test_a_matrix_alone_has_no_runs_to_be_missed(tmp_path, capsys):
+    path = tmp_path / "m.csv"
+    options = ["--matrix", str(path), "--task", "gender", "--outdir", str(tmp_path)]
+    path.write_text("target,ca,es\nde,0.1,0.2\n")
+    main(options)
+    assert "Known for 1 of 3 targets: 0.15" in capsys.readouterr().out
+    path.write_text("target,ca,es\nca,1,\nes,,1\n")
+    with pytest.raises(SystemExit):
+        main(options)
+    told = capsys.readouterr().err
+    assert f"{path} has no value of a target" in told and "stages" not in told
+
+
 def test_a_synthetic_donor_is_not_counted_as_a_target(tmp_path, capsys):
     worth = {"single": 0.5, "double": 0.8, "pair": 0.6}
 
