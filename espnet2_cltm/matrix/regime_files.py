@@ -284,16 +284,8 @@ def _languages(
 
 
 CURVE_COLUMNS = (
-    "language",
-    "n",
-    "n_seeds",
-    "perf",
-    "perf_se",
-    "gain",
-    "gain_se",
-    "n_paired",
-    *INDICES,
-    "ci_min",
+    *("language", "n", "n_seeds", "perf", "perf_se", "gain", "gain_se", "n_paired"),
+    *(*INDICES, "ci_min"),
 )
 
 

@@ -304,7 +304,7 @@ def _negative_notes(records: pd.DataFrame) -> tuple[str, ...]:
         return ()
     return (
         f"Perf(i) of {' '.join(languages)} is not above 0, so that gains relative to "
-        "it are left empty",
+        "it mean nothing",
     )
 
 

@@ -16,19 +16,8 @@ from espnet2_cltm.matrix.recommendation import (
 from espnet2_cltm.matrix.uncertainty import LEVEL
 
 COLUMNS = (
-    "rank",
-    "tied",
-    "donor",
-    "source",
-    "estimate",
-    "low",
-    "high",
-    "gain",
-    "verdict",
-    "among_best",
-    "rank_low",
-    "rank_high",
-    "like_best",
+    *("rank", "tied", "donor", "source", "estimate", "low", "high", "gain", "verdict"),
+    *("among_best", "rank_low", "rank_high", "like_best"),
 )
 
 

@@ -103,12 +103,10 @@ def summarise(report: Report) -> dict[str, Any]:
         "version": __version__,
         "results_file": source.file,
         "results_sha256": source.sha256,
-        "task": source.task,
-        "metric": source.metric,
-        "budget": source.budget,
-        "unit": source.unit,
-        "steps": source.steps,
-        "strategy": source.strategy,
+        **{
+            name: getattr(source, name)
+            for name in ("task", "metric", "budget", "unit", "steps", "strategy")
+        },
         "steps_share": asdict(report.steps) if report.steps else None,
         "formula": FORMULA,
         "n_languages": n,
