@@ -150,15 +150,8 @@ def _paired_moments(scores: SeedScores) -> CellMoments:
     run_df = np.repeat(df[..., None], 3, axis=-1)
     shared, n_groups = _shared_covariance(scores, used)
     return CellMoments(
-        scores.languages,
-        n_seeds,
-        mean,
-        covariance + shared,
-        missing,
-        True,
-        run_df,
-        shared,
-        n_groups,
+        *(scores.languages, n_seeds, mean, covariance + shared, missing),
+        *(True, run_df, shared, n_groups),
     )
 
 

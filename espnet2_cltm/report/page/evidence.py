@@ -20,7 +20,7 @@ from espnet2_cltm.report.evidence import (
     narrow_line,
     reliability,
 )
-from espnet2_cltm.report.page.section import chart, folded, paragraphs, table
+from espnet2_cltm.report.page.section import chart, folded, paragraphs, table, table_of
 from espnet2_cltm.report.verification import TICKS, bin_width, det_limits
 from espnet2_cltm.results_format import KINDS
 
@@ -36,7 +36,7 @@ def data_section(report: Report) -> str | None:
     spec = known_task(report.source.task)
     unit = spec.test_data.suffix[1:] if spec and spec.test_data else "test items"
     in_hours = data["seconds"].max() >= HOUR
-    scale = HOUR if in_hours else MINUTE
+    scale, time = (HOUR, "hours") if in_hours else (MINUTE, "minutes")
     of_split = {
         split: data[data["split"] == split].set_index("language") for split in SPLITS
     }
@@ -45,44 +45,36 @@ def data_section(report: Report) -> str | None:
         values = (rows[name].get(code, np.nan) for split, rows in of_split.items())
         return " / ".join(form(value) for value in values)
 
-    def row(code: str) -> tuple[str, ...]:
+    def row(code: str) -> dict[str, str]:
         narrow, utterances = (
             sum(rows[name].get(code, np.nan) for rows in of_split.values())
             for name in ("narrow", "utterances")
         )
-        return (
-            report.languages[code].name,
-            of_each(code, "speakers"),
-            of_each(code, "utterances"),
-            of_each(code, "seconds", lambda x: f"{x / scale:.1f}"),
-            _whole(of_split["train"]["items"].get(code, np.nan)),
-            _whole(of_split["test"]["items"].get(code, np.nan)),
-            "not known" if np.isnan(narrow) else f"{narrow / max(utterances, 1):.0%}",
-            _remarks([rows["remarks"].get(code, "") for rows in of_split.values()]),
-        )
+        share = narrow / max(utterances, 1)
+        remarks = [rows["remarks"].get(code, "") for rows in of_split.values()]
+        return {
+            "language": report.languages[code].name,
+            "speakers": of_each(code, "speakers"),
+            "utterances": of_each(code, "utterances"),
+            time: of_each(code, "seconds", lambda x: f"{x / scale:.1f}"),
+            "utterances of a double run": _whole(of_split["train"]["items"].get(code)),
+            unit: _whole(of_split["test"]["items"].get(code)),
+            "narrow band": "not known" if np.isnan(narrow) else f"{share:.0%}",
+            "remarks": _remarks(remarks),
+        }
 
     known = set(data["language"])
     codes = [one.code for one in report.display_languages if one.code in known]
     warning = narrow_line(data, report.languages)
-    return paragraphs([warning] if warning else []) + table(
+    return paragraphs([warning] if warning else []) + table_of(
         "train / dev / test; of train, what is heard in any seed. Narrow band: sampled "
         "below 16 kHz, or nothing above 4 kHz",
-        (
-            "language",
-            "speakers",
-            "utterances",
-            "hours" if in_hours else "minutes",
-            "utterances of a double run",
-            unit,
-            "narrow band",
-            "remarks",
-        ),
         map(row, codes),
     )
 
 
-def _whole(value: float) -> str:
-    return "?" if np.isnan(value) else f"{value:,.0f}"
+def _whole(value: float | None) -> str:
+    return "?" if value is None or np.isnan(value) else f"{value:,.0f}"
 
 
 def _remarks(texts: list[str]) -> str:
@@ -107,17 +99,20 @@ def training_section(report: Report) -> str | None:
         epochs = chosen[kind]["total"] if kind in chosen else pd.Series(dtype=float)
         at = np.repeat(epochs.index.to_numpy(dtype=float), epochs.round().astype(int))
         last = max([*at, *(loss[kind].index if kind in loss else ())])
+        n_steps = f"{steps[kind]['mean'].iloc[-1]:,.0f}" if kind in steps else ""
+        courses = {"loss": loss.get(kind)}
+        courses |= {name: of_kinds.get(kind) for name, of_kinds in valid.items()}
+        median = f"{np.median(at):g} ({at.min():g} to {at.max():g})" if len(at) else ""
         rows.append(
-            (
-                kind,
-                f"{len(at):,}",
-                f"{last:.0f}",
-                f"{steps[kind]['mean'].iloc[-1]:,.0f}" if kind in steps else "",
-                _course(loss.get(kind)),
-                *(_course(of_kinds.get(kind)) for of_kinds in valid.values()),
-                f"{np.median(at):g} ({at.min():g} to {at.max():g})" if len(at) else "",
-                f"{(at == last).mean():.0%}" if len(at) else "",
-            )
+            {
+                "runs of": kind,
+                "tests": f"{len(at):,}",
+                "epochs": f"{last:.0f}",
+                "optimiser steps": n_steps,
+                **{f"{x}, first to last epoch": _course(y) for x, y in courses.items()},
+                "chosen epoch, median (range)": median,
+                "chose the last": f"{(at == last).mean():.0%}" if len(at) else "",
+            }
         )
     lines = [
         "Means over seeds, donors and languages; shaded, from the lowest to the "
@@ -125,20 +120,10 @@ def training_section(report: Report) -> str | None:
     ]
     if not valid:
         lines.append("No epoch was chosen by validation: every run takes its last one.")
-    columns = (
-        "runs of",
-        "tests",
-        "epochs",
-        "optimiser steps",
-        "loss, first to last epoch",
-        *(f"{name}, first to last epoch" for name in valid),
-        "chosen epoch, median (range)",
-        "chose the last",
-    )
     return (
         paragraphs(lines)
         + chart("training-chart", "Loss and validation by epoch", "wide chart")
-        + table("Trainings", columns, rows)
+        + table_of("Trainings", rows)
     )
 
 
@@ -187,21 +172,17 @@ def scores_section(report: Report) -> str | None:
         return None
     trials = {name: by_kind(scores, name) for name in ("target", "nontarget")}
     rows = [
-        (
-            kind,
-            *(f"{of_kinds[kind]['total'].sum():,.0f}" for of_kinds in trials.values()),
-            *(f"{miss_rate(curve, rate):.3f}" for rate in RATES),
-            f"{equal_error_rate(curve):.3f}",
-        )
+        {
+            "runs of": kind,
+            **{
+                f"{x} trials": f"{y[kind]['total'].sum():,.0f}"
+                for x, y in trials.items()
+            },
+            **{f"at {rate:.0%}": f"{miss_rate(curve, rate):.3f}" for rate in RATES},
+            "EER of the curve": f"{equal_error_rate(curve):.3f}",
+        }
         for kind, curve in by_kind(scores, "p_miss").items()
     ]
-    columns = (
-        "runs of",
-        "target trials",
-        "nontarget trials",
-        *(f"at {rate:.0%}" for rate in RATES),
-        "EER of the curve",
-    )
     return (
         paragraphs(
             [
@@ -211,7 +192,7 @@ def scores_section(report: Report) -> str | None:
             ]
         )
         + chart("scores-chart", "ROC, DET and histograms of scores", "wide chart")
-        + folded("As a table", table("Miss rate at false alarm rates", columns, rows))
+        + folded("As a table", table_of("Miss rate at false alarm rates", rows))
     )
 
 

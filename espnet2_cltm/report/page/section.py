@@ -28,7 +28,7 @@ Heading and entry in the contents follow from ``id`` and ``title``. Whatever the
 shows by a script has to be there without one too, as text or a table.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
@@ -138,6 +138,13 @@ def table(
         '<div class="scroll"><table class="{}">\n<caption>{}</caption>\n{}'
         "<tbody>\n{}</tbody>\n</table></div>\n"
     ).format(css, _text(caption), head, body)
+
+
+def table_of(caption: str, rows: Iterable[Mapping[str, str]], css: str = "") -> Markup:
+    """Return a table of rows that all have the same cells, by name of their column."""
+    rows = [*rows]
+    cells = (tuple(row.values()) for row in rows)
+    return table(caption, [*rows[0]] if rows else [], cells, css)
 
 
 def _cell(content: str) -> Markup:

@@ -54,6 +54,7 @@ from espnet2_cltm.report.page.section import (
     render,
     side_by_side,
     table,
+    table_of,
 )
 from espnet2_cltm.report.page.strategies import strategies_data, strategies_section
 from espnet2_cltm.report.rankings import (
@@ -196,38 +197,28 @@ def _rankings_data(report: Report) -> dict[str, list[Any]]:
 def _pairs(report: Report) -> str | None:
     if not np.isfinite(report.uncertainty.q_gain).any():
         return None
-    columns = ("target", "donor", "cross-gain", "q", "CLTM", "interval")
-    tables = [
-        (heading, none, strongest(report, verdict))
-        for heading, none, verdict in (
-            ("Donors that help", f"No donor clearly helps, {CORRECTED}.", HELPS),
-            ("Donors that harm", f"No donor clearly harms, {CORRECTED}.", HARMS),
-        )
-    ]
     caption = "The clearest first; CLTM and its interval where there is one"
-    return side_by_side(
-        (
-            heading,
-            table(caption, columns, (_pair_row(report, one) for one in pairs))
-            if pairs
-            else paragraphs([none]),
-        )
-        for heading, none, pairs in tables
-    )
+    tables = []
+    for verdict, helps in ((HELPS, "help"), (HARMS, "harm")):
+        rows = [_pair_row(report, one) for one in strongest(report, verdict)]
+        none = paragraphs([f"No donor clearly {helps}s, {CORRECTED}."])
+        found = table_of(caption, rows) if rows else none
+        tables.append((f"Donors that {helps}", found))
+    return side_by_side(tables)
 
 
-def _pair_row(report: Report, one: Mapping[str, Any]) -> tuple[str, ...]:
+def _pair_row(report: Report, one: Mapping[str, Any]) -> dict[str, str]:
     interval = "" if one["cltm"] is None else "unbounded"
     if one["low"] is not None:
         interval = f"[{one['low']:.2f}, {one['high']:.2f}]"
-    return (
-        report.languages[one["target"]].name,
-        report.languages[one["donor"]].name,
-        f"{signed(one['cross_gain'])} ± {one['cross_gain_se']:.3f}",
-        f"{one['q']:.2g}",
-        "" if one["cltm"] is None else f"{one['cltm']:.2f}",
-        interval,
-    )
+    return {
+        "target": report.languages[one["target"]].name,
+        "donor": report.languages[one["donor"]].name,
+        "cross-gain": f"{signed(one['cross_gain'])} ± {one['cross_gain_se']:.3f}",
+        "q": f"{one['q']:.2g}",
+        "CLTM": "" if one["cltm"] is None else f"{one['cltm']:.2f}",
+        "interval": interval,
+    }
 
 
 def _own_data(report: Report) -> str | None:
@@ -238,27 +229,22 @@ def _own_data(report: Report) -> str | None:
     single, double = single_and_double(report.scores)
     found = target_verdicts(matrix, uncertainty)
 
-    def row(i: int) -> tuple[str, ...]:
+    def row(i: int) -> dict[str, str]:
         gain, q = matrix.self_gain[i, i], uncertainty.q_gain[i, i]
         low, high = uncertainty.gain_low[i, i], uncertainty.gain_high[i, i]
-        return (
-            report.languages[matrix.languages[i]].name,
-            *(
-                format_value(x, 3) if np.isfinite(x) else ""
-                for x in (single[i], double[i])
-            ),
-            signed(gain) if np.isfinite(gain) else "",
-            f"[{low:.3f}, {high:.3f}]" if np.isfinite(low) else "",
-            f"{q:.2g}" if np.isfinite(q) else "",
-            found[i],
-            matrix.target_reason[i],
-        )
+        return {
+            "target": report.languages[matrix.languages[i]].name,
+            "single": format_value(single[i], 3) if np.isfinite(single[i]) else "",
+            "double": format_value(double[i], 3) if np.isfinite(double[i]) else "",
+            "self-gain": signed(gain) if np.isfinite(gain) else "",
+            "interval": f"[{low:.3f}, {high:.3f}]" if np.isfinite(low) else "",
+            "q": f"{q:.2g}" if np.isfinite(q) else "",
+            "own data": found[i],
+            "why not identified": matrix.target_reason[i],
+        }
 
-    columns = ("target", "single", "double", "self-gain", "interval", "q", "own data")
     caption = f"{report.source.metric_title}, means over seeds"
-    return table(
-        caption, (*columns, "why not identified"), map(row, report.display_index)
-    )
+    return table_of(caption, map(row, report.display_index))
 
 
 def _numbers(report: Report) -> str | None:
@@ -274,22 +260,21 @@ def _numbers(report: Report) -> str | None:
 
 def _origin(report: Report) -> str:
     tests = [
-        (
-            relation_name(test.relation),
-            "cells" if test.statistic == OF_CELLS else "pair effects",
-            str(test.n_cells),
-            f"{test.r:+.3f}" if test.r is not None else test.reason,
-            f"{test.p:.2g}" if test.p is not None else "",
-            f"{test.q:.2g}" if test.q is not None else "",
-        )
+        {
+            "relation": relation_name(test.relation),
+            "of": "cells" if test.statistic == OF_CELLS else "pair effects",
+            "cells": str(test.n_cells),
+            "r": f"{test.r:+.3f}" if test.r is not None else test.reason,
+            "p": f"{test.p:.2g}" if test.p is not None else "",
+            "q": f"{test.q:.2g}" if test.q is not None else "",
+        }
         for test in report.origin.relatedness
     ]
     found = bullets(origin_lines(report.origin))
     if not tests or not report.origin.enough_permutations:
         return found
-    return found + table(
+    return found + table_of(
         "Correlation of the cells with what languages have in common (Mantel's test)",
-        ("relation", "of", "cells", "r", "p", "q"),
         tests,
     )
 

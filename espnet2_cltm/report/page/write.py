@@ -28,13 +28,8 @@ from espnet2_cltm.report.page.sections import SECTIONS
 
 # What sections have in common, and the frame around them.
 SCRIPTS = (
-    "state.js",
-    "matrix_view.js",
-    "chart.js",
-    "hover.js",
-    "heatmap.js",
-    "address.js",
-    "fold.js",
+    *("state.js", "matrix_view.js", "chart.js", "hover.js", "heatmap.js"),
+    *("address.js", "fold.js"),
 )
 SECTION_SCRIPT = "cltm.sections[{name}] = function (element, data) {{\n{script}\n}};"
 
