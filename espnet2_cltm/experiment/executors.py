@@ -21,6 +21,7 @@ from espnet2_cltm.experiment.layout import ExperimentDir
 from espnet2_cltm.experiment.states import RunCounts, log_lines
 
 STOP_SECONDS = 5.0
+MOST_REPLACED = 10  # dead workers, on average of a place
 WORKER = (sys.executable, "-m", "espnet2_cltm.bin.run_worker")
 
 
@@ -87,11 +88,15 @@ def last_words(lines: Sequence[str]) -> str:
 class _Worker:
     process: subprocess.Popen
     log: Path
+    n_left: int  # runs that were left when it was started
     is_dead: bool = False
 
 
 class LocalExecutor:
     """Workers that are processes of this machine and end with the runner.
+
+    One that dies is replaced if any run has ended since it was started: a process may
+    lose its GPU, or what was left of the memory, after many runs that went well.
 
     With GPUs each worker sees one, which it shares with every ``ngpu``-th worker, and
     keeps to its share of the cores.
@@ -125,27 +130,19 @@ class LocalExecutor:
             *("--parent", str(os.getpid())),
         ]
         self._workers: list[_Worker] = []
+        self._n_started = 0
 
     def start(self, n_left: int) -> None:
         """Start the workers, at most one a run."""
         self._directory.logs.mkdir(parents=True, exist_ok=True)
-        n_workers = min(self._nj, n_left)
-        for index in range(n_workers):
-            worker = self._start_worker(index)
-            self._workers.append(worker)
-            if self._ngpu > 0:
-                # CUDA's own threads would otherwise roam over all cores. A worker
-                # without GPU has one thread, which the kernel places better.
-                os.sched_setaffinity(
-                    worker.process.pid, share_of_cores(index, n_workers)
-                )
+        self._nj = min(self._nj, n_left)
+        for index in range(self._nj):
+            self._workers.append(self._start_worker(index, n_left))
 
     def look_after(self, counts: RunCounts) -> WorkerCounts:
-        """Count the workers at work and name those that have died."""
-        n_alive = 0
-        for worker in self._workers:
+        """Count the workers at work; name those that have died, and replace them."""
+        for index, worker in enumerate(self._workers):
             code = worker.process.poll()
-            n_alive += code is None
             if code in (None, 0) or worker.is_dead:
                 continue
             worker.is_dead = True
@@ -155,7 +152,11 @@ class LocalExecutor:
                 f"A worker ended with {how}{hint}; its log is {worker.log}.",
                 file=sys.stderr,
             )
-        return WorkerCounts(n_alive)
+            is_spent = self._n_started >= (1 + MOST_REPLACED) * self._nj
+            if 0 < counts.left < worker.n_left and not is_spent:
+                self._workers[index] = self._start_worker(index, counts.left)
+                print("Another one takes its place.", file=sys.stderr)
+        return WorkerCounts(sum(w.process.poll() is None for w in self._workers))
 
     def why_ended(self) -> str:
         """Return the last line of a dead worker's log."""
@@ -178,10 +179,11 @@ class LocalExecutor:
                 )
                 worker.process.kill()
 
-    def _start_worker(self, index: int) -> _Worker:
+    def _start_worker(self, index: int, n_left: int) -> _Worker:
         log = self._directory.logs / (
-            f"worker.{os.uname().nodename}.{os.getpid()}.{index}.log"
+            f"worker.{os.uname().nodename}.{os.getpid()}.{self._n_started}.log"
         )
+        self._n_started += 1
         environment = dict(os.environ)
         if self._ngpu > 0:
             environment["CUDA_VISIBLE_DEVICES"] = device_of(index, self._ngpu)
@@ -193,7 +195,11 @@ class LocalExecutor:
                 stderr=subprocess.STDOUT,
                 env=environment,
             )
-        return _Worker(process, log)
+        if self._ngpu > 0:
+            # CUDA's own threads would otherwise roam over all cores. A worker without
+            # GPU has one thread, which the kernel places better.
+            os.sched_setaffinity(process.pid, share_of_cores(index, self._nj))
+        return _Worker(process, log, n_left)
 
 
 def device_of(index: int, ngpu: int) -> str:

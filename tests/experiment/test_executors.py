@@ -79,6 +79,27 @@ def test_the_last_line_of_a_dead_worker_tells_why(tmp_path, capsys):
     executor.stop(is_over=False)
 
 
+def test_a_worker_that_dies_after_runs_went_well_is_replaced(tmp_path):
+    script = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    executor = LocalExecutor(
+        ExperimentDir(tmp_path), 1, command=(sys.executable, "-c", script)
+    )
+    executor.start(9)
+    for n_done, n_started in ((1, 2), (3, 3), (3, 3), (4, 3)):
+        executor._workers[0].process.wait(60)
+        executor.look_after(RunCounts(9, n_done, 0, 0))
+        assert len(list(ExperimentDir(tmp_path).logs.iterdir())) == n_started
+    executor.stop(is_over=False)
+
+
+def test_a_worker_that_dies_at_once_is_not_replaced(tmp_path):
+    command = (sys.executable, "-c", "raise SystemExit(1)")
+    executor = LocalExecutor(ExperimentDir(tmp_path), 1, command=command)
+    executor.start(4)  # of nine runs
+    executor._workers[0].process.wait(60)
+    assert executor.look_after(RunCounts(9, 5, 0, 0)).running == 0
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
