@@ -16,6 +16,7 @@ languages.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,16 +89,8 @@ def make_pictures(settings: PictureSettings, outdir: Path, nj: int) -> str:
         for part, file in zip(parts, made, strict=True)
         if not file.exists()
     ]
-    with (
-        DecodingPool(nj, apart=False) as pool,
-        progress(
-            description="reading pictures",
-            total=len(made),
-            initial=len(made) - len(calls),
-            unit="part",
-        ) as bar,
-    ):
-        pool.run(calls, lambda _: bar.update())
+    with DecodingPool(nj, apart=False) as pool:
+        run_parts(pool, calls, len(made), "reading pictures")
     with replacing(outdir / "pictures.npy") as temporary:
         shape = (len(files), settings.size, settings.size, 3)
         together = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
@@ -117,6 +110,23 @@ def make_pictures(settings: PictureSettings, outdir: Path, nj: int) -> str:
     made[0].parent.rmdir()
     counts = " and ".join(f"{len(captions[split])} of {split}" for split in SPLITS)
     return f"{outdir}: {len(files)} pictures, captions: {counts}"
+
+
+def run_parts(
+    pool: DecodingPool, calls: Sequence[tuple[Any, ...]], total: int, description: str
+) -> None:
+    """Make what is left to do, with progress.
+
+    Args:
+        pool: The processes.
+        calls: Functions and arguments of what has not been done before.
+        total: Number of calls with those that have.
+        description: Label of the progress bar.
+    """
+    with progress(
+        description=description, total=total, initial=total - len(calls), unit="part"
+    ) as bar:
+        pool.run(calls, lambda _: bar.update())
 
 
 def _captions(settings: PictureSettings, split: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import kaldiio
 import numpy as np
@@ -52,8 +52,7 @@ from espnet2_cltm.pretraining.features import (
     check_frames,
     mfcc,
 )
-from espnet2_cltm.pretraining.pictures import SPLITS, captions_of
-from espnet2_cltm.progress import progress
+from espnet2_cltm.pretraining.pictures import SPLITS, captions_of, run_parts
 from espnet2_cltm.subsets import lasting, random_order
 
 FEATURES = ("mfcc", "layer")
@@ -140,24 +139,10 @@ def make_targets(settings: TargetSettings, outdir: Path, nj: int) -> list[str]:
             if not piece(outdir, lang, split).exists()
         ]
         calls = [(_assign, *arguments) for arguments in missing]
-        _run(pool, calls, len(SPLITS) * len(settings.langs), "assigning clusters")
+        run_parts(pool, calls, len(SPLITS) * len(settings.langs), "assigning clusters")
     for split in SPLITS:
         done.append(_merge(settings, outdir, split))
     return done
-
-
-def _run(
-    pool: DecodingPool, calls: Sequence[tuple[Any, ...]], total: int, description: str
-) -> None:
-    """Make calls, those of ``total`` that have not been made before."""
-    with progress(
-        description=description, total=total, initial=total - len(calls), unit="part"
-    ) as bar:
-
-        def count(_: int) -> None:
-            bar.update()
-
-        pool.run(calls, count)
 
 
 def _fit(
@@ -171,7 +156,7 @@ def _fit(
         for part, file in zip(parts, files, strict=True)
         if not file.exists()
     ]
-    _run(pool, calls, len(parts), "frames for k-means")
+    run_parts(pool, calls, len(parts), "frames for k-means")
     frames = np.concatenate([np.load(file) for file in files])[: settings.fit_frames]
     if len(frames) < settings.num_clusters:
         raise UserError(

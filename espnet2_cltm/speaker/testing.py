@@ -65,9 +65,7 @@ def write_training_data(
         utts_of.setdefault(utterance.label, []).append(utterance.utt)
     write_text(
         run_dir / "train" / "spk2utt",
-        "".join(
-            f"{name} {' '.join(sorted(utts_of[name]))}\n" for name in sorted(utts_of)
-        ),
+        (f"{name} {' '.join(sorted(utts_of[name]))}\n" for name in sorted(utts_of)),
     )
     valid = [utterance for part in dev for utterance in part.utterances]
     # ESPnet's command needs validation data even where no trial is scored on them.

@@ -10,7 +10,7 @@ digits to restore the same float32.
 
 import csv
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -95,13 +95,15 @@ def write_trials(path: Path | str, trials: TrialList) -> None:
     Raises:
         UserError: The file system refuses.
     """
+    _write(path, trials, (LABELS[is_target] for is_target in trials.is_target.tolist()))
+
+
+def _write(path: Path | str, trials: TrialList, third: Iterable[str]) -> None:
+    rows = zip(trials.enrol.tolist(), trials.test.tolist(), third, strict=True)
     utts = trials.utts
-    columns = (trials.enrol.tolist(), trials.test.tolist(), trials.is_target.tolist())
-    lines = [
-        f"{utts[enrol]} {utts[test]} {LABELS[is_target]}\n"
-        for enrol, test, is_target in zip(*columns, strict=True)
-    ]
-    write_text(path, "".join(lines))
+    write_text(
+        path, (f"{utts[one]} {utts[other]} {text}\n" for one, other, text in rows)
+    )
 
 
 def read_trials(path: Path | str) -> TrialList:
@@ -295,13 +297,7 @@ def write_scores(path: Path | str, trials: TrialList, scores: np.ndarray) -> Non
     Raises:
         UserError: The file system refuses.
     """
-    utts = trials.utts
-    columns = (trials.enrol.tolist(), trials.test.tolist(), scores.tolist())
-    lines = [
-        f"{utts[enrol]} {utts[test]} {score:.9g}\n"
-        for enrol, test, score in zip(*columns, strict=True)
-    ]
-    write_text(path, "".join(lines))
+    _write(path, trials, (f"{score:.9g}" for score in scores.tolist()))
 
 
 def read_scores(path: Path | str, trials: TrialList) -> np.ndarray:

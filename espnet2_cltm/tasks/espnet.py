@@ -21,6 +21,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from io import StringIO
 from types import ModuleType
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -72,16 +73,12 @@ def without_type_checks() -> Iterator[None]:
     It compiles the functions of ESPnet anew to have every call checked, which takes
     three seconds of each process. What a user sets is checked in :mod:`.options`.
     """
-    typechecked = typeguard.typechecked
 
     def as_it_is(target: Any = None, **_: Any) -> Any:
         return as_it_is if target is None else target
 
-    typeguard.typechecked = as_it_is
-    try:
+    with mock.patch.object(typeguard, "typechecked", as_it_is):
         yield
-    finally:
-        typeguard.typechecked = typechecked
 
 
 @contextmanager
@@ -92,16 +89,8 @@ def weights_only() -> Iterator[None]:
     which may be any code. PyTorch's own variable forbids that, in processes that are
     started within the block too.
     """
-    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
+    with mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
         yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 # ESPnet's trainer calls it by its old name in every run.
