@@ -144,8 +144,8 @@ class AsrTask(AdaptingTask, asr.ASRTask):
                 f"{args.token_type}: give one of {', '.join(known)}."
             )
         read_token_list(args)
-        if args.model == "ctc":
-            args.model_conf = {**args.model_conf, "token_type": args.token_type}
+        require_known("model", args.model, ("ctc",))  # ESPnet's others write no text
+        args.model_conf = {**args.model_conf, "token_type": args.token_type}
         with foreign("The model cannot be built", "correct its configuration"):
             model = super().build_model(args)
         torch.manual_seed(args.seed)

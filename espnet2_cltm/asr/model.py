@@ -71,7 +71,7 @@ class CtcModel(ESPnetASRModel):
         **parts: Parts and options of ESPnet's model.
 
     Raises:
-        UserError: The precision is not known.
+        UserError: The precision is not known, or CTC has no weight.
     """
 
     def __init__(
@@ -83,6 +83,11 @@ class CtcModel(ESPnetASRModel):
         **parts: Any,
     ):
         check_autocast(autocast)
+        if ctc_weight == 0:
+            raise UserError(
+                f"ctc_weight: {ctc_weight} in model_conf must be above 0: transcripts "
+                "are what CTC finds."
+            )
         with _no_word_of_the_decoder():
             super().__init__(
                 ctc_weight=ctc_weight,

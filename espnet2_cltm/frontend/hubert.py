@@ -183,16 +183,18 @@ class HubertFrontend(AbsFrontend):
         """Return the size of a frame's feature vector."""
         return self.hubert.config.hidden_size
 
-    def frame_lengths(self, sample_lengths: torch.Tensor) -> torch.Tensor:
+    def frame_lengths(self, sample_lengths: Lengths) -> Lengths:
         """Return the numbers of frames of waveforms.
 
         Args:
-            sample_lengths: (batch,) integer numbers of samples.
+            sample_lengths: (batch,) integer numbers of samples, or one number.
 
         Returns:
-            (batch,) numbers of frames, 0 or less where a waveform is too short.
+            As many numbers of frames, 0 or less where a waveform is too short.
         """
-        return self._n_frames(sample_lengths)
+        for kernel, stride in windows(self.hubert.config):
+            sample_lengths = (sample_lengths - kernel) // stride + 1
+        return sample_lengths
 
     def freeze_up_to(self, highest: int | None, reuse: bool = True) -> None:
         """Take the encoder below a hidden state out of training.
@@ -312,7 +314,7 @@ class HubertFrontend(AbsFrontend):
         self, input: torch.Tensor, n_samples: Sequence[int], lowest: int
     ) -> list[torch.Tensor]:
         """Check and scale waveforms, and return the states from ``lowest`` on."""
-        if self._n_frames(min(n_samples)) < 1:
+        if self.frame_lengths(min(n_samples)) < 1:
             raise UserError(
                 f"An utterance of {min(n_samples)} samples is too short for this "
                 f"encoder, which needs {receptive_field(self.hubert.config)}: leave "
@@ -341,7 +343,7 @@ class HubertFrontend(AbsFrontend):
         else:
             weights = torch.softmax(self.layer_weights, dim=0)
             feats = torch.einsum("l,lbtd->btd", weights, torch.stack(states))
-        feats = feats[:, : self._n_frames(max(n_samples))]
+        feats = feats[:, : self.frame_lengths(max(n_samples))]
         frame_mask = self._frame_mask(n_samples, feats)
         if frame_mask is not None:
             feats = feats.masked_fill(~frame_mask.unsqueeze(-1), 0.0)
@@ -362,7 +364,7 @@ class HubertFrontend(AbsFrontend):
             for n, row in zip(n_samples, input.unbind(0), strict=True)
         ]
         longest = max(n_samples)
-        n_frames = self._n_frames(longest + self._padding(longest))
+        n_frames = self.frame_lengths(longest + self._padding(longest))
         *below, state = (
             padded(utterances, n_frames) for utterances in zip(*kept, strict=True)
         )
@@ -394,7 +396,7 @@ class HubertFrontend(AbsFrontend):
                     states = self._states_above_convolutions(
                         states[0], frame_mask, lowest, highest
                     )
-                n_frames = self._n_frames(len(waveform))
+                n_frames = self.frame_lengths(len(waveform))
                 return tuple(state[0, :n_frames].clone() for state in states)
 
         precision = "float32"
@@ -413,7 +415,7 @@ class HubertFrontend(AbsFrontend):
             stacked = windows(config)[-1][1]
             rows = zip(n_samples, input.unbind(0), strict=True)
             features = [log_mel(row[:n], stacked) for n, row in rows]
-            return padded(features, self._n_frames(size))
+            return padded(features, self.frame_lengths(size))
         input = nn.functional.pad(input, (0, self._padding(input.shape[1])))
         is_padded = min(n_samples) < input.shape[1]
         if self.normalize_waveform:
@@ -445,18 +447,13 @@ class HubertFrontend(AbsFrontend):
     def _frame_mask(
         self, n_samples: Sequence[int], frames: torch.Tensor
     ) -> torch.Tensor | None:
-        n_frames = [self._n_frames(n) for n in n_samples]
+        n_frames = [self.frame_lengths(n) for n in n_samples]
         if min(n_frames) == frames.shape[1]:
             return None
         return valid_mask(n_frames, frames.shape[1], frames.device)
 
     def _padding(self, n_samples: int) -> int:
         return -n_samples % self.length_multiple
-
-    def _n_frames(self, n_samples: Lengths) -> Lengths:
-        for kernel, stride in windows(self.hubert.config):
-            n_samples = (n_samples - kernel) // stride + 1
-        return n_samples
 
     def _no_mask_if_short(self, features: torch.Tensor) -> torch.Tensor | None:
         """Return an empty time mask where a batch is shorter than one masked span.

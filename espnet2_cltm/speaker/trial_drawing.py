@@ -14,7 +14,7 @@ sorted; within one language the enrol utterance is the first of the two by id.
 import hashlib
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -81,19 +81,12 @@ def draw_trials(
                 f"{counted(single, 'speaker')} of gender {gender} with one utterance "
                 f"{agreeing(single, 'has', 'have')} no positive trial"
             )
-        positives = [
-            pair
-            for name, utts in utts_of.items()
-            for pair in _sample(
-                pairs_within(utts), max_positives, f"positive|{seed}|{name}"
-            )
-        ]
-        drawn, missing = _balance(
-            positives,
+        drawn, missing = _draw_balanced(
+            {name: pairs_within(utts) for name, utts in utts_of.items()},
             pairs_between(utts_of),
-            f"negative|{seed}|{gender}",
+            max_positives,
+            (f"positive|{seed}", f"negative|{seed}|{gender}"),
             f"gender {gender}",
-            list(utts_of),
         )
         trials += [(min(pair), max(pair), is_target) for *pair, is_target in drawn]
         left_out += missing
@@ -141,21 +134,15 @@ def draw_cross_language_trials(
             name: [utt for utt in utts if utt not in in_first]
             for name, utts in utts_of.items()
         }
-        positives = [
-            pair
-            for name in utts_of
-            for pair in _sample(
-                pairs_across(enrol[name], test[name]),
-                max_positives,
-                f"cross-language positive|{seed}|{name}",
-            )
-        ]
-        drawn, missing = _balance(
-            positives,
+        drawn, missing = _draw_balanced(
+            {name: pairs_across(enrol[name], test[name]) for name in utts_of},
             pairs_across_between(enrol, test),
-            f"cross-language negative|{seed}|{gender}",
+            max_positives,
+            (
+                f"cross-language positive|{seed}",
+                f"cross-language negative|{seed}|{gender}",
+            ),
             f"gender {gender} in both languages",
-            list(utts_of),
         )
         trials += drawn
         left_out += missing
@@ -270,25 +257,33 @@ def _by_gender(
     return {gender: utts for gender, utts in by_gender.items() if utts}, left_out
 
 
-def _balance(
-    positives: Sequence[Pair],
+def _draw_balanced(
+    within: Mapping[str, NumberedPairs],
     between: NumberedPairs,
-    key: str,
+    max_positives: int,
+    keys: tuple[str, str],
     group: str,
-    speakers: Sequence[str],
 ) -> tuple[list[Trial], list[str]]:
-    """Add as many negatives as a gender has positives, and note what is missing."""
+    """Draw positives of each speaker and as many negatives; note what is missing.
+
+    ``keys`` are those of the draws: of positives, before the speaker, and of negatives.
+    """
+    positives = [
+        pair
+        for name, pairs in within.items()
+        for pair in _sample(pairs, max_positives, f"{keys[0]}|{name}")
+    ]
     n_positives = len(positives)
-    if len(speakers) == 1:
+    if len(within) == 1:
         loss = (
             f"its {counted(n_positives, 'positive')} "
             f"{agreeing(n_positives, 'is', 'are')} left out"
         )
         return [], [
-            f"{group} has one speaker ({speakers[0]}), so "
+            f"{group} has one speaker ({min(within)}), so "
             + (loss if n_positives else "it has no trial")
         ]
-    negatives = _sample(between, n_positives, key)
+    negatives = _sample(between, n_positives, keys[1])
     left_out = []
     n_missing = n_positives - len(negatives)
     if n_missing:

@@ -148,6 +148,11 @@ def test_audio_shorter_than_its_transcript_is_named(model):
         ({"checkpoint": "per"}, "checkpoint: per .* cer, wer, utt_wer"),
         ({"model_conf": {"autocast": "half"}}, "autocast: half"),
         ({"encoder_conf": {"size": 3}}, "cannot be built"),
+        ({"model": "espnet"}, "model: espnet is unknown"),
+        (
+            {"model_conf": {"ctc_weight": 0.0}, "decoder": "transformer"},
+            "ctc_weight: 0.0 in model_conf must be above 0",
+        ),
     ],
 )
 def test_configurations_that_build_nothing_are_refused(config, message):
