@@ -134,7 +134,11 @@ def load_language(
         for number, utterance in enumerate(utterances):
             name = new_ids[utterance.speaker, utterance.id]
             speaker = f"{lang}-{utterance.speaker}"
-            utterances[number] = replace(utterance, id=name, speaker=speaker, lang=lang)
+            # To Kaldi's tools a tab parts words as a blank does.
+            text = utterance.text and utterance.text.replace("\t", " ")
+            utterances[number] = replace(
+                utterance, id=name, speaker=speaker, lang=lang, text=text
+            )
             own_names[name] = utterance.id
             if found := times[split].get(utterance.id):
                 phones[name] = found

@@ -148,7 +148,7 @@ def test_every_table_of_labels_is_taken_and_is_an_input(corpus):
 
 
 def test_text_and_durations_are_taken(corpus):
-    (corpus / "ca/dev/text").write_text("s3-1 bon dia\ns3-2 adéu\n")
+    (corpus / "ca/dev/text").write_text("s3-1 bon\tdia\ns3-2 adéu\n")
     (corpus / "ca/dev/utt2dur").write_text("s3-1 1.5\ns3-2 2\n")
     dev = load(corpus).splits["dev"]
     assert [(utt.text, utt.duration) for utt in dev] == [("bon dia", 1.5), ("adéu", 2)]
