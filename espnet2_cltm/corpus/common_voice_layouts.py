@@ -172,8 +172,9 @@ def find_clips(place: Place, wanted: Iterable[str]) -> dict[str, str]:
 
 
 def _walk(place: Place, n_wanted: int) -> Iterator[tuple[str, str]]:
-    """Yield each file's directory and name."""
-    for folder, _, files in os.walk(place.clips):
+    """Yield each file's directory and name, behind links to directories, too."""
+    has_own = place.clips != place.directory
+    for folder, _, files in os.walk(place.clips, followlinks=has_own):
         shown: Iterable[str] = files
         if len(files) > 100_000:
             description = f"Looking for {n_wanted} clips of {place.lang}"

@@ -188,11 +188,11 @@ def test_a_mirror_whose_shards_are_packed_is_told_so(tmp_path):
         load_language(tmp_path, "ca", CorpusOptions())
 
 
-def test_clips_in_directories_of_their_own_are_found(tmp_path):
+def test_clips_in_directories_of_their_own_are_found_behind_links_too(tmp_path):
     rows = [row("a", "sub/t.mp3"), row("a", "u.mp3")]
-    corpus = make_language(tmp_path, train=rows, clips=["d.mp3", "e.mp3"])
-    (corpus / "ca/clips/0").mkdir()
-    for clip in ("t.mp3", "u.mp3"):
-        touch(corpus / "ca/clips/0" / clip)
+    corpus = make_language(tmp_path / "cv", train=rows, clips=["d.mp3", "e.mp3"])
+    touch(corpus / "ca/clips/0/t.mp3")
+    touch(tmp_path / "other_disk/u.mp3")
+    (corpus / "ca/clips/1").symlink_to(tmp_path / "other_disk")
     language = load_language(corpus, "ca", CorpusOptions())
     assert len(language.splits["train"]) == 2
