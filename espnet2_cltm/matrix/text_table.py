@@ -85,7 +85,8 @@ def read_text_table(path: Path | str, remedy: str = REMEDY) -> TextTable:
             )
     except pd.errors.ParserWarning as error:
         raise UserError(
-            f"{path} is not a table: its lines have more fields than its header."
+            f"{path} is not a table (its lines have more fields than its header): "
+            f"{remedy}."
         ) from error
     except pd.errors.ParserError as error:
         if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt) or (
@@ -94,7 +95,7 @@ def read_text_table(path: Path | str, remedy: str = REMEDY) -> TextTable:
             raise KeyboardInterrupt from error
         reason = str(error).strip().removeprefix("Error tokenizing data. C error: ")
         reason = reason[:1].lower() + reason[1:]
-        raise UserError(f"{path} is not a table: {reason}.") from error
+        raise UserError(f"{path} is not a table ({reason}): {remedy}.") from error
     rows.index = pd.RangeIndex(FIRST_LINE, FIRST_LINE + len(rows))
     while len(rows) and (rows.iloc[-1] == "").all():  # blank lines at the end
         rows = rows.iloc[:-1]

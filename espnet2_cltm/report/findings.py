@@ -287,7 +287,7 @@ def next_steps(report: Report, results: Path, page: Path) -> list[str]:
     if count["cells_tested"] > 1:
         target = matrix.languages[int(np.nanargmax(_best_gains(matrix)))]
         steps.append(
-            f"which donors to take: {command_call('recommend')} --results {results} "
+            f"to choose donors: {command_call('recommend')} --results {results} "
             f"--task {task} --target {target}"
         )
     told = count["donors_help"] + count["donors_harm"]

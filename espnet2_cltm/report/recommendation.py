@@ -59,7 +59,7 @@ def recommendation_text(
         lines[2:2] = [
             f"Target {ranking.target} is not identified: {ranking.not_identified}.",
             "More of its own data did not clearly help, so what a donor is worth in "
-            "utterances of the target is unknown; which donor helps more is not.",
+            "utterances of the target is unknown: donors are ranked by their gain.",
         ]
     if ranking.no_self_gain:
         lines[2:2] = [
@@ -68,7 +68,7 @@ def recommendation_text(
         if ranking.quantity == GAIN:
             lines[3:3] = [
                 "Without both its single and double runs, what a donor is worth in "
-                "utterances of the target is unknown; which donor helps more is not."
+                "utterances of the target is unknown: donors are ranked by their gain."
             ]
     width = max(len("donor"), *(len(donor.donor) for donor in shown))
     lines.append(
