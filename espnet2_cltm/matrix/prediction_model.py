@@ -45,18 +45,16 @@ class Structure:
     """Which parts a model has.
 
     Attributes:
-        factors: Whether it has u and v.
-        scale_by_target: Whether each target has its own scale of the rest.
+        is_rich: Whether it has u and v, and each target its own scale of the rest.
         freedom: Degrees of freedom of the rest's Student distribution. Heavier tails
             would take for chance what outlying cells tell.
     """
 
-    factors: bool
-    scale_by_target: bool
+    is_rich: bool
     freedom: float
 
 
-STRUCTURES = (Structure(True, True, 10.0), Structure(False, False, 50.0))
+STRUCTURES = (Structure(True, 10.0), Structure(False, 50.0))
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ def _sweeps(
             np.where(known & np.isfinite(errors), errors, 0.0) / unit,
             relations,
             structure,
-            settings.rank if structure.factors else 0,
+            settings.rank if structure.is_rich else 0,
             np.random.default_rng((settings.seed, place)),
         )
         for sweep in range(-settings.burn_in, settings.draws):
@@ -330,7 +328,7 @@ class _Sampler:
         self.weights = self.generator.gamma((freedom + self.known) / 2) / rate
         weighted = self.weights * squares
         n = len(self.scale)
-        if not self.structure.scale_by_target:
+        if not self.structure.is_rich:
             count = VARIANCE_STRENGTH + self.known.sum()
             total = VARIANCE_STRENGTH * REST_VARIANCE + weighted.sum()
             self.scale = np.full(n, total / 2 / self.generator.gamma(count / 2))

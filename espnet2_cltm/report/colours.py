@@ -25,14 +25,8 @@ INK, FAINT = "#1a1a1a", "#5f5f5f"  # text and lines
 # vision. Their yellow is too light for a line; grey takes its place.
 BLUE, VERMILION = "#0072b2", "#d55e00"
 OKABE_ITO = (
-    BLUE,
-    VERMILION,
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-    "#000000",
-    "#7f7f7f",
+    *(BLUE, VERMILION, "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+    *("#000000", "#7f7f7f"),
 )
 
 # CLTM and its colour; between them colours are interpolated.

@@ -291,13 +291,8 @@ def _label(
 ) -> None:
     """Write languages, their families and the title on one side of the matrix.
 
-    Args:
-        cells: Axes of the matrix.
-        families: Narrow axes outside, for the brackets of families.
-        grid: What is drawn.
-        side: ``x`` for the columns, beneath; ``y`` for the rows, to the left.
-        size: Size of the languages' names in points.
-        cell: Side of a cell in inches.
+    That is ``x`` for the columns, beneath, or ``y`` for the rows, to the left. Names
+    have ``size`` points, a cell's side is in inches.
     """
     languages = grid.columns if side == "x" else grid.rows
     labels = [language_label(language, grid.size) for language in languages]

@@ -98,47 +98,23 @@ def best_first(entries: Sequence[RankedLanguage]) -> list[RankedLanguage]:
 
 def draw_rankings(report: Report) -> matplotlib.figure.Figure | None:
     """Draw the rankings of a report; None where no language has a value."""
-    donors, targets = (ranked_languages(report, side) for side in SIDES)
-    if not best_first(donors):
+    given = [ranked_languages(report, side) for side in SIDES]
+    ranked = [*map(best_first, given)]
+    if not ranked[0]:
         return None
-    return draw_panels(
-        donors,
-        targets,
-        f"Donors and targets, {report.source.task_title}",
-        report.subtitle,
-        f"{report.level} interval over seeds",
-    )
-
-
-def draw_panels(
-    donors: Sequence[RankedLanguage],
-    targets: Sequence[RankedLanguage],
-    title: str,
-    subtitle: str,
-    interval: str,
-) -> matplotlib.figure.Figure:
-    """Draw both rankings.
-
-    Args:
-        donors: What each language gives, in any order.
-        targets: What each language gets, in any order.
-        title: First line.
-        subtitle: Second line.
-        interval: What the intervals are, for the legend.
-    """
-    ranked = best_first(donors), best_first(targets)
     limits = shown_limits([*ranked[0], *ranked[1]])
-    many = max(len(donors), len(targets)) > MOST_WITH_NAMES
-    rows = max(len(ranked[0]), len(ranked[1]), 2)
+    many = max(map(len, given)) > MOST_WITH_NAMES
+    rows = max(*map(len, ranked), 2)
     figure = new_figure(WIDTH, gap=0.1)
     panels = figure.subplots(1, 2)
     for axes, entries, side in zip(panels, ranked, SIDES, strict=True):
         axes.set(xlim=limits, ylim=(rows - 0.4, -0.6))
         _draw_panel(axes, entries, side, many)
-    shown = list(zip(SIDES, (donors, targets), ranked, strict=True))
     size = (None, rows * (0.15 if many else 0.235))
-    notes = _legend(shown, limits, interval)
-    frame(figure, panels[0], size, title, subtitle, notes)
+    title = f"Donors and targets, {report.source.task_title}"
+    shown = list(zip(SIDES, given, ranked, strict=True))
+    notes = _legend(shown, limits, f"{report.level} interval over seeds")
+    frame(figure, panels[0], size, title, report.subtitle, notes)
     return figure
 
 

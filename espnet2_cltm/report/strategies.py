@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import matplotlib.figure
 
 from espnet2_cltm.matrix.strategies import MEASURES, StrategyComparison
-from espnet2_cltm.report.colours import BLUE, INK, VERMILION
+from espnet2_cltm.report.colours import BLUE, INK, OKABE_ITO, VERMILION
 from espnet2_cltm.report.contents import Report
 from espnet2_cltm.report.drawing import AXIS_SIZE, dress, frame, new_figure
 
 WIDTH, PLOT_HEIGHT = 9.2, 2.9  # inches
 LABEL_SIZE = 8.5
 # Okabe and Ito's colours; more strategies than these are told by their markers.
-COLOURS = (VERMILION, BLUE, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK)
+COLOURS = (VERMILION, BLUE, *OKABE_ITO[2:6], INK)
 MARKERS = "oosD^vP*"
 REACHED = ("perf_pair", "mean_cltm")
 COSTS_SHOWN = (("cpu_seconds", "seconds"), ("trainable_parameters",))

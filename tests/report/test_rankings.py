@@ -1,5 +1,6 @@
 import itertools
 import math
+from types import SimpleNamespace
 
 import matplotlib.colors
 import numpy as np
@@ -8,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from espnet2_cltm.matrix.languages import Language
+from espnet2_cltm.report import rankings
 from espnet2_cltm.report.rankings import (
     SIDES,
     RankedLanguage,
     best_first,
-    draw_panels,
     draw_rankings,
     ranked_languages,
 )
@@ -34,13 +35,18 @@ def entries(n: int, seed: int = 0, width: float = 0.2) -> list[RankedLanguage]:
 
 
 def panels(n: int, donors=None, targets=None):
-    return draw_panels(
-        entries(n, seed=1) if donors is None else donors,
-        entries(n, seed=2) if targets is None else targets,
-        "Donors and targets, gender identification",
-        "macro F1, N = 60 utterances per class, 10 seeds",
-        "95% interval",
+    given = {
+        "donors": entries(n, seed=1) if donors is None else donors,
+        "targets": entries(n, seed=2) if targets is None else targets,
+    }
+    report = SimpleNamespace(
+        source=SimpleNamespace(task_title="gender identification"),
+        subtitle="macro F1, N = 60 utterances per class, 10 seeds",
+        level="95%",
     )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rankings, "ranked_languages", lambda _, side: given[side.name])
+        return draw_rankings(report)
 
 
 def test_the_longest_name_of_a_language_leaves_room_for_the_headings():
