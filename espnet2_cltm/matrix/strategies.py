@@ -206,7 +206,7 @@ def _by_seed(scores: SeedScores) -> dict[str, np.ndarray]:
         "perf_single": scores.single,
         "perf_double": scores.double,
         "perf_pair": scores.pair.reshape(n * n, s),
-        "perf_zero_shot": elsewhere.reshape(-1, s),
+        "perf_zero_shot": elsewhere.reshape(elsewhere.shape[0] * elsewhere.shape[1], s),
         "self_gain": scores.double - scores.single,
         "cross_gain": cross_gain.reshape(n * n, s),
     }
@@ -262,9 +262,9 @@ def _transfer_differences(
     """
     there = np.isfinite(matrices[0]) & np.isfinite(matrices[1])
     layout = MatrixLayout(there, np.zeros_like(there))
-    if not layout.off_diagonal.any():
-        return {name: (math.nan, math.nan, math.nan) for name in TRANSFER_NUMBERS}
     n_seeds = len(scores[0].seeds)
+    if not layout.off_diagonal.any() or not n_seeds:
+        return {name: (math.nan, math.nan, math.nan) for name in TRANSFER_NUMBERS}
     weights = draw_weights(n_seeds, settings.resamples, settings.bootstrap_seed)
     ours, theirs = (
         _noisy_numbers(of_seeds, np.where(there, matrix, np.nan), layout, weights)
@@ -398,10 +398,13 @@ def strategy_sentences(comparison: StrategyComparison) -> list[str]:
         of = numbers[measure]
         verdicts: dict[str, list[str]] = {HIGHER: [], LOWER: [], UNCLEAR: []}
         for name, one in zip(names[1:], of[1:], strict=True):
-            if math.isfinite(one.value):
+            if math.isfinite(one.difference):
                 verdicts[one.verdict].append(name)
         parts = [f"{x} with {', '.join(some)}" for x, some in verdicts.items() if some]
-        lines.append(f"Beside {names[0]}, Perf of {title} runs is {'; '.join(parts)}.")
+        if parts:
+            lines.append(
+                f"Beside {names[0]}, Perf of {title} runs is {'; '.join(parts)}."
+            )
     lines += [
         f"{name} has a clearly higher mean CLTM than {names[0]}, and a clearly lower "
         "self-gain: its cells are high for learning less from the target's own data."

@@ -1,5 +1,7 @@
 """Strategies side by side: paired by seed, shared runs and costs included."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -101,3 +103,14 @@ def test_transfer_has_an_interval_and_costs_count_shared_runs(compared, tmp_path
     table = pd.read_csv(tmp_path / "strategies.tsv", sep="\t")
     assert list(table["strategy"]) == ["full", "alike", "lora"]
     assert list(table.columns[2:4]) == ["perf_single", "perf_single_difference"]
+
+
+def test_strategies_without_a_seed_in_common_have_no_difference(compared):
+    full, lora = (compared[0][name] for name in ("full", "lora"))
+    others = tuple(seed + 100 for seed in lora.scores.seeds)
+    lora = replace(lora, scores=replace(lora.scores, seeds=others))
+    found = compare_strategies({"full": full, "lora": lora}, {}, SETTINGS)
+    assert not strategy_sentences(found)
+    for name in ("perf_single", "perf_zero_shot", "cross_gain", "mean_cltm"):
+        one = found.numbers[name][1]
+        assert np.isfinite(one.value) and np.isnan([one.difference, one.low]).all()
