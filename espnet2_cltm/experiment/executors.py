@@ -22,6 +22,8 @@ from espnet2_cltm.experiment.states import RunCounts, log_lines
 
 STOP_SECONDS = 5.0
 MOST_REPLACED = 10  # dead workers, on average of a place
+# By a signal, or with the status of a command that was interrupted.
+ASKED_TO_END = (-signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM, 130)
 WORKER = (sys.executable, "-m", "espnet2_cltm.bin.run_worker")
 
 
@@ -95,8 +97,9 @@ class _Worker:
 class LocalExecutor:
     """Workers that are processes of this machine and end with the runner.
 
-    One that dies is replaced if any run has ended since it was started: a process may
-    lose its GPU, or what was left of the memory, after many runs that went well.
+    One that dies, and was not asked to, is replaced if any run has ended since it was
+    started: a process may lose its GPU, or what was left of the memory, after many runs
+    that went well.
 
     With GPUs each worker sees one, which it shares with every ``ngpu``-th worker, and
     keeps to its share of the cores.
@@ -153,7 +156,8 @@ class LocalExecutor:
                 file=sys.stderr,
             )
             is_spent = self._n_started >= (1 + MOST_REPLACED) * self._nj
-            if 0 < counts.left < worker.n_left and not is_spent:
+            is_unasked = code not in ASKED_TO_END
+            if is_unasked and 0 < counts.left < worker.n_left and not is_spent:
                 self._workers[index] = self._start_worker(index, counts.left)
                 print("Another one takes its place.", file=sys.stderr)
         return WorkerCounts(sum(w.process.poll() is None for w in self._workers))

@@ -92,12 +92,22 @@ def test_a_worker_that_dies_after_runs_went_well_is_replaced(tmp_path):
     executor.stop(is_over=False)
 
 
-def test_a_worker_that_dies_at_once_is_not_replaced(tmp_path):
-    command = (sys.executable, "-c", "raise SystemExit(1)")
-    executor = LocalExecutor(ExperimentDir(tmp_path), 1, command=command)
-    executor.start(4)  # of nine runs
+@pytest.mark.parametrize(
+    ("code", "n_done"),
+    [
+        ("raise SystemExit(1)", 5),  # at once: four of nine runs were left
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 6),
+        ("raise SystemExit(130)", 6),
+    ],
+)
+def test_a_worker_that_dies_at_once_or_as_asked_is_not_replaced(tmp_path, code, n_done):
+    executor = LocalExecutor(
+        ExperimentDir(tmp_path), 1, command=(sys.executable, "-c", code)
+    )
+    executor.start(4)
     executor._workers[0].process.wait(60)
-    assert executor.look_after(RunCounts(9, 5, 0, 0)).running == 0
+    executor.look_after(RunCounts(9, n_done, 0, 0))
+    assert len(list(ExperimentDir(tmp_path).logs.iterdir())) == 1
 
 
 @pytest.mark.parametrize(
