@@ -47,11 +47,7 @@ Criterion = tuple[str, str, str]
 Measure = tuple[str, float, float]
 """What the report shows of runs: name, where (an epoch, a score), value."""
 
-CALIBRATION_SETS = {
-    "target": "the target",
-    "donor": "the donor",
-    "both": "both",
-}
+CALIBRATION_SETS = {"target": "the target", "donor": "the donor", "both": "both"}
 """Languages on whose dev sets outputs are calibrated, of those that a run is trained
 on: the one that is tested, the others, and all."""
 

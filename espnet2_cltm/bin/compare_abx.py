@@ -51,7 +51,7 @@ def get_parser() -> argparse.ArgumentParser:
     parser = Parser(
         description="Compare the ABX error of some features with those of others, that "
         "local/abx.py has measured on the same items: the difference, and its interval "
-        "by a bootstrap in which a speaker counts the same in both.",
+        "by a bootstrap in which a speaker counts the same in both."
     )
     what = "<directory>:<features>:<layer> of abx.tsv, such as exp/abx:hubert-small:1"
     parser.add_argument("features", metavar="FEATURES", help=what)

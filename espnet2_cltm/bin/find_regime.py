@@ -12,11 +12,7 @@ from espnet2_cltm.bin.command_line import Parser, command
 from espnet2_cltm.bin.results_options import add_results_options, strategy_directories
 from espnet2_cltm.files import write_json
 from espnet2_cltm.matrix.languages import describe, read_languages
-from espnet2_cltm.matrix.regime import (
-    RegimeSettings,
-    find_regime,
-    read_curves,
-)
+from espnet2_cltm.matrix.regime import RegimeSettings, find_regime, read_curves
 from espnet2_cltm.matrix.regime_files import (
     regime_text,
     summarise_regime,

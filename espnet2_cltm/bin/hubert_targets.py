@@ -5,15 +5,7 @@ import argparse
 from espnet2_cltm.bin.command_line import command, parser_of
 from espnet2_cltm.corpus.options import CODES
 from espnet2_cltm.errors import UserError
-from espnet2_cltm.options import (
-    POSITIVE,
-    SECONDS,
-    SEED,
-    TEXT,
-    TRUTH,
-    Option,
-    one_of,
-)
+from espnet2_cltm.options import POSITIVE, SECONDS, SEED, TEXT, TRUTH, Option, one_of
 from espnet2_cltm.pretraining.options import GROUNDING_SHARE, HOURS
 from espnet2_cltm.pretraining.targets import (
     FEATURES,

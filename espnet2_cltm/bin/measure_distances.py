@@ -16,14 +16,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.files import write_text
 from espnet2_cltm.matrix.languages import LANGUAGE_COLUMNS
 from espnet2_cltm.matrix.phones import articulatory_distances
-from espnet2_cltm.options import (
-    POSITIVE,
-    SECONDS,
-    SEED,
-    TEXT,
-    Option,
-    some_of,
-)
+from espnet2_cltm.options import POSITIVE, SECONDS, SEED, TEXT, Option, some_of
 from espnet2_cltm.profiles.making import (
     ProfileSettings,
     default_layer,

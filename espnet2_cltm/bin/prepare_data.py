@@ -18,7 +18,7 @@ def get_parser() -> argparse.ArgumentParser:
         description="Prepare each language of a corpus: write "
         "<datadir>/<corpus>/<lang>/{train,dev,test}/ and rejected.tsv, and validate "
         "them. What is complete and unchanged is skipped. Where --corpus_dir is not "
-        "given, the variables of db.sh are looked for in the environment.",
+        "given, the variables of db.sh are looked for in the environment."
     )
     add_options(
         parser,

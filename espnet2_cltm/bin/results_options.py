@@ -84,8 +84,7 @@ def add_choice_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose among the results of a file."""
     names = task_names()
     parser.add_argument(
-        "--task",
-        help=f"task, where the results are of several ({', '.join(names)})",
+        "--task", help=f"task, where the results are of several ({', '.join(names)})"
     )
     tasks_with: dict[str, list[str]] = {}
     for spec in filter(None, map(known_task, names)):

@@ -21,7 +21,7 @@ def get_parser() -> argparse.ArgumentParser:
         description="Check Kaldi data directories: order, ids, speakers, genders, "
         "languages, durations, and that the splits of a language share no speaker. "
         "Prints every problem as file:line: sentence and exits with status 1 if there "
-        "is one.",
+        "is one."
     )
     parser.add_argument(
         "dirs",

@@ -380,12 +380,11 @@ def _tell_of_other_plan(
         is_of_plan = option.shapes_result and max(option.stages, default=0) == 3
         if name == "task" or not is_of_plan or text == option.default:
             continue
-        now, before = option.read(text), option.read(planned[name])
-        if isinstance(now, tuple) and isinstance(before, tuple):
-            is_known = {*now} <= {*before}
-        else:
-            is_known = now == before
-        if not is_known:
+        given, known = (
+            {*value} if isinstance(value, tuple) else {value}
+            for value in map(option.read, (text, planned[name]))
+        )
+        if not given <= known:
             print(
                 f"--{name} {quoted(text)} has no effect before stage 3 is run with it: "
                 f"{exp} was planned with "

@@ -210,10 +210,7 @@ class RunStates:
     """
 
     def __init__(
-        self,
-        directory: ExperimentDir,
-        plan: Sequence[PlannedRun],
-        layers: bool = False,
+        self, directory: ExperimentDir, plan: Sequence[PlannedRun], layers: bool = False
     ):
         self._directory = directory
         self._plan = plan
