@@ -410,7 +410,7 @@ def _fingerprint(
 def _state(path: Path) -> list[int] | None:
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # such as a NUL in its name
         return None
     # The size of a directory says nothing; its time changes with every new file.
     return [0 if path.is_dir() else status.st_size, status.st_mtime_ns]

@@ -11,6 +11,7 @@ from espnet2_cltm.corpus.datadir import SPLITS, Utterance
 from espnet2_cltm.corpus.kaldi import KALDI, list_inputs, list_languages, load_language
 from espnet2_cltm.corpus.language import CorpusOptions, LanguageSplits, person_of
 from espnet2_cltm.corpus.phones import Phone
+from espnet2_cltm.corpus.prepare import prepare_language
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.experiment.shared_speakers import without_tested
 
@@ -302,6 +303,15 @@ def test_a_missing_audio_file_is_rejected_and_most_of_them_are_an_error(corpus):
     sentence = refusal(corpus)
     assert f"{train}/wav.scp, line 1: {train}/s1-1.wav does not exist" in sentence
     assert "3 of 4" in sentence and f"{Path.cwd()}" in sentence
+
+
+def test_a_name_with_nul_is_that_of_a_missing_file(corpus):
+    scp = corpus / "ca/train/wav.scp"
+    scp.write_text(scp.read_text().replace("s1-2.wav", "s1\0-2.wav"))
+    out = corpus / "data"
+    prepare_language(KALDI, corpus, "ca", out, CorpusOptions(require_labels=()))
+    rejected = (out / "kaldi/ca/rejected.tsv").read_text()
+    assert rejected.endswith("train\ts1-2\taudio file missing\n")
 
 
 def test_pipes_and_archives_are_passed_on(corpus):
