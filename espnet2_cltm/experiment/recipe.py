@@ -369,11 +369,11 @@ def _tell_of_other_plan(
 ) -> None:
     """Name the options of stage 3 that are not those that the plan was made with."""
     recorded = exp / "command.txt"
-    words = shlex.split(recorded.read_text("utf-8")) if recorded.exists() else []
-    begin = next((k for k, word in enumerate(words) if word.startswith("--")), None)
     try:
+        words = shlex.split(recorded.read_text("utf-8")) if recorded.exists() else []
+        begin = next((k for k, word in enumerate(words) if word.startswith("--")), None)
         planned = parse(words[begin:], options) if begin else dict(asked)
-    except UserError:  # a merge, or a call of another version
+    except (UserError, ValueError):  # a merge, of another version, or damaged
         return
     for name, text in asked.items():
         option = options[name]

@@ -94,8 +94,9 @@ def test_options_that_the_plan_was_made_without_are_named(tmp_path, capsys):
     now = ["--stage", "4", *place, "--seeds", "41-43", "--langs", "es ca", "--nj", "3"]
     resolved(*now)  # not known how it was planned
     command = tmp_path / "exp/merged/command.txt"
-    command.write_text("local/merge_experiments.py --exp a b --outdir merged\n")
-    resolved(*now)
+    for text in ("local/merge_experiments.py --exp a b --outdir merged\n", "run 'a"):
+        command.write_text(text)
+        resolved(*now)
     command.write_text('cltm run --seeds "41 42 43" --langs "ca es gl"\n')
     resolved(*now)
     assert capsys.readouterr().err == ""
