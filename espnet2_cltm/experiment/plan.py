@@ -17,7 +17,7 @@ from itertools import combinations
 from pathlib import Path
 
 from espnet2_cltm.budget import read_budget
-from espnet2_cltm.errors import UserError
+from espnet2_cltm.errors import UserError, require_known
 from espnet2_cltm.files import read_rows, write_rows
 from espnet2_cltm.language_codes import is_donor_only, without_donors
 from espnet2_cltm.pooling.methods import MERGE, kind_of
@@ -77,16 +77,9 @@ class Run:
     shots: int = 0
 
     def __post_init__(self) -> None:
-        for what, value, known in (
-            ("kind", self.kind, RUN_KINDS),
-            ("steps", self.steps, STEPS),
-            ("size", self.size, POOL_SIZES),
-        ):
-            if value not in known:
-                raise UserError(
-                    f"The {what} {value!r} is not known: give one of "
-                    f"{', '.join(known)}."
-                )
+        require_known("kind", self.kind, RUN_KINDS)
+        require_known("steps", self.steps, STEPS)
+        require_known("size", self.size, POOL_SIZES)
         together = "+".join(self.languages)
         n_languages = {"pair": 2, "pool": max(len(self.languages), 1)}.get(self.kind, 1)
         if len(self.languages) != n_languages:
