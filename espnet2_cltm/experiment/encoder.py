@@ -120,7 +120,7 @@ def read_train_config(
             is computed once for each utterance.
 
     Raises:
-        UserError: A file is missing or is not a mapping, or ``freeze`` is unknown.
+        UserError: A file is missing or is not a mapping.
     """
     config = read_mapping(path, "a training configuration of ESPnet")
     if frontend_of(config) not in WITH_MODEL:
@@ -214,11 +214,6 @@ def read_encoders(directory: ExperimentDir) -> dict[str, str]:
 
 def _freezing_options(freeze: str) -> dict[str, Any]:
     is_number = freeze.isdecimal()
-    if not is_number and freeze not in ("none", "cnn", "all"):
-        raise UserError(
-            f"--freeze {freeze} is unknown: give none, cnn, all or a number of "
-            "transformer layers."
-        )
     n_layers = int(freeze) if is_number else 0
     return {
         "freeze": "none" if is_number else freeze,

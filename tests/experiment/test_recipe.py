@@ -31,7 +31,7 @@ def resolved(*arguments):
         ),
         *(("seeds", seeds) for seeds in ("4294967296", "42 42", "-1", "9" * 5000)),
         *(("expdir", place) for place in ("", " ", "-x", "a\nb")),
-        *(("dumpdir", ""), ("datadir", "")),
+        *(("dumpdir", ""), ("datadir", ""), ("freeze", "top2")),
         *(("langs", langs) for langs in ("a,b", "es ..", "es ES", "es es", "-x")),
     ],
 )
