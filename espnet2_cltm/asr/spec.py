@@ -154,11 +154,7 @@ def _n_first(n: int, seconds: Iterable[float]) -> int:
 def _usable(
     splits: Splits, options: Mapping[str, Any]
 ) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:
-    """Return transcripts by split and utterance, and notes on others by split.
-
-    Raises:
-        UnfitLanguage: There are no phones of the language.
-    """
+    """Return transcripts by split and utterance, and notes on others by split."""
     kind = options["asr_tokens"]
     texts = {split: _texts(splits[split], kind) for split in SPLITS}
     notes = {

@@ -320,17 +320,8 @@ def _normalize_over_time(frames: torch.Tensor, norm: nn.GroupNorm) -> torch.Tens
     That is group norm of one utterance with a group for every channel, and batch
     norm, which PyTorch computes for channels that lie innermost.
     """
-    no_average, is_training, momentum, cudnn = None, True, 0.0, False
-    return torch.batch_norm(
-        frames,
-        norm.weight,
-        norm.bias,
-        no_average,
-        no_average,
-        is_training,
-        momentum,
-        norm.eps,
-        cudnn,
+    return nn.functional.batch_norm(
+        frames, None, None, norm.weight, norm.bias, training=True, eps=norm.eps
     )
 
 

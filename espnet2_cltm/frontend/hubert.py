@@ -379,12 +379,7 @@ class HubertFrontend(AbsFrontend):
     def _kept_states(
         self, kept: FrozenStates, waveform: torch.Tensor, lowest: int, highest: int
     ) -> tuple[torch.Tensor, ...]:
-        """Return an utterance's frozen states, without padding.
-
-        Returns:
-            Hidden states ``lowest`` to ``highest``, or the output of the convolutions:
-            each (frames, size).
-        """
+        """Return hidden states or the convolutions' output, (frames, size) each."""
 
         def compute() -> tuple[torch.Tensor, ...]:
             # A prediction's tensors could not be trained on later.

@@ -187,16 +187,7 @@ class CropCollate:
         generators: list[np.random.Generator],
         before: list[Channel] | None,
     ) -> tuple[list[np.ndarray], list[Channel] | None]:
-        """Disturb the crops of all utterances.
-
-        Args:
-            crops: Clean crops.
-            generators: Generator of each utterance.
-            before: Channels of the pairs' first crops; None for the first crops.
-
-        Returns:
-            The crops and their channels.
-        """
+        """Disturb all crops; ``before`` has the channels of the pairs' first ones."""
         if self.augmentation is None:
             return crops, None
         disturbed, channels = [], []

@@ -201,11 +201,7 @@ class PretrainingTask(SpeechTask):
 
 
 def _captions(args: argparse.Namespace, split: str) -> Captions | None:
-    """Return the captions of a split; None where training is not grounded.
-
-    Raises:
-        UserError: It is, and there are none.
-    """
+    """Return the captions of a split; None where training is not grounded."""
     if not args.model_conf.get("grounding_weight", 0) > 0:
         return None
     if not args.pictures:
@@ -225,13 +221,7 @@ def _batches(
 ) -> AbsSampler:
     """Return the batches of utterances of one group each, and those of captions.
 
-    Args:
-        utts: Utterances of the shape file.
-        groups: Table of their groups; None where all are of one.
-        captions: Captions of pictures.
-        size: Approximate number of utterances in a batch.
-        train: Whether batches are drawn anew in each epoch, and the two kinds take
-            turns.
+    In training they are drawn anew in each epoch, and the two kinds take turns.
     """
     captioned = [utt for utt in utts if captions and utt in captions.picture_of]
     plain = sorted({*utts} - {*captioned})

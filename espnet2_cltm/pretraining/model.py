@@ -404,13 +404,7 @@ class MaskedPredictionModel(AbsESPnetModel):
     def _compare(
         self, logits: torch.Tensor, target: torch.Tensor, mask: torch.Tensor
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Weigh the losses of masked and heard frames.
-
-        Args:
-            logits: (frames, clusters).
-            target: (frames,) clusters.
-            mask: (frames,) true where masked; frames of both kinds are there.
-        """
+        """Weigh the losses of masked and heard frames, both of which are there."""
         losses = nn.functional.cross_entropy(logits, target, reduction="none")
         hits = (logits.argmax(dim=1) == target).float()
         loss = self.masked_weight * losses[mask].mean()

@@ -226,16 +226,7 @@ def pairs_across_between(enrol: SpeakerUtts, test: SpeakerUtts) -> NumberedPairs
 def _by_gender(
     utterances: Sequence[Utterance], speaker: dict[str, str]
 ) -> tuple[dict[str, SpeakerUtts], list[str]]:
-    """Group utterances by gender and speaker.
-
-    Args:
-        utterances: Utterances, in any order.
-        speaker: Speaker by utterance id.
-
-    Returns:
-        Utterances by gender, those that occur, and speaker; and notes on what is left
-        out because no gender or two are stated.
-    """
+    """Group utterances by gender and speaker; note those of no gender or of two."""
     stated: dict[str, set[str]] = {}
     utts_of: SpeakerUtts = {}
     for row in sorted(utterances, key=lambda row: (speaker[row.id], row.id)):
