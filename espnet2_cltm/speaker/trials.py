@@ -161,20 +161,11 @@ def _refuse_repeated_pairs(path: Path, table: _PairTable) -> None:
 def _read_pair_table(
     path: Path, form: str, dtype: type, mistake: Callable[[str], str | None]
 ) -> _PairTable:
-    """Read a file of ``<enrol> <test> <value>`` lines.
+    """Read a file of ``<enrol> <test> <value>`` lines, the value str or float.
 
-    Args:
-        path: UTF-8 file with single spaces and no header; quotes have no meaning, and
-            an utterance may be called ``NA``.
-        form: Form of a line, for the message.
-        dtype: Type of the third column, str or float; an empty string stands for the
-            missing field of a line that ends early.
-        mistake: Function that says what is wrong with a third field, None where it is
-            right; it explains what cannot be read, and need not detect it.
-
-    Raises:
-        UserError: The file is missing, empty or not UTF-8, or a line does not have
-            three fields or has a value of another type.
+    Quotes have no meaning, and an utterance may be called ``NA``. ``mistake`` says what
+    is wrong with a third field, empty where a line ends early; it explains what cannot
+    be read, and need not detect it.
     """
     try:
         with path.open("rb") as file:

@@ -89,8 +89,16 @@ def weights_only() -> Iterator[None]:
     which may be any code. PyTorch's own variable forbids that, in processes that are
     started within the block too.
     """
-    with mock.patch.dict(os.environ, TORCH_FORCE_WEIGHTS_ONLY_LOAD="1"):
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"  # alone: mock.patch.dict would empty all for a moment
+    try:
         yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 # ESPnet's trainer calls it by its old name in every run.
