@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from espnet2.train.distributed_utils import DistributedOption
 from espnet2.train.reporter import SubReporter
@@ -25,6 +24,7 @@ from espnet2_cltm.speaker.metrics import score_trials
 from espnet2_cltm.speaker.trials import TrialList, read_trials
 from espnet2_cltm.tasks.adaptation import AdaptingTrainer
 from espnet2_cltm.tasks.espnet import TrainerOptions
+from espnet2_cltm.tasks.parts import scale_waveform
 
 
 @dataclasses.dataclass
@@ -75,12 +75,10 @@ class SpeakerTrainer(AdaptingTrainer):
         if goes_unvalidated(options):
             return
         num_samples = _num_samples(options.valid_shape_file)
-        dataset = iterator.dataset
+        # Of other data, such as spk_labels, one process of several has a share alone.
+        dataset: Any = iterator.dataset
+        speech = dataset.loader_dict["speech"]
         speaker_model: Any = getattr(model, "module", model)
-
-        def read_waveform(utt: str) -> np.ndarray:
-            return dataset[utt][1]["speech"]
-
         stats = {}
         eers = []
         for name, trials in read_valid_trials(
@@ -89,7 +87,7 @@ class SpeakerTrainer(AdaptingTrainer):
             embeddings = embed_utterances(
                 speaker_model,
                 {utt: num_samples[utt] for utt in trials.utts},
-                read_waveform,
+                lambda utt: scale_waveform(speech[utt]),
                 options.embedding_batch_bins,
                 "cuda" if options.ngpu > 0 else "cpu",
             )

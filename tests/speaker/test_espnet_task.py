@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+from types import SimpleNamespace
 
 import kaldiio
 import numpy as np
@@ -16,11 +17,13 @@ from espnet2_cltm.corpus.utterance_list import ListedUtterance
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
 from espnet2_cltm.speaker.losses import PairLoss
+from espnet2_cltm.speaker.preprocessor import SpeakerPreprocessor
 from espnet2_cltm.speaker.testing import predict
-from espnet2_cltm.speaker.trainer import read_valid_trials
+from espnet2_cltm.speaker.trainer import SpeakerTrainer, read_valid_trials
 from espnet2_cltm.speaker.trials import read_scores, read_trials
 from espnet2_cltm.task import TestSet
 from espnet2_cltm.tasks.model_files import load_model
+from espnet2_cltm.tasks.speech_data import SpeechDataset
 from tests.speech import (
     TINY_GENDER,
     TINY_SPEAKER,
@@ -219,6 +222,34 @@ def test_training_refuses_what_does_not_fit(
         capsys, train, [dump / "es"], tmp_path / "exp", config, *options
     )
     assert not (tmp_path / "exp" / "1epoch.pth").exists()
+
+
+def test_validation_needs_no_labels_of_utterances(dump, tmp_path):
+    # With several GPUs a process has those of its share of the utterances.
+    dev = dump / "es/dev"
+    first, *_ = (dev / "utt2spk").read_text().splitlines(keepends=True)
+    (tmp_path / "utt2spk").write_text(first)
+    found = []
+    for labels in (dev, tmp_path):
+        data = [
+            (str(dev / "wav.scp"), "speech", "kaldi_ark"),
+            (str(labels / "utt2spk"), "spk_labels", "text"),
+        ]
+        dataset = SpeechDataset(data, preprocess=SpeakerPreprocessor(False))
+        SpeakerTrainer.validate_one_epoch(
+            build_speaker_model(TINY_SPEAKER),
+            SimpleNamespace(dataset=dataset),
+            SimpleNamespace(register=found.append),
+            SimpleNamespace(
+                checkpoint="eer",
+                valid_trials=[(str(dev / "trials"), "es")],
+                valid_shape_file=[str(dev / "utt2num_samples")],
+                embedding_batch_bins=480_000,
+                ngpu=0,
+            ),
+            None,
+        )
+    assert found[0] == found[1] and set(found[0]) == {"eer", "eer_es", "auc_es"}
 
 
 def test_training_without_trials_stops_at_once(dump, tmp_path):
