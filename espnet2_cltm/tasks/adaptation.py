@@ -328,7 +328,9 @@ def _batch_hooks(
         if penalty is None:
             return None
         loss, stats, weight = output
-        return loss + penalty, {**stats, "penalty": penalty.detach()}, weight
+        # In the shape of the weight, without which ESPnet averages nothing over GPUs.
+        told = {**stats, "penalty": penalty.detach().view(weight.shape)}
+        return loss + penalty, told, weight
 
     handles = [
         model.register_forward_pre_hook(before),

@@ -6,6 +6,7 @@ import textwrap
 import pytest
 import torch
 import yaml
+from espnet2.torch_utils.recursive_op import recursive_average
 
 from espnet2_cltm import registry
 from espnet2_cltm.bin import label_train, speaker_train
@@ -13,6 +14,7 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.registry import find_strategy, strategy_names
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
+from espnet2_cltm.tasks.adaptation import _batch_hooks
 from espnet2_cltm.tasks.model_files import (
     PackedModel,
     load_model,
@@ -183,6 +185,17 @@ def test_hooks_are_called_in_order(spoken, tmp_path, outside, accum_grad):
             update = ((epoch - 1) * batches + n) // accum_grad
             expected += [("step", update), "penalty"]
     assert outside.calls == expected
+
+
+def test_a_penalty_can_be_averaged_over_several_gpus(outside):
+    model = build_gender_model(
+        {**TINY_GENDER, "frontend_conf": {"model": DEEP}, "strategy": "thaw"}
+    ).train()
+    speech, lengths = torch.randn(2, 4000), torch.tensor([4000, 4000])
+    with _batch_hooks(model, model.strategy, 0, 1, 1):
+        _, stats, weight = model(speech, lengths, torch.tensor([[0], [1]]))
+    averaged, _ = recursive_average(stats, weight)
+    assert averaged["penalty"] == stats["penalty"] > 0
 
 
 def test_a_resumed_training_goes_on_to_the_same_weights(spoken, tmp_path, outside):
