@@ -30,7 +30,7 @@ from espnet2_cltm.matrix.uncertainty import (
     BOUNDED,
     LEVEL,
     cell_fieller_sets,
-    critical_value,
+    gain_intervals,
     gain_tests,
     verdicts,
 )
@@ -41,7 +41,8 @@ CLTM, GAIN, ATDS = "cltm", "cross_gain", "atds"
 READ_COLUMNS = {
     "cltm_se": "cltm_se",
     "gain": "cross_gain",
-    "gain_se": "cross_gain_se",
+    "gain_low": "gain_low",
+    "gain_high": "gain_high",
     "n_seeds": "n_seeds",
     "pair_se": "pair_se",
     "self_gain": "self_gain",
@@ -59,7 +60,8 @@ class MeasuredCells:
         cltm_low: Lower ends of their intervals; may be -inf.
         cltm_high: Upper ends; may be inf.
         gain: Perf(i+j) - Perf(i), also where a target is not identified.
-        gain_se: Its standard errors.
+        gain_low: Lower ends of its intervals.
+        gain_high: Upper ends.
         n_seeds: Seeds that a cell rests on; 0 where not known.
         pair_se: Standard errors of Perf(i+j).
         self_gain: Perf(i+i) - Perf(i).
@@ -75,7 +77,8 @@ class MeasuredCells:
     cltm_low: np.ndarray
     cltm_high: np.ndarray
     gain: np.ndarray
-    gain_se: np.ndarray
+    gain_low: np.ndarray
+    gain_high: np.ndarray
     n_seeds: np.ndarray
     pair_se: np.ndarray
     self_gain: np.ndarray
@@ -200,9 +203,8 @@ def rank_donors(
     reason = cells.reasons.get(target, "")
     if cells.lacks_scale(target):
         quantity, values = GAIN, cells.gain[row].copy()
-        errors, rank_errors = cells.gain_se[row], cells.pair_se[row].copy()
-        width = critical_value(LEVEL, np.maximum(cells.n_seeds[row] - 1, 0)) * errors
-        low, high = values - width, values + width
+        low, high = cells.gain_low[row].copy(), cells.gain_high[row].copy()
+        rank_errors = cells.pair_se[row].copy()
         prediction = None  # the model knows the scale of identified targets only
     else:
         quantity, values = CLTM, cells.cltm[row].copy()
@@ -354,6 +356,7 @@ def cells_from_results(path: Path, choice: Choice) -> MeasuredCells:
     matrix = estimate(moments)
     sets = cell_fieller_sets(moments, LEVEL)
     bounded = sets.kind == BOUNDED
+    gain_low, gain_high = gain_intervals(moments, LEVEL)
     return MeasuredCells(
         languages=matrix.languages,
         cltm=matrix.cltm,
@@ -361,7 +364,8 @@ def cells_from_results(path: Path, choice: Choice) -> MeasuredCells:
         cltm_low=np.where(bounded, sets.low, np.nan),
         cltm_high=np.where(bounded, sets.high, np.nan),
         gain=matrix.cross_gain,
-        gain_se=matrix.cross_gain_se,
+        gain_low=gain_low,
+        gain_high=gain_high,
         n_seeds=matrix.n_seeds.astype(float),
         pair_se=matrix.perf_se[..., PAIR],
         self_gain=matrix.self_gain,

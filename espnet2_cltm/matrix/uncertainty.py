@@ -376,8 +376,7 @@ def cell_uncertainty(
     bootstrap = None
     if isinstance(scores, SeedScores):
         bootstrap = bootstrap_limits(scores, settings, moments.shared)
-    gain, error, df = contrast(moments, CROSS_GAIN)
-    reach = critical_value(settings.confidence, df) * error
+    gain_low, gain_high = gain_intervals(moments, settings.confidence)
     p_gain, q_gain = gain_tests(moments)
     p_one = two_sided_p(*contrast(moments, CROSS_GAIN - SELF_GAIN))
     np.fill_diagonal(p_one, np.nan)
@@ -386,13 +385,22 @@ def cell_uncertainty(
         settings=settings,
         fieller=cell_fieller_sets(moments, settings.confidence),
         bootstrap=bootstrap,
-        gain_low=gain - reach,
-        gain_high=gain + reach,
+        gain_low=gain_low,
+        gain_high=gain_high,
         p_gain=p_gain,
         p_one=p_one,
         q_gain=q_gain,
         q_one=benjamini_hochberg(np.where(identified, p_one, np.nan)),
     )
+
+
+def gain_intervals(
+    moments: CellMoments, confidence: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (n, n) limits of the cross-gains, of the self-gains on the diagonal."""
+    gain, error, df = contrast(moments, CROSS_GAIN)
+    reach = critical_value(confidence, df) * error
+    return gain - reach, gain + reach
 
 
 def gain_tests(moments: CellMoments) -> tuple[np.ndarray, np.ndarray]:

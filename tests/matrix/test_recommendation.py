@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,8 +18,8 @@ def measured(scores: np.ndarray) -> MeasuredCells:
         languages=("target", *map(str, range(n))),
         **cells,
         **dict.fromkeys(("cltm_se", "cltm_low", "cltm_high"), nothing),
+        **dict.fromkeys(("gain_low", "gain_high"), nothing),
         gain=cells["cltm"],
-        gain_se=nothing,
         n_seeds=np.full(nothing.shape, float(n_seeds)),
         self_gain=np.ones(nothing.shape),
         verdict=np.full(nothing.shape, "", dtype=object),
@@ -36,3 +38,15 @@ def test_ranks_of_few_seeds_hold_the_truth(monkeypatch, n_seeds):
         for donor in rank_donors(measured(scores), "target", 3, seed=seed).donors:
             held.append(donor.rank_low <= int(donor.donor) + 1 <= donor.rank_high)
     assert np.mean(held) > 0.94
+
+
+def test_intervals_of_gains_are_those_that_the_tests_are_made_with():
+    cells = measured(np.array([[0.3, 0.5], [0.1, 0.2]]))
+    limits = {"gain_low": cells.gain - 0.05, "gain_high": cells.gain + 0.05}
+    ranking = rank_donors(
+        replace(cells, reasons={"target": "self-gain too small"}, **limits), "target", 1
+    )
+    assert ranking.quantity == recommendation.GAIN
+    for donor in ranking.donors:
+        assert donor.low == pytest.approx(donor.estimate - 0.05)
+        assert donor.high == pytest.approx(donor.estimate + 0.05)
