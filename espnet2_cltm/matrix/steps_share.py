@@ -45,7 +45,7 @@ class StepsShare:
         )
         if self.share is None or self.low is None or self.high is None:
             return (
-                f"How much of the self-gain steps explain cannot be told: {gains}; the "
+                f"How much of the self-gain is due to steps is unclear: {gains}; the "
                 "former is not clearly above 0, or there are fewer than three seeds."
             )
         return (

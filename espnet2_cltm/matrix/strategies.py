@@ -87,7 +87,7 @@ MEASURES = (
 )
 
 
-HIGHER, LOWER, UNCLEAR = "clearly higher", "clearly lower", "not told apart"
+HIGHER, LOWER, UNCLEAR = "clearly higher", "clearly lower", "not clearly different"
 TRANSFER_NUMBERS = {"mean_cltm": "mean_off_diagonal", "rfd": "rfd"}
 """Property of the matrix by measure."""
 

@@ -83,8 +83,8 @@ def pool_sentence(results: PoolResults, target: str, languages: Names) -> str | 
     compared = pool.difference("best_donor")
     if donor is not None and donor.donors != pool.donors:
         text += (
-            f"; {_told(compared, 'above', 'below', 'not told apart from')} the best "
-            f"single donor, {named(donor.donors, languages)}"
+            f"; {_told(compared, 'above', 'below', 'not clearly different from')} the "
+            f"best single donor, {named(donor.donors, languages)}"
         )
     if after := results.after(pool):
         text += f"; {_shots(results, after)}"
@@ -100,7 +100,7 @@ def _worth(results: PoolResults, pool: PoolScore) -> str:
         )
     if not worth.is_known:
         return (
-            f"whose worth cannot be told: anything from less than {worth.smallest} to "
+            f"whose worth is unclear: anywhere from less than {worth.smallest} to "
             f"more than {worth.largest} {results.unit}"
         )
     return f"worth {worth.text} {_unit(results, worth.text.endswith(' 1'))}"

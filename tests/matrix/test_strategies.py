@@ -98,7 +98,7 @@ def test_transfer_has_an_interval_and_costs_count_shared_runs(compared, tmp_path
     assert found.numbers["trainable_parameters"][2].difference == -990
     assert np.isnan(found.numbers["cpu_seconds"][0].value)
     first, *_ = strategy_sentences(found)
-    assert "clearly lower with lora; not told apart with alike" in first
+    assert "clearly lower with lora; not clearly different with alike" in first
     write_strategies(tmp_path / "strategies.tsv", found)
     table = pd.read_csv(tmp_path / "strategies.tsv", sep="\t")
     assert list(table["strategy"]) == ["full", "alike", "lora"]

@@ -54,10 +54,10 @@ def test_every_target_has_a_sentence(results):
 def test_what_the_data_do_not_tell_is_not_claimed(results):
     unclear = {"best_donor": (0.01, -0.02, 0.04)}
     sentence = pool_sentence(with_pool(results, differences=unclear), "gl", NAMES)
-    assert "not told apart from the best single donor" in sentence
+    assert "not clearly different from the best single donor" in sentence
     anything = Equivalent(8.0, 0.0, math.inf, 2, 16)
     sentence = pool_sentence(with_pool(results, equivalent=anything), "gl", NAMES)
-    assert "cannot be told: anything from less than 2 to more than 16" in sentence
+    assert "is unclear: anywhere from less than 2 to more than 16" in sentence
     sentence = pool_sentence(with_pool(results, equivalent=None), "gl", NAMES)
     assert "its worth is not known" in sentence
 
