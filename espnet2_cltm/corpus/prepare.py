@@ -228,8 +228,8 @@ def choose_languages(
     missing = [lang for lang in langs if lang not in known]
     if unknown := [lang for lang in missing if not can_speak(lang)]:
         raise UserError(
-            f"{' '.join(unknown)} of --langs is not in {corpus_dir} ({corpus.name}): "
-            f"choose from {' '.join(filter(is_language_code, sorted(known)))}; "
+            f"{' '.join(unknown)} of --langs {'is' if len(unknown) == 1 else 'are'} not "
+            f"in {corpus_dir} ({corpus.name}): choose from {' '.join(filter(is_language_code, sorted(known)))}; "
             f"<lang>@{SYNTHETIC} is synthetic speech of a language."
         )
     return chosen

@@ -286,7 +286,7 @@ def resolve(arguments: Sequence[str], environment: Mapping[str, str]) -> Recipe:
                 f"{langs[0]} is the only language, and a matrix needs a target and a "
                 "donor: name two or more with --langs."
             )
-    _check_files(texts, stage)
+    _check_files(values, stage)
     makes_runs = stage <= 4 <= stop_stage
     if makes_runs and values["layers"] and settings is not None:
         check_layers({one.name: settings.train_config[one.name] for one in specs})
@@ -422,14 +422,12 @@ def _languages(
     return choose_languages(corpus, Path(corpus_dir)) if stage == 1 else ()
 
 
-def _check_files(texts: Mapping[str, str], stage: int) -> None:
+def _check_files(values: Mapping[str, Any], stage: int) -> None:
     """Refuse a table that a stage would miss, which may be hours later."""
-    names = ["languages_conf", "distances"]
-    if stage == 1 and "{lang}" not in texts["labels"]:
-        names.append("labels")
-    for name in names:
-        if texts[name]:
-            read_text(texts[name], f"correct --{name}")
+    for name in ("languages_conf", "distances", *(["labels"] if stage == 1 else [])):
+        path = values[name]
+        if path and "{lang}" not in path:
+            read_text(path, f"correct --{name}")
 
 
 def _check_metric(spec: TaskSpec, name: str | None) -> None:

@@ -164,6 +164,11 @@ def test_a_table_that_is_not_there_is_refused_before_stage_1(name):
         resolved(f"--{name}", "nope.tsv")
 
 
+def test_the_names_of_languages_come_with_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert resolved("--task", "gender")
+
+
 def test_one_language_is_refused_before_stage_1():
     with pytest.raises(UserError, match=r"^es is the only language.*--langs"):
         resolved("--langs", "es")
