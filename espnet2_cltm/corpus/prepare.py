@@ -227,10 +227,12 @@ def choose_languages(
         )
     missing = [lang for lang in langs if lang not in known]
     if unknown := [lang for lang in missing if not can_speak(lang)]:
+        verb = "is" if len(unknown) == 1 else "are"
         raise UserError(
-            f"{' '.join(unknown)} of --langs {'is' if len(unknown) == 1 else 'are'} not "
-            f"in {corpus_dir} ({corpus.name}): choose from {' '.join(filter(is_language_code, sorted(known)))}; "
-            f"<lang>@{SYNTHETIC} is synthetic speech of a language."
+            f"{' '.join(unknown)} of --langs {verb} not in {corpus_dir} "
+            f"({corpus.name}): choose from "
+            f"{' '.join(filter(is_language_code, sorted(known)))}; <lang>@{SYNTHETIC} "
+            "is synthetic speech of a language."
         )
     return chosen
 
