@@ -312,7 +312,7 @@ def test_changed_configuration_under_a_tag_ends_the_recipe(recipe_dir, first_cal
         (("--corpus", "timit"), "--corpus timit is not known"),
         (("--task", "mood"), "--task mood is not known"),
         (("--budget", "many"), "--budget takes a whole number"),
-        (("--langs", "es xx"), "(demo): xx"),
+        (("--langs", "es xx"), "xx of --langs"),
         (("--task", "gender mood"), "--task mood is not known"),
         (("--task", " "), "--task is empty"),
         (("--gender_budget", "0"), "--gender_budget takes a whole number"),
