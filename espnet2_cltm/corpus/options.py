@@ -74,8 +74,8 @@ STAGE_1_OPTIONS = (
     ),
     _of_stage_1(
         "require_labels",
-        'labels without which an utterance is left out, "" for none; a language where '
-        "a split has no others keeps them, for other tasks",
+        'labels that an utterance must have, "" for none; a language where no '
+        "utterance of a split has them keeps all, for other tasks",
         WORDS,
         "gender",
     ),

@@ -173,8 +173,8 @@ STAGE_3_OPTIONS = (
     _of_stage_3(
         "shots",
         "numbers of the target's own utterances, such as '1 2 4 8', in the unit of N: "
-        "training goes on with them after each pool, and as many are trained on from "
-        "the encoder alone",
+        "training goes on with them after each pool, and begins with as many from the "
+        "encoder alone",
         NUMBERS,
     ),
     _of_stage_3(

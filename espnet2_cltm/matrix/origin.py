@@ -183,8 +183,8 @@ def _relatedness_lines(origin: Origin) -> list[str]:
     found = []
     if not origin.enough_permutations:
         return [
-            "Relatedness: too few languages to tell, they have "
-            f"{origin.permutations} orders only"
+            "Relatedness: too few languages to tell, as only "
+            f"{origin.permutations} orders of them are possible"
         ]
     for statistic, title in titles.items():
         tests = [test for test in origin.relatedness if test.statistic == statistic]

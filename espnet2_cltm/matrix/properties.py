@@ -246,7 +246,7 @@ def why_not_available(name: str, layout: MatrixLayout) -> str:
         return "no cell between two languages of one family"
     if needs == SQUARE and not len(layout.square):
         return (
-            "too many cells are missing: less than two languages, or half of those "
+            "too many cells are missing: fewer than two languages, or half of those "
             "with a row, have all cells with each other"
         )
     return ""

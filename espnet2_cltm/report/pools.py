@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib.figure
+import numpy as np
 from matplotlib.lines import Line2D
 
 from espnet2_cltm.counting import joined
@@ -33,6 +34,7 @@ MOST_NAMED = 5  # donors of a pool in a sentence
 LABEL_SIZE, LEGEND_COLUMNS = 8.0, 4
 BESIDE = 0.07  # between the curves of a panel, so that no interval hides another's
 FROM_ENCODER = "from the encoder alone"
+LEAST_SPREAD = 0.01  # of Perf
 
 Names = Mapping[str, Language]
 
@@ -215,6 +217,25 @@ def shots_axis(panels: Sequence[Panel]) -> dict[float, str]:
     return dict(sorted(found.items()))
 
 
+def perf_axis(panels: Sequence[Panel]) -> tuple[float, float]:
+    """Return the range of Perf that all panels show.
+
+    It has every point, and of intervals what goes no farther beyond the points than
+    these spread: those of two seeds would make flat lines of all curves.
+    """
+    curves = [curve for panel in panels for curve in panel.curves]
+    perf, low, high = (
+        np.array([x for curve in curves for x in getattr(curve, name)], dtype=float)
+        for name in ("perf", "low", "high")
+    )
+    worst, best = np.nanmin(perf), np.nanmax(perf)
+    spread = max(best - worst, LEAST_SPREAD)
+    lowest = max(np.nanmin([*low, *perf]), worst - spread)
+    highest = min(np.nanmax([*high, *perf]), best + spread)
+    margin = 0.05 * max(highest - lowest, LEAST_SPREAD)
+    return float(lowest - margin), float(highest + margin)
+
+
 def draw_pools(report: Report) -> matplotlib.figure.Figure | None:
     """Draw the few-shot curves of the first targets; None without any."""
     if report.pools is None:
@@ -230,6 +251,7 @@ def draw_pools(report: Report) -> matplotlib.figure.Figure | None:
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     ticks = shots_axis(panels)
+    grid[0, 0].set_ylim(perf_axis(everything))
     named_in: dict[str, Line2D] = {}
     unit = report.pools.unit
     for number, (axes, panel) in enumerate(zip(grid.flat, panels, strict=False)):
@@ -250,7 +272,8 @@ def draw_pools(report: Report) -> matplotlib.figure.Figure | None:
     for row in grid:
         row[0].set_ylabel(report.source.metric_title, size=AXIS_SIZE)
     notes = [
-        f"Bars: {report.level} intervals over seeds. 0: without data of the target."
+        f"Bars: {report.level} intervals over seeds; those that reach an edge go on "
+        "beyond it. 0: without data of the target."
     ]
     if len(everything) > len(panels):
         notes.append(f"The first {len(panels)} of {len(everything)} targets.")

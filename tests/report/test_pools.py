@@ -10,8 +10,11 @@ from espnet2_cltm.matrix.languages import describe, read_languages
 from espnet2_cltm.matrix.pool_results import read_pool_results
 from espnet2_cltm.matrix.results import read_scores
 from espnet2_cltm.report.pools import (
+    Curve,
+    Panel,
     draw_pools,
     few_shot_panels,
+    perf_axis,
     pool_sentence,
     pool_sentences,
 )
@@ -95,6 +98,12 @@ def test_a_panel_has_a_curve_for_every_way(results):
         "all": [0, 2, 4],
         "random:2": [0],
     }
+
+
+def test_intervals_far_beyond_the_points_are_cut_off():
+    curve = Curve("all", "k", [0, 1], [0, 1], [0.8, 0.9], [-3, 0.85], [0.85, math.nan])
+    low, high = perf_axis([Panel("Galician", [curve])])
+    assert 0.69 < low < 0.7 and 0.9 < high < 0.92
 
 
 def test_the_figure_shows_what_there_is(path, results):

@@ -14,6 +14,7 @@ from espnet2_cltm.report.pools import (
     difference_text,
     few_shot_panels,
     named,
+    perf_axis,
     pool_sentences,
     shots_axis,
     way_text,
@@ -139,5 +140,6 @@ def pools_data(report: Report) -> dict[str, Any]:
         "unit": report.pools.unit,
         "metric": report.source.metric_title,
         "beside": BESIDE,
+        "range": perf_axis(panels) if panels else None,
         "panels": for_json([asdict(panel) for panel in panels]),
     }
