@@ -174,6 +174,15 @@ class AdaptingTask(WholeBatchesTask):
     """ESPnet's task with a strategy's parameter groups."""
 
     @classmethod
+    def add_task_arguments(cls, parser: argparse.ArgumentParser) -> None:
+        """Add the task's options; several GPUs get on with parts that are not used.
+
+        The embedding of masked frames, for one, is in an encoder and out of use.
+        """
+        super().add_task_arguments(parser)
+        parser.set_defaults(unused_parameters=True)
+
+    @classmethod
     def build_optimizers(
         cls, args: argparse.Namespace, model: torch.nn.Module
     ) -> list[torch.optim.Optimizer]:

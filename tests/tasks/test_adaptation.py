@@ -198,6 +198,22 @@ def test_a_penalty_can_be_averaged_over_several_gpus(outside):
     assert averaged["penalty"] == stats["penalty"] > 0
 
 
+def test_parts_out_of_use_do_not_stop_several_gpus(tmp_path):
+    args = LabelEspnetTask.get_parser().parse_args([])
+    speech, lengths = torch.randn(2, 4000), torch.tensor([4000, 4000])
+    store = f"file://{tmp_path}/store"
+    torch.distributed.init_process_group("gloo", store, rank=0, world_size=1)
+    try:
+        model = torch.nn.parallel.DistributedDataParallel(
+            build_gender_model(TINY_GENDER).train(),
+            find_unused_parameters=args.unused_parameters,
+        )
+        for _ in range(2):
+            model(speech, lengths, torch.tensor([[0], [1]]))[0].backward()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 def test_a_resumed_training_goes_on_to_the_same_weights(spoken, tmp_path, outside):
     config = configuration("gender", spoken, tmp_path / "train.yaml")
     output = ["--config", str(config), "--output_dir", str(tmp_path / "exp")]
