@@ -61,7 +61,7 @@ def read_slurm_settings(path: Path) -> SlurmSettings:
     Raises:
         UserError: The file cannot be read, or a key or its value is wrong.
     """
-    text = read_text(path, "correct slurm_config in cmd.sh")
+    text = read_text(path, "correct --slurm_config, or slurm_config in cmd.sh")
     given = parse_yaml(text, path)
     if not isinstance(given, dict):
         raise UserError(f"{path} holds no keys: copy conf/slurm.yaml and adapt it.")
@@ -133,6 +133,7 @@ def check_slurm(path: Path, ngpu: int) -> SlurmSettings:
         if shutil.which(command) is None:
             raise UserError(
                 f"Slurm's command {command} is not on the PATH: run this on a machine "
-                "from which jobs are submitted, or set cmd_backend=local in cmd.sh."
+                "from which jobs are submitted, or make runs here (--executor local, "
+                "or cmd_backend=local in cmd.sh)."
             )
     return settings
