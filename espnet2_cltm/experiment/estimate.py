@@ -95,8 +95,7 @@ class Cost:
     def __str__(self) -> str:
         """Return all of it in a sentence."""
         seconds, least, most = (
-            humanfriendly.format_timespan(round(value))
-            for value in (self.seconds, self.least, self.most)
+            _timespan(value) for value in (self.seconds, self.least, self.most)
         )
         return (
             f"{counted(self.runs, 'run')} {agreeing(self.runs, 'is', 'are')} left: "
@@ -104,6 +103,12 @@ class Cost:
             f"{counted(self.workers.total, 'worker')}, "
             f"{humanfriendly.format_size(self.size)} of disk"
         )
+
+
+def _timespan(seconds: float) -> str:
+    """Return a time in words, from ten minutes on without seconds, which are noise."""
+    step = 60 if seconds >= 600 else 1
+    return humanfriendly.format_timespan(round(seconds / step) * step)
 
 
 Sort = tuple[str, str, bool]

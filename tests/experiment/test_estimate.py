@@ -212,3 +212,8 @@ def test_the_first_small_runs_train_on_the_longest_utterance(store):
         assert len(heard) == run.utterances
         if number < together:
             assert longest in heard
+
+
+def test_a_time_has_no_seconds_from_ten_minutes_on():
+    cost = estimate.Cost(18, Workers(2, 2), 851, 74.2, 937, 1_630_000)
+    assert "about 14 minutes (1 minute and 14 seconds to 16 minutes)" in str(cost)
