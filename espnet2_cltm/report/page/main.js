@@ -17,6 +17,11 @@ function firstCell() {
   return { target: best[0], donor: best[1] };
 }
 
+// The gains where no target has a ratio.
+function firstMatrix() {
+  return cltm.data.metrics[0].targets.every((one) => one.not_identified) ? "gain" : "cltm";
+}
+
 function startFigureButtons() {
   for (const button of document.querySelectorAll("button[data-figure]"))
     button.addEventListener("click", () =>
@@ -28,7 +33,7 @@ async function start() {
   const [library, text] = await Promise.all([unpack("plotly"), unpack("data")]);
   document.head.append(cltm.element("script", {}, library));
   cltm.data = JSON.parse(text);
-  startAddress({ metric: 0, ...firstCell() });
+  startAddress({ metric: 0, matrix: firstMatrix(), ...firstCell() });
   for (const part of document.querySelectorAll("[data-interactive]")) part.hidden = false;
   for (const table of document.querySelectorAll("details.table-alternative")) table.open = false;
   for (const section of document.querySelectorAll("main > section"))

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -737,6 +738,17 @@ def test_two_languages_are_one_pair(opened_two):
     data = page.evaluate("document.getElementById('heatmap').data[0].z")
     assert (len(data), len(data[0])) == (2, 2)
     assert page.locator("#cell-table tr").count() == 5
+
+
+def test_gains_are_shown_first_where_no_target_is_identified(browser, tmp_path):
+    path = tmp_path / "report.html"
+    scores = simulated(2, 3)
+    write_page(path, make_report([replace(scores, double=scores.single - 0.01)]))
+    tab = Tab(browser, path).wait()
+    assert tab.page.input_value("#matrix") == "gain"
+    assert tab.page.evaluate("location.hash") == ""
+    assert not tab.complaints
+    tab.close()
 
 
 def test_a_target_without_data_leads_with_what_its_pool_is_worth(browser, tmp_path):
