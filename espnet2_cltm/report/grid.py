@@ -258,11 +258,13 @@ def _draw_clipped(axes: Axes, grid: Grid, cell: float) -> None:
 
 
 def _draw_rings(axes: Axes, grid: Grid, cell: float) -> None:
-    """Draw the small rings, away from text and triangles."""
+    """Draw the small rings, away from text, triangles and frames."""
     if grid.dotted is None or not grid.dotted.any():
         return
     rows, columns = np.nonzero(grid.dotted)
-    corner = CORNER + 0.04 if grid.has_texts else 0.27
+    corner = np.full(len(rows), CORNER + 0.04 if grid.has_texts else 0.27)
+    if grid.outlined is not None and grid.has_texts:
+        corner[grid.outlined[rows, columns]] -= 0.11
     axes.scatter(
         columns - corner,
         rows - corner,
