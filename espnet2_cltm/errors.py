@@ -43,7 +43,10 @@ def foreign(what: str, remedy: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{what} ({reason_of(error)}): {remedy}.") from error
+        reason = reason_of(error)
+        if isinstance(error, OSError) and str(error.filename) in what:
+            reason = error.strerror or reason  # the path is not told twice
+        raise UserError(f"{what} ({reason}): {remedy}.") from error
 
 
 def require_known(
