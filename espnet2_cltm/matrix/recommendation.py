@@ -282,7 +282,7 @@ def _ranked(
 ) -> tuple[RankedDonor, ...]:
     """Add ranks to what is known of donors, the best first."""
     ranks = rankdata(-known["estimate"], method="min").astype(int)
-    told = known.astype(object).where(known.notna(), None)
+    told = known.astype(object).replace({np.nan: None})
     rows: list[Any] = told.to_dict("records")
     certainty = _certainty(simulated, k, len(rows))
     return tuple(
