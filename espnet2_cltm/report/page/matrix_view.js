@@ -60,8 +60,8 @@ cltm.offeredMatrices = (metrics) =>
 
 cltm.MASKS = {
   none: { label: "all cells", shows: () => true },
-  zero: { label: "cells clearly different from 0", shows: (metric, i, j) => isBelow(metric.q_gain[i][j]) },
-  one: { label: "cells clearly different from 1", shows: (metric, i, j) => isBelow(metric.q_one[i][j]) },
+  zero: { label: "cells clearly not 0", shows: (metric, i, j) => isBelow(metric.q_gain[i][j]) },
+  one: { label: "cells clearly not 1", shows: (metric, i, j) => isBelow(metric.q_one[i][j]) },
 };
 
 function isBelow(q) {
