@@ -45,7 +45,7 @@ def foreign(what: str, remedy: str) -> Iterator[None]:
     except Exception as error:
         reason = reason_of(error)
         if isinstance(error, OSError) and str(error.filename) in what:
-            reason = error.strerror or reason  # the path is not told twice
+            reason = error.strerror or reason  # without the path again
         raise UserError(f"{what} ({reason}): {remedy}.") from error
 
 

@@ -30,7 +30,7 @@ def analyse_alone(
         settings: How intervals would be made.
 
     Raises:
-        UserError: The task is not told, or there is no cell off the diagonal.
+        UserError: The task is not given, or the matrix has no cell off the diagonal.
     """
     task = task or next(filter(compared.name.startswith, task_names()), None)
     if task is None:
