@@ -226,15 +226,17 @@ class _Making:
         """Measure the layers of the kept model."""
         run = self.run
         kept = {
-            lang: load_kept_model(self.directory, run, lang) for lang in run.trained_on
+            lang: found
+            for lang in run.trained_on
+            if (found := load_kept_model(self.directory, run, lang)) is not None
         }
+        if len(kept) < len(run.trained_on):
+            return None
 
         def model_of(lang: str) -> tuple[int, AbsESPnetModel]:
-            model, checkpoint = kept[lang]  # type: ignore[misc]
+            model, checkpoint = kept[lang]
             return checkpoint["epoch"], model.to(self.device)
 
-        if None in kept.values():
-            return None
         set_backends(config_of_run(self.settings, run))
         measured = measure_layers(self.directory, self.settings, run, model_of)
         logging.info("Measured the layers of the kept model")
