@@ -53,11 +53,8 @@ from espnet2_cltm.registry import find_task
 from espnet2_cltm.results_format import JOINT
 from espnet2_cltm.task import Scores, TestSet
 from espnet2_cltm.tasks.adaptation import is_out_of_memory
-from espnet2_cltm.tasks.training import (
-    set_backends,
-    train_in_memory,
-    training_arguments,
-)
+from espnet2_cltm.tasks.building import set_backends
+from espnet2_cltm.tasks.training import train_in_memory, training_arguments
 
 
 def make_run(

@@ -27,14 +27,10 @@ from espnet2_cltm.pooling.rounds import RoundRecord
 from espnet2_cltm.pooling.weights import moved, require_alike, trained_weights
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.task import Criterion
+from espnet2_cltm.tasks.building import start_model
 from espnet2_cltm.tasks.model_files import load_model, read_packed_model
 from espnet2_cltm.tasks.silos import train_in_rounds, train_to_adapt
-from espnet2_cltm.tasks.training import (
-    Trained,
-    start_model,
-    training_arguments,
-    write_train_config,
-)
+from espnet2_cltm.tasks.training import Trained, training_arguments, write_train_config
 
 _DATA = ("train_data_path_and_name_and_type", "train_shape_file")
 """Options of ESPnet in which silos differ."""

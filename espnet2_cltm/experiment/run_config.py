@@ -18,11 +18,8 @@ from espnet2_cltm.experiment.strategies import config_of, config_of_run
 from espnet2_cltm.registry import find_task
 from espnet2_cltm.results_format import FULL
 from espnet2_cltm.tasks.adaptation import strategy_for_run
-from espnet2_cltm.tasks.training import (
-    check_training,
-    training_arguments,
-    write_train_config,
-)
+from espnet2_cltm.tasks.building import check_training
+from espnet2_cltm.tasks.training import training_arguments, write_train_config
 
 _ANY_LANGUAGES = ("a", "b")
 """Stand for a run's languages where no run is made."""

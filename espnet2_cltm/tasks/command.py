@@ -10,9 +10,9 @@ import torch
 from espnet2_cltm.devices import check_gpus
 from espnet2_cltm.errors import UserError, foreign
 from espnet2_cltm.frontend.checkpoint import standing_in
+from espnet2_cltm.tasks.building import check_training
 from espnet2_cltm.tasks.espnet import AbsTask, weights_only
 from espnet2_cltm.tasks.options import parse_options
-from espnet2_cltm.tasks.training import check_training
 
 
 def run_training(

@@ -33,9 +33,10 @@ from espnet2_cltm.pooling.methods import Rounds, method_of, read_pool_method
 from espnet2_cltm.pooling.rounds import federate
 from espnet2_cltm.pooling.weights import Weights, trained_weights
 from espnet2_cltm.registry import find_task
+from espnet2_cltm.tasks.building import start_model
 from espnet2_cltm.tasks.espnet import AbsTask
 from espnet2_cltm.tasks.silos import Silo
-from espnet2_cltm.tasks.training import start_model, training_arguments
+from espnet2_cltm.tasks.training import training_arguments
 
 WAIT_SECONDS = 1.0
 _WEIGHTS, _ABOUT = "weights", "about"

@@ -24,14 +24,13 @@ from espnet2_cltm.pooling.methods import Fomaml, Rounds
 from espnet2_cltm.pooling.rounds import RoundRecord, federate, one_after_another, pulled
 from espnet2_cltm.pooling.weights import Weights, trained_weights
 from espnet2_cltm.task import Criterion
+from espnet2_cltm.tasks.building import build_optimization, start_model
 from espnet2_cltm.tasks.espnet import AbsTask
 from espnet2_cltm.tasks.training import (
     Epochs,
     Trained,
     build_iterators,
-    build_optimization,
     keep_best,
-    start_model,
     train_in_memory,
 )
 

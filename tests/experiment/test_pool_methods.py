@@ -163,7 +163,7 @@ def test_task_arithmetic_moves_from_the_start_in_proportion(store, tmp_path):
     settings = read_settings(directory.settings)
     config = directory.run(run.name) / "train.yaml"
     from espnet2_cltm.label.espnet_task import LabelEspnetTask
-    from espnet2_cltm.tasks.training import start_model
+    from espnet2_cltm.tasks.building import start_model
 
     args = training_arguments(LabelEspnetTask, config)
     begun = start_model(LabelEspnetTask, args).state_dict()

@@ -27,11 +27,8 @@ from espnet2_cltm.experiment.results import collect_results
 from espnet2_cltm.experiment.settings import Settings, read_settings
 from espnet2_cltm.experiment.writing import write_experiment
 from espnet2_cltm.speaker.espnet_task import SpeakerTask
-from espnet2_cltm.tasks.training import (
-    build_model,
-    training_arguments,
-    write_train_config,
-)
+from espnet2_cltm.tasks.building import build_model
+from espnet2_cltm.tasks.training import training_arguments, write_train_config
 from tests.frontend.test_audio_llm import save_audio_llm
 from tests.speech import TINY_HUBERT, write_dump
 

@@ -13,9 +13,10 @@ from espnet2_cltm.bin import gender_train, hubert_pretrain, speaker_train
 from espnet2_cltm.errors import UserError
 from espnet2_cltm.frontend.checkpoint import hub_is_reachable
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
+from espnet2_cltm.tasks.building import check_training
 from espnet2_cltm.tasks.command import check_checkpoint
 from espnet2_cltm.tasks.options import parse_options
-from espnet2_cltm.tasks.training import check_training, training_arguments
+from espnet2_cltm.tasks.training import training_arguments
 from tests.frontend.test_damaged_checkpoints import Opener
 from tests.speech import TINY_GENDER
 

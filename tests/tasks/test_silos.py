@@ -8,8 +8,9 @@ from espnet2_cltm.errors import UserError
 from espnet2_cltm.label.espnet_task import LabelEspnetTask
 from espnet2_cltm.pooling.methods import Fomaml, Rounds
 from espnet2_cltm.pooling.weights import trained_weights
+from espnet2_cltm.tasks.building import start_model
 from espnet2_cltm.tasks.silos import Silo, train_in_rounds, train_to_adapt
-from espnet2_cltm.tasks.training import start_model, train_in_memory, training_arguments
+from espnet2_cltm.tasks.training import train_in_memory, training_arguments
 from tests.speech import TINY_GENDER, TINY_HUBERT, write_dump
 
 LANGS = ("es", "tr")
